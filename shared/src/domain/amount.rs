@@ -1,0 +1,168 @@
+//! Tokens and money, as integers.
+
+use serde::{Deserialize, Serialize};
+
+/// The largest amount of one budget: 10^15 tokens, or 10^15 micro-USD (a thousand million dollars).
+pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
+
+const MICRO_PER_USD: i64 = 1_000_000;
+
+/// What a budget counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Tokens, input and output together.
+    Tokens,
+    /// US dollars, kept as micro-USD.
+    Usd,
+}
+
+impl Unit {
+    /// The name in the API: `tokens` or `usd`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tokens => "tokens",
+            Self::Usd => "usd",
+        }
+    }
+}
+
+/// Tokens and micro-USD of one request, hold or sum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Amounts {
+    /// Tokens.
+    pub tokens: i64,
+    /// Micro-USD: millionths of a US dollar.
+    pub micro_usd: i64,
+}
+
+impl Amounts {
+    /// Nothing of either unit.
+    pub const ZERO: Self = Self {
+        tokens: 0,
+        micro_usd: 0,
+    };
+
+    /// Both units at once.
+    pub fn new(tokens: i64, micro_usd: i64) -> Self {
+        Self { tokens, micro_usd }
+    }
+
+    /// The part in `unit`.
+    pub fn of(self, unit: Unit) -> i64 {
+        match unit {
+            Unit::Tokens => self.tokens,
+            Unit::Usd => self.micro_usd,
+        }
+    }
+
+    /// `self - other` in both units, or `None` where a unit leaves the range of an `i64`.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        Some(Self {
+            tokens: self.tokens.checked_sub(other.tokens)?,
+            micro_usd: self.micro_usd.checked_sub(other.micro_usd)?,
+        })
+    }
+
+    /// `self + other` in both units, or `None` where a unit leaves the range of an `i64`.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        Some(Self {
+            tokens: self.tokens.checked_add(other.tokens)?,
+            micro_usd: self.micro_usd.checked_add(other.micro_usd)?,
+        })
+    }
+}
+
+/// Why a text is not an amount of US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UsdError {
+    /// Not a JSON number.
+    #[error("must be a number of US dollars")]
+    NotANumber,
+    /// More than six digits after the point.
+    #[error("must have at most six decimals")]
+    TooManyDecimals,
+    /// Beyond what an `i64` of micro-USD holds.
+    #[error("is too large")]
+    TooLarge,
+}
+
+/// Micro-USD of a JSON number of dollars, exactly: `"0.0213"` is 21,300. Exponents are read too.
+pub fn micro_usd_from_json(text: &str) -> Result<i64, UsdError> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((m, e)) => (m, e.parse::<i32>().map_err(|_| UsdError::NotANumber)?),
+        None => (text, 0),
+    };
+    let (negative, digits) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    if all.is_empty() || whole.is_empty() || !all.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(UsdError::NotANumber);
+    }
+    let significant = all.trim_start_matches('0').trim_end_matches('0');
+    if significant.is_empty() {
+        return Ok(0);
+    }
+    // micro = significant x 10^shift
+    let trailing_zeros = all.len() - all.trim_end_matches('0').len();
+    let shift = i64::from(exponent) + 6 - i64::try_from(fraction.len()).unwrap_or(i64::MAX)
+        + i64::try_from(trailing_zeros).unwrap_or(0);
+    if shift < 0 {
+        return Err(UsdError::TooManyDecimals);
+    }
+    let shift = u32::try_from(shift).map_err(|_| UsdError::TooLarge)?;
+    let value = significant
+        .parse::<i64>()
+        .ok()
+        .and_then(|n| n.checked_mul(10_i64.checked_pow(shift)?))
+        .ok_or(UsdError::TooLarge)?;
+    Ok(if negative { -value } else { value })
+}
+
+/// The JSON number of dollars for `micro_usd`, without superfluous zeros: 21,300 is `0.0213`.
+pub fn micro_usd_to_json(micro_usd: i64) -> String {
+    let sign = if micro_usd < 0 { "-" } else { "" };
+    let magnitude = micro_usd.unsigned_abs();
+    let scale = MICRO_PER_USD.unsigned_abs();
+    let text = format!("{sign}{}.{:06}", magnitude / scale, magnitude % scale);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn dollars_are_read_exactly_or_refused() {
+        let cases = [
+            ("0", Ok(0)),
+            ("0.0213", Ok(21_300)),
+            ("25", Ok(25_000_000)),
+            ("25.000000", Ok(25_000_000)),
+            ("-1.5", Ok(-1_500_000)),
+            ("1e3", Ok(1_000_000_000)),
+            ("2.5E-6", Err(UsdError::TooManyDecimals)),
+            ("25.0000000", Ok(25_000_000)),
+            ("0.0000001", Err(UsdError::TooManyDecimals)),
+            ("1e300", Err(UsdError::TooLarge)),
+            ("99999999999999999999", Err(UsdError::TooLarge)),
+            ("true", Err(UsdError::NotANumber)),
+            ("\"1\"", Err(UsdError::NotANumber)),
+            ("", Err(UsdError::NotANumber)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(micro_usd_from_json(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn writing_and_reading_dollars_gives_the_same(micro in -MAX_AMOUNT..MAX_AMOUNT) {
+            prop_assert_eq!(micro_usd_from_json(&micro_usd_to_json(micro)), Ok(micro));
+        }
+    }
+}

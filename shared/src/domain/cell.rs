@@ -1,0 +1,299 @@
+//! The cell: one item that holds an organisation's live budget counters for one period.
+//!
+//! Every operation is a [`CellUpdate`]: conditions, then effects, applied at once or not at all. The store
+//! turns it into one DynamoDB expression, and the model applies it to a value with [`CellUpdate::apply`].
+
+use super::amount::Amounts;
+use super::hold::{Hold, Node, Rid};
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most live holds of a cell.
+pub const MAX_HOLDS: usize = 2_000;
+/// The most counters of a cell: 500 budgets, and as many deleted in the period.
+pub const MAX_NODES: usize = 1_000;
+/// The most lapsed holds that one update releases.
+pub const MAX_RELEASED_AT_ONCE: usize = 25;
+
+/// The counters and holds of one organisation and period.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// The configuration's epoch that the counters agree with.
+    pub epoch: u64,
+    /// Counts the updates.
+    pub version: u64,
+    /// What remains of each budget: amount + carried + exempted - spent - held. Below zero is a debt.
+    pub nodes: BTreeMap<Node, i64>,
+    /// The live holds, and lapsed ones that nobody has released yet.
+    pub holds: BTreeMap<Rid, Hold>,
+}
+
+impl Cell {
+    /// What live and unreleased holds take from `node`.
+    pub fn held(&self, node: Node) -> i64 {
+        self.holds
+            .values()
+            .filter(|hold| hold.nodes.contains(&node))
+            .map(|hold| hold.amounts.of(node.unit))
+            .sum()
+    }
+}
+
+/// What must be true of a cell for an update to take effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The cell exists.
+    Exists,
+    /// The counters agree with this epoch of the configuration.
+    EpochIs(u64),
+    /// Nothing was updated since this version was read.
+    VersionIs(u64),
+    /// No hold of this name.
+    HoldAbsent(Rid),
+    /// Exactly this hold under this name.
+    HoldIs(Rid, Hold),
+    /// Fewer holds than this.
+    FewerHoldsThan(usize),
+    /// The counter holds at least this: the one `admit` rule.
+    AtLeast(Node, i64),
+}
+
+/// One atomic change of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CellUpdate {
+    /// All must hold.
+    pub conditions: Vec<Condition>,
+    /// The epoch afterwards, where it changes.
+    pub epoch: Option<u64>,
+    /// What is added to existing counters; negative takes away.
+    pub add: BTreeMap<Node, i64>,
+    /// New counters and what they open with.
+    pub open: BTreeMap<Node, i64>,
+    /// A hold that comes.
+    pub put: Option<(Rid, Hold)>,
+    /// Holds that go.
+    pub remove: BTreeSet<Rid>,
+    /// All holds anew, together with [`Condition::VersionIs`].
+    pub replace: Option<BTreeMap<Rid, Hold>>,
+}
+
+/// Why an update took no effect on a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotApplied {
+    /// A condition was false.
+    #[error("a condition is false: {0:?}")]
+    Condition(Condition),
+    /// The update names a counter that the cell has not.
+    #[error("no counter {0:?}")]
+    NoSuchNode(Node),
+    /// A counter would leave the range of an `i64`.
+    #[error("counter {0:?} out of range")]
+    OutOfRange(Node),
+}
+
+impl CellUpdate {
+    /// Applies the update to a value, as the store's expression does to the item. `None` is no cell.
+    pub fn apply(&self, cell: &mut Option<Cell>) -> Result<(), NotApplied> {
+        let Some(before) = cell.as_ref() else {
+            return Err(NotApplied::Condition(Condition::Exists));
+        };
+        if let Some(failed) = self.conditions.iter().find(|c| !c.is_true_of(before)) {
+            return Err(NotApplied::Condition(failed.clone()));
+        }
+        let mut after = before.clone();
+        after.version += 1;
+        after.epoch = self.epoch.unwrap_or(after.epoch);
+        for (&node, &delta) in &self.add {
+            let value = after
+                .nodes
+                .get_mut(&node)
+                .ok_or(NotApplied::NoSuchNode(node))?;
+            *value = value
+                .checked_add(delta)
+                .ok_or(NotApplied::OutOfRange(node))?;
+        }
+        after.nodes.extend(&self.open);
+        if let Some(holds) = &self.replace {
+            after.holds.clone_from(holds);
+        }
+        for rid in &self.remove {
+            after.holds.remove(rid);
+        }
+        if let Some((rid, hold)) = &self.put {
+            after.holds.insert(rid.clone(), hold.clone());
+        }
+        *cell = Some(after);
+        Ok(())
+    }
+
+    fn add_to(&mut self, node: Node, delta: i64) {
+        let sum = self.add.entry(node).or_default();
+        *sum = sum.saturating_add(delta);
+    }
+}
+
+impl Condition {
+    fn is_true_of(&self, cell: &Cell) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::EpochIs(epoch) => cell.epoch == *epoch,
+            Self::VersionIs(version) => cell.version == *version,
+            Self::HoldAbsent(rid) => !cell.holds.contains_key(rid),
+            Self::HoldIs(rid, hold) => cell.holds.get(rid) == Some(hold),
+            Self::FewerHoldsThan(most) => cell.holds.len() < *most,
+            Self::AtLeast(node, least) => cell.nodes.get(node).is_some_and(|rest| rest >= least),
+        }
+    }
+}
+
+/// A hold that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldRequest {
+    /// Its name.
+    pub rid: Rid,
+    /// What it will be; `nodes` are all counters on the path, soft ones too.
+    pub hold: Hold,
+    /// Those of the path whose cap is hard.
+    pub hard: Vec<Node>,
+    /// The configuration's epoch that the path was read from.
+    pub epoch: u64,
+}
+
+impl HoldRequest {
+    /// The one update that holds at every level of the path, or at none.
+    pub fn update(&self) -> CellUpdate {
+        let mut update = CellUpdate {
+            conditions: vec![
+                Condition::EpochIs(self.epoch),
+                Condition::HoldAbsent(self.rid.clone()),
+                Condition::FewerHoldsThan(MAX_HOLDS),
+            ],
+            put: Some((self.rid.clone(), self.hold.clone())),
+            ..CellUpdate::default()
+        };
+        for &node in &self.hard {
+            let asked = self.hold.amounts.of(node.unit);
+            update.conditions.push(Condition::AtLeast(node, asked));
+        }
+        for &node in &self.hold.nodes {
+            update.add_to(node, -self.hold.amounts.of(node.unit));
+        }
+        update
+    }
+
+    /// Why the update did not take effect on `cell`, in the order in which a caller acts on it.
+    pub fn obstacle(&self, cell: &Cell, now: Timestamp) -> Obstacle {
+        if let Some(known) = cell.holds.get(&self.rid) {
+            return if known.has_lapsed(now) {
+                Obstacle::Lapsed(vec![(self.rid.clone(), known.clone())])
+            } else if known.fingerprint == self.hold.fingerprint {
+                Obstacle::SameHold(known.clone())
+            } else {
+                Obstacle::AnotherBody
+            };
+        }
+        if cell.epoch != self.epoch {
+            return Obstacle::AnotherEpoch;
+        }
+        let is_full = cell.holds.len() >= MAX_HOLDS;
+        let short = self.short(cell);
+        let matters = |hold: &Hold| is_full || hold.nodes.iter().any(|node| short.contains(node));
+        let lapsed: Vec<_> = lapsed_holds(cell, now)
+            .filter(|(_, hold)| matters(hold))
+            .take(MAX_RELEASED_AT_ONCE)
+            .map(|(rid, hold)| (rid.clone(), hold.clone()))
+            .collect();
+        if !lapsed.is_empty() {
+            Obstacle::Lapsed(lapsed)
+        } else if is_full {
+            Obstacle::TooManyHolds
+        } else if short.is_empty() {
+            Obstacle::Gone
+        } else {
+            Obstacle::Short(short)
+        }
+    }
+
+    fn short(&self, cell: &Cell) -> Vec<Node> {
+        let admits = |node: &Node| {
+            Condition::AtLeast(*node, self.hold.amounts.of(node.unit)).is_true_of(cell)
+        };
+        self.hard.iter().copied().filter(|n| !admits(n)).collect()
+    }
+}
+
+/// What stood in the way of a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The same request holds already: its hold is the answer.
+    SameHold(Hold),
+    /// The request id lives with another body.
+    AnotherBody,
+    /// The configuration was read too early or too late.
+    AnotherEpoch,
+    /// These lapsed holds have to be released first.
+    Lapsed(Vec<(Rid, Hold)>),
+    /// The cell has as many live holds as it takes.
+    TooManyHolds,
+    /// These hard counters have less than was asked for.
+    Short(Vec<Node>),
+    /// Nothing any more: try again.
+    Gone,
+}
+
+/// The holds of `cell` that count no more at `now`.
+pub fn lapsed_holds(cell: &Cell, now: Timestamp) -> impl Iterator<Item = (&Rid, &Hold)> {
+    cell.holds.iter().filter(move |(_, hold)| hold.has_lapsed(now))
+}
+
+/// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it
+/// was taken from. Takes effect only while each hold is the same, so a second delivery changes nothing.
+pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts)>) -> CellUpdate {
+    let mut update = CellUpdate::default();
+    for (rid, hold, charged) in resolved {
+        update
+            .conditions
+            .push(Condition::HoldIs(rid.clone(), hold.clone()));
+        update.remove.insert(rid.clone());
+        for &node in &hold.nodes {
+            let back = hold.amounts.of(node.unit) - charged.of(node.unit);
+            update.add_to(node, back);
+        }
+    }
+    update
+}
+
+/// Charges usage that no hold stands for; a counter may go below zero.
+pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
+    let mut update = CellUpdate {
+        conditions: vec![Condition::Exists],
+        ..CellUpdate::default()
+    };
+    for &node in nodes {
+        update.add_to(node, -charged.of(node.unit));
+    }
+    update
+}
+
+/// Opens the counter of a budget made in the middle of a period: it starts at `limit` less what its subtree
+/// has `spent` and less what `members`, the live holds of its subtree, hold; those holds give back to it too.
+/// Bound to the version of `cell`, so nothing is missed or counted twice.
+pub fn open_node(cell: &Cell, node: Node, limit: i64, spent: i64, members: &BTreeSet<Rid>) -> CellUpdate {
+    let mut holds = cell.holds.clone();
+    let mut held = 0_i64;
+    for (_, hold) in holds.iter_mut().filter(|(rid, _)| members.contains(rid)) {
+        hold.nodes.push(node);
+        hold.nodes.sort_unstable();
+        held = held.saturating_add(hold.amounts.of(node.unit));
+    }
+    CellUpdate {
+        conditions: vec![Condition::VersionIs(cell.version)],
+        open: BTreeMap::from([(node, limit.saturating_sub(spent).saturating_sub(held))]),
+        replace: (!members.is_empty()).then_some(holds),
+        ..CellUpdate::default()
+    }
+}
+
+#[cfg(test)]
+#[path = "cell_tests.rs"]
+mod tests;

@@ -1,0 +1,397 @@
+//! An organisation's compiled configuration: settings, department tree and budgets of one epoch.
+
+use super::amount::Unit;
+use super::hold::Node;
+use super::period::{Month, time_zone};
+use jiff::{Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The deepest department level; the organisation stands above the first.
+pub const MAX_DEPTH: usize = 8;
+/// The most budgets of an organisation.
+pub const MAX_BUDGETS: usize = 500;
+/// The most departments of an organisation.
+pub const MAX_DEPARTMENTS: usize = 2_000;
+
+/// What a hold reserves for the answer of a request that names no output limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reserve {
+    /// The organisation's output reserve: held + spent may pass a cap by what answers exceed it.
+    Estimate,
+    /// The model's maximum: neither held nor spent can pass a hard cap.
+    Strict,
+}
+
+/// What becomes of a hold that nobody settles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AbandonedHolds {
+    /// All of it comes back.
+    Release,
+    /// All of it is charged.
+    Charge,
+}
+
+/// What a model without a price may do under a hard cap in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownModel {
+    /// Nothing.
+    Refuse,
+    /// Pass, counted in tokens only.
+    Count,
+}
+
+/// The answer where no decision can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnavailable {
+    /// Let requests pass without a hold.
+    Allow,
+    /// Refuse them.
+    Deny,
+}
+
+/// The settings of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organisation {
+    /// The slug.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// An IANA name; its midnight begins a month.
+    pub timezone: String,
+    /// How much a hold reserves.
+    pub reserve: Reserve,
+    /// Tokens reserved for an answer without a limit.
+    pub output_reserve_tokens: i64,
+    /// How long a hold lives, in seconds.
+    pub hold_seconds: u32,
+    /// What becomes of abandoned holds.
+    pub abandoned_holds: AbandonedHolds,
+    /// Models without a price.
+    pub unknown_model: UnknownModel,
+    /// The answer without a decision.
+    pub on_unavailable: OnUnavailable,
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Organisation {
+    /// A new organisation with the default settings.
+    pub fn new(id: String, name: String, timezone: String, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            timezone,
+            reserve: Reserve::Estimate,
+            output_reserve_tokens: 4096,
+            hold_seconds: 600,
+            abandoned_holds: AbandonedHolds::Release,
+            unknown_model: UnknownModel::Refuse,
+            on_unavailable: OnUnavailable::Allow,
+            version: 1,
+            created_at,
+        }
+    }
+
+    /// The time zone; UTC where the tables know the name no more.
+    pub fn zone(&self) -> TimeZone {
+        time_zone(&self.timezone).unwrap_or(TimeZone::UTC)
+    }
+}
+
+/// One department.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Department {
+    /// The caller's slug.
+    pub id: String,
+    /// Its number, never used twice.
+    pub index: u32,
+    /// For people.
+    pub name: String,
+    /// The department above, or none at the top.
+    pub parent_id: Option<String>,
+    /// Who runs it.
+    pub manager_id: Option<String>,
+    /// How many users are in it itself.
+    pub users: u64,
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Made here: `bud_...`.
+    pub id: String,
+    /// The number of its counter, never used twice.
+    pub node: u32,
+    /// For people.
+    pub name: String,
+    /// Whose usage it limits; none is the whole organisation's.
+    pub department_id: Option<String>,
+    /// What it counts.
+    pub unit: Unit,
+    /// Tokens or micro-USD a month.
+    pub amount: i64,
+    /// Whether requests are refused at the limit.
+    pub hard_cap: bool,
+    /// Percentages at which to tell, ascending.
+    pub thresholds: Vec<u32>,
+    /// The share of the unused amount that carries over, in percent.
+    pub rollover_cap_percent: Option<u32>,
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Budget {
+    /// Its counter in a cell.
+    pub fn counter(&self) -> Node {
+        Node {
+            unit: self.unit,
+            index: self.node,
+        }
+    }
+}
+
+/// A department that was put under another parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Move {
+    /// The number of the move: the tree's version after it.
+    pub tree: u32,
+    /// Who moved.
+    pub department_id: String,
+    /// The departments above it before, topmost first.
+    pub old_ancestors: Vec<String>,
+}
+
+/// Everything about an organisation that a decision needs, at one epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// Counts the changes that a decision could see.
+    pub epoch: u64,
+    /// Counts the moves of departments.
+    pub tree: u32,
+    /// The settings.
+    pub organisation: Organisation,
+    /// By id.
+    pub departments: BTreeMap<String, Department>,
+    /// By id.
+    pub budgets: BTreeMap<String, Budget>,
+    /// Moves of the last months, ascending.
+    pub moves: Vec<Move>,
+}
+
+/// The departments from the topmost to one's own, as ids: the organisation itself is the empty path.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Path(pub Vec<String>);
+
+impl Path {
+    /// `/engineering/backend/`, and `/` for the organisation itself.
+    pub fn to_text(&self) -> String {
+        let mut text = String::from("/");
+        for id in &self.0 {
+            text.push_str(id);
+            text.push('/');
+        }
+        text
+    }
+
+    /// Reads [`Self::to_text`].
+    pub fn from_text(text: &str) -> Self {
+        Self(
+            text.split('/')
+                .filter(|id| !id.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    /// Whether the usage of this path counts for `department_id`, or for the organisation where that is none.
+    pub fn is_under(&self, department_id: Option<&str>) -> bool {
+        department_id.is_none_or(|id| self.0.iter().any(|step| step == id))
+    }
+
+    /// One's own department, or none on the organisation's path.
+    pub fn department_id(&self) -> Option<&str> {
+        self.0.last().map(String::as_str)
+    }
+}
+
+impl Configuration {
+    /// The period that `at` falls into.
+    pub fn period_of(&self, at: Timestamp) -> Month {
+        Month::of(at, &self.organisation.zone())
+    }
+
+    /// The path of a department today; the empty path where there is none of that id.
+    pub fn path(&self, department_id: &str) -> Path {
+        let mut steps = Vec::new();
+        let mut next = self.departments.get(department_id);
+        while let Some(department) = next {
+            steps.push(department.id.clone());
+            if steps.len() > MAX_DEPTH {
+                break;
+            }
+            next = department
+                .parent_id
+                .as_ref()
+                .and_then(|parent| self.departments.get(parent));
+        }
+        steps.reverse();
+        Path(steps)
+    }
+
+    /// The path that the department with number `index` had when the tree was at version `tree`: today's path with
+    /// the later moves undone, the latest first.
+    pub fn path_at(&self, index: u32, tree: u32) -> Path {
+        let Some(department) = self.departments.values().find(|d| d.index == index) else {
+            return Path::default();
+        };
+        let mut path = self.path(&department.id);
+        for moved in self.moves.iter().rev().take_while(|m| m.tree > tree) {
+            if let Some(at) = path.0.iter().position(|id| *id == moved.department_id) {
+                path.0.splice(..at, moved.old_ancestors.iter().cloned());
+            }
+        }
+        path
+    }
+
+    /// The budgets that count usage on `path`, the nearest first, tokens before US dollars.
+    pub fn budgets_on(&self, path: &Path) -> Vec<&Budget> {
+        let mut found: Vec<(usize, &Budget)> = self
+            .budgets
+            .values()
+            .filter_map(|budget| match &budget.department_id {
+                None => Some((0, budget)),
+                Some(id) => path
+                    .0
+                    .iter()
+                    .position(|step| step == id)
+                    .map(|depth| (depth + 1, budget)),
+            })
+            .collect();
+        found.sort_by_key(|(depth, budget)| (std::cmp::Reverse(*depth), budget.unit));
+        found.into_iter().map(|(_, budget)| budget).collect()
+    }
+
+    /// The departments directly under `parent_id`.
+    pub fn children<'a>(&'a self, parent_id: &'a str) -> impl Iterator<Item = &'a Department> {
+        self.departments
+            .values()
+            .filter(move |d| d.parent_id.as_deref() == Some(parent_id))
+    }
+
+    /// How many levels the subtree of `department_id` has, itself included.
+    pub fn height(&self, department_id: &str) -> usize {
+        self.departments
+            .keys()
+            .map(|id| self.path(id).0)
+            .filter_map(|steps| {
+                let at = steps.iter().position(|id| id == department_id)?;
+                Some(steps.len() - at)
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Whether `user_id` manages a department on `path`.
+    pub fn manages(&self, user_id: &str, path: &Path) -> bool {
+        path.0.iter().any(|id| {
+            self.departments
+                .get(id)
+                .is_some_and(|d| d.manager_id.as_deref() == Some(user_id))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn department(index: u32, id: &str, parent: Option<&str>) -> (String, Department) {
+        let department = Department {
+            id: id.to_owned(),
+            index,
+            name: id.to_owned(),
+            parent_id: parent.map(str::to_owned),
+            manager_id: None,
+            users: 0,
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        (id.to_owned(), department)
+    }
+
+    fn configuration(departments: &[(u32, &str, Option<&str>)], moves: Vec<Move>) -> Configuration {
+        Configuration {
+            epoch: 1,
+            tree: moves.last().map_or(0, |m| m.tree),
+            organisation: Organisation::new(
+                "acme".into(),
+                "Acme".into(),
+                "UTC".into(),
+                Timestamp::UNIX_EPOCH,
+            ),
+            departments: departments
+                .iter()
+                .map(|&(index, id, parent)| department(index, id, parent))
+                .collect(),
+            budgets: BTreeMap::new(),
+            moves,
+        }
+    }
+
+    fn moved(tree: u32, id: &str, old: &[&str]) -> Move {
+        Move {
+            tree,
+            department_id: id.to_owned(),
+            old_ancestors: old.iter().map(|s| (*s).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_path_at_an_earlier_tree_undoes_the_later_moves() {
+        // a > b > c at first; then c went to the top, then b went under c.
+        let config = configuration(
+            &[(0, "a", None), (1, "b", Some("c")), (2, "c", None)],
+            vec![moved(1, "c", &["a", "b"]), moved(2, "b", &["a"])],
+        );
+        assert_eq!(config.path_at(1, 2).to_text(), "/c/b/");
+        assert_eq!(config.path_at(1, 1).to_text(), "/a/b/");
+        assert_eq!(config.path_at(2, 1).to_text(), "/c/");
+        assert_eq!(config.path_at(2, 0).to_text(), "/a/b/c/");
+        assert_eq!(config.path_at(9, 0), Path::default());
+    }
+
+    #[test]
+    fn a_path_is_under_each_of_its_steps_and_the_organisation() {
+        let path = Path::from_text("/a/b/");
+        assert!(path.is_under(None) && path.is_under(Some("a")) && path.is_under(Some("b")));
+        assert!(!path.is_under(Some("c")) && Path::default().is_under(None));
+        assert_eq!(Path::default().to_text(), "/");
+    }
+
+    #[test]
+    fn a_height_counts_levels() {
+        let config = configuration(
+            &[(0, "a", None), (1, "b", Some("a")), (2, "c", Some("b")), (3, "d", Some("a"))],
+            Vec::new(),
+        );
+        assert_eq!((config.height("a"), config.height("b"), config.height("d")), (3, 2, 1));
+    }
+}

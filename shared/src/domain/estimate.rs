@@ -1,0 +1,153 @@
+//! What a request is held for before anybody knows what it will use.
+
+use super::amount::Amounts;
+use super::configuration::{Organisation, Reserve};
+use super::price::{Price, PriceBook, TokenCounts, value};
+use sha2::{Digest, Sha256};
+
+/// The most tokens of one kind in one request.
+pub const MAX_TOKENS: i64 = 1_000_000_000;
+/// The most bytes of input in one request.
+pub const MAX_INPUT_BYTES: i64 = 4_000_000_000;
+/// Bytes of UTF-8 text that are taken for one token in an estimate. English has about four, Chinese about
+/// three; three keeps the estimate on the careful side.
+pub const BYTES_PER_TOKEN: i64 = 3;
+
+/// How a client says how long its input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// In tokens, counted by the client.
+    Tokens(i64),
+    /// In bytes of text.
+    Bytes(i64),
+}
+
+/// A request that asks to pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreflightRequest {
+    /// The client's id of the request.
+    pub request_id: String,
+    /// Whose request it is.
+    pub user_id: String,
+    /// The model it goes to.
+    pub model: String,
+    /// Who runs the model, where the client says.
+    pub provider: Option<String>,
+    /// How long the input is.
+    pub input: Input,
+    /// The most tokens of the answer, where the client sets a limit.
+    pub max_output_tokens: Option<i64>,
+}
+
+impl PreflightRequest {
+    /// Three bytes that tell this body from another under the same request id.
+    pub fn fingerprint(&self) -> [u8; 3] {
+        let mut hash = Sha256::new();
+        hash.update(format!(
+            "{:?}{:?}{:?}{:?}",
+            self.model, self.provider, self.input, self.max_output_tokens
+        ));
+        let digest: [u8; 32] = hash.finalize().into();
+        [digest[0], digest[1], digest[2]]
+    }
+
+    /// What the request is held for.
+    pub fn estimate(&self, organisation: &Organisation, book: &'static PriceBook) -> Estimate {
+        let price = book.price(self.provider.as_deref(), &self.model).map(|(p, _)| p);
+        let input = match (self.input, organisation.reserve) {
+            (Input::Tokens(tokens), _) => tokens,
+            // A token is at least one byte, so this is never too little.
+            (Input::Bytes(bytes), Reserve::Strict) => bytes,
+            (Input::Bytes(bytes), Reserve::Estimate) => {
+                bytes.saturating_add(BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN
+            }
+        };
+        let output = self.max_output_tokens.unwrap_or_else(|| match organisation.reserve {
+            Reserve::Estimate => organisation.output_reserve_tokens,
+            Reserve::Strict => price
+                .and_then(|price| price.max_output_tokens)
+                .unwrap_or_else(|| book.largest_output()),
+        });
+        let counts = TokenCounts {
+            input,
+            cached_input: 0,
+            output,
+        };
+        Estimate {
+            input,
+            amounts: value(price, counts),
+            price,
+        }
+    }
+}
+
+/// What a request would use.
+#[derive(Clone, Copy, Debug)]
+pub struct Estimate {
+    /// Input tokens.
+    pub input: i64,
+    /// Input and output together, in both units.
+    pub amounts: Amounts,
+    /// The model's price; none means it is unknown.
+    pub price: Option<&'static Price>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+
+    fn request(input: Input, max_output_tokens: Option<i64>, model: &str) -> PreflightRequest {
+        PreflightRequest {
+            request_id: "r".into(),
+            user_id: "ada".into(),
+            model: model.into(),
+            provider: None,
+            input,
+            max_output_tokens,
+        }
+    }
+
+    fn organisation(reserve: Reserve) -> Organisation {
+        Organisation {
+            reserve,
+            ..Organisation::new("a".into(), "A".into(), "UTC".into(), Timestamp::UNIX_EPOCH)
+        }
+    }
+
+    fn tokens(request: &PreflightRequest, reserve: Reserve) -> i64 {
+        let book = PriceBook::built_in();
+        request.estimate(&organisation(reserve), book).amounts.tokens
+    }
+
+    #[test]
+    fn a_request_without_an_output_limit_reserves_by_the_organisations_choice() {
+        let open = request(Input::Tokens(1000), None, "gpt-4o");
+        assert_eq!(tokens(&open, Reserve::Estimate), 1000 + 4096);
+        assert_eq!(tokens(&open, Reserve::Strict), 1000 + 16_384);
+        let unknown = request(Input::Tokens(0), None, "nobody-knows");
+        assert_eq!(tokens(&unknown, Reserve::Strict), PriceBook::built_in().largest_output());
+    }
+
+    #[test]
+    fn bytes_are_estimated_or_counted_one_for_one() {
+        let bytes = request(Input::Bytes(100), Some(0), "gpt-4o");
+        assert_eq!(tokens(&bytes, Reserve::Estimate), 34);
+        assert_eq!(tokens(&bytes, Reserve::Strict), 100);
+        assert_eq!(tokens(&request(Input::Bytes(0), Some(0), "x"), Reserve::Estimate), 0);
+    }
+
+    #[test]
+    fn another_body_has_another_fingerprint() {
+        let one = request(Input::Tokens(1), None, "m");
+        assert_eq!(one.fingerprint(), one.clone().fingerprint());
+        for other in [
+            request(Input::Tokens(2), None, "m"),
+            request(Input::Bytes(1), None, "m"),
+            request(Input::Tokens(1), Some(0), "m"),
+            request(Input::Tokens(1), None, "n"),
+        ] {
+            assert_ne!(one.fingerprint(), other.fingerprint());
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The rules of budgets and usage, as values in and values out.
+
+pub mod amount;
+pub mod cell;
+pub mod configuration;
+pub mod estimate;
+pub mod hold;
+pub mod name;
+pub mod people;
+pub mod period;
+pub mod price;
+pub mod refusal;
+pub mod usage;

@@ -1,0 +1,130 @@
+//! Months in an organisation's time zone.
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+use std::fmt;
+use std::str::FromStr;
+
+/// A calendar month, written `2026-11`: the period of every budget.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month {
+    year: i16,
+    month: i8,
+}
+
+impl Month {
+    /// The month of `year` and `month` (1 to 12), or `None` outside years 2000 to 9998.
+    pub fn new(year: i16, month: i8) -> Option<Self> {
+        ((2000..=9998).contains(&year) && (1..=12).contains(&month))
+            .then_some(Self { year, month })
+    }
+
+    /// The month that `at` falls into in `zone`.
+    pub fn of(at: Timestamp, zone: &TimeZone) -> Self {
+        let date = zone.to_datetime(at).date();
+        Self {
+            year: date.year(),
+            month: date.month(),
+        }
+    }
+
+    /// The month after this one.
+    pub fn next(self) -> Self {
+        match self.month {
+            12 => Self {
+                year: self.year + 1,
+                month: 1,
+            },
+            month => Self {
+                year: self.year,
+                month: month + 1,
+            },
+        }
+    }
+
+    /// The first moment of the month in `zone`; where midnight does not exist there, the first that does.
+    pub fn start(self, zone: &TimeZone) -> Timestamp {
+        civil::Date::new(self.year, self.month, 1)
+            .ok()
+            .and_then(|date| date.to_zoned_datetime(zone.clone()).ok())
+            .map_or(Timestamp::MAX, |zoned| zoned.timestamp())
+    }
+
+    /// The first moment after the month in `zone`: when its budgets reset.
+    pub fn end(self, zone: &TimeZone) -> Timestamp {
+        self.next().start(zone)
+    }
+
+    /// The six digits in keys and hold ids: `202611`.
+    pub fn compact(self) -> String {
+        format!("{:04}{:02}", self.year, self.month)
+    }
+
+    /// Reads [`Self::compact`].
+    pub fn from_compact(text: &str) -> Option<Self> {
+        if text.len() != 6 || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        Self::new(text[..4].parse().ok()?, text[4..].parse().ok()?)
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+impl FromStr for Month {
+    type Err = InvalidMonth;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMonth> {
+        let (year, month) = text.split_once('-').ok_or(InvalidMonth)?;
+        Self::from_compact(&format!("{year}{month}")).ok_or(InvalidMonth)
+    }
+}
+
+/// A text that is not a month like `2026-11`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be a month like 2026-11")]
+pub struct InvalidMonth;
+
+/// The time zone of an IANA name, or `None` where there is none of that name.
+pub fn time_zone(name: &str) -> Option<TimeZone> {
+    (name.len() <= 64).then(|| TimeZone::get(name).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_month_begins_at_local_midnight() {
+        let auckland = time_zone("Pacific/Auckland").unwrap();
+        assert_eq!(
+            Month::of(at("2026-10-31T10:59:59Z"), &auckland).to_string(),
+            "2026-10"
+        );
+        let november = Month::of(at("2026-10-31T11:00:00Z"), &auckland);
+        assert_eq!(november.to_string(), "2026-11");
+        assert_eq!(november.start(&auckland), at("2026-10-31T11:00:00Z"));
+        assert_eq!(november.end(&auckland), at("2026-11-30T11:00:00Z"));
+    }
+
+    #[test]
+    fn december_is_followed_by_january() {
+        assert_eq!("2026-12".parse::<Month>().unwrap().next().to_string(), "2027-01");
+        assert!("2026-13".parse::<Month>().is_err());
+        assert!("2026-1".parse::<Month>().is_err());
+        assert_eq!(Month::from_compact("202611"), Month::new(2026, 11));
+    }
+
+    #[test]
+    fn unknown_time_zones_are_none() {
+        assert!(time_zone("Mars/Olympus").is_none());
+        assert!(time_zone("Europe/Berlin").is_some());
+    }
+}

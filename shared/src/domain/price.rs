@@ -1,0 +1,269 @@
+//! What a model costs: a versioned price book, kept as data.
+
+use super::amount::Amounts;
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+const TOKENS_PER_PRICE: i128 = 1_000_000;
+
+/// List prices of one model, in micro-USD per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Price {
+    /// For input tokens.
+    #[serde(rename = "input_micro_usd_per_million_tokens")]
+    pub input: i64,
+    /// For output tokens.
+    #[serde(rename = "output_micro_usd_per_million_tokens")]
+    pub output: i64,
+    /// For input tokens that the provider had cached; without it they cost as much as other input.
+    #[serde(rename = "cached_input_micro_usd_per_million_tokens")]
+    pub cached_input: Option<i64>,
+    /// The most tokens the model answers with.
+    pub max_output_tokens: Option<i64>,
+}
+
+/// Tokens of one request by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Input tokens, the cached ones included.
+    pub input: i64,
+    /// Those of `input` that the provider had cached.
+    pub cached_input: i64,
+    /// Output tokens.
+    pub output: i64,
+}
+
+impl TokenCounts {
+    /// Input and output together.
+    pub fn total(self) -> i64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+impl Price {
+    /// The cost of `counts` in micro-USD, rounded up once.
+    pub fn cost_micro_usd(&self, counts: TokenCounts) -> i64 {
+        let cached_price = self.cached_input.unwrap_or(self.input);
+        let fresh = i128::from(counts.input) - i128::from(counts.cached_input);
+        let scaled = fresh * i128::from(self.input)
+            + i128::from(counts.cached_input) * i128::from(cached_price)
+            + i128::from(counts.output) * i128::from(self.output);
+        let rounded_up = (scaled + TOKENS_PER_PRICE - 1).div_euclid(TOKENS_PER_PRICE);
+        i64::try_from(rounded_up).unwrap_or(i64::MAX)
+    }
+
+    /// The most output tokens that cost at most `micro_usd` together with `input` fresh input tokens;
+    /// `None` where the input alone costs more. A model whose output is free answers `i64::MAX`.
+    pub fn output_tokens_within(&self, input: i64, micro_usd: i64) -> Option<i64> {
+        let left = i128::from(micro_usd) * TOKENS_PER_PRICE
+            - i128::from(input) * i128::from(self.input);
+        if left < 0 {
+            return None;
+        }
+        match i128::from(self.output) {
+            0 => Some(i64::MAX),
+            price => Some(i64::try_from(left / price).unwrap_or(i64::MAX)),
+        }
+    }
+}
+
+/// How a price was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Under the provider and the model's exact name.
+    ProviderAndModel,
+    /// Under the model's exact name, with another provider or none.
+    Model,
+    /// Under the longest known name that the model's name begins with.
+    Prefix,
+}
+
+/// Prices of one date.
+#[derive(Debug)]
+pub struct PriceBook {
+    version: String,
+    by_provider: HashMap<String, HashMap<String, Price>>,
+    by_model: HashMap<String, Price>,
+    largest_output: i64,
+}
+
+#[derive(Deserialize)]
+struct BookFile {
+    version: String,
+    models: Vec<BookEntry>,
+}
+
+#[derive(Deserialize)]
+struct BookEntry {
+    model: String,
+    provider: String,
+    #[serde(flatten)]
+    price: Price,
+}
+
+impl PriceBook {
+    /// Reads a price book file (`shared/data/prices-*.json`).
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        let file: BookFile = serde_json::from_str(text)?;
+        let mut book = Self {
+            version: file.version,
+            by_provider: HashMap::new(),
+            by_model: HashMap::new(),
+            largest_output: 0,
+        };
+        for BookEntry {
+            model,
+            provider,
+            price,
+        } in file.models
+        {
+            book.largest_output = book.largest_output.max(price.max_output_tokens.unwrap_or(0));
+            // Several providers sell a model of one name: without the provider, the dearest counts,
+            // so that a hold is never too small.
+            book.by_model
+                .entry(model.clone())
+                .and_modify(|known| {
+                    if (price.output, price.input) > (known.output, known.input) {
+                        *known = price;
+                    }
+                })
+                .or_insert(price);
+            book.by_provider
+                .entry(provider)
+                .or_default()
+                .insert(model, price);
+        }
+        Ok(book)
+    }
+
+    /// The book that is built in.
+    pub fn built_in() -> &'static Self {
+        static BOOK: OnceLock<PriceBook> = OnceLock::new();
+        BOOK.get_or_init(|| {
+            Self::from_json(include_str!("../../data/prices-2026-11.json")).unwrap_or_else(|_| Self {
+                version: "none".to_owned(),
+                by_provider: HashMap::new(),
+                by_model: HashMap::new(),
+                largest_output: 0,
+            })
+        })
+    }
+
+    /// The version that each priced record keeps: `2026-11`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The largest output any known model gives, in tokens.
+    pub fn largest_output(&self) -> i64 {
+        self.largest_output
+    }
+
+    /// The price of `model`: by provider and model, then by the model's exact name, then by the longest
+    /// known name it begins with. `None` means the model is unknown and counts in tokens only.
+    pub fn price(&self, provider: Option<&str>, model: &str) -> Option<(&Price, Found)> {
+        let of_provider = provider.and_then(|p| self.by_provider.get(p));
+        if let Some(price) = of_provider.and_then(|models| models.get(model)) {
+            return Some((price, Found::ProviderAndModel));
+        }
+        if let Some(price) = self.by_model.get(model) {
+            return Some((price, Found::Model));
+        }
+        (1..model.len())
+            .rev()
+            .filter_map(|end| model.get(..end))
+            .find_map(|prefix| {
+                of_provider
+                    .and_then(|models| models.get(prefix))
+                    .or_else(|| self.by_model.get(prefix))
+            })
+            .map(|price| (price, Found::Prefix))
+    }
+}
+
+/// What a usage is worth: tokens always, micro-USD where the model has a price.
+pub fn value(price: Option<&Price>, counts: TokenCounts) -> Amounts {
+    Amounts::new(
+        counts.total(),
+        price.map_or(0, |price| price.cost_micro_usd(counts)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn book() -> PriceBook {
+        PriceBook::from_json(
+            r#"{"version": "t", "models": [
+                {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 1, "output_micro_usd_per_million_tokens": 2},
+                {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5, "output_micro_usd_per_million_tokens": 9},
+                {"model": "m-mini", "provider": "a", "input_micro_usd_per_million_tokens": 7, "output_micro_usd_per_million_tokens": 7}
+            ]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_provider_comes_first_then_the_name_then_the_longest_prefix() {
+        let book = book();
+        let found = |provider, model| book.price(provider, model).map(|(p, f)| (p.input, f));
+        assert_eq!(found(Some("a"), "m"), Some((1, Found::ProviderAndModel)));
+        assert_eq!(found(Some("zzz"), "m"), Some((5, Found::Model)));
+        assert_eq!(found(None, "m"), Some((5, Found::Model)));
+        assert_eq!(found(None, "m-mini-2027"), Some((7, Found::Prefix)));
+        assert_eq!(found(Some("a"), "m-2027"), Some((1, Found::Prefix)));
+        assert_eq!(found(Some("a"), "M"), None);
+        assert_eq!(found(None, ""), None);
+        assert_eq!(found(None, "ünknown"), None);
+    }
+
+    #[test]
+    fn a_cost_is_rounded_up_once() {
+        let price = Price {
+            input: 2_500_000,
+            output: 10_000_000,
+            cached_input: Some(1_250_000),
+            max_output_tokens: None,
+        };
+        let cost = |input, cached_input, output| {
+            price.cost_micro_usd(TokenCounts {
+                input,
+                cached_input,
+                output,
+            })
+        };
+        assert_eq!(cost(0, 0, 0), 0);
+        assert_eq!(cost(1, 0, 0), 3);
+        assert_eq!(cost(2, 0, 0), 5);
+        assert_eq!(cost(1000, 400, 100), 1500 + 500 + 1000);
+    }
+
+    #[test]
+    fn the_built_in_book_has_its_models() {
+        let book = PriceBook::built_in();
+        assert_eq!(book.version(), "2026-11");
+        assert!(book.price(Some("openai"), "gpt-4o").is_some());
+        assert!(book.largest_output() > 100_000);
+    }
+
+    proptest! {
+        #[test]
+        fn the_offered_output_costs_at_most_the_rest_and_one_more_token_costs_more(
+            input_price in 0_i64..100_000_000, output_price in 1_i64..100_000_000,
+            input in 0_i64..1_000_000, rest in 0_i64..1_000_000_000,
+        ) {
+            let price = Price { input: input_price, output: output_price, cached_input: None, max_output_tokens: None };
+            let cost = |output| price.cost_micro_usd(TokenCounts { input, cached_input: 0, output });
+            match price.output_tokens_within(input, rest) {
+                Some(output) => {
+                    prop_assert!(cost(output) <= rest);
+                    prop_assert!(cost(output + 1) > rest);
+                }
+                None => prop_assert!(cost(0) > rest),
+            }
+        }
+    }
+}

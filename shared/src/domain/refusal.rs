@@ -1,0 +1,278 @@
+//! Why a request may not pass, what would, and what to warn of.
+
+use super::amount::Unit;
+use super::cell::Cell;
+use super::configuration::{Budget, Configuration, Path};
+use super::estimate::Estimate;
+use super::hold::Node;
+use super::people::{Status, User};
+use jiff::Timestamp;
+
+/// A budget's figures at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// amount + carried + exempted.
+    pub limit: i64,
+    /// What records have used.
+    pub spent: i64,
+    /// What live holds take.
+    pub held: i64,
+    /// limit - spent.
+    pub remaining: i64,
+    /// remaining - held: what a new hold can take.
+    pub available: i64,
+}
+
+impl Figures {
+    /// The figures of `budget` in `cell`, both of one epoch; a budget without a counter yet is untouched.
+    pub fn of(budget: &Budget, cell: &Cell) -> Self {
+        let node = budget.counter();
+        let limit = budget.amount;
+        let available = cell.nodes.get(&node).copied().unwrap_or(limit);
+        let held = cell.held(node);
+        Self {
+            limit,
+            spent: limit.saturating_sub(available).saturating_sub(held),
+            held,
+            remaining: available.saturating_add(held),
+            available,
+        }
+    }
+
+    /// Spent and held together as a share of the limit, in whole percent; 100 where nothing is allowed and
+    /// nothing used.
+    pub fn used_percent(&self) -> i64 {
+        let used = i128::from(self.limit) - i128::from(self.available);
+        match i128::from(self.limit) {
+            0 => 100,
+            limit => i64::try_from(used * 100 / limit).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// A stable code of why a request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasonCode {
+    /// A hard cap has less than was asked for.
+    BudgetExhausted,
+    /// The user is blocked.
+    UserBlocked,
+    /// The user is suspended.
+    UserSuspended,
+    /// There is no such user.
+    UnknownUser,
+    /// The model has no price and a hard cap in US dollars must hold.
+    UnknownModel,
+    /// Too many requests are under way.
+    TooManyHolds,
+}
+
+impl ReasonCode {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BudgetExhausted => "budget_exhausted",
+            Self::UserBlocked => "user_blocked",
+            Self::UserSuspended => "user_suspended",
+            Self::UnknownUser => "unknown_user",
+            Self::UnknownModel => "unknown_model",
+            Self::TooManyHolds => "too_many_holds",
+        }
+    }
+}
+
+/// One level that refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// Why.
+    pub code: ReasonCode,
+    /// For the person who is refused: what, until when, and whom to ask.
+    pub message: String,
+    /// The budget that was short, its figures, and what was asked of it.
+    pub budget: Option<ShortBudget>,
+    /// When asking again may help: the budget's reset or the block's end.
+    pub resets_at: Option<Timestamp>,
+}
+
+/// A budget that had less than was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortBudget {
+    /// The budget's id.
+    pub budget_id: String,
+    /// Its department; none is the organisation.
+    pub department_id: Option<String>,
+    /// What it counts.
+    pub unit: Unit,
+    /// Its own amount.
+    pub amount: i64,
+    /// Its figures at that moment.
+    pub figures: Figures,
+    /// What was asked for.
+    pub requested: i64,
+}
+
+impl Reason {
+    fn plain(code: ReasonCode, message: String, resets_at: Option<Timestamp>) -> Self {
+        Self {
+            code,
+            message,
+            budget: None,
+            resets_at,
+        }
+    }
+
+    /// No user of this id.
+    pub fn unknown_user(user_id: &str) -> Self {
+        let message = format!(
+            "there is no user {user_id:?} in this organisation; an administrator can add them"
+        );
+        Self::plain(ReasonCode::UnknownUser, message, None)
+    }
+
+    /// A model without a price under a hard cap in US dollars.
+    pub fn unknown_model(model: &str) -> Self {
+        let message = format!(
+            "model {model:?} has no known price, and a hard cap in US dollars must hold; use a priced model, \
+             or ask an administrator to set unknown_model to \"count\""
+        );
+        Self::plain(ReasonCode::UnknownModel, message, None)
+    }
+
+    /// As many requests are under way as the organisation may have.
+    pub fn too_many_holds() -> Self {
+        let message = "too many requests of the organisation are under way; try again in some seconds";
+        Self::plain(ReasonCode::TooManyHolds, message.to_owned(), None)
+    }
+
+    /// Why `user` may not use LLMs at all at `now`, if so.
+    pub fn of_user(user: &User, now: Timestamp) -> Option<Self> {
+        if let Some(block) = user.block.as_ref().filter(|block| block.is_in_force(now)) {
+            let until = block
+                .until
+                .map_or("until an administrator releases you".to_owned(), |until| {
+                    format!("until {until}")
+                });
+            let message = format!("you are blocked {until}: {}", block.reason);
+            return Some(Self::plain(ReasonCode::UserBlocked, message, block.until));
+        }
+        (user.status == Status::Suspended).then(|| {
+            let message = "your account is suspended; ask an administrator";
+            Self::plain(ReasonCode::UserSuspended, message.to_owned(), None)
+        })
+    }
+
+    /// The short budgets of `path`, nearest first, at the moment of `cell`.
+    pub fn short(
+        configuration: &Configuration,
+        path: &Path,
+        cell: &Cell,
+        short: &[Node],
+        estimate: &Estimate,
+        now: Timestamp,
+    ) -> Vec<Self> {
+        let zone = configuration.organisation.zone();
+        let resets_at = configuration.period_of(now).end(&zone);
+        let local_reset = resets_at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M %Z");
+        configuration
+            .budgets_on(path)
+            .into_iter()
+            .filter(|budget| short.contains(&budget.counter()))
+            .map(|budget| {
+                let figures = Figures::of(budget, cell);
+                let requested = estimate.amounts.of(budget.unit);
+                let whose = budget.department_id.as_deref().unwrap_or("the organisation");
+                let ask = budget
+                    .department_id
+                    .as_ref()
+                    .and_then(|id| configuration.departments.get(id)?.manager_id.as_deref())
+                    .unwrap_or("an administrator");
+                let show = |value| show(budget.unit, value);
+                Self {
+                    code: ReasonCode::BudgetExhausted,
+                    message: format!(
+                        "the budget {:?} of {whose} has {} of {} available and the request needs {}; it resets on \
+                         {local_reset}; until then ask {ask}",
+                        budget.name,
+                        show(figures.available),
+                        show(figures.limit),
+                        show(requested),
+                    ),
+                    budget: Some(ShortBudget {
+                        budget_id: budget.id.clone(),
+                        department_id: budget.department_id.clone(),
+                        unit: budget.unit,
+                        amount: budget.amount,
+                        figures,
+                        requested,
+                    }),
+                    resets_at: Some(resets_at),
+                }
+            })
+            .collect()
+    }
+}
+
+fn show(unit: Unit, value: i64) -> String {
+    match unit {
+        Unit::Tokens => format!("{value} tokens"),
+        Unit::Usd => format!("${}", super::amount::micro_usd_to_json(value)),
+    }
+}
+
+/// The largest answer that `hard` budgets would admit with this input, in tokens, if that is at least one.
+pub fn offer(hard: &[&Budget], cell: &Cell, estimate: &Estimate) -> Option<i64> {
+    let fits = |budget: &&Budget| {
+        let available = cell.nodes.get(&budget.counter()).copied()?;
+        match (budget.unit, estimate.price) {
+            (Unit::Tokens, _) => available.checked_sub(estimate.input),
+            (Unit::Usd, Some(price)) => price.output_tokens_within(estimate.input, available),
+            (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),
+        }
+    };
+    let mut most = i64::MAX;
+    for budget in hard {
+        most = most.min(fits(budget)?);
+    }
+    (most >= 1 && most < i64::MAX).then_some(most)
+}
+
+/// Something that did not stop the request but should be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// A soft cap is passed.
+    SoftCapExceeded {
+        /// The budget.
+        budget_id: String,
+        /// Its department; none is the organisation.
+        department_id: Option<String>,
+        /// Spent and held as a share of the limit, in percent.
+        used_percent: i64,
+    },
+    /// The model has no price: it counts in tokens only.
+    Unpriced {
+        /// The model's name.
+        model: String,
+    },
+    /// The request passes without a hold.
+    NotHeld {
+        /// Why: the code of the reason that would have refused it, or `unavailable`.
+        code: &'static str,
+        /// For people.
+        message: String,
+    },
+}
+
+/// The soft caps on `path` that `cell` shows as passed.
+pub fn passed_soft_caps(configuration: &Configuration, path: &Path, cell: &Cell) -> Vec<Warning> {
+    configuration
+        .budgets_on(path)
+        .into_iter()
+        .filter(|budget| !budget.hard_cap)
+        .filter(|budget| cell.nodes.get(&budget.counter()).is_some_and(|rest| *rest < 0))
+        .map(|budget| Warning::SoftCapExceeded {
+            budget_id: budget.id.clone(),
+            department_id: budget.department_id.clone(),
+            used_percent: Figures::of(budget, cell).used_percent(),
+        })
+        .collect()
+}

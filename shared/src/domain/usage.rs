@@ -1,0 +1,208 @@
+//! Events that clients report, and what they are charged.
+
+use super::amount::Amounts;
+use super::hold::{Hold, HoldId};
+use super::price::{PriceBook, TokenCounts, value};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How far in the future an event may lie.
+pub const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// How old an event may be: 13 months of at most 31 days.
+pub const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 396);
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// With a whole answer.
+    Completed,
+    /// Stopped by the client.
+    Aborted,
+    /// Stopped by an error.
+    Failed,
+}
+
+/// Tokens that an LLM request used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// The client's id; it counts once.
+    pub event_id: String,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// Whose request it was.
+    pub user_id: String,
+    /// Who ran the model.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// Input tokens, the cached ones included; unknown where the request was cut off and nobody counted.
+    pub input_tokens: Option<i64>,
+    /// Output tokens; unknown likewise.
+    pub output_tokens: Option<i64>,
+    /// Input tokens that the provider had cached.
+    pub cached_input_tokens: i64,
+    /// The hold it settles.
+    pub hold_id: Option<String>,
+    /// How the request ended.
+    pub outcome: Outcome,
+    /// What reported it.
+    pub source: Option<String>,
+}
+
+/// How grave a risk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RiskLevel {
+    /// Worth knowing.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Worth acting on.
+    High,
+    /// Worth acting on at once.
+    Critical,
+}
+
+/// A possible leak of intellectual property.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Risk {
+    /// The reporter's id; it counts once.
+    pub event_id: String,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// Who caused it, where that is known.
+    pub user_id: Option<String>,
+    /// How grave it is.
+    pub risk_level: RiskLevel,
+    /// Where it happened.
+    pub repository: Option<String>,
+    /// What happened.
+    pub summary: String,
+    /// What reported it.
+    pub source: Option<String>,
+}
+
+/// Anything a client reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// An LLM request was made.
+    LlmRequest(Usage),
+    /// A risk was seen.
+    IpRisk(Risk),
+}
+
+impl Event {
+    /// The client's id.
+    pub fn event_id(&self) -> &str {
+        match self {
+            Self::LlmRequest(usage) => &usage.event_id,
+            Self::IpRisk(risk) => &risk.event_id,
+        }
+    }
+
+    /// When it happened.
+    pub fn occurred_at(&self) -> Timestamp {
+        match self {
+            Self::LlmRequest(usage) => usage.occurred_at,
+            Self::IpRisk(risk) => risk.occurred_at,
+        }
+    }
+}
+
+/// An event on its way from `ingest` to `evaluate`: one message of the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventMessage {
+    /// The organisation whose key reported it.
+    pub organisation_id: String,
+    /// When it was accepted.
+    pub received_at: Timestamp,
+    /// The event.
+    pub event: Event,
+}
+
+/// What a usage costs, and how that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Tokens and micro-USD.
+    pub amounts: Amounts,
+    /// The model has no price; only its tokens count.
+    pub is_unpriced: bool,
+    /// The tokens were unknown; the hold's estimate stands for them.
+    pub is_estimated: bool,
+}
+
+impl Usage {
+    /// The hold it settles, where it names one in the right form.
+    pub fn hold(&self) -> Option<HoldId> {
+        self.hold_id.as_deref().and_then(HoldId::parse)
+    }
+
+    /// What it is charged: by its tokens, or by `hold` where nobody counted them.
+    pub fn charge(&self, book: &PriceBook, hold: Option<&Hold>) -> Charge {
+        let price = book.price(Some(&self.provider), &self.model).map(|(p, _)| p);
+        let is_unpriced = price.is_none();
+        match (self.input_tokens, self.output_tokens, hold) {
+            (Some(input), Some(output), _) => Charge {
+                amounts: value(
+                    price,
+                    TokenCounts {
+                        input,
+                        cached_input: self.cached_input_tokens,
+                        output,
+                    },
+                ),
+                is_unpriced,
+                is_estimated: false,
+            },
+            (_, _, Some(hold)) => Charge {
+                amounts: hold.amounts,
+                is_unpriced,
+                is_estimated: true,
+            },
+            (input, output, None) => Charge {
+                amounts: value(
+                    price,
+                    TokenCounts {
+                        input: input.unwrap_or(0),
+                        cached_input: self.cached_input_tokens,
+                        output: output.unwrap_or(0),
+                    },
+                ),
+                is_unpriced,
+                is_estimated: true,
+            },
+        }
+    }
+}
+
+/// How a hold ended. Written once for each hold, before the cell follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Resolution {
+    /// By the usage of this event.
+    Settled {
+        /// The event.
+        event_id: String,
+        /// What it was charged.
+        charged: Amounts,
+    },
+    /// By its owner, unused.
+    Voided,
+    /// By time.
+    Expired {
+        /// What abandoned holds are charged: nothing, or all of it.
+        charged: Amounts,
+    },
+}
+
+impl Resolution {
+    /// What stays spent of the hold.
+    pub fn charged(&self) -> Amounts {
+        match self {
+            Self::Settled { charged, .. } | Self::Expired { charged } => *charged,
+            Self::Voided => Amounts::ZERO,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What Toktra's functions share.
+//!
+//! - [`domain`] is pure: no async, no AWS, no clock, no randomness. Time and ids are arguments.
+//! - [`store`] is the only code that knows DynamoDB.
+//! - [`runtime`] is the boundary to Lambda: configuration, keys, errors, batches.
+
+pub mod domain;
+pub mod runtime;
+pub mod store;
