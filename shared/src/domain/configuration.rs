@@ -3,12 +3,14 @@
 use super::amount::Unit;
 use super::hold::Node;
 use super::period::{Month, time_zone};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The deepest department level; the organisation stands above the first.
 pub const MAX_DEPTH: usize = 8;
+/// How far two clocks of a deployment may be apart.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The most budgets of an organisation.
 pub const MAX_BUDGETS: usize = 500;
 /// The most departments of an organisation.
@@ -235,6 +237,21 @@ impl Configuration {
     /// The period that `at` falls into.
     pub fn period_of(&self, at: Timestamp) -> Month {
         Month::of(at, &self.organisation.zone())
+    }
+
+    /// The periods in which something can be held by a clock that is at most five minutes off, and the next, which
+    /// may be open already: those that a change has to reach.
+    pub fn periods_in_force(&self, now: Timestamp) -> Vec<Month> {
+        let zone = self.organisation.zone();
+        let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
+        let later = now.saturating_add(CLOCK_SKEW).unwrap_or(now);
+        let mut periods = vec![
+            Month::of(earlier, &zone),
+            Month::of(later, &zone),
+            Month::of(now, &zone).next(),
+        ];
+        periods.dedup();
+        periods
     }
 
     /// The path of a department today; the empty path where there is none of that id.

@@ -1,1 +1,44 @@
-//! s
+//! The only code that knows DynamoDB: keys, items and expressions, one module for each aggregate.
+//!
+//! Three tables. `Counters` holds the cells, `Ledger` the records, resolutions and totals, `Governance` what is
+//! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
+
+mod call;
+mod cells;
+mod change;
+mod configuration;
+mod expression;
+mod governance;
+mod holds;
+mod keys;
+mod resolutions;
+mod tables;
+mod totals;
+mod usage;
+
+pub use call::StoreError;
+pub use change::{
+    AuditEntry, Change, Committed, CounterEffect, Idempotency, Row, Snapshot, StoredAnswer,
+};
+pub use configuration::Head;
+pub use governance::{ApiKey, KeyOwner, Page, digest_of};
+pub use holds::{HoldOutcome, VoidOutcome};
+pub use tables::Tables;
+pub use totals::{DepartmentTotals, Sums};
+pub use usage::{Mark, Recorded};
+
+use aws_sdk_dynamodb::Client;
+
+/// The tables of one deployment.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    tables: Tables,
+}
+
+impl Store {
+    /// A store on `tables`, reached by `client`.
+    pub fn new(client: Client, tables: Tables) -> Self {
+        Self { client, tables }
+    }
+}

@@ -1,0 +1,84 @@
+//! Failures on demand: the n-th call from now fails, before or after it took effect.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A failure for one call that an SDK client will make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Which call fails: 0 is the next one, 1 the one after it.
+    pub call: u64,
+    /// Whether the operation takes effect.
+    pub when: When,
+    /// What the client sees.
+    pub kind: FaultKind,
+}
+
+/// The moment of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Nothing was applied.
+    Before,
+    /// The operation was applied and its answer is lost.
+    After,
+}
+
+/// What the client sees in place of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultKind {
+    /// HTTP 500.
+    InternalServerError,
+    /// The service refuses because of its load. A DynamoDB transaction is cancelled with the
+    /// reason `ThrottlingError`, as on an on-demand table.
+    Throttled,
+    /// A DynamoDB write meets another transaction: `TransactionConflictException`, or a
+    /// cancelled transaction with the reason `TransactionConflict` for its first item. A call
+    /// that cannot conflict (a read of one item, a queue operation) passes and the fault is spent.
+    TransactionConflict,
+    /// The connection breaks before an answer arrives.
+    ConnectionReset,
+}
+
+/// The faults still to come. Clones share the plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultPlan(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    calls: u64,
+    fired: u64,
+    planned: Vec<Fault>,
+}
+
+impl FaultPlan {
+    pub(crate) fn inject(&self, fault: Fault) {
+        let mut state = self.state();
+        let call = state.calls.saturating_add(fault.call);
+        state.planned.push(Fault { call, ..fault });
+    }
+
+    pub(crate) fn clear(&self) {
+        self.state().planned.clear();
+    }
+
+    pub(crate) fn fired(&self) -> u64 {
+        self.state().fired
+    }
+
+    /// Counts a call and returns the first fault planned for it; others for the same call wait
+    /// for the next one.
+    pub(crate) fn next_call(&self) -> Option<Fault> {
+        let mut state = self.state();
+        let call = state.calls;
+        state.calls += 1;
+        let due = state.planned.iter().position(|fault| fault.call <= call)?;
+        Some(state.planned.remove(due))
+    }
+
+    pub(crate) fn record_fired(&self) {
+        self.state().fired += 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

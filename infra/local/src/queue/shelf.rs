@@ -1,0 +1,186 @@
+//! The messages of one queue in memory, and when each of them may be received.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use tokio::time::Instant;
+
+use super::{Counts, Message};
+
+/// A message and where it is in its life.
+pub(super) struct Held {
+    pub(super) message_id: String,
+    pub(super) body: String,
+    pub(super) sent_at_ms: i64,
+    pub(super) receive_count: u32,
+    pub(super) place: Place,
+}
+
+/// Whether a message may be received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Now.
+    Ready,
+    /// After the sender's delay.
+    Delayed(Instant),
+    /// A receiver has it until then.
+    InFlight(Instant),
+    /// A receiver gave it back to be tried again then.
+    Released(Instant),
+}
+
+impl Place {
+    fn until(self) -> Option<Instant> {
+        match self {
+            Self::Ready => None,
+            Self::Delayed(until) | Self::InFlight(until) | Self::Released(until) => Some(until),
+        }
+    }
+}
+
+/// What a receive would take from the queue.
+pub(super) struct Pick {
+    /// To be delivered.
+    pub(super) deliver: Vec<i64>,
+    /// Received too often already.
+    pub(super) spent: Vec<i64>,
+}
+
+/// The messages of one queue.
+#[derive(Default)]
+pub(super) struct Shelf {
+    messages: BTreeMap<i64, Held>,
+    ready: VecDeque<i64>,
+    due: BTreeSet<(Instant, i64)>,
+}
+
+impl Shelf {
+    pub(super) fn add(&mut self, seq: i64, held: Held) {
+        self.enlist(seq, held.place);
+        self.messages.insert(seq, held);
+    }
+
+    pub(super) fn remove(&mut self, seq: i64) -> Option<Held> {
+        let held = self.messages.remove(&seq)?;
+        self.delist(seq, held.place);
+        Some(held)
+    }
+
+    pub(super) fn get(&self, seq: i64) -> Option<&Held> {
+        self.messages.get(&seq)
+    }
+
+    pub(super) fn place(&mut self, seq: i64, place: Place) {
+        let Some(held) = self.messages.get_mut(&seq) else {
+            return;
+        };
+        let before = std::mem::replace(&mut held.place, place);
+        self.delist(seq, before);
+        self.enlist(seq, place);
+    }
+
+    /// Makes visible what is due.
+    pub(super) fn promote(&mut self, now: Instant) {
+        while let Some(&(until, seq)) = self.due.first()
+            && until <= now
+        {
+            self.place(seq, Place::Ready);
+        }
+    }
+
+    /// When the next hidden message becomes visible.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(until, _)| *until)
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Chooses up to `max` visible messages, passing by those received `limit` times.
+    pub(super) fn pick(&self, max: usize, limit: Option<u32>) -> Pick {
+        let mut pick = Pick {
+            deliver: Vec::new(),
+            spent: Vec::new(),
+        };
+        for &seq in &self.ready {
+            if pick.deliver.len() == max {
+                break;
+            }
+            let receives = self.get(seq).map_or(0, |held| held.receive_count);
+            if limit.is_some_and(|limit| receives >= limit) {
+                pick.spent.push(seq);
+            } else {
+                pick.deliver.push(seq);
+            }
+        }
+        pick
+    }
+
+    /// Hands out a message until `until`.
+    pub(super) fn deliver(&mut self, seq: i64, until: Instant) -> Option<Message> {
+        self.place(seq, Place::InFlight(until));
+        let held = self.messages.get_mut(&seq)?;
+        held.receive_count += 1;
+        Some(message(seq, held))
+    }
+
+    /// The first `max` messages, whether visible or not.
+    pub(super) fn peek(&self, max: usize) -> Vec<Message> {
+        self.messages
+            .iter()
+            .take(max)
+            .map(|(seq, held)| message(*seq, held))
+            .collect()
+    }
+
+    pub(super) fn ready(&self) -> Vec<i64> {
+        self.ready.iter().copied().collect()
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            visible: self.ready.len(),
+            ..Counts::default()
+        };
+        for (_, seq) in &self.due {
+            match self.get(*seq).map(|held| held.place) {
+                Some(Place::InFlight(_)) => counts.in_flight += 1,
+                Some(Place::Delayed(_)) => counts.delayed += 1,
+                Some(Place::Released(_)) => counts.released += 1,
+                Some(Place::Ready) | None => {}
+            }
+        }
+        counts
+    }
+
+    fn enlist(&mut self, seq: i64, place: Place) {
+        match place.until() {
+            None => self.ready.push_back(seq),
+            Some(until) => {
+                self.due.insert((until, seq));
+            }
+        }
+    }
+
+    fn delist(&mut self, seq: i64, place: Place) {
+        match place.until() {
+            Some(until) => {
+                self.due.remove(&(until, seq));
+            }
+            None if self.ready.front() == Some(&seq) => {
+                self.ready.pop_front();
+            }
+            None => self.ready.retain(|other| *other != seq),
+        }
+    }
+}
+
+fn message(seq: i64, held: &Held) -> Message {
+    Message {
+        id: held.message_id.clone(),
+        receipt_handle: super::receipt::write(seq, &held.message_id, held.receive_count),
+        body: held.body.clone(),
+        receive_count: held.receive_count,
+        sent_at_ms: held.sent_at_ms,
+    }
+}

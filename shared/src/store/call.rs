@@ -1,0 +1,157 @@
+//! What can go wrong in a call, and how often it is tried again.
+
+use super::Store;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
+use std::error::Error;
+use std::time::Duration;
+
+/// Why the store has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database did not answer, or not in time. Whether a write took effect is unknown; every operation may
+    /// be repeated.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
+    /// Others changed the same things again and again.
+    #[error("too many changes at the same time")]
+    Contended,
+    /// An item has a form that this code does not know.
+    #[error("stored data is unreadable: {0}")]
+    Unreadable(String),
+}
+
+impl StoreError {
+    pub(super) fn unreadable(what: impl Into<String>) -> Self {
+        Self::Unreadable(what.into())
+    }
+}
+
+impl<E, R> From<SdkError<E, R>> for StoreError
+where
+    E: Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    fn from(error: SdkError<E, R>) -> Self {
+        Self::Unavailable(Box::new(error))
+    }
+}
+
+impl From<aws_sdk_dynamodb::error::BuildError> for StoreError {
+    fn from(error: aws_sdk_dynamodb::error::BuildError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+impl From<serde_dynamo::Error> for StoreError {
+    fn from(error: serde_dynamo::Error) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
+/// How often an operation that met another one is tried again.
+pub(super) const ATTEMPTS: u32 = 24;
+
+/// Waits a little, more each time and never the same, so that two that met do not meet again.
+pub(super) async fn back_off(attempt: u32) {
+    let most_ms = (1_u64 << attempt.min(6)).min(50);
+    let mut byte = [0_u8; 2];
+    let spread = match getrandom::fill(&mut byte) {
+        Ok(()) => u64::from(u16::from_be_bytes(byte)),
+        Err(_) => u64::from(attempt),
+    };
+    tokio::time::sleep(Duration::from_micros(spread % (most_ms * 1_000))).await;
+}
+
+/// Whether a call met a transaction on the same item: a passing fault that says nothing about its conditions.
+pub(super) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code)
+        .is_some_and(|code| code == "TransactionConflictException")
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Transacted {
+    /// All of it took effect.
+    Applied,
+    /// None of it did: for each part, whether its condition was false.
+    Refused(Vec<bool>),
+}
+
+impl Transacted {
+    /// Whether the condition of part `index` was false.
+    pub(super) fn was_refused_at(&self, index: usize) -> bool {
+        matches!(self, Self::Refused(parts) if parts.get(index).copied().unwrap_or(false))
+    }
+}
+
+impl Store {
+    /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out.
+    pub(super) async fn transact(&self, parts: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
+        if let [part] = parts.as_slice()
+            && let Some(put) = part.put()
+        {
+            // One write alone needs no transaction, which would cost twice as much.
+            return self.put_alone(put).await;
+        }
+        for attempt in 0..ATTEMPTS {
+            let call = self
+                .client
+                .transact_write_items()
+                .set_transact_items(Some(parts.clone()))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let error = match call.send().await {
+                Ok(_) => return Ok(Transacted::Applied),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    let codes: Vec<&str> = cancelled
+                        .cancellation_reasons()
+                        .iter()
+                        .map(|reason| reason.code().unwrap_or("None"))
+                        .collect();
+                    if codes.contains(&"ConditionalCheckFailed") {
+                        let is_refused = |code: &&str| *code == "ConditionalCheckFailed";
+                        return Ok(Transacted::Refused(codes.iter().map(is_refused).collect()));
+                    }
+                    if codes.iter().any(|code| !matches!(*code, "None" | "TransactionConflict")) {
+                        return Err(error.into());
+                    }
+                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
+                _ => return Err(error.into()),
+            }
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
+    }
+
+    async fn put_alone(&self, put: &Put) -> Result<Transacted, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            let call = self
+                .client
+                .put_item()
+                .table_name(put.table_name())
+                .set_item(Some(put.item().clone()))
+                .set_condition_expression(put.condition_expression().map(str::to_owned))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let error = match call.send().await {
+                Ok(_) => return Ok(Transacted::Applied),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(_)) => {
+                    return Ok(Transacted::Refused(vec![true]));
+                }
+                _ if is_transaction_conflict(&error) => back_off(attempt).await,
+                _ => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Contended)
+    }
+}

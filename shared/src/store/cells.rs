@@ -1,0 +1,161 @@
+//! Reading, updating and opening cells.
+
+use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::expression::{Expression, cell_from_item, cell_to_item, number};
+use super::{Store, keys};
+use crate::domain::cell::{Cell, CellUpdate};
+use crate::domain::configuration::{Budget, Configuration};
+use crate::domain::period::Month;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+};
+
+/// Cells stay 13 months after their period, as long as an event may come.
+const KEPT_SECONDS: i64 = 396 * 24 * 3600;
+
+/// What became of an update.
+#[derive(Debug)]
+pub(super) enum Updated {
+    /// It took effect; the cell as it is now.
+    Applied(Cell),
+    /// A condition was false; the cell as it was at that moment, or none where there is none.
+    Refused(Option<Cell>),
+}
+
+impl Store {
+    /// The cell of a period as it is at this moment; none where the period has not begun.
+    pub async fn cell(&self, organisation_id: &str, period: Month) -> Result<Option<Cell>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.counters)
+            .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
+            .consistent_read(true)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await?;
+        answer.item.as_ref().map(cell_from_item).transpose()
+    }
+
+    /// One conditional write. A transaction on the same item is a passing fault and is waited out.
+    pub(super) async fn update_cell(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        update: &CellUpdate,
+    ) -> Result<Updated, StoreError> {
+        let expression = Expression::of(update);
+        for attempt in 0..ATTEMPTS {
+            let call = self
+                .client
+                .update_item()
+                .table_name(&self.tables.counters)
+                .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
+                .condition_expression(&expression.condition)
+                .update_expression(&expression.update)
+                .set_expression_attribute_names(
+                    (!expression.names.is_empty()).then(|| expression.names.clone()),
+                )
+                .set_expression_attribute_values(Some(expression.values.clone()))
+                .return_values(ReturnValue::AllNew)
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let error = match call.send().await {
+                Ok(answer) => {
+                    let item = answer.attributes.unwrap_or_default();
+                    return Ok(Updated::Applied(cell_from_item(&item)?));
+                }
+                Err(error) => error,
+            };
+            if let Some(UpdateItemError::ConditionalCheckFailedException(failed)) =
+                error.as_service_error()
+            {
+                let item = failed.item.as_ref().filter(|item| !item.is_empty());
+                return Ok(Updated::Refused(item.map(cell_from_item).transpose()?));
+            }
+            if !is_transaction_conflict(&error) {
+                return Err(error.into());
+            }
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The same write as a part of a transaction.
+    pub(super) fn cell_update_item(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        update: &CellUpdate,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let expression = Expression::of(update);
+        let update = Update::builder()
+            .table_name(&self.tables.counters)
+            .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
+            .condition_expression(expression.condition)
+            .update_expression(expression.update)
+            .set_expression_attribute_names(
+                (!expression.names.is_empty()).then_some(expression.names),
+            )
+            .set_expression_attribute_values(Some(expression.values))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// The condition that a period has no cell, as a part of a transaction.
+    pub(super) fn no_cell_item(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.counters)
+            .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
+            .condition_expression("attribute_not_exists(k)")
+            .build()?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// Opens the cell of `period` where there is none: each budget starts at its amount less what records of the
+    /// period have spent. The transaction checks the configuration's epoch, so a stale caller cannot open a month
+    /// with old amounts; whether it took effect is seen by trying again.
+    pub(super) async fn open_cell(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+    ) -> Result<(), StoreError> {
+        let organisation = &configuration.organisation;
+        let totals = self.department_totals(&organisation.id, period).await?;
+        let opening = |budget: &Budget| {
+            let spent = totals.spent_under(budget.department_id.as_deref()).of(budget.unit);
+            (budget.counter(), budget.amount.saturating_sub(spent))
+        };
+        let cell = Cell {
+            epoch: configuration.epoch,
+            version: 0,
+            nodes: configuration.budgets.values().map(opening).collect(),
+            holds: std::collections::BTreeMap::new(),
+        };
+        let expires_at = period.end(&organisation.zone()).as_second() + KEPT_SECONDS;
+        let key = keys::cell(&organisation.id, period);
+        let put = Put::builder()
+            .table_name(&self.tables.counters)
+            .set_item(Some(cell_to_item(&key, &cell, expires_at)))
+            .condition_expression("attribute_not_exists(k)")
+            .build()?;
+        let same_epoch = ConditionCheck::builder()
+            .table_name(&self.tables.governance)
+            .set_key(Some(keys::head(&organisation.id).attributes()))
+            .condition_expression("epoch = :epoch")
+            .expression_attribute_values(":epoch", number(configuration.epoch))
+            .build()?;
+        self.transact(vec![
+            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().condition_check(same_epoch).build(),
+        ])
+        .await?;
+        Ok(())
+    }
+}

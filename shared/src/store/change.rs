@@ -1,0 +1,526 @@
+//! Changing what is configured: one transaction {the rows, the audit entry, the head, the cells in force}. After its
+//! answer nothing is held under the old state, and no crash leaves the parts apart.
+
+use super::call::{StoreError, Transacted};
+use super::configuration::Head;
+use super::expression::{Item, number};
+use super::keys::{self, BUDGET, DEPARTMENT, Key, MOVE, USER};
+use super::resolutions::expires_at;
+use super::tables::TTL;
+use super::Store;
+use crate::domain::cell::{Cell, CellUpdate, Condition, MAX_NODES, open_node};
+use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
+use crate::domain::hold::{HoldId, Node, Rid};
+use crate::domain::people::User;
+use crate::domain::period::Month;
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+
+/// How long an answer can be replayed, in seconds.
+const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
+
+/// An organisation as it was when a change was prepared. A change on it takes effect only while it is so.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The counters and settings.
+    pub head: Head,
+    /// The departments and budgets.
+    pub configuration: Configuration,
+}
+
+/// A row that a change writes or deletes.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub(super) key: Key,
+    pub(super) item: Option<Item>,
+}
+
+impl Row {
+    pub(super) fn new<T: Serialize>(key: Key, data: &T) -> Result<Self, StoreError> {
+        let mut item = key.attributes();
+        item.insert("data".to_owned(), serde_dynamo::to_attribute_value(data)?);
+        Ok(Self {
+            key,
+            item: Some(item),
+        })
+    }
+
+    pub(super) fn gone(key: Key) -> Self {
+        Self { key, item: None }
+    }
+
+    /// A budget as it will be.
+    pub fn budget(organisation_id: &str, budget: &Budget) -> Result<Self, StoreError> {
+        let sk = format!("{BUDGET}{}", budget.id);
+        Self::new(keys::governance(organisation_id, sk), budget)
+    }
+
+    /// A budget no more.
+    pub fn no_budget(organisation_id: &str, id: &str) -> Self {
+        Self::gone(keys::governance(organisation_id, format!("{BUDGET}{id}")))
+    }
+
+    /// A department as it will be.
+    pub fn department(organisation_id: &str, department: &Department) -> Result<Self, StoreError> {
+        let sk = format!("{DEPARTMENT}{}", department.id);
+        Self::new(keys::governance(organisation_id, sk), department)
+    }
+
+    /// A department no more.
+    pub fn no_department(organisation_id: &str, id: &str) -> Self {
+        Self::gone(keys::governance(organisation_id, format!("{DEPARTMENT}{id}")))
+    }
+
+    /// A user as they will be.
+    pub fn user(organisation_id: &str, user: &User) -> Result<Self, StoreError> {
+        let sk = format!("{USER}{}", user.id);
+        Self::new(keys::governance(organisation_id, sk), user)
+    }
+
+    /// A move of a department, remembered as long as a hold may refer to it.
+    pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
+        let sk = format!("{MOVE}{:010}", moved.tree);
+        let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
+        if let Some(item) = &mut row.item {
+            item.insert(TTL.to_owned(), number(expires_at(now)));
+        }
+        Ok(row)
+    }
+}
+
+/// What a change means for the counters in force.
+#[derive(Clone, Debug, Default)]
+pub enum CounterEffect {
+    /// No decision could see the change.
+    #[default]
+    Unseen,
+    /// Decisions see it; no counter changes.
+    Seen,
+    /// A budget's amount changes by this much.
+    Add(Node, i64),
+    /// A budget is new.
+    Open(Budget),
+}
+
+/// Who did what to what, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// The key or user who did it.
+    pub actor: String,
+    /// What was done: `budget.create`.
+    pub action: String,
+    /// To what: `budget/bud_...`.
+    pub resource: String,
+    /// The resource before, as JSON.
+    pub before: Option<String>,
+    /// The resource after, as JSON.
+    pub after: Option<String>,
+    /// Why, where that was said.
+    pub reason: Option<String>,
+    /// The request.
+    pub request_id: String,
+}
+
+/// An answer kept under an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredAnswer {
+    /// The SHA-256 of the request, in hex.
+    pub request_digest: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The body, without secrets.
+    pub body: String,
+    /// The secret of the body, sealed so that only the same caller can read it; hex.
+    pub sealed_secret: Option<String>,
+}
+
+/// Where an answer is kept, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The organisation, or none for the operator.
+    pub organisation_id: Option<String>,
+    /// The SHA-256 of the caller and their idempotency key, in hex.
+    pub digest: String,
+    /// The answer.
+    pub answer: StoredAnswer,
+}
+
+/// A change and everything that goes with it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Rows written and deleted.
+    pub rows: Vec<Row>,
+    /// The head afterwards; its `seq`, `epoch` and `audit_hash` are seen to here.
+    pub head: Head,
+    /// What the counters do.
+    pub counters: CounterEffect,
+    /// The audit entry.
+    pub audit: AuditEntry,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// It took effect.
+    Done,
+    /// The organisation is not as it was in the snapshot: prepare it again.
+    Stale,
+    /// The idempotency key has an answer already.
+    AnsweredBefore,
+}
+
+#[derive(Serialize)]
+struct AuditRow<'a> {
+    seq: u64,
+    at: String,
+    actor: &'a str,
+    action: &'a str,
+    resource: &'a str,
+    before: Option<&'a str>,
+    after: Option<&'a str>,
+    reason: Option<&'a str>,
+    request_id: &'a str,
+    hash: String,
+    previous_hash: &'a str,
+}
+
+/// The hash of an audit entry: SHA-256 over the previous hash and every field, each with its length before it.
+fn audit_hash(entry: &AuditEntry, seq: u64, at: &str, previous: &str) -> String {
+    let mut hash = Sha256::new();
+    let seq = seq.to_string();
+    let optional = |text: &Option<String>| text.as_ref().map_or(String::new(), |t| format!("={t}"));
+    for part in [
+        previous,
+        &seq,
+        at,
+        &entry.actor,
+        &entry.action,
+        &entry.resource,
+        &optional(&entry.before),
+        &optional(&entry.after),
+        &optional(&entry.reason),
+        &entry.request_id,
+    ] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Store {
+    /// The organisation as it is now, to prepare a change on.
+    pub async fn snapshot_for_change(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let snapshot = self.snapshot(organisation_id).await?;
+        Ok(snapshot.map(|(head, configuration)| Snapshot {
+            head,
+            configuration,
+        }))
+    }
+
+    /// All of a change or nothing of it, with its audit entry and the answer under its idempotency key.
+    pub async fn commit(
+        &self,
+        snapshot: &Snapshot,
+        change: Change,
+        idempotency: Option<&Idempotency>,
+        now: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        let organisation_id = &snapshot.configuration.organisation.id;
+        let before = &snapshot.head;
+        let mut head = change.head;
+        let is_seen = !matches!(change.counters, CounterEffect::Unseen);
+        head.epoch = before.epoch + u64::from(is_seen);
+        head.seq = before.seq + 1;
+        let at = now.to_string();
+        head.audit_hash = audit_hash(&change.audit, head.seq, &at, &before.audit_hash);
+
+        let mut parts = Vec::with_capacity(change.rows.len() + 6);
+        if let Some(idempotency) = idempotency {
+            parts.push(self.idempotency_item(idempotency, now)?);
+        }
+        parts.push(self.head_item(organisation_id, &head, Some(before.seq))?);
+        parts.push(self.audit_item(organisation_id, &change.audit, &head, &before.audit_hash, &at)?);
+        for row in change.rows {
+            parts.push(self.row_item(row)?);
+        }
+        if is_seen {
+            for period in snapshot.configuration.periods_in_force(now) {
+                let Some(cell) = self.cell(organisation_id, period).await? else {
+                    parts.push(self.no_cell_item(organisation_id, period)?);
+                    continue;
+                };
+                let configuration = &snapshot.configuration;
+                let prepared = self.counters(configuration, period, &cell, &change.counters);
+                let Some(mut update) = prepared.await? else {
+                    return Ok(Committed::Stale);
+                };
+                update.conditions.push(Condition::EpochIs(before.epoch));
+                update.epoch = Some(head.epoch);
+                parts.push(self.cell_update_item(organisation_id, period, &update)?);
+            }
+        }
+        Ok(match self.transact(parts).await? {
+            Transacted::Applied => Committed::Done,
+            refused if idempotency.is_some() && refused.was_refused_at(0) => Committed::AnsweredBefore,
+            Transacted::Refused(_) => Committed::Stale,
+        })
+    }
+
+    /// What the counters of one cell do; none where holds had to be finished first.
+    async fn counters(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        cell: &Cell,
+        effect: &CounterEffect,
+    ) -> Result<Option<CellUpdate>, StoreError> {
+        let mut update = CellUpdate::default();
+        match effect {
+            CounterEffect::Unseen | CounterEffect::Seen => {}
+            CounterEffect::Add(node, delta) => {
+                if cell.nodes.contains_key(node) {
+                    update.add.insert(*node, *delta);
+                }
+            }
+            CounterEffect::Open(budget) => {
+                return self.opened(configuration, period, cell, budget).await;
+            }
+        }
+        Ok(Some(update))
+    }
+
+    /// The counter of a new budget: its amount less what its subtree has spent and holds. Totals are read after the
+    /// cell and resolutions after the totals, so a settlement on its way is either in none of them, and its hold
+    /// gives back to the new counter, or its resolution is seen here and finished first.
+    async fn opened(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        cell: &Cell,
+        budget: &Budget,
+    ) -> Result<Option<CellUpdate>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        if cell.nodes.len() >= MAX_NODES {
+            return Err(StoreError::unreadable("a cell with too many counters"));
+        }
+        let totals = self.department_totals(organisation_id, period).await?;
+        let department_id = budget.department_id.as_deref();
+        let spent = totals.spent_under(department_id).of(budget.unit);
+        let is_member = |rid: &Rid| {
+            let hold = &cell.holds[rid];
+            let path = configuration.path_at(hold.department, hold.tree);
+            path.is_under(department_id)
+        };
+        let members: BTreeSet<Rid> = cell.holds.keys().filter(|r| is_member(r)).cloned().collect();
+        let ids: Vec<HoldId> = members
+            .iter()
+            .map(|rid| HoldId::new(period, rid.clone(), &cell.holds[rid]))
+            .collect();
+        let resolved = self.resolved_among(organisation_id, &ids).await?;
+        if resolved.is_empty() {
+            let node = budget.counter();
+            return Ok(Some(open_node(cell, node, budget.amount, spent, &members)));
+        }
+        for hold_id in resolved {
+            if let Some(known) = self.resolution(organisation_id, &hold_id).await? {
+                let charged = known.resolution.charged();
+                self.finish_hold(organisation_id, &hold_id, &known.hold, charged)
+                    .await?;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Those of `ids` that have a resolution.
+    async fn resolved_among(
+        &self,
+        organisation_id: &str,
+        ids: &[HoldId],
+    ) -> Result<Vec<HoldId>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(100) {
+            let keys = chunk
+                .iter()
+                .map(|id| keys::resolution(organisation_id, id).attributes());
+            let mut asked = KeysAndAttributes::builder()
+                .set_keys(Some(keys.collect()))
+                .consistent_read(true)
+                .projection_expression("pk")
+                .build()?;
+            loop {
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.tables.ledger, asked)
+                    .send()
+                    .await?;
+                let items = answer.responses.unwrap_or_default();
+                let items = items.get(&self.tables.ledger).cloned().unwrap_or_default();
+                for item in items {
+                    let Some(AttributeValue::S(pk)) = item.get("pk") else {
+                        continue;
+                    };
+                    found.extend(pk.rsplit('#').next().and_then(HoldId::parse));
+                }
+                let rest = answer.unprocessed_keys.unwrap_or_default();
+                match rest.get(&self.tables.ledger) {
+                    Some(more) => asked = more.clone(),
+                    None => break,
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The answer under an idempotency key, if there is one.
+    pub async fn stored_answer(
+        &self,
+        organisation_id: Option<&str>,
+        digest: &str,
+    ) -> Result<Option<StoredAnswer>, StoreError> {
+        let key = keys::idempotency(organisation_id.unwrap_or(keys::OPERATOR), digest);
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.governance)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        answer.item.map(super::configuration::data).transpose()
+    }
+
+    /// Makes an organisation with its first rows and audit entry, if there is none of its id.
+    pub async fn create_organisation(
+        &self,
+        organisation: Organisation,
+        rows: Vec<Row>,
+        audit: &AuditEntry,
+        idempotency: Option<&Idempotency>,
+        now: Timestamp,
+    ) -> Result<Committed, StoreError> {
+        let id = organisation.id.clone();
+        let entry = Row::new(keys::organisation_entry(&id), &organisation)?;
+        let at = now.to_string();
+        let head = Head {
+            epoch: 1,
+            tree: 0,
+            seq: 1,
+            audit_hash: audit_hash(audit, 1, &at, ""),
+            next_department: 0,
+            next_node: 0,
+            organisation,
+        };
+        let mut parts = Vec::new();
+        if let Some(idempotency) = idempotency {
+            parts.push(self.idempotency_item(idempotency, now)?);
+        }
+        parts.push(self.head_item(&id, &head, None)?);
+        parts.push(self.audit_item(&id, audit, &head, "", &at)?);
+        for row in rows.into_iter().chain([entry]) {
+            parts.push(self.row_item(row)?);
+        }
+        Ok(match self.transact(parts).await? {
+            Transacted::Applied => Committed::Done,
+            refused if idempotency.is_some() && refused.was_refused_at(0) => Committed::AnsweredBefore,
+            Transacted::Refused(_) => Committed::Stale,
+        })
+    }
+
+    fn head_item(
+        &self,
+        organisation_id: &str,
+        head: &Head,
+        known_seq: Option<u64>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item: Item = serde_dynamo::to_item(head)?;
+        item.extend(keys::head(organisation_id).attributes());
+        let put = Put::builder()
+            .table_name(&self.tables.governance)
+            .set_item(Some(item));
+        let put = match known_seq {
+            Some(seq) => put
+                .condition_expression("seq = :seq")
+                .expression_attribute_values(":seq", number(seq)),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+        };
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
+    }
+
+    fn audit_item(
+        &self,
+        organisation_id: &str,
+        audit: &AuditEntry,
+        head: &Head,
+        previous_hash: &str,
+        at: &str,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let row = AuditRow {
+            seq: head.seq,
+            at: at.to_owned(),
+            actor: &audit.actor,
+            action: &audit.action,
+            resource: &audit.resource,
+            before: audit.before.as_deref(),
+            after: audit.after.as_deref(),
+            reason: audit.reason.as_deref(),
+            request_id: &audit.request_id,
+            hash: head.audit_hash.clone(),
+            previous_hash,
+        };
+        self.row_item_if_absent(Row::new(keys::audit(organisation_id, head.seq), &row)?)
+    }
+
+    fn idempotency_item(
+        &self,
+        idempotency: &Idempotency,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let owner = idempotency.organisation_id.as_deref();
+        let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
+        let mut row = Row::new(key, &idempotency.answer)?;
+        if let Some(item) = &mut row.item {
+            item.insert(TTL.to_owned(), number(now.as_second() + IDEMPOTENCY_SECONDS));
+        }
+        self.row_item_if_absent(row)
+    }
+
+    fn row_item(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
+        let part = TransactWriteItem::builder();
+        Ok(match row.item {
+            Some(item) => part.put(
+                Put::builder()
+                    .table_name(&self.tables.governance)
+                    .set_item(Some(item))
+                    .build()?,
+            ),
+            None => part.delete(
+                Delete::builder()
+                    .table_name(&self.tables.governance)
+                    .set_key(Some(row.key.attributes()))
+                    .build()?,
+            ),
+        }
+        .build())
+    }
+
+    fn row_item_if_absent(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.tables.governance)
+            .set_item(row.item)
+            .condition_expression("attribute_not_exists(pk)")
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}

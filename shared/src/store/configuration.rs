@@ -1,0 +1,138 @@
+//! The configuration as rows, and reading all of it as it was at one epoch.
+
+use super::call::{ATTEMPTS, StoreError, back_off};
+use super::expression::Item;
+use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, HEAD, MOVE};
+use super::Store;
+use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The row that every change of an organisation goes through: its settings and counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Counts the changes that a decision could see.
+    pub epoch: u64,
+    /// Counts the moves of departments.
+    pub tree: u32,
+    /// Counts all changes: the number of the last audit entry.
+    pub seq: u64,
+    /// The hash of the last audit entry.
+    pub audit_hash: String,
+    /// The number of the next department.
+    pub next_department: u32,
+    /// The number of the next budget's counter.
+    pub next_node: u32,
+    /// The settings.
+    pub organisation: Organisation,
+}
+
+/// Takes the data out of a row.
+pub(super) fn data<T: DeserializeOwned>(mut item: Item) -> Result<T, StoreError> {
+    let data = item
+        .remove("data")
+        .ok_or_else(|| StoreError::unreadable("a row without data"))?;
+    Ok(serde_dynamo::from_attribute_value(data)?)
+}
+
+impl Store {
+    /// The head of an organisation, read consistently; none where there is no such organisation.
+    pub async fn head(&self, organisation_id: &str) -> Result<Option<Head>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.governance)
+            .set_key(Some(keys::head(organisation_id).attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let Some(mut item) = answer.item else {
+            return Ok(None);
+        };
+        item.remove("pk");
+        item.remove("sk");
+        Ok(Some(serde_dynamo::from_item(item)?))
+    }
+
+    /// The configuration in force: all rows of one epoch.
+    pub async fn configuration(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Option<Configuration>, StoreError> {
+        let snapshot = self.snapshot(organisation_id).await?;
+        Ok(snapshot.map(|(_, configuration)| configuration))
+    }
+
+    /// The head and the configuration of its epoch. The rows are read between two reads of the head, and again
+    /// where a change came in between.
+    pub(super) async fn snapshot(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Option<(Head, Configuration)>, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            let rows = self
+                .client
+                .query()
+                .table_name(&self.tables.governance)
+                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                .expression_attribute_values(":pk", AttributeValue::S(organisation_id.to_owned()))
+                .expression_attribute_values(":sk", AttributeValue::S(CONFIGURATION.to_owned()))
+                .consistent_read(true)
+                .into_paginator()
+                .items()
+                .send()
+                .try_collect()
+                .await?;
+            let Some((head, configuration)) = compile(rows)? else {
+                return Ok(None);
+            };
+            let after = self.head(organisation_id).await?;
+            if after.is_some_and(|after| after.epoch == head.epoch) {
+                return Ok(Some((head, configuration)));
+            }
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
+    }
+}
+
+/// Makes a configuration of its rows; none without a head.
+fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError> {
+    let mut head: Option<Head> = None;
+    let mut departments = BTreeMap::new();
+    let mut budgets = BTreeMap::new();
+    let mut moves: Vec<Move> = Vec::new();
+    for mut row in rows {
+        let Some(AttributeValue::S(sk)) = row.remove("sk") else {
+            return Err(StoreError::unreadable("a row without a sort key"));
+        };
+        row.remove("pk");
+        if sk == HEAD {
+            head = Some(serde_dynamo::from_item(row)?);
+        } else if sk.starts_with(BUDGET) {
+            let budget: Budget = data(row)?;
+            budgets.insert(budget.id.clone(), budget);
+        } else if sk.starts_with(DEPARTMENT) {
+            let department: Department = data(row)?;
+            departments.insert(department.id.clone(), department);
+        } else if sk.starts_with(MOVE) {
+            moves.push(data(row)?);
+        } else {
+            return Err(StoreError::unreadable(format!("row {sk}")));
+        }
+    }
+    moves.sort_by_key(|moved| moved.tree);
+    Ok(head.map(|head| {
+        let configuration = Configuration {
+            epoch: head.epoch,
+            tree: head.tree,
+            organisation: head.organisation.clone(),
+            departments,
+            budgets,
+            moves,
+        };
+        (head, configuration)
+    }))
+}

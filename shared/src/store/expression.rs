@@ -1,0 +1,244 @@
+//! Cells as items, and cell updates as expressions.
+
+use super::call::StoreError;
+use super::tables::TTL;
+use crate::domain::amount::Unit;
+use crate::domain::cell::{Cell, CellUpdate, Condition};
+use crate::domain::hold::{Hold, Node, Rid};
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::{BTreeMap, HashMap};
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// The name of a counter: `t3` for tokens, `m3` for micro-USD.
+pub(super) fn attribute(node: Node) -> String {
+    match node.unit {
+        Unit::Tokens => format!("t{}", node.index),
+        Unit::Usd => format!("m{}", node.index),
+    }
+}
+
+fn node(attribute: &str) -> Option<Node> {
+    let unit = match attribute.as_bytes().first()? {
+        b't' => Unit::Tokens,
+        b'm' => Unit::Usd,
+        _ => return None,
+    };
+    let index = attribute.get(1..)?.parse().ok()?;
+    Some(Node { unit, index })
+}
+
+pub(super) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn packed(hold: &Hold) -> AttributeValue {
+    AttributeValue::B(Blob::new(hold.pack()))
+}
+
+fn packed_all(holds: &BTreeMap<Rid, Hold>) -> AttributeValue {
+    AttributeValue::M(
+        holds
+            .iter()
+            .map(|(rid, hold)| (rid.as_str().to_owned(), packed(hold)))
+            .collect(),
+    )
+}
+
+/// The item of `cell` under `key`; it may go after `expires_at`, in seconds.
+pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
+    let mut item = HashMap::from([
+        ("k".to_owned(), AttributeValue::S(key.to_owned())),
+        ("e".to_owned(), number(cell.epoch)),
+        ("v".to_owned(), number(cell.version)),
+        ("p".to_owned(), packed_all(&cell.holds)),
+        (TTL.to_owned(), number(expires_at)),
+    ]);
+    for (node, rest) in &cell.nodes {
+        item.insert(attribute(*node), number(rest));
+    }
+    item
+}
+
+/// Reads an item that [`cell_to_item`] and updates have made.
+pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
+    let mut cell = Cell::default();
+    for (name, value) in item {
+        match (name.as_str(), value) {
+            ("k", _) => {}
+            (name, _) if name == TTL => {}
+            ("e", AttributeValue::N(n)) => cell.epoch = integer(name, n)?,
+            ("v", AttributeValue::N(n)) => cell.version = integer(name, n)?,
+            ("p", AttributeValue::M(holds)) => {
+                for (rid, value) in holds {
+                    let (rid, hold) = hold_from(rid, value)?;
+                    cell.holds.insert(rid, hold);
+                }
+            }
+            (_, AttributeValue::N(n)) => {
+                let node = node(name)
+                    .ok_or_else(|| StoreError::unreadable(format!("cell attribute {name}")))?;
+                cell.nodes.insert(node, integer(name, n)?);
+            }
+            _ => return Err(StoreError::unreadable(format!("cell attribute {name}"))),
+        }
+    }
+    Ok(cell)
+}
+
+fn integer<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, StoreError> {
+    text.parse()
+        .map_err(|_| StoreError::unreadable(format!("number {name} of a cell")))
+}
+
+fn hold_from(rid: &str, value: &AttributeValue) -> Result<(Rid, Hold), StoreError> {
+    let unreadable = || StoreError::unreadable("a hold of a cell");
+    let bytes = value.as_b().map_err(|_| unreadable())?;
+    let hold = Hold::unpack(bytes.as_ref()).map_err(|_| unreadable())?;
+    Ok((Rid::parse(rid).ok_or_else(unreadable)?, hold))
+}
+
+/// A condition and an update in DynamoDB's words.
+#[derive(Debug, Default)]
+pub(super) struct Expression {
+    pub(super) condition: String,
+    pub(super) update: String,
+    pub(super) names: HashMap<String, String>,
+    pub(super) values: Item,
+}
+
+impl Expression {
+    /// The words for `update`.
+    pub(super) fn of(update: &CellUpdate) -> Self {
+        let mut out = Self::default();
+        let conditions: Vec<String> = update.conditions.iter().map(|c| out.condition(c)).collect();
+        out.condition = conditions.join(" AND ");
+        let one = out.value(number(1));
+        let mut sets = vec![format!("v = v + {one}")];
+        let mut removes = Vec::new();
+        if let Some(epoch) = update.epoch {
+            let value = out.value(number(epoch));
+            sets.push(format!("e = {value}"));
+        }
+        for (&node, &delta) in &update.add {
+            let name = attribute(node);
+            let sign = if delta < 0 { '-' } else { '+' };
+            let value = out.value(number(delta.unsigned_abs()));
+            sets.push(format!("{name} = {name} {sign} {value}"));
+        }
+        for (&node, rest) in &update.open {
+            let value = out.value(number(rest));
+            sets.push(format!("{} = {value}", attribute(node)));
+        }
+        if let Some(holds) = &update.replace {
+            let value = out.value(packed_all(holds));
+            sets.push(format!("p = {value}"));
+        }
+        if let Some((rid, hold)) = &update.put {
+            let name = out.name(rid);
+            let value = out.value(packed(hold));
+            sets.push(format!("p.{name} = {value}"));
+        }
+        for rid in &update.remove {
+            let name = out.name(rid);
+            removes.push(format!("p.{name}"));
+        }
+        out.update = format!("SET {}", sets.join(", "));
+        if !removes.is_empty() {
+            out.update.push_str(" REMOVE ");
+            out.update.push_str(&removes.join(", "));
+        }
+        out
+    }
+
+    fn condition(&mut self, condition: &Condition) -> String {
+        match condition {
+            Condition::Exists => "attribute_exists(k)".to_owned(),
+            Condition::EpochIs(epoch) => format!("e = {}", self.value(number(epoch))),
+            Condition::VersionIs(version) => format!("v = {}", self.value(number(version))),
+            Condition::HoldAbsent(rid) => format!("attribute_not_exists(p.{})", self.name(rid)),
+            Condition::HoldIs(rid, hold) => {
+                format!("p.{} = {}", self.name(rid), self.value(packed(hold)))
+            }
+            Condition::FewerHoldsThan(most) => format!("size(p) < {}", self.value(number(most))),
+            Condition::AtLeast(node, least) => {
+                format!("{} >= {}", attribute(*node), self.value(number(least)))
+            }
+        }
+    }
+
+    fn name(&mut self, rid: &Rid) -> String {
+        let known = self.names.iter().find(|(_, full)| *full == rid.as_str());
+        if let Some((name, _)) = known {
+            return name.clone();
+        }
+        let name = format!("#r{}", self.names.len());
+        self.names.insert(name.clone(), rid.as_str().to_owned());
+        name
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let known = self.values.iter().find(|(_, known)| **known == value);
+        if let Some((name, _)) = known {
+            return name.clone();
+        }
+        let name = format!(":v{}", self.values.len());
+        self.values.insert(name.clone(), value);
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::amount::Amounts;
+
+    fn hold() -> Hold {
+        Hold {
+            department: 1,
+            tree: 0,
+            fingerprint: [1; 3],
+            nonce: [2; 3],
+            expires_at: 3,
+            amounts: Amounts::new(5, 6),
+            nodes: vec![Node { unit: Unit::Usd, index: 12 }],
+            exempt: None,
+        }
+    }
+
+    #[test]
+    fn a_cell_reads_as_written() {
+        let cell = Cell {
+            epoch: 7,
+            version: 9,
+            nodes: BTreeMap::from([
+                (Node { unit: Unit::Tokens, index: 0 }, -5),
+                (Node { unit: Unit::Usd, index: 12 }, i64::MAX),
+            ]),
+            holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
+        };
+        assert_eq!(cell_from_item(&cell_to_item("k", &cell, 1)).unwrap(), cell);
+    }
+
+    #[test]
+    fn a_foreign_attribute_is_reported() {
+        let mut item = cell_to_item("k", &Cell::default(), 1);
+        item.insert("zz".into(), number(1));
+        assert!(matches!(cell_from_item(&item), Err(StoreError::Unreadable(_))));
+    }
+
+    #[test]
+    fn one_name_and_one_value_stand_for_the_same_thing_each_time() {
+        let rid = Rid::derive("a", "b", "c");
+        let update = CellUpdate {
+            conditions: vec![Condition::HoldAbsent(rid.clone()), Condition::EpochIs(5)],
+            add: BTreeMap::from([(Node { unit: Unit::Tokens, index: 3 }, -5)]),
+            put: Some((rid, hold())),
+            ..CellUpdate::default()
+        };
+        let expression = Expression::of(&update);
+        assert_eq!(expression.condition, "attribute_not_exists(p.#r0) AND e = :v0");
+        assert_eq!(expression.update, "SET v = v + :v1, t3 = t3 - :v0, p.#r0 = :v2");
+    }
+}

@@ -1,0 +1,215 @@
+//! Users, keys and organisations: reading them, one or in pages.
+
+use super::call::StoreError;
+use super::change::{Row, hex};
+use super::configuration::data;
+use super::expression::Item;
+use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
+use super::Store;
+use crate::domain::configuration::Organisation;
+use crate::domain::people::{Role, Status, User};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// The most rows that one page of a filtered list looks at.
+const ROWS_A_READ: i32 = 200;
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What the next page begins after; none at the end.
+    pub next: Option<String>,
+}
+
+/// A key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// Made here: `key_...`.
+    pub id: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whom it is bound to.
+    pub user_id: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The SHA-256 of the secret, in hex.
+    pub digest: String,
+}
+
+/// Whose key a secret is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyOwner {
+    /// The organisation.
+    pub organisation_id: String,
+    /// The key's id.
+    pub key_id: String,
+    /// What it may do.
+    pub role: Role,
+    /// Whom it is bound to.
+    pub user_id: Option<String>,
+}
+
+/// The SHA-256 of a secret, in hex: all that is ever stored or cached of it.
+pub fn digest_of(secret: &str) -> String {
+    hex(&Sha256::digest(secret.as_bytes()))
+}
+
+impl Row {
+    /// The two rows of a key: one under its organisation, one that leads from its secret to it.
+    pub fn api_key(organisation_id: &str, key: &ApiKey) -> Result<[Self; 2], StoreError> {
+        let owner = KeyOwner {
+            organisation_id: organisation_id.to_owned(),
+            key_id: key.id.clone(),
+            role: key.role,
+            user_id: key.user_id.clone(),
+        };
+        let listed = keys::governance(organisation_id, format!("{API_KEY}{}", key.id));
+        Ok([
+            Self::new(listed, key)?,
+            Self::new(keys::secret(&key.digest), &owner)?,
+        ])
+    }
+
+    /// A key no more.
+    pub fn no_api_key(organisation_id: &str, key: &ApiKey) -> [Self; 2] {
+        let listed = keys::governance(organisation_id, format!("{API_KEY}{}", key.id));
+        [Self::gone(listed), Self::gone(keys::secret(&key.digest))]
+    }
+
+    /// The organisation's entry in the operator's list.
+    pub fn organisation(organisation: &Organisation) -> Result<Self, StoreError> {
+        Self::new(keys::organisation_entry(&organisation.id), organisation)
+    }
+}
+
+impl Store {
+    async fn row<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.governance)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        answer.item.map(data).transpose()
+    }
+
+    /// A user as they are at this moment.
+    pub async fn user(&self, organisation_id: &str, id: &str) -> Result<Option<User>, StoreError> {
+        self.row(keys::governance(organisation_id, format!("{USER}{id}")))
+            .await
+    }
+
+    /// A key by its id.
+    pub async fn api_key(&self, organisation_id: &str, id: &str) -> Result<Option<ApiKey>, StoreError> {
+        self.row(keys::governance(organisation_id, format!("{API_KEY}{id}")))
+            .await
+    }
+
+    /// Whose key has this digest.
+    pub async fn key_owner(&self, digest: &str) -> Result<Option<KeyOwner>, StoreError> {
+        self.row(keys::secret(digest)).await
+    }
+
+    /// Users by id, those of a department itself or a status only where asked for.
+    pub async fn users(
+        &self,
+        organisation_id: &str,
+        department_id: Option<&str>,
+        status: Option<Status>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<User>, StoreError> {
+        let wanted = |user: &User| {
+            department_id.is_none_or(|id| user.department_id == id)
+                && status.is_none_or(|status| user.status == status)
+        };
+        self.page(organisation_id, USER, after, limit, wanted).await
+    }
+
+    /// Keys by id.
+    pub async fn api_keys(
+        &self,
+        organisation_id: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ApiKey>, StoreError> {
+        self.page(organisation_id, API_KEY, after, limit, |_| true).await
+    }
+
+    /// Organisations by id.
+    pub async fn organisations(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Organisation>, StoreError> {
+        self.page(ORGANISATIONS, "", after, limit, |_| true).await
+    }
+
+    /// The rows of `pk` whose sort key begins with `prefix`, after `after`, until `limit` are `wanted`.
+    async fn page<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Page<T>, StoreError> {
+        let mut items = Vec::with_capacity(limit);
+        let mut after = after.map(str::to_owned);
+        loop {
+            let start = after.as_ref().map(|after| {
+                keys::governance(pk, format!("{prefix}{after}")).attributes()
+            });
+            let query = self
+                .client
+                .query()
+                .table_name(&self.tables.governance)
+                .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+                .set_exclusive_start_key(start)
+                .limit(ROWS_A_READ)
+                .consistent_read(true);
+            let query = if prefix.is_empty() {
+                query.key_condition_expression("pk = :pk")
+            } else {
+                query
+                    .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+                    .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()))
+            };
+            let answer = query.send().await?;
+            let has_more_rows = answer.last_evaluated_key.is_some();
+            for row in answer.items.unwrap_or_default() {
+                let name = name_of(&row, prefix)?;
+                let item: T = data(row)?;
+                if !wanted(&item) {
+                    after = Some(name);
+                    continue;
+                }
+                if items.len() == limit {
+                    return Ok(Page { items, next: after });
+                }
+                items.push(item);
+                after = Some(name);
+            }
+            if !has_more_rows {
+                return Ok(Page { items, next: None });
+            }
+        }
+    }
+}
+
+fn name_of(row: &Item, prefix: &str) -> Result<String, StoreError> {
+    row.get("sk")
+        .and_then(|sk| sk.as_s().ok())
+        .and_then(|sk| sk.strip_prefix(prefix))
+        .map(str::to_owned)
+        .ok_or_else(|| StoreError::unreadable("a row of a list"))
+}

@@ -1,0 +1,125 @@
+//! Holding, and giving a hold back.
+
+use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::cells::Updated;
+use super::resolutions::Resolved;
+use super::Store;
+use crate::domain::amount::Amounts;
+use crate::domain::cell::{Cell, HoldRequest, Obstacle};
+use crate::domain::configuration::Configuration;
+use crate::domain::hold::{Hold, HoldId, Node};
+use crate::domain::period::Month;
+use crate::domain::usage::Resolution;
+use jiff::Timestamp;
+
+/// What became of a request for a hold.
+#[derive(Debug)]
+pub enum HoldOutcome {
+    /// It is held: now, or since an earlier try of the same request.
+    Held {
+        /// The hold that lives.
+        hold: Hold,
+        /// The cell with it.
+        cell: Cell,
+    },
+    /// The request id lives with another body.
+    AnotherBody,
+    /// The configuration is not the one that is in force: read it again.
+    AnotherEpoch,
+    /// The cell has as many live holds as it takes.
+    TooManyHolds,
+    /// These hard counters have less than was asked for.
+    Short {
+        /// The counters.
+        nodes: Vec<Node>,
+        /// The cell at that moment.
+        cell: Cell,
+    },
+}
+
+/// What became of a hold that its owner gives back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VoidOutcome {
+    /// Nothing of it is held any more: now, or since an earlier try, a settlement or its end by time.
+    NotHeld,
+    /// There never was such a hold.
+    Unknown,
+}
+
+impl Store {
+    /// Holds at every level of the path in one conditional write, or says why not. A warm call is one round trip.
+    /// A caller that repeats it after a lost answer gets the same hold.
+    pub async fn hold(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        request: &HoldRequest,
+        now: Timestamp,
+    ) -> Result<HoldOutcome, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let update = request.update();
+        for attempt in 0..ATTEMPTS {
+            let cell = match self.update_cell(organisation_id, period, &update).await? {
+                Updated::Applied(cell) => {
+                    let hold = request.hold.clone();
+                    return Ok(HoldOutcome::Held { hold, cell });
+                }
+                Updated::Refused(Some(cell)) => cell,
+                Updated::Refused(None) => {
+                    self.open_cell(configuration, period).await?;
+                    match self.cell(organisation_id, period).await? {
+                        Some(cell) if cell.epoch == request.epoch => continue,
+                        Some(_) | None => return Ok(HoldOutcome::AnotherEpoch),
+                    }
+                }
+            };
+            match request.obstacle(&cell, now) {
+                Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
+                Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
+                Obstacle::AnotherEpoch => return Ok(HoldOutcome::AnotherEpoch),
+                Obstacle::TooManyHolds => return Ok(HoldOutcome::TooManyHolds),
+                Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
+                Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
+                Obstacle::Gone => back_off(attempt).await,
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Gives all of a hold back. The resolution is written first, then the cell follows; repeated, it changes
+    /// nothing more.
+    pub async fn void(
+        &self,
+        configuration: &Configuration,
+        hold_id: &HoldId,
+        now: Timestamp,
+    ) -> Result<VoidOutcome, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let cell = self.cell(organisation_id, hold_id.period).await?;
+        let hold = cell.and_then(|mut cell| cell.holds.remove(&hold_id.rid));
+        let Some(hold) = hold.filter(|hold| hold_id.names(hold)) else {
+            let known = self.resolution(organisation_id, hold_id).await?;
+            return Ok(match known {
+                Some(_) => VoidOutcome::NotHeld,
+                None => VoidOutcome::Unknown,
+            });
+        };
+        let resolved = Resolved {
+            resolution: Resolution::Voided,
+            path: configuration.path_at(hold.department, hold.tree),
+            hold: hold.clone(),
+            offset_by: None,
+        };
+        let part = self.resolution_item(organisation_id, hold_id, &resolved, now)?;
+        let charged = match self.transact(vec![part]).await? {
+            Transacted::Applied => Amounts::ZERO,
+            Transacted::Refused(_) => self
+                .resolution(organisation_id, hold_id)
+                .await?
+                .map_or(Amounts::ZERO, |known| known.resolution.charged()),
+        };
+        self.finish_hold(organisation_id, hold_id, &hold, charged)
+            .await?;
+        Ok(VoidOutcome::NotHeld)
+    }
+}

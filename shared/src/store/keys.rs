@@ -1,0 +1,134 @@
+//! Every key in one place. Each begins with the organisation, or with `@` where it leads to one; ids cannot
+//! contain `#`, `.` or `@` in a place where that would make two keys alike.
+
+use crate::domain::hold::HoldId;
+use crate::domain::period::Month;
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::HashMap;
+
+/// A key of the two-part tables.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
+    }
+
+    pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
+            ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// The sort key part of a record or resolution, which has its partition to itself.
+const ONLY: &str = "-";
+/// What all rows of the compiled configuration begin with; the head sorts first.
+pub(super) const CONFIGURATION: &str = "config#";
+pub(super) const HEAD: &str = "config#0head";
+pub(super) const BUDGET: &str = "config#budget#";
+pub(super) const DEPARTMENT: &str = "config#department#";
+pub(super) const MOVE: &str = "config#move#";
+pub(super) const USER: &str = "user#";
+pub(super) const API_KEY: &str = "key#";
+pub(super) const ORGANISATIONS: &str = "@organisations";
+pub(super) const OPERATOR: &str = "@operator";
+
+/// The generation and number of the home cell.
+const HOME: &str = "0.0";
+
+pub(super) fn cell(organisation_id: &str, period: Month) -> String {
+    format!("{organisation_id}.{period}.{HOME}")
+}
+
+pub(super) fn head(organisation_id: &str) -> Key {
+    Key::new(organisation_id, HEAD)
+}
+
+pub(super) fn governance(organisation_id: &str, sk: impl Into<String>) -> Key {
+    Key::new(organisation_id, sk)
+}
+
+pub(super) fn audit(organisation_id: &str, seq: u64) -> Key {
+    Key::new(organisation_id, format!("audit#{seq:012}"))
+}
+
+pub(super) fn idempotency(owner: &str, digest: &str) -> Key {
+    Key::new(owner, format!("idempotency#{digest}"))
+}
+
+/// Where a secret leads to its organisation; `digest` is its SHA-256 in hex.
+pub(super) fn secret(digest: &str) -> Key {
+    Key::new(format!("@key#{digest}"), "key")
+}
+
+pub(super) fn organisation_entry(organisation_id: &str) -> Key {
+    Key::new(ORGANISATIONS, organisation_id)
+}
+
+pub(super) fn record(organisation_id: &str, event_id: &str) -> Key {
+    Key::new(format!("{organisation_id}#record#{event_id}"), ONLY)
+}
+
+pub(super) fn abandoned(organisation_id: &str, hold_id: &HoldId) -> Key {
+    Key::new(format!("{organisation_id}#abandoned#{hold_id}"), ONLY)
+}
+
+pub(super) fn resolution(organisation_id: &str, hold_id: &HoldId) -> Key {
+    Key::new(format!("{organisation_id}#resolution#{hold_id}"), ONLY)
+}
+
+pub(super) fn totals(organisation_id: &str, period: Month) -> String {
+    format!("{organisation_id}#total#{period}")
+}
+
+pub(super) const DEPARTMENT_TOTAL: &str = "department#";
+
+pub(super) fn department_total(organisation_id: &str, period: Month, path: &str) -> Key {
+    Key::new(
+        totals(organisation_id, period),
+        format!("{DEPARTMENT_TOTAL}{path}"),
+    )
+}
+
+pub(super) fn user_total(organisation_id: &str, period: Month, user_id: &str) -> Key {
+    Key::new(totals(organisation_id, period), format!("user#{user_id}"))
+}
+
+pub(super) fn user_day(organisation_id: &str, user_id: &str, day: &str) -> Key {
+    Key::new(format!("{organisation_id}#day#{user_id}"), day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_begins_with_the_organisation_or_leads_to_it() {
+        let month = Month::new(2026, 11).unwrap();
+        for pk in [
+            cell("acme", month),
+            head("acme").pk,
+            governance("acme", USER).pk,
+            audit("acme", 1).pk,
+            idempotency("acme", "00").pk,
+            record("acme", "e").pk,
+            totals("acme", month),
+            user_day("acme", "ada", "2026-11-23").pk,
+        ] {
+            let rest = pk.strip_prefix("acme").unwrap();
+            assert!(rest.is_empty() || rest.starts_with(['#', '.']), "{pk}");
+        }
+        for pk in [secret("00").pk, organisation_entry("acme").pk] {
+            assert!(pk.starts_with('@'), "{pk}");
+        }
+    }
+}

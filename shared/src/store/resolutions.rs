@@ -1,0 +1,190 @@
+//! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
+//! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing.
+
+use super::call::{StoreError, Transacted};
+use super::cells::Updated;
+use super::expression::number;
+use super::tables::TTL;
+use super::totals::Sums;
+use super::{Store, keys};
+use crate::domain::amount::Amounts;
+use crate::domain::cell::{Cell, finish};
+use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
+use crate::domain::hold::{Hold, HoldId, Rid};
+use crate::domain::period::Month;
+use crate::domain::usage::{MAX_AGE, Resolution};
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use jiff::Timestamp;
+
+/// A resolution with what late usage needs of its hold.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved {
+    pub(super) resolution: Resolution,
+    pub(super) hold: Hold,
+    pub(super) path: Path,
+    /// The late event whose usage an abandoned hold's charge was set against.
+    pub(super) offset_by: Option<String>,
+}
+
+/// When rows that belong to `at` may go: 13 months later, and at least a day more.
+pub(super) fn expires_at(at: Timestamp) -> i64 {
+    at.as_second() + MAX_AGE.as_secs() + 24 * 3600
+}
+
+impl Store {
+    /// How a hold ended; none while it lives, or where it never was.
+    pub(super) async fn resolution(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+    ) -> Result<Option<Resolved>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(keys::resolution(organisation_id, hold_id).attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let Some(mut item) = answer.item else {
+            return Ok(None);
+        };
+        let unreadable = || StoreError::unreadable("a resolution");
+        let Some(AttributeValue::B(hold)) = item.remove("hold") else {
+            return Err(unreadable());
+        };
+        let Some(AttributeValue::S(path)) = item.remove("path") else {
+            return Err(unreadable());
+        };
+        let offset_by = match item.remove("offset_by") {
+            Some(AttributeValue::S(event_id)) => Some(event_id),
+            _ => None,
+        };
+        Ok(Some(Resolved {
+            hold: Hold::unpack(hold.as_ref()).map_err(|_| unreadable())?,
+            path: Path::from_text(&path),
+            offset_by,
+            resolution: serde_dynamo::from_item(item)?,
+        }))
+    }
+
+    /// The resolution of a hold, as a part of a transaction: it is written if there is none.
+    pub(super) fn resolution_item(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        resolved: &Resolved,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let mut item: super::expression::Item = serde_dynamo::to_item(&resolved.resolution)?;
+        item.extend(keys::resolution(organisation_id, hold_id).attributes());
+        let hold = AttributeValue::B(Blob::new(resolved.hold.pack()));
+        item.insert("hold".to_owned(), hold);
+        let path = AttributeValue::S(resolved.path.to_text());
+        item.insert("path".to_owned(), path);
+        item.insert("resolved_at".to_owned(), AttributeValue::S(now.to_string()));
+        item.insert(TTL.to_owned(), number(expires_at(now)));
+        let put = Put::builder()
+            .table_name(&self.tables.ledger)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Resolves lapsed holds as the organisation wants it and takes them out of the cell. What others resolved in
+    /// the meantime is finished as they said. Holds that changed are left to the next look.
+    pub(super) async fn expire(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        lapsed: Vec<(Rid, Hold)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let mut finished = Vec::with_capacity(lapsed.len());
+        for (rid, hold) in lapsed {
+            let hold_id = HoldId::new(period, rid.clone(), &hold);
+            let charged = match configuration.organisation.abandoned_holds {
+                AbandonedHolds::Release => Amounts::ZERO,
+                AbandonedHolds::Charge => hold.amounts,
+            };
+            let resolved = Resolved {
+                resolution: Resolution::Expired { charged },
+                path: configuration.path_at(hold.department, hold.tree),
+                hold: hold.clone(),
+                offset_by: None,
+            };
+            let mut parts = vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
+            if charged != Amounts::ZERO {
+                let total =
+                    keys::department_total(organisation_id, period, &resolved.path.to_text());
+                parts.push(self.add_to_total(&total, Sums::one(charged), expires_at(now))?);
+                parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
+            }
+            let charged = match self.transact(parts).await? {
+                Transacted::Applied => charged,
+                Transacted::Refused(_) => self
+                    .resolution(organisation_id, &hold_id)
+                    .await?
+                    .map_or(charged, |known| known.resolution.charged()),
+            };
+            finished.push((rid, hold, charged));
+        }
+        if !finished.is_empty() {
+            let update = finish(finished.iter().map(|(rid, hold, charged)| (rid, hold, *charged)));
+            self.update_cell(organisation_id, period, &update).await?;
+        }
+        Ok(())
+    }
+
+    /// The record of a hold that was charged because nobody settled it.
+    fn abandoned_item(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        resolved: &Resolved,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let charged = resolved.resolution.charged();
+        let mut item = keys::abandoned(organisation_id, hold_id).attributes();
+        item.insert("path".to_owned(), AttributeValue::S(resolved.path.to_text()));
+        item.insert("type".to_owned(), AttributeValue::S("abandoned_hold".to_owned()));
+        item.insert("tokens".to_owned(), number(charged.tokens));
+        item.insert("micro_usd".to_owned(), number(charged.micro_usd));
+        item.insert("recorded_at".to_owned(), AttributeValue::S(now.to_string()));
+        item.insert(TTL.to_owned(), number(expires_at(now)));
+        let put = Put::builder()
+            .table_name(&self.tables.ledger)
+            .set_item(Some(item))
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// Takes a resolved hold out of its cell, whatever the hold looks like by now: a budget made in the meantime
+    /// has added its counter to it. The cell afterwards, where it is known.
+    pub(super) async fn finish_hold(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        hold: &Hold,
+        charged: Amounts,
+    ) -> Result<Option<Cell>, StoreError> {
+        let mut hold = hold.clone();
+        for _ in 0..super::call::ATTEMPTS {
+            let update = finish([(&hold_id.rid, &hold, charged)]);
+            match self.update_cell(organisation_id, hold_id.period, &update).await? {
+                Updated::Applied(cell) => return Ok(Some(cell)),
+                Updated::Refused(None) => return Ok(None),
+                Updated::Refused(Some(cell)) => {
+                    match cell.holds.get(&hold_id.rid).filter(|known| hold_id.names(known)) {
+                        Some(known) => hold.clone_from(known),
+                        None => return Ok(Some(cell)),
+                    }
+                }
+            }
+        }
+        Err(StoreError::Contended)
+    }
+}

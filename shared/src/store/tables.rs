@@ -1,0 +1,122 @@
+//! The tables and how they are made where no template makes them.
+
+use super::{Store, StoreError};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+};
+
+/// The names of the tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tables {
+    /// Cells: partition key `k`.
+    pub counters: String,
+    /// Records, resolutions, totals: `pk` and `sk`, and the index `by_day`.
+    pub ledger: String,
+    /// Everything configured, decided or audited: `pk` and `sk`.
+    pub governance: String,
+}
+
+impl Tables {
+    /// The names used where nothing else is said.
+    pub fn local() -> Self {
+        Self {
+            counters: "Counters".to_owned(),
+            ledger: "Ledger".to_owned(),
+            governance: "Governance".to_owned(),
+        }
+    }
+}
+
+/// The index of the records by organisation and day.
+pub(super) const BY_DAY: &str = "by_day";
+/// Where the items of each table name the second after which they may go.
+pub(super) const TTL: &str = "y";
+
+fn string(name: &str) -> Result<AttributeDefinition, StoreError> {
+    Ok(AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(ScalarAttributeType::S)
+        .build()?)
+}
+
+fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, StoreError> {
+    Ok(KeySchemaElement::builder()
+        .attribute_name(name)
+        .key_type(kind)
+        .build()?)
+}
+
+impl Store {
+    /// Makes the tables that are missing, for an engine that no template describes.
+    pub async fn create_missing_tables(&self) -> Result<(), StoreError> {
+        let known = self.client.list_tables().send().await?;
+        let is_missing = |name: &String| !known.table_names().contains(name);
+        let client = &self.client;
+        if is_missing(&self.tables.counters) {
+            client
+                .create_table()
+                .table_name(&self.tables.counters)
+                .billing_mode(BillingMode::PayPerRequest)
+                .attribute_definitions(string("k")?)
+                .key_schema(key("k", KeyType::Hash)?)
+                .send()
+                .await?;
+            self.expire_by_time(&self.tables.counters).await?;
+        }
+        if is_missing(&self.tables.ledger) {
+            let by_day = GlobalSecondaryIndex::builder()
+                .index_name(BY_DAY)
+                .key_schema(key("day", KeyType::Hash)?)
+                .key_schema(key("at", KeyType::Range)?)
+                .projection(
+                    Projection::builder()
+                        .projection_type(ProjectionType::All)
+                        .build(),
+                )
+                .build()?;
+            client
+                .create_table()
+                .table_name(&self.tables.ledger)
+                .billing_mode(BillingMode::PayPerRequest)
+                .attribute_definitions(string("pk")?)
+                .attribute_definitions(string("sk")?)
+                .attribute_definitions(string("day")?)
+                .attribute_definitions(string("at")?)
+                .key_schema(key("pk", KeyType::Hash)?)
+                .key_schema(key("sk", KeyType::Range)?)
+                .global_secondary_indexes(by_day)
+                .send()
+                .await?;
+            self.expire_by_time(&self.tables.ledger).await?;
+        }
+        if is_missing(&self.tables.governance) {
+            client
+                .create_table()
+                .table_name(&self.tables.governance)
+                .billing_mode(BillingMode::PayPerRequest)
+                .attribute_definitions(string("pk")?)
+                .attribute_definitions(string("sk")?)
+                .key_schema(key("pk", KeyType::Hash)?)
+                .key_schema(key("sk", KeyType::Range)?)
+                .send()
+                .await?;
+            self.expire_by_time(&self.tables.governance).await?;
+        }
+        Ok(())
+    }
+
+    async fn expire_by_time(&self, table: &str) -> Result<(), StoreError> {
+        let setting = TimeToLiveSpecification::builder()
+            .attribute_name(TTL)
+            .enabled(true)
+            .build()?;
+        self.client
+            .update_time_to_live()
+            .table_name(table)
+            .time_to_live_specification(setting)
+            .send()
+            .await?;
+        Ok(())
+    }
+}

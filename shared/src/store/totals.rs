@@ -1,0 +1,151 @@
+//! Totals: sums of records for departments, users and days. A parent's total is derived from its subtree's rows,
+//! never accumulated, so what was spent before a move stays where it was spent.
+
+use super::call::StoreError;
+use super::expression::number;
+use super::keys::{self, DEPARTMENT_TOTAL, Key};
+use super::tables::TTL;
+use super::Store;
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::Path;
+use crate::domain::period::Month;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use serde::Deserialize;
+
+/// Sums of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Sums {
+    /// Tokens charged.
+    #[serde(default)]
+    pub tokens: i64,
+    /// Micro-USD charged.
+    #[serde(default)]
+    pub micro_usd: i64,
+    /// Records.
+    #[serde(default)]
+    pub requests: i64,
+}
+
+impl Sums {
+    pub(super) fn one(amounts: Amounts) -> Self {
+        Self {
+            tokens: amounts.tokens,
+            micro_usd: amounts.micro_usd,
+            requests: 1,
+        }
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_add(other.tokens),
+            micro_usd: self.micro_usd.saturating_add(other.micro_usd),
+            requests: self.requests.saturating_add(other.requests),
+        }
+    }
+
+    /// Tokens and micro-USD.
+    pub fn amounts(&self) -> Amounts {
+        Amounts::new(self.tokens, self.micro_usd)
+    }
+}
+
+/// The rows of one period: a path and its sums.
+#[derive(Clone, Debug, Default)]
+pub struct DepartmentTotals(Vec<(Path, Sums)>);
+
+impl DepartmentTotals {
+    /// What the subtree of a department has spent, or the organisation where that is none.
+    pub fn spent_under(&self, department_id: Option<&str>) -> Amounts {
+        self.sums_under(department_id).amounts()
+    }
+
+    /// All sums of the subtree of a department, or of the organisation where that is none.
+    pub fn sums_under(&self, department_id: Option<&str>) -> Sums {
+        self.0
+            .iter()
+            .filter(|(path, _)| path.is_under(department_id))
+            .fold(Sums::default(), |sum, (_, row)| sum.plus(*row))
+    }
+}
+
+#[derive(Deserialize)]
+struct TotalRow {
+    sk: String,
+    #[serde(flatten)]
+    sums: Sums,
+}
+
+impl Store {
+    /// The totals of all departments in `period`, read consistently.
+    pub async fn department_totals(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<DepartmentTotals, StoreError> {
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.tables.ledger)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(
+                ":pk",
+                AttributeValue::S(keys::totals(organisation_id, period)),
+            )
+            .expression_attribute_values(":sk", AttributeValue::S(DEPARTMENT_TOTAL.to_owned()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let rows = pages.try_collect().await?;
+        let mut totals = Vec::with_capacity(rows.len());
+        for row in rows {
+            let row: TotalRow = serde_dynamo::from_item(row)?;
+            let path = row.sk.strip_prefix(DEPARTMENT_TOTAL).unwrap_or_default();
+            totals.push((Path::from_text(path), row.sums));
+        }
+        Ok(DepartmentTotals(totals))
+    }
+
+    /// The sums of one user in `period`.
+    pub async fn user_total(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        user_id: &str,
+    ) -> Result<Sums, StoreError> {
+        let key = keys::user_total(organisation_id, period, user_id);
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        Ok(match answer.item {
+            Some(item) => serde_dynamo::from_item(item)?,
+            None => Sums::default(),
+        })
+    }
+
+    /// Adds `sums` to the total under `key`, as a part of a transaction; the row may go after `expires_at`.
+    pub(super) fn add_to_total(
+        &self,
+        key: &Key,
+        sums: Sums,
+        expires_at: i64,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(key.attributes()))
+            .update_expression(format!(
+                "ADD tokens :t, micro_usd :m, requests :r SET {TTL} = :y"
+            ))
+            .expression_attribute_values(":t", number(sums.tokens))
+            .expression_attribute_values(":m", number(sums.micro_usd))
+            .expression_attribute_values(":r", number(sums.requests))
+            .expression_attribute_values(":y", number(expires_at))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+}

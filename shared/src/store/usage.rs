@@ -1,0 +1,504 @@
+//! Recording what was used, and settling the holds it was held by.
+//!
+//! A record counts once, by its event id. With a hold: one transaction {record, resolution, totals}, then the cell.
+//! Without one, or after it ended otherwise: one transaction {record, totals, the cell's debit}. A redelivered event
+//! repeats every later step, so a crash between two steps is repaired by the next delivery.
+
+use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::expression::number;
+use super::keys;
+use super::resolutions::{Resolved, expires_at};
+use super::tables::TTL;
+use super::totals::Sums;
+use super::Store;
+use crate::domain::amount::Amounts;
+use crate::domain::cell::{Cell, Condition, debit, finish};
+use crate::domain::configuration::{Configuration, Path};
+use crate::domain::hold::{Hold, HoldId, Node};
+use crate::domain::period::Month;
+use crate::domain::price::PriceBook;
+use crate::domain::usage::{Charge, Resolution, Risk, Usage};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// How a usage came to be charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    /// It settled its hold.
+    Settled,
+    /// Its hold had ended otherwise, or was settled by another event.
+    Late,
+    /// It named no hold.
+    Unreserved,
+    /// It named a hold that never was, or another user's.
+    UnknownHold,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It counts now.
+    Counted(Mark),
+    /// It had counted before; what was left to do for it is done.
+    Duplicate,
+}
+
+/// One usage with everything its record says.
+struct Entry<'a> {
+    usage: &'a Usage,
+    received_at: Timestamp,
+    period: Month,
+    /// The day of the user's total, in the organisation's time zone.
+    day: String,
+    path: Path,
+    charge: Charge,
+    mark: Mark,
+}
+
+/// What a direct charge is set against: the abandoned hold that was charged already.
+struct Offset<'a> {
+    hold_id: &'a HoldId,
+    charged: Amounts,
+}
+
+/// A usage whose hold is in the cell.
+struct Settlement<'a> {
+    entry: Entry<'a>,
+    hold_id: HoldId,
+    hold: Hold,
+}
+
+/// The most settlements of one transaction: a record and a resolution each, and three totals.
+const GROUP: usize = 20;
+
+impl Store {
+    /// Records usage events of one organisation, each with the result of its own. Settlements of one user in one
+    /// department share a transaction and the cell's update.
+    pub async fn record_usages(
+        &self,
+        configuration: &Configuration,
+        book: &PriceBook,
+        usages: &[(&Usage, Timestamp)],
+        now: Timestamp,
+    ) -> Vec<Result<Recorded, StoreError>> {
+        let mut results: Vec<Option<Result<Recorded, StoreError>>> = Vec::new();
+        results.resize_with(usages.len(), || None);
+        if usages.len() > 1
+            && let Ok(groups) = self.settlements(configuration, book, usages).await
+        {
+            for group in groups {
+                let settlements: Vec<&Settlement<'_>> = group.iter().map(|(_, s)| s).collect();
+                // Where a group meets a duplicate or a fault, each event goes its own way below.
+                if let Ok(true) = self.settle_group(configuration, &settlements).await {
+                    for (index, _) in &group {
+                        results[*index] = Some(Ok(Recorded::Counted(Mark::Settled)));
+                    }
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(usages.len());
+        for ((usage, received_at), result) in usages.iter().zip(results) {
+            out.push(match result {
+                Some(result) => result,
+                None => self.record_usage(configuration, book, usage, *received_at, now).await,
+            });
+        }
+        out
+    }
+
+    /// Those of `usages` whose hold lives in its cell, in groups that one transaction can take.
+    async fn settlements<'a>(
+        &self,
+        configuration: &Configuration,
+        book: &PriceBook,
+        usages: &[(&'a Usage, Timestamp)],
+    ) -> Result<Vec<Vec<(usize, Settlement<'a>)>>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let mut cells: Vec<(Month, Option<Cell>)> = Vec::new();
+        let mut groups: Vec<Vec<(usize, Settlement<'a>)>> = Vec::new();
+        for (index, &(usage, received_at)) in usages.iter().enumerate() {
+            let Some(hold_id) = own_hold(organisation_id, usage) else {
+                continue;
+            };
+            if !cells.iter().any(|(period, _)| *period == hold_id.period) {
+                let cell = self.cell(organisation_id, hold_id.period).await?;
+                cells.push((hold_id.period, cell));
+            }
+            let cell = cells.iter().find(|(period, _)| *period == hold_id.period);
+            let cell = cell.and_then(|(_, cell)| cell.as_ref());
+            let Some(hold) = cell.and_then(|cell| living(cell, &hold_id)) else {
+                continue;
+            };
+            let settlement = settlement(configuration, book, usage, received_at, hold_id, hold);
+            let fits = |group: &&mut Vec<(usize, Settlement<'a>)>| {
+                group.len() < GROUP
+                    && group.iter().all(|(_, s)| s.hold_id != settlement.hold_id && s.entry.usage.event_id != usage.event_id)
+                    && group.first().is_some_and(|(_, first)| first.goes_with(&settlement))
+            };
+            match groups.iter_mut().find(fits) {
+                Some(group) => group.push((index, settlement)),
+                None => groups.push(vec![(index, settlement)]),
+            }
+        }
+        groups.retain(|group| group.len() > 1);
+        Ok(groups)
+    }
+
+    /// Settles a group at once; false where a record or resolution was there before.
+    async fn settle_group(
+        &self,
+        configuration: &Configuration,
+        group: &[&Settlement<'_>],
+    ) -> Result<bool, StoreError> {
+        let Some(first) = group.first() else {
+            return Ok(true);
+        };
+        let organisation_id = &configuration.organisation.id;
+        let mut parts = Vec::with_capacity(group.len() * 2 + 3);
+        let mut sums = Sums::default();
+        for settlement in group {
+            parts.push(self.record_item(configuration, &settlement.entry)?);
+            parts.push(self.settled_item(organisation_id, settlement)?);
+            sums = sums.plus(Sums::one(settlement.entry.charge.amounts));
+        }
+        parts.extend(self.totals_items(configuration, &first.entry, sums, sums)?);
+        if self.transact(parts).await? != Transacted::Applied {
+            return Ok(false);
+        }
+        let resolved = group.iter().map(|s| (&s.hold_id.rid, &s.hold, s.entry.charge.amounts));
+        let update = finish(resolved);
+        let updated = self.update_cell(organisation_id, first.entry.period, &update).await?;
+        if matches!(updated, super::cells::Updated::Refused(_)) {
+            for s in group {
+                self.finish_hold(organisation_id, &s.hold_id, &s.hold, s.entry.charge.amounts)
+                    .await?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Records one usage event.
+    pub async fn record_usage(
+        &self,
+        configuration: &Configuration,
+        book: &PriceBook,
+        usage: &Usage,
+        received_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let user = self.user(organisation_id, &usage.user_id).await?;
+        let hold_id = own_hold(organisation_id, usage);
+        let mut current = Cow::Borrowed(configuration);
+        for attempt in 0..ATTEMPTS {
+            let (mut resolved, mut mark) = (None, Mark::Unreserved);
+            if let Some(hold_id) = &hold_id {
+                let cell = self.cell(organisation_id, hold_id.period).await?;
+                if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
+                    let settlement =
+                        settlement(&current, book, usage, received_at, hold_id.clone(), hold);
+                    match self.settle(&current, &settlement).await? {
+                        Some(recorded) => return Ok(recorded),
+                        // Another resolution was there first; it is finished by now.
+                        None => continue,
+                    }
+                }
+                resolved = self.resolution(organisation_id, hold_id).await?;
+            }
+            if usage.hold_id.is_some() {
+                mark = if resolved.is_some() { Mark::Late } else { Mark::UnknownHold };
+            }
+            if let Some(Resolution::Settled { event_id, .. }) = resolved.as_ref().map(|r| &r.resolution)
+                && *event_id == usage.event_id
+            {
+                return Ok(Recorded::Duplicate);
+            }
+            let own_path = || user.as_ref().map(|user| current.path(&user.department_id));
+            let entry = Entry {
+                usage,
+                received_at,
+                period: match (&hold_id, &resolved) {
+                    (Some(hold_id), Some(_)) => hold_id.period,
+                    _ => current.period_of(usage.occurred_at),
+                },
+                day: day_of(&current, usage),
+                path: match &resolved {
+                    Some(resolved) => resolved.path.clone(),
+                    None => own_path().unwrap_or_default(),
+                },
+                charge: usage.charge(book, resolved.as_ref().map(|r| &r.hold)),
+                mark,
+            };
+            let offset = match (&hold_id, &resolved) {
+                (Some(hold_id), Some(Resolved { resolution: Resolution::Expired { charged }, offset_by: None, .. }))
+                    if *charged != Amounts::ZERO =>
+                {
+                    Some(Offset { hold_id, charged: *charged })
+                }
+                _ => None,
+            };
+            if let Some(recorded) = self.charge(&current, &entry, offset.as_ref(), now).await? {
+                return Ok(recorded);
+            }
+            back_off(attempt).await;
+            if let Some(newer) = self.configuration(organisation_id).await? {
+                current = Cow::Owned(newer);
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Settles a hold that is in the cell; none where another resolution came first.
+    async fn settle(
+        &self,
+        configuration: &Configuration,
+        settlement: &Settlement<'_>,
+    ) -> Result<Option<Recorded>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let Settlement { entry, hold_id, hold } = settlement;
+        let sums = Sums::one(entry.charge.amounts);
+        let mut parts = vec![
+            self.record_item(configuration, entry)?,
+            self.settled_item(organisation_id, settlement)?,
+        ];
+        parts.extend(self.totals_items(configuration, entry, sums, sums)?);
+        let done = self.transact(parts).await?;
+        if done == Transacted::Applied {
+            self.finish_hold(organisation_id, hold_id, hold, entry.charge.amounts)
+                .await?;
+            return Ok(Some(Recorded::Counted(Mark::Settled)));
+        }
+        if let Some(known) = self.resolution(organisation_id, hold_id).await? {
+            self.finish_hold(organisation_id, hold_id, hold, known.resolution.charged())
+                .await?;
+        }
+        Ok(done.was_refused_at(0).then_some(Recorded::Duplicate))
+    }
+
+    /// Charges usage that no hold stands for, at every budget that its path counts in: one transaction {record,
+    /// totals, debit of the cell}. With an offset only the difference to what the abandoned hold was charged. None
+    /// where the configuration, the cell or the offset changed in between.
+    async fn charge(
+        &self,
+        configuration: &Configuration,
+        entry: &Entry<'_>,
+        offset: Option<&Offset<'_>>,
+        now: Timestamp,
+    ) -> Result<Option<Recorded>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let is_in_force = configuration.periods_in_force(now).contains(&entry.period);
+        let mut cell = self.cell(organisation_id, entry.period).await?;
+        if cell.is_none() && is_in_force {
+            self.open_cell(configuration, entry.period).await?;
+            cell = self.cell(organisation_id, entry.period).await?;
+        }
+        let used = entry.charge.amounts;
+        let more = used
+            .checked_sub(offset.map_or(Amounts::ZERO, |offset| offset.charged))
+            .ok_or_else(|| StoreError::unreadable("a charge out of range"))?;
+        let of_department = Sums {
+            // The abandoned hold counted as a request already.
+            requests: i64::from(offset.is_none()),
+            ..Sums::one(more)
+        };
+        let mut parts = vec![self.record_item(configuration, entry)?];
+        parts.extend(self.totals_items(configuration, entry, of_department, Sums::one(used))?);
+        if let Some(offset) = offset {
+            parts.push(self.offset_item(organisation_id, offset.hold_id, &entry.usage.event_id)?);
+        }
+        parts.push(match &cell {
+            None => self.no_cell_item(organisation_id, entry.period)?,
+            // The budgets to charge follow from the configuration, so it must be the one in force.
+            Some(cell) if is_in_force && cell.epoch != configuration.epoch => return Ok(None),
+            Some(cell) => {
+                let on_path = configuration.budgets_on(&entry.path);
+                let counters = on_path.iter().map(|budget| budget.counter());
+                let nodes: Vec<Node> = counters.filter(|n| cell.nodes.contains_key(n)).collect();
+                let mut update = debit(&nodes, more);
+                update.conditions.push(Condition::EpochIs(cell.epoch));
+                self.cell_update_item(organisation_id, entry.period, &update)?
+            }
+        });
+        let done = self.transact(parts).await?;
+        if done == Transacted::Applied {
+            return Ok(Some(Recorded::Counted(entry.mark)));
+        }
+        Ok(done.was_refused_at(0).then_some(Recorded::Duplicate))
+    }
+
+    /// Keeps a risk event; it counts once, by its event id.
+    pub async fn record_risk(
+        &self,
+        organisation_id: &str,
+        risk: &Risk,
+        received_at: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let mut item: super::expression::Item = serde_dynamo::to_item(risk)?;
+        item.extend(keys::record(organisation_id, &risk.event_id).attributes());
+        item.extend(by_day(organisation_id, received_at, &risk.event_id));
+        item.insert("type".to_owned(), AttributeValue::S("ip_risk".to_owned()));
+        let part = self.new_record(item, received_at)?;
+        Ok(match self.transact(vec![part]).await? {
+            Transacted::Applied => Recorded::Counted(Mark::Unreserved),
+            Transacted::Refused(_) => Recorded::Duplicate,
+        })
+    }
+
+    fn new_record(
+        &self,
+        mut item: super::expression::Item,
+        received_at: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        item.insert("received_at".to_owned(), AttributeValue::S(received_at.to_string()));
+        item.insert(TTL.to_owned(), number(expires_at(received_at)));
+        let put = Put::builder()
+            .table_name(&self.tables.ledger)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+
+    /// The record of a usage, as a part of a transaction: it is written if there is none of its event id.
+    fn record_item(
+        &self,
+        configuration: &Configuration,
+        entry: &Entry<'_>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let usage = entry.usage;
+        let mut item: super::expression::Item = serde_dynamo::to_item(usage)?;
+        item.extend(keys::record(organisation_id, &usage.event_id).attributes());
+        item.extend(by_day(organisation_id, entry.received_at, &usage.event_id));
+        item.insert("type".to_owned(), AttributeValue::S("llm_request".to_owned()));
+        item.insert("path".to_owned(), AttributeValue::S(entry.path.to_text()));
+        item.insert("period".to_owned(), AttributeValue::S(entry.period.to_string()));
+        item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
+        item.insert("micro_usd".to_owned(), number(entry.charge.amounts.micro_usd));
+        let version = PriceBook::built_in().version().to_owned();
+        item.insert("price_version".to_owned(), AttributeValue::S(version));
+        item.insert("unpriced".to_owned(), AttributeValue::Bool(entry.charge.is_unpriced));
+        item.insert("estimated".to_owned(), AttributeValue::Bool(entry.charge.is_estimated));
+        item.insert("mark".to_owned(), serde_dynamo::to_attribute_value(entry.mark)?);
+        self.new_record(item, entry.received_at)
+    }
+
+    fn settled_item(
+        &self,
+        organisation_id: &str,
+        settlement: &Settlement<'_>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let entry = &settlement.entry;
+        let resolved = Resolved {
+            resolution: Resolution::Settled {
+                event_id: entry.usage.event_id.clone(),
+                charged: entry.charge.amounts,
+            },
+            hold: settlement.hold.clone(),
+            path: entry.path.clone(),
+            offset_by: None,
+        };
+        self.resolution_item(organisation_id, &settlement.hold_id, &resolved, entry.received_at)
+    }
+
+    /// Marks that `event_id` was set against what an abandoned hold was charged; once only.
+    fn offset_item(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        event_id: &str,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let update = Update::builder()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(keys::resolution(organisation_id, hold_id).attributes()))
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(offset_by)")
+            .update_expression("SET offset_by = :event")
+            .expression_attribute_values(":event", AttributeValue::S(event_id.to_owned()))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// The three totals an entry adds to: its department's and its user's month, its user's day.
+    fn totals_items(
+        &self,
+        configuration: &Configuration,
+        entry: &Entry<'_>,
+        of_department: Sums,
+        of_user: Sums,
+    ) -> Result<[TransactWriteItem; 3], StoreError> {
+        let organisation = &configuration.organisation;
+        let user_id = &entry.usage.user_id;
+        let expires = expires_at(entry.received_at);
+        let department = keys::department_total(&organisation.id, entry.period, &entry.path.to_text());
+        let user = keys::user_total(&organisation.id, entry.period, user_id);
+        let user_day = keys::user_day(&organisation.id, user_id, &entry.day);
+        Ok([
+            self.add_to_total(&department, of_department, expires)?,
+            self.add_to_total(&user, of_user, expires)?,
+            self.add_to_total(&user_day, of_user, expires)?,
+        ])
+    }
+}
+
+impl Settlement<'_> {
+    /// Whether both add to the same totals.
+    fn goes_with(&self, other: &Self) -> bool {
+        self.entry.period == other.entry.period
+            && self.entry.path == other.entry.path
+            && self.entry.usage.user_id == other.entry.usage.user_id
+            && self.entry.day == other.entry.day
+    }
+}
+
+fn settlement<'a>(
+    configuration: &Configuration,
+    book: &PriceBook,
+    usage: &'a Usage,
+    received_at: Timestamp,
+    hold_id: HoldId,
+    hold: &Hold,
+) -> Settlement<'a> {
+    Settlement {
+        entry: Entry {
+            usage,
+            received_at,
+            period: hold_id.period,
+            day: day_of(configuration, usage),
+            path: configuration.path_at(hold.department, hold.tree),
+            charge: usage.charge(book, Some(hold)),
+            mark: Mark::Settled,
+        },
+        hold_id,
+        hold: hold.clone(),
+    }
+}
+
+fn day_of(configuration: &Configuration, usage: &Usage) -> String {
+    let zone = configuration.organisation.zone();
+    zone.to_datetime(usage.occurred_at).date().to_string()
+}
+
+/// The hold that a usage names, where it is its user's own.
+fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
+    usage
+        .hold()
+        .filter(|id| id.rid.belongs_to(organisation_id, &usage.user_id))
+}
+
+fn living<'a>(cell: &'a Cell, hold_id: &HoldId) -> Option<&'a Hold> {
+    cell.holds.get(&hold_id.rid).filter(|hold| hold_id.names(hold))
+}
+
+/// The index of the records by organisation and day, in order of arrival.
+fn by_day(organisation_id: &str, received_at: Timestamp, event_id: &str) -> [(String, AttributeValue); 2] {
+    let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let day = format!("{organisation_id}#{}", &received[..10]);
+    let at = format!("{received}#{event_id}");
+    [
+        ("day".to_owned(), AttributeValue::S(day)),
+        ("at".to_owned(), AttributeValue::S(at)),
+    ]
+}
