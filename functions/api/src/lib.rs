@@ -1,1 +1,83 @@
-//! stub
+//! The public management API: organisations, departments, users, budgets and keys.
+//!
+//! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
+
+mod act;
+mod api_keys;
+mod budgets;
+mod departments;
+mod organisations;
+mod replay;
+mod users;
+mod view;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use shared::runtime::auth::Keys;
+use shared::runtime::clock::Clock;
+use shared::runtime::http::{finished, json};
+use shared::runtime::list::Cursors;
+use shared::store::Store;
+
+/// What the function has for all its requests.
+#[derive(Clone, Debug)]
+pub struct App {
+    store: Store,
+    keys: Keys,
+    cursors: Cursors,
+    clock: Clock,
+}
+
+impl App {
+    /// The function on `store`; `operator_key` is the secret of the deployment.
+    pub fn new(store: Store, operator_key: &str, clock: Clock) -> Self {
+        Self {
+            keys: Keys::new(store.clone(), Some(operator_key)),
+            cursors: Cursors::new(operator_key),
+            store,
+            clock,
+        }
+    }
+}
+
+impl FromRef<App> for Keys {
+    fn from_ref(app: &App) -> Self {
+        app.keys.clone()
+    }
+}
+
+/// The function's routes.
+pub fn router(app: App) -> Router {
+    finished(routes()).with_state(app)
+}
+
+/// The routes without what surrounds them, to be served beside those of other functions.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/health", get(health))
+        .route("/v1/organisations", get(organisations::list).post(organisations::create))
+        .route("/v1/organisations/{id}/admin-keys", post(organisations::create_admin_key))
+        .route("/v1/organisation", get(organisations::read).patch(organisations::update))
+        .route("/v1/departments", get(departments::list).post(departments::create))
+        .route(
+            "/v1/departments/{id}",
+            get(departments::read).patch(departments::update).delete(departments::remove),
+        )
+        .route("/v1/users", get(users::list).post(users::create))
+        .route("/v1/users/{id}", get(users::read).patch(users::update))
+        .route("/v1/users/{id}/block", put(users::block).delete(users::release))
+        .route("/v1/budgets", get(budgets::list).post(budgets::create))
+        .route("/v1/budgets/effective", get(budgets::effective))
+        .route(
+            "/v1/budgets/{id}",
+            get(budgets::read).patch(budgets::update).delete(budgets::remove),
+        )
+        .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
+        .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))
+}
+
+async fn health() -> Response {
+    json(200, r#"{"status":"ok"}"#.to_owned())
+}

@@ -1,1 +1,174 @@
-//! stub
+//! Records and settles usage: one message of the queue is one event.
+//!
+//! A message that fails is named in the answer and comes again, its neighbours are done; one that can never be read
+//! ends in the dead-letter queue. Every step may be repeated: an event that comes again changes nothing more.
+
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::FutureExt;
+use jiff::Timestamp;
+use shared::domain::price::PriceBook;
+use shared::domain::usage::{Event, EventMessage, Risk, Usage};
+use shared::runtime::clock::Clock;
+use shared::runtime::error::log_chain;
+use shared::store::{Mark, Recorded, Store, StoreError};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+
+/// What the function has for all its batches.
+#[derive(Clone, Debug)]
+pub struct App {
+    store: Store,
+    clock: Clock,
+}
+
+impl App {
+    /// The function on `store`.
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+}
+
+/// A message of the batch and the event it carries.
+struct Delivery {
+    message_id: String,
+    received_at: Timestamp,
+    event: Event,
+}
+
+/// Why a message is not done.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("the message is not an event")]
+    Unreadable(#[source] serde_json::Error),
+    #[error("there is no organisation {0:?}")]
+    UnknownOrganisation(String),
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("the code failed")]
+    Panicked,
+}
+
+/// Records a batch. The answer names the messages that have to come again.
+pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
+    let mut failed: Vec<String> = Vec::new();
+    let mut organisations: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+    for message in batch.records {
+        let message_id = message.message_id.clone().unwrap_or_default();
+        match read(&message) {
+            Ok(EventMessage {
+                organisation_id,
+                received_at,
+                event,
+            }) => organisations.entry(organisation_id).or_default().push(Delivery {
+                message_id,
+                received_at,
+                event,
+            }),
+            Err(failure) => {
+                log_chain("a message cannot be read", &failure);
+                failed.push(message_id);
+            }
+        }
+    }
+    for (organisation_id, deliveries) in organisations {
+        failed.extend(record_all(app, &organisation_id, &deliveries).await);
+    }
+    let mut answer = SqsBatchResponse::default();
+    answer.batch_item_failures = failed.into_iter().map(item_failure).collect();
+    answer
+}
+
+fn item_failure(message_id: String) -> BatchItemFailure {
+    let mut failure = BatchItemFailure::default();
+    failure.item_identifier = message_id;
+    failure
+}
+
+fn read(message: &SqsMessage) -> Result<EventMessage, Failure> {
+    let body = message.body.as_deref().unwrap_or_default();
+    serde_json::from_str(body).map_err(Failure::Unreadable)
+}
+
+/// Records the events of one organisation, together where they can be; the messages that failed.
+async fn record_all(app: &App, organisation_id: &str, deliveries: &[Delivery]) -> Vec<String> {
+    let together = AssertUnwindSafe(Box::pin(record(app, organisation_id, deliveries)));
+    let results = match together.catch_unwind().await {
+        Ok(results) => results,
+        Err(_) => {
+            // One of them brings the code down: each goes alone, so that only that one fails.
+            let mut results = Vec::with_capacity(deliveries.len());
+            for delivery in deliveries {
+                let one = std::slice::from_ref(delivery);
+                let alone = AssertUnwindSafe(Box::pin(record(app, organisation_id, one)));
+                match alone.catch_unwind().await {
+                    Ok(result) => results.extend(result),
+                    Err(_) => results.push(Err(Failure::Panicked)),
+                }
+            }
+            results
+        }
+    };
+    let mut failed = Vec::new();
+    for (delivery, result) in deliveries.iter().zip(results) {
+        let event_id = delivery.event.event_id();
+        match result {
+            Ok(Recorded::Counted(Mark::Settled) | Recorded::Duplicate) => {}
+            Ok(Recorded::Counted(mark)) => tracing::info!(event_id, ?mark, "charged directly"),
+            Err(failure) => {
+                log_chain("an event has to come again", &failure);
+                failed.push(delivery.message_id.clone());
+            }
+        }
+    }
+    failed
+}
+
+async fn record(
+    app: &App,
+    organisation_id: &str,
+    deliveries: &[Delivery],
+) -> Vec<Result<Recorded, Failure>> {
+    let configuration = match app.store.configuration(organisation_id).await {
+        Ok(Some(configuration)) => configuration,
+        Ok(None) => {
+            let unknown = || Err(Failure::UnknownOrganisation(organisation_id.to_owned()));
+            return deliveries.iter().map(|_| unknown()).collect();
+        }
+        Err(error) => {
+            log_chain("the configuration cannot be read", &error);
+            return deliveries.iter().map(|_| Err(StoreError::Contended.into())).collect();
+        }
+    };
+    let usages: Vec<(&Usage, Timestamp)> = deliveries
+        .iter()
+        .filter_map(|delivery| match &delivery.event {
+            Event::LlmRequest(usage) => Some((usage, delivery.received_at)),
+            Event::IpRisk(_) => None,
+        })
+        .collect();
+    let book = PriceBook::built_in();
+    let now = app.clock.now();
+    let recorded = app.store.record_usages(&configuration, book, &usages, now).await;
+    let mut recorded = recorded.into_iter();
+    let mut results = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        results.push(match &delivery.event {
+            Event::LlmRequest(_) => match recorded.next() {
+                Some(result) => result.map_err(Failure::from),
+                None => Err(Failure::Panicked),
+            },
+            Event::IpRisk(risk) => keep(app, organisation_id, risk, delivery.received_at).await,
+        });
+    }
+    results
+}
+
+async fn keep(
+    app: &App,
+    organisation_id: &str,
+    risk: &Risk,
+    received_at: Timestamp,
+) -> Result<Recorded, Failure> {
+    let kept = app.store.record_risk(organisation_id, risk, received_at).await;
+    Ok(kept?)
+}

@@ -1,1 +1,19 @@
-fn main() {}
+//! The evaluate function on AWS Lambda.
+
+use aws_lambda_events::event::sqs::SqsEvent;
+use evaluate::{App, handle};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::runtime::clock::Clock;
+use shared::runtime::settings;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    settings::start_logs();
+    let aws = settings::aws().await;
+    let app = App::new(settings::store(&aws)?, Clock::default());
+    let app = &app;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
+        Ok::<_, Error>(handle(app, event.payload).await)
+    }))
+    .await
+}

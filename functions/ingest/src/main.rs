@@ -1,1 +1,16 @@
-fn main() {}
+//! The ingest function on AWS Lambda.
+
+use ingest::{App, router};
+use lambda_http::Error;
+use shared::runtime::clock::Clock;
+use shared::runtime::settings;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    settings::start_logs();
+    let aws = settings::aws().await;
+    let queue_url = settings::required("EVENTS_QUEUE_URL")?;
+    let sqs = aws_sdk_sqs::Client::new(&aws);
+    let app = App::new(settings::store(&aws)?, sqs, queue_url, Clock::default());
+    lambda_http::run(router(app)).await
+}

@@ -1,1 +1,133 @@
-//! stub
+//! Decides and holds before a request leaves the browser: `POST /v1/preflight`, `DELETE /v1/holds/{id}`.
+//!
+//! A warm decision is one conditional write. What it knows of the organisation is cached and right exactly while
+//! the cell has the same epoch, which every decision checks.
+
+mod answer;
+mod decide;
+
+use axum::Router;
+use axum::extract::{FromRef, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, post};
+use http::StatusCode;
+use shared::domain::configuration::OnUnavailable;
+use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
+use shared::domain::hold::HoldId;
+use shared::runtime::auth::{Caller, Keys, Verb, may_act_for};
+use shared::runtime::clock::Clock;
+use shared::runtime::configuration_cache::ConfigurationCache;
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, finished};
+use shared::runtime::parse;
+use shared::store::{Store, VoidOutcome};
+
+/// How often a decision is begun anew because the configuration changed meanwhile.
+const ATTEMPTS: u32 = 8;
+
+/// What the function has for all its requests.
+#[derive(Clone, Debug)]
+pub struct App {
+    store: Store,
+    keys: Keys,
+    cache: ConfigurationCache,
+    clock: Clock,
+    on_unavailable: OnUnavailable,
+}
+
+impl App {
+    /// The function on `store`; `on_unavailable` is the answer where not even the configuration can be read.
+    pub fn new(store: Store, clock: Clock, on_unavailable: OnUnavailable) -> Self {
+        Self {
+            keys: Keys::new(store.clone(), None),
+            cache: ConfigurationCache::new(store.clone()),
+            store,
+            clock,
+            on_unavailable,
+        }
+    }
+}
+
+impl FromRef<App> for Keys {
+    fn from_ref(app: &App) -> Self {
+        app.keys.clone()
+    }
+}
+
+/// The function's routes.
+pub fn router(app: App) -> Router {
+    finished(routes()).with_state(app)
+}
+
+/// The routes without what surrounds them, to be served beside those of other functions.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/v1/preflight", post(preflight))
+        .route("/v1/holds/{id}", delete(void))
+}
+
+async fn preflight(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Hold)?;
+    let request = read(&body)?;
+    if !may_act_for(owner, &request.user_id) {
+        return Err(ApiError::forbidden("this key acts for its own user only"));
+    }
+    let decision = decide::decide(&app, &owner.organisation_id, &request).await?;
+    Ok(answer::response(&decision, &request))
+}
+
+fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
+    let mut fields = Fields::of_body(body)?;
+    let request_id = fields.required("request_id", parse::client_id);
+    let user_id = fields.required("user_id", parse::user_id);
+    let model = fields.required("model", parse::sentence(200));
+    let provider = fields.optional("provider", parse::sentence(100));
+    let input = match (fields.has("input_tokens"), fields.has("input_bytes")) {
+        (true, false) => Input::Tokens(fields.required("input_tokens", parse::whole(0, MAX_TOKENS))),
+        (false, true) => Input::Bytes(fields.required("input_bytes", parse::whole(0, MAX_INPUT_BYTES))),
+        (has_tokens, _) => {
+            fields.take_only_one("input_tokens", "input_bytes", has_tokens);
+            Input::Tokens(0)
+        }
+    };
+    let max_output_tokens = fields.optional("max_output_tokens", parse::whole(0, MAX_TOKENS));
+    fields.finish()?;
+    Ok(PreflightRequest {
+        request_id,
+        user_id,
+        model,
+        provider,
+        input,
+        max_output_tokens,
+    })
+}
+
+async fn void(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Hold)?;
+    let organisation_id = &owner.organisation_id;
+    let unknown = || ApiError::not_found("hold");
+    let hold_id = HoldId::parse(&id).ok_or_else(unknown)?;
+    let is_own = |user_id: &String| hold_id.rid.belongs_to(organisation_id, user_id);
+    if !may_act_for(owner, "") && !owner.user_id.as_ref().is_some_and(is_own) {
+        return Err(unknown());
+    }
+    for _ in 0..ATTEMPTS {
+        let configuration = app.cache.configuration(organisation_id).await?;
+        let now = app.clock.now();
+        match app.store.void(&configuration, &hold_id, now).await? {
+            VoidOutcome::NotHeld => return Ok(StatusCode::NO_CONTENT.into_response()),
+            VoidOutcome::Unknown => return Err(unknown()),
+            VoidOutcome::AnotherEpoch => app.cache.forget(&configuration),
+        }
+    }
+    Err(shared::store::StoreError::Contended.into())
+}

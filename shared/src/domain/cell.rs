@@ -183,10 +183,9 @@ impl HoldRequest {
 
     /// Why the update did not take effect on `cell`, in the order in which a caller acts on it.
     pub fn obstacle(&self, cell: &Cell, now: Timestamp) -> Obstacle {
-        if let Some(known) = cell.holds.get(&self.rid) {
-            return if known.has_lapsed(now) {
-                Obstacle::Lapsed(vec![(self.rid.clone(), known.clone())])
-            } else if known.fingerprint == self.hold.fingerprint {
+        let known = cell.holds.get(&self.rid);
+        if let Some(known) = known.filter(|known| !known.has_lapsed(now)) {
+            return if known.fingerprint == self.hold.fingerprint {
                 Obstacle::SameHold(known.clone())
             } else {
                 Obstacle::AnotherBody
@@ -194,6 +193,9 @@ impl HoldRequest {
         }
         if cell.epoch != self.epoch {
             return Obstacle::AnotherEpoch;
+        }
+        if let Some(known) = known {
+            return Obstacle::Lapsed(vec![(self.rid.clone(), known.clone())]);
         }
         let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);

@@ -273,18 +273,20 @@ impl Configuration {
     }
 
     /// The path that the department with number `index` had when the tree was at version `tree`: today's path with
-    /// the later moves undone, the latest first.
-    pub fn path_at(&self, index: u32, tree: u32) -> Path {
-        let Some(department) = self.departments.values().find(|d| d.index == index) else {
-            return Path::default();
-        };
+    /// the later moves undone, the latest first. None where this configuration is older than that, or knows no
+    /// department of that number.
+    pub fn path_at(&self, index: u32, tree: u32) -> Option<Path> {
+        let department = self.departments.values().find(|d| d.index == index)?;
+        if tree > self.tree {
+            return None;
+        }
         let mut path = self.path(&department.id);
         for moved in self.moves.iter().rev().take_while(|m| m.tree > tree) {
             if let Some(at) = path.0.iter().position(|id| *id == moved.department_id) {
                 path.0.splice(..at, moved.old_ancestors.iter().cloned());
             }
         }
-        path
+        Some(path)
     }
 
     /// The budgets that count usage on `path`, the nearest first, tokens before US dollars.
@@ -388,11 +390,13 @@ mod tests {
             &[(0, "a", None), (1, "b", Some("c")), (2, "c", None)],
             vec![moved(1, "c", &["a", "b"]), moved(2, "b", &["a"])],
         );
-        assert_eq!(config.path_at(1, 2).to_text(), "/c/b/");
-        assert_eq!(config.path_at(1, 1).to_text(), "/a/b/");
-        assert_eq!(config.path_at(2, 1).to_text(), "/c/");
-        assert_eq!(config.path_at(2, 0).to_text(), "/a/b/c/");
-        assert_eq!(config.path_at(9, 0), Path::default());
+        let at = |index, tree| config.path_at(index, tree).map(|path| path.to_text());
+        assert_eq!(at(1, 2).as_deref(), Some("/c/b/"));
+        assert_eq!(at(1, 1).as_deref(), Some("/a/b/"));
+        assert_eq!(at(2, 1).as_deref(), Some("/c/"));
+        assert_eq!(at(2, 0).as_deref(), Some("/a/b/c/"));
+        assert_eq!(at(9, 0), None, "an unknown department");
+        assert_eq!(at(1, 3), None, "a move that is not known yet");
     }
 
     #[test]

@@ -1,1 +1,13 @@
-//! r
+//! The boundary to Lambda and HTTP: configuration, keys, errors, bodies, lists, time.
+
+pub mod auth;
+pub mod clock;
+pub mod configuration_cache;
+pub mod error;
+pub mod fields;
+pub mod http;
+pub mod list;
+pub mod parse;
+pub mod random;
+pub mod settings;
+pub mod wire;

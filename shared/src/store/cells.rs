@@ -4,13 +4,14 @@ use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item, number};
 use super::{Store, keys};
 use crate::domain::cell::{Cell, CellUpdate};
-use crate::domain::configuration::{Budget, Configuration};
+use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
+use std::collections::BTreeMap;
 
 /// Cells stay 13 months after their period, as long as an event may come.
 const KEPT_SECONDS: i64 = 396 * 24 * 3600;
@@ -118,33 +119,51 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Opens the cell of `period` where there is none: each budget starts at its amount less what records of the
-    /// period have spent. The transaction checks the configuration's epoch, so a stale caller cannot open a month
-    /// with old amounts; whether it took effect is seen by trying again.
+    /// Opens the cell of `period` where there is none, or brings one up to date that `configuration` has left behind
+    /// because its period was not in force for a while: each budget has its amount less what records of the period
+    /// have spent and live holds take. The transaction checks the configuration's epoch, so a stale caller cannot
+    /// open a month with old amounts; whether it took effect is seen by reading again.
     pub(super) async fn open_cell(
         &self,
         configuration: &Configuration,
         period: Month,
+        behind: Option<&Cell>,
     ) -> Result<(), StoreError> {
         let organisation = &configuration.organisation;
+        let mut holds = behind.map(|cell| cell.holds.clone()).unwrap_or_default();
         let totals = self.department_totals(&organisation.id, period).await?;
-        let opening = |budget: &Budget| {
-            let spent = totals.spent_under(budget.department_id.as_deref()).of(budget.unit);
-            (budget.counter(), budget.amount.saturating_sub(spent))
-        };
-        let cell = Cell {
+        if self.finish_resolved(&organisation.id, period, &holds).await? {
+            return Ok(());
+        }
+        for hold in holds.values_mut() {
+            let path = configuration.path_at(hold.department, hold.tree);
+            let on_path = configuration.budgets_on(&path.unwrap_or_default());
+            hold.nodes = on_path.iter().map(|budget| budget.counter()).collect();
+            hold.nodes.sort_unstable();
+        }
+        let mut cell = Cell {
             epoch: configuration.epoch,
-            version: 0,
-            nodes: configuration.budgets.values().map(opening).collect(),
-            holds: std::collections::BTreeMap::new(),
+            version: behind.map_or(0, |cell| cell.version + 1),
+            nodes: BTreeMap::new(),
+            holds,
         };
+        for budget in configuration.budgets.values() {
+            let spent = totals.spent_under(budget.department_id.as_deref()).of(budget.unit);
+            let held = cell.held(budget.counter());
+            let rest = budget.amount.saturating_sub(spent).saturating_sub(held);
+            cell.nodes.insert(budget.counter(), rest);
+        }
         let expires_at = period.end(&organisation.zone()).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
         let put = Put::builder()
             .table_name(&self.tables.counters)
-            .set_item(Some(cell_to_item(&key, &cell, expires_at)))
-            .condition_expression("attribute_not_exists(k)")
-            .build()?;
+            .set_item(Some(cell_to_item(&key, &cell, expires_at)));
+        let put = match behind {
+            None => put.condition_expression("attribute_not_exists(k)"),
+            Some(known) => put
+                .condition_expression("v = :v")
+                .expression_attribute_values(":v", number(known.version)),
+        };
         let same_epoch = ConditionCheck::builder()
             .table_name(&self.tables.governance)
             .set_key(Some(keys::head(&organisation.id).attributes()))
@@ -152,10 +171,36 @@ impl Store {
             .expression_attribute_values(":epoch", number(configuration.epoch))
             .build()?;
         self.transact(vec![
-            TransactWriteItem::builder().put(put).build(),
+            TransactWriteItem::builder().put(put.build()?).build(),
             TransactWriteItem::builder().condition_check(same_epoch).build(),
         ])
         .await?;
         Ok(())
+    }
+
+    /// The cell of a period in force, opened or brought up to date where it has to be; none where `configuration` is
+    /// not the one in force.
+    pub async fn cell_in_force(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+    ) -> Result<Option<Cell>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        for attempt in 0..ATTEMPTS {
+            let cell = self.cell(organisation_id, period).await?;
+            match &cell {
+                Some(known) if known.epoch == configuration.epoch => return Ok(cell),
+                Some(known) if known.epoch > configuration.epoch => return Ok(None),
+                behind => {
+                    let head = self.head(organisation_id).await?;
+                    if head.is_none_or(|head| head.epoch != configuration.epoch) {
+                        return Ok(None);
+                    }
+                    self.open_cell(configuration, period, behind.as_ref()).await?;
+                }
+            }
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
     }
 }

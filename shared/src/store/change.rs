@@ -8,16 +8,16 @@ use super::keys::{self, BUDGET, DEPARTMENT, Key, MOVE, USER};
 use super::resolutions::expires_at;
 use super::tables::TTL;
 use super::Store;
-use crate::domain::cell::{Cell, CellUpdate, Condition, MAX_NODES, open_node};
+use crate::domain::cell::{Cell, CellUpdate, Condition, open_node};
 use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
-use crate::domain::hold::{HoldId, Node, Rid};
+use crate::domain::hold::{Hold, HoldId, Node, Rid};
 use crate::domain::people::User;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
@@ -162,10 +162,10 @@ pub struct Change {
 }
 
 /// What became of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Committed {
-    /// It took effect.
-    Done,
+    /// It took effect; the cell of the current period afterwards, where the counters saw it and there is one.
+    Done(Option<Cell>),
     /// The organisation is not as it was in the snapshot: prepare it again.
     Stale,
     /// The idempotency key has an answer already.
@@ -210,6 +210,21 @@ fn audit_hash(entry: &AuditEntry, seq: u64, at: &str, previous: &str) -> String 
     hex(&hash.finalize())
 }
 
+/// The periods that a change reaches: those in force in the time zone before and after it.
+fn periods_seen(
+    before: &Configuration,
+    after: &Organisation,
+    now: Timestamp,
+) -> BTreeSet<Month> {
+    let mut periods = BTreeSet::from_iter(before.periods_in_force(now));
+    if after.timezone != before.organisation.timezone {
+        let mut moved = before.clone();
+        moved.organisation = after.clone();
+        periods.extend(moved.periods_in_force(now));
+    }
+    periods
+}
+
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -228,12 +243,13 @@ impl Store {
         }))
     }
 
-    /// All of a change or nothing of it, with its audit entry and the answer under its idempotency key.
+    /// All of a change or nothing of it, with its audit entry and, where there is an idempotency key, the answer: it is
+    /// asked for with the cell of the current period as it will be.
     pub async fn commit(
         &self,
         snapshot: &Snapshot,
         change: Change,
-        idempotency: Option<&Idempotency>,
+        idempotency: impl Fn(Option<&Cell>) -> Option<Idempotency>,
         now: Timestamp,
     ) -> Result<Committed, StoreError> {
         let organisation_id = &snapshot.configuration.organisation.id;
@@ -245,22 +261,27 @@ impl Store {
         let at = now.to_string();
         head.audit_hash = audit_hash(&change.audit, head.seq, &at, &before.audit_hash);
 
-        let mut parts = Vec::with_capacity(change.rows.len() + 6);
-        if let Some(idempotency) = idempotency {
-            parts.push(self.idempotency_item(idempotency, now)?);
-        }
-        parts.push(self.head_item(organisation_id, &head, Some(before.seq))?);
-        parts.push(self.audit_item(organisation_id, &change.audit, &head, &before.audit_hash, &at)?);
+        let mut parts = vec![
+            self.head_item(organisation_id, &head, Some(before.seq))?,
+            self.audit_item(organisation_id, &change.audit, &head, &before.audit_hash, &at)?,
+        ];
         for row in change.rows {
             parts.push(self.row_item(row)?);
         }
+        let mut current = None;
         if is_seen {
-            for period in snapshot.configuration.periods_in_force(now) {
+            let configuration = &snapshot.configuration;
+            let zone = head.organisation.zone();
+            for period in periods_seen(configuration, &head.organisation, now) {
                 let Some(cell) = self.cell(organisation_id, period).await? else {
                     parts.push(self.no_cell_item(organisation_id, period)?);
                     continue;
                 };
-                let configuration = &snapshot.configuration;
+                if cell.epoch < before.epoch {
+                    // The period was not in force for a while.
+                    self.open_cell(configuration, period, Some(&cell)).await?;
+                    return Ok(Committed::Stale);
+                }
                 let prepared = self.counters(configuration, period, &cell, &change.counters);
                 let Some(mut update) = prepared.await? else {
                     return Ok(Committed::Stale);
@@ -268,11 +289,23 @@ impl Store {
                 update.conditions.push(Condition::EpochIs(before.epoch));
                 update.epoch = Some(head.epoch);
                 parts.push(self.cell_update_item(organisation_id, period, &update)?);
+                let mut after = Some(cell);
+                if update.apply(&mut after).is_err() {
+                    return Ok(Committed::Stale);
+                }
+                if period == Month::of(now, &zone) {
+                    current = after;
+                }
             }
         }
+        let answered_at = parts.len();
+        let idempotency = idempotency(current.as_ref());
+        if let Some(idempotency) = &idempotency {
+            parts.push(self.idempotency_item(idempotency, now)?);
+        }
         Ok(match self.transact(parts).await? {
-            Transacted::Applied => Committed::Done,
-            refused if idempotency.is_some() && refused.was_refused_at(0) => Committed::AnsweredBefore,
+            Transacted::Applied => Committed::Done(current),
+            refused if refused.was_refused_at(answered_at) => Committed::AnsweredBefore,
             Transacted::Refused(_) => Committed::Stale,
         })
     }
@@ -311,35 +344,43 @@ impl Store {
         budget: &Budget,
     ) -> Result<Option<CellUpdate>, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        if cell.nodes.len() >= MAX_NODES {
-            return Err(StoreError::unreadable("a cell with too many counters"));
-        }
         let totals = self.department_totals(organisation_id, period).await?;
         let department_id = budget.department_id.as_deref();
         let spent = totals.spent_under(department_id).of(budget.unit);
         let is_member = |rid: &Rid| {
             let hold = &cell.holds[rid];
             let path = configuration.path_at(hold.department, hold.tree);
-            path.is_under(department_id)
+            path.unwrap_or_default().is_under(department_id)
         };
         let members: BTreeSet<Rid> = cell.holds.keys().filter(|r| is_member(r)).cloned().collect();
-        let ids: Vec<HoldId> = members
+        let held = members.iter().map(|rid| (rid.clone(), cell.holds[rid].clone())).collect();
+        if self.finish_resolved(organisation_id, period, &held).await? {
+            return Ok(None);
+        }
+        let node = budget.counter();
+        Ok(Some(open_node(cell, node, budget.amount, spent, &members)))
+    }
+
+    /// Finishes those of `holds` that are resolved and still in the cell; whether there were any.
+    pub(super) async fn finish_resolved(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        holds: &BTreeMap<Rid, Hold>,
+    ) -> Result<bool, StoreError> {
+        let ids: Vec<HoldId> = holds
             .iter()
-            .map(|rid| HoldId::new(period, rid.clone(), &cell.holds[rid]))
+            .map(|(rid, hold)| HoldId::new(period, rid.clone(), hold))
             .collect();
         let resolved = self.resolved_among(organisation_id, &ids).await?;
-        if resolved.is_empty() {
-            let node = budget.counter();
-            return Ok(Some(open_node(cell, node, budget.amount, spent, &members)));
-        }
-        for hold_id in resolved {
-            if let Some(known) = self.resolution(organisation_id, &hold_id).await? {
+        for hold_id in &resolved {
+            if let Some(known) = self.resolution(organisation_id, hold_id).await? {
                 let charged = known.resolution.charged();
-                self.finish_hold(organisation_id, &hold_id, &known.hold, charged)
+                self.finish_hold(organisation_id, hold_id, &known.hold, charged)
                     .await?;
             }
         }
-        Ok(None)
+        Ok(!resolved.is_empty())
     }
 
     /// Those of `ids` that have a resolution.
@@ -432,7 +473,7 @@ impl Store {
             parts.push(self.row_item(row)?);
         }
         Ok(match self.transact(parts).await? {
-            Transacted::Applied => Committed::Done,
+            Transacted::Applied => Committed::Done(None),
             refused if idempotency.is_some() && refused.was_refused_at(0) => Committed::AnsweredBefore,
             Transacted::Refused(_) => Committed::Stale,
         })

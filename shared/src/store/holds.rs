@@ -44,6 +44,8 @@ pub enum VoidOutcome {
     NotHeld,
     /// There never was such a hold.
     Unknown,
+    /// The configuration is older than the hold: read it again.
+    AnotherEpoch,
 }
 
 impl Store {
@@ -66,17 +68,21 @@ impl Store {
                 }
                 Updated::Refused(Some(cell)) => cell,
                 Updated::Refused(None) => {
-                    self.open_cell(configuration, period).await?;
-                    match self.cell(organisation_id, period).await? {
-                        Some(cell) if cell.epoch == request.epoch => continue,
-                        Some(_) | None => return Ok(HoldOutcome::AnotherEpoch),
+                    match self.cell_in_force(configuration, period).await? {
+                        Some(_) => continue,
+                        None => return Ok(HoldOutcome::AnotherEpoch),
                     }
                 }
             };
             match request.obstacle(&cell, now) {
                 Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
                 Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
-                Obstacle::AnotherEpoch => return Ok(HoldOutcome::AnotherEpoch),
+                Obstacle::AnotherEpoch => {
+                    let is_newer = cell.epoch > configuration.epoch;
+                    if is_newer || self.cell_in_force(configuration, period).await?.is_none() {
+                        return Ok(HoldOutcome::AnotherEpoch);
+                    }
+                }
                 Obstacle::TooManyHolds => return Ok(HoldOutcome::TooManyHolds),
                 Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
                 Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
@@ -84,6 +90,19 @@ impl Store {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Whether `configuration` is the one in force, by a consistent read: the fence of decisions that hold nothing.
+    pub async fn is_in_force(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+    ) -> Result<bool, StoreError> {
+        let cell = self.cell(&configuration.organisation.id, period).await?;
+        if cell.is_some_and(|cell| cell.epoch == configuration.epoch) {
+            return Ok(true);
+        }
+        Ok(self.cell_in_force(configuration, period).await?.is_some())
     }
 
     /// Gives all of a hold back. The resolution is written first, then the cell follows; repeated, it changes
@@ -104,9 +123,12 @@ impl Store {
                 None => VoidOutcome::Unknown,
             });
         };
+        let Some(path) = configuration.path_at(hold.department, hold.tree) else {
+            return Ok(VoidOutcome::AnotherEpoch);
+        };
         let resolved = Resolved {
             resolution: Resolution::Voided,
-            path: configuration.path_at(hold.department, hold.tree),
+            path,
             hold: hold.clone(),
             offset_by: None,
         };

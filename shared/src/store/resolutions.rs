@@ -95,7 +95,7 @@ impl Store {
 
     /// Resolves lapsed holds as the organisation wants it and takes them out of the cell. What others resolved in
     /// the meantime is finished as they said. Holds that changed are left to the next look.
-    pub(super) async fn expire(
+    pub async fn expire(
         &self,
         configuration: &Configuration,
         period: Month,
@@ -112,7 +112,9 @@ impl Store {
             };
             let resolved = Resolved {
                 resolution: Resolution::Expired { charged },
-                path: configuration.path_at(hold.department, hold.tree),
+                path: configuration
+                    .path_at(hold.department, hold.tree)
+                    .unwrap_or_default(),
                 hold: hold.clone(),
                 offset_by: None,
             };

@@ -132,7 +132,11 @@ impl Store {
             let Some(hold) = cell.and_then(|cell| living(cell, &hold_id)) else {
                 continue;
             };
-            let settlement = settlement(configuration, book, usage, received_at, hold_id, hold);
+            let Some(settlement) =
+                settlement(configuration, book, usage, received_at, hold_id, hold)
+            else {
+                continue;
+            };
             let fits = |group: &&mut Vec<(usize, Settlement<'a>)>| {
                 group.len() < GROUP
                     && group.iter().all(|(_, s)| s.hold_id != settlement.hold_id && s.entry.usage.event_id != usage.event_id)
@@ -198,8 +202,13 @@ impl Store {
             if let Some(hold_id) = &hold_id {
                 let cell = self.cell(organisation_id, hold_id.period).await?;
                 if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
-                    let settlement =
-                        settlement(&current, book, usage, received_at, hold_id.clone(), hold);
+                    let id = hold_id.clone();
+                    let Some(settlement) = settlement(&current, book, usage, received_at, id, hold)
+                    else {
+                        current = self.newer(current).await?;
+                        back_off(attempt).await;
+                        continue;
+                    };
                     match self.settle(&current, &settlement).await? {
                         Some(recorded) => return Ok(recorded),
                         // Another resolution was there first; it is finished by now.
@@ -244,11 +253,18 @@ impl Store {
                 return Ok(recorded);
             }
             back_off(attempt).await;
-            if let Some(newer) = self.configuration(organisation_id).await? {
-                current = Cow::Owned(newer);
-            }
+            current = self.newer(current).await?;
         }
         Err(StoreError::Contended)
+    }
+
+    /// The configuration that is in force now.
+    async fn newer<'a>(
+        &self,
+        known: Cow<'a, Configuration>,
+    ) -> Result<Cow<'a, Configuration>, StoreError> {
+        let newer = self.configuration(&known.organisation.id).await?;
+        Ok(newer.map_or(known, Cow::Owned))
     }
 
     /// Settles a hold that is in the cell; none where another resolution came first.
@@ -290,11 +306,15 @@ impl Store {
     ) -> Result<Option<Recorded>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let is_in_force = configuration.periods_in_force(now).contains(&entry.period);
-        let mut cell = self.cell(organisation_id, entry.period).await?;
-        if cell.is_none() && is_in_force {
-            self.open_cell(configuration, entry.period).await?;
-            cell = self.cell(organisation_id, entry.period).await?;
-        }
+        // The budgets to charge follow from the configuration, so in a month in force it must be the one in force.
+        let cell = if is_in_force {
+            match self.cell_in_force(configuration, entry.period).await? {
+                None => return Ok(None),
+                cell => cell,
+            }
+        } else {
+            self.cell(organisation_id, entry.period).await?
+        };
         let used = entry.charge.amounts;
         let more = used
             .checked_sub(offset.map_or(Amounts::ZERO, |offset| offset.charged))
@@ -311,8 +331,6 @@ impl Store {
         }
         parts.push(match &cell {
             None => self.no_cell_item(organisation_id, entry.period)?,
-            // The budgets to charge follow from the configuration, so it must be the one in force.
-            Some(cell) if is_in_force && cell.epoch != configuration.epoch => return Ok(None),
             Some(cell) => {
                 let on_path = configuration.budgets_on(&entry.path);
                 let counters = on_path.iter().map(|budget| budget.counter());
@@ -453,6 +471,7 @@ impl Settlement<'_> {
     }
 }
 
+/// The settlement of a living hold; none where the configuration is older than the hold.
 fn settlement<'a>(
     configuration: &Configuration,
     book: &PriceBook,
@@ -460,20 +479,20 @@ fn settlement<'a>(
     received_at: Timestamp,
     hold_id: HoldId,
     hold: &Hold,
-) -> Settlement<'a> {
-    Settlement {
+) -> Option<Settlement<'a>> {
+    Some(Settlement {
         entry: Entry {
             usage,
             received_at,
             period: hold_id.period,
             day: day_of(configuration, usage),
-            path: configuration.path_at(hold.department, hold.tree),
+            path: configuration.path_at(hold.department, hold.tree)?,
             charge: usage.charge(book, Some(hold)),
             mark: Mark::Settled,
         },
         hold_id,
         hold: hold.clone(),
-    }
+    })
 }
 
 fn day_of(configuration: &Configuration, usage: &Usage) -> String {

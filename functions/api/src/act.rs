@@ -1,0 +1,254 @@
+//! Carrying a change out: prepared on a snapshot, committed with its audit entry, prepared again where others were
+//! faster, answered once for each idempotency key.
+
+use super::App;
+use super::replay::{Answer, IdempotentRequest};
+use axum::response::Response;
+use http::HeaderMap;
+use shared::domain::cell::Cell;
+use shared::domain::people::User;
+use shared::runtime::error::{ApiError, Detail};
+use shared::runtime::http::json;
+use shared::store::{
+    ApiKey, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
+};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How often a change that met others is prepared anew.
+const ATTEMPTS: u32 = 40;
+
+/// Who changes something, and under which request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Actor<'a> {
+    pub(crate) owner: &'a KeyOwner,
+    pub(crate) request_id: &'a str,
+}
+
+/// What a change has to know beyond the configuration.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Needs {
+    pub(crate) users: Vec<String>,
+    pub(crate) api_key: Option<String>,
+    pub(crate) cells: bool,
+}
+
+/// The organisation as it is while a change is prepared.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) users: BTreeMap<String, User>,
+    pub(crate) api_key: Option<ApiKey>,
+    pub(crate) cells: Vec<Cell>,
+}
+
+impl Loaded {
+    /// Names `field` as invalid where the user it names does not exist.
+    pub(crate) fn check_user(&self, field: &str, id: Option<&String>) -> Result<(), ApiError> {
+        match id {
+            Some(id) if !self.users.contains_key(id) => {
+                Err(ApiError::field(field, "there is no such user"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names `field` as invalid where the department it names does not exist.
+    pub(crate) fn check_department(&self, field: &str, id: Option<&String>) -> Result<(), ApiError> {
+        match id {
+            Some(id) if !self.snapshot.configuration.departments.contains_key(id) => {
+                Err(ApiError::field(field, "there is no such department"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// All of several checks, so that every wrong field is named at once.
+pub(crate) fn all(checks: impl IntoIterator<Item = Result<(), ApiError>>) -> Result<(), ApiError> {
+    let mut details: Vec<Detail> = Vec::new();
+    for check in checks {
+        match check {
+            Ok(()) => {}
+            Err(error) if error.details.is_empty() => return Err(error),
+            Err(error) => details.extend(error.details),
+        }
+    }
+    if details.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(details))
+    }
+}
+
+/// A change that is ready to be committed.
+pub(crate) struct Prepared {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) head: Head,
+    pub(crate) counters: CounterEffect,
+    /// `budget.create`.
+    pub(crate) action: &'static str,
+    /// `budget/bud_...`.
+    pub(crate) resource: String,
+    /// The resource before and after, as JSON.
+    pub(crate) before: Option<String>,
+    pub(crate) after: Option<String>,
+    pub(crate) reason: Option<String>,
+    /// The answer, given the cell of the current period as it will be.
+    pub(crate) answer: Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync>,
+}
+
+impl Prepared {
+    /// A change without an effect yet on a snapshot's head.
+    pub(crate) fn new(loaded: &Loaded, action: &'static str, resource: String) -> Self {
+        Self {
+            rows: Vec::new(),
+            head: loaded.snapshot.head.clone(),
+            counters: CounterEffect::Unseen,
+            action,
+            resource,
+            before: None,
+            after: None,
+            reason: None,
+            answer: Box::new(|_| Answer {
+                status: 204,
+                body: String::new(),
+                secret: None,
+            }),
+        }
+    }
+
+    /// The same with an answer that is known already.
+    pub(crate) fn answering(mut self, status: u16, body: String) -> Self {
+        self.answer = Box::new(move |_| Answer {
+            status,
+            body: body.clone(),
+            secret: None,
+        });
+        self
+    }
+}
+
+/// Prepares a change and commits it, again and again while others are faster.
+pub(crate) async fn change(
+    app: &App,
+    actor: Actor<'_>,
+    needs: &Needs,
+    idempotent: Option<&IdempotentRequest>,
+    prepare: impl Fn(&Loaded) -> Result<Prepared, ApiError>,
+) -> Result<Response, ApiError> {
+    if let Some(answer) = answered_before(app, idempotent).await? {
+        return Ok(respond(answer));
+    }
+    let now = app.clock.now();
+    for attempt in 0..ATTEMPTS {
+        let loaded = load(app, &actor.owner.organisation_id, needs, now).await?;
+        let prepared = prepare(&loaded)?;
+        let change = Change {
+            rows: prepared.rows,
+            head: prepared.head,
+            counters: prepared.counters,
+            audit: AuditEntry {
+                actor: format!("key/{}", actor.owner.key_id),
+                action: prepared.action.to_owned(),
+                resource: prepared.resource,
+                before: prepared.before,
+                after: prepared.after,
+                reason: prepared.reason,
+                request_id: actor.request_id.to_owned(),
+            },
+        };
+        let keep = |cell: Option<&Cell>| {
+            let kept = idempotent?.keep(&(prepared.answer)(cell));
+            kept.ok()
+        };
+        match app.store.commit(&loaded.snapshot, change, keep, now).await? {
+            Committed::Done(cell) => return Ok(respond((prepared.answer)(cell.as_ref()))),
+            Committed::AnsweredBefore => {
+                if let Some(answer) = answered_before(app, idempotent).await? {
+                    return Ok(respond(answer));
+                }
+            }
+            Committed::Stale => {
+                let spread = shared::runtime::random::bytes::<1>()?[0];
+                let most_ms = (u64::from(attempt) + 1).min(20);
+                tokio::time::sleep(Duration::from_millis(u64::from(spread) % most_ms)).await;
+            }
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// The answer that an idempotency key has already.
+pub(crate) async fn answered_before(
+    app: &App,
+    idempotent: Option<&IdempotentRequest>,
+) -> Result<Option<Answer>, ApiError> {
+    let Some(idempotent) = idempotent else {
+        return Ok(None);
+    };
+    let (organisation_id, digest) = idempotent.place();
+    match app.store.stored_answer(organisation_id, digest).await? {
+        Some(stored) => idempotent.replay(stored).map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn load(
+    app: &App,
+    organisation_id: &str,
+    needs: &Needs,
+    now: jiff::Timestamp,
+) -> Result<Loaded, ApiError> {
+    let snapshot = app.store.snapshot_for_change(organisation_id).await?;
+    let snapshot = snapshot.ok_or_else(|| ApiError::not_found("organisation"))?;
+    // Everything else is read after the head, so whatever changes from here on makes the commit stale.
+    let mut users = BTreeMap::new();
+    for id in &needs.users {
+        if let Some(user) = app.store.user(organisation_id, id).await? {
+            users.insert(id.clone(), user);
+        }
+    }
+    let api_key = match &needs.api_key {
+        Some(id) => app.store.api_key(organisation_id, id).await?,
+        None => None,
+    };
+    let mut cells = Vec::new();
+    if needs.cells {
+        for period in snapshot.configuration.periods_in_force(now) {
+            cells.extend(app.store.cell(organisation_id, period).await?);
+        }
+    }
+    Ok(Loaded {
+        snapshot,
+        users,
+        api_key,
+        cells,
+    })
+}
+
+/// An answer as a response.
+pub(crate) fn respond(answer: Answer) -> Response {
+    if answer.status == 204 {
+        return axum::response::IntoResponse::into_response(http::StatusCode::NO_CONTENT);
+    }
+    json(answer.status, answer.body)
+}
+
+/// A conflict where the header `If-Match` names another version.
+pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), ApiError> {
+    let Some(value) = headers.get(http::header::IF_MATCH) else {
+        return Ok(());
+    };
+    let text = value.to_str().unwrap_or_default();
+    let digits = text.trim_start_matches("W/").trim_matches('"');
+    let rule = "must be a version like 3";
+    let wanted: u64 = digits.parse().map_err(|_| ApiError::field("If-Match", rule))?;
+    if wanted == version {
+        Ok(())
+    } else {
+        Err(ApiError::conflict(format!(
+            "the version is {version}, not {wanted}; read it again and decide anew"
+        )))
+    }
+}

@@ -1,0 +1,125 @@
+//! Keys: made, listed without their secrets, revoked.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::replay::{Answer, IdempotentRequest};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use shared::domain::people::Role;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::{parse, random};
+use shared::store::{ApiKey, Row, digest_of};
+
+const ROLES: &[(&str, Option<Role>)] = &[
+    ("admin", Some(Role::Admin)),
+    ("manager", Some(Role::Manager)),
+    ("member", Some(Role::Member)),
+    ("agent", Some(Role::Agent)),
+];
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let role = fields.required("role", parse::one_of(ROLES));
+    let user_id = fields.optional("user_id", parse::user_id);
+    let description = fields.optional("description", parse::display_name);
+    match role {
+        Some(Role::Member | Role::Manager) if user_id.is_none() => {
+            fields.also_invalid("user_id", "is required for the roles member and manager");
+        }
+        Some(Role::Agent) if user_id.is_some() => {
+            fields.also_invalid("user_id", "must not be given for the role agent");
+        }
+        _ => {}
+    }
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/api-keys", &body)?;
+    let secret = random::secret("tk_")?;
+    let key = ApiKey {
+        id: random::id("key_")?,
+        role: role.unwrap_or(Role::Member),
+        user_id,
+        description,
+        created_at: app.clock.now(),
+        digest: digest_of(&secret),
+    };
+    let needs = Needs {
+        users: key.user_id.iter().cloned().collect(),
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+        loaded.check_user("user_id", key.user_id.as_ref())?;
+        let resource = format!("api_key/{}", key.id);
+        let mut prepared = Prepared::new(loaded, "api_key.create", resource);
+        prepared.rows.extend(Row::api_key(&owner.organisation_id, &key)?);
+        prepared.after = Some(view::text(&view::api_key(&key, None)));
+        let answer = Answer {
+            status: 201,
+            body: view::text(&view::api_key(&key, Some(&secret))),
+            secret: Some(secret.clone()),
+        };
+        prepared.answer = Box::new(move |_| answer.clone());
+        Ok(prepared)
+    })
+    .await
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let list = format!("{} api-keys", owner.organisation_id);
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let page = app
+        .store
+        .api_keys(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .await?;
+    let items: Vec<_> = page.items.iter().map(|key| view::api_key(key, None)).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let needs = Needs {
+        api_key: Some(id.clone()),
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    change(&app, actor, &needs, None, |loaded| {
+        let key = loaded.api_key.as_ref();
+        let key = key.ok_or_else(|| ApiError::not_found("key"))?;
+        let mut prepared = Prepared::new(loaded, "api_key.delete", format!("api_key/{id}"));
+        prepared.rows.extend(Row::no_api_key(&owner.organisation_id, key));
+        prepared.before = Some(view::text(&view::api_key(key, None)));
+        Ok(prepared)
+    })
+    .await
+}

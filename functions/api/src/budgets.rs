@@ -1,0 +1,368 @@
+//! Budgets: limits in tokens or US dollars on a department or the whole organisation.
+
+use super::act::{Actor, Loaded, Needs, Prepared, change, check_version};
+use super::replay::{Answer, IdempotentRequest};
+use super::view::BudgetView;
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::domain::amount::{MAX_AMOUNT, Unit};
+use shared::domain::cell::{Cell, MAX_NODES, MAX_RELEASED_AT_ONCE, lapsed_holds};
+use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
+use shared::domain::name::is_user_id;
+use shared::domain::refusal::Figures;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::{ApiError, Detail};
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::{parse, random};
+use shared::store::{CounterEffect, KeyOwner, Row, StoreError};
+use std::ops::Bound;
+
+const UNITS: &[(&str, Option<Unit>)] = &[("tokens", Some(Unit::Tokens)), ("usd", Some(Unit::Usd))];
+const DEFAULT_THRESHOLDS: [u32; 3] = [50, 80, 100];
+const MAX_THRESHOLDS: usize = 10;
+const MAX_THRESHOLD_PERCENT: i64 = 1_000;
+
+/// The configuration in force.
+pub(crate) async fn configuration(app: &App, owner: &KeyOwner) -> Result<Configuration, ApiError> {
+    let configuration = app.store.configuration(&owner.organisation_id).await?;
+    configuration.ok_or_else(|| ApiError::not_found("organisation"))
+}
+
+/// The configuration and the cell of the current period, both of one epoch.
+async fn in_force(
+    app: &App,
+    owner: &KeyOwner,
+    now: Timestamp,
+) -> Result<(Configuration, Cell), ApiError> {
+    for _ in 0..20 {
+        let configuration = configuration(app, owner).await?;
+        let period = configuration.period_of(now);
+        if let Some(cell) = app.store.cell_in_force(&configuration, period).await? {
+            return Ok((configuration, cell));
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// Releases the lapsed holds of the current period, so that they stand in nobody's way.
+pub(crate) async fn release_lapsed(
+    app: &App,
+    owner: &KeyOwner,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let (configuration, cell) = in_force(app, owner, now).await?;
+    let period = configuration.period_of(now);
+    let lapsed: Vec<_> = lapsed_holds(&cell, now)
+        .map(|(rid, hold)| (rid.clone(), hold.clone()))
+        .collect();
+    for some in lapsed.chunks(MAX_RELEASED_AT_ONCE) {
+        app.store.expire(&configuration, period, some.to_vec(), now).await?;
+    }
+    Ok(())
+}
+
+fn amount(unit: Unit) -> impl Fn(&str) -> Result<i64, String> {
+    move |raw| match unit {
+        Unit::Tokens => parse::whole(0, MAX_AMOUNT)(raw),
+        Unit::Usd => parse::micro_usd(raw),
+    }
+}
+
+fn thresholds(raw: &str) -> Result<Vec<u32>, String> {
+    let mut out = Vec::new();
+    for value in parse::list(0, MAX_THRESHOLDS)(raw)? {
+        let percent = parse::whole(1, MAX_THRESHOLD_PERCENT)(&value)?;
+        out.push(u32::try_from(percent).unwrap_or(u32::MAX));
+    }
+    let given = out.len();
+    out.sort_unstable();
+    out.dedup();
+    if out.len() == given {
+        Ok(out)
+    } else {
+        Err("must be different percentages".to_owned())
+    }
+}
+
+/// `{"cap_percent": 50}`.
+fn rollover(raw: &str) -> Result<u32, String> {
+    let said = |details: Vec<Detail>| {
+        let all = details.into_iter().map(|d| format!("{} {}", d.field, d.message));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let mut fields = Fields::of_value(raw, "rollover").map_err(said)?;
+    let percent = fields.required("cap_percent", parse::whole(0, 100));
+    let details = fields.into_details();
+    if details.is_empty() {
+        Ok(u32::try_from(percent).unwrap_or(0))
+    } else {
+        Err(said(details))
+    }
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let name = fields.required("name", parse::display_name);
+    let department_id = fields.optional("department_id", parse::slug);
+    let unit = fields.required("unit", parse::one_of(UNITS)).unwrap_or(Unit::Tokens);
+    let amount = fields.required("amount", amount(unit));
+    let hard_cap = fields.required("hard_cap", parse::boolean);
+    let thresholds = fields.optional("thresholds", thresholds);
+    let rollover_cap_percent = fields.optional("rollover", rollover);
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/budgets", &body)?;
+    let needs = Needs {
+        cells: true,
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let id = random::id("bud_")?;
+    let now = app.clock.now();
+    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+        loaded.check_department("department_id", department_id.as_ref())?;
+        check_room(loaded, department_id.as_ref(), unit)?;
+        let budget = Budget {
+            id: id.clone(),
+            node: loaded.snapshot.head.next_node,
+            name: name.clone(),
+            department_id: department_id.clone(),
+            unit,
+            amount,
+            hard_cap,
+            thresholds: thresholds.clone().unwrap_or(DEFAULT_THRESHOLDS.to_vec()),
+            rollover_cap_percent,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut prepared = Prepared::new(loaded, "budget.create", format!("budget/{id}"));
+        prepared.head.next_node += 1;
+        prepared.rows.push(Row::budget(&owner.organisation_id, &budget)?);
+        prepared.counters = CounterEffect::Open(budget.clone());
+        prepared.after = Some(described(loaded, &budget, now));
+        prepared.answer = answer(201, loaded, budget, now);
+        Ok(prepared)
+    })
+    .await
+}
+
+/// Refuses a second budget for the same, and more than there is room for.
+fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Result<(), ApiError> {
+    let budgets = &loaded.snapshot.configuration.budgets;
+    let same = |budget: &&Budget| {
+        budget.department_id.as_ref() == department_id && budget.unit == unit
+    };
+    if let Some(known) = budgets.values().find(same) {
+        return Err(ApiError::conflict(format!(
+            "there is a budget in {} for this already: {}; change that one",
+            unit.as_str(),
+            known.id
+        )));
+    }
+    if budgets.len() >= MAX_BUDGETS {
+        let message = format!("an organisation has at most {MAX_BUDGETS} budgets");
+        return Err(ApiError::conflict(message));
+    }
+    if loaded.cells.iter().any(|cell| cell.nodes.len() >= MAX_NODES) {
+        let message = "too many budgets were made and deleted this month; there is room again next month";
+        return Err(ApiError::conflict(message));
+    }
+    Ok(())
+}
+
+/// The answer to a change of a budget, with its figures as they will be.
+fn answer(
+    status: u16,
+    loaded: &Loaded,
+    budget: Budget,
+    now: Timestamp,
+) -> Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync> {
+    let configuration = loaded.snapshot.configuration.clone();
+    Box::new(move |cell| Answer {
+        status,
+        body: view::text(&view::budget(&configuration, &budget, cell, now)),
+        secret: None,
+    })
+}
+
+/// What the audit log says of a budget: everything but its figures of the moment.
+fn described(loaded: &Loaded, budget: &Budget, now: Timestamp) -> String {
+    view::text(&view::budget(&loaded.snapshot.configuration, budget, None, now))
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let list = format!("{} budgets", owner.organisation_id);
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let now = app.clock.now();
+    let (configuration, cell) = in_force(&app, owner, now).await?;
+    let from = asked.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rest = configuration.budgets.range::<str, _>((from, Bound::Unbounded));
+    let page: Vec<&Budget> = rest.by_ref().take(asked.limit).map(|(_, b)| b).collect();
+    let last = rest.next().and(page.last()).map(|b| b.id.as_str());
+    let show = |budget: &&Budget| view::budget(&configuration, budget, Some(&cell), now);
+    let items: Vec<BudgetView> = page.iter().map(show).collect();
+    let body = PageBody::new(items, last, &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let now = app.clock.now();
+    let (configuration, cell) = in_force(&app, owner, now).await?;
+    let budget = configuration.budgets.get(&id);
+    let budget = budget.ok_or_else(|| ApiError::not_found("budget"))?;
+    let view = view::budget(&configuration, budget, Some(&cell), now);
+    Ok(json(200, view::text(&view)))
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let now = app.clock.now();
+    change(&app, actor, &Needs::default(), None, |loaded| {
+        let before = budget(loaded, &id)?;
+        // How an amount is read depends on the unit, which only the budget knows.
+        let mut fields = Fields::of_body(&body)?;
+        let name = fields.changed_value("name", parse::display_name);
+        let amount = fields.changed_value("amount", amount(before.unit));
+        let hard_cap = fields.changed_value("hard_cap", parse::boolean);
+        let thresholds = fields.changed_value("thresholds", thresholds);
+        let rollover = fields.changed("rollover", rollover);
+        fields.finish()?;
+        check_version(&headers, before.version)?;
+        let mut after = before.clone();
+        after.name = name.unwrap_or(after.name);
+        after.amount = amount.unwrap_or(after.amount);
+        after.hard_cap = hard_cap.unwrap_or(after.hard_cap);
+        after.thresholds = thresholds.unwrap_or(after.thresholds);
+        after.rollover_cap_percent = rollover.unwrap_or(after.rollover_cap_percent);
+        after.version += 1;
+        after.updated_at = now;
+        let mut prepared = Prepared::new(loaded, "budget.update", format!("budget/{id}"));
+        prepared.rows.push(Row::budget(&owner.organisation_id, &after)?);
+        prepared.counters = CounterEffect::Add(after.counter(), after.amount - before.amount);
+        prepared.before = Some(described(loaded, before, now));
+        prepared.after = Some(described(loaded, &after, now));
+        prepared.answer = answer(200, loaded, after, now);
+        Ok(prepared)
+    })
+    .await
+}
+
+fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
+    let known = loaded.snapshot.configuration.budgets.get(id);
+    known.ok_or_else(|| ApiError::not_found("budget"))
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let now = app.clock.now();
+    change(&app, actor, &Needs::default(), None, |loaded| {
+        let before = budget(loaded, &id)?;
+        check_version(&headers, before.version)?;
+        let mut prepared = Prepared::new(loaded, "budget.delete", format!("budget/{id}"));
+        prepared.rows.push(Row::no_budget(&owner.organisation_id, &id));
+        prepared.counters = CounterEffect::Seen;
+        prepared.before = Some(described(loaded, before, now));
+        Ok(prepared)
+    })
+    .await
+}
+
+#[derive(Serialize)]
+struct EffectiveView {
+    user_id: String,
+    items: Vec<BudgetView>,
+    exemptions: [(); 0],
+}
+
+pub(crate) async fn effective(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::SeeUser)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let user_id = parameters.required("user_id", "must be a user's id", is_user_id);
+    parameters.finish()?;
+    let now = app.clock.now();
+    let user = super::users::visible(&app, owner, &user_id).await?;
+    let (configuration, cell) = in_force(&app, owner, now).await?;
+    let budgets = configuration.budgets_on(&configuration.path(&user.department_id));
+    let binding = binding(&budgets, &cell);
+    let show = |budget: &&Budget| {
+        let mut view = view::budget(&configuration, budget, Some(&cell), now);
+        view.binding = Some(binding == Some(budget.id.as_str()));
+        view
+    };
+    let body = EffectiveView {
+        user_id,
+        items: budgets.iter().map(show).collect(),
+        exemptions: [],
+    };
+    Ok(json(200, view::text(&body)))
+}
+
+/// The hard budget that would refuse first: the one with the smallest share of its limit left. Within a unit that is
+/// compared by what is left, since a request asks every level for the same.
+fn binding<'a>(budgets: &[&'a Budget], cell: &Cell) -> Option<&'a str> {
+    let scarcest = |unit: Unit| {
+        let hard = budgets.iter().filter(|b| b.hard_cap && b.unit == unit);
+        hard.min_by_key(|budget| Figures::of(budget, cell).available)
+    };
+    let share = |budget: &&&&'a Budget| {
+        let figures = Figures::of(budget, cell);
+        let left = i128::from(figures.available) * 1_000_000;
+        left / i128::from(figures.limit.max(1))
+    };
+    let candidates = [scarcest(Unit::Tokens), scarcest(Unit::Usd)];
+    let found = candidates.iter().flatten().min_by_key(share);
+    found.map(|budget| budget.id.as_str())
+}

@@ -1,0 +1,259 @@
+//! Departments: a tree of at most eight levels under the organisation.
+
+use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::replay::IdempotentRequest;
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use shared::domain::configuration::{
+    Configuration, Department, MAX_DEPARTMENTS, MAX_DEPTH, Move,
+};
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::parse;
+use shared::store::{CounterEffect, Row};
+use std::ops::Bound;
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let id = fields.required("id", parse::slug);
+    let name = fields.required("name", parse::display_name);
+    let parent_id = fields.optional("parent_id", parse::slug);
+    let manager_id = fields.optional("manager_id", parse::user_id);
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/departments", &body)?;
+    let needs = Needs {
+        users: manager_id.iter().cloned().collect(),
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let now = app.clock.now();
+    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+        let configuration = &loaded.snapshot.configuration;
+        all([
+            loaded.check_department("parent_id", parent_id.as_ref()),
+            loaded.check_user("manager_id", manager_id.as_ref()),
+        ])?;
+        if configuration.departments.contains_key(&id) {
+            return Err(ApiError::conflict(format!("there is a department {id:?} already")));
+        }
+        if configuration.departments.len() >= MAX_DEPARTMENTS {
+            let message = format!("an organisation has at most {MAX_DEPARTMENTS} departments");
+            return Err(ApiError::conflict(message));
+        }
+        check_depth(configuration, parent_id.as_deref(), 1)?;
+        let department = Department {
+            id: id.clone(),
+            index: loaded.snapshot.head.next_department,
+            name: name.clone(),
+            parent_id: parent_id.clone(),
+            manager_id: manager_id.clone(),
+            users: 0,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let body = view::text(&view::department(&department));
+        let mut prepared = Prepared::new(loaded, "department.create", format!("department/{id}"));
+        prepared.head.next_department += 1;
+        prepared.rows.push(Row::department(&owner.organisation_id, &department)?);
+        prepared.counters = CounterEffect::Seen;
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(201, body))
+    })
+    .await
+}
+
+/// Refuses a place under `parent_id` for a subtree of `height` levels that would be too deep.
+fn check_depth(
+    configuration: &Configuration,
+    parent_id: Option<&str>,
+    height: usize,
+) -> Result<(), ApiError> {
+    let above = parent_id.map_or(0, |id| configuration.path(id).0.len());
+    if above + height > MAX_DEPTH {
+        let message = format!("the tree may be at most {MAX_DEPTH} levels deep");
+        return Err(ApiError::field("parent_id", message));
+    }
+    Ok(())
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let list = format!("{} departments", owner.organisation_id);
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let from = asked.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rest = configuration.departments.range::<str, _>((from, Bound::Unbounded));
+    let page: Vec<_> = rest.by_ref().take(asked.limit).map(|(_, d)| d).collect();
+    let last = rest.next().and(page.last()).map(|d| d.id.as_str());
+    let items = page.iter().map(|d| view::department(d)).collect();
+    let body = PageBody::new(items, last, &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let department = configuration.departments.get(&id);
+    let department = department.ok_or_else(|| ApiError::not_found("department"))?;
+    Ok(json(200, view::text(&view::department(department))))
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let name = fields.changed_value("name", parse::display_name);
+    let parent_id = fields.changed("parent_id", parse::slug);
+    let manager_id = fields.changed("manager_id", parse::user_id);
+    fields.finish()?;
+    let needs = Needs {
+        users: manager_id.iter().flatten().cloned().collect(),
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let now = app.clock.now();
+    change(&app, actor, &needs, None, |loaded| {
+        let before = department(loaded, &id)?;
+        check_version(&headers, before.version)?;
+        all([
+            loaded.check_department("parent_id", parent_id.iter().flatten().next()),
+            loaded.check_user("manager_id", manager_id.iter().flatten().next()),
+        ])?;
+        let mut after = before.clone();
+        after.name = name.clone().unwrap_or(after.name);
+        after.manager_id = manager_id.clone().unwrap_or(after.manager_id);
+        after.parent_id = parent_id.clone().unwrap_or(after.parent_id);
+        after.version += 1;
+        after.updated_at = now;
+        let mut prepared = Prepared::new(loaded, "department.update", format!("department/{id}"));
+        if after.parent_id != before.parent_id {
+            let moved = moved(&loaded.snapshot.configuration, before, &after)?;
+            prepared.head.tree = moved.tree;
+            prepared.action = "department.move";
+            prepared.rows.push(Row::moved(&owner.organisation_id, &moved, now)?);
+        }
+        prepared.rows.push(Row::department(&owner.organisation_id, &after)?);
+        prepared.counters = CounterEffect::Seen;
+        prepared.before = Some(view::text(&view::department(before)));
+        let body = view::text(&view::department(&after));
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}
+
+/// The move of a department under another parent; refused where that is in its own subtree or too deep.
+fn moved(
+    configuration: &Configuration,
+    before: &Department,
+    after: &Department,
+) -> Result<Move, ApiError> {
+    if let Some(parent_id) = &after.parent_id
+        && configuration.path(parent_id).0.contains(&before.id)
+    {
+        return Err(ApiError::conflict(format!(
+            "{parent_id:?} is {:?} itself or under it: that would be a cycle",
+            before.id
+        )));
+    }
+    let height = configuration.height(&before.id);
+    check_depth(configuration, after.parent_id.as_deref(), height)?;
+    let mut old_ancestors = configuration.path(&before.id).0;
+    old_ancestors.pop();
+    Ok(Move {
+        tree: configuration.tree + 1,
+        department_id: before.id.clone(),
+        old_ancestors,
+    })
+}
+
+fn department<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Department, ApiError> {
+    let known = loaded.snapshot.configuration.departments.get(id);
+    known.ok_or_else(|| ApiError::not_found("department"))
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let needs = Needs {
+        cells: true,
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let now = app.clock.now();
+    super::budgets::release_lapsed(&app, owner, now).await?;
+    change(&app, actor, &needs, None, |loaded| {
+        let before = department(loaded, &id)?;
+        check_version(&headers, before.version)?;
+        let configuration = &loaded.snapshot.configuration;
+        let has_budgets = configuration
+            .budgets
+            .values()
+            .any(|budget| budget.department_id.as_deref() == Some(&id));
+        let is_held = |hold: &shared::domain::hold::Hold| hold.department == before.index;
+        let in_the_way = if configuration.children(&id).next().is_some() {
+            Some("departments under it")
+        } else if before.users > 0 {
+            Some("users")
+        } else if has_budgets {
+            Some("budgets")
+        } else if loaded.cells.iter().any(|cell| cell.holds.values().any(is_held)) {
+            Some("requests under way, which end by themselves")
+        } else {
+            None
+        };
+        if let Some(what) = in_the_way {
+            return Err(ApiError::conflict(format!("department {id:?} still has {what}")));
+        }
+        let mut prepared = Prepared::new(loaded, "department.delete", format!("department/{id}"));
+        prepared.rows.push(Row::no_department(&owner.organisation_id, &id));
+        prepared.counters = CounterEffect::Seen;
+        prepared.before = Some(view::text(&view::department(before)));
+        Ok(prepared)
+    })
+    .await
+}
+

@@ -1,0 +1,253 @@
+//! Organisations, for the operator, and the settings of one's own.
+
+use super::act::{Actor, Needs, Prepared, answered_before, change, check_version, respond};
+use super::replay::{Answer, IdempotentRequest};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use serde::Serialize;
+use shared::domain::configuration::{
+    AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
+};
+use shared::domain::people::Role;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::{parse, random};
+use shared::store::{
+    ApiKey, AuditEntry, Change, Committed, CounterEffect, Row, StoreError, digest_of,
+};
+
+const RESERVES: &[(&str, Reserve)] = &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
+const ABANDONED: &[(&str, AbandonedHolds)] = &[
+    ("release", AbandonedHolds::Release),
+    ("charge", AbandonedHolds::Charge),
+];
+const UNKNOWN_MODELS: &[(&str, UnknownModel)] =
+    &[("refuse", UnknownModel::Refuse), ("count", UnknownModel::Count)];
+const ON_UNAVAILABLE: &[(&str, OnUnavailable)] =
+    &[("allow", OnUnavailable::Allow), ("deny", OnUnavailable::Deny)];
+
+/// The most output tokens an organisation may reserve by default.
+const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
+/// How long holds may live, in seconds.
+const HOLD_SECONDS: (i64, i64) = (30, 3600);
+const LIST: &str = "@operator organisations";
+
+#[derive(Serialize)]
+struct CreatedView<'a> {
+    organisation: view::OrganisationView<'a>,
+    admin_key: &'a str,
+}
+
+#[derive(Serialize)]
+struct AdminKeyView<'a> {
+    key_id: &'a str,
+    admin_key: &'a str,
+}
+
+fn new_admin_key(now: jiff::Timestamp) -> Result<(ApiKey, String), ApiError> {
+    let secret = random::secret("tk_")?;
+    let key = ApiKey {
+        id: random::id("key_")?,
+        role: Role::Admin,
+        user_id: None,
+        description: Some("made by the operator".to_owned()),
+        created_at: now,
+        digest: digest_of(&secret),
+    };
+    Ok((key, secret))
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    caller.must_be_operator()?;
+    let mut fields = Fields::of_body(&body)?;
+    let id = fields.required("id", parse::slug);
+    let name = fields.required("name", parse::display_name);
+    let timezone = fields.required("timezone", parse::timezone);
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/organisations", &body)?;
+    if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
+        return Ok(respond(answer));
+    }
+    let now = app.clock.now();
+    let organisation = Organisation::new(id.clone(), name, timezone, now);
+    let (key, secret) = new_admin_key(now)?;
+    let answer = Answer {
+        status: 201,
+        body: view::text(&CreatedView {
+            organisation: view::organisation(&organisation),
+            admin_key: &secret,
+        }),
+        secret: Some(secret),
+    };
+    let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
+    let audit = AuditEntry {
+        actor: "operator".to_owned(),
+        action: "organisation.create".to_owned(),
+        resource: format!("organisation/{id}"),
+        before: None,
+        after: Some(view::text(&view::organisation(&organisation))),
+        reason: None,
+        request_id,
+    };
+    let rows = Row::api_key(&id, &key)?.into();
+    let made = app
+        .store
+        .create_organisation(organisation, rows, &audit, kept.as_ref(), now)
+        .await?;
+    match made {
+        Committed::Done(_) => Ok(respond(answer)),
+        Committed::AnsweredBefore => match answered_before(&app, idempotent.as_ref()).await? {
+            Some(answer) => Ok(respond(answer)),
+            None => Err(StoreError::Contended.into()),
+        },
+        Committed::Stale => Err(ApiError::conflict(format!(
+            "there is an organisation {id:?} already"
+        ))),
+    }
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    caller.must_be_operator()?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = app.cursors.page(&mut parameters, LIST);
+    parameters.finish()?;
+    let page = app.store.organisations(asked.after.as_deref(), asked.limit).await?;
+    let items: Vec<_> = page.items.iter().map(view::organisation).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, LIST);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn create_admin_key(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    caller.must_be_operator()?;
+    if !body.is_empty() {
+        Fields::of_body(&body)?.finish()?;
+    }
+    let path = format!("/v1/organisations/{id}/admin-keys");
+    let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
+    if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
+        return Ok(respond(answer));
+    }
+    let now = app.clock.now();
+    let (key, secret) = new_admin_key(now)?;
+    let answer = Answer {
+        status: 201,
+        body: view::text(&AdminKeyView {
+            key_id: &key.id,
+            admin_key: &secret,
+        }),
+        secret: Some(secret),
+    };
+    for _ in 0..20 {
+        let snapshot = app.store.snapshot_for_change(&id).await?;
+        let snapshot = snapshot.ok_or_else(|| ApiError::not_found("organisation"))?;
+        let change = Change {
+            rows: Row::api_key(&id, &key)?.into(),
+            head: snapshot.head.clone(),
+            counters: CounterEffect::Unseen,
+            audit: AuditEntry {
+                actor: "operator".to_owned(),
+                action: "api_key.create".to_owned(),
+                resource: format!("api_key/{}", key.id),
+                before: None,
+                after: Some(view::text(&view::api_key(&key, None))),
+                reason: None,
+                request_id: request_id.clone(),
+            },
+        };
+        let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
+        match app.store.commit(&snapshot, change, |_| kept.clone(), now).await? {
+            Committed::Done(_) => return Ok(respond(answer)),
+            Committed::AnsweredBefore => {
+                if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
+                    return Ok(respond(answer));
+                }
+            }
+            Committed::Stale => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::SeeOrganisation)?;
+    let head = app.store.head(&owner.organisation_id).await?;
+    let head = head.ok_or_else(|| ApiError::not_found("organisation"))?;
+    Ok(json(200, view::text(&view::organisation(&head.organisation))))
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let name = fields.changed_value("name", parse::display_name);
+    let timezone = fields.changed_value("timezone", parse::timezone);
+    let reserve = fields.changed_value("reserve", parse::one_of(RESERVES));
+    let output_reserve =
+        fields.changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE));
+    let hold_seconds =
+        fields.changed_value("hold_seconds", parse::whole(HOLD_SECONDS.0, HOLD_SECONDS.1));
+    let abandoned_holds = fields.changed_value("abandoned_holds", parse::one_of(ABANDONED));
+    let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
+    let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
+    fields.finish()?;
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    change(&app, actor, &Needs::default(), None, |loaded| {
+        let before = &loaded.snapshot.head.organisation;
+        check_version(&headers, before.version)?;
+        let after = Organisation {
+            id: before.id.clone(),
+            name: name.clone().unwrap_or_else(|| before.name.clone()),
+            timezone: timezone.clone().unwrap_or_else(|| before.timezone.clone()),
+            reserve: reserve.unwrap_or(before.reserve),
+            output_reserve_tokens: output_reserve.unwrap_or(before.output_reserve_tokens),
+            hold_seconds: hold_seconds
+                .and_then(|seconds| u32::try_from(seconds).ok())
+                .unwrap_or(before.hold_seconds),
+            abandoned_holds: abandoned_holds.unwrap_or(before.abandoned_holds),
+            unknown_model: unknown_model.unwrap_or(before.unknown_model),
+            on_unavailable: on_unavailable.unwrap_or(before.on_unavailable),
+            version: before.version + 1,
+            created_at: before.created_at,
+        };
+        let resource = format!("organisation/{}", before.id);
+        let body = view::text(&view::organisation(&after));
+        let mut prepared = Prepared::new(loaded, "organisation.update", resource);
+        prepared.rows.push(Row::organisation(&after)?);
+        prepared.counters = CounterEffect::Seen;
+        prepared.before = Some(view::text(&view::organisation(before)));
+        prepared.after = Some(body.clone());
+        prepared.head.organisation = after;
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}

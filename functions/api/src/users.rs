@@ -1,0 +1,325 @@
+//! Users: made, listed, changed, blocked and released.
+
+use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::replay::IdempotentRequest;
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use shared::domain::configuration::Department;
+use shared::domain::name::is_slug;
+use shared::domain::people::{Block, Role, Status, User};
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::parse;
+use shared::store::{CounterEffect, KeyOwner, Row};
+
+const ROLES: &[(&str, Option<Role>)] = &[
+    ("member", Some(Role::Member)),
+    ("manager", Some(Role::Manager)),
+    ("admin", Some(Role::Admin)),
+];
+const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let id = fields.required("id", parse::user_id);
+    let email = fields.required("email", parse::email);
+    let name = fields.required("name", parse::display_name);
+    let department_id = fields.required("department_id", parse::slug);
+    let manager_id = fields.optional("manager_id", parse::user_id);
+    let role = fields.required("role", parse::one_of(ROLES));
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/users", &body)?;
+    let needs = Needs {
+        users: manager_id.iter().chain([&id]).cloned().collect(),
+        ..Needs::default()
+    };
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let now = app.clock.now();
+    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+        all([
+            loaded.check_department("department_id", Some(&department_id)),
+            loaded.check_user("manager_id", manager_id.as_ref().filter(|m| **m != id)),
+            check_not_own_manager(&id, manager_id.as_ref()),
+        ])?;
+        if loaded.users.contains_key(&id) {
+            return Err(ApiError::conflict(format!("there is a user {id:?} already")));
+        }
+        let user = User {
+            id: id.clone(),
+            email: email.clone(),
+            name: name.clone(),
+            department_id: department_id.clone(),
+            manager_id: manager_id.clone(),
+            role: role.unwrap_or(Role::Member),
+            status: Status::Active,
+            block: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        let mut prepared = Prepared::new(loaded, "user.create", format!("user/{id}"));
+        prepared.rows.push(Row::user(&owner.organisation_id, &user)?);
+        prepared.rows.extend(counted(loaded, owner, &department_id, true)?);
+        let body = view::text(&view::user(&user, now));
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(201, body))
+    })
+    .await
+}
+
+fn check_not_own_manager(id: &str, manager_id: Option<&String>) -> Result<(), ApiError> {
+    if manager_id.is_some_and(|manager| manager == id) {
+        return Err(ApiError::field("manager_id", "must be another user"));
+    }
+    Ok(())
+}
+
+/// The department's row with one user more or less.
+fn counted(
+    loaded: &Loaded,
+    owner: &KeyOwner,
+    department_id: &str,
+    comes: bool,
+) -> Result<Option<Row>, ApiError> {
+    let departments = &loaded.snapshot.configuration.departments;
+    let Some(department) = departments.get(department_id) else {
+        return Ok(None);
+    };
+    let users = if comes {
+        department.users.saturating_add(1)
+    } else {
+        department.users.saturating_sub(1)
+    };
+    let department = Department {
+        users,
+        ..department.clone()
+    };
+    Ok(Some(Row::department(&owner.organisation_id, &department)?))
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let department_id = parameters.take("department", "must be a department's id", |text| {
+        is_slug(text).then(|| text.to_owned())
+    });
+    let status = parameters.take("status", "must be active or suspended", |text| {
+        STATUSES.iter().find(|(name, _)| *name == text).map(|(_, status)| *status)
+    });
+    let list = format!("{} users {department_id:?} {status:?}", owner.organisation_id);
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    if let Some(id) = &department_id {
+        let configuration = super::budgets::configuration(&app, owner).await?;
+        if !configuration.departments.contains_key(id) {
+            return Err(ApiError::field("department", "there is no such department"));
+        }
+    }
+    let page = app
+        .store
+        .users(
+            &owner.organisation_id,
+            department_id.as_deref(),
+            status,
+            asked.after.as_deref(),
+            asked.limit,
+        )
+        .await?;
+    let now = app.clock.now();
+    let items: Vec<_> = page.items.iter().map(|user| view::user(user, now)).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// A user that the caller may see: themselves, their reports, those of departments they manage, or any for an
+/// administrator.
+pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
+    let hidden = || ApiError::forbidden("this key sees its own user and their reports only");
+    let user = app.store.user(&owner.organisation_id, id).await?;
+    if owner.role == Role::Admin {
+        return user.ok_or_else(|| ApiError::not_found("user"));
+    }
+    let (Some(user), Some(own_id)) = (user, owner.user_id.as_deref()) else {
+        return Err(hidden());
+    };
+    if user.id == own_id {
+        return Ok(user);
+    }
+    if owner.role == Role::Manager {
+        let configuration = super::budgets::configuration(app, owner).await?;
+        let path = configuration.path(&user.department_id);
+        if user.manager_id.as_deref() == Some(own_id) || configuration.manages(own_id, &path) {
+            return Ok(user);
+        }
+    }
+    Err(hidden())
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::SeeUser)?;
+    let user = visible(&app, owner, &id).await?;
+    Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
+}
+
+/// Changes one user; `seen` says whether a decision could see it.
+async fn change_user(
+    app: &App,
+    actor: Actor<'_>,
+    headers: &HeaderMap,
+    id: &str,
+    also_needs: Vec<String>,
+    action: &'static str,
+    edit: impl Fn(&Loaded, &mut User) -> Result<Option<String>, ApiError>,
+) -> Result<Response, ApiError> {
+    let needs = Needs {
+        users: also_needs.into_iter().chain([id.to_owned()]).collect(),
+        ..Needs::default()
+    };
+    let organisation_id = &actor.owner.organisation_id;
+    let now = app.clock.now();
+    change(app, actor, &needs, None, |loaded| {
+        let before = loaded.users.get(id);
+        let before = before.ok_or_else(|| ApiError::not_found("user"))?;
+        check_version(headers, before.version)?;
+        let mut after = before.clone();
+        let reason = edit(loaded, &mut after)?;
+        after.version += 1;
+        after.updated_at = now;
+        let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
+        prepared.rows.push(Row::user(organisation_id, &after)?);
+        if after.department_id != before.department_id {
+            prepared.rows.extend(counted(loaded, actor.owner, &before.department_id, false)?);
+            prepared.rows.extend(counted(loaded, actor.owner, &after.department_id, true)?);
+        }
+        let decided_by = |user: &User| (user.department_id.clone(), user.status, user.block.clone());
+        if decided_by(before) != decided_by(&after) {
+            prepared.counters = CounterEffect::Seen;
+        }
+        prepared.before = Some(view::text(&view::user(before, now)));
+        prepared.reason = reason;
+        let body = view::text(&view::user(&after, now));
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let email = fields.changed_value("email", parse::email);
+    let name = fields.changed_value("name", parse::display_name);
+    let department_id = fields.changed_value("department_id", parse::slug);
+    let manager_id = fields.changed("manager_id", parse::user_id);
+    let role = fields.changed_value("role", parse::one_of(ROLES)).flatten();
+    let status = fields.changed_value("status", parse::one_of(STATUSES));
+    fields.finish()?;
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    let also_needs = manager_id.iter().flatten().cloned().collect();
+    change_user(&app, actor, &headers, &id, also_needs, "user.update", |loaded, user| {
+        let manager = manager_id.iter().flatten().next();
+        all([
+            loaded.check_department("department_id", department_id.as_ref()),
+            loaded.check_user("manager_id", manager),
+            check_not_own_manager(&id, manager),
+        ])?;
+        let set = |slot: &mut String, value: &Option<String>| {
+            if let Some(value) = value {
+                slot.clone_from(value);
+            }
+        };
+        set(&mut user.email, &email);
+        set(&mut user.name, &name);
+        set(&mut user.department_id, &department_id);
+        user.manager_id = manager_id.clone().unwrap_or(user.manager_id.take());
+        user.role = role.unwrap_or(user.role);
+        user.status = status.unwrap_or(user.status);
+        Ok(None)
+    })
+    .await
+}
+
+pub(crate) async fn block(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let now = app.clock.now();
+    let mut fields = Fields::of_body(&body)?;
+    let reason = fields.required("reason", parse::sentence(500));
+    let until = fields.optional("until", parse::timestamp);
+    if until.is_some_and(|until| until <= now) {
+        fields.also_invalid("until", "must be in the future");
+    }
+    fields.finish()?;
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    change_user(&app, actor, &headers, &id, Vec::new(), "user.block", |_, user| {
+        user.block = Some(Block {
+            policy_id: None,
+            reason: reason.clone(),
+            since: now,
+            until,
+        });
+        Ok(Some(reason.clone()))
+    })
+    .await
+}
+
+pub(crate) async fn release(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let actor = Actor {
+        owner,
+        request_id: &request_id,
+    };
+    change_user(&app, actor, &headers, &id, Vec::new(), "user.release", |_, user| {
+        user.block = None;
+        Ok(None)
+    })
+    .await
+}

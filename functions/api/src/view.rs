@@ -1,0 +1,221 @@
+//! Domain values as JSON.
+
+use serde::Serialize;
+use shared::domain::cell::Cell;
+use shared::domain::configuration::{Budget, Configuration, Department, Organisation};
+use shared::domain::people::{Role, Status, User};
+use shared::domain::refusal::Figures;
+use shared::runtime::wire::Figure;
+use shared::store::ApiKey;
+use jiff::Timestamp;
+use shared::domain::amount::Unit;
+
+/// JSON of a view; a view of plain fields has one always.
+pub(crate) fn text(view: &impl Serialize) -> String {
+    serde_json::to_string(view).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+pub(crate) struct OrganisationView<'a> {
+    id: &'a str,
+    name: &'a str,
+    timezone: &'a str,
+    reserve: shared::domain::configuration::Reserve,
+    output_reserve_tokens: i64,
+    hold_seconds: u32,
+    abandoned_holds: shared::domain::configuration::AbandonedHolds,
+    unknown_model: shared::domain::configuration::UnknownModel,
+    on_unavailable: shared::domain::configuration::OnUnavailable,
+    version: u64,
+    created_at: String,
+}
+
+pub(crate) fn organisation(organisation: &Organisation) -> OrganisationView<'_> {
+    OrganisationView {
+        id: &organisation.id,
+        name: &organisation.name,
+        timezone: &organisation.timezone,
+        reserve: organisation.reserve,
+        output_reserve_tokens: organisation.output_reserve_tokens,
+        hold_seconds: organisation.hold_seconds,
+        abandoned_holds: organisation.abandoned_holds,
+        unknown_model: organisation.unknown_model,
+        on_unavailable: organisation.on_unavailable,
+        version: organisation.version,
+        created_at: organisation.created_at.to_string(),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct DepartmentView<'a> {
+    id: &'a str,
+    name: &'a str,
+    parent_id: Option<&'a str>,
+    manager_id: Option<&'a str>,
+    users: u64,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+pub(crate) fn department(department: &Department) -> DepartmentView<'_> {
+    DepartmentView {
+        id: &department.id,
+        name: &department.name,
+        parent_id: department.parent_id.as_deref(),
+        manager_id: department.manager_id.as_deref(),
+        users: department.users,
+        version: department.version,
+        created_at: department.created_at.to_string(),
+        updated_at: department.updated_at.to_string(),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct UserView<'a> {
+    id: &'a str,
+    email: &'a str,
+    name: &'a str,
+    department_id: &'a str,
+    manager_id: Option<&'a str>,
+    role: Role,
+    status: Status,
+    block: Option<BlockView<'a>>,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct BlockView<'a> {
+    policy_id: Option<&'a str>,
+    reason: &'a str,
+    since: String,
+    until: Option<String>,
+}
+
+/// A user at `now`: a block that has ended by time is not shown.
+pub(crate) fn user(user: &User, now: Timestamp) -> UserView<'_> {
+    let block = user.block.as_ref().filter(|block| block.is_in_force(now));
+    UserView {
+        id: &user.id,
+        email: &user.email,
+        name: &user.name,
+        department_id: &user.department_id,
+        manager_id: user.manager_id.as_deref(),
+        role: user.role,
+        status: user.status,
+        block: block.map(|block| BlockView {
+            policy_id: block.policy_id.as_deref(),
+            reason: &block.reason,
+            since: block.since.to_string(),
+            until: block.until.map(|until| until.to_string()),
+        }),
+        version: user.version,
+        created_at: user.created_at.to_string(),
+        updated_at: user.updated_at.to_string(),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ApiKeyView<'a> {
+    id: &'a str,
+    role: Role,
+    user_id: Option<&'a str>,
+    description: Option<&'a str>,
+    created_at: String,
+    /// The secret; only in the answer to its creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+}
+
+pub(crate) fn api_key<'a>(key: &'a ApiKey, secret: Option<&'a str>) -> ApiKeyView<'a> {
+    ApiKeyView {
+        id: &key.id,
+        role: key.role,
+        user_id: key.user_id.as_deref(),
+        description: key.description.as_deref(),
+        created_at: key.created_at.to_string(),
+        key: secret,
+    }
+}
+
+#[derive(Serialize)]
+struct RolloverView {
+    cap_percent: u32,
+}
+
+#[derive(Serialize)]
+pub(crate) struct BudgetView {
+    id: String,
+    org_id: String,
+    name: String,
+    department_id: Option<String>,
+    department: Option<String>,
+    unit: Unit,
+    currency: Option<&'static str>,
+    period: &'static str,
+    period_id: String,
+    amount: Figure,
+    carried: Figure,
+    exempted: Figure,
+    spent: Figure,
+    held: Figure,
+    remaining: Figure,
+    available: Figure,
+    hard_cap: bool,
+    thresholds: Vec<u32>,
+    rollover: Option<RolloverView>,
+    resets_at: String,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+    /// Whether it would refuse first; only among the effective budgets of a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) binding: Option<bool>,
+}
+
+/// A budget with its figures in `cell`, the current period's; without one the period has not begun.
+pub(crate) fn budget(
+    configuration: &Configuration,
+    budget: &Budget,
+    cell: Option<&Cell>,
+    now: Timestamp,
+) -> BudgetView {
+    let zone = configuration.organisation.zone();
+    let period = configuration.period_of(now);
+    let untouched = Cell::default();
+    let figures = Figures::of(budget, cell.unwrap_or(&untouched));
+    let figure = |value| Figure(budget.unit, value);
+    let department = budget.department_id.as_ref();
+    BudgetView {
+        id: budget.id.clone(),
+        org_id: configuration.organisation.id.clone(),
+        name: budget.name.clone(),
+        department_id: budget.department_id.clone(),
+        department: department
+            .and_then(|id| configuration.departments.get(id))
+            .map(|department| department.name.clone()),
+        unit: budget.unit,
+        currency: (budget.unit == Unit::Usd).then_some("USD"),
+        period: "monthly",
+        period_id: period.to_string(),
+        amount: figure(budget.amount),
+        carried: figure(0),
+        exempted: figure(0),
+        spent: figure(figures.spent),
+        held: figure(figures.held),
+        remaining: figure(figures.remaining),
+        available: figure(figures.available),
+        hard_cap: budget.hard_cap,
+        thresholds: budget.thresholds.clone(),
+        rollover: budget
+            .rollover_cap_percent
+            .map(|cap_percent| RolloverView { cap_percent }),
+        resets_at: period.end(&zone).to_string(),
+        version: budget.version,
+        created_at: budget.created_at.to_string(),
+        updated_at: budget.updated_at.to_string(),
+        binding: None,
+    }
+}

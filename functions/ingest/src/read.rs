@@ -1,0 +1,143 @@
+//! Reading one event.
+
+use jiff::Timestamp;
+use shared::domain::estimate::MAX_TOKENS;
+use shared::domain::hold::HoldId;
+use shared::domain::usage::{Event, MAX_AGE, MAX_AHEAD, Outcome, Risk, RiskLevel, Usage};
+use shared::runtime::error::Detail;
+use shared::runtime::fields::Fields;
+use shared::runtime::parse;
+
+#[derive(Clone, Copy)]
+enum Kind {
+    LlmRequest,
+    IpRisk,
+}
+
+const KINDS: &[(&str, Option<Kind>)] = &[
+    ("llm_request", Some(Kind::LlmRequest)),
+    ("ip_risk", Some(Kind::IpRisk)),
+];
+const OUTCOMES: &[(&str, Outcome)] = &[
+    ("completed", Outcome::Completed),
+    ("aborted", Outcome::Aborted),
+    ("failed", Outcome::Failed),
+];
+const RISK_LEVELS: &[(&str, Option<RiskLevel>)] = &[
+    ("low", Some(RiskLevel::Low)),
+    ("medium", Some(RiskLevel::Medium)),
+    ("high", Some(RiskLevel::High)),
+    ("critical", Some(RiskLevel::Critical)),
+];
+
+/// An event, or every field of it that is wrong, with its id as far as that can be read.
+pub(crate) fn event(
+    raw: &str,
+    index: usize,
+    organisation_id: &str,
+    now: Timestamp,
+) -> Result<Event, (Option<String>, Vec<Detail>)> {
+    let path = format!("events[{index}]");
+    let mut fields = Fields::of_value(raw, &path).map_err(|details| (None, details))?;
+    let event_id = fields.required("event_id", parse::client_id);
+    let shown_id = (!event_id.is_empty()).then(|| event_id.clone());
+    let kind = fields.required("type", parse::one_of(KINDS));
+    let occurred_at = occurred_at(&mut fields, now);
+    let source = fields.optional("source", parse::sentence(100));
+    let event = match kind {
+        None => {
+            // Which other fields there should be depends on the type.
+            let details = fields.into_details();
+            let known = ["event_id", "type", "occurred_at", "source"];
+            let is_of_all = |d: &Detail| known.iter().any(|name| d.field.ends_with(name));
+            let details = details.into_iter().filter(is_of_all).collect();
+            return Err((shown_id, details));
+        }
+        Some(Kind::LlmRequest) => {
+            let usage = usage(&mut fields, organisation_id);
+            Event::LlmRequest(Usage {
+                event_id,
+                occurred_at,
+                source,
+                ..usage
+            })
+        }
+        Some(Kind::IpRisk) => Event::IpRisk(Risk {
+            event_id,
+            occurred_at,
+            source,
+            user_id: fields.optional("user_id", parse::user_id),
+            risk_level: fields
+                .required("risk_level", parse::one_of(RISK_LEVELS))
+                .unwrap_or(RiskLevel::Low),
+            repository: fields.optional("repository", parse::sentence(300)),
+            summary: fields.required("summary", parse::sentence(2_000)),
+        }),
+    };
+    let details = fields.into_details();
+    if details.is_empty() {
+        Ok(event)
+    } else {
+        Err((shown_id, details))
+    }
+}
+
+fn occurred_at(fields: &mut Fields, now: Timestamp) -> Timestamp {
+    let within = |raw: &str| {
+        let at = parse::timestamp(raw)?;
+        if at > now.saturating_add(MAX_AHEAD).unwrap_or(now) {
+            return Err("must not be more than five minutes in the future".to_owned());
+        }
+        if at < now.saturating_sub(MAX_AGE).unwrap_or(now) {
+            return Err("must not be older than 13 months".to_owned());
+        }
+        Ok(at)
+    };
+    fields.required("occurred_at", within)
+}
+
+/// The fields of a usage event.
+fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
+    let user_id = fields.required("user_id", parse::user_id);
+    let provider = fields.required("provider", parse::sentence(100));
+    let model = fields.required("model", parse::sentence(200));
+    let outcome = fields.optional("outcome", parse::one_of(OUTCOMES));
+    let outcome = outcome.unwrap_or(Outcome::Completed);
+    let tokens = parse::whole(0, MAX_TOKENS);
+    // A request that was cut off may have tokens that nobody counted; a whole one has not.
+    let (input_tokens, output_tokens) = match outcome {
+        Outcome::Completed => (
+            Some(fields.required("input_tokens", &tokens)),
+            Some(fields.required("output_tokens", &tokens)),
+        ),
+        Outcome::Aborted | Outcome::Failed => (
+            fields.optional("input_tokens", &tokens),
+            fields.optional("output_tokens", &tokens),
+        ),
+    };
+    let cached = fields.optional("cached_input_tokens", &tokens).unwrap_or(0);
+    if input_tokens.is_some_and(|input| cached > input) {
+        fields.also_invalid("cached_input_tokens", "must be at most input_tokens");
+    }
+    let hold_id = fields.optional("hold_id", |raw| {
+        let text = parse::text(raw)?;
+        match HoldId::parse(&text) {
+            Some(id) if id.rid.belongs_to(organisation_id, &user_id) => Ok(text),
+            Some(_) => Err("is a hold of another user".to_owned()),
+            None => Err("must be the id of a hold from a preflight".to_owned()),
+        }
+    });
+    Usage {
+        event_id: String::new(),
+        occurred_at: Timestamp::UNIX_EPOCH,
+        user_id,
+        provider,
+        model,
+        input_tokens,
+        output_tokens,
+        cached_input_tokens: cached,
+        hold_id,
+        outcome,
+        source: None,
+    }
+}

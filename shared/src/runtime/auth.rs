@@ -1,0 +1,183 @@
+//! Keys: whose request it is, and what its role may do.
+
+use super::error::{ApiError, ErrorCode};
+use crate::domain::people::Role;
+use crate::store::{KeyOwner, Store, digest_of};
+use axum::extract::{FromRef, FromRequestParts};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a key is believed without asking again, so that a revoked one ends within it.
+const KEY_BELIEVED: Duration = Duration::from_secs(5);
+/// The most keys that one instance remembers.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What a request wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Preflight and holds, for the key's own user or, with an agent's key, for any.
+    Hold,
+    /// Report events, likewise.
+    Report,
+    /// See one user and what limits them.
+    SeeUser,
+    /// See the organisation's settings.
+    SeeOrganisation,
+    /// See and change everything else of the organisation.
+    Administer,
+}
+
+/// The table of who may do what.
+fn may(role: Role, verb: Verb) -> bool {
+    match role {
+        Role::Admin => true,
+        Role::Manager | Role::Member => {
+            matches!(verb, Verb::Hold | Verb::Report | Verb::SeeUser | Verb::SeeOrganisation)
+        }
+        Role::Agent => matches!(verb, Verb::Hold | Verb::Report),
+    }
+}
+
+/// The secret of the deployment and the keys of the organisations.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    store: Store,
+    operator_digest: Option<String>,
+    believed: Arc<Mutex<HashMap<String, (KeyOwner, Instant)>>>,
+}
+
+impl Keys {
+    /// Keys of `store`; the operator's key is known where the function serves the operator.
+    pub fn new(store: Store, operator_key: Option<&str>) -> Self {
+        Self {
+            store,
+            operator_digest: operator_key.map(digest_of),
+            believed: Arc::default(),
+        }
+    }
+
+    async fn owner(&self, digest: &str) -> Result<Option<KeyOwner>, ApiError> {
+        if let Ok(believed) = self.believed.lock()
+            && let Some((owner, since)) = believed.get(digest)
+            && since.elapsed() < KEY_BELIEVED
+        {
+            return Ok(Some(owner.clone()));
+        }
+        let asked_at = Instant::now();
+        let owner = self.store.key_owner(digest).await?;
+        if let Ok(mut believed) = self.believed.lock() {
+            if believed.len() >= MAX_REMEMBERED {
+                believed.clear();
+            }
+            match &owner {
+                Some(owner) => believed.insert(digest.to_owned(), (owner.clone(), asked_at)),
+                None => believed.remove(digest),
+            };
+        }
+        Ok(owner)
+    }
+}
+
+/// Whose request it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Whoever runs the deployment.
+    Operator {
+        /// The secret, to seal answers with; never stored or logged.
+        secret: Secret,
+    },
+    /// A key of an organisation.
+    Key {
+        /// Whose it is.
+        owner: KeyOwner,
+        /// The secret, to seal answers with; never stored or logged.
+        secret: Secret,
+    },
+}
+
+/// A secret that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Caller {
+    /// The key's owner, where their role may do it.
+    pub fn may(&self, verb: Verb) -> Result<&KeyOwner, ApiError> {
+        match self {
+            Self::Operator { .. } => Err(ApiError::forbidden(
+                "the operator's key manages organisations only",
+            )),
+            Self::Key { owner, .. } if may(owner.role, verb) => Ok(owner),
+            Self::Key { owner, .. } => {
+                let role = owner.role.as_str();
+                Err(ApiError::forbidden(format!("a key with the role {role} may not do this")))
+            }
+        }
+    }
+
+    /// Nothing, where the caller is the operator.
+    pub fn must_be_operator(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Operator { .. } => Ok(()),
+            Self::Key { .. } => Err(ApiError::forbidden("only the operator's key may do this")),
+        }
+    }
+
+    /// The secret it came with.
+    pub fn secret(&self) -> &str {
+        match self {
+            Self::Operator { secret } | Self::Key { secret, .. } => &secret.0,
+        }
+    }
+}
+
+/// Whether a key may act for `user_id`: an agent's or administrator's for any user, the others for their own.
+pub fn may_act_for(owner: &KeyOwner, user_id: &str) -> bool {
+    match owner.role {
+        Role::Admin | Role::Agent => true,
+        Role::Manager | Role::Member => owner.user_id.as_deref() == Some(user_id),
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Keys: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let keys = Keys::from_ref(state);
+        let unauthorized = |message: &str| ApiError::new(ErrorCode::Unauthorized, message);
+        let header = parts
+            .headers
+            .get(AUTHORIZATION)
+            .ok_or_else(|| unauthorized("send a key: Authorization: Bearer <key>"))?;
+        let unknown = || unauthorized("the key is not known or was revoked");
+        let secret = header
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, secret)| secret.trim())
+            .filter(|secret| (1..=256).contains(&secret.len()))
+            .ok_or_else(unknown)?;
+        let digest = digest_of(secret);
+        let secret = Secret(secret.to_owned());
+        if keys.operator_digest.as_ref() == Some(&digest) {
+            return Ok(Self::Operator { secret });
+        }
+        match keys.owner(&digest).await? {
+            Some(owner) => Ok(Self::Key { owner, secret }),
+            None => Err(unknown()),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The time that every function sees.
+
+use jiff::Timestamp;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// The computer's clock, or one that stands still where it was set.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    fixed_ms: Arc<AtomicI64>,
+}
+
+const NOT_FIXED: i64 = i64::MIN;
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self {
+            fixed_ms: Arc::new(AtomicI64::new(NOT_FIXED)),
+        }
+    }
+}
+
+impl Clock {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        match self.fixed_ms.load(Ordering::SeqCst) {
+            NOT_FIXED => Timestamp::now(),
+            ms => Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH),
+        }
+    }
+
+    /// Makes the clock and all its clones stand still at `at`, to the millisecond.
+    pub fn set(&self, at: Timestamp) {
+        self.fixed_ms.store(at.as_millisecond(), Ordering::SeqCst);
+    }
+}

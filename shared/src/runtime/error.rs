@@ -1,0 +1,212 @@
+//! Errors as clients see them.
+
+use crate::store::StoreError;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use std::error::Error;
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Detail {
+    /// The field's path: `events[3].model`.
+    pub field: String,
+    /// What it must be.
+    pub message: String,
+}
+
+/// A stable code of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// 400.
+    BadRequest,
+    /// 401.
+    Unauthorized,
+    /// 403.
+    Forbidden,
+    /// 404.
+    NotFound,
+    /// 405.
+    MethodNotAllowed,
+    /// 409.
+    Conflict,
+    /// 413.
+    PayloadTooLarge,
+    /// 500.
+    Internal,
+    /// 503, to be tried again.
+    Unavailable,
+}
+
+impl ErrorCode {
+    /// The code in the body.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Conflict => "conflict",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// An error with the message that its client may see.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The code.
+    pub code: ErrorCode,
+    /// For people; it names nothing internal.
+    pub message: String,
+    /// Every invalid field.
+    pub details: Vec<Detail>,
+}
+
+impl ApiError {
+    /// An error of `code`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            details: Vec::new(),
+        }
+    }
+
+    /// 400 with every invalid field.
+    pub fn invalid(details: Vec<Detail>) -> Self {
+        let fields: Vec<&str> = details.iter().map(|d| d.field.as_str()).collect();
+        Self {
+            code: ErrorCode::BadRequest,
+            message: format!("invalid: {}", fields.join(", ")),
+            details,
+        }
+    }
+
+    /// 400 for one field.
+    pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::invalid(vec![Detail {
+            field: field.into(),
+            message: message.into(),
+        }])
+    }
+
+    /// 404 for a resource.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
+    }
+
+    /// 403.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Forbidden, message)
+    }
+
+    /// 409.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Conflict, message)
+    }
+
+    fn internal() -> Self {
+        Self::new(
+            ErrorCode::Internal,
+            "something is wrong on our side; the request id helps us to find it",
+        )
+    }
+}
+
+/// Writes an error and what caused it to the log, once, on one line.
+pub fn log_chain(context: &str, error: &(dyn Error + 'static)) {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain.push_str(": ");
+        chain.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    tracing::error!(error = chain, "{context}");
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        log_chain("the store failed", &error);
+        match error {
+            StoreError::Unavailable(_) => Self::new(
+                ErrorCode::Unavailable,
+                "the database does not answer; the request may be repeated",
+            ),
+            StoreError::Contended => Self::new(
+                ErrorCode::Unavailable,
+                "others are changing the same thing; the request may be repeated",
+            ),
+            StoreError::Unreadable(_) => Self::internal(),
+        }
+    }
+}
+
+impl From<getrandom::Error> for ApiError {
+    fn from(error: getrandom::Error) -> Self {
+        tracing::error!(%error, "no randomness");
+        Self::internal()
+    }
+}
+
+/// An error's body.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'static str,
+    message: &'a str,
+    details: &'a [Detail],
+    request_id: &'a str,
+}
+
+impl ApiError {
+    /// The response with the id of the request it answers.
+    pub fn response(&self, request_id: &str) -> Response {
+        let body = Body {
+            error: self.code.as_str(),
+            message: &self.message,
+            details: &self.details,
+            request_id,
+        };
+        let mut response = (self.code.status(), Json(body)).into_response();
+        let headers = response.headers_mut();
+        match self.code {
+            ErrorCode::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            ErrorCode::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The error on its way out; [`super::http::with_request_id`] gives it its body.
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}

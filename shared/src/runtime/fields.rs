@@ -1,0 +1,197 @@
+//! Reading a JSON object so that every invalid field is named at once.
+
+use super::error::{ApiError, Detail};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+
+/// An object whose fields are taken one by one; what is left over at the end is unknown.
+#[derive(Debug)]
+pub struct Fields {
+    values: BTreeMap<String, Box<RawValue>>,
+    prefix: String,
+    invalid: Vec<Detail>,
+}
+
+impl Fields {
+    /// Reads the object of a request's body.
+    pub fn of_body(body: &[u8]) -> Result<Self, ApiError> {
+        let wrong = |message: String| ApiError::field("body", message);
+        if body.iter().all(u8::is_ascii_whitespace) {
+            return Err(wrong("must be a JSON object; it is empty".to_owned()));
+        }
+        let values = serde_json::from_slice(body).map_err(|error| {
+            let place = format!("line {}, column {}", error.line(), error.column());
+            wrong(if error.is_data() {
+                "must be a JSON object".to_owned()
+            } else {
+                format!("is not JSON: error at {place}")
+            })
+        })?;
+        Ok(Self {
+            values,
+            prefix: String::new(),
+            invalid: Vec::new(),
+        })
+    }
+
+    /// Reads an object inside another; `path` is its place: `thresholds[2]`.
+    pub fn of_value(raw: &str, path: &str) -> Result<Self, Vec<Detail>> {
+        let values = serde_json::from_str(raw).map_err(|_| {
+            vec![Detail {
+                field: path.to_owned(),
+                message: "must be an object".to_owned(),
+            }]
+        })?;
+        Ok(Self {
+            values,
+            prefix: format!("{path}."),
+            invalid: Vec::new(),
+        })
+    }
+
+    fn refuse(&mut self, name: &str, message: impl Into<String>) {
+        self.invalid.push(Detail {
+            field: format!("{}{name}", self.prefix),
+            message: message.into(),
+        });
+    }
+
+    /// A field that must be there and not null. The default stands for it where it is invalid, and
+    /// [`Self::finish`] will say so.
+    pub fn required<T: Default>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> T {
+        match self.values.remove(name) {
+            None => {
+                self.refuse(name, "is required");
+                T::default()
+            }
+            Some(raw) => parse(raw.get()).unwrap_or_else(|message| {
+                self.refuse(name, message);
+                T::default()
+            }),
+        }
+    }
+
+    /// A field that may be missing or null.
+    pub fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.changed(name, parse).flatten()
+    }
+
+    /// A field of a `PATCH`: missing, null, or a value.
+    pub fn changed<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        let raw = self.values.remove(name)?;
+        if raw.get() == "null" {
+            return Some(None);
+        }
+        match parse(raw.get()) {
+            Ok(value) => Some(Some(value)),
+            Err(message) => {
+                self.refuse(name, message);
+                None
+            }
+        }
+    }
+
+    /// A field of a `PATCH` that cannot be null.
+    pub fn changed_value<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.changed(name, parse)?;
+        if value.is_none() {
+            self.refuse(name, "must not be null");
+        }
+        value
+    }
+
+    /// Refuses two fields of which exactly one must be there.
+    pub fn take_only_one(&mut self, one: &str, other: &str, are_both_there: bool) {
+        self.values.remove(one);
+        self.values.remove(other);
+        if are_both_there {
+            self.refuse(other, format!("must not be given together with {one}"));
+        } else {
+            self.refuse(one, format!("is required, or {other}"));
+        }
+    }
+
+    /// Refuses a field for what another one says.
+    pub fn also_invalid(&mut self, name: &str, message: impl Into<String>) {
+        self.refuse(name, message);
+    }
+
+    /// Whether the field is there.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Every invalid field, and every one that nobody took.
+    pub fn into_details(mut self) -> Vec<Detail> {
+        for name in std::mem::take(&mut self.values).into_keys() {
+            let shown: String = name.chars().take(64).collect();
+            self.refuse(&shown, "is not a known field");
+        }
+        self.invalid
+    }
+
+    /// An error that names every invalid field, if there is one.
+    pub fn finish(self) -> Result<(), ApiError> {
+        let details = self.into_details();
+        if details.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(details))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn every_invalid_field_is_named_at_once() {
+        let mut fields =
+            Fields::of_body(br#"{"id": 5, "name": "", "amount": -1, "surprise": true}"#).unwrap();
+        let _: String = fields.required("id", parse::slug);
+        let _: String = fields.required("name", parse::display_name);
+        let _: i64 = fields.required("amount", parse::whole(0, 10));
+        let _: bool = fields.required("hard_cap", parse::boolean);
+        let named: Vec<String> = fields.into_details().into_iter().map(|d| d.field).collect();
+        assert_eq!(named, ["id", "name", "amount", "hard_cap", "surprise"]);
+    }
+
+    #[test]
+    fn a_body_that_is_no_object_is_refused_by_name() {
+        for body in ["", "  ", "[]", "5", "{", "{\"a\":}", "\u{feff}{}"] {
+            let error = Fields::of_body(body.as_bytes()).unwrap_err();
+            assert_eq!(error.details[0].field, "body", "{body}");
+        }
+        assert!(Fields::of_body(&[0xff, 0xfe]).is_err());
+    }
+
+    #[test]
+    fn missing_null_and_a_value_are_three_things() {
+        let mut fields = Fields::of_body(br#"{"a": null, "b": "x"}"#).unwrap();
+        assert_eq!(fields.changed("a", parse::display_name), Some(None));
+        assert_eq!(
+            fields.changed("b", parse::display_name),
+            Some(Some("x".to_owned()))
+        );
+        assert_eq!(fields.changed("c", parse::display_name), None);
+        assert!(fields.finish().is_ok());
+    }
+}

@@ -1,0 +1,99 @@
+//! What every HTTP function does around its handlers.
+
+use super::error::{ApiError, ErrorCode};
+use super::random;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderValue, header};
+
+/// The largest body of any request, in bytes; events come 500 at a time.
+pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// The id of a request, in its answer's `x-request-id` and in every error.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RequestId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let id = parts.extensions.get::<Self>().cloned();
+        Ok(id.unwrap_or_else(|| Self("none".to_owned())))
+    }
+}
+
+/// A body that is read whole, up to the limit.
+#[derive(Debug)]
+pub struct Body(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => Ok(Self(bytes)),
+            Err(rejection) if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
+                let mut error = ApiError::new(
+                    ErrorCode::PayloadTooLarge,
+                    format!("the body is larger than {MAX_BODY_BYTES} bytes"),
+                );
+                error.details.push(super::error::Detail {
+                    field: "body".to_owned(),
+                    message: format!("must have at most {MAX_BODY_BYTES} bytes"),
+                });
+                Err(error)
+            }
+            Err(_) => Err(ApiError::field("body", "could not be read to its end")),
+        }
+    }
+}
+
+/// A router with request ids, one form for all errors, and the limits of bodies.
+pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router
+        .fallback(|| async { ApiError::not_found("path") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::new(
+                ErrorCode::MethodNotAllowed,
+                "this path does not take this method",
+            )
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(with_request_id))
+}
+
+/// Gives a request its id and an error its body.
+async fn with_request_id(mut request: Request, next: Next) -> Response {
+    let id = random::id("req_").unwrap_or_else(|_| "req_unknown".to_owned());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions().get::<ApiError>() {
+        response = error.response(&id);
+    } else if response.status().is_client_error() && !is_json(&response) {
+        // What the router refuses by itself, such as a path that is not UTF-8.
+        let message = "the request could not be read";
+        response = ApiError::new(ErrorCode::BadRequest, message).response(&id);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+fn is_json(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
+}
+
+/// A JSON answer with a status.
+pub fn json(status: u16, body: String) -> Response {
+    let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::OK);
+    let kind = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}

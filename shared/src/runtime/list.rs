@@ -1,0 +1,235 @@
+//! Lists in pages: limits, filters, and cursors that nobody can alter.
+
+use super::error::{ApiError, Detail};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The parameters of a request's query, taken one by one.
+#[derive(Debug, Default)]
+pub struct Parameters {
+    values: BTreeMap<String, String>,
+    invalid: Vec<Detail>,
+}
+
+impl Parameters {
+    /// Reads a query string; a name that comes twice is refused.
+    pub fn of_query(query: Option<&str>) -> Self {
+        let mut parameters = Self::default();
+        for (name, value) in form_pairs(query.unwrap_or_default()) {
+            if parameters.values.insert(name.clone(), value).is_some() {
+                parameters.refuse(&name, "must be given once");
+            }
+        }
+        parameters
+    }
+
+    fn refuse(&mut self, name: &str, message: &str) {
+        let shown: String = name.chars().take(64).collect();
+        self.invalid.push(Detail {
+            field: shown,
+            message: message.to_owned(),
+        });
+    }
+
+    /// A parameter, if it is there and `check` finds it right.
+    pub fn take<T>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        check: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.values.remove(name)?;
+        let checked = check(&value);
+        if checked.is_none() {
+            self.refuse(name, rule);
+        }
+        checked
+    }
+
+    /// A parameter that must be there.
+    pub fn required(&mut self, name: &str, rule: &str, check: impl Fn(&str) -> bool) -> String {
+        if !self.values.contains_key(name) {
+            self.refuse(name, "is required");
+        }
+        let take = |value: &str| check(value).then(|| value.to_owned());
+        self.take(name, rule, take).unwrap_or_default()
+    }
+
+    /// An error that names every wrong or unknown parameter, if there is one.
+    pub fn finish(mut self) -> Result<(), ApiError> {
+        for name in std::mem::take(&mut self.values).into_keys() {
+            self.refuse(&name, "is not a known parameter");
+        }
+        if self.invalid.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid(self.invalid))
+        }
+    }
+}
+
+/// The pairs of `application/x-www-form-urlencoded` text.
+fn form_pairs(text: &str) -> Vec<(String, String)> {
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), decoded(value))
+        })
+        .collect()
+}
+
+fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let digits = [bytes.next(), bytes.next()];
+                let value = digits.iter().try_fold(0_u8, |value, digit| {
+                    let digit = char::from((*digit)?).to_digit(16)?;
+                    Some(value * 16 + u8::try_from(digit).ok()?)
+                });
+                match value {
+                    Some(value) => out.push(value),
+                    None => out.push(b'%'),
+                }
+            }
+            byte => out.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// What a request asks of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// How many items: 1 to 100.
+    pub limit: usize,
+    /// What the page begins after.
+    pub after: Option<String>,
+}
+
+/// Signs cursors, so that an altered one is refused.
+#[derive(Clone)]
+pub struct Cursors {
+    key: [u8; 32],
+}
+
+impl std::fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cursors")
+    }
+}
+
+const TAG: usize = 16;
+
+impl Cursors {
+    /// Cursors signed with a key made of the deployment's secret.
+    pub fn new(secret: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"toktra cursors\0");
+        hash.update(secret.as_bytes());
+        Self {
+            key: hash.finalize().into(),
+        }
+    }
+
+    /// The tag of a cursor: of the list it belongs to (its owner, name and filters) and of its place.
+    fn tag(&self, list: &str, after: &str) -> [u8; TAG] {
+        let mut out = [0; TAG];
+        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) {
+            mac.update(list.as_bytes());
+            mac.update(&[0]);
+            mac.update(after.as_bytes());
+            out.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
+        }
+        out
+    }
+
+    /// The cursor that continues `list` after `after`.
+    pub fn write(&self, list: &str, after: &str) -> String {
+        let mut bytes = self.tag(list, after).to_vec();
+        bytes.extend_from_slice(after.as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn read(&self, list: &str, cursor: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let (tag, after) = bytes.split_first_chunk::<TAG>()?;
+        let after = std::str::from_utf8(after).ok()?;
+        (*tag == self.tag(list, after)).then(|| after.to_owned())
+    }
+
+    /// Takes `limit` and `cursor` out of the parameters of `list`.
+    pub fn page(&self, parameters: &mut Parameters, list: &str) -> PageRequest {
+        let limit = parameters.take("limit", "must be a whole number from 1 to 100", |text| {
+            text.parse().ok().filter(|limit| (1..=100).contains(limit))
+        });
+        let after = parameters.take(
+            "cursor",
+            "must be a next_cursor of the same list, unchanged",
+            |text| self.read(list, text),
+        );
+        PageRequest {
+            limit: limit.unwrap_or(25),
+            after,
+        }
+    }
+}
+
+/// A page as clients see it.
+#[derive(Debug, Serialize)]
+pub struct PageBody<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// What to ask for next; null at the end.
+    pub next_cursor: Option<String>,
+    /// Whether there is more.
+    pub has_more: bool,
+}
+
+impl<T> PageBody<T> {
+    /// A page whose next one begins after `next`.
+    pub fn new(items: Vec<T>, next: Option<&str>, cursors: &Cursors, list: &str) -> Self {
+        let next_cursor = next.map(|after| cursors.write(list, after));
+        Self {
+            items,
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_by_its_own_list_only_and_unaltered_only() {
+        let cursors = Cursors::new("secret");
+        let cursor = cursors.write("acme users", "ada");
+        assert_eq!(cursors.read("acme users", &cursor).as_deref(), Some("ada"));
+        assert_eq!(cursors.read("acme budgets", &cursor), None);
+        assert_eq!(Cursors::new("other").read("acme users", &cursor), None);
+        let mut altered = cursor.into_bytes();
+        let last = altered.len() - 2;
+        altered[last] ^= 1;
+        assert_eq!(cursors.read("acme users", std::str::from_utf8(&altered).unwrap()), None);
+    }
+
+    #[test]
+    fn unknown_double_and_wrong_parameters_are_named() {
+        let mut parameters = Parameters::of_query(Some("limit=0&x=%41&limit=5&y=a+b"));
+        let page = Cursors::new("s").page(&mut parameters, "l");
+        assert_eq!(page.limit, 5);
+        let error = parameters.finish().unwrap_err();
+        let named: Vec<&str> = error.details.iter().map(|d| d.field.as_str()).collect();
+        assert_eq!(named, ["limit", "x", "y"]);
+        assert_eq!(decoded("a%20b+c%zz"), "a b c%");
+    }
+}

@@ -1,0 +1,166 @@
+//! Readers of single JSON values: each gives the value, or says what it must be.
+
+use crate::domain::amount::{MAX_AMOUNT, micro_usd_from_json};
+use crate::domain::name::{is_client_id, is_display_name, is_email, is_slug, is_user_id};
+use crate::domain::period::time_zone;
+use jiff::Timestamp;
+
+/// A JSON string.
+pub fn text(raw: &str) -> Result<String, String> {
+    serde_json::from_str(raw).map_err(|_| "must be a string".to_owned())
+}
+
+fn checked(raw: &str, check: impl Fn(&str) -> bool, rule: &str) -> Result<String, String> {
+    let text = text(raw)?;
+    if check(&text) {
+        Ok(text)
+    } else {
+        Err(rule.to_owned())
+    }
+}
+
+/// A slug of an organisation or department.
+pub fn slug(raw: &str) -> Result<String, String> {
+    checked(
+        raw,
+        is_slug,
+        "must be 1 to 64 characters of a-z, 0-9, _ and -, beginning with a letter or digit",
+    )
+}
+
+/// A user's id.
+pub fn user_id(raw: &str) -> Result<String, String> {
+    checked(
+        raw,
+        is_user_id,
+        "must be 1 to 128 characters of letters, digits, '.', '_', '@' and '-'",
+    )
+}
+
+/// A client's id of a request or event.
+pub fn client_id(raw: &str) -> Result<String, String> {
+    checked(raw, is_client_id, "must be 1 to 128 visible ASCII characters")
+}
+
+/// A name for people.
+pub fn display_name(raw: &str) -> Result<String, String> {
+    checked(raw, is_display_name, "must be 1 to 200 characters")
+}
+
+/// A mail address.
+pub fn email(raw: &str) -> Result<String, String> {
+    checked(raw, is_email, "must be a mail address like ada@example.com")
+}
+
+/// A text of at most `most` characters.
+pub fn sentence(most: usize) -> impl Fn(&str) -> Result<String, String> {
+    move |raw| {
+        let rule = format!("must be 1 to {most} characters");
+        let check = |text: &str| !text.trim().is_empty() && text.chars().count() <= most;
+        checked(raw, check, &rule)
+    }
+}
+
+/// An IANA time zone.
+pub fn timezone(raw: &str) -> Result<String, String> {
+    checked(
+        raw,
+        |name| time_zone(name).is_some(),
+        "must be an IANA time zone like Europe/Berlin",
+    )
+}
+
+/// `true` or `false`.
+pub fn boolean(raw: &str) -> Result<bool, String> {
+    match raw {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// A whole number from `least` to `most`.
+pub fn whole(least: i64, most: i64) -> impl Fn(&str) -> Result<i64, String> {
+    move |raw| {
+        let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+        if !is_number || raw.contains(['.', 'e', 'E']) {
+            return Err("must be a whole number".to_owned());
+        }
+        match raw.parse::<i64>() {
+            Ok(value) if (least..=most).contains(&value) => Ok(value),
+            _ => Err(format!("must be from {least} to {most}")),
+        }
+    }
+}
+
+/// An amount of US dollars as micro-USD, not below zero.
+pub fn micro_usd(raw: &str) -> Result<i64, String> {
+    match micro_usd_from_json(raw) {
+        Ok(value) if (0..=MAX_AMOUNT).contains(&value) => Ok(value),
+        Ok(_) => Err("must be from 0 to 1000000000".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A moment in RFC 3339.
+pub fn timestamp(raw: &str) -> Result<Timestamp, String> {
+    let rule = || "must be a time like 2026-11-23T12:00:00Z".to_owned();
+    let text = text(raw)?;
+    if text.len() > 40 || !text.contains(['T', 't']) {
+        return Err(rule());
+    }
+    text.parse().map_err(|_| rule())
+}
+
+/// One of several names.
+pub fn one_of<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(&str) -> Result<T, String> {
+    move |raw| {
+        let text = text(raw)?;
+        let found = choices.iter().find(|(name, _)| *name == text);
+        found.map(|(_, value)| *value).ok_or_else(|| {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            format!("must be one of {}", names.join(", "))
+        })
+    }
+}
+
+/// The raw values of a list of `least` to `most`.
+pub fn list(least: usize, most: usize) -> impl Fn(&str) -> Result<Vec<String>, String> {
+    move |raw| {
+        let values: Vec<&serde_json::value::RawValue> =
+            serde_json::from_str(raw).map_err(|_| "must be a list".to_owned())?;
+        if (least..=most).contains(&values.len()) {
+            Ok(values.into_iter().map(|value| value.get().to_owned()).collect())
+        } else {
+            Err(format!("must have {least} to {most} entries"))
+        }
+    }
+}
+
+/// A raw JSON value, to be read further.
+pub fn raw(raw: &str) -> Result<String, String> {
+    Ok(raw.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_are_exact_and_within_their_limits() {
+        let read = whole(0, 10);
+        assert_eq!(read("10"), Ok(10));
+        for wrong in ["11", "-1", "1.0", "1e1", "\"1\"", "null", "true", "99999999999999999999", "[]"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_need_a_date_a_time_and_an_offset() {
+        assert!(timestamp("\"2026-11-23T12:00:00Z\"").is_ok());
+        assert!(timestamp("\"2026-11-23T12:00:00.5+01:00\"").is_ok());
+        for wrong in ["\"2026-11-23\"", "\"2026-11-23T12:00:00\"", "5", "\"yesterday\"", "\"2026-02-30T00:00:00Z\""] {
+            assert!(timestamp(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! New ids and secrets.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+/// `N` unpredictable bytes.
+///
+/// # Errors
+/// Where the system has no randomness to give.
+pub fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
+    let mut out = [0; N];
+    getrandom::fill(&mut out)?;
+    Ok(out)
+}
+
+/// A new id: the prefix and 24 hexadecimal digits.
+pub fn id(prefix: &str) -> Result<String, getrandom::Error> {
+    let digits: String = bytes::<12>()?.iter().map(|b| format!("{b:02x}")).collect();
+    Ok(format!("{prefix}{digits}"))
+}
+
+/// A new secret of 256 bits, with a prefix that scanners know.
+pub fn secret(prefix: &str) -> Result<String, getrandom::Error> {
+    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes::<32>()?)))
+}

@@ -1,0 +1,56 @@
+//! What a deployed function reads from its environment, and the clients it makes before its first request.
+
+use crate::store::{Store, Tables};
+use aws_config::{BehaviorVersion, SdkConfig};
+use std::env;
+use tracing_subscriber::EnvFilter;
+
+/// A setting that is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("the environment has no {0}")]
+pub struct MissingSetting(&'static str);
+
+/// The setting called `name`.
+pub fn required(name: &'static str) -> Result<String, MissingSetting> {
+    env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .ok_or(MissingSetting(name))
+}
+
+impl Tables {
+    /// The tables named by `COUNTERS_TABLE`, `LEDGER_TABLE` and `GOVERNANCE_TABLE`.
+    pub fn from_env() -> Result<Self, MissingSetting> {
+        Ok(Self {
+            counters: required("COUNTERS_TABLE")?,
+            ledger: required("LEDGER_TABLE")?,
+            governance: required("GOVERNANCE_TABLE")?,
+        })
+    }
+}
+
+/// The AWS configuration of the environment.
+pub async fn aws() -> SdkConfig {
+    aws_config::load_defaults(BehaviorVersion::latest()).await
+}
+
+/// The store of the environment.
+pub fn store(aws: &SdkConfig) -> Result<Store, MissingSetting> {
+    Ok(Store::new(
+        aws_sdk_dynamodb::Client::new(aws),
+        Tables::from_env()?,
+    ))
+}
+
+/// Starts structured logs at the level of `RUST_LOG`, or `info`.
+pub fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let logs = tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_current_span(false)
+        .without_time();
+    if let Err(error) = logs.try_init() {
+        tracing::debug!(error, "logs were started before");
+    }
+}
