@@ -1,1 +1,184 @@
-//! End-to-end suites.
+//! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a harness fails loudly where a test would"
+)]
+
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use local::system::{System, SystemSettings};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// The administrator's key of the organisation `demo`.
+pub const ADMIN: &str = "tk_local_admin";
+/// The agent's key of the organisation `demo`.
+pub const AGENT: &str = "tk_local_agent";
+/// The operator's key.
+pub const OPERATOR: &str = "tk_local_operator";
+
+/// An answer over HTTP.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body as JSON; null where there is none.
+    pub body: Value,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl Answer {
+    /// The body of an answer that must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// The fields that `details` names.
+    pub fn fields(&self) -> Vec<String> {
+        let details = self.body["details"].as_array().cloned().unwrap_or_default();
+        details
+            .iter()
+            .filter_map(|detail| detail["field"].as_str().map(str::to_owned))
+            .collect()
+    }
+}
+
+/// A running system.
+pub struct World {
+    /// The system itself.
+    pub system: System,
+}
+
+impl World {
+    /// The organisation `demo` with its keys, and nothing else.
+    pub async fn empty() -> Self {
+        Self::with(SystemSettings::empty()).await
+    }
+
+    /// A system with these settings.
+    pub async fn with(settings: SystemSettings) -> Self {
+        let system = System::start(settings).await.unwrap();
+        Self { system }
+    }
+
+    /// Sends a request as it is.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.system.router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+            headers: parts.headers,
+        }
+    }
+
+    /// Sends a request with a key and headers, and a body that is taken as it stands.
+    pub async fn raw(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("authorization", format!("Bearer {key}"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// Sends JSON, or nothing where that is null.
+    pub async fn call(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => Body::from(body.to_string()),
+        };
+        self.raw(key, method, path, &[("content-type", "application/json")], body)
+            .await
+    }
+
+    /// The same as the administrator of `demo`.
+    pub async fn admin(&self, method: &str, path: &str, body: Value) -> Answer {
+        self.call(ADMIN, method, path, body).await
+    }
+
+    /// Makes a department.
+    pub async fn department(&self, id: &str, parent_id: Option<&str>) {
+        let body = json!({"id": id, "name": id, "parent_id": parent_id});
+        self.admin("POST", "/v1/departments", body).await.expect(201);
+    }
+
+    /// Makes a user.
+    pub async fn user(&self, id: &str, department_id: &str) {
+        let body = json!({
+            "id": id, "email": format!("{id}@example.com"), "name": id,
+            "department_id": department_id, "role": "member",
+        });
+        self.admin("POST", "/v1/users", body).await.expect(201);
+    }
+
+    /// Makes a budget and gives its id.
+    pub async fn budget(&self, department_id: Option<&str>, unit: &str, amount: Value, hard_cap: bool) -> String {
+        let body = json!({
+            "name": "a budget", "department_id": department_id, "unit": unit, "amount": amount, "hard_cap": hard_cap,
+        });
+        let made = self.admin("POST", "/v1/budgets", body).await.expect(201);
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A budget as it is now.
+    pub async fn figures(&self, budget_id: &str) -> Value {
+        self.admin("GET", &format!("/v1/budgets/{budget_id}"), Value::Null)
+            .await
+            .expect(200)
+    }
+
+    /// Asks to pass with `input` and at most `output` tokens of a priced model.
+    pub async fn preflight(&self, user_id: &str, request_id: &str, input: i64, output: i64) -> Value {
+        let body = json!({
+            "request_id": request_id, "user_id": user_id, "provider": "openai", "model": "gpt-4o",
+            "input_tokens": input, "max_output_tokens": output,
+        });
+        self.call(AGENT, "POST", "/v1/preflight", body).await.expect(200)
+    }
+
+    /// The id of a hold that must be given.
+    pub async fn hold(&self, user_id: &str, request_id: &str, input: i64, output: i64) -> String {
+        let decision = self.preflight(user_id, request_id, input, output).await;
+        assert_eq!(decision["decision"], "allow", "{decision}");
+        decision["hold"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A usage event of a priced model, now.
+    pub fn usage(&self, event_id: &str, user_id: &str, input: i64, output: i64, hold_id: Option<&str>) -> Value {
+        json!({
+            "event_id": event_id, "type": "llm_request", "occurred_at": self.system.clock().now().to_string(),
+            "user_id": user_id, "provider": "openai", "model": "gpt-4o",
+            "input_tokens": input, "output_tokens": output, "hold_id": hold_id,
+        })
+    }
+
+    /// Reports events, all of which must be accepted, and waits until they are recorded.
+    pub async fn report(&self, events: &[Value]) {
+        let body = json!({ "events": events });
+        let answer = self.call(AGENT, "POST", "/v1/events", body).await.expect(202);
+        assert_eq!(answer["accepted"], events.len(), "{answer}");
+        self.system.drain().await.unwrap();
+    }
+
+    /// Lets every function see this time.
+    pub async fn set_clock(&self, now: &str) {
+        let answer = self.admin("PUT", "/local/clock", json!({ "now": now })).await;
+        assert_eq!(answer.status, StatusCode::OK.as_u16());
+    }
+}

@@ -1,1 +1,173 @@
-fn main() {}
+//! The whole system on one machine, as a program: `cargo run` and the API answers on <http://127.0.0.1:3000>.
+
+mod welcome;
+
+use std::error::Error;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use local::system::{Contents, StartError, System, SystemSettings};
+use shared::store::StoreError;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+/// The whole system on one machine: every function, DynamoDB and SQS in one process.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The port on 127.0.0.1 that the API is served on.
+    #[arg(long, default_value_t = 3000)]
+    port: u16,
+    /// The directory that keeps the data. Without it the data is in memory and goes with the program.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Starts with the organisation `demo` and its keys, without the demo company.
+    #[arg(long)]
+    empty: bool,
+}
+
+/// Why the program ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("port {0} is in use; choose another one with --port, for example --port {next}", next = other(*.0))]
+    PortInUse(u16),
+    #[error("cannot listen on port {0}")]
+    Listen(u16, #[source] io::Error),
+    #[error("cannot listen for signals")]
+    Signals(#[source] io::Error),
+    #[error("cannot start")]
+    Start(#[from] StartError),
+    #[error("cannot read the data")]
+    Read(#[from] StoreError),
+    #[error("cannot serve")]
+    Serve(#[source] io::Error),
+}
+
+fn other(port: u16) -> u16 {
+    port.checked_add(1).unwrap_or(3001)
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_logs();
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&mut io::stderr(), &format!("error: {}\n", chain(&failure)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let listener = listen(arguments.port).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::Listen(arguments.port, error))?;
+    let signal = stop_signal().map_err(Failure::Signals)?;
+    let contents = if arguments.empty {
+        Contents::Empty
+    } else {
+        Contents::Demo
+    };
+    let settings = SystemSettings {
+        data: arguments.data.clone(),
+        contents,
+        ..SystemSettings::default()
+    };
+    let mut signal = std::pin::pin!(signal);
+    let system = tokio::select! {
+        started = System::start(settings) => started?,
+        () = &mut signal => return Ok(()),
+    };
+    let summary = system.summary().await?;
+    let now = system.clock().now();
+    let welcome = welcome::text(address, arguments.data.as_deref(), summary, now);
+    say(&mut io::stdout(), &welcome);
+
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = system.serve(listener, async move {
+        // The other end never sends; it is dropped when the signal comes.
+        let _ = stopped.await;
+    });
+    let served = {
+        let mut serving = std::pin::pin!(serving);
+        tokio::select! {
+            served = &mut serving => served,
+            () = &mut signal => {
+                drop(stop);
+                serving.await
+            }
+        }
+    };
+    system.stop().await;
+    served.map_err(Failure::Serve)
+}
+
+async fn listen(port: u16) -> Result<TcpListener, Failure> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => Failure::PortInUse(port),
+            _ => Failure::Listen(port, error),
+        })
+}
+
+/// Ready when the program is told to stop: by Ctrl-C, or as a service is told.
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ready when the program is told to stop by Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
+fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    if let Err(error) = logs.try_init() {
+        say(
+            &mut io::stderr(),
+            &format!("logs cannot be written: {error}\n"),
+        );
+    }
+}
+
+/// Writes what a person may read; a reader that is gone is no reason to end.
+fn say(out: &mut impl Write, text: &str) {
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "nobody reads the output");
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

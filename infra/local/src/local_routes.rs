@@ -1,0 +1,128 @@
+//! What only the local stack answers, for tests and demonstrations: time, queues, mails and the schedule.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use shared::runtime::clock::Clock;
+use shared::runtime::error::{ApiError, ErrorCode, log_chain};
+use shared::runtime::fields::Fields;
+use shared::runtime::http::Body;
+use shared::runtime::parse;
+
+use crate::mapping::Mapping;
+use crate::queue::{QueueError, Queues};
+use crate::system::DEAD_EVENTS;
+
+/// The most dead letters that are shown.
+const DEAD_LETTERS: usize = 10;
+/// The years that the clock may be set to, so that no sum of times leaves what can be written.
+const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
+
+/// What the local routes look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Local {
+    queues: Queues,
+    clock: Clock,
+    mapping: Mapping,
+}
+
+impl Local {
+    pub(crate) fn new(queues: Queues, clock: Clock, mapping: Mapping) -> Self {
+        Self {
+            queues,
+            clock,
+            mapping,
+        }
+    }
+}
+
+pub(crate) fn routes() -> Router<Local> {
+    Router::new()
+        .route("/local/emails", get(emails))
+        .route("/local/queues", get(queues))
+        .route("/local/drain", post(drain))
+        .route("/local/clock", get(clock).put(set_clock))
+        .route("/local/schedule", post(schedule))
+}
+
+async fn emails() -> Json<Value> {
+    Json(json!({"items": []}))
+}
+
+#[derive(Serialize)]
+struct QueueBody {
+    name: String,
+    visible: usize,
+    in_flight: usize,
+    released: usize,
+    delayed: usize,
+}
+
+async fn queues(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
+    let items: Vec<QueueBody> = local
+        .queues
+        .depths()
+        .into_iter()
+        .map(|(name, counts)| QueueBody {
+            name,
+            visible: counts.visible,
+            in_flight: counts.in_flight,
+            released: counts.released,
+            delayed: counts.delayed,
+        })
+        .collect();
+    let dead = local
+        .queues
+        .peek(DEAD_EVENTS, DEAD_LETTERS)
+        .map_err(queues_failed)?;
+    let dead_letters: Vec<String> = dead.into_iter().map(|message| message.body).collect();
+    Ok(Json(json!({"items": items, "dead_letters": dead_letters})))
+}
+
+async fn drain(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
+    local.mapping.drain().await.map_err(queues_failed)?;
+    Ok(Json(json!({"drained": true})))
+}
+
+fn queues_failed(error: QueueError) -> ApiError {
+    log_chain("the queues failed", &error);
+    ApiError::new(
+        ErrorCode::Internal,
+        "the local queues failed; the log says why",
+    )
+}
+
+async fn clock(State(local): State<Local>) -> Json<Value> {
+    Json(json!({"now": local.clock.now().to_string()}))
+}
+
+async fn set_clock(State(local): State<Local>, Body(body): Body) -> Result<Json<Value>, ApiError> {
+    let mut fields = Fields::of_body(&body)?;
+    let now = fields.required("now", time_of_clock);
+    fields.finish()?;
+    local.clock.set(now);
+    Ok(clock(State(local)).await)
+}
+
+fn time_of_clock(raw: &str) -> Result<Timestamp, String> {
+    let now = parse::timestamp(raw)?;
+    let year = now.to_zoned_datetime(jiff::tz::TimeZone::UTC).year();
+    if YEARS.contains(&year) {
+        Ok(now)
+    } else {
+        Err(format!(
+            "must be in the years {} to {}",
+            YEARS.start(),
+            YEARS.end()
+        ))
+    }
+}
+
+async fn schedule() -> Json<Value> {
+    Json(
+        json!({"fired": false, "message": "no function runs on a schedule yet, so nothing was done"}),
+    )
+}

@@ -1,0 +1,256 @@
+//! All functions, their tables and their queues in one process.
+
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use jiff::Timestamp;
+use shared::domain::configuration::Organisation;
+use shared::domain::people::Role;
+use shared::runtime::clock::Clock;
+use shared::runtime::http::finished;
+use shared::store::{ApiKey, AuditEntry, Row, Store, StoreError, Tables, digest_of};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::demo;
+use crate::engine::Engine;
+use crate::local_routes;
+use crate::mapping::{Mapping, Running};
+use crate::queue::{QueueError, QueueSettings, Queues};
+pub use settings::{Contents, StartError, SystemSettings};
+
+/// The organisation that every system has.
+pub const ORGANISATION: &str = "demo";
+/// Its administrator's key.
+pub const ADMIN_KEY: &str = "tk_local_admin";
+/// Its agents' key.
+pub const AGENT_KEY: &str = "tk_local_agent";
+/// The operator's key.
+pub const OPERATOR_KEY: &str = "tk_local_operator";
+/// The queue between `ingest` and `evaluate`.
+pub const EVENTS: &str = "events";
+/// Where messages go that `evaluate` cannot handle.
+pub const DEAD_EVENTS: &str = "events-dlq";
+
+/// How long open requests may go on when the server stops.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// The whole system, started.
+#[derive(Debug)]
+pub struct System {
+    engine: Engine,
+    queues: Queues,
+    clock: Clock,
+    store: Store,
+    router: Router,
+    mapping: Mapping,
+    running: Option<Running>,
+}
+
+/// How much the organisation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Departments.
+    pub departments: usize,
+    /// Users.
+    pub users: u64,
+    /// Budgets.
+    pub budgets: usize,
+    /// Whether the demo data is there, all of it.
+    pub has_demo_data: bool,
+}
+
+impl System {
+    /// Opens the data, makes what is missing, and begins to handle events.
+    pub async fn start(settings: SystemSettings) -> Result<Self, StartError> {
+        let data = settings.data.as_deref();
+        let [events, dead_events] = queue_settings();
+        // The queues come first: their file is what keeps a second process out of the directory.
+        let queues = Queues::open(data, &[events.clone(), dead_events])
+            .map_err(|error| not_opened(error, data))?;
+        let engine = Engine::open(data)?;
+        let dynamodb = settings.dynamodb(&engine);
+        let new_store = || Store::new(dynamodb.clone(), Tables::local());
+        let clock = Clock::default();
+        let store = new_store();
+        store.create_missing_tables().await?;
+        create_organisation(&store, clock.now()).await?;
+
+        let evaluate = Arc::new(evaluate::App::new(new_store(), clock.clone()));
+        let mapping = Mapping::new(
+            queues.clone(),
+            events,
+            settings.delivers_events,
+            move |event| {
+                let evaluate = evaluate.clone();
+                async move { evaluate::handle(&evaluate, event).await }
+            },
+        );
+        let api = api::App::new(new_store(), OPERATOR_KEY, clock.clone());
+        let preflight = preflight::App::new(new_store(), clock.clone(), settings.on_unavailable);
+        let sqs = settings.sqs(&queues);
+        let ingest = ingest::App::new(new_store(), sqs, Queues::url(EVENTS), clock.clone());
+        let local = local_routes::Local::new(queues.clone(), clock.clone(), mapping.clone());
+        let router = Router::new()
+            .merge(api::routes().with_state(api))
+            .merge(preflight::routes().with_state(preflight))
+            .merge(ingest::routes().with_state(ingest))
+            .merge(local_routes::routes().with_state(local));
+
+        let system = Self {
+            engine,
+            queues,
+            clock,
+            store,
+            router: finished(router),
+            running: mapping.run(),
+            mapping,
+        };
+        if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
+            demo::create(&system).await?;
+        }
+        Ok(system)
+    }
+
+    /// Every function's routes and those under `/local`.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Answers requests until `shutdown`, and those already begun for half a second more.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        let stopping = Arc::new(Notify::new());
+        let stop = stopping.clone();
+        let signal = async move {
+            shutdown.await;
+            stop.notify_one();
+        };
+        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(signal);
+        tokio::select! {
+            served = serving => served,
+            () = async { stopping.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        }
+    }
+
+    /// The database, to count its calls and make them fail.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The queues, to look into them and make their calls fail.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// The clock of every function.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The tables as the functions see them.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns when every event that is due has been handled, or is a dead letter.
+    pub async fn drain(&self) -> Result<(), QueueError> {
+        self.mapping.drain().await
+    }
+
+    /// How much the organisation has at this moment.
+    pub async fn summary(&self) -> Result<Summary, StoreError> {
+        let snapshot = self.store.snapshot_for_change(ORGANISATION).await?;
+        let configuration = snapshot.map(|snapshot| snapshot.configuration);
+        let departments = configuration.as_ref().map(|known| &known.departments);
+        Ok(Summary {
+            departments: departments.map_or(0, |known| known.len()),
+            users: departments.map_or(0, |known| {
+                known.values().map(|department| department.users).sum()
+            }),
+            budgets: configuration
+                .as_ref()
+                .map_or(0, |known| known.budgets.len()),
+            has_demo_data: demo::is_complete(&self.store).await?,
+        })
+    }
+
+    /// Handles no more events; those that are waiting stay where they are.
+    pub async fn stop(self) {
+        if let Some(running) = self.running {
+            running.stop().await;
+        }
+    }
+}
+
+fn queue_settings() -> [QueueSettings; 2] {
+    let dead_events = QueueSettings {
+        name: DEAD_EVENTS.to_owned(),
+        visibility_timeout: Duration::from_secs(30),
+        max_receive_count: 5,
+        dead_letter_queue: None,
+    };
+    let events = QueueSettings {
+        name: EVENTS.to_owned(),
+        dead_letter_queue: Some(DEAD_EVENTS.to_owned()),
+        ..dead_events.clone()
+    };
+    [events, dead_events]
+}
+
+fn not_opened(error: QueueError, data: Option<&Path>) -> StartError {
+    match (error, data) {
+        (QueueError::Database(error), Some(data))
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>
+        {
+            StartError::InUse(data.to_owned())
+        }
+        (error, _) => error.into(),
+    }
+}
+
+/// Makes the organisation with its two keys, if it is not there.
+async fn create_organisation(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    let name = "Demo".to_owned();
+    let organisation = Organisation::new(ORGANISATION.to_owned(), name, "UTC".to_owned(), now);
+    let mut rows = Vec::new();
+    for (id, role, secret) in [
+        ("key_local_admin", Role::Admin, ADMIN_KEY),
+        ("key_local_agent", Role::Agent, AGENT_KEY),
+    ] {
+        let key = ApiKey {
+            id: id.to_owned(),
+            role,
+            user_id: None,
+            description: Some("made by the local stack".to_owned()),
+            created_at: now,
+            digest: digest_of(secret),
+        };
+        rows.extend(Row::api_key(ORGANISATION, &key)?);
+    }
+    let audit = AuditEntry {
+        actor: "operator".to_owned(),
+        action: "organisation.create".to_owned(),
+        resource: format!("organisation/{ORGANISATION}"),
+        before: None,
+        after: None,
+        reason: None,
+        request_id: "local".to_owned(),
+    };
+    // Whether it was made now or before is the same here.
+    store
+        .create_organisation(organisation, rows, &audit, None, now)
+        .await?;
+    Ok(())
+}

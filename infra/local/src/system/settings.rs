@@ -1,0 +1,107 @@
+//! What a system is started with, and why it may not start.
+
+use std::path::PathBuf;
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
+};
+use shared::domain::configuration::OnUnavailable;
+use shared::store::StoreError;
+
+use crate::demo::DemoError;
+use crate::engine::{Engine, EngineError};
+use crate::queue::{QueueError, Queues};
+
+/// What a new system has in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// A company with departments, users, budgets and some usage.
+    Demo,
+    /// The organisation and its keys.
+    Empty,
+}
+
+/// How a system is started. The default is the demo company in memory, which handles events at once.
+#[derive(Clone, Debug)]
+pub struct SystemSettings {
+    /// The directory that keeps the data; none keeps it in memory, as long as the system lives.
+    pub data: Option<PathBuf>,
+    /// What is put into it. What is there already stays.
+    pub contents: Contents,
+    /// How the functions' clients try again. With [`RetryConfig::disabled`] a function sees every injected fault.
+    pub retry: RetryConfig,
+    /// Whether events are handled as they come. Otherwise they wait until the system is drained.
+    pub delivers_events: bool,
+    /// What `preflight` answers where not even the configuration can be read.
+    pub on_unavailable: OnUnavailable,
+}
+
+impl Default for SystemSettings {
+    fn default() -> Self {
+        Self {
+            data: None,
+            contents: Contents::Demo,
+            retry: RetryConfig::standard(),
+            delivers_events: true,
+            on_unavailable: OnUnavailable::Allow,
+        }
+    }
+}
+
+impl SystemSettings {
+    /// The organisation and its keys in memory, and nothing else.
+    pub fn empty() -> Self {
+        Self {
+            contents: Contents::Empty,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn dynamodb(&self, engine: &Engine) -> aws_sdk_dynamodb::Client {
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials())
+            .retry_config(self.retry.clone())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(engine.http_client());
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    pub(super) fn sqs(&self, queues: &Queues) -> aws_sdk_sqs::Client {
+        let config = aws_sdk_sqs::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials())
+            .retry_config(self.retry.clone())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(queues.http_client());
+        aws_sdk_sqs::Client::from_conf(config.build())
+    }
+}
+
+/// The clients sign their requests, and nobody checks it.
+fn credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "local")
+}
+
+/// Why a system did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another process has the directory.
+    #[error("the data in {} is used by another process", .0.display())]
+    InUse(PathBuf),
+    /// The queues.
+    #[error("the queues cannot be opened")]
+    Queues(#[from] QueueError),
+    /// The database.
+    #[error("the database cannot be opened")]
+    Engine(#[from] EngineError),
+    /// The tables or the organisation.
+    #[error("the tables cannot be made ready")]
+    Store(#[from] StoreError),
+    /// The demo data.
+    #[error("the demo data cannot be made")]
+    Demo(#[from] DemoError),
+}

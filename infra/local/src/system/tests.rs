@@ -1,0 +1,242 @@
+use std::path::Path;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use http::{Request, StatusCode};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{
+    ADMIN_KEY, AGENT_KEY, Contents, EVENTS, OPERATOR_KEY, StartError, System, SystemSettings,
+};
+
+fn settings(data: Option<&Path>, contents: Contents) -> SystemSettings {
+    SystemSettings {
+        data: data.map(Path::to_owned),
+        contents,
+        ..SystemSettings::default()
+    }
+}
+
+async fn call(system: &System, key: &str, request: &str, body: Value) -> (StatusCode, Value) {
+    let (method, path) = request.split_once(' ').unwrap();
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {key}"))
+        .body(if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        })
+        .unwrap();
+    let response = system.router().oneshot(request).await.unwrap();
+    let status = response.status();
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (
+        status,
+        serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+    )
+}
+
+async fn get(system: &System, path: &str) -> Value {
+    let (status, body) = call(system, ADMIN_KEY, &format!("GET {path}"), Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    body
+}
+
+#[tokio::test]
+async fn the_clock_is_set_for_all_and_wrong_times_are_refused_by_name() {
+    let system = System::start(SystemSettings::empty()).await.unwrap();
+    let set = async |body: Value| call(&system, "", "PUT /local/clock", body).await;
+    let (status, body) = set(json!({"now": "2026-11-23T13:00:00.5+01:00"})).await;
+    assert_eq!(
+        (status, body),
+        (StatusCode::OK, json!({"now": "2026-11-23T12:00:00.5Z"}))
+    );
+    assert_eq!(
+        get(&system, "/local/clock").await["now"],
+        "2026-11-23T12:00:00.5Z"
+    );
+    assert_eq!(system.clock().now().to_string(), "2026-11-23T12:00:00.5Z");
+
+    for (body, field) in [
+        (json!({}), "now"),
+        (json!({"now": "tomorrow"}), "now"),
+        (json!({"now": "1999-12-31T23:59:59Z"}), "now"),
+        (
+            json!({"now": "2026-11-23T12:00:00Z", "zone": "UTC"}),
+            "zone",
+        ),
+    ] {
+        let (status, answer) = set(body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer["details"][0]["field"], field);
+    }
+    assert_eq!(system.clock().now().to_string(), "2026-11-23T12:00:00.5Z");
+}
+
+#[tokio::test]
+async fn an_empty_system_has_its_organisation_and_three_keys_and_nothing_else() {
+    let system = System::start(SystemSettings::empty()).await.unwrap();
+    let organisation = get(&system, "/v1/organisation").await;
+    assert_eq!(
+        (&organisation["id"], &organisation["timezone"]),
+        (&json!("demo"), &json!("UTC"))
+    );
+    for list in ["/v1/departments", "/v1/users", "/v1/budgets"] {
+        assert_eq!(get(&system, list).await["items"], json!([]), "{list}");
+    }
+    let (status, _) = call(&system, OPERATOR_KEY, "GET /v1/organisations", Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, _) = call(&system, AGENT_KEY, "GET /v1/users", Value::Null).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert_eq!(get(&system, "/local/emails").await, json!({"items": []}));
+    let (status, body) = call(&system, "", "POST /local/schedule", Value::Null).await;
+    assert_eq!((status, &body["fired"]), (StatusCode::OK, &json!(false)));
+}
+
+#[tokio::test]
+async fn a_message_that_nobody_can_read_is_shown_as_a_dead_letter() {
+    let system = System::start(SystemSettings::empty()).await.unwrap();
+    system
+        .queues()
+        .send(EVENTS, "not an event", Duration::ZERO)
+        .unwrap();
+    let (_, body) = call(&system, "", "POST /local/drain", Value::Null).await;
+    assert_eq!(body, json!({"drained": true}));
+    let queues = get(&system, "/local/queues").await;
+    assert_eq!(queues["dead_letters"], json!(["not an event"]));
+    let depths: Vec<(&str, u64)> = queues["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|queue| {
+            (
+                queue["name"].as_str().unwrap(),
+                queue["visible"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(depths, [("events", 0), ("events-dlq", 1)]);
+}
+
+#[tokio::test]
+async fn the_demo_shows_usage_a_hold_a_warning_and_a_refusal() {
+    let system = System::start(SystemSettings::default()).await.unwrap();
+    let summary = system.summary().await.unwrap();
+    assert_eq!(
+        (summary.departments, summary.users, summary.budgets),
+        (12, 20, 11)
+    );
+    assert!(summary.has_demo_data);
+
+    let budgets = get(&system, "/v1/budgets?limit=100").await;
+    let company = budgets["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|budget| budget["name"] == "Company tokens")
+        .unwrap();
+    assert_eq!(company["spent"], 4_849_500);
+    assert_eq!(company["held"], 48_000);
+
+    let ask = async |user: &str, input_tokens: u32| {
+        let body = json!({
+            "request_id": "r", "user_id": user, "provider": "anthropic", "model": "claude-sonnet-5-5",
+            "input_tokens": input_tokens, "max_output_tokens": 800,
+        });
+        let (status, body) = call(&system, AGENT_KEY, "POST /v1/preflight", body).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        body
+    };
+    assert_eq!(ask("liam", 1_200).await["decision"], "allow");
+    assert_eq!(
+        ask("theo", 1_200).await["warnings"][0]["code"],
+        "soft_cap_exceeded"
+    );
+    let refusal = ask("ivy", 30_000).await;
+    assert_eq!(refusal["decision"], "block");
+    assert_eq!(refusal["reasons"][0]["department_id"], "interns");
+    assert_eq!(
+        get(&system, "/local/queues").await["dead_letters"],
+        json!([])
+    );
+}
+
+#[tokio::test]
+async fn a_second_start_doubles_nothing_and_completes_what_was_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let spent = async |system: &System| {
+        let tree = get(system, "/v1/departments/tree").await;
+        let departments = tree["items"].as_array().unwrap().clone();
+        let tokens: Vec<Value> = departments
+            .iter()
+            .map(|d| d["usage"]["tokens"].clone())
+            .collect();
+        (tokens, system.summary().await.unwrap())
+    };
+    let system = System::start(settings(Some(dir.path()), Contents::Demo))
+        .await
+        .unwrap();
+    let first = spent(&system).await;
+    // As if the first start had ended before its last step.
+    crate::demo::create(&system).await.unwrap();
+    assert_eq!(spent(&system).await, first);
+    let second = System::start(settings(Some(dir.path()), Contents::Demo)).await;
+    assert!(matches!(second, Err(StartError::InUse(_))));
+    system.stop().await;
+
+    for contents in [Contents::Demo, Contents::Empty] {
+        let system = System::start(settings(Some(dir.path()), contents))
+            .await
+            .unwrap();
+        assert_eq!(spent(&system).await, first);
+        system.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let waiting = SystemSettings {
+        delivers_events: false,
+        ..settings(Some(dir.path()), Contents::Empty)
+    };
+    let system = System::start(waiting).await.unwrap();
+    for (path, body) in [
+        (
+            "/v1/departments",
+            json!({"id": "engineering", "name": "Engineering"}),
+        ),
+        (
+            "/v1/users",
+            json!({"id": "ada", "email": "ada@demo.example", "name": "Ada", "department_id": "engineering", "role": "member"}),
+        ),
+    ] {
+        let (status, body) = call(&system, ADMIN_KEY, &format!("POST {path}"), body).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+    }
+    let event = json!({
+        "event_id": "e-1", "type": "llm_request", "occurred_at": system.clock().now().to_string(),
+        "user_id": "ada", "provider": "anthropic", "model": "claude-sonnet-5-5",
+        "input_tokens": 1_000, "output_tokens": 500,
+    });
+    let (status, body) = call(
+        &system,
+        AGENT_KEY,
+        "POST /v1/events",
+        json!({"events": [event]}),
+    )
+    .await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{body}");
+    assert_eq!(system.queues().counts(EVENTS).unwrap().visible, 1);
+    system.stop().await;
+
+    let system = System::start(settings(Some(dir.path()), Contents::Empty))
+        .await
+        .unwrap();
+    system.drain().await.unwrap();
+    let tree = get(&system, "/v1/departments/tree").await;
+    assert_eq!(tree["items"][0]["usage"]["tokens"], 1_500);
+}
