@@ -1,10 +1,5 @@
 //! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a harness fails loudly where a test would"
-)]
-
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -103,8 +98,14 @@ impl World {
             Value::Null => Body::empty(),
             body => Body::from(body.to_string()),
         };
-        self.raw(key, method, path, &[("content-type", "application/json")], body)
-            .await
+        self.raw(
+            key,
+            method,
+            path,
+            &[("content-type", "application/json")],
+            body,
+        )
+        .await
     }
 
     /// The same as the administrator of `demo`.
@@ -115,7 +116,9 @@ impl World {
     /// Makes a department.
     pub async fn department(&self, id: &str, parent_id: Option<&str>) {
         let body = json!({"id": id, "name": id, "parent_id": parent_id});
-        self.admin("POST", "/v1/departments", body).await.expect(201);
+        self.admin("POST", "/v1/departments", body)
+            .await
+            .expect(201);
     }
 
     /// Makes a user.
@@ -128,7 +131,13 @@ impl World {
     }
 
     /// Makes a budget and gives its id.
-    pub async fn budget(&self, department_id: Option<&str>, unit: &str, amount: Value, hard_cap: bool) -> String {
+    pub async fn budget(
+        &self,
+        department_id: Option<&str>,
+        unit: &str,
+        amount: Value,
+        hard_cap: bool,
+    ) -> String {
         let body = json!({
             "name": "a budget", "department_id": department_id, "unit": unit, "amount": amount, "hard_cap": hard_cap,
         });
@@ -144,12 +153,20 @@ impl World {
     }
 
     /// Asks to pass with `input` and at most `output` tokens of a priced model.
-    pub async fn preflight(&self, user_id: &str, request_id: &str, input: i64, output: i64) -> Value {
+    pub async fn preflight(
+        &self,
+        user_id: &str,
+        request_id: &str,
+        input: i64,
+        output: i64,
+    ) -> Value {
         let body = json!({
             "request_id": request_id, "user_id": user_id, "provider": "openai", "model": "gpt-4o",
             "input_tokens": input, "max_output_tokens": output,
         });
-        self.call(AGENT, "POST", "/v1/preflight", body).await.expect(200)
+        self.call(AGENT, "POST", "/v1/preflight", body)
+            .await
+            .expect(200)
     }
 
     /// The id of a hold that must be given.
@@ -160,7 +177,14 @@ impl World {
     }
 
     /// A usage event of a priced model, now.
-    pub fn usage(&self, event_id: &str, user_id: &str, input: i64, output: i64, hold_id: Option<&str>) -> Value {
+    pub fn usage(
+        &self,
+        event_id: &str,
+        user_id: &str,
+        input: i64,
+        output: i64,
+        hold_id: Option<&str>,
+    ) -> Value {
         json!({
             "event_id": event_id, "type": "llm_request", "occurred_at": self.system.clock().now().to_string(),
             "user_id": user_id, "provider": "openai", "model": "gpt-4o",
@@ -171,14 +195,19 @@ impl World {
     /// Reports events, all of which must be accepted, and waits until they are recorded.
     pub async fn report(&self, events: &[Value]) {
         let body = json!({ "events": events });
-        let answer = self.call(AGENT, "POST", "/v1/events", body).await.expect(202);
+        let answer = self
+            .call(AGENT, "POST", "/v1/events", body)
+            .await
+            .expect(202);
         assert_eq!(answer["accepted"], events.len(), "{answer}");
         self.system.drain().await.unwrap();
     }
 
     /// Lets every function see this time.
     pub async fn set_clock(&self, now: &str) {
-        let answer = self.admin("PUT", "/local/clock", json!({ "now": now })).await;
+        let answer = self
+            .admin("PUT", "/local/clock", json!({ "now": now }))
+            .await;
         assert_eq!(answer.status, StatusCode::OK.as_u16());
     }
 }

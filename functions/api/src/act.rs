@@ -54,7 +54,11 @@ impl Loaded {
     }
 
     /// Names `field` as invalid where the department it names does not exist.
-    pub(crate) fn check_department(&self, field: &str, id: Option<&String>) -> Result<(), ApiError> {
+    pub(crate) fn check_department(
+        &self,
+        field: &str,
+        id: Option<&String>,
+    ) -> Result<(), ApiError> {
         match id {
             Some(id) if !self.snapshot.configuration.departments.contains_key(id) => {
                 Err(ApiError::field(field, "there is no such department"))
@@ -81,6 +85,9 @@ pub(crate) fn all(checks: impl IntoIterator<Item = Result<(), ApiError>>) -> Res
     }
 }
 
+/// The answer to a change, given the cell of the current period as it will be.
+pub(crate) type AnswerOf = Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync>;
+
 /// A change that is ready to be committed.
 pub(crate) struct Prepared {
     pub(crate) rows: Vec<Row>,
@@ -94,8 +101,7 @@ pub(crate) struct Prepared {
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
     pub(crate) reason: Option<String>,
-    /// The answer, given the cell of the current period as it will be.
-    pub(crate) answer: Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync>,
+    pub(crate) answer: AnswerOf,
 }
 
 impl Prepared {
@@ -162,7 +168,11 @@ pub(crate) async fn change(
             let kept = idempotent?.keep(&(prepared.answer)(cell));
             kept.ok()
         };
-        match app.store.commit(&loaded.snapshot, change, keep, now).await? {
+        match app
+            .store
+            .commit(&loaded.snapshot, change, keep, now)
+            .await?
+        {
             Committed::Done(cell) => return Ok(respond((prepared.answer)(cell.as_ref()))),
             Committed::AnsweredBefore => {
                 if let Some(answer) = answered_before(app, idempotent).await? {
@@ -243,7 +253,9 @@ pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), Api
     let text = value.to_str().unwrap_or_default();
     let digits = text.trim_start_matches("W/").trim_matches('"');
     let rule = "must be a version like 3";
-    let wanted: u64 = digits.parse().map_err(|_| ApiError::field("If-Match", rule))?;
+    let wanted: u64 = digits
+        .parse()
+        .map_err(|_| ApiError::field("If-Match", rule))?;
     if wanted == version {
         Ok(())
     } else {

@@ -66,7 +66,9 @@ pub(crate) async fn create(
         loaded.check_user("user_id", key.user_id.as_ref())?;
         let resource = format!("api_key/{}", key.id);
         let mut prepared = Prepared::new(loaded, "api_key.create", resource);
-        prepared.rows.extend(Row::api_key(&owner.organisation_id, &key)?);
+        prepared
+            .rows
+            .extend(Row::api_key(&owner.organisation_id, &key)?);
         prepared.after = Some(view::text(&view::api_key(&key, None)));
         let answer = Answer {
             status: 201,
@@ -93,7 +95,11 @@ pub(crate) async fn list(
         .store
         .api_keys(&owner.organisation_id, asked.after.as_deref(), asked.limit)
         .await?;
-    let items: Vec<_> = page.items.iter().map(|key| view::api_key(key, None)).collect();
+    let items: Vec<_> = page
+        .items
+        .iter()
+        .map(|key| view::api_key(key, None))
+        .collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
     Ok(json(200, view::text(&body)))
 }
@@ -117,7 +123,9 @@ pub(crate) async fn remove(
         let key = loaded.api_key.as_ref();
         let key = key.ok_or_else(|| ApiError::not_found("key"))?;
         let mut prepared = Prepared::new(loaded, "api_key.delete", format!("api_key/{id}"));
-        prepared.rows.extend(Row::no_api_key(&owner.organisation_id, key));
+        prepared
+            .rows
+            .extend(Row::no_api_key(&owner.organisation_id, key));
         prepared.before = Some(view::text(&view::api_key(key, None)));
         Ok(prepared)
     })

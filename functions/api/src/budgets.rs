@@ -1,6 +1,6 @@
 //! Budgets: limits in tokens or US dollars on a department or the whole organisation.
 
-use super::act::{Actor, Loaded, Needs, Prepared, change, check_version};
+use super::act::{Actor, AnswerOf, Loaded, Needs, Prepared, change, check_version};
 use super::replay::{Answer, IdempotentRequest};
 use super::view::BudgetView;
 use super::{App, view};
@@ -62,7 +62,9 @@ pub(crate) async fn release_lapsed(
         .map(|(rid, hold)| (rid.clone(), hold.clone()))
         .collect();
     for some in lapsed.chunks(MAX_RELEASED_AT_ONCE) {
-        app.store.expire(&configuration, period, some.to_vec(), now).await?;
+        app.store
+            .expire(&configuration, period, some.to_vec(), now)
+            .await?;
     }
     Ok(())
 }
@@ -93,7 +95,9 @@ fn thresholds(raw: &str) -> Result<Vec<u32>, String> {
 /// `{"cap_percent": 50}`.
 fn rollover(raw: &str) -> Result<u32, String> {
     let said = |details: Vec<Detail>| {
-        let all = details.into_iter().map(|d| format!("{} {}", d.field, d.message));
+        let all = details
+            .into_iter()
+            .map(|d| format!("{} {}", d.field, d.message));
         all.collect::<Vec<_>>().join(", ")
     };
     let mut fields = Fields::of_value(raw, "rollover").map_err(said)?;
@@ -117,7 +121,9 @@ pub(crate) async fn create(
     let mut fields = Fields::of_body(&body)?;
     let name = fields.required("name", parse::display_name);
     let department_id = fields.optional("department_id", parse::slug);
-    let unit = fields.required("unit", parse::one_of(UNITS)).unwrap_or(Unit::Tokens);
+    let unit = fields
+        .required("unit", parse::one_of(UNITS))
+        .unwrap_or(Unit::Tokens);
     let amount = fields.required("amount", amount(unit));
     let hard_cap = fields.required("hard_cap", parse::boolean);
     let thresholds = fields.optional("thresholds", thresholds);
@@ -153,7 +159,9 @@ pub(crate) async fn create(
         };
         let mut prepared = Prepared::new(loaded, "budget.create", format!("budget/{id}"));
         prepared.head.next_node += 1;
-        prepared.rows.push(Row::budget(&owner.organisation_id, &budget)?);
+        prepared
+            .rows
+            .push(Row::budget(&owner.organisation_id, &budget)?);
         prepared.counters = CounterEffect::Open(budget.clone());
         prepared.after = Some(described(loaded, &budget, now));
         prepared.answer = answer(201, loaded, budget, now);
@@ -165,9 +173,8 @@ pub(crate) async fn create(
 /// Refuses a second budget for the same, and more than there is room for.
 fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Result<(), ApiError> {
     let budgets = &loaded.snapshot.configuration.budgets;
-    let same = |budget: &&Budget| {
-        budget.department_id.as_ref() == department_id && budget.unit == unit
-    };
+    let same =
+        |budget: &&Budget| budget.department_id.as_ref() == department_id && budget.unit == unit;
     if let Some(known) = budgets.values().find(same) {
         return Err(ApiError::conflict(format!(
             "there is a budget in {} for this already: {}; change that one",
@@ -179,20 +186,20 @@ fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Re
         let message = format!("an organisation has at most {MAX_BUDGETS} budgets");
         return Err(ApiError::conflict(message));
     }
-    if loaded.cells.iter().any(|cell| cell.nodes.len() >= MAX_NODES) {
-        let message = "too many budgets were made and deleted this month; there is room again next month";
+    if loaded
+        .cells
+        .iter()
+        .any(|cell| cell.nodes.len() >= MAX_NODES)
+    {
+        let message =
+            "too many budgets were made and deleted this month; there is room again next month";
         return Err(ApiError::conflict(message));
     }
     Ok(())
 }
 
 /// The answer to a change of a budget, with its figures as they will be.
-fn answer(
-    status: u16,
-    loaded: &Loaded,
-    budget: Budget,
-    now: Timestamp,
-) -> Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync> {
+fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestamp) -> AnswerOf {
     let configuration = loaded.snapshot.configuration.clone();
     Box::new(move |cell| Answer {
         status,
@@ -203,7 +210,12 @@ fn answer(
 
 /// What the audit log says of a budget: everything but its figures of the moment.
 fn described(loaded: &Loaded, budget: &Budget, now: Timestamp) -> String {
-    view::text(&view::budget(&loaded.snapshot.configuration, budget, None, now))
+    view::text(&view::budget(
+        &loaded.snapshot.configuration,
+        budget,
+        None,
+        now,
+    ))
 }
 
 pub(crate) async fn list(
@@ -218,8 +230,13 @@ pub(crate) async fn list(
     parameters.finish()?;
     let now = app.clock.now();
     let (configuration, cell) = in_force(&app, owner, now).await?;
-    let from = asked.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut rest = configuration.budgets.range::<str, _>((from, Bound::Unbounded));
+    let from = asked
+        .after
+        .as_deref()
+        .map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rest = configuration
+        .budgets
+        .range::<str, _>((from, Bound::Unbounded));
     let page: Vec<&Budget> = rest.by_ref().take(asked.limit).map(|(_, b)| b).collect();
     let last = rest.next().and(page.last()).map(|b| b.id.as_str());
     let show = |budget: &&Budget| view::budget(&configuration, budget, Some(&cell), now);
@@ -276,7 +293,9 @@ pub(crate) async fn update(
         after.version += 1;
         after.updated_at = now;
         let mut prepared = Prepared::new(loaded, "budget.update", format!("budget/{id}"));
-        prepared.rows.push(Row::budget(&owner.organisation_id, &after)?);
+        prepared
+            .rows
+            .push(Row::budget(&owner.organisation_id, &after)?);
         prepared.counters = CounterEffect::Add(after.counter(), after.amount - before.amount);
         prepared.before = Some(described(loaded, before, now));
         prepared.after = Some(described(loaded, &after, now));
@@ -308,7 +327,9 @@ pub(crate) async fn remove(
         let before = budget(loaded, &id)?;
         check_version(&headers, before.version)?;
         let mut prepared = Prepared::new(loaded, "budget.delete", format!("budget/{id}"));
-        prepared.rows.push(Row::no_budget(&owner.organisation_id, &id));
+        prepared
+            .rows
+            .push(Row::no_budget(&owner.organisation_id, &id));
         prepared.counters = CounterEffect::Seen;
         prepared.before = Some(described(loaded, before, now));
         Ok(prepared)

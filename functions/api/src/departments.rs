@@ -6,9 +6,7 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
-use shared::domain::configuration::{
-    Configuration, Department, MAX_DEPARTMENTS, MAX_DEPTH, Move,
-};
+use shared::domain::configuration::{Configuration, Department, MAX_DEPARTMENTS, MAX_DEPTH, Move};
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -49,7 +47,9 @@ pub(crate) async fn create(
             loaded.check_user("manager_id", manager_id.as_ref()),
         ])?;
         if configuration.departments.contains_key(&id) {
-            return Err(ApiError::conflict(format!("there is a department {id:?} already")));
+            return Err(ApiError::conflict(format!(
+                "there is a department {id:?} already"
+            )));
         }
         if configuration.departments.len() >= MAX_DEPARTMENTS {
             let message = format!("an organisation has at most {MAX_DEPARTMENTS} departments");
@@ -70,7 +70,9 @@ pub(crate) async fn create(
         let body = view::text(&view::department(&department));
         let mut prepared = Prepared::new(loaded, "department.create", format!("department/{id}"));
         prepared.head.next_department += 1;
-        prepared.rows.push(Row::department(&owner.organisation_id, &department)?);
+        prepared
+            .rows
+            .push(Row::department(&owner.organisation_id, &department)?);
         prepared.counters = CounterEffect::Seen;
         prepared.after = Some(body.clone());
         Ok(prepared.answering(201, body))
@@ -103,8 +105,13 @@ pub(crate) async fn list(
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let from = asked.after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut rest = configuration.departments.range::<str, _>((from, Bound::Unbounded));
+    let from = asked
+        .after
+        .as_deref()
+        .map_or(Bound::Unbounded, Bound::Excluded);
+    let mut rest = configuration
+        .departments
+        .range::<str, _>((from, Bound::Unbounded));
     let page: Vec<_> = rest.by_ref().take(asked.limit).map(|(_, d)| d).collect();
     let last = rest.next().and(page.last()).map(|d| d.id.as_str());
     let items = page.iter().map(|d| view::department(d)).collect();
@@ -165,9 +172,13 @@ pub(crate) async fn update(
             let moved = moved(&loaded.snapshot.configuration, before, &after)?;
             prepared.head.tree = moved.tree;
             prepared.action = "department.move";
-            prepared.rows.push(Row::moved(&owner.organisation_id, &moved, now)?);
+            prepared
+                .rows
+                .push(Row::moved(&owner.organisation_id, &moved, now)?);
         }
-        prepared.rows.push(Row::department(&owner.organisation_id, &after)?);
+        prepared
+            .rows
+            .push(Row::department(&owner.organisation_id, &after)?);
         prepared.counters = CounterEffect::Seen;
         prepared.before = Some(view::text(&view::department(before)));
         let body = view::text(&view::department(&after));
@@ -240,20 +251,27 @@ pub(crate) async fn remove(
             Some("users")
         } else if has_budgets {
             Some("budgets")
-        } else if loaded.cells.iter().any(|cell| cell.holds.values().any(is_held)) {
+        } else if loaded
+            .cells
+            .iter()
+            .any(|cell| cell.holds.values().any(is_held))
+        {
             Some("requests under way, which end by themselves")
         } else {
             None
         };
         if let Some(what) = in_the_way {
-            return Err(ApiError::conflict(format!("department {id:?} still has {what}")));
+            return Err(ApiError::conflict(format!(
+                "department {id:?} still has {what}"
+            )));
         }
         let mut prepared = Prepared::new(loaded, "department.delete", format!("department/{id}"));
-        prepared.rows.push(Row::no_department(&owner.organisation_id, &id));
+        prepared
+            .rows
+            .push(Row::no_department(&owner.organisation_id, &id));
         prepared.counters = CounterEffect::Seen;
         prepared.before = Some(view::text(&view::department(before)));
         Ok(prepared)
     })
     .await
 }
-

@@ -57,22 +57,41 @@ pub fn router(app: App) -> Router {
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/v1/health", get(health))
-        .route("/v1/organisations", get(organisations::list).post(organisations::create))
-        .route("/v1/organisations/{id}/admin-keys", post(organisations::create_admin_key))
-        .route("/v1/organisation", get(organisations::read).patch(organisations::update))
-        .route("/v1/departments", get(departments::list).post(departments::create))
+        .route(
+            "/v1/organisations",
+            get(organisations::list).post(organisations::create),
+        )
+        .route(
+            "/v1/organisations/{id}/admin-keys",
+            post(organisations::create_admin_key),
+        )
+        .route(
+            "/v1/organisation",
+            get(organisations::read).patch(organisations::update),
+        )
+        .route(
+            "/v1/departments",
+            get(departments::list).post(departments::create),
+        )
         .route(
             "/v1/departments/{id}",
-            get(departments::read).patch(departments::update).delete(departments::remove),
+            get(departments::read)
+                .patch(departments::update)
+                .delete(departments::remove),
         )
         .route("/v1/users", get(users::list).post(users::create))
         .route("/v1/users/{id}", get(users::read).patch(users::update))
-        .route("/v1/users/{id}/block", put(users::block).delete(users::release))
+        .route(
+            "/v1/users/{id}/block",
+            put(users::block).delete(users::release),
+        )
         .route("/v1/budgets", get(budgets::list).post(budgets::create))
         .route("/v1/budgets/effective", get(budgets::effective))
         .route(
             "/v1/budgets/{id}",
-            get(budgets::read).patch(budgets::update).delete(budgets::remove),
+            get(budgets::read)
+                .patch(budgets::update)
+                .delete(budgets::remove),
         )
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))

@@ -21,15 +21,20 @@ use shared::store::{
     ApiKey, AuditEntry, Change, Committed, CounterEffect, Row, StoreError, digest_of,
 };
 
-const RESERVES: &[(&str, Reserve)] = &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
+const RESERVES: &[(&str, Reserve)] =
+    &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
 const ABANDONED: &[(&str, AbandonedHolds)] = &[
     ("release", AbandonedHolds::Release),
     ("charge", AbandonedHolds::Charge),
 ];
-const UNKNOWN_MODELS: &[(&str, UnknownModel)] =
-    &[("refuse", UnknownModel::Refuse), ("count", UnknownModel::Count)];
-const ON_UNAVAILABLE: &[(&str, OnUnavailable)] =
-    &[("allow", OnUnavailable::Allow), ("deny", OnUnavailable::Deny)];
+const UNKNOWN_MODELS: &[(&str, UnknownModel)] = &[
+    ("refuse", UnknownModel::Refuse),
+    ("count", UnknownModel::Count),
+];
+const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
+    ("allow", OnUnavailable::Allow),
+    ("deny", OnUnavailable::Deny),
+];
 
 /// The most output tokens an organisation may reserve by default.
 const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
@@ -126,7 +131,10 @@ pub(crate) async fn list(
     let mut parameters = Parameters::of_query(query.as_deref());
     let asked = app.cursors.page(&mut parameters, LIST);
     parameters.finish()?;
-    let page = app.store.organisations(asked.after.as_deref(), asked.limit).await?;
+    let page = app
+        .store
+        .organisations(asked.after.as_deref(), asked.limit)
+        .await?;
     let items: Vec<_> = page.items.iter().map(view::organisation).collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, LIST);
     Ok(json(200, view::text(&body)))
@@ -177,7 +185,11 @@ pub(crate) async fn create_admin_key(
             },
         };
         let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
-        match app.store.commit(&snapshot, change, |_| kept.clone(), now).await? {
+        match app
+            .store
+            .commit(&snapshot, change, |_| kept.clone(), now)
+            .await?
+        {
             Committed::Done(_) => return Ok(respond(answer)),
             Committed::AnsweredBefore => {
                 if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
@@ -194,7 +206,10 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
     let owner = caller.may(Verb::SeeOrganisation)?;
     let head = app.store.head(&owner.organisation_id).await?;
     let head = head.ok_or_else(|| ApiError::not_found("organisation"))?;
-    Ok(json(200, view::text(&view::organisation(&head.organisation))))
+    Ok(json(
+        200,
+        view::text(&view::organisation(&head.organisation)),
+    ))
 }
 
 pub(crate) async fn update(

@@ -41,7 +41,10 @@ impl IdempotentRequest {
         let Some(value) = headers.get("idempotency-key") else {
             return Ok(None);
         };
-        let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+        let key = value
+            .to_str()
+            .ok()
+            .filter(|key| (1..=255).contains(&key.len()));
         let rule = "must be 1 to 255 visible ASCII characters";
         let key = key.ok_or_else(|| ApiError::field("Idempotency-Key", rule))?;
         let organisation_id = match caller {

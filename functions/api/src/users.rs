@@ -57,7 +57,9 @@ pub(crate) async fn create(
             check_not_own_manager(&id, manager_id.as_ref()),
         ])?;
         if loaded.users.contains_key(&id) {
-            return Err(ApiError::conflict(format!("there is a user {id:?} already")));
+            return Err(ApiError::conflict(format!(
+                "there is a user {id:?} already"
+            )));
         }
         let user = User {
             id: id.clone(),
@@ -73,8 +75,12 @@ pub(crate) async fn create(
             updated_at: now,
         };
         let mut prepared = Prepared::new(loaded, "user.create", format!("user/{id}"));
-        prepared.rows.push(Row::user(&owner.organisation_id, &user)?);
-        prepared.rows.extend(counted(loaded, owner, &department_id, true)?);
+        prepared
+            .rows
+            .push(Row::user(&owner.organisation_id, &user)?);
+        prepared
+            .rows
+            .extend(counted(loaded, owner, &department_id, true)?);
         let body = view::text(&view::user(&user, now));
         prepared.after = Some(body.clone());
         Ok(prepared.answering(201, body))
@@ -123,9 +129,15 @@ pub(crate) async fn list(
         is_slug(text).then(|| text.to_owned())
     });
     let status = parameters.take("status", "must be active or suspended", |text| {
-        STATUSES.iter().find(|(name, _)| *name == text).map(|(_, status)| *status)
+        STATUSES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, status)| *status)
     });
-    let list = format!("{} users {department_id:?} {status:?}", owner.organisation_id);
+    let list = format!(
+        "{} users {department_id:?} {status:?}",
+        owner.organisation_id
+    );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
     if let Some(id) = &department_id {
@@ -145,7 +157,11 @@ pub(crate) async fn list(
         )
         .await?;
     let now = app.clock.now();
-    let items: Vec<_> = page.items.iter().map(|user| view::user(user, now)).collect();
+    let items: Vec<_> = page
+        .items
+        .iter()
+        .map(|user| view::user(user, now))
+        .collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
     Ok(json(200, view::text(&body)))
 }
@@ -211,10 +227,15 @@ async fn change_user(
         let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
         prepared.rows.push(Row::user(organisation_id, &after)?);
         if after.department_id != before.department_id {
-            prepared.rows.extend(counted(loaded, actor.owner, &before.department_id, false)?);
-            prepared.rows.extend(counted(loaded, actor.owner, &after.department_id, true)?);
+            prepared
+                .rows
+                .extend(counted(loaded, actor.owner, &before.department_id, false)?);
+            prepared
+                .rows
+                .extend(counted(loaded, actor.owner, &after.department_id, true)?);
         }
-        let decided_by = |user: &User| (user.department_id.clone(), user.status, user.block.clone());
+        let decided_by =
+            |user: &User| (user.department_id.clone(), user.status, user.block.clone());
         if decided_by(before) != decided_by(&after) {
             prepared.counters = CounterEffect::Seen;
         }
@@ -249,26 +270,34 @@ pub(crate) async fn update(
         request_id: &request_id,
     };
     let also_needs = manager_id.iter().flatten().cloned().collect();
-    change_user(&app, actor, &headers, &id, also_needs, "user.update", |loaded, user| {
-        let manager = manager_id.iter().flatten().next();
-        all([
-            loaded.check_department("department_id", department_id.as_ref()),
-            loaded.check_user("manager_id", manager),
-            check_not_own_manager(&id, manager),
-        ])?;
-        let set = |slot: &mut String, value: &Option<String>| {
-            if let Some(value) = value {
-                slot.clone_from(value);
-            }
-        };
-        set(&mut user.email, &email);
-        set(&mut user.name, &name);
-        set(&mut user.department_id, &department_id);
-        user.manager_id = manager_id.clone().unwrap_or(user.manager_id.take());
-        user.role = role.unwrap_or(user.role);
-        user.status = status.unwrap_or(user.status);
-        Ok(None)
-    })
+    change_user(
+        &app,
+        actor,
+        &headers,
+        &id,
+        also_needs,
+        "user.update",
+        |loaded, user| {
+            let manager = manager_id.iter().flatten().next();
+            all([
+                loaded.check_department("department_id", department_id.as_ref()),
+                loaded.check_user("manager_id", manager),
+                check_not_own_manager(&id, manager),
+            ])?;
+            let set = |slot: &mut String, value: &Option<String>| {
+                if let Some(value) = value {
+                    slot.clone_from(value);
+                }
+            };
+            set(&mut user.email, &email);
+            set(&mut user.name, &name);
+            set(&mut user.department_id, &department_id);
+            user.manager_id = manager_id.clone().unwrap_or(user.manager_id.take());
+            user.role = role.unwrap_or(user.role);
+            user.status = status.unwrap_or(user.status);
+            Ok(None)
+        },
+    )
     .await
 }
 
@@ -293,15 +322,23 @@ pub(crate) async fn block(
         owner,
         request_id: &request_id,
     };
-    change_user(&app, actor, &headers, &id, Vec::new(), "user.block", |_, user| {
-        user.block = Some(Block {
-            policy_id: None,
-            reason: reason.clone(),
-            since: now,
-            until,
-        });
-        Ok(Some(reason.clone()))
-    })
+    change_user(
+        &app,
+        actor,
+        &headers,
+        &id,
+        Vec::new(),
+        "user.block",
+        |_, user| {
+            user.block = Some(Block {
+                policy_id: None,
+                reason: reason.clone(),
+                since: now,
+                until,
+            });
+            Ok(Some(reason.clone()))
+        },
+    )
     .await
 }
 
@@ -317,9 +354,17 @@ pub(crate) async fn release(
         owner,
         request_id: &request_id,
     };
-    change_user(&app, actor, &headers, &id, Vec::new(), "user.release", |_, user| {
-        user.block = None;
-        Ok(None)
-    })
+    change_user(
+        &app,
+        actor,
+        &headers,
+        &id,
+        Vec::new(),
+        "user.release",
+        |_, user| {
+            user.block = None;
+            Ok(None)
+        },
+    )
     .await
 }

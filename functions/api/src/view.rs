@@ -1,14 +1,14 @@
 //! Domain values as JSON.
 
+use jiff::Timestamp;
 use serde::Serialize;
+use shared::domain::amount::Unit;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::{Budget, Configuration, Department, Organisation};
 use shared::domain::people::{Role, Status, User};
 use shared::domain::refusal::Figures;
 use shared::runtime::wire::Figure;
 use shared::store::ApiKey;
-use jiff::Timestamp;
-use shared::domain::amount::Unit;
 
 /// JSON of a view; a view of plain fields has one always.
 pub(crate) fn text(view: &impl Serialize) -> String {

@@ -59,11 +59,14 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
                 organisation_id,
                 received_at,
                 event,
-            }) => organisations.entry(organisation_id).or_default().push(Delivery {
-                message_id,
-                received_at,
-                event,
-            }),
+            }) => organisations
+                .entry(organisation_id)
+                .or_default()
+                .push(Delivery {
+                    message_id,
+                    received_at,
+                    event,
+                }),
             Err(failure) => {
                 log_chain("a message cannot be read", &failure);
                 failed.push(message_id);
@@ -136,7 +139,10 @@ async fn record(
         }
         Err(error) => {
             log_chain("the configuration cannot be read", &error);
-            return deliveries.iter().map(|_| Err(StoreError::Contended.into())).collect();
+            return deliveries
+                .iter()
+                .map(|_| Err(StoreError::Contended.into()))
+                .collect();
         }
     };
     let usages: Vec<(&Usage, Timestamp)> = deliveries
@@ -148,7 +154,10 @@ async fn record(
         .collect();
     let book = PriceBook::built_in();
     let now = app.clock.now();
-    let recorded = app.store.record_usages(&configuration, book, &usages, now).await;
+    let recorded = app
+        .store
+        .record_usages(&configuration, book, &usages, now)
+        .await;
     let mut recorded = recorded.into_iter();
     let mut results = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -169,6 +178,9 @@ async fn keep(
     risk: &Risk,
     received_at: Timestamp,
 ) -> Result<Recorded, Failure> {
-    let kept = app.store.record_risk(organisation_id, risk, received_at).await;
+    let kept = app
+        .store
+        .record_risk(organisation_id, risk, received_at)
+        .await;
     Ok(kept?)
 }

@@ -53,7 +53,11 @@ impl App {
 
     async fn user_exists(&self, organisation_id: &str, user_id: &str) -> Result<bool, ApiError> {
         let key = (organisation_id.to_owned(), user_id.to_owned());
-        if self.known_users.lock().is_ok_and(|known| known.contains(&key)) {
+        if self
+            .known_users
+            .lock()
+            .is_ok_and(|known| known.contains(&key))
+        {
             return Ok(true);
         }
         let exists = self.store.user(organisation_id, user_id).await?.is_some();
@@ -187,7 +191,10 @@ async fn refusal(
         return Ok(is_bound.then_some(("forbidden", "this key reports for its own user only")));
     };
     if !may_act_for(owner, user_id) {
-        return Ok(Some(("forbidden", "this key reports for its own user only")));
+        return Ok(Some((
+            "forbidden",
+            "this key reports for its own user only",
+        )));
     }
     let exists = match checked.get(user_id) {
         Some(exists) => *exists,

@@ -1,9 +1,9 @@
 //! From a request to a decision.
 
 use super::{ATTEMPTS, App};
+use shared::domain::amount::Unit;
 use shared::domain::cell::HoldRequest;
 use shared::domain::configuration::{Budget, Configuration, OnUnavailable, UnknownModel};
-use shared::domain::amount::Unit;
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::hold::{Hold, HoldId, Node, Rid};
 use shared::domain::people::User;
@@ -155,7 +155,14 @@ async fn attempt(
         let is_in_force = app.store.is_in_force(configuration, period).await?;
         return Ok(is_in_force.then(|| decided(verdict, warnings)));
     }
-    let asked = hold_request(configuration, &user, &budgets, request, estimate.amounts, now)?;
+    let asked = hold_request(
+        configuration,
+        &user,
+        &budgets,
+        request,
+        estimate.amounts,
+        now,
+    )?;
     let rid = asked.rid.clone();
     let verdict = match app.store.hold(configuration, period, &asked, now).await? {
         HoldOutcome::Held { hold, cell } => {
@@ -212,7 +219,11 @@ fn hold_request(
     let nonce = random::bytes::<3>().map_err(|error| Failed::Answer(error.into()))?;
     let mut nodes: Vec<Node> = budgets.iter().map(|b| b.counter()).collect();
     nodes.sort_unstable();
-    let hard = budgets.iter().filter(|b| b.hard_cap).map(|b| b.counter()).collect();
+    let hard = budgets
+        .iter()
+        .filter(|b| b.hard_cap)
+        .map(|b| b.counter())
+        .collect();
     let expires_at = now.as_second() + i64::from(organisation.hold_seconds);
     let department = configuration.departments.get(&user.department_id);
     Ok(HoldRequest {

@@ -88,8 +88,12 @@ fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     let model = fields.required("model", parse::sentence(200));
     let provider = fields.optional("provider", parse::sentence(100));
     let input = match (fields.has("input_tokens"), fields.has("input_bytes")) {
-        (true, false) => Input::Tokens(fields.required("input_tokens", parse::whole(0, MAX_TOKENS))),
-        (false, true) => Input::Bytes(fields.required("input_bytes", parse::whole(0, MAX_INPUT_BYTES))),
+        (true, false) => {
+            Input::Tokens(fields.required("input_tokens", parse::whole(0, MAX_TOKENS)))
+        }
+        (false, true) => {
+            Input::Bytes(fields.required("input_bytes", parse::whole(0, MAX_INPUT_BYTES)))
+        }
         (has_tokens, _) => {
             fields.take_only_one("input_tokens", "input_bytes", has_tokens);
             Input::Tokens(0)

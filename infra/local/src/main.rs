@@ -37,12 +37,23 @@ enum Failure {
     Listen(u16, #[source] io::Error),
     #[error("cannot listen for signals")]
     Signals(#[source] io::Error),
+    #[error("the demo data does not fit what is there; --empty starts without it")]
+    Demo(#[source] StartError),
     #[error("cannot start")]
-    Start(#[from] StartError),
+    Start(#[source] StartError),
     #[error("cannot read the data")]
     Read(#[from] StoreError),
     #[error("cannot serve")]
     Serve(#[source] io::Error),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Demo(_) => Self::Demo(error),
+            _ => Self::Start(error),
+        }
+    }
 }
 
 fn other(port: u16) -> u16 {

@@ -104,7 +104,7 @@ fn demo_requests(now: Timestamp) -> [Request; 3] {
         counts,
         preflight(
             format!(
-                "ask for more than the hard cap of {CAPPED_USER}'s department: refused, with the reason"
+                "ask for more than the department of {CAPPED_USER} may use: refused, with the reason"
             ),
             CAPPED_USER,
             30_000,

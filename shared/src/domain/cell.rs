@@ -245,7 +245,9 @@ pub enum Obstacle {
 
 /// The holds of `cell` that count no more at `now`.
 pub fn lapsed_holds(cell: &Cell, now: Timestamp) -> impl Iterator<Item = (&Rid, &Hold)> {
-    cell.holds.iter().filter(move |(_, hold)| hold.has_lapsed(now))
+    cell.holds
+        .iter()
+        .filter(move |(_, hold)| hold.has_lapsed(now))
 }
 
 /// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it
@@ -280,7 +282,13 @@ pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
 /// Opens the counter of a budget made in the middle of a period: it starts at `limit` less what its subtree
 /// has `spent` and less what `members`, the live holds of its subtree, hold; those holds give back to it too.
 /// Bound to the version of `cell`, so nothing is missed or counted twice.
-pub fn open_node(cell: &Cell, node: Node, limit: i64, spent: i64, members: &BTreeSet<Rid>) -> CellUpdate {
+pub fn open_node(
+    cell: &Cell,
+    node: Node,
+    limit: i64,
+    spent: i64,
+    members: &BTreeSet<Rid>,
+) -> CellUpdate {
     let mut holds = cell.holds.clone();
     let mut held = 0_i64;
     for (_, hold) in holds.iter_mut().filter(|(rid, _)| members.contains(rid)) {

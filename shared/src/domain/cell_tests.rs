@@ -30,27 +30,67 @@ impl Model {
     fn rest(&self, budget: &ModelBudget) -> i64 {
         let unit = budget.node.unit;
         let counts = |department: &u32| budget.members.contains(department);
-        let held: i64 = self.live.values().filter(|(d, _)| counts(d)).map(|(_, a)| a.of(unit)).sum();
-        let spent: i64 = self.charges.iter().filter(|(d, _)| counts(d)).map(|(_, a)| a.of(unit)).sum();
+        let held: i64 = self
+            .live
+            .values()
+            .filter(|(d, _)| counts(d))
+            .map(|(_, a)| a.of(unit))
+            .sum();
+        let spent: i64 = self
+            .charges
+            .iter()
+            .filter(|(d, _)| counts(d))
+            .map(|(_, a)| a.of(unit))
+            .sum();
         budget.limit - held - spent
     }
 
     fn on(&self, department: u32) -> impl Iterator<Item = &ModelBudget> {
-        self.budgets.iter().filter(move |b| b.members.contains(&department))
+        self.budgets
+            .iter()
+            .filter(move |b| b.members.contains(&department))
     }
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Hold { request: u8, department: u32, tokens: i64, micro_usd: i64, lives: u32 },
-    Settle { request: u8, tokens: i64, micro_usd: i64 },
-    Void { request: u8 },
-    FinishAgain { request: u8 },
+    Hold {
+        request: u8,
+        department: u32,
+        tokens: i64,
+        micro_usd: i64,
+        lives: u32,
+    },
+    Settle {
+        request: u8,
+        tokens: i64,
+        micro_usd: i64,
+    },
+    Void {
+        request: u8,
+    },
+    FinishAgain {
+        request: u8,
+    },
     ExpireAll,
-    Usage { department: u32, tokens: i64, micro_usd: i64 },
-    Raise { budget: usize, by: i64 },
-    OpenBudget { unit: Unit, limit: i64, hard: bool, under: u32 },
-    Tick { seconds: u32 },
+    Usage {
+        department: u32,
+        tokens: i64,
+        micro_usd: i64,
+    },
+    Raise {
+        budget: usize,
+        by: i64,
+    },
+    OpenBudget {
+        unit: Unit,
+        limit: i64,
+        hard: bool,
+        under: u32,
+    },
+    Tick {
+        seconds: u32,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -102,18 +142,33 @@ impl Real {
         let update = finish([(rid, hold, charged)]);
         let first = update.apply(&mut self.cell);
         let after_once = self.cell.clone();
-        assert!(update.apply(&mut self.cell).is_err(), "the second delivery changes nothing");
+        assert!(
+            update.apply(&mut self.cell).is_err(),
+            "the second delivery changes nothing"
+        );
         assert_eq!(self.cell, after_once);
         drop(first);
     }
 }
 
-fn hold_step(model: &mut Model, real: &mut Real, rid: Rid, department: u32, amounts: Amounts, lives: u32) {
+fn hold_step(
+    model: &mut Model,
+    real: &mut Real,
+    rid: Rid,
+    department: u32,
+    amounts: Amounts,
+    lives: u32,
+) {
     // A request id that was resolved is not used again here; a hold of it would be a new one.
     if model.resolved.contains_key(&rid) {
         return;
     }
-    let nodes: Vec<Node> = model.on(department).map(|b| b.node).collect::<BTreeSet<_>>().into_iter().collect();
+    let nodes: Vec<Node> = model
+        .on(department)
+        .map(|b| b.node)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
     let request = HoldRequest {
         rid: rid.clone(),
         hold: Hold {
@@ -126,14 +181,24 @@ fn hold_step(model: &mut Model, real: &mut Real, rid: Rid, department: u32, amou
             nodes,
             exempt: None,
         },
-        hard: model.on(department).filter(|b| b.hard).map(|b| b.node).collect(),
+        hard: model
+            .on(department)
+            .filter(|b| b.hard)
+            .map(|b| b.node)
+            .collect(),
         epoch: 1,
     };
-    let fits = model.on(department).filter(|b| b.hard).all(|b| model.rest(b) >= amounts.of(b.node.unit));
+    let fits = model
+        .on(department)
+        .filter(|b| b.hard)
+        .all(|b| model.rest(b) >= amounts.of(b.node.unit));
     let now = Timestamp::from_second(real.now.into()).unwrap();
     match request.update().apply(&mut real.cell) {
         Ok(()) => {
-            assert!(fits && !model.live.contains_key(&rid), "a hold was admitted that does not fit");
+            assert!(
+                fits && !model.live.contains_key(&rid),
+                "a hold was admitted that does not fit"
+            );
             real.known.insert(rid.clone(), request.hold.clone());
             model.live.insert(rid, (department, amounts));
         }
@@ -150,7 +215,10 @@ fn hold_step(model: &mut Model, real: &mut Real, rid: Rid, department: u32, amou
                 assert!(!fits);
                 for node in short {
                     let budget = model.budgets.iter().find(|b| b.node == node).unwrap();
-                    assert!(model.rest(budget) < amounts.of(node.unit), "a refusal names a node that was short");
+                    assert!(
+                        model.rest(budget) < amounts.of(node.unit),
+                        "a refusal names a node that was short"
+                    );
                 }
             }
             other => panic!("{other:?}"),
@@ -170,29 +238,67 @@ fn resolve_step(model: &mut Model, real: &mut Real, rid: &Rid, charged: Amounts)
 
 fn run(steps: Vec<Step>) {
     let mut model = Model::default();
-    let mut real = Real { cell: Some(Cell { epoch: 1, ..Cell::default() }), known: BTreeMap::new(), now: 100 };
+    let mut real = Real {
+        cell: Some(Cell {
+            epoch: 1,
+            ..Cell::default()
+        }),
+        known: BTreeMap::new(),
+        now: 100,
+    };
     for step in steps {
         match step {
-            Step::Hold { request, department, tokens, micro_usd, lives } => {
-                hold_step(&mut model, &mut real, rid(request), department, Amounts::new(tokens, micro_usd), lives);
+            Step::Hold {
+                request,
+                department,
+                tokens,
+                micro_usd,
+                lives,
+            } => {
+                hold_step(
+                    &mut model,
+                    &mut real,
+                    rid(request),
+                    department,
+                    Amounts::new(tokens, micro_usd),
+                    lives,
+                );
             }
-            Step::Settle { request, tokens, micro_usd } => {
-                resolve_step(&mut model, &mut real, &rid(request), Amounts::new(tokens, micro_usd));
+            Step::Settle {
+                request,
+                tokens,
+                micro_usd,
+            } => {
+                resolve_step(
+                    &mut model,
+                    &mut real,
+                    &rid(request),
+                    Amounts::new(tokens, micro_usd),
+                );
             }
-            Step::Void { request } => resolve_step(&mut model, &mut real, &rid(request), Amounts::ZERO),
+            Step::Void { request } => {
+                resolve_step(&mut model, &mut real, &rid(request), Amounts::ZERO)
+            }
             Step::FinishAgain { request } => {
                 // A delayed duplicate of a resolution, with the hold as it was when it was made.
                 let name = rid(request);
-                if let (Some(hold), Some(charged)) = (real.known.get(&name).cloned(), model.resolved.get(&name)) {
+                if let (Some(hold), Some(charged)) =
+                    (real.known.get(&name).cloned(), model.resolved.get(&name))
+                {
                     let before = real.cell.clone();
-                    assert!(finish([(&name, &hold, *charged)]).apply(&mut real.cell).is_err());
+                    assert!(
+                        finish([(&name, &hold, *charged)])
+                            .apply(&mut real.cell)
+                            .is_err()
+                    );
                     assert_eq!(real.cell, before);
                 }
             }
             Step::ExpireAll => {
                 let now = Timestamp::from_second(real.now.into()).unwrap();
-                let lapsed: Vec<(Rid, Hold)> =
-                    lapsed_holds(real.cell(), now).map(|(r, h)| (r.clone(), h.clone())).collect();
+                let lapsed: Vec<(Rid, Hold)> = lapsed_holds(real.cell(), now)
+                    .map(|(r, h)| (r.clone(), h.clone()))
+                    .collect();
                 let all = finish(lapsed.iter().map(|(r, h)| (r, h, Amounts::ZERO)));
                 if !lapsed.is_empty() {
                     all.apply(&mut real.cell).unwrap();
@@ -202,7 +308,11 @@ fn run(steps: Vec<Step>) {
                     model.resolved.insert(rid, Amounts::ZERO);
                 }
             }
-            Step::Usage { department, tokens, micro_usd } => {
+            Step::Usage {
+                department,
+                tokens,
+                micro_usd,
+            } => {
                 let charged = Amounts::new(tokens, micro_usd);
                 let nodes: Vec<Node> = model.on(department).map(|b| b.node).collect();
                 debit(&nodes, charged).apply(&mut real.cell).unwrap();
@@ -210,24 +320,50 @@ fn run(steps: Vec<Step>) {
             }
             Step::Raise { budget, by } => {
                 if let Some(budget) = model.budgets.get_mut(budget) {
-                    let update = CellUpdate { add: BTreeMap::from([(budget.node, by)]), ..CellUpdate::default() };
+                    let update = CellUpdate {
+                        add: BTreeMap::from([(budget.node, by)]),
+                        ..CellUpdate::default()
+                    };
                     update.apply(&mut real.cell).unwrap();
                     budget.limit += by;
                 }
             }
-            Step::OpenBudget { unit, limit, hard, under } => {
+            Step::OpenBudget {
+                unit,
+                limit,
+                hard,
+                under,
+            } => {
                 let index = u32::try_from(model.budgets.len()).unwrap();
                 let node = Node { unit, index };
                 let members = subtree(under);
                 let counts = |department: &u32| members.contains(department);
-                let spent = model.charges.iter().filter(|(d, _)| counts(d)).map(|(_, a)| a.of(unit)).sum();
-                let holds = real.cell().holds.iter().filter(|(_, h)| counts(&h.department)).map(|(r, _)| r.clone());
+                let spent = model
+                    .charges
+                    .iter()
+                    .filter(|(d, _)| counts(d))
+                    .map(|(_, a)| a.of(unit))
+                    .sum();
+                let holds = real
+                    .cell()
+                    .holds
+                    .iter()
+                    .filter(|(_, h)| counts(&h.department))
+                    .map(|(r, _)| r.clone());
                 let holds: BTreeSet<Rid> = holds.collect();
                 let update = open_node(real.cell(), node, limit, spent, &holds);
                 update.apply(&mut real.cell).unwrap();
                 let stale = update.apply(&mut real.cell);
-                assert!(matches!(stale, Err(NotApplied::Condition(Condition::VersionIs(_)))));
-                model.budgets.push(ModelBudget { node, limit, hard, members });
+                assert!(matches!(
+                    stale,
+                    Err(NotApplied::Condition(Condition::VersionIs(_)))
+                ));
+                model.budgets.push(ModelBudget {
+                    node,
+                    limit,
+                    hard,
+                    members,
+                });
             }
             Step::Tick { seconds } => real.now += seconds,
         }
@@ -236,16 +372,28 @@ fn run(steps: Vec<Step>) {
 }
 
 fn check(model: &Model, cell: &Cell) {
-    assert_eq!(cell.holds.keys().collect::<Vec<_>>(), model.live.keys().collect::<Vec<_>>());
+    assert_eq!(
+        cell.holds.keys().collect::<Vec<_>>(),
+        model.live.keys().collect::<Vec<_>>()
+    );
     for budget in &model.budgets {
-        assert_eq!(cell.nodes[&budget.node], model.rest(budget), "conservation of {:?}", budget.node);
+        assert_eq!(
+            cell.nodes[&budget.node],
+            model.rest(budget),
+            "conservation of {:?}",
+            budget.node
+        );
         let held: i64 = model
             .live
             .values()
             .filter(|(d, _)| budget.members.contains(d))
             .map(|(_, a)| a.of(budget.node.unit))
             .sum();
-        assert_eq!(cell.held(budget.node), held, "a hold counts at all levels or none");
+        assert_eq!(
+            cell.held(budget.node),
+            held,
+            "a hold counts at all levels or none"
+        );
     }
 }
 
@@ -264,12 +412,33 @@ proptest! {
 }
 
 fn token_cell(rests: &[i64]) -> Option<Cell> {
-    let nodes = rests.iter().zip(0..).map(|(&rest, index)| (Node { unit: Unit::Tokens, index }, rest)).collect();
-    Some(Cell { epoch: 1, nodes, ..Cell::default() })
+    let nodes = rests
+        .iter()
+        .zip(0..)
+        .map(|(&rest, index)| {
+            (
+                Node {
+                    unit: Unit::Tokens,
+                    index,
+                },
+                rest,
+            )
+        })
+        .collect();
+    Some(Cell {
+        epoch: 1,
+        nodes,
+        ..Cell::default()
+    })
 }
 
 fn request(tokens: i64, levels: u32) -> HoldRequest {
-    let nodes: Vec<Node> = (0..levels).map(|index| Node { unit: Unit::Tokens, index }).collect();
+    let nodes: Vec<Node> = (0..levels)
+        .map(|index| Node {
+            unit: Unit::Tokens,
+            index,
+        })
+        .collect();
     HoldRequest {
         rid: rid(0),
         hold: Hold {
@@ -295,16 +464,27 @@ fn at(second: i64) -> Timestamp {
 fn exactly_what_remains_is_admitted_and_one_more_is_not() {
     let mut cell = token_cell(&[10, 5]);
     assert!(request(6, 2).update().apply(&mut cell).is_err());
-    let short = Obstacle::Short(vec![Node { unit: Unit::Tokens, index: 1 }]);
+    let short = Obstacle::Short(vec![Node {
+        unit: Unit::Tokens,
+        index: 1,
+    }]);
     assert_eq!(request(6, 2).obstacle(cell.as_ref().unwrap(), at(0)), short);
     request(5, 2).update().apply(&mut cell).unwrap();
-    assert_eq!(cell.unwrap().nodes.into_values().collect::<Vec<_>>(), [5, 0]);
+    assert_eq!(
+        cell.unwrap().nodes.into_values().collect::<Vec<_>>(),
+        [5, 0]
+    );
 }
 
 #[test]
 fn zero_tokens_pass_at_zero_and_not_in_debt() {
     assert!(request(0, 1).update().apply(&mut token_cell(&[0])).is_ok());
-    assert!(request(0, 1).update().apply(&mut token_cell(&[-1])).is_err());
+    assert!(
+        request(0, 1)
+            .update()
+            .apply(&mut token_cell(&[-1]))
+            .is_err()
+    );
 }
 
 #[test]
@@ -312,8 +492,14 @@ fn the_same_request_is_the_same_hold_until_it_lapses() {
     let mut cell = token_cell(&[100]);
     request(5, 1).update().apply(&mut cell).unwrap();
     let held = cell.unwrap();
-    assert!(matches!(request(5, 1).obstacle(&held, at(999)), Obstacle::SameHold(_)));
-    assert!(matches!(request(5, 1).obstacle(&held, at(1_000)), Obstacle::Lapsed(_)));
+    assert!(matches!(
+        request(5, 1).obstacle(&held, at(999)),
+        Obstacle::SameHold(_)
+    ));
+    assert!(matches!(
+        request(5, 1).obstacle(&held, at(1_000)),
+        Obstacle::Lapsed(_)
+    ));
     let mut other = request(5, 1);
     other.hold.fingerprint = [8; 3];
     assert_eq!(other.obstacle(&held, at(0)), Obstacle::AnotherBody);
@@ -323,7 +509,10 @@ fn the_same_request_is_the_same_hold_until_it_lapses() {
 fn another_epoch_is_seen_before_a_shortage() {
     let mut stale = request(500, 1);
     stale.epoch = 0;
-    assert_eq!(stale.obstacle(&token_cell(&[10]).unwrap(), at(0)), Obstacle::AnotherEpoch);
+    assert_eq!(
+        stale.obstacle(&token_cell(&[10]).unwrap(), at(0)),
+        Obstacle::AnotherEpoch
+    );
 }
 
 #[test]
@@ -331,7 +520,8 @@ fn a_full_cell_refuses_by_its_own_name_after_releasing_what_has_lapsed() {
     let mut cell = token_cell(&[1_000_000]).unwrap();
     let hold = request(1, 1).hold;
     for n in 0..MAX_HOLDS {
-        cell.holds.insert(Rid::derive("acme", "bob", &n.to_string()), hold.clone());
+        cell.holds
+            .insert(Rid::derive("acme", "bob", &n.to_string()), hold.clone());
     }
     assert_eq!(request(1, 1).obstacle(&cell, at(0)), Obstacle::TooManyHolds);
     let Obstacle::Lapsed(lapsed) = request(1, 1).obstacle(&cell, at(2_000)) else {
@@ -343,7 +533,10 @@ fn a_full_cell_refuses_by_its_own_name_after_releasing_what_has_lapsed() {
 #[test]
 fn no_update_makes_a_cell_or_a_counter_out_of_nothing() {
     assert!(request(1, 1).update().apply(&mut None).is_err());
-    let unknown = Node { unit: Unit::Usd, index: 9 };
+    let unknown = Node {
+        unit: Unit::Usd,
+        index: 9,
+    };
     assert_eq!(
         debit(&[unknown], Amounts::new(0, 1)).apply(&mut token_cell(&[1])),
         Err(NotApplied::NoSuchNode(unknown))

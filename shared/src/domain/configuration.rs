@@ -410,9 +410,17 @@ mod tests {
     #[test]
     fn a_height_counts_levels() {
         let config = configuration(
-            &[(0, "a", None), (1, "b", Some("a")), (2, "c", Some("b")), (3, "d", Some("a"))],
+            &[
+                (0, "a", None),
+                (1, "b", Some("a")),
+                (2, "c", Some("b")),
+                (3, "d", Some("a")),
+            ],
             Vec::new(),
         );
-        assert_eq!((config.height("a"), config.height("b"), config.height("d")), (3, 2, 1));
+        assert_eq!(
+            (config.height("a"), config.height("b"), config.height("d")),
+            (3, 2, 1)
+        );
     }
 }

@@ -53,7 +53,9 @@ impl PreflightRequest {
 
     /// What the request is held for.
     pub fn estimate(&self, organisation: &Organisation, book: &'static PriceBook) -> Estimate {
-        let price = book.price(self.provider.as_deref(), &self.model).map(|(p, _)| p);
+        let price = book
+            .price(self.provider.as_deref(), &self.model)
+            .map(|(p, _)| p);
         let input = match (self.input, organisation.reserve) {
             (Input::Tokens(tokens), _) => tokens,
             // A token is at least one byte, so this is never too little.
@@ -62,12 +64,14 @@ impl PreflightRequest {
                 bytes.saturating_add(BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN
             }
         };
-        let output = self.max_output_tokens.unwrap_or_else(|| match organisation.reserve {
-            Reserve::Estimate => organisation.output_reserve_tokens,
-            Reserve::Strict => price
-                .and_then(|price| price.max_output_tokens)
-                .unwrap_or_else(|| book.largest_output()),
-        });
+        let output = self
+            .max_output_tokens
+            .unwrap_or_else(|| match organisation.reserve {
+                Reserve::Estimate => organisation.output_reserve_tokens,
+                Reserve::Strict => price
+                    .and_then(|price| price.max_output_tokens)
+                    .unwrap_or_else(|| book.largest_output()),
+            });
         let counts = TokenCounts {
             input,
             cached_input: 0,
@@ -117,7 +121,10 @@ mod tests {
 
     fn tokens(request: &PreflightRequest, reserve: Reserve) -> i64 {
         let book = PriceBook::built_in();
-        request.estimate(&organisation(reserve), book).amounts.tokens
+        request
+            .estimate(&organisation(reserve), book)
+            .amounts
+            .tokens
     }
 
     #[test]
@@ -126,7 +133,10 @@ mod tests {
         assert_eq!(tokens(&open, Reserve::Estimate), 1000 + 4096);
         assert_eq!(tokens(&open, Reserve::Strict), 1000 + 16_384);
         let unknown = request(Input::Tokens(0), None, "nobody-knows");
-        assert_eq!(tokens(&unknown, Reserve::Strict), PriceBook::built_in().largest_output());
+        assert_eq!(
+            tokens(&unknown, Reserve::Strict),
+            PriceBook::built_in().largest_output()
+        );
     }
 
     #[test]
@@ -134,7 +144,10 @@ mod tests {
         let bytes = request(Input::Bytes(100), Some(0), "gpt-4o");
         assert_eq!(tokens(&bytes, Reserve::Estimate), 34);
         assert_eq!(tokens(&bytes, Reserve::Strict), 100);
-        assert_eq!(tokens(&request(Input::Bytes(0), Some(0), "x"), Reserve::Estimate), 0);
+        assert_eq!(
+            tokens(&request(Input::Bytes(0), Some(0), "x"), Reserve::Estimate),
+            0
+        );
     }
 
     #[test]

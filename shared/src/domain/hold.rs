@@ -53,8 +53,7 @@ impl Rid {
     /// Whether the hold was made for `user_id`.
     pub fn belongs_to(&self, organisation_id: &str, user_id: &str) -> bool {
         let user = digest(&[organisation_id, user_id]);
-        self.0
-            .starts_with(&URL_SAFE_NO_PAD.encode(&user[..PART]))
+        self.0.starts_with(&URL_SAFE_NO_PAD.encode(&user[..PART]))
     }
 
     /// The characters.
@@ -155,7 +154,11 @@ impl Hold {
         while !rest.is_empty() {
             let packed: u64 = take_varint(&mut rest)?;
             nodes.push(Node {
-                unit: if packed % 2 == 1 { Unit::Usd } else { Unit::Tokens },
+                unit: if packed % 2 == 1 {
+                    Unit::Usd
+                } else {
+                    Unit::Tokens
+                },
                 index: u32::try_from(packed / 2).map_err(|_| UnreadableHold)?,
             });
         }
@@ -303,7 +306,10 @@ mod tests {
 
     #[test]
     fn a_usual_hold_takes_about_25_bytes() {
-        let node = |index| Node { unit: Unit::Tokens, index };
+        let node = |index| Node {
+            unit: Unit::Tokens,
+            index,
+        };
         let hold = Hold {
             department: 12,
             tree: 1,
@@ -324,6 +330,9 @@ mod tests {
         assert!(!rid.belongs_to("acme", "bob"));
         assert!(!rid.belongs_to("other", "ada"));
         assert_ne!(rid, Rid::derive("acme", "ada", "r-2"));
-        assert_ne!(Rid::derive("acme", "ad", "ar"), Rid::derive("acme", "ada", "r"));
+        assert_ne!(
+            Rid::derive("acme", "ad", "ar"),
+            Rid::derive("acme", "ada", "r")
+        );
     }
 }

@@ -14,8 +14,7 @@ pub struct Month {
 impl Month {
     /// The month of `year` and `month` (1 to 12), or `None` outside years 2000 to 9998.
     pub fn new(year: i16, month: i8) -> Option<Self> {
-        ((2000..=9998).contains(&year) && (1..=12).contains(&month))
-            .then_some(Self { year, month })
+        ((2000..=9998).contains(&year) && (1..=12).contains(&month)).then_some(Self { year, month })
     }
 
     /// The month that `at` falls into in `zone`.
@@ -90,7 +89,9 @@ pub struct InvalidMonth;
 
 /// The time zone of an IANA name, or `None` where there is none of that name.
 pub fn time_zone(name: &str) -> Option<TimeZone> {
-    (name.len() <= 64).then(|| TimeZone::get(name).ok()).flatten()
+    (name.len() <= 64)
+        .then(|| TimeZone::get(name).ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -116,7 +117,10 @@ mod tests {
 
     #[test]
     fn december_is_followed_by_january() {
-        assert_eq!("2026-12".parse::<Month>().unwrap().next().to_string(), "2027-01");
+        assert_eq!(
+            "2026-12".parse::<Month>().unwrap().next().to_string(),
+            "2027-01"
+        );
         assert!("2026-13".parse::<Month>().is_err());
         assert!("2026-1".parse::<Month>().is_err());
         assert_eq!(Month::from_compact("202611"), Month::new(2026, 11));

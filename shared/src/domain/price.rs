@@ -56,8 +56,8 @@ impl Price {
     /// The most output tokens that cost at most `micro_usd` together with `input` fresh input tokens;
     /// `None` where the input alone costs more. A model whose output is free answers `i64::MAX`.
     pub fn output_tokens_within(&self, input: i64, micro_usd: i64) -> Option<i64> {
-        let left = i128::from(micro_usd) * TOKENS_PER_PRICE
-            - i128::from(input) * i128::from(self.input);
+        let left =
+            i128::from(micro_usd) * TOKENS_PER_PRICE - i128::from(input) * i128::from(self.input);
         if left < 0 {
             return None;
         }
@@ -118,7 +118,9 @@ impl PriceBook {
             price,
         } in file.models
         {
-            book.largest_output = book.largest_output.max(price.max_output_tokens.unwrap_or(0));
+            book.largest_output = book
+                .largest_output
+                .max(price.max_output_tokens.unwrap_or(0));
             // Several providers sell a model of one name: without the provider, the dearest counts,
             // so that a hold is never too small.
             book.by_model
@@ -141,11 +143,13 @@ impl PriceBook {
     pub fn built_in() -> &'static Self {
         static BOOK: OnceLock<PriceBook> = OnceLock::new();
         BOOK.get_or_init(|| {
-            Self::from_json(include_str!("../../data/prices-2026-11.json")).unwrap_or_else(|_| Self {
-                version: "none".to_owned(),
-                by_provider: HashMap::new(),
-                by_model: HashMap::new(),
-                largest_output: 0,
+            Self::from_json(include_str!("../../data/prices-2026-11.json")).unwrap_or_else(|_| {
+                Self {
+                    version: "none".to_owned(),
+                    by_provider: HashMap::new(),
+                    by_model: HashMap::new(),
+                    largest_output: 0,
+                }
             })
         })
     }

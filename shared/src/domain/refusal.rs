@@ -140,7 +140,8 @@ impl Reason {
 
     /// As many requests are under way as the organisation may have.
     pub fn too_many_holds() -> Self {
-        let message = "too many requests of the organisation are under way; try again in some seconds";
+        let message =
+            "too many requests of the organisation are under way; try again in some seconds";
         Self::plain(ReasonCode::TooManyHolds, message.to_owned(), None)
     }
 
@@ -172,7 +173,9 @@ impl Reason {
     ) -> Vec<Self> {
         let zone = configuration.organisation.zone();
         let resets_at = configuration.period_of(now).end(&zone);
-        let local_reset = resets_at.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M %Z");
+        let local_reset = resets_at
+            .to_zoned_datetime(zone)
+            .strftime("%Y-%m-%d %H:%M %Z");
         configuration
             .budgets_on(path)
             .into_iter()
@@ -233,7 +236,7 @@ pub fn offer(hard: &[&Budget], cell: &Cell, estimate: &Estimate) -> Option<i64> 
     for budget in hard {
         most = most.min(fits(budget)?);
     }
-    (most >= 1 && most < i64::MAX).then_some(most)
+    (1..i64::MAX).contains(&most).then_some(most)
 }
 
 /// Something that did not stop the request but should be seen.
@@ -268,7 +271,11 @@ pub fn passed_soft_caps(configuration: &Configuration, path: &Path, cell: &Cell)
         .budgets_on(path)
         .into_iter()
         .filter(|budget| !budget.hard_cap)
-        .filter(|budget| cell.nodes.get(&budget.counter()).is_some_and(|rest| *rest < 0))
+        .filter(|budget| {
+            cell.nodes
+                .get(&budget.counter())
+                .is_some_and(|rest| *rest < 0)
+        })
         .map(|budget| Warning::SoftCapExceeded {
             budget_id: budget.id.clone(),
             department_id: budget.department_id.clone(),

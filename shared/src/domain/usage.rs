@@ -141,7 +141,9 @@ impl Usage {
 
     /// What it is charged: by its tokens, or by `hold` where nobody counted them.
     pub fn charge(&self, book: &PriceBook, hold: Option<&Hold>) -> Charge {
-        let price = book.price(Some(&self.provider), &self.model).map(|(p, _)| p);
+        let price = book
+            .price(Some(&self.provider), &self.model)
+            .map(|(p, _)| p);
         let is_unpriced = price.is_none();
         match (self.input_tokens, self.output_tokens, hold) {
             (Some(input), Some(output), _) => Charge {

@@ -35,7 +35,10 @@ fn may(role: Role, verb: Verb) -> bool {
     match role {
         Role::Admin => true,
         Role::Manager | Role::Member => {
-            matches!(verb, Verb::Hold | Verb::Report | Verb::SeeUser | Verb::SeeOrganisation)
+            matches!(
+                verb,
+                Verb::Hold | Verb::Report | Verb::SeeUser | Verb::SeeOrganisation
+            )
         }
         Role::Agent => matches!(verb, Verb::Hold | Verb::Report),
     }
@@ -118,7 +121,9 @@ impl Caller {
             Self::Key { owner, .. } if may(owner.role, verb) => Ok(owner),
             Self::Key { owner, .. } => {
                 let role = owner.role.as_str();
-                Err(ApiError::forbidden(format!("a key with the role {role} may not do this")))
+                Err(ApiError::forbidden(format!(
+                    "a key with the role {role} may not do this"
+                )))
             }
         }
     }

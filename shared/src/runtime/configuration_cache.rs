@@ -35,7 +35,10 @@ impl ConfigurationCache {
     }
 
     /// The configuration last read.
-    pub async fn configuration(&self, organisation_id: &str) -> Result<Arc<Configuration>, ApiError> {
+    pub async fn configuration(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Arc<Configuration>, ApiError> {
         if let Ok(kept) = self.kept.lock()
             && let Some(known) = kept.get(organisation_id)
         {
@@ -71,7 +74,11 @@ impl ConfigurationCache {
         {
             return Ok(Some(user.clone()));
         }
-        let user = self.store.user(organisation_id, user_id).await?.map(Arc::new);
+        let user = self
+            .store
+            .user(organisation_id, user_id)
+            .await?
+            .map(Arc::new);
         if let Some(user) = &user
             && let Ok(mut kept) = self.kept.lock()
             && let Some(known) = kept.get_mut(organisation_id)

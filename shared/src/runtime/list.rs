@@ -219,7 +219,10 @@ mod tests {
         let mut altered = cursor.into_bytes();
         let last = altered.len() - 2;
         altered[last] ^= 1;
-        assert_eq!(cursors.read("acme users", std::str::from_utf8(&altered).unwrap()), None);
+        assert_eq!(
+            cursors.read("acme users", std::str::from_utf8(&altered).unwrap()),
+            None
+        );
     }
 
     #[test]

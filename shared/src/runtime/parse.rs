@@ -39,7 +39,11 @@ pub fn user_id(raw: &str) -> Result<String, String> {
 
 /// A client's id of a request or event.
 pub fn client_id(raw: &str) -> Result<String, String> {
-    checked(raw, is_client_id, "must be 1 to 128 visible ASCII characters")
+    checked(
+        raw,
+        is_client_id,
+        "must be 1 to 128 visible ASCII characters",
+    )
 }
 
 /// A name for people.
@@ -113,7 +117,9 @@ pub fn timestamp(raw: &str) -> Result<Timestamp, String> {
 }
 
 /// One of several names.
-pub fn one_of<T: Copy>(choices: &'static [(&'static str, T)]) -> impl Fn(&str) -> Result<T, String> {
+pub fn one_of<T: Copy>(
+    choices: &'static [(&'static str, T)],
+) -> impl Fn(&str) -> Result<T, String> {
     move |raw| {
         let text = text(raw)?;
         let found = choices.iter().find(|(name, _)| *name == text);
@@ -130,7 +136,10 @@ pub fn list(least: usize, most: usize) -> impl Fn(&str) -> Result<Vec<String>, S
         let values: Vec<&serde_json::value::RawValue> =
             serde_json::from_str(raw).map_err(|_| "must be a list".to_owned())?;
         if (least..=most).contains(&values.len()) {
-            Ok(values.into_iter().map(|value| value.get().to_owned()).collect())
+            Ok(values
+                .into_iter()
+                .map(|value| value.get().to_owned())
+                .collect())
         } else {
             Err(format!("must have {least} to {most} entries"))
         }
@@ -150,7 +159,17 @@ mod tests {
     fn whole_numbers_are_exact_and_within_their_limits() {
         let read = whole(0, 10);
         assert_eq!(read("10"), Ok(10));
-        for wrong in ["11", "-1", "1.0", "1e1", "\"1\"", "null", "true", "99999999999999999999", "[]"] {
+        for wrong in [
+            "11",
+            "-1",
+            "1.0",
+            "1e1",
+            "\"1\"",
+            "null",
+            "true",
+            "99999999999999999999",
+            "[]",
+        ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }
@@ -159,7 +178,13 @@ mod tests {
     fn times_need_a_date_a_time_and_an_offset() {
         assert!(timestamp("\"2026-11-23T12:00:00Z\"").is_ok());
         assert!(timestamp("\"2026-11-23T12:00:00.5+01:00\"").is_ok());
-        for wrong in ["\"2026-11-23\"", "\"2026-11-23T12:00:00\"", "5", "\"yesterday\"", "\"2026-02-30T00:00:00Z\""] {
+        for wrong in [
+            "\"2026-11-23\"",
+            "\"2026-11-23T12:00:00\"",
+            "5",
+            "\"yesterday\"",
+            "\"2026-02-30T00:00:00Z\"",
+        ] {
             assert!(timestamp(wrong).is_err(), "{wrong}");
         }
     }

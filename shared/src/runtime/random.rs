@@ -20,5 +20,8 @@ pub fn id(prefix: &str) -> Result<String, getrandom::Error> {
 
 /// A new secret of 256 bits, with a prefix that scanners know.
 pub fn secret(prefix: &str) -> Result<String, getrandom::Error> {
-    Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes::<32>()?)))
+    Ok(format!(
+        "{prefix}{}",
+        URL_SAFE_NO_PAD.encode(bytes::<32>()?)
+    ))
 }

@@ -36,7 +36,13 @@ mod tests {
     #[test]
     fn dollars_are_json_numbers() {
         assert_eq!(serde_json::to_string(&Usd(21_300)).unwrap(), "0.0213");
-        assert_eq!(serde_json::to_string(&Figure(Unit::Usd, 5_000_000)).unwrap(), "5");
-        assert_eq!(serde_json::to_string(&Figure(Unit::Tokens, 5)).unwrap(), "5");
+        assert_eq!(
+            serde_json::to_string(&Figure(Unit::Usd, 5_000_000)).unwrap(),
+            "5"
+        );
+        assert_eq!(
+            serde_json::to_string(&Figure(Unit::Tokens, 5)).unwrap(),
+            "5"
+        );
     }
 }

@@ -91,7 +91,10 @@ impl Transacted {
 
 impl Store {
     /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out.
-    pub(super) async fn transact(&self, parts: Vec<TransactWriteItem>) -> Result<Transacted, StoreError> {
+    pub(super) async fn transact(
+        &self,
+        parts: Vec<TransactWriteItem>,
+    ) -> Result<Transacted, StoreError> {
         if let [part] = parts.as_slice()
             && let Some(put) = part.put()
         {
@@ -119,7 +122,10 @@ impl Store {
                         let is_refused = |code: &&str| *code == "ConditionalCheckFailed";
                         return Ok(Transacted::Refused(codes.iter().map(is_refused).collect()));
                     }
-                    if codes.iter().any(|code| !matches!(*code, "None" | "TransactionConflict")) {
+                    if codes
+                        .iter()
+                        .any(|code| !matches!(*code, "None" | "TransactionConflict"))
+                    {
                         return Err(error.into());
                     }
                 }

@@ -27,7 +27,11 @@ pub(super) enum Updated {
 
 impl Store {
     /// The cell of a period as it is at this moment; none where the period has not begun.
-    pub async fn cell(&self, organisation_id: &str, period: Month) -> Result<Option<Cell>, StoreError> {
+    pub async fn cell(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<Option<Cell>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -61,7 +65,9 @@ impl Store {
                 )
                 .set_expression_attribute_values(Some(expression.values.clone()))
                 .return_values(ReturnValue::AllNew)
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let error = match call.send().await {
                 Ok(answer) => {
@@ -132,7 +138,10 @@ impl Store {
         let organisation = &configuration.organisation;
         let mut holds = behind.map(|cell| cell.holds.clone()).unwrap_or_default();
         let totals = self.department_totals(&organisation.id, period).await?;
-        if self.finish_resolved(&organisation.id, period, &holds).await? {
+        if self
+            .finish_resolved(&organisation.id, period, &holds)
+            .await?
+        {
             return Ok(());
         }
         for hold in holds.values_mut() {
@@ -148,7 +157,9 @@ impl Store {
             holds,
         };
         for budget in configuration.budgets.values() {
-            let spent = totals.spent_under(budget.department_id.as_deref()).of(budget.unit);
+            let spent = totals
+                .spent_under(budget.department_id.as_deref())
+                .of(budget.unit);
             let held = cell.held(budget.counter());
             let rest = budget.amount.saturating_sub(spent).saturating_sub(held);
             cell.nodes.insert(budget.counter(), rest);
@@ -172,7 +183,9 @@ impl Store {
             .build()?;
         self.transact(vec![
             TransactWriteItem::builder().put(put.build()?).build(),
-            TransactWriteItem::builder().condition_check(same_epoch).build(),
+            TransactWriteItem::builder()
+                .condition_check(same_epoch)
+                .build(),
         ])
         .await?;
         Ok(())
@@ -196,7 +209,8 @@ impl Store {
                     if head.is_none_or(|head| head.epoch != configuration.epoch) {
                         return Ok(None);
                     }
-                    self.open_cell(configuration, period, behind.as_ref()).await?;
+                    self.open_cell(configuration, period, behind.as_ref())
+                        .await?;
                 }
             }
             back_off(attempt).await;

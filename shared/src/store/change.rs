@@ -1,13 +1,13 @@
 //! Changing what is configured: one transaction {the rows, the audit entry, the head, the cells in force}. After its
 //! answer nothing is held under the old state, and no crash leaves the parts apart.
 
+use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::Head;
 use super::expression::{Item, number};
 use super::keys::{self, BUDGET, DEPARTMENT, Key, MOVE, USER};
 use super::resolutions::expires_at;
 use super::tables::TTL;
-use super::Store;
 use crate::domain::cell::{Cell, CellUpdate, Condition, open_node};
 use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
 use crate::domain::hold::{Hold, HoldId, Node, Rid};
@@ -71,7 +71,10 @@ impl Row {
 
     /// A department no more.
     pub fn no_department(organisation_id: &str, id: &str) -> Self {
-        Self::gone(keys::governance(organisation_id, format!("{DEPARTMENT}{id}")))
+        Self::gone(keys::governance(
+            organisation_id,
+            format!("{DEPARTMENT}{id}"),
+        ))
     }
 
     /// A user as they will be.
@@ -211,11 +214,7 @@ fn audit_hash(entry: &AuditEntry, seq: u64, at: &str, previous: &str) -> String 
 }
 
 /// The periods that a change reaches: those in force in the time zone before and after it.
-fn periods_seen(
-    before: &Configuration,
-    after: &Organisation,
-    now: Timestamp,
-) -> BTreeSet<Month> {
+fn periods_seen(before: &Configuration, after: &Organisation, now: Timestamp) -> BTreeSet<Month> {
     let mut periods = BTreeSet::from_iter(before.periods_in_force(now));
     if after.timezone != before.organisation.timezone {
         let mut moved = before.clone();
@@ -263,7 +262,13 @@ impl Store {
 
         let mut parts = vec![
             self.head_item(organisation_id, &head, Some(before.seq))?,
-            self.audit_item(organisation_id, &change.audit, &head, &before.audit_hash, &at)?,
+            self.audit_item(
+                organisation_id,
+                &change.audit,
+                &head,
+                &before.audit_hash,
+                &at,
+            )?,
         ];
         for row in change.rows {
             parts.push(self.row_item(row)?);
@@ -352,8 +357,16 @@ impl Store {
             let path = configuration.path_at(hold.department, hold.tree);
             path.unwrap_or_default().is_under(department_id)
         };
-        let members: BTreeSet<Rid> = cell.holds.keys().filter(|r| is_member(r)).cloned().collect();
-        let held = members.iter().map(|rid| (rid.clone(), cell.holds[rid].clone())).collect();
+        let members: BTreeSet<Rid> = cell
+            .holds
+            .keys()
+            .filter(|r| is_member(r))
+            .cloned()
+            .collect();
+        let held = members
+            .iter()
+            .map(|rid| (rid.clone(), cell.holds[rid].clone()))
+            .collect();
         if self.finish_resolved(organisation_id, period, &held).await? {
             return Ok(None);
         }
@@ -474,7 +487,9 @@ impl Store {
         }
         Ok(match self.transact(parts).await? {
             Transacted::Applied => Committed::Done(None),
-            refused if idempotency.is_some() && refused.was_refused_at(0) => Committed::AnsweredBefore,
+            refused if idempotency.is_some() && refused.was_refused_at(0) => {
+                Committed::AnsweredBefore
+            }
             Transacted::Refused(_) => Committed::Stale,
         })
     }
@@ -532,7 +547,10 @@ impl Store {
         let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
         let mut row = Row::new(key, &idempotency.answer)?;
         if let Some(item) = &mut row.item {
-            item.insert(TTL.to_owned(), number(now.as_second() + IDEMPOTENCY_SECONDS));
+            item.insert(
+                TTL.to_owned(),
+                number(now.as_second() + IDEMPOTENCY_SECONDS),
+            );
         }
         self.row_item_if_absent(row)
     }

@@ -1,9 +1,9 @@
 //! The configuration as rows, and reading all of it as it was at one epoch.
 
+use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
 use super::expression::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, HEAD, MOVE};
-use super::Store;
 use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;

@@ -202,7 +202,10 @@ mod tests {
             nonce: [2; 3],
             expires_at: 3,
             amounts: Amounts::new(5, 6),
-            nodes: vec![Node { unit: Unit::Usd, index: 12 }],
+            nodes: vec![Node {
+                unit: Unit::Usd,
+                index: 12,
+            }],
             exempt: None,
         }
     }
@@ -213,8 +216,20 @@ mod tests {
             epoch: 7,
             version: 9,
             nodes: BTreeMap::from([
-                (Node { unit: Unit::Tokens, index: 0 }, -5),
-                (Node { unit: Unit::Usd, index: 12 }, i64::MAX),
+                (
+                    Node {
+                        unit: Unit::Tokens,
+                        index: 0,
+                    },
+                    -5,
+                ),
+                (
+                    Node {
+                        unit: Unit::Usd,
+                        index: 12,
+                    },
+                    i64::MAX,
+                ),
             ]),
             holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
         };
@@ -225,7 +240,10 @@ mod tests {
     fn a_foreign_attribute_is_reported() {
         let mut item = cell_to_item("k", &Cell::default(), 1);
         item.insert("zz".into(), number(1));
-        assert!(matches!(cell_from_item(&item), Err(StoreError::Unreadable(_))));
+        assert!(matches!(
+            cell_from_item(&item),
+            Err(StoreError::Unreadable(_))
+        ));
     }
 
     #[test]
@@ -233,12 +251,24 @@ mod tests {
         let rid = Rid::derive("a", "b", "c");
         let update = CellUpdate {
             conditions: vec![Condition::HoldAbsent(rid.clone()), Condition::EpochIs(5)],
-            add: BTreeMap::from([(Node { unit: Unit::Tokens, index: 3 }, -5)]),
+            add: BTreeMap::from([(
+                Node {
+                    unit: Unit::Tokens,
+                    index: 3,
+                },
+                -5,
+            )]),
             put: Some((rid, hold())),
             ..CellUpdate::default()
         };
         let expression = Expression::of(&update);
-        assert_eq!(expression.condition, "attribute_not_exists(p.#r0) AND e = :v0");
-        assert_eq!(expression.update, "SET v = v + :v1, t3 = t3 - :v0, p.#r0 = :v2");
+        assert_eq!(
+            expression.condition,
+            "attribute_not_exists(p.#r0) AND e = :v0"
+        );
+        assert_eq!(
+            expression.update,
+            "SET v = v + :v1, t3 = t3 - :v0, p.#r0 = :v2"
+        );
     }
 }

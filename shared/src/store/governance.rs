@@ -1,11 +1,11 @@
 //! Users, keys and organisations: reading them, one or in pages.
 
+use super::Store;
 use super::call::StoreError;
 use super::change::{Row, hex};
 use super::configuration::data;
 use super::expression::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
-use super::Store;
 use crate::domain::configuration::Organisation;
 use crate::domain::people::{Role, Status, User};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -109,7 +109,11 @@ impl Store {
     }
 
     /// A key by its id.
-    pub async fn api_key(&self, organisation_id: &str, id: &str) -> Result<Option<ApiKey>, StoreError> {
+    pub async fn api_key(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<ApiKey>, StoreError> {
         self.row(keys::governance(organisation_id, format!("{API_KEY}{id}")))
             .await
     }
@@ -142,7 +146,8 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<ApiKey>, StoreError> {
-        self.page(organisation_id, API_KEY, after, limit, |_| true).await
+        self.page(organisation_id, API_KEY, after, limit, |_| true)
+            .await
     }
 
     /// Organisations by id.
@@ -166,9 +171,9 @@ impl Store {
         let mut items = Vec::with_capacity(limit);
         let mut after = after.map(str::to_owned);
         loop {
-            let start = after.as_ref().map(|after| {
-                keys::governance(pk, format!("{prefix}{after}")).attributes()
-            });
+            let start = after
+                .as_ref()
+                .map(|after| keys::governance(pk, format!("{prefix}{after}")).attributes());
             let query = self
                 .client
                 .query()

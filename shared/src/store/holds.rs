@@ -1,9 +1,9 @@
 //! Holding, and giving a hold back.
 
+use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
 use super::cells::Updated;
 use super::resolutions::Resolved;
-use super::Store;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, HoldRequest, Obstacle};
 use crate::domain::configuration::Configuration;
@@ -67,12 +67,10 @@ impl Store {
                     return Ok(HoldOutcome::Held { hold, cell });
                 }
                 Updated::Refused(Some(cell)) => cell,
-                Updated::Refused(None) => {
-                    match self.cell_in_force(configuration, period).await? {
-                        Some(_) => continue,
-                        None => return Ok(HoldOutcome::AnotherEpoch),
-                    }
-                }
+                Updated::Refused(None) => match self.cell_in_force(configuration, period).await? {
+                    Some(_) => continue,
+                    None => return Ok(HoldOutcome::AnotherEpoch),
+                },
             };
             match request.obstacle(&cell, now) {
                 Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),

@@ -43,7 +43,9 @@ impl Store {
             .client
             .get_item()
             .table_name(&self.tables.ledger)
-            .set_key(Some(keys::resolution(organisation_id, hold_id).attributes()))
+            .set_key(Some(
+                keys::resolution(organisation_id, hold_id).attributes(),
+            ))
             .consistent_read(true)
             .send()
             .await?;
@@ -118,7 +120,8 @@ impl Store {
                 hold: hold.clone(),
                 offset_by: None,
             };
-            let mut parts = vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
+            let mut parts =
+                vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
             if charged != Amounts::ZERO {
                 let total =
                     keys::department_total(organisation_id, period, &resolved.path.to_text());
@@ -135,7 +138,11 @@ impl Store {
             finished.push((rid, hold, charged));
         }
         if !finished.is_empty() {
-            let update = finish(finished.iter().map(|(rid, hold, charged)| (rid, hold, *charged)));
+            let update = finish(
+                finished
+                    .iter()
+                    .map(|(rid, hold, charged)| (rid, hold, *charged)),
+            );
             self.update_cell(organisation_id, period, &update).await?;
         }
         Ok(())
@@ -151,8 +158,14 @@ impl Store {
     ) -> Result<TransactWriteItem, StoreError> {
         let charged = resolved.resolution.charged();
         let mut item = keys::abandoned(organisation_id, hold_id).attributes();
-        item.insert("path".to_owned(), AttributeValue::S(resolved.path.to_text()));
-        item.insert("type".to_owned(), AttributeValue::S("abandoned_hold".to_owned()));
+        item.insert(
+            "path".to_owned(),
+            AttributeValue::S(resolved.path.to_text()),
+        );
+        item.insert(
+            "type".to_owned(),
+            AttributeValue::S("abandoned_hold".to_owned()),
+        );
         item.insert("tokens".to_owned(), number(charged.tokens));
         item.insert("micro_usd".to_owned(), number(charged.micro_usd));
         item.insert("recorded_at".to_owned(), AttributeValue::S(now.to_string()));
@@ -176,11 +189,18 @@ impl Store {
         let mut hold = hold.clone();
         for _ in 0..super::call::ATTEMPTS {
             let update = finish([(&hold_id.rid, &hold, charged)]);
-            match self.update_cell(organisation_id, hold_id.period, &update).await? {
+            match self
+                .update_cell(organisation_id, hold_id.period, &update)
+                .await?
+            {
                 Updated::Applied(cell) => return Ok(Some(cell)),
                 Updated::Refused(None) => return Ok(None),
                 Updated::Refused(Some(cell)) => {
-                    match cell.holds.get(&hold_id.rid).filter(|known| hold_id.names(known)) {
+                    match cell
+                        .holds
+                        .get(&hold_id.rid)
+                        .filter(|known| hold_id.names(known))
+                    {
                         Some(known) => hold.clone_from(known),
                         None => return Ok(Some(cell)),
                     }

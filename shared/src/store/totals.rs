@@ -1,11 +1,11 @@
 //! Totals: sums of records for departments, users and days. A parent's total is derived from its subtree's rows,
 //! never accumulated, so what was spent before a move stays where it was spent.
 
+use super::Store;
 use super::call::StoreError;
 use super::expression::number;
 use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;
-use super::Store;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Path;
 use crate::domain::period::Month;

@@ -4,13 +4,13 @@
 //! Without one, or after it ended otherwise: one transaction {record, totals, the cell's debit}. A redelivered event
 //! repeats every later step, so a crash between two steps is repaired by the next delivery.
 
+use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
 use super::expression::number;
 use super::keys;
 use super::resolutions::{Resolved, expires_at};
 use super::tables::TTL;
 use super::totals::Sums;
-use super::Store;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, Condition, debit, finish};
 use crate::domain::configuration::{Configuration, Path};
@@ -103,7 +103,10 @@ impl Store {
         for ((usage, received_at), result) in usages.iter().zip(results) {
             out.push(match result {
                 Some(result) => result,
-                None => self.record_usage(configuration, book, usage, *received_at, now).await,
+                None => {
+                    self.record_usage(configuration, book, usage, *received_at, now)
+                        .await
+                }
             });
         }
         out
@@ -139,8 +142,12 @@ impl Store {
             };
             let fits = |group: &&mut Vec<(usize, Settlement<'a>)>| {
                 group.len() < GROUP
-                    && group.iter().all(|(_, s)| s.hold_id != settlement.hold_id && s.entry.usage.event_id != usage.event_id)
-                    && group.first().is_some_and(|(_, first)| first.goes_with(&settlement))
+                    && group.iter().all(|(_, s)| {
+                        s.hold_id != settlement.hold_id && s.entry.usage.event_id != usage.event_id
+                    })
+                    && group
+                        .first()
+                        .is_some_and(|(_, first)| first.goes_with(&settlement))
             };
             match groups.iter_mut().find(fits) {
                 Some(group) => group.push((index, settlement)),
@@ -172,9 +179,13 @@ impl Store {
         if self.transact(parts).await? != Transacted::Applied {
             return Ok(false);
         }
-        let resolved = group.iter().map(|s| (&s.hold_id.rid, &s.hold, s.entry.charge.amounts));
+        let resolved = group
+            .iter()
+            .map(|s| (&s.hold_id.rid, &s.hold, s.entry.charge.amounts));
         let update = finish(resolved);
-        let updated = self.update_cell(organisation_id, first.entry.period, &update).await?;
+        let updated = self
+            .update_cell(organisation_id, first.entry.period, &update)
+            .await?;
         if matches!(updated, super::cells::Updated::Refused(_)) {
             for s in group {
                 self.finish_hold(organisation_id, &s.hold_id, &s.hold, s.entry.charge.amounts)
@@ -218,9 +229,14 @@ impl Store {
                 resolved = self.resolution(organisation_id, hold_id).await?;
             }
             if usage.hold_id.is_some() {
-                mark = if resolved.is_some() { Mark::Late } else { Mark::UnknownHold };
+                mark = if resolved.is_some() {
+                    Mark::Late
+                } else {
+                    Mark::UnknownHold
+                };
             }
-            if let Some(Resolution::Settled { event_id, .. }) = resolved.as_ref().map(|r| &r.resolution)
+            if let Some(Resolution::Settled { event_id, .. }) =
+                resolved.as_ref().map(|r| &r.resolution)
                 && *event_id == usage.event_id
             {
                 return Ok(Recorded::Duplicate);
@@ -242,11 +258,17 @@ impl Store {
                 mark,
             };
             let offset = match (&hold_id, &resolved) {
-                (Some(hold_id), Some(Resolved { resolution: Resolution::Expired { charged }, offset_by: None, .. }))
-                    if *charged != Amounts::ZERO =>
-                {
-                    Some(Offset { hold_id, charged: *charged })
-                }
+                (
+                    Some(hold_id),
+                    Some(Resolved {
+                        resolution: Resolution::Expired { charged },
+                        offset_by: None,
+                        ..
+                    }),
+                ) if *charged != Amounts::ZERO => Some(Offset {
+                    hold_id,
+                    charged: *charged,
+                }),
                 _ => None,
             };
             if let Some(recorded) = self.charge(&current, &entry, offset.as_ref(), now).await? {
@@ -274,7 +296,11 @@ impl Store {
         settlement: &Settlement<'_>,
     ) -> Result<Option<Recorded>, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let Settlement { entry, hold_id, hold } = settlement;
+        let Settlement {
+            entry,
+            hold_id,
+            hold,
+        } = settlement;
         let sums = Sums::one(entry.charge.amounts);
         let mut parts = vec![
             self.record_item(configuration, entry)?,
@@ -370,7 +396,10 @@ impl Store {
         mut item: super::expression::Item,
         received_at: Timestamp,
     ) -> Result<TransactWriteItem, StoreError> {
-        item.insert("received_at".to_owned(), AttributeValue::S(received_at.to_string()));
+        item.insert(
+            "received_at".to_owned(),
+            AttributeValue::S(received_at.to_string()),
+        );
         item.insert(TTL.to_owned(), number(expires_at(received_at)));
         let put = Put::builder()
             .table_name(&self.tables.ledger)
@@ -391,16 +420,34 @@ impl Store {
         let mut item: super::expression::Item = serde_dynamo::to_item(usage)?;
         item.extend(keys::record(organisation_id, &usage.event_id).attributes());
         item.extend(by_day(organisation_id, entry.received_at, &usage.event_id));
-        item.insert("type".to_owned(), AttributeValue::S("llm_request".to_owned()));
+        item.insert(
+            "type".to_owned(),
+            AttributeValue::S("llm_request".to_owned()),
+        );
         item.insert("path".to_owned(), AttributeValue::S(entry.path.to_text()));
-        item.insert("period".to_owned(), AttributeValue::S(entry.period.to_string()));
+        item.insert(
+            "period".to_owned(),
+            AttributeValue::S(entry.period.to_string()),
+        );
         item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
-        item.insert("micro_usd".to_owned(), number(entry.charge.amounts.micro_usd));
+        item.insert(
+            "micro_usd".to_owned(),
+            number(entry.charge.amounts.micro_usd),
+        );
         let version = PriceBook::built_in().version().to_owned();
         item.insert("price_version".to_owned(), AttributeValue::S(version));
-        item.insert("unpriced".to_owned(), AttributeValue::Bool(entry.charge.is_unpriced));
-        item.insert("estimated".to_owned(), AttributeValue::Bool(entry.charge.is_estimated));
-        item.insert("mark".to_owned(), serde_dynamo::to_attribute_value(entry.mark)?);
+        item.insert(
+            "unpriced".to_owned(),
+            AttributeValue::Bool(entry.charge.is_unpriced),
+        );
+        item.insert(
+            "estimated".to_owned(),
+            AttributeValue::Bool(entry.charge.is_estimated),
+        );
+        item.insert(
+            "mark".to_owned(),
+            serde_dynamo::to_attribute_value(entry.mark)?,
+        );
         self.new_record(item, entry.received_at)
     }
 
@@ -419,7 +466,12 @@ impl Store {
             path: entry.path.clone(),
             offset_by: None,
         };
-        self.resolution_item(organisation_id, &settlement.hold_id, &resolved, entry.received_at)
+        self.resolution_item(
+            organisation_id,
+            &settlement.hold_id,
+            &resolved,
+            entry.received_at,
+        )
     }
 
     /// Marks that `event_id` was set against what an abandoned hold was charged; once only.
@@ -431,7 +483,9 @@ impl Store {
     ) -> Result<TransactWriteItem, StoreError> {
         let update = Update::builder()
             .table_name(&self.tables.ledger)
-            .set_key(Some(keys::resolution(organisation_id, hold_id).attributes()))
+            .set_key(Some(
+                keys::resolution(organisation_id, hold_id).attributes(),
+            ))
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(offset_by)")
             .update_expression("SET offset_by = :event")
             .expression_attribute_values(":event", AttributeValue::S(event_id.to_owned()))
@@ -450,7 +504,8 @@ impl Store {
         let organisation = &configuration.organisation;
         let user_id = &entry.usage.user_id;
         let expires = expires_at(entry.received_at);
-        let department = keys::department_total(&organisation.id, entry.period, &entry.path.to_text());
+        let department =
+            keys::department_total(&organisation.id, entry.period, &entry.path.to_text());
         let user = keys::user_total(&organisation.id, entry.period, user_id);
         let user_day = keys::user_day(&organisation.id, user_id, &entry.day);
         Ok([
@@ -508,11 +563,17 @@ fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
 }
 
 fn living<'a>(cell: &'a Cell, hold_id: &HoldId) -> Option<&'a Hold> {
-    cell.holds.get(&hold_id.rid).filter(|hold| hold_id.names(hold))
+    cell.holds
+        .get(&hold_id.rid)
+        .filter(|hold| hold_id.names(hold))
 }
 
 /// The index of the records by organisation and day, in order of arrival.
-fn by_day(organisation_id: &str, received_at: Timestamp, event_id: &str) -> [(String, AttributeValue); 2] {
+fn by_day(
+    organisation_id: &str,
+    received_at: Timestamp,
+    event_id: &str,
+) -> [(String, AttributeValue); 2] {
     let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let day = format!("{organisation_id}#{}", &received[..10]);
     let at = format!("{received}#{event_id}");

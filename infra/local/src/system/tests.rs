@@ -168,13 +168,13 @@ async fn the_demo_shows_usage_a_hold_a_warning_and_a_refusal() {
 async fn a_second_start_doubles_nothing_and_completes_what_was_left() {
     let dir = tempfile::tempdir().unwrap();
     let spent = async |system: &System| {
-        let tree = get(system, "/v1/departments/tree").await;
-        let departments = tree["items"].as_array().unwrap().clone();
-        let tokens: Vec<Value> = departments
+        let budgets = get(system, "/v1/budgets?limit=100").await;
+        let budgets = budgets["items"].as_array().unwrap().clone();
+        let spent: Vec<Value> = budgets
             .iter()
-            .map(|d| d["usage"]["tokens"].clone())
+            .map(|b| json!([b["id"], b["spent"]]))
             .collect();
-        (tokens, system.summary().await.unwrap())
+        (spent, system.summary().await.unwrap())
     };
     let system = System::start(settings(Some(dir.path()), Contents::Demo))
         .await
@@ -211,7 +211,14 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
         ),
         (
             "/v1/users",
-            json!({"id": "ada", "email": "ada@demo.example", "name": "Ada", "department_id": "engineering", "role": "member"}),
+            json!({
+                "id": "ada", "email": "ada@demo.example", "name": "Ada",
+                "department_id": "engineering", "role": "member",
+            }),
+        ),
+        (
+            "/v1/budgets",
+            json!({"name": "Tokens", "department_id": null, "unit": "tokens", "amount": 10_000, "hard_cap": true}),
         ),
     ] {
         let (status, body) = call(&system, ADMIN_KEY, &format!("POST {path}"), body).await;
@@ -237,6 +244,6 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
         .await
         .unwrap();
     system.drain().await.unwrap();
-    let tree = get(&system, "/v1/departments/tree").await;
-    assert_eq!(tree["items"][0]["usage"]["tokens"], 1_500);
+    let budgets = get(&system, "/v1/budgets").await;
+    assert_eq!(budgets["items"][0]["spent"], 1_500);
 }

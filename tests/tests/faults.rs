@@ -1,0 +1,329 @@
+//! Each store call fails once, before and after it was applied, and each step runs twice: the state is that of once.
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use end_to_end::{AGENT, World};
+use local::engine::{Fault, FaultKind, When};
+use local::system::SystemSettings;
+use serde_json::{Value, json};
+
+const NOON: &str = "2026-11-23T12:00:00Z";
+const LATER: &str = "2026-11-23T12:11:00Z";
+
+/// What a client does, and does again until it has an answer that is not a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    FirstHoldOfTheMonth,
+    Hold,
+    HoldAfterLapsed,
+    Settle,
+    Void,
+    LateUsage,
+    LateUsageOfCharged,
+    UsageWithoutHold,
+    SettleTwoTogether,
+    CreateBudget,
+    ChangeAmount,
+    MoveUser,
+    MoveDepartment,
+    Block,
+    DeleteBudget,
+}
+
+const STEPS: [Step; 15] = [
+    Step::FirstHoldOfTheMonth,
+    Step::Hold,
+    Step::HoldAfterLapsed,
+    Step::Settle,
+    Step::Void,
+    Step::LateUsage,
+    Step::LateUsageOfCharged,
+    Step::UsageWithoutHold,
+    Step::SettleTwoTogether,
+    Step::CreateBudget,
+    Step::ChangeAmount,
+    Step::MoveUser,
+    Step::MoveDepartment,
+    Step::Block,
+    Step::DeleteBudget,
+];
+
+struct Prepared {
+    world: World,
+    budget: String,
+    hold: Option<String>,
+    second: Option<String>,
+}
+
+/// A world in which `step` can be done; its functions do not try calls again by themselves.
+async fn prepare(step: Step) -> Prepared {
+    let settings = SystemSettings {
+        retry: RetryConfig::disabled(),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.set_clock(NOON).await;
+    world.department("eng", None).await;
+    world.department("backend", Some("eng")).await;
+    world.department("sales", None).await;
+    world.user("ada", "backend").await;
+    world.user("bob", "sales").await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), true)
+        .await;
+    world.budget(None, "usd", json!(1), true).await;
+    let mut prepared = Prepared {
+        world,
+        budget,
+        hold: None,
+        second: None,
+    };
+    let world = &prepared.world;
+    if step == Step::FirstHoldOfTheMonth {
+        return prepared;
+    }
+    if step == Step::LateUsageOfCharged {
+        world
+            .admin(
+                "PATCH",
+                "/v1/organisation",
+                json!({"abandoned_holds": "charge"}),
+            )
+            .await
+            .expect(200);
+    }
+    prepared.hold = Some(world.hold("ada", "r-1", 300, 100).await);
+    prepared.second = Some(world.hold("ada", "r-2", 200, 100).await);
+    if matches!(
+        step,
+        Step::HoldAfterLapsed | Step::LateUsage | Step::LateUsageOfCharged
+    ) {
+        world.set_clock(LATER).await;
+    }
+    if matches!(step, Step::LateUsage | Step::LateUsageOfCharged) {
+        // Somebody asks for what is not there, which releases the lapsed holds.
+        assert_eq!(
+            world.preflight("ada", "r-3", 5_000, 0).await["decision"],
+            "block"
+        );
+    }
+    prepared
+}
+
+async fn preflight(world: &World, request_id: &str, input: i64) -> bool {
+    let body = json!({
+        "request_id": request_id, "user_id": "ada", "provider": "openai", "model": "gpt-4o",
+        "input_tokens": input, "max_output_tokens": 0,
+    });
+    let answer = world.call(AGENT, "POST", "/v1/preflight", body).await;
+    if answer.status == 503 {
+        return false;
+    }
+    let decision = answer.expect(200);
+    if decision["degraded"] == false {
+        assert_eq!(decision["decision"], "allow", "{decision}");
+    }
+    decision["degraded"] == false
+}
+
+async fn report(world: &World, events: &[Value]) -> bool {
+    let answer = world
+        .call(AGENT, "POST", "/v1/events", json!({ "events": events }))
+        .await;
+    if answer.status == 202 {
+        world.system.drain().await.unwrap();
+    }
+    answer.status == 202
+}
+
+async fn admin(world: &World, method: &str, path: &str, body: Value) -> bool {
+    let answer = world.admin(method, path, body).await;
+    assert!(
+        matches!(answer.status, 200..=299 | 404 | 409 | 503),
+        "{}",
+        answer.body
+    );
+    answer.status != 503
+}
+
+/// Does the step once; whether it was answered.
+async fn act(prepared: &Prepared, step: Step) -> bool {
+    let Prepared {
+        world,
+        budget,
+        hold,
+        second,
+    } = prepared;
+    let hold = hold.as_deref();
+    let usage = |id: &str, hold: Option<&str>| world.usage(id, "ada", 50, 7, hold);
+    match step {
+        Step::FirstHoldOfTheMonth | Step::Hold => preflight(world, "r-9", 100).await,
+        Step::HoldAfterLapsed => preflight(world, "r-9", 900).await,
+        Step::Settle | Step::LateUsage | Step::LateUsageOfCharged => {
+            report(world, &[usage("e-1", hold)]).await
+        }
+        Step::UsageWithoutHold => report(world, &[usage("e-1", None)]).await,
+        Step::SettleTwoTogether => {
+            report(
+                world,
+                &[usage("e-1", hold), usage("e-2", second.as_deref())],
+            )
+            .await
+        }
+        Step::Void => {
+            let path = format!("/v1/holds/{}", hold.unwrap());
+            let status = world.call(AGENT, "DELETE", &path, Value::Null).await.status;
+            assert!(matches!(status, 204 | 503), "{status}");
+            status == 204
+        }
+        Step::CreateBudget => {
+            let body = json!({"name": "b", "department_id": "backend", "unit": "tokens", "amount": 5_000, "hard_cap": true});
+            admin(world, "POST", "/v1/budgets", body).await
+        }
+        Step::ChangeAmount => {
+            admin(
+                world,
+                "PATCH",
+                &format!("/v1/budgets/{budget}"),
+                json!({"amount": 2_000}),
+            )
+            .await
+        }
+        Step::DeleteBudget => {
+            admin(
+                world,
+                "DELETE",
+                &format!("/v1/budgets/{budget}"),
+                Value::Null,
+            )
+            .await
+        }
+        Step::MoveUser => {
+            admin(
+                world,
+                "PATCH",
+                "/v1/users/ada",
+                json!({"department_id": "sales"}),
+            )
+            .await
+        }
+        Step::MoveDepartment => {
+            admin(
+                world,
+                "PATCH",
+                "/v1/departments/backend",
+                json!({"parent_id": "sales"}),
+            )
+            .await
+        }
+        Step::Block => admin(world, "PUT", "/v1/users/ada/block", json!({"reason": "r"})).await,
+    }
+}
+
+/// Everything that a step may change, without ids, times and counts of changes.
+async fn state(world: &World) -> Value {
+    let all =
+        async |path: &str| world.admin("GET", path, Value::Null).await.expect(200)["items"].clone();
+    let mut state = json!({
+        "budgets": all("/v1/budgets?limit=100").await,
+        "departments": all("/v1/departments?limit=100").await,
+        "users": all("/v1/users?limit=100").await,
+    });
+    for list in state.as_object_mut().unwrap().values_mut() {
+        for item in list.as_array_mut().unwrap() {
+            let item = item.as_object_mut().unwrap();
+            for moving in ["id", "version", "created_at", "updated_at"] {
+                if moving != "id" || item.contains_key("unit") {
+                    item.remove(moving);
+                }
+            }
+        }
+        list.as_array_mut().unwrap().sort_by_key(Value::to_string);
+    }
+    let now = world.system.clock().now();
+    let configuration = world
+        .system
+        .store()
+        .configuration("demo")
+        .await
+        .unwrap()
+        .unwrap();
+    let period = configuration.period_of(now);
+    let totals = world
+        .system
+        .store()
+        .department_totals("demo", period)
+        .await
+        .unwrap();
+    state["spent"] = json!(format!("{:?}", totals.sums_under(None)));
+    let ada = world
+        .system
+        .store()
+        .user_total("demo", period, "ada")
+        .await
+        .unwrap();
+    state["ada"] = json!(format!("{ada:?}"));
+    state["dead"] = json!(world.system.queues().counts("events-dlq").unwrap().visible);
+    state
+}
+
+/// The state after the step was done in peace, and how many calls it took.
+async fn in_peace(step: Step) -> (Value, u64) {
+    let prepared = prepare(step).await;
+    prepared.world.system.engine().reset_meter();
+    assert!(act(&prepared, step).await, "{step:?}");
+    let calls = prepared.world.system.engine().meter().calls.values().sum();
+    (state(&prepared.world).await, calls)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_step_done_twice_leaves_the_state_of_once() {
+    for step in STEPS {
+        let (once, _) = in_peace(step).await;
+        let prepared = prepare(step).await;
+        assert!(act(&prepared, step).await);
+        assert!(act(&prepared, step).await);
+        assert_eq!(state(&prepared.world).await, once, "{step:?}");
+    }
+}
+
+async fn every_call_fails_once(kind: FaultKind, when: When) {
+    let mut fired = 0;
+    for step in STEPS {
+        let (once, calls) = in_peace(step).await;
+        assert!(calls > 0);
+        for call in 0..calls {
+            let prepared = prepare(step).await;
+            let engine = prepared.world.system.engine();
+            engine.inject(Fault { call, when, kind });
+            let case = format!("{step:?}, call {call} of {calls}, {kind:?} {when:?}");
+            let mut tries = 0;
+            while !act(&prepared, step).await {
+                tries += 1;
+                assert!(tries < 10, "{case}");
+            }
+            // Answered as it was, a client may not know: it asks once more.
+            engine.clear_faults();
+            assert!(act(&prepared, step).await, "{case}");
+            fired += engine.faults_fired();
+            assert_eq!(state(&prepared.world).await, once, "{case}");
+        }
+    }
+    assert!(fired > 20, "{fired}");
+}
+
+macro_rules! faults {
+    ($($name:ident: $kind:ident, $when:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            every_call_fails_once(FaultKind::$kind, When::$when).await;
+        }
+    )*};
+}
+
+faults! {
+    a_call_that_fails_before_it_is_applied_loses_nothing: InternalServerError, Before;
+    a_call_whose_answer_is_lost_doubles_nothing: ConnectionReset, After;
+    a_throttled_call_loses_nothing: Throttled, Before;
+    a_call_that_meets_a_transaction_is_tried_again: TransactionConflict, Before;
+}

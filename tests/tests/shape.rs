@@ -1,0 +1,89 @@
+//! The boundaries of the code, read from its text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, out: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, out);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                out.push((path, text));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(folder);
+    let mut out = Vec::new();
+    walk(&root, &mut out);
+    assert!(!out.is_empty(), "{folder}");
+    out
+}
+
+fn none_names(folders: &[&str], forbidden: &[&str], except: &[&str]) {
+    for (path, text) in folders.iter().flat_map(|folder| sources(folder)) {
+        if except.iter().any(|name| path.ends_with(name)) {
+            continue;
+        }
+        for word in forbidden {
+            assert!(!text.contains(word), "{} names {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_domain_knows_neither_aws_nor_time_nor_chance_nor_async() {
+    let forbidden = [
+        "aws_",
+        "Timestamp::now",
+        "getrandom",
+        "tokio",
+        "async fn",
+        "std::env",
+        "crate::store",
+        "crate::runtime",
+    ];
+    none_names(&["shared/src/domain"], &forbidden, &[]);
+}
+
+#[test]
+fn only_the_store_knows_dynamodb() {
+    let forbidden = [
+        "AttributeValue",
+        "update_expression",
+        "condition_expression",
+        "begins_with(",
+        "aws_sdk_dynamodb::types",
+    ];
+    none_names(
+        &["functions", "shared/src/runtime", "shared/src/domain"],
+        &forbidden,
+        &[],
+    );
+    none_names(
+        &["functions", "shared/src/domain"],
+        &["aws_sdk_dynamodb"],
+        &[],
+    );
+}
+
+#[test]
+fn no_float_is_near_money() {
+    none_names(&["shared/src", "functions"], &["f64", "f32"], &[]);
+}
+
+#[test]
+fn preflight_knows_no_queue_and_no_mail() {
+    let manifest = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/preflight/Cargo.toml"),
+    );
+    let manifest = manifest.unwrap();
+    assert!(
+        !manifest.contains("sqs") && !manifest.contains("ses"),
+        "{manifest}"
+    );
+}
