@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::domain::amount::{MAX_AMOUNT, Unit};
+use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 use shared::domain::cell::{Cell, MAX_NODES, MAX_RELEASED_AT_ONCE, lapsed_holds};
 use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
@@ -357,7 +357,15 @@ pub(crate) async fn effective(
     let user = super::users::visible(&app, owner, &user_id).await?;
     let (configuration, cell) = in_force(&app, owner, now).await?;
     let budgets = configuration.budgets_on(&configuration.path(&user.department_id));
-    let binding = binding(&budgets, &cell);
+    let used = app
+        .store
+        .user_total(
+            &owner.organisation_id,
+            configuration.period_of(now),
+            &user.id,
+        )
+        .await?;
+    let binding = binding(&budgets, &cell, used.amounts());
     let show = |budget: &&Budget| {
         let mut view = view::budget(&configuration, budget, Some(&cell), now);
         view.binding = Some(binding == Some(budget.id.as_str()));
@@ -371,19 +379,34 @@ pub(crate) async fn effective(
     Ok(json(200, view::text(&body)))
 }
 
-/// The hard budget that would refuse first: the one with the smallest share of its limit left. Within a unit that is
-/// compared by what is left, since a request asks every level for the same.
-fn binding<'a>(budgets: &[&'a Budget], cell: &Cell) -> Option<&'a str> {
+/// What a token is taken to cost where the user has used none this month: ten dollars a million.
+const USUAL: Amounts = Amounts {
+    tokens: 1,
+    micro_usd: 10,
+};
+
+/// The hard budget that would refuse first. Within a unit that is the one with the least available, since a request
+/// asks every level for the same; between the units, tokens are taken to cost what the user's have cost this month.
+fn binding<'a>(budgets: &[&'a Budget], cell: &Cell, used: Amounts) -> Option<&'a str> {
     let scarcest = |unit: Unit| {
         let hard = budgets.iter().filter(|b| b.hard_cap && b.unit == unit);
-        hard.min_by_key(|budget| Figures::of(budget, cell).available)
+        let least = hard.min_by_key(|budget| Figures::of(budget, cell).available)?;
+        Some((
+            least.id.as_str(),
+            i128::from(Figures::of(least, cell).available),
+        ))
     };
-    let share = |budget: &&&&'a Budget| {
-        let figures = Figures::of(budget, cell);
-        let left = i128::from(figures.available) * 1_000_000;
-        left / i128::from(figures.limit.max(1))
+    let cost = if used.tokens > 0 && used.micro_usd > 0 {
+        used
+    } else {
+        USUAL
     };
-    let candidates = [scarcest(Unit::Tokens), scarcest(Unit::Usd)];
-    let found = candidates.iter().flatten().min_by_key(share);
-    found.map(|budget| budget.id.as_str())
+    match (scarcest(Unit::Tokens), scarcest(Unit::Usd)) {
+        (Some((in_tokens, tokens)), Some((in_usd, micro_usd))) => {
+            let tokens_first =
+                tokens * i128::from(cost.micro_usd) <= micro_usd * i128::from(cost.tokens);
+            Some(if tokens_first { in_tokens } else { in_usd })
+        }
+        (only, None) | (None, only) => only.map(|(id, _)| id),
+    }
 }

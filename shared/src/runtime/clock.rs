@@ -21,12 +21,13 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// Now.
+    /// Now, to the millisecond.
     pub fn now(&self) -> Timestamp {
-        match self.fixed_ms.load(Ordering::SeqCst) {
-            NOT_FIXED => Timestamp::now(),
-            ms => Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH),
-        }
+        let ms = match self.fixed_ms.load(Ordering::SeqCst) {
+            NOT_FIXED => Timestamp::now().as_millisecond(),
+            ms => ms,
+        };
+        Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Makes the clock and all its clones stand still at `at`, to the millisecond.
