@@ -149,7 +149,14 @@ pub(crate) async fn change(
     let now = app.clock.now();
     for attempt in 0..ATTEMPTS {
         let loaded = load(app, &actor.owner.organisation_id, needs, now).await?;
-        let prepared = prepare(&loaded)?;
+        let prepared = match prepare(&loaded) {
+            Ok(prepared) => prepared,
+            // What is in the way may be what the same request made a moment ago.
+            Err(error) => {
+                let answer = answered_before(app, idempotent).await?;
+                return answer.map(respond).ok_or(error);
+            }
+        };
         let change = Change {
             rows: prepared.rows,
             head: prepared.head,

@@ -6,6 +6,7 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
+use shared::domain::name::is_slug;
 use shared::domain::people::Role;
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
@@ -111,6 +112,9 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("key"));
+    }
     let needs = Needs {
         api_key: Some(id.clone()),
         ..Needs::default()

@@ -16,6 +16,9 @@ use shared::runtime::parse;
 use shared::store::{CounterEffect, Row};
 use std::ops::Bound;
 
+/// The path of the whole tree stands where a department of this id would.
+const RESERVED_ID: &str = "tree";
+
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -29,6 +32,9 @@ pub(crate) async fn create(
     let name = fields.required("name", parse::display_name);
     let parent_id = fields.optional("parent_id", parse::slug);
     let manager_id = fields.optional("manager_id", parse::user_id);
+    if id == RESERVED_ID {
+        fields.also_invalid("id", "is reserved");
+    }
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/departments", &body)?;
     let needs = Needs {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use shared::domain::configuration::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
+use shared::domain::name::is_slug;
 use shared::domain::people::Role;
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
@@ -149,6 +150,9 @@ pub(crate) async fn create_admin_key(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     caller.must_be_operator()?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("organisation"));
+    }
     if !body.is_empty() {
         Fields::of_body(&body)?.finish()?;
     }

@@ -9,9 +9,6 @@ use shared::runtime::error::ApiError;
 use shared::runtime::random;
 use shared::store::{Idempotency, StoredAnswer, digest_of};
 
-/// Stands for the secret in a stored body.
-const SECRET_PLACE: &str = "{secret}";
-
 /// An answer on its way out.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
@@ -78,7 +75,7 @@ impl IdempotentRequest {
                 let mut sealed = nonce.to_vec();
                 sealed.extend(self.masked(&nonce, secret.as_bytes()));
                 (
-                    answer.body.replace(secret, SECRET_PLACE),
+                    answer.body.replace(secret, &place_of(&nonce)),
                     Some(URL_SAFE_NO_PAD.encode(sealed)),
                 )
             }
@@ -102,10 +99,10 @@ impl IdempotentRequest {
                 "this Idempotency-Key was used with another request; use a new one",
             ));
         }
-        let secret = stored.sealed_secret.as_deref().and_then(|s| self.unseal(s));
-        let body = match &secret {
-            Some(secret) => stored.body.replace(SECRET_PLACE, secret),
-            None => stored.body,
+        let unsealed = stored.sealed_secret.as_deref().and_then(|s| self.unseal(s));
+        let (body, secret) = match unsealed {
+            Some((place, secret)) => (stored.body.replace(&place, &secret), Some(secret)),
+            None => (stored.body, None),
         };
         Ok(Answer {
             status: stored.status,
@@ -114,10 +111,12 @@ impl IdempotentRequest {
         })
     }
 
-    fn unseal(&self, sealed: &str) -> Option<String> {
+    /// What stands for the secret in the stored body, and the secret.
+    fn unseal(&self, sealed: &str) -> Option<(String, String)> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, masked) = bytes.split_first_chunk::<16>()?;
-        String::from_utf8(self.masked(nonce, masked)).ok()
+        let secret = String::from_utf8(self.masked(nonce, masked)).ok()?;
+        Some((place_of(nonce), secret))
     }
 
     /// `bytes` XOR a stream of HMAC-SHA256(caller's secret, nonce and counter); the nonce is used once.
@@ -135,6 +134,11 @@ impl IdempotentRequest {
         }
         out
     }
+}
+
+/// Stands for the secret in a stored body; no text of a client can contain it by chance or intent.
+fn place_of(nonce: &[u8; 16]) -> String {
+    format!("{{secret {}}}", URL_SAFE_NO_PAD.encode(nonce))
 }
 
 #[cfg(test)]

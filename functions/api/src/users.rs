@@ -7,7 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::configuration::Department;
-use shared::domain::name::is_slug;
+use shared::domain::name::{is_slug, is_user_id};
 use shared::domain::people::{Block, Role, Status, User};
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
@@ -170,6 +170,9 @@ pub(crate) async fn list(
 /// administrator.
 pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
     let hidden = || ApiError::forbidden("this key sees its own user and their reports only");
+    if !is_user_id(id) {
+        return Err(ApiError::not_found("user"));
+    }
     let user = app.store.user(&owner.organisation_id, id).await?;
     if owner.role == Role::Admin {
         return user.ok_or_else(|| ApiError::not_found("user"));
@@ -210,6 +213,9 @@ async fn change_user(
     action: &'static str,
     edit: impl Fn(&Loaded, &mut User) -> Result<Option<String>, ApiError>,
 ) -> Result<Response, ApiError> {
+    if !is_user_id(id) {
+        return Err(ApiError::not_found("user"));
+    }
     let needs = Needs {
         users: also_needs.into_iter().chain([id.to_owned()]).collect(),
         ..Needs::default()

@@ -1,8 +1,37 @@
 //! Reading a JSON object so that every invalid field is named at once.
 
 use super::error::{ApiError, Detail};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
+
+/// How much of a field's name an error shows, in characters.
+const MAX_SHOWN: usize = 64;
+
+/// An object with all its fields, those that come twice included.
+struct Object(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
 
 /// An object whose fields are taken one by one; what is left over at the end is unknown.
 #[derive(Debug)]
@@ -19,7 +48,7 @@ impl Fields {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(wrong("must be a JSON object; it is empty".to_owned()));
         }
-        let values = serde_json::from_slice(body).map_err(|error| {
+        let object: Object = serde_json::from_slice(body).map_err(|error| {
             let place = format!("line {}, column {}", error.line(), error.column());
             wrong(if error.is_data() {
                 "must be a JSON object".to_owned()
@@ -27,31 +56,38 @@ impl Fields {
                 format!("is not JSON: error at {place}")
             })
         })?;
-        Ok(Self {
-            values,
-            prefix: String::new(),
-            invalid: Vec::new(),
-        })
+        Ok(Self::of_object(object, String::new()))
     }
 
     /// Reads an object inside another; `path` is its place: `thresholds[2]`.
     pub fn of_value(raw: &str, path: &str) -> Result<Self, Vec<Detail>> {
-        let values = serde_json::from_str(raw).map_err(|_| {
+        let object: Object = serde_json::from_str(raw).map_err(|_| {
             vec![Detail {
                 field: path.to_owned(),
                 message: "must be an object".to_owned(),
             }]
         })?;
-        Ok(Self {
-            values,
-            prefix: format!("{path}."),
+        Ok(Self::of_object(object, format!("{path}.")))
+    }
+
+    fn of_object(object: Object, prefix: String) -> Self {
+        let mut fields = Self {
+            values: BTreeMap::new(),
+            prefix,
             invalid: Vec::new(),
-        })
+        };
+        for (name, value) in object.0 {
+            if fields.values.insert(name.clone(), value).is_some() {
+                fields.refuse(&name, "must be given once");
+            }
+        }
+        fields
     }
 
     fn refuse(&mut self, name: &str, message: impl Into<String>) {
+        let shown: String = name.chars().take(MAX_SHOWN).collect();
         self.invalid.push(Detail {
-            field: format!("{}{name}", self.prefix),
+            field: format!("{}{shown}", self.prefix),
             message: message.into(),
         });
     }
@@ -140,8 +176,7 @@ impl Fields {
     /// Every invalid field, and every one that nobody took.
     pub fn into_details(mut self) -> Vec<Detail> {
         for name in std::mem::take(&mut self.values).into_keys() {
-            let shown: String = name.chars().take(64).collect();
-            self.refuse(&shown, "is not a known field");
+            self.refuse(&name, "is not a known field");
         }
         self.invalid
     }
@@ -181,6 +216,13 @@ mod tests {
             assert_eq!(error.details[0].field, "body", "{body}");
         }
         assert!(Fields::of_body(&[0xff, 0xfe]).is_err());
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_is_refused() {
+        let mut fields = Fields::of_body(br#"{"a": "x", "a": "y"}"#).unwrap();
+        let _: String = fields.required("a", parse::display_name);
+        assert_eq!(fields.into_details()[0].message, "must be given once");
     }
 
     #[test]

@@ -31,10 +31,15 @@ impl StoreError {
 
 impl<E, R> From<SdkError<E, R>> for StoreError
 where
-    E: Error + Send + Sync + 'static,
+    E: Error + ProvideErrorMetadata + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     fn from(error: SdkError<E, R>) -> Self {
+        let service_error = error.as_service_error();
+        if service_error.and_then(|e| e.code()) == Some("ValidationException") {
+            // The same call would be refused for ever: trying again does not help.
+            return Self::Unreadable(format!("a call that the database refuses: {error:?}"));
+        }
         Self::Unavailable(Box::new(error))
     }
 }
