@@ -327,3 +327,80 @@ faults! {
     a_throttled_call_loses_nothing: Throttled, Before;
     a_call_that_meets_a_transaction_is_tried_again: TransactionConflict, Before;
 }
+
+#[tokio::test]
+async fn a_hold_that_is_given_back_only_halfway_is_not_answered_again() {
+    let prepared = prepare(Step::Void).await;
+    let world = &prepared.world;
+    let hold = prepared.hold.clone().unwrap();
+    let kind = FaultKind::ConnectionReset;
+    // The void reads the cell, writes the resolution, and fails before the cell follows.
+    world.system.engine().inject(Fault {
+        call: 2,
+        when: When::Before,
+        kind,
+    });
+    let path = format!("/v1/holds/{hold}");
+    assert_eq!(
+        world.call(AGENT, "DELETE", &path, Value::Null).await.status,
+        503
+    );
+    let again = world.preflight("ada", "r-1", 300, 100).await;
+    assert_eq!(again["decision"], "allow");
+    assert_ne!(
+        again["hold"]["id"],
+        json!(hold),
+        "another hold, of which nothing was given back"
+    );
+    let held = world.figures(&prepared.budget).await["held"].clone();
+    assert_eq!(held, 400 + 300);
+}
+
+#[tokio::test]
+async fn in_an_outage_every_decision_is_made_by_on_unavailable() {
+    let prepared = prepare(Step::Hold).await;
+    let world = &prepared.world;
+    let fail = |calls: u64| {
+        for call in 0..calls {
+            let kind = FaultKind::ConnectionReset;
+            world.system.engine().inject(Fault {
+                call,
+                when: When::Before,
+                kind,
+            });
+        }
+    };
+    fail(50);
+    let allowed = world.preflight("ada", "r-8", 1, 1).await;
+    assert_eq!(
+        (&allowed["decision"], &allowed["degraded"]),
+        (&json!("allow"), &json!(true))
+    );
+    assert_eq!(
+        (&allowed["hold"], &allowed["warnings"][0]["code"]),
+        (&Value::Null, &json!("unavailable"))
+    );
+    // Longer than a key is believed without asking.
+    tokio::time::sleep(std::time::Duration::from_millis(5_200)).await;
+    assert_eq!(world.preflight("ada", "r-8", 1, 1).await["degraded"], true);
+    world.system.engine().clear_faults();
+    world
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({"on_unavailable": "deny"}),
+        )
+        .await
+        .expect(200);
+    assert_eq!(world.preflight("ada", "r-9", 1, 1).await["degraded"], false);
+    fail(50);
+    let denied = world.preflight("ada", "r-10", 1, 1).await;
+    assert_eq!(
+        (&denied["decision"], &denied["retryable"]),
+        (&json!("block"), &json!(true))
+    );
+    assert_eq!(
+        (&denied["on_unavailable"], &denied["degraded"]),
+        (&json!("deny"), &json!(true))
+    );
+}

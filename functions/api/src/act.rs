@@ -18,11 +18,24 @@ use std::time::Duration;
 /// How often a change that met others is prepared anew.
 const ATTEMPTS: u32 = 40;
 
-/// Who changes something, and under which request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Actor<'a> {
-    pub(crate) owner: &'a KeyOwner,
-    pub(crate) request_id: &'a str,
+/// Who changes something, where, and under which request.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) organisation_id: String,
+    /// As the audit log names them: `key/<id>` or `operator`.
+    pub(crate) name: String,
+    pub(crate) request_id: String,
+}
+
+impl Actor {
+    /// The owner of a key, in their organisation.
+    pub(crate) fn of(owner: &KeyOwner, request_id: &str) -> Self {
+        Self {
+            organisation_id: owner.organisation_id.clone(),
+            name: format!("key/{}", owner.key_id),
+            request_id: request_id.to_owned(),
+        }
+    }
 }
 
 /// What a change has to know beyond the configuration.
@@ -138,7 +151,7 @@ impl Prepared {
 /// Prepares a change and commits it, again and again while others are faster.
 pub(crate) async fn change(
     app: &App,
-    actor: Actor<'_>,
+    actor: &Actor,
     needs: &Needs,
     idempotent: Option<&IdempotentRequest>,
     prepare: impl Fn(&Loaded) -> Result<Prepared, ApiError>,
@@ -148,7 +161,7 @@ pub(crate) async fn change(
     }
     let now = app.clock.now();
     for attempt in 0..ATTEMPTS {
-        let loaded = load(app, &actor.owner.organisation_id, needs, now).await?;
+        let loaded = load(app, &actor.organisation_id, needs, now).await?;
         let prepared = match prepare(&loaded) {
             Ok(prepared) => prepared,
             // What is in the way may be what the same request made a moment ago.
@@ -162,18 +175,18 @@ pub(crate) async fn change(
             head: prepared.head,
             counters: prepared.counters,
             audit: AuditEntry {
-                actor: format!("key/{}", actor.owner.key_id),
+                actor: actor.name.clone(),
                 action: prepared.action.to_owned(),
                 resource: prepared.resource,
                 before: prepared.before,
                 after: prepared.after,
                 reason: prepared.reason,
-                request_id: actor.request_id.to_owned(),
+                request_id: actor.request_id.clone(),
             },
         };
         let keep = |cell: Option<&Cell>| {
-            let kept = idempotent?.keep(&(prepared.answer)(cell));
-            kept.ok()
+            let keep = |key: &IdempotentRequest| key.keep(&(prepared.answer)(cell));
+            idempotent.map(keep).transpose()
         };
         match app
             .store

@@ -59,11 +59,8 @@ pub(crate) async fn create(
         users: key.user_id.iter().cloned().collect(),
         ..Needs::default()
     };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
-    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         loaded.check_user("user_id", key.user_id.as_ref())?;
         let resource = format!("api_key/{}", key.id);
         let mut prepared = Prepared::new(loaded, "api_key.create", resource);
@@ -119,11 +116,8 @@ pub(crate) async fn remove(
         api_key: Some(id.clone()),
         ..Needs::default()
     };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
-    change(&app, actor, &needs, None, |loaded| {
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, None, |loaded| {
         let key = loaded.api_key.as_ref();
         let key = key.ok_or_else(|| ApiError::not_found("key"))?;
         let mut prepared = Prepared::new(loaded, "api_key.delete", format!("api_key/{id}"));

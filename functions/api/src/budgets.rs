@@ -10,7 +10,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
-use shared::domain::cell::{Cell, MAX_NODES, MAX_RELEASED_AT_ONCE, lapsed_holds};
+use shared::domain::cell::{Cell, MAX_NODES};
 use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
 use shared::domain::refusal::Figures;
@@ -48,25 +48,6 @@ async fn in_force(
         }
     }
     Err(StoreError::Contended.into())
-}
-
-/// Releases the lapsed holds of the current period, so that they stand in nobody's way.
-pub(crate) async fn release_lapsed(
-    app: &App,
-    owner: &KeyOwner,
-    now: Timestamp,
-) -> Result<(), ApiError> {
-    let (configuration, cell) = in_force(app, owner, now).await?;
-    let period = configuration.period_of(now);
-    let lapsed: Vec<_> = lapsed_holds(&cell, now)
-        .map(|(rid, hold)| (rid.clone(), hold.clone()))
-        .collect();
-    for some in lapsed.chunks(MAX_RELEASED_AT_ONCE) {
-        app.store
-            .expire(&configuration, period, some.to_vec(), now)
-            .await?;
-    }
-    Ok(())
 }
 
 fn amount(unit: Unit) -> impl Fn(&str) -> Result<i64, String> {
@@ -134,13 +115,10 @@ pub(crate) async fn create(
         cells: true,
         ..Needs::default()
     };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let id = random::id("bud_")?;
     let now = app.clock.now();
-    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         loaded.check_department("department_id", department_id.as_ref())?;
         check_room(loaded, department_id.as_ref(), unit)?;
         let budget = Budget {
@@ -268,12 +246,9 @@ pub(crate) async fn update(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, actor, &Needs::default(), None, |loaded| {
+    change(&app, &actor, &Needs::default(), None, |loaded| {
         let before = budget(loaded, &id)?;
         // How an amount is read depends on the unit, which only the budget knows.
         let mut fields = Fields::of_body(&body)?;
@@ -318,12 +293,9 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, actor, &Needs::default(), None, |loaded| {
+    change(&app, &actor, &Needs::default(), None, |loaded| {
         let before = budget(loaded, &id)?;
         check_version(&headers, before.version)?;
         let mut prepared = Prepared::new(loaded, "budget.delete", format!("budget/{id}"));

@@ -6,7 +6,9 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
-use shared::domain::configuration::{Configuration, Department, MAX_DEPARTMENTS, MAX_DEPTH, Move};
+use shared::domain::configuration::{
+    Configuration, Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move,
+};
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -41,12 +43,9 @@ pub(crate) async fn create(
         users: manager_id.iter().cloned().collect(),
         ..Needs::default()
     };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         let configuration = &loaded.snapshot.configuration;
         all([
             loaded.check_department("parent_id", parent_id.as_ref()),
@@ -155,12 +154,9 @@ pub(crate) async fn update(
         users: manager_id.iter().flatten().cloned().collect(),
         ..Needs::default()
     };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, actor, &needs, None, |loaded| {
+    change(&app, &actor, &needs, None, |loaded| {
         let before = department(loaded, &id)?;
         check_version(&headers, before.version)?;
         all([
@@ -232,17 +228,9 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
-    let needs = Needs {
-        cells: true,
-        ..Needs::default()
-    };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    super::budgets::release_lapsed(&app, owner, now).await?;
-    change(&app, actor, &needs, None, |loaded| {
+    change(&app, &actor, &Needs::default(), None, |loaded| {
         let before = department(loaded, &id)?;
         check_version(&headers, before.version)?;
         let configuration = &loaded.snapshot.configuration;
@@ -250,19 +238,12 @@ pub(crate) async fn remove(
             .budgets
             .values()
             .any(|budget| budget.department_id.as_deref() == Some(&id));
-        let is_held = |hold: &shared::domain::hold::Hold| hold.department == before.index;
         let in_the_way = if configuration.children(&id).next().is_some() {
             Some("departments under it")
         } else if before.users > 0 {
             Some("users")
         } else if has_budgets {
             Some("budgets")
-        } else if loaded
-            .cells
-            .iter()
-            .any(|cell| cell.holds.values().any(is_held))
-        {
-            Some("requests under way, which end by themselves")
         } else {
             None
         };
@@ -271,10 +252,14 @@ pub(crate) async fn remove(
                 "department {id:?} still has {what}"
             )));
         }
+        let gone = Gone {
+            index: before.index,
+            tree: configuration.tree,
+            path: configuration.path(&id).0,
+        };
         let mut prepared = Prepared::new(loaded, "department.delete", format!("department/{id}"));
-        prepared
-            .rows
-            .push(Row::no_department(&owner.organisation_id, &id));
+        let rows = Row::no_department(&owner.organisation_id, &id, &gone, now)?;
+        prepared.rows.extend(rows);
         prepared.counters = CounterEffect::Seen;
         prepared.before = Some(view::text(&view::department(before)));
         Ok(prepared)

@@ -18,9 +18,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::{parse, random};
-use shared::store::{
-    ApiKey, AuditEntry, Change, Committed, CounterEffect, Row, StoreError, digest_of,
-};
+use shared::store::{ApiKey, AuditEntry, Committed, CounterEffect, Row, StoreError, digest_of};
 
 const RESERVES: &[(&str, Reserve)] =
     &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
@@ -158,11 +156,7 @@ pub(crate) async fn create_admin_key(
     }
     let path = format!("/v1/organisations/{id}/admin-keys");
     let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
-    if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
-        return Ok(respond(answer));
-    }
-    let now = app.clock.now();
-    let (key, secret) = new_admin_key(now)?;
+    let (key, secret) = new_admin_key(app.clock.now())?;
     let answer = Answer {
         status: 201,
         body: view::text(&AdminKeyView {
@@ -171,39 +165,27 @@ pub(crate) async fn create_admin_key(
         }),
         secret: Some(secret),
     };
-    for _ in 0..20 {
-        let snapshot = app.store.snapshot_for_change(&id).await?;
-        let snapshot = snapshot.ok_or_else(|| ApiError::not_found("organisation"))?;
-        let change = Change {
-            rows: Row::api_key(&id, &key)?.into(),
-            head: snapshot.head.clone(),
-            counters: CounterEffect::Unseen,
-            audit: AuditEntry {
-                actor: "operator".to_owned(),
-                action: "api_key.create".to_owned(),
-                resource: format!("api_key/{}", key.id),
-                before: None,
-                after: Some(view::text(&view::api_key(&key, None))),
-                reason: None,
-                request_id: request_id.clone(),
-            },
-        };
-        let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
-        match app
-            .store
-            .commit(&snapshot, change, |_| kept.clone(), now)
-            .await?
-        {
-            Committed::Done(_) => return Ok(respond(answer)),
-            Committed::AnsweredBefore => {
-                if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
-                    return Ok(respond(answer));
-                }
-            }
-            Committed::Stale => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-        }
-    }
-    Err(StoreError::Contended.into())
+    let actor = Actor {
+        organisation_id: id.clone(),
+        name: "operator".to_owned(),
+        request_id,
+    };
+    change(
+        &app,
+        &actor,
+        &Needs::default(),
+        idempotent.as_ref(),
+        |loaded| {
+            let resource = format!("api_key/{}", key.id);
+            let mut prepared = Prepared::new(loaded, "api_key.create", resource);
+            prepared.rows.extend(Row::api_key(&id, &key)?);
+            prepared.after = Some(view::text(&view::api_key(&key, None)));
+            let answer = answer.clone();
+            prepared.answer = Box::new(move |_| answer.clone());
+            Ok(prepared)
+        },
+    )
+    .await
 }
 
 pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
@@ -236,11 +218,8 @@ pub(crate) async fn update(
     let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
     let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
     fields.finish()?;
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
-    change(&app, actor, &Needs::default(), None, |loaded| {
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &Needs::default(), None, |loaded| {
         let before = &loaded.snapshot.head.organisation;
         check_version(&headers, before.version)?;
         let after = Organisation {

@@ -9,8 +9,8 @@ use shared::runtime::error::ApiError;
 use shared::runtime::random;
 use shared::store::{Idempotency, StoredAnswer, digest_of};
 
-/// An answer on its way out.
-#[derive(Clone, Debug)]
+/// An answer on its way out. It may show a secret, so it is never printed.
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
@@ -18,8 +18,7 @@ pub(crate) struct Answer {
     pub(crate) secret: Option<String>,
 }
 
-/// An idempotency key with the request it came with.
-#[derive(Debug)]
+/// An idempotency key with the request it came with. It has the caller's secret, so it is never printed.
 pub(crate) struct IdempotentRequest {
     organisation_id: Option<String>,
     digest: String,

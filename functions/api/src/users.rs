@@ -4,8 +4,8 @@ use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
 use super::replay::IdempotentRequest;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
-use axum::response::Response;
-use http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
 use shared::domain::configuration::Department;
 use shared::domain::name::{is_slug, is_user_id};
 use shared::domain::people::{Block, Role, Status, User};
@@ -45,12 +45,9 @@ pub(crate) async fn create(
         users: manager_id.iter().chain([&id]).cloned().collect(),
         ..Needs::default()
     };
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, actor, &needs, idempotent.as_ref(), |loaded| {
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         all([
             loaded.check_department("department_id", Some(&department_id)),
             loaded.check_user("manager_id", manager_id.as_ref().filter(|m| **m != id)),
@@ -78,9 +75,12 @@ pub(crate) async fn create(
         prepared
             .rows
             .push(Row::user(&owner.organisation_id, &user)?);
-        prepared
-            .rows
-            .extend(counted(loaded, owner, &department_id, true)?);
+        prepared.rows.extend(counted(
+            loaded,
+            &owner.organisation_id,
+            &department_id,
+            true,
+        )?);
         let body = view::text(&view::user(&user, now));
         prepared.after = Some(body.clone());
         Ok(prepared.answering(201, body))
@@ -98,7 +98,7 @@ fn check_not_own_manager(id: &str, manager_id: Option<&String>) -> Result<(), Ap
 /// The department's row with one user more or less.
 fn counted(
     loaded: &Loaded,
-    owner: &KeyOwner,
+    organisation_id: &str,
     department_id: &str,
     comes: bool,
 ) -> Result<Option<Row>, ApiError> {
@@ -115,7 +115,7 @@ fn counted(
         users,
         ..department.clone()
     };
-    Ok(Some(Row::department(&owner.organisation_id, &department)?))
+    Ok(Some(Row::department(organisation_id, &department)?))
 }
 
 pub(crate) async fn list(
@@ -203,10 +203,10 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 
-/// Changes one user; `seen` says whether a decision could see it.
+/// Changes one user.
 async fn change_user(
     app: &App,
-    actor: Actor<'_>,
+    actor: &Actor,
     headers: &HeaderMap,
     id: &str,
     also_needs: Vec<String>,
@@ -220,7 +220,7 @@ async fn change_user(
         users: also_needs.into_iter().chain([id.to_owned()]).collect(),
         ..Needs::default()
     };
-    let organisation_id = &actor.owner.organisation_id;
+    let organisation_id = &actor.organisation_id;
     let now = app.clock.now();
     change(app, actor, &needs, None, |loaded| {
         let before = loaded.users.get(id);
@@ -233,12 +233,18 @@ async fn change_user(
         let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
         prepared.rows.push(Row::user(organisation_id, &after)?);
         if after.department_id != before.department_id {
-            prepared
-                .rows
-                .extend(counted(loaded, actor.owner, &before.department_id, false)?);
-            prepared
-                .rows
-                .extend(counted(loaded, actor.owner, &after.department_id, true)?);
+            prepared.rows.extend(counted(
+                loaded,
+                organisation_id,
+                &before.department_id,
+                false,
+            )?);
+            prepared.rows.extend(counted(
+                loaded,
+                organisation_id,
+                &after.department_id,
+                true,
+            )?);
         }
         let decided_by =
             |user: &User| (user.department_id.clone(), user.status, user.block.clone());
@@ -271,14 +277,11 @@ pub(crate) async fn update(
     let role = fields.changed_value("role", parse::one_of(ROLES)).flatten();
     let status = fields.changed_value("status", parse::one_of(STATUSES));
     fields.finish()?;
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     let also_needs = manager_id.iter().flatten().cloned().collect();
     change_user(
         &app,
-        actor,
+        &actor,
         &headers,
         &id,
         also_needs,
@@ -324,13 +327,10 @@ pub(crate) async fn block(
         fields.also_invalid("until", "must be in the future");
     }
     fields.finish()?;
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     change_user(
         &app,
-        actor,
+        &actor,
         &headers,
         &id,
         Vec::new(),
@@ -356,13 +356,10 @@ pub(crate) async fn release(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
-    let actor = Actor {
-        owner,
-        request_id: &request_id,
-    };
+    let actor = Actor::of(owner, &request_id);
     change_user(
         &app,
-        actor,
+        &actor,
         &headers,
         &id,
         Vec::new(),
@@ -372,5 +369,6 @@ pub(crate) async fn release(
             Ok(None)
         },
     )
-    .await
+    .await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -9,7 +9,7 @@ use shared::runtime::settings;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     settings::start_logs();
-    let aws = settings::aws().await;
+    let aws = settings::aws(settings::Patience::USUAL).await;
     let app = App::new(settings::store(&aws)?, Clock::default());
     let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {

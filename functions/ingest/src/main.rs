@@ -8,7 +8,7 @@ use shared::runtime::settings;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     settings::start_logs();
-    let aws = settings::aws().await;
+    let aws = settings::aws(settings::Patience::USUAL).await;
     let queue_url = settings::required("EVENTS_QUEUE_URL")?;
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let app = App::new(settings::store(&aws)?, sqs, queue_url, Clock::default());

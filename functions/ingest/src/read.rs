@@ -48,8 +48,9 @@ pub(crate) fn event(
         None => {
             // Which other fields there should be depends on the type.
             let details = fields.into_details();
-            let known = ["event_id", "type", "occurred_at", "source"];
-            let is_of_all = |d: &Detail| known.iter().any(|name| d.field.ends_with(name));
+            let known =
+                ["event_id", "type", "occurred_at", "source"].map(|name| format!("{path}.{name}"));
+            let is_of_all = |d: &Detail| known.contains(&d.field);
             let details = details.into_iter().filter(is_of_all).collect();
             return Err((shown_id, details));
         }
@@ -116,7 +117,7 @@ fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
         ),
     };
     let cached = fields.optional("cached_input_tokens", &tokens).unwrap_or(0);
-    if input_tokens.is_some_and(|input| cached > input) {
+    if cached > input_tokens.unwrap_or(0) {
         fields.also_invalid("cached_input_tokens", "must be at most input_tokens");
     }
     let hold_id = fields.optional("hold_id", |raw| {

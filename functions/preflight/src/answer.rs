@@ -86,7 +86,7 @@ fn warning(warning: &Warning) -> WarningBody<'_> {
             used_percent: *used_percent,
         },
         Warning::Unpriced { model } => WarningBody::Unpriced {
-            code: "unpriced_model",
+            code: "unpriced",
             model,
             message: "the model has no known price: it counts in tokens only, and no budget in US dollars sees it",
         },

@@ -40,7 +40,7 @@ impl App {
     /// The function on `store`; `on_unavailable` is the answer where not even the configuration can be read.
     pub fn new(store: Store, clock: Clock, on_unavailable: OnUnavailable) -> Self {
         Self {
-            keys: Keys::new(store.clone(), None),
+            keys: Keys::new(store.clone(), None).through_outages(),
             cache: ConfigurationCache::new(store.clone()),
             store,
             clock,

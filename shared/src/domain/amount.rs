@@ -63,14 +63,6 @@ impl Amounts {
             micro_usd: self.micro_usd.checked_sub(other.micro_usd)?,
         })
     }
-
-    /// `self + other` in both units, or `None` where a unit leaves the range of an `i64`.
-    pub fn checked_add(self, other: Self) -> Option<Self> {
-        Some(Self {
-            tokens: self.tokens.checked_add(other.tokens)?,
-            micro_usd: self.micro_usd.checked_add(other.micro_usd)?,
-        })
-    }
 }
 
 /// Why a text is not an amount of US dollars.

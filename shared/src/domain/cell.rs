@@ -12,11 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const MAX_HOLDS: usize = 2_000;
 /// The most counters of a cell: 500 budgets, and as many deleted in the period.
 pub const MAX_NODES: usize = 1_000;
-/// The most lapsed holds that one update releases.
+/// The most lapsed holds that one update releases, and the most counters that it touches: an expression of
+/// DynamoDB has at most 4,096 bytes.
 pub const MAX_RELEASED_AT_ONCE: usize = 25;
+const MAX_COUNTERS_AT_ONCE: usize = 100;
 
 /// The counters and holds of one organisation and period.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cell {
     /// The configuration's epoch that the counters agree with.
     pub epoch: u64,
@@ -200,11 +202,7 @@ impl HoldRequest {
         let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);
         let matters = |hold: &Hold| is_full || hold.nodes.iter().any(|node| short.contains(node));
-        let lapsed: Vec<_> = lapsed_holds(cell, now)
-            .filter(|(_, hold)| matters(hold))
-            .take(MAX_RELEASED_AT_ONCE)
-            .map(|(rid, hold)| (rid.clone(), hold.clone()))
-            .collect();
+        let lapsed = lapsed_holds(cell, now, matters);
         if !lapsed.is_empty() {
             Obstacle::Lapsed(lapsed)
         } else if is_full {
@@ -243,11 +241,23 @@ pub enum Obstacle {
     Gone,
 }
 
-/// The holds of `cell` that count no more at `now`.
-pub fn lapsed_holds(cell: &Cell, now: Timestamp) -> impl Iterator<Item = (&Rid, &Hold)> {
-    cell.holds
-        .iter()
-        .filter(move |(_, hold)| hold.has_lapsed(now))
+/// Holds of `cell` that count no more at `now` and that matter, as many as one update can release.
+pub fn lapsed_holds(
+    cell: &Cell,
+    now: Timestamp,
+    matters: impl Fn(&Hold) -> bool,
+) -> Vec<(Rid, Hold)> {
+    let mut counters: BTreeSet<Node> = BTreeSet::new();
+    let lapsed = cell.holds.iter().filter(|(_, hold)| hold.has_lapsed(now));
+    lapsed
+        .filter(|(_, hold)| matters(hold))
+        .take(MAX_RELEASED_AT_ONCE)
+        .take_while(|(_, hold)| {
+            counters.extend(&hold.nodes);
+            counters.len() <= MAX_COUNTERS_AT_ONCE
+        })
+        .map(|(rid, hold)| (rid.clone(), hold.clone()))
+        .collect()
 }
 
 /// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it

@@ -296,9 +296,7 @@ fn run(steps: Vec<Step>) {
             }
             Step::ExpireAll => {
                 let now = Timestamp::from_second(real.now.into()).unwrap();
-                let lapsed: Vec<(Rid, Hold)> = lapsed_holds(real.cell(), now)
-                    .map(|(r, h)| (r.clone(), h.clone()))
-                    .collect();
+                let lapsed: Vec<(Rid, Hold)> = lapsed_holds(real.cell(), now, |_| true);
                 let all = finish(lapsed.iter().map(|(r, h)| (r, h, Amounts::ZERO)));
                 if !lapsed.is_empty() {
                     all.apply(&mut real.cell).unwrap();
@@ -541,4 +539,23 @@ fn no_update_makes_a_cell_or_a_counter_out_of_nothing() {
         debit(&[unknown], Amounts::new(0, 1)).apply(&mut token_cell(&[1])),
         Err(NotApplied::NoSuchNode(unknown))
     );
+}
+
+#[test]
+fn what_one_update_releases_fits_into_one_expression() {
+    let mut cell = Cell::default();
+    for n in 0..60_u32 {
+        let mut hold = request(1, 1).hold;
+        hold.nodes = (0..18)
+            .map(|k| Node {
+                unit: Unit::Tokens,
+                index: n * 18 + k,
+            })
+            .collect();
+        cell.holds
+            .insert(Rid::derive("acme", "bob", &n.to_string()), hold);
+    }
+    let lapsed = lapsed_holds(&cell, at(2_000), |_| true);
+    assert_eq!(lapsed.len(), 5, "18 counters each");
+    assert_eq!(lapsed_holds(&cell, at(0), |_| true), []);
 }

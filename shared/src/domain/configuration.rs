@@ -180,6 +180,17 @@ pub struct Move {
     pub old_ancestors: Vec<String>,
 }
 
+/// A department that is no more, for the holds and late usage that still name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Its number.
+    pub index: u32,
+    /// The moves of departments before it went.
+    pub tree: u32,
+    /// Its last path, topmost first.
+    pub path: Vec<String>,
+}
+
 /// Everything about an organisation that a decision needs, at one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
@@ -195,6 +206,10 @@ pub struct Configuration {
     pub budgets: BTreeMap<String, Budget>,
     /// Moves of the last months, ascending.
     pub moves: Vec<Move>,
+    /// Departments of the last months that are no more.
+    pub gone: Vec<Gone>,
+    /// The number of the next department: those below it are known here.
+    pub next_department: u32,
 }
 
 /// The departments from the topmost to one's own, as ids: the organisation itself is the empty path.
@@ -273,15 +288,21 @@ impl Configuration {
     }
 
     /// The path that the department with number `index` had when the tree was at version `tree`: today's path with
-    /// the later moves undone, the latest first. None where this configuration is older than that, or knows no
-    /// department of that number.
+    /// the later moves undone, the latest first. None where this configuration is older than the tree or the
+    /// department.
     pub fn path_at(&self, index: u32, tree: u32) -> Option<Path> {
-        let department = self.departments.values().find(|d| d.index == index)?;
-        if tree > self.tree {
+        if tree > self.tree || index >= self.next_department {
             return None;
         }
-        let mut path = self.path(&department.id);
-        for moved in self.moves.iter().rev().take_while(|m| m.tree > tree) {
+        let department = self.departments.values().find(|d| d.index == index);
+        let gone = self.gone.iter().find(|gone| gone.index == index);
+        let (mut path, known_at) = match (department, gone) {
+            (Some(department), _) => (self.path(&department.id), self.tree),
+            (None, Some(gone)) => (Path(gone.path.clone()), gone.tree),
+            (None, None) => (Path::default(), self.tree),
+        };
+        let later = self.moves.iter().rev().filter(|m| m.tree <= known_at);
+        for moved in later.take_while(|m| m.tree > tree) {
             if let Some(at) = path.0.iter().position(|id| *id == moved.department_id) {
                 path.0.splice(..at, moved.old_ancestors.iter().cloned());
             }
@@ -372,6 +393,8 @@ mod tests {
                 .collect(),
             budgets: BTreeMap::new(),
             moves,
+            gone: Vec::new(),
+            next_department: 4,
         }
     }
 
@@ -397,6 +420,20 @@ mod tests {
         assert_eq!(at(2, 0).as_deref(), Some("/a/b/c/"));
         assert_eq!(at(9, 0), None, "an unknown department");
         assert_eq!(at(1, 3), None, "a move that is not known yet");
+        let mut without = config.clone();
+        without.departments.remove("b");
+        without.gone.push(Gone {
+            index: 1,
+            tree: 1,
+            path: vec!["a".into(), "b".into()],
+        });
+        let at = |tree| without.path_at(1, tree).map(|path| path.to_text());
+        assert_eq!(
+            at(1).as_deref(),
+            Some("/a/b/"),
+            "a department that is no more"
+        );
+        assert_eq!(at(0).as_deref(), Some("/a/b/"));
     }
 
     #[test]

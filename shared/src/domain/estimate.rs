@@ -2,7 +2,7 @@
 
 use super::amount::Amounts;
 use super::configuration::{Organisation, Reserve};
-use super::price::{Price, PriceBook, TokenCounts, value};
+use super::price::{Found, Price, PriceBook, TokenCounts, value};
 use sha2::{Digest, Sha256};
 
 /// The most tokens of one kind in one request.
@@ -53,9 +53,8 @@ impl PreflightRequest {
 
     /// What the request is held for.
     pub fn estimate(&self, organisation: &Organisation, book: &'static PriceBook) -> Estimate {
-        let price = book
-            .price(self.provider.as_deref(), &self.model)
-            .map(|(p, _)| p);
+        let found = book.price(self.provider.as_deref(), &self.model);
+        let price = found.map(|(price, _)| price);
         let input = match (self.input, organisation.reserve) {
             (Input::Tokens(tokens), _) => tokens,
             // A token is at least one byte, so this is never too little.
@@ -68,8 +67,10 @@ impl PreflightRequest {
             .max_output_tokens
             .unwrap_or_else(|| match organisation.reserve {
                 Reserve::Estimate => organisation.output_reserve_tokens,
-                Reserve::Strict => price
-                    .and_then(|price| price.max_output_tokens)
+                // A model that only begins like a known one may answer more than that.
+                Reserve::Strict => found
+                    .filter(|(_, how)| *how != Found::Prefix)
+                    .and_then(|(price, _)| price.max_output_tokens)
                     .unwrap_or_else(|| book.largest_output()),
             });
         let counts = TokenCounts {
@@ -132,6 +133,11 @@ mod tests {
         let open = request(Input::Tokens(1000), None, "gpt-4o");
         assert_eq!(tokens(&open, Reserve::Estimate), 1000 + 4096);
         assert_eq!(tokens(&open, Reserve::Strict), 1000 + 16_384);
+        let later = request(Input::Tokens(0), None, "gpt-4o-of-next-year");
+        assert_eq!(
+            tokens(&later, Reserve::Strict),
+            PriceBook::built_in().largest_output()
+        );
         let unknown = request(Input::Tokens(0), None, "nobody-knows");
         assert_eq!(
             tokens(&unknown, Reserve::Strict),

@@ -63,7 +63,7 @@ impl Rid {
 }
 
 /// What a cell keeps of a hold, in about 25 bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// The number of the department that the user was in.
     pub department: u32,

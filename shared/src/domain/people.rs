@@ -39,16 +39,6 @@ pub enum Status {
     Suspended,
 }
 
-impl Status {
-    /// The name in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-        }
-    }
-}
-
 /// Why and until when a user is kept from LLMs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {

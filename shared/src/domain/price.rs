@@ -28,7 +28,7 @@ pub struct Price {
 pub struct TokenCounts {
     /// Input tokens, the cached ones included.
     pub input: i64,
-    /// Those of `input` that the provider had cached.
+    /// Those of `input` that the provider had cached; more than `input` count as all of it.
     pub cached_input: i64,
     /// Output tokens.
     pub output: i64,
@@ -45,12 +45,27 @@ impl Price {
     /// The cost of `counts` in micro-USD, rounded up once.
     pub fn cost_micro_usd(&self, counts: TokenCounts) -> i64 {
         let cached_price = self.cached_input.unwrap_or(self.input);
-        let fresh = i128::from(counts.input) - i128::from(counts.cached_input);
+        let cached = counts.cached_input.clamp(0, counts.input.max(0));
+        let fresh = i128::from(counts.input) - i128::from(cached);
         let scaled = fresh * i128::from(self.input)
-            + i128::from(counts.cached_input) * i128::from(cached_price)
+            + i128::from(cached) * i128::from(cached_price)
             + i128::from(counts.output) * i128::from(self.output);
         let rounded_up = (scaled + TOKENS_PER_PRICE - 1).div_euclid(TOKENS_PER_PRICE);
         i64::try_from(rounded_up).unwrap_or(i64::MAX)
+    }
+
+    /// What is at least as much as either in every respect.
+    fn most_of(self, other: Self) -> Self {
+        let cached = |price: Self| price.cached_input.unwrap_or(price.input);
+        Self {
+            input: self.input.max(other.input),
+            output: self.output.max(other.output),
+            cached_input: Some(cached(self).max(cached(other))),
+            max_output_tokens: match (self.max_output_tokens, other.max_output_tokens) {
+                (Some(one), Some(two)) => Some(one.max(two)),
+                _ => None,
+            },
+        }
     }
 
     /// The most output tokens that cost at most `micro_usd` together with `input` fresh input tokens;
@@ -121,15 +136,11 @@ impl PriceBook {
             book.largest_output = book
                 .largest_output
                 .max(price.max_output_tokens.unwrap_or(0));
-            // Several providers sell a model of one name: without the provider, the dearest counts,
+            // Several providers sell a model of one name: without the provider, the most of each counts,
             // so that a hold is never too small.
             book.by_model
                 .entry(model.clone())
-                .and_modify(|known| {
-                    if (price.output, price.input) > (known.output, known.input) {
-                        *known = price;
-                    }
-                })
+                .and_modify(|known| *known = known.most_of(price))
                 .or_insert(price);
             book.by_provider
                 .entry(provider)
@@ -254,6 +265,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_cost_is_never_below_zero_and_more_tokens_never_cost_less(
+            input in 0_i64..1_000_000_000, cached_input in 0_i64..2_000_000_000, output in 0_i64..1_000_000_000,
+            more in 0_i64..1_000,
+        ) {
+            let price = Price { input: 2_500_000, output: 10_000_000, cached_input: Some(1_250_000), max_output_tokens: None };
+            let cost = price.cost_micro_usd(TokenCounts { input, cached_input, output });
+            prop_assert!(cost >= 0);
+            let of_more = price.cost_micro_usd(TokenCounts { input, cached_input, output: output + more });
+            prop_assert!(of_more >= cost);
+        }
+
         #[test]
         fn the_offered_output_costs_at_most_the_rest_and_one_more_token_costs_more(
             input_price in 0_i64..100_000_000, output_price in 1_i64..100_000_000,

@@ -144,38 +144,27 @@ impl Usage {
         let price = book
             .price(Some(&self.provider), &self.model)
             .map(|(p, _)| p);
-        let is_unpriced = price.is_none();
-        match (self.input_tokens, self.output_tokens, hold) {
-            (Some(input), Some(output), _) => Charge {
-                amounts: value(
-                    price,
-                    TokenCounts {
-                        input,
-                        cached_input: self.cached_input_tokens,
-                        output,
-                    },
-                ),
-                is_unpriced,
-                is_estimated: false,
-            },
-            (_, _, Some(hold)) => Charge {
-                amounts: hold.amounts,
-                is_unpriced,
-                is_estimated: true,
-            },
-            (input, output, None) => Charge {
-                amounts: value(
-                    price,
-                    TokenCounts {
-                        input: input.unwrap_or(0),
-                        cached_input: self.cached_input_tokens,
-                        output: output.unwrap_or(0),
-                    },
-                ),
-                is_unpriced,
-                is_estimated: true,
-            },
+        let counts = TokenCounts {
+            input: self.input_tokens.unwrap_or(0),
+            cached_input: self.cached_input_tokens,
+            output: self.output_tokens.unwrap_or(0),
+        };
+        let is_counted = self.input_tokens.is_some() && self.output_tokens.is_some();
+        let mut charge = Charge {
+            amounts: value(price, counts),
+            is_unpriced: price.is_none(),
+            is_estimated: !is_counted,
+        };
+        match hold {
+            Some(hold) if !is_counted => charge.amounts = hold.amounts,
+            // Under the name of the preflight it had a price; under another it does not become free.
+            Some(hold) if price.is_none() && hold.amounts.micro_usd > 0 => {
+                charge.amounts.micro_usd = hold.amounts.micro_usd;
+                charge.is_estimated = true;
+            }
+            _ => {}
         }
+        charge
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::{ApiError, ErrorCode};
 use crate::domain::people::Role;
-use crate::store::{KeyOwner, Store, digest_of};
+use crate::store::{KeyOwner, Store, StoreError, digest_of};
 use axum::extract::{FromRef, FromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -50,6 +50,8 @@ pub struct Keys {
     store: Store,
     operator_digest: Option<String>,
     believed: Arc<Mutex<HashMap<String, (KeyOwner, Instant)>>>,
+    /// How long a key that was known is believed while it cannot be asked for.
+    outage: Duration,
 }
 
 impl Keys {
@@ -59,18 +61,38 @@ impl Keys {
             store,
             operator_digest: operator_key.map(digest_of),
             believed: Arc::default(),
+            outage: Duration::ZERO,
         }
     }
 
+    /// The same, believing known keys for a quarter of an hour while the database does not answer, so that the
+    /// organisation's `on_unavailable` can. A key can be revoked only where the database answers.
+    pub fn through_outages(self) -> Self {
+        Self {
+            outage: Duration::from_secs(900),
+            ..self
+        }
+    }
+
+    fn remembered(&self, digest: &str, for_at_most: Duration) -> Option<KeyOwner> {
+        let believed = self.believed.lock().ok()?;
+        let (owner, since) = believed.get(digest)?;
+        (since.elapsed() < for_at_most).then(|| owner.clone())
+    }
+
     async fn owner(&self, digest: &str) -> Result<Option<KeyOwner>, ApiError> {
-        if let Ok(believed) = self.believed.lock()
-            && let Some((owner, since)) = believed.get(digest)
-            && since.elapsed() < KEY_BELIEVED
-        {
-            return Ok(Some(owner.clone()));
+        if let Some(owner) = self.remembered(digest, KEY_BELIEVED) {
+            return Ok(Some(owner));
         }
         let asked_at = Instant::now();
-        let owner = self.store.key_owner(digest).await?;
+        let owner = match self.store.key_owner(digest).await {
+            Ok(owner) => owner,
+            Err(error @ StoreError::Unavailable(_)) => {
+                let known = self.remembered(digest, self.outage);
+                return known.map(Some).ok_or_else(|| error.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Ok(mut believed) = self.believed.lock() {
             if believed.len() >= MAX_REMEMBERED {
                 believed.clear();

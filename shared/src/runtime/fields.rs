@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 /// How much of a field's name an error shows, in characters.
 const MAX_SHOWN: usize = 64;
+/// The most fields that one error names.
+const MAX_DETAILS: usize = 100;
 
 /// An object with all its fields, those that come twice included.
 struct Object(Vec<(String, Box<RawValue>)>);
@@ -85,6 +87,9 @@ impl Fields {
     }
 
     fn refuse(&mut self, name: &str, message: impl Into<String>) {
+        if self.invalid.len() >= MAX_DETAILS {
+            return;
+        }
         let shown: String = name.chars().take(MAX_SHOWN).collect();
         self.invalid.push(Detail {
             field: format!("{}{shown}", self.prefix),

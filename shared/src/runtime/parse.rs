@@ -59,8 +59,12 @@ pub fn email(raw: &str) -> Result<String, String> {
 /// A text of at most `most` characters.
 pub fn sentence(most: usize) -> impl Fn(&str) -> Result<String, String> {
     move |raw| {
-        let rule = format!("must be 1 to {most} characters");
-        let check = |text: &str| !text.trim().is_empty() && text.chars().count() <= most;
+        let rule = format!("must be 1 to {most} characters, none of them a control");
+        let check = |text: &str| {
+            !text.trim().is_empty()
+                && text.chars().count() <= most
+                && text.chars().all(is_printable)
+        };
         checked(raw, check, &rule)
     }
 }
@@ -146,9 +150,9 @@ pub fn list(least: usize, most: usize) -> impl Fn(&str) -> Result<Vec<String>, S
     }
 }
 
-/// A raw JSON value, to be read further.
-pub fn raw(raw: &str) -> Result<String, String> {
-    Ok(raw.to_owned())
+/// Whether a queue takes the character and a log shows it.
+fn is_printable(c: char) -> bool {
+    matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What a deployed function reads from its environment, and the clients it makes before its first request.
 
 use crate::store::{Store, Tables};
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use std::env;
+use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 /// A setting that is missing.
@@ -29,9 +32,39 @@ impl Tables {
     }
 }
 
+/// How long a call to AWS may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// One attempt.
+    pub attempt: Duration,
+    /// How often it is made.
+    pub attempts: u32,
+}
+
+impl Patience {
+    /// For work that nobody waits for.
+    pub const USUAL: Self = Self {
+        attempt: Duration::from_millis(1_000),
+        attempts: 3,
+    };
+    /// For a decision that a person waits for.
+    pub const SHORT: Self = Self {
+        attempt: Duration::from_millis(150),
+        attempts: 2,
+    };
+}
+
 /// The AWS configuration of the environment.
-pub async fn aws() -> SdkConfig {
-    aws_config::load_defaults(BehaviorVersion::latest()).await
+pub async fn aws(patience: Patience) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(patience.attempt)
+        .operation_timeout(patience.attempt * (patience.attempts + 1))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(patience.attempts))
+        .load()
+        .await
 }
 
 /// The store of the environment.

@@ -78,6 +78,21 @@ pub(super) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkErr
         .is_some_and(|code| code == "TransactionConflictException")
 }
 
+/// Reasons of a cancelled transaction that pass by themselves.
+const PASSING: [&str; 4] = [
+    "None",
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+];
+
+/// A token by which DynamoDB knows a transaction again that is sent again.
+fn new_token() -> Result<String, StoreError> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    Ok(super::change::hex(&bytes))
+}
+
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Transacted {
@@ -95,7 +110,7 @@ impl Transacted {
 }
 
 impl Store {
-    /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out.
+    /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out, as is throttling.
     pub(super) async fn transact(
         &self,
         parts: Vec<TransactWriteItem>,
@@ -106,10 +121,12 @@ impl Store {
             // One write alone needs no transaction, which would cost twice as much.
             return self.put_alone(put).await;
         }
+        let mut token = new_token()?;
         for attempt in 0..ATTEMPTS {
             let call = self
                 .client
                 .transact_write_items()
+                .client_request_token(&token)
                 .set_transact_items(Some(parts.clone()))
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let error = match call.send().await {
@@ -127,12 +144,10 @@ impl Store {
                         let is_refused = |code: &&str| *code == "ConditionalCheckFailed";
                         return Ok(Transacted::Refused(codes.iter().map(is_refused).collect()));
                     }
-                    if codes
-                        .iter()
-                        .any(|code| !matches!(*code, "None" | "TransactionConflict"))
-                    {
+                    if !codes.iter().all(|code| PASSING.contains(code)) {
                         return Err(error.into());
                     }
+                    token = new_token()?;
                 }
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
                 _ => return Err(error.into()),

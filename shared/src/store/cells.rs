@@ -125,6 +125,22 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
+    /// The condition that `configuration` is the one in force, as a part of a transaction.
+    pub(super) fn same_epoch_item(
+        &self,
+        configuration: &Configuration,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.governance)
+            .set_key(Some(
+                keys::head(&configuration.organisation.id).attributes(),
+            ))
+            .condition_expression("epoch = :epoch")
+            .expression_attribute_values(":epoch", number(configuration.epoch))
+            .build()?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
     /// Opens the cell of `period` where there is none, or brings one up to date that `configuration` has left behind
     /// because its period was not in force for a while: each budget has its amount less what records of the period
     /// have spent and live holds take. The transaction checks the configuration's epoch, so a stale caller cannot
@@ -175,17 +191,9 @@ impl Store {
                 .condition_expression("v = :v")
                 .expression_attribute_values(":v", number(known.version)),
         };
-        let same_epoch = ConditionCheck::builder()
-            .table_name(&self.tables.governance)
-            .set_key(Some(keys::head(&organisation.id).attributes()))
-            .condition_expression("epoch = :epoch")
-            .expression_attribute_values(":epoch", number(configuration.epoch))
-            .build()?;
         self.transact(vec![
             TransactWriteItem::builder().put(put.build()?).build(),
-            TransactWriteItem::builder()
-                .condition_check(same_epoch)
-                .build(),
+            self.same_epoch_item(configuration)?,
         ])
         .await?;
         Ok(())

@@ -2,14 +2,14 @@
 //! answer nothing is held under the old state, and no crash leaves the parts apart.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::{StoreError, Transacted, back_off};
 use super::configuration::Head;
 use super::expression::{Item, number};
-use super::keys::{self, BUDGET, DEPARTMENT, Key, MOVE, USER};
+use super::keys::{self, BUDGET, DEPARTMENT, GONE, Key, MOVE, USER};
 use super::resolutions::expires_at;
 use super::tables::TTL;
 use crate::domain::cell::{Cell, CellUpdate, Condition, open_node};
-use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
+use crate::domain::configuration::{Budget, Configuration, Department, Gone, Move, Organisation};
 use crate::domain::hold::{Hold, HoldId, Node, Rid};
 use crate::domain::people::User;
 use crate::domain::period::Month;
@@ -69,12 +69,20 @@ impl Row {
         Self::new(keys::governance(organisation_id, sk), department)
     }
 
-    /// A department no more.
-    pub fn no_department(organisation_id: &str, id: &str) -> Self {
-        Self::gone(keys::governance(
-            organisation_id,
-            format!("{DEPARTMENT}{id}"),
-        ))
+    /// A department no more, and what is remembered of it as long as late usage may name it.
+    pub fn no_department(
+        organisation_id: &str,
+        id: &str,
+        gone: &Gone,
+        now: Timestamp,
+    ) -> Result<[Self; 2], StoreError> {
+        let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
+        let sk = format!("{GONE}{:010}", gone.index);
+        let mut remembered = Self::new(keys::governance(organisation_id, sk), gone)?;
+        if let Some(item) = &mut remembered.item {
+            item.insert(TTL.to_owned(), number(expires_at(now)));
+        }
+        Ok([Self::gone(key), remembered])
     }
 
     /// A user as they will be.
@@ -244,13 +252,13 @@ impl Store {
 
     /// All of a change or nothing of it, with its audit entry and, where there is an idempotency key, the answer: it is
     /// asked for with the cell of the current period as it will be.
-    pub async fn commit(
+    pub async fn commit<E: From<StoreError>>(
         &self,
         snapshot: &Snapshot,
         change: Change,
-        idempotency: impl Fn(Option<&Cell>) -> Option<Idempotency>,
+        idempotency: impl Fn(Option<&Cell>) -> Result<Option<Idempotency>, E>,
         now: Timestamp,
-    ) -> Result<Committed, StoreError> {
+    ) -> Result<Committed, E> {
         let organisation_id = &snapshot.configuration.organisation.id;
         let before = &snapshot.head;
         let mut head = change.head;
@@ -304,7 +312,7 @@ impl Store {
             }
         }
         let answered_at = parts.len();
-        let idempotency = idempotency(current.as_ref());
+        let idempotency = idempotency(current.as_ref())?;
         if let Some(idempotency) = &idempotency {
             parts.push(self.idempotency_item(idempotency, now)?);
         }
@@ -432,6 +440,7 @@ impl Store {
                     Some(more) => asked = more.clone(),
                     None => break,
                 }
+                back_off(1).await;
             }
         }
         Ok(found)

@@ -3,8 +3,8 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
 use super::expression::Item;
-use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, HEAD, MOVE};
-use crate::domain::configuration::{Budget, Configuration, Department, Move, Organisation};
+use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, GONE, HEAD, MOVE};
+use crate::domain::configuration::{Budget, Configuration, Department, Gone, Move, Organisation};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -72,6 +72,9 @@ impl Store {
         organisation_id: &str,
     ) -> Result<Option<(Head, Configuration)>, StoreError> {
         for attempt in 0..ATTEMPTS {
+            let Some(before) = self.head(organisation_id).await? else {
+                return Ok(None);
+            };
             let rows = self
                 .client
                 .query()
@@ -89,7 +92,8 @@ impl Store {
                 return Ok(None);
             };
             let after = self.head(organisation_id).await?;
-            if after.is_some_and(|after| after.epoch == head.epoch) {
+            let is_one_epoch = before.epoch == head.epoch;
+            if is_one_epoch && after.is_some_and(|after| after.epoch == head.epoch) {
                 return Ok(Some((head, configuration)));
             }
             back_off(attempt).await;
@@ -104,6 +108,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
     let mut departments = BTreeMap::new();
     let mut budgets = BTreeMap::new();
     let mut moves: Vec<Move> = Vec::new();
+    let mut gone: Vec<Gone> = Vec::new();
     for mut row in rows {
         let Some(AttributeValue::S(sk)) = row.remove("sk") else {
             return Err(StoreError::unreadable("a row without a sort key"));
@@ -119,6 +124,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             departments.insert(department.id.clone(), department);
         } else if sk.starts_with(MOVE) {
             moves.push(data(row)?);
+        } else if sk.starts_with(GONE) {
+            gone.push(data(row)?);
         } else {
             return Err(StoreError::unreadable(format!("row {sk}")));
         }
@@ -132,6 +139,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             departments,
             budgets,
             moves,
+            gone,
+            next_department: head.next_department,
         };
         (head, configuration)
     }))

@@ -1,7 +1,7 @@
 //! Holding, and giving a hold back.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::call::{StoreError, Transacted, back_off};
 use super::cells::Updated;
 use super::resolutions::Resolved;
 use crate::domain::amount::Amounts;
@@ -11,6 +11,9 @@ use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
 use jiff::Timestamp;
+
+/// How often a hold is tried: a cell full of lapsed holds is released in at most 80 rounds.
+const ATTEMPTS_TO_HOLD: u32 = 120;
 
 /// What became of a request for a hold.
 #[derive(Debug)]
@@ -60,7 +63,7 @@ impl Store {
     ) -> Result<HoldOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let update = request.update();
-        for attempt in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS_TO_HOLD {
             let cell = match self.update_cell(organisation_id, period, &update).await? {
                 Updated::Applied(cell) => {
                     let hold = request.hold.clone();
@@ -73,7 +76,18 @@ impl Store {
                 },
             };
             match request.obstacle(&cell, now) {
-                Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
+                Obstacle::SameHold(hold) => {
+                    // What was resolved and not yet taken out of the cell is no hold any more.
+                    let id = HoldId::new(period, request.rid.clone(), &hold);
+                    match self.resolution(organisation_id, &id).await? {
+                        None => return Ok(HoldOutcome::Held { hold, cell }),
+                        Some(known) => {
+                            let charged = known.resolution.charged();
+                            self.finish_hold(organisation_id, &id, &hold, charged)
+                                .await?;
+                        }
+                    }
+                }
                 Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
                 Obstacle::AnotherEpoch => {
                     let is_newer = cell.epoch > configuration.epoch;

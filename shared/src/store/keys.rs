@@ -37,6 +37,7 @@ pub(super) const HEAD: &str = "config#0head";
 pub(super) const BUDGET: &str = "config#budget#";
 pub(super) const DEPARTMENT: &str = "config#department#";
 pub(super) const MOVE: &str = "config#move#";
+pub(super) const GONE: &str = "config#gone#";
 pub(super) const USER: &str = "user#";
 pub(super) const API_KEY: &str = "key#";
 pub(super) const ORGANISATIONS: &str = "@organisations";

@@ -8,7 +8,7 @@ use super::tables::TTL;
 use super::totals::Sums;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Cell, finish};
+use crate::domain::cell::{Cell, finish, lapsed_holds};
 use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::period::Month;
@@ -96,56 +96,89 @@ impl Store {
     }
 
     /// Resolves lapsed holds as the organisation wants it and takes them out of the cell. What others resolved in
-    /// the meantime is finished as they said. Holds that changed are left to the next look.
-    pub async fn expire(
+    /// the meantime is finished as they said. Holds that changed, or that this configuration is too old for, are left
+    /// to the next look.
+    pub(super) async fn expire(
         &self,
         configuration: &Configuration,
         period: Month,
         lapsed: Vec<(Rid, Hold)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let mut finished = Vec::with_capacity(lapsed.len());
-        for (rid, hold) in lapsed {
-            let hold_id = HoldId::new(period, rid.clone(), &hold);
-            let charged = match configuration.organisation.abandoned_holds {
-                AbandonedHolds::Release => Amounts::ZERO,
-                AbandonedHolds::Charge => hold.amounts,
-            };
-            let resolved = Resolved {
-                resolution: Resolution::Expired { charged },
-                path: configuration
-                    .path_at(hold.department, hold.tree)
-                    .unwrap_or_default(),
-                hold: hold.clone(),
-                offset_by: None,
-            };
-            let mut parts =
-                vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
-            if charged != Amounts::ZERO {
-                let total =
-                    keys::department_total(organisation_id, period, &resolved.path.to_text());
-                parts.push(self.add_to_total(&total, Sums::one(charged), expires_at(now))?);
-                parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
-            }
-            let charged = match self.transact(parts).await? {
-                Transacted::Applied => charged,
-                Transacted::Refused(_) => self
-                    .resolution(organisation_id, &hold_id)
-                    .await?
-                    .map_or(charged, |known| known.resolution.charged()),
-            };
-            finished.push((rid, hold, charged));
+        let each = lapsed
+            .into_iter()
+            .map(|(rid, hold)| self.resolve_lapsed(configuration, period, rid, hold, now));
+        let mut resolved = Vec::new();
+        for result in futures::future::join_all(each).await {
+            resolved.extend(result?);
         }
-        if !finished.is_empty() {
+        if !resolved.is_empty() {
             let update = finish(
-                finished
+                resolved
                     .iter()
                     .map(|(rid, hold, charged)| (rid, hold, *charged)),
             );
+            let organisation_id = &configuration.organisation.id;
             self.update_cell(organisation_id, period, &update).await?;
         }
         Ok(())
+    }
+
+    /// Writes how a lapsed hold ended, and gives it back with what stays spent of it.
+    async fn resolve_lapsed(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        rid: Rid,
+        hold: Hold,
+        now: Timestamp,
+    ) -> Result<Option<(Rid, Hold, Amounts)>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let Some(path) = configuration.path_at(hold.department, hold.tree) else {
+            return Ok(None);
+        };
+        let hold_id = HoldId::new(period, rid.clone(), &hold);
+        let charged = match configuration.organisation.abandoned_holds {
+            AbandonedHolds::Release => Amounts::ZERO,
+            AbandonedHolds::Charge => hold.amounts,
+        };
+        let resolved = Resolved {
+            resolution: Resolution::Expired { charged },
+            path,
+            hold: hold.clone(),
+            offset_by: None,
+        };
+        let mut parts = vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
+        if charged != Amounts::ZERO {
+            let total = keys::department_total(organisation_id, period, &resolved.path.to_text());
+            parts.push(self.add_to_total(&total, Sums::one(charged), expires_at(now))?);
+            parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
+        }
+        let charged = match self.transact(parts).await? {
+            Transacted::Applied => charged,
+            Transacted::Refused(_) => self
+                .resolution(organisation_id, &hold_id)
+                .await?
+                .map_or(charged, |known| known.resolution.charged()),
+        };
+        Ok(Some((rid, hold, charged)))
+    }
+
+    /// Releases some of the lapsed holds that somebody sees in a cell in passing. It may fail: they are seen again.
+    pub(super) async fn release_seen(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        cell: &Cell,
+        now: Timestamp,
+    ) {
+        let lapsed = lapsed_holds(cell, now, |_| true);
+        if lapsed.is_empty() {
+            return;
+        }
+        if let Err(error) = self.expire(configuration, period, lapsed, now).await {
+            tracing::warn!(%error, "lapsed holds are left to the next look");
+        }
     }
 
     /// The record of a hold that was charged because nobody settled it.

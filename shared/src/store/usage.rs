@@ -6,6 +6,7 @@
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::cells::Updated;
 use super::expression::number;
 use super::keys;
 use super::resolutions::{Resolved, expires_at};
@@ -55,6 +56,7 @@ struct Entry<'a> {
     day: String,
     path: Path,
     charge: Charge,
+    price_version: String,
     mark: Mark,
 }
 
@@ -92,7 +94,7 @@ impl Store {
             for group in groups {
                 let settlements: Vec<&Settlement<'_>> = group.iter().map(|(_, s)| s).collect();
                 // Where a group meets a duplicate or a fault, each event goes its own way below.
-                if let Ok(true) = self.settle_group(configuration, &settlements).await {
+                if let Ok(true) = self.settle_group(configuration, &settlements, now).await {
                     for (index, _) in &group {
                         results[*index] = Some(Ok(Recorded::Counted(Mark::Settled)));
                     }
@@ -163,6 +165,7 @@ impl Store {
         &self,
         configuration: &Configuration,
         group: &[&Settlement<'_>],
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
         let Some(first) = group.first() else {
             return Ok(true);
@@ -183,13 +186,15 @@ impl Store {
             .iter()
             .map(|s| (&s.hold_id.rid, &s.hold, s.entry.charge.amounts));
         let update = finish(resolved);
-        let updated = self
-            .update_cell(organisation_id, first.entry.period, &update)
-            .await?;
-        if matches!(updated, super::cells::Updated::Refused(_)) {
-            for s in group {
-                self.finish_hold(organisation_id, &s.hold_id, &s.hold, s.entry.charge.amounts)
-                    .await?;
+        let period = first.entry.period;
+        match self.update_cell(organisation_id, period, &update).await? {
+            Updated::Applied(cell) => self.release_seen(configuration, period, &cell, now).await,
+            Updated::Refused(_) => {
+                for s in group {
+                    let charged = s.entry.charge.amounts;
+                    self.finish_hold(organisation_id, &s.hold_id, &s.hold, charged)
+                        .await?;
+                }
             }
         }
         Ok(true)
@@ -220,7 +225,7 @@ impl Store {
                         back_off(attempt).await;
                         continue;
                     };
-                    match self.settle(&current, &settlement).await? {
+                    match self.settle(&current, &settlement, now).await? {
                         Some(recorded) => return Ok(recorded),
                         // Another resolution was there first; it is finished by now.
                         None => continue,
@@ -255,6 +260,7 @@ impl Store {
                     None => own_path().unwrap_or_default(),
                 },
                 charge: usage.charge(book, resolved.as_ref().map(|r| &r.hold)),
+                price_version: book.version().to_owned(),
                 mark,
             };
             let offset = match (&hold_id, &resolved) {
@@ -294,6 +300,7 @@ impl Store {
         &self,
         configuration: &Configuration,
         settlement: &Settlement<'_>,
+        now: Timestamp,
     ) -> Result<Option<Recorded>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let Settlement {
@@ -309,8 +316,13 @@ impl Store {
         parts.extend(self.totals_items(configuration, entry, sums, sums)?);
         let done = self.transact(parts).await?;
         if done == Transacted::Applied {
-            self.finish_hold(organisation_id, hold_id, hold, entry.charge.amounts)
+            let cell = self
+                .finish_hold(organisation_id, hold_id, hold, entry.charge.amounts)
                 .await?;
+            if let Some(cell) = cell {
+                self.release_seen(configuration, entry.period, &cell, now)
+                    .await;
+            }
             return Ok(Some(Recorded::Counted(Mark::Settled)));
         }
         if let Some(known) = self.resolution(organisation_id, hold_id).await? {
@@ -355,17 +367,21 @@ impl Store {
         if let Some(offset) = offset {
             parts.push(self.offset_item(organisation_id, offset.hold_id, &entry.usage.event_id)?);
         }
-        parts.push(match &cell {
-            None => self.no_cell_item(organisation_id, entry.period)?,
+        match &cell {
+            None => {
+                // Whoever opens the month meanwhile does so under another epoch, or meets the missing cell.
+                parts.push(self.same_epoch_item(configuration)?);
+                parts.push(self.no_cell_item(organisation_id, entry.period)?);
+            }
             Some(cell) => {
                 let on_path = configuration.budgets_on(&entry.path);
                 let counters = on_path.iter().map(|budget| budget.counter());
                 let nodes: Vec<Node> = counters.filter(|n| cell.nodes.contains_key(n)).collect();
                 let mut update = debit(&nodes, more);
                 update.conditions.push(Condition::EpochIs(cell.epoch));
-                self.cell_update_item(organisation_id, entry.period, &update)?
+                parts.push(self.cell_update_item(organisation_id, entry.period, &update)?);
             }
-        });
+        }
         let done = self.transact(parts).await?;
         if done == Transacted::Applied {
             return Ok(Some(Recorded::Counted(entry.mark)));
@@ -434,8 +450,8 @@ impl Store {
             "micro_usd".to_owned(),
             number(entry.charge.amounts.micro_usd),
         );
-        let version = PriceBook::built_in().version().to_owned();
-        item.insert("price_version".to_owned(), AttributeValue::S(version));
+        let version = AttributeValue::S(entry.price_version.clone());
+        item.insert("price_version".to_owned(), version);
         item.insert(
             "unpriced".to_owned(),
             AttributeValue::Bool(entry.charge.is_unpriced),
@@ -543,6 +559,7 @@ fn settlement<'a>(
             day: day_of(configuration, usage),
             path: configuration.path_at(hold.department, hold.tree)?,
             charge: usage.charge(book, Some(hold)),
+            price_version: book.version().to_owned(),
             mark: Mark::Settled,
         },
         hold_id,

@@ -1,0 +1,152 @@
+//! A company with something of everything, and what it refuses.
+
+use super::is_refusal;
+use super::table::sections;
+use end_to_end::{ADMIN, OPERATOR, World};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(super) struct Company {
+    pub(super) world: World,
+    rival: String,
+    pub(super) ids: BTreeMap<&'static str, String>,
+}
+
+pub(super) async fn made(world: &World, key: &str, path: &str, body: Value) -> Value {
+    world.call(key, "POST", path, body).await.expect(201)
+}
+
+impl Company {
+    /// `demo` with something of everything, and a rival whose ids are foreign to it.
+    pub(super) async fn new() -> Self {
+        let world = World::empty().await;
+        world.set_clock("2026-11-23T12:00:00Z").await;
+        for id in ["eng", "empty", "budgeted", "held", "d1"] {
+            world.department(id, None).await;
+        }
+        world.department("backend", Some("eng")).await;
+        for depth in 2..=8 {
+            world
+                .department(&format!("d{depth}"), Some(&format!("d{}", depth - 1)))
+                .await;
+        }
+        for (id, department) in [("ada", "backend"), ("bob", "eng"), ("mo", "held")] {
+            world.user(id, department).await;
+        }
+        let budget = world.budget(None, "tokens", json!(1_000_000), true).await;
+        let usd = world.budget(Some("eng"), "usd", json!(10), true).await;
+        world
+            .budget(Some("budgeted"), "tokens", json!(5), false)
+            .await;
+        let hold = world.hold("ada", "r-live", 10, 10).await;
+        world.hold("mo", "r-held", 10, 10).await;
+        world
+            .admin("PATCH", "/v1/users/mo", json!({"department_id": "eng"}))
+            .await
+            .expect(200);
+        let key = made(&world, ADMIN, "/v1/api-keys", json!({"role": "agent"})).await;
+
+        let rival = json!({"id": "rival", "name": "Rival", "timezone": "UTC"});
+        let rival = made(&world, OPERATOR, "/v1/organisations", rival).await;
+        let rival = rival["admin_key"].as_str().unwrap().to_owned();
+        made(
+            &world,
+            &rival,
+            "/v1/departments",
+            json!({"id": "theirs", "name": "Theirs"}),
+        )
+        .await;
+        let thea = json!({"id": "thea", "email": "thea@example.com", "name": "Thea", "department_id": "theirs", "role": "member"});
+        made(&world, &rival, "/v1/users", thea).await;
+        let theirs =
+            json!({"name": "Theirs", "unit": "tokens", "amount": 1_000_000, "hard_cap": true});
+        let their_budget = made(&world, &rival, "/v1/budgets", theirs).await;
+        let their_key = made(&world, &rival, "/v1/api-keys", json!({"role": "agent"})).await;
+        let ask =
+            json!({"request_id": "r-1", "user_id": "thea", "model": "gpt-4o", "input_tokens": 10});
+        let their_hold = world
+            .call(&rival, "POST", "/v1/preflight", ask)
+            .await
+            .expect(200);
+
+        let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
+        let ids = BTreeMap::from([
+            ("budget", budget),
+            ("usd", usd),
+            ("hold", hold),
+            ("key", id(&key)),
+            ("their_budget", id(&their_budget)),
+            ("their_key", id(&their_key)),
+            ("their_hold", id(&their_hold["hold"])),
+        ]);
+        Self { world, rival, ids }
+    }
+
+    /// Everything that anybody could have changed.
+    pub(super) async fn snapshot(&self) -> Vec<String> {
+        let mut seen = Vec::new();
+        for key in [ADMIN, &self.rival] {
+            for path in ["departments", "users", "budgets", "api-keys"] {
+                let path = format!("/v1/{path}?limit=100");
+                let page = self
+                    .world
+                    .call(key, "GET", &path, Value::Null)
+                    .await
+                    .expect(200);
+                assert_eq!(page["has_more"], false);
+                seen.push(page.to_string());
+            }
+            let organisation = self
+                .world
+                .call(key, "GET", "/v1/organisation", Value::Null)
+                .await;
+            seen.push(organisation.expect(200).to_string());
+        }
+        for id in ["demo", "rival"] {
+            seen.push(format!(
+                "{:?}",
+                self.world.system.store().head(id).await.unwrap().unwrap()
+            ));
+        }
+        let organisations = self
+            .world
+            .call(OPERATOR, "GET", "/v1/organisations", Value::Null)
+            .await;
+        seen.push(organisations.expect(200).to_string());
+        seen.push(
+            self.world
+                .admin("GET", "/local/queues", Value::Null)
+                .await
+                .expect(200)
+                .to_string(),
+        );
+        seen
+    }
+
+    /// Sends every wrong request of a table, then every right one, and says all that was not as it should be.
+    pub(super) async fn refuses(&self, table: &str) {
+        let sections = sections(table, &self.ids);
+        let before = self.snapshot().await;
+        let mut faults = Vec::new();
+        for line in sections.iter().flat_map(|section| &section.wrong) {
+            let answer = line.send(&self.world).await;
+            let status = line.expected.parse().unwrap();
+            if let Err(fault) = is_refusal(&answer, status, Some(&line.fields)) {
+                faults.push(format!("{}: {fault}", line.text));
+            }
+            if self.snapshot().await != before {
+                panic!("{} changed something; also {faults:#?}", line.text);
+            }
+        }
+        for section in &sections {
+            let answer = section.right.send(&self.world).await;
+            if !(200..300).contains(&answer.status) {
+                faults.push(format!(
+                    "{} should be right: {}",
+                    section.right.text, answer.body
+                ));
+            }
+        }
+        assert!(faults.is_empty(), "{faults:#?}");
+    }
+}

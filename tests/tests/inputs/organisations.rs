@@ -1,0 +1,70 @@
+//! Wrong organisations.
+
+use super::company::Company;
+
+pub(super) const TABLE: &str = r#"
+GET /v1/organisations
+  ?surprise=1 => 400 surprise
+  ?limit=0&surprise=1 => 400 limit surprise
+POST /v1/organisations {"id": "third", "name": "Third", "timezone": "Europe/Berlin"}
+  -id => 400 id
+  -id ; -name ; -timezone ; surprise=1 => 400 id name timezone surprise
+  id=null ; name=null ; timezone=null => 400 id name timezone
+  id="Third" => 400 id
+  id="th ird" => 400 id
+  id="<a65>" => 400 id
+  id="@operator" => 400 id
+  id="demo.202611" => 400 id
+  id="demo#record" => 400 id
+  id=7 => 400 id
+  id="demo" => 409
+  name="" => 400 name
+  name="<a201>" => 400 name
+  name="a\u0000b" => 400 name
+  name=["x"] => 400 name
+  timezone="Mars/Olympus" => 400 timezone
+  timezone="" => 400 timezone
+  timezone="../../etc/passwd" => 400 timezone
+  timezone="Europe/Berlin " => 400 timezone
+  timezone=1 => 400 timezone
+  reserve="strict" => 400 reserve
+  Idempotency-Key: <a256> => 400 Idempotency-Key
+POST /v1/organisations/demo/admin-keys {}
+  surprise=1 => 400 surprise
+  /v1/organisations/nobody/admin-keys => 404
+  /v1/organisations/@operator/admin-keys => 404
+  /v1/organisations/demo%23x/admin-keys => 404
+  /v1/organisations/<a2100>/admin-keys => 404
+  Idempotency-Key: <a256> => 400 Idempotency-Key
+GET /v1/organisation
+  /v1/organisation/demo => 404
+PATCH /v1/organisation {"name": "Demo"}
+  id="other" => 400 id
+  version=1 ; created_at="x" => 400 version created_at
+  name=null ; timezone=null ; reserve=null ; hold_seconds=null => 400 name timezone reserve hold_seconds
+  name="   " => 400 name
+  name="<a201>" => 400 name
+  timezone="utc+2" => 400 timezone
+  reserve="Strict" => 400 reserve
+  output_reserve_tokens=-1 => 400 output_reserve_tokens
+  output_reserve_tokens=1000000000000000000000000000000 => 400 output_reserve_tokens
+  output_reserve_tokens=1e400 => 400 output_reserve_tokens
+  output_reserve_tokens=1.5 => 400 output_reserve_tokens
+  output_reserve_tokens="5" => 400 output_reserve_tokens
+  output_reserve_tokens=true => 400 output_reserve_tokens
+  hold_seconds=29 => 400 hold_seconds
+  hold_seconds=3601 => 400 hold_seconds
+  hold_seconds=-600 => 400 hold_seconds
+  abandoned_holds="keep" => 400 abandoned_holds
+  unknown_model=1 => 400 unknown_model
+  on_unavailable="maybe" => 400 on_unavailable
+  reserve="x" ; hold_seconds=0 ; on_unavailable=0 => 400 reserve hold_seconds on_unavailable
+  If-Match: 99 => 409
+  If-Match: abc => 400 If-Match
+  If-Match: -1 => 400 If-Match
+"#;
+
+#[tokio::test]
+async fn wrong_organisations_are_refused() {
+    Company::new().await.refuses(TABLE).await;
+}

@@ -1,0 +1,54 @@
+//! Wrong preflights, holds and batches.
+
+use super::company::Company;
+
+pub(super) const TABLE: &str = r#"
+POST /v1/preflight {"request_id": "r-new", "user_id": "ada", "model": "gpt-4o", "input_tokens": 0}
+  -request_id ; -user_id ; -model ; -input_tokens ; surprise=1 => 400 request_id user_id model input_tokens surprise
+  request_id=null ; user_id=null ; model=null ; input_tokens=null => 400 request_id user_id model input_tokens
+  request_id="" => 400 request_id
+  request_id="a b" => 400 request_id
+  request_id="<a129>" => 400 request_id
+  request_id=5 => 400 request_id
+  request_id="r-live" => 409
+  user_id="a b" => 400 user_id
+  user_id="<a129>" => 400 user_id
+  model="" => 400 model
+  model="<a201>" => 400 model
+  model=4 => 400 model
+  provider="<a101>" => 400 provider
+  provider=["openai"] => 400 provider
+  -input_tokens => 400 input_tokens
+  input_bytes=5 => 400 input_bytes
+  input_tokens=-1 => 400 input_tokens
+  input_tokens=0.5 => 400 input_tokens
+  input_tokens="5" => 400 input_tokens
+  input_tokens=1e400 => 400 input_tokens
+  input_tokens=1000000001 => 400 input_tokens
+  input_tokens=1000000000000000000000000000000 => 400 input_tokens
+  -input_tokens ; input_bytes=-1 => 400 input_bytes
+  -input_tokens ; input_bytes=4000000001 => 400 input_bytes
+  -input_tokens ; input_bytes=null => 400 input_bytes
+  max_output_tokens=-1 => 400 max_output_tokens
+  max_output_tokens=1e400 => 400 max_output_tokens
+  max_output_tokens="all" => 400 max_output_tokens
+  prompt="a secret" ; messages=[] => 400 messages prompt
+DELETE /v1/holds/<hold>
+  /v1/holds/nothing => 404
+  /v1/holds/<their_hold> => 404
+  /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
+  /v1/holds/hold_209913_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
+  /v1/holds/<a2100> => 404
+POST /v1/events {"events": [5]}
+  -events => 400 events
+  events=null => 400 events
+  events=[] => 400 events
+  events={} => 400 events
+  events="[]" => 400 events
+  events=[] ; event=1 => 400 event events
+"#;
+
+#[tokio::test]
+async fn wrong_preflights_holds_and_batches_are_refused() {
+    Company::new().await.refuses(TABLE).await;
+}

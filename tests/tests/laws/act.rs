@@ -1,0 +1,292 @@
+//! Each step in the system and in the model.
+
+use super::model::{Model, ModelBudget, ModelHold, Sum, micro_usd};
+use super::steps::Step;
+use super::{DEPARTMENTS, USERS, admin, jiff_text, persist};
+use end_to_end::{AGENT, World};
+use local::engine::{Fault, FaultKind, When};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const HOLD_SECONDS: i64 = 600;
+
+async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input: i64, output: i64) {
+    let body = json!({
+        "request_id": format!("r-{request}"), "user_id": USERS[user], "provider": "openai", "model": "gpt-4o",
+        "input_tokens": input, "max_output_tokens": output,
+    });
+    let amounts = Sum {
+        tokens: input + output,
+        micro_usd: micro_usd(input, output),
+    };
+    let path = model.path(&model.homes[USERS[user]].clone());
+    let answer = persist(world, AGENT, "POST", "/v1/preflight", body).await;
+    let known = model
+        .holds
+        .get(&(user, request))
+        .filter(|h| !h.is_over && h.expires > model.now)
+        .cloned();
+    if let Some(known) = known {
+        // On a path without a budget there is nothing to look into: the request just passes.
+        if answer.status == 200 && answer.body["hold"].is_null() {
+            return;
+        }
+        if known.body == (input, output) {
+            assert_eq!(
+                answer.body["hold"]["id"],
+                json!(known.id),
+                "the same request is the same hold"
+            );
+        } else {
+            assert_eq!(answer.status, 409, "{}", answer.body);
+        }
+        return;
+    }
+    let on_path: Vec<&ModelBudget> = model.budgets.iter().filter(|b| b.counts(&path)).collect();
+    let short: BTreeSet<&str> = on_path
+        .iter()
+        .filter(|b| b.hard && model.available(b) < amounts.of(b.is_usd))
+        .map(|b| b.id.as_str())
+        .collect();
+    let body = answer.expect(200);
+    if short.is_empty() {
+        assert_eq!(body["decision"], "allow", "it fits and was refused: {body}");
+        if on_path.is_empty() {
+            assert_eq!(body["hold"], Value::Null);
+            return;
+        }
+        let made = ModelHold {
+            id: body["hold"]["id"].as_str().unwrap().to_owned(),
+            path,
+            amounts,
+            expires: model.now + HOLD_SECONDS,
+            body: (input, output),
+            is_over: false,
+        };
+        if let Some(before) = model.holds.insert((user, request), made) {
+            model.earlier.push(before);
+        }
+    } else {
+        let reasons = body["reasons"].as_array().unwrap();
+        let named: BTreeSet<&str> = reasons
+            .iter()
+            .map(|r| r["budget_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            named, short,
+            "a refusal names what was short and nothing else: {body}"
+        );
+    }
+}
+
+pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
+    match step {
+        Step::Hold {
+            user,
+            request,
+            input,
+            output,
+        } => hold(world, model, user, request, input, output).await,
+        Step::Usage {
+            user,
+            request,
+            event,
+            input,
+            output,
+            times,
+        } => {
+            let Some(of) = model
+                .holds
+                .get(&(user, request))
+                .map(|hold| hold.id.clone())
+            else {
+                return;
+            };
+            let sum = Sum {
+                tokens: input + output,
+                micro_usd: micro_usd(input, output),
+            };
+            let id = format!("e-{event}");
+            let body = json!({"events": [world.usage(&id, USERS[user], input, output, Some(&of))]});
+            if model.counted.contains(&id) || model.waiting.iter().any(|(known, ..)| *known == id) {
+                return;
+            }
+            for _ in 0..times {
+                let answer = persist(world, AGENT, "POST", "/v1/events", body.clone())
+                    .await
+                    .expect(202);
+                assert_eq!(answer["accepted"], 1, "{answer}");
+                model
+                    .waiting
+                    .push((id.clone(), user, Some(of.clone()), sum));
+            }
+        }
+        Step::Unreserved {
+            user,
+            event,
+            input,
+            times,
+        } => {
+            let id = format!("e-{event}");
+            if model.counted.contains(&id) || model.waiting.iter().any(|(known, ..)| *known == id) {
+                return;
+            }
+            let sum = Sum {
+                tokens: input,
+                micro_usd: micro_usd(input, 0),
+            };
+            let body = json!({"events": [world.usage(&id, USERS[user], input, 0, None)]});
+            for _ in 0..times {
+                persist(world, AGENT, "POST", "/v1/events", body.clone())
+                    .await
+                    .expect(202);
+                model.waiting.push((id.clone(), user, None, sum));
+            }
+        }
+        Step::Deliver => {
+            world.system.drain().await.unwrap();
+            model.deliver();
+        }
+        Step::Void { user, request } => {
+            let now = model.now;
+            let Some(hold) = model.holds.get_mut(&(user, request)) else {
+                return;
+            };
+            let path = format!("/v1/holds/{}", hold.id);
+            assert_eq!(
+                persist(world, AGENT, "DELETE", &path, Value::Null)
+                    .await
+                    .status,
+                204
+            );
+            let _ = now;
+            hold.is_over = true;
+        }
+        Step::Tick { seconds } => {
+            model.now += seconds;
+            world.set_clock(&jiff_text(model.now)).await;
+        }
+        Step::Create {
+            department,
+            is_usd,
+            amount,
+            hard,
+        } => {
+            let department = department.map(|n| DEPARTMENTS[n].to_owned());
+            let taken = model
+                .budgets
+                .iter()
+                .any(|b| b.department == department && b.is_usd == is_usd);
+            let (unit, shown) = match is_usd {
+                true => ("usd", usd(amount)),
+                false => ("tokens", json!(amount)),
+            };
+            let body = json!({"name": "b", "department_id": department, "unit": unit, "amount": shown, "hard_cap": hard});
+            model.asked += 1;
+            let key = format!("create-{}", model.asked);
+            let answer = loop {
+                let headers = [("idempotency-key", key.as_str())];
+                let answer = world
+                    .raw(
+                        end_to_end::ADMIN,
+                        "POST",
+                        "/v1/budgets",
+                        &headers,
+                        body.to_string(),
+                    )
+                    .await;
+                if answer.status != 503 {
+                    break answer;
+                }
+            };
+            if taken {
+                assert_eq!(answer.status, 409);
+                return;
+            }
+            let id = answer.expect(201)["id"].as_str().unwrap().to_owned();
+            model.budgets.push(ModelBudget {
+                id,
+                department,
+                is_usd,
+                amount,
+                hard,
+            });
+        }
+        Step::Change { budget, amount } => {
+            let Some(budget) = model.budgets.get_mut(usize::from(budget)) else {
+                return;
+            };
+            let shown = if budget.is_usd {
+                usd(amount)
+            } else {
+                json!(amount)
+            };
+            let path = format!("/v1/budgets/{}", budget.id);
+            admin(world, "PATCH", &path, json!({"amount": shown}))
+                .await
+                .expect(200);
+            budget.amount = amount;
+        }
+        Step::Delete { budget } => {
+            if usize::from(budget) < model.budgets.len() {
+                let gone = model.budgets.remove(usize::from(budget));
+                let answer = admin(
+                    world,
+                    "DELETE",
+                    &format!("/v1/budgets/{}", gone.id),
+                    Value::Null,
+                )
+                .await;
+                assert!(matches!(answer.status, 204 | 404), "{}", answer.body);
+            }
+        }
+        Step::MoveUser { user, department } => {
+            let body = json!({"department_id": DEPARTMENTS[department]});
+            admin(world, "PATCH", &format!("/v1/users/{}", USERS[user]), body)
+                .await
+                .expect(200);
+            model
+                .homes
+                .insert(USERS[user].to_owned(), DEPARTMENTS[department].to_owned());
+        }
+        Step::MoveDepartment { department, parent } => {
+            let id = DEPARTMENTS[department];
+            let parent = parent.map(|n| DEPARTMENTS[n].to_owned());
+            let is_cycle = parent
+                .as_ref()
+                .is_some_and(|parent| model.path(parent).iter().any(|step| step == id));
+            let answer = admin(
+                world,
+                "PATCH",
+                &format!("/v1/departments/{id}"),
+                json!({"parent_id": parent}),
+            )
+            .await;
+            if is_cycle {
+                assert_eq!(answer.status, 409);
+            } else {
+                answer.expect(200);
+                model.parents.insert(id.to_owned(), parent);
+            }
+        }
+        Step::Fail {
+            call,
+            after,
+            conflict,
+        } => {
+            let when = if after { When::After } else { When::Before };
+            let kind = if conflict {
+                FaultKind::TransactionConflict
+            } else {
+                FaultKind::ConnectionReset
+            };
+            // A conflict is always said before anything is applied.
+            let when = if conflict { When::Before } else { when };
+            world.system.engine().inject(Fault { call, when, kind });
+        }
+    }
+}
+
+fn usd(micro: i64) -> Value {
+    serde_json::from_str(&format!("0.{micro:06}")).unwrap()
+}

@@ -1,0 +1,128 @@
+//! The naive model, which sums everything anew.
+
+use super::USERS;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// gpt-4o: $2.50 a million input tokens, $10 output.
+const INPUT_PRICE: i64 = 2_500_000;
+const OUTPUT_PRICE: i64 = 10_000_000;
+
+pub(super) fn micro_usd(input: i64, output: i64) -> i64 {
+    (input * INPUT_PRICE + output * OUTPUT_PRICE + 999_999) / 1_000_000
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sum {
+    pub(super) tokens: i64,
+    pub(super) micro_usd: i64,
+}
+
+impl Sum {
+    pub(super) fn of(self, is_usd: bool) -> i64 {
+        if is_usd { self.micro_usd } else { self.tokens }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ModelHold {
+    pub(super) id: String,
+    pub(super) path: Vec<String>,
+    pub(super) amounts: Sum,
+    pub(super) expires: i64,
+    pub(super) body: (i64, i64),
+    pub(super) is_over: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ModelBudget {
+    pub(super) id: String,
+    pub(super) department: Option<String>,
+    pub(super) is_usd: bool,
+    pub(super) amount: i64,
+    pub(super) hard: bool,
+}
+
+impl ModelBudget {
+    pub(super) fn counts(&self, path: &[String]) -> bool {
+        self.department
+            .as_ref()
+            .is_none_or(|department| path.contains(department))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) now: i64,
+    /// How many budgets were asked for.
+    pub(super) asked: u32,
+    pub(super) parents: BTreeMap<String, Option<String>>,
+    pub(super) homes: BTreeMap<String, String>,
+    pub(super) budgets: Vec<ModelBudget>,
+    /// By user and request: the last hold of that name.
+    pub(super) holds: BTreeMap<(usize, u8), ModelHold>,
+    /// Holds whose name was taken by a later one.
+    pub(super) earlier: Vec<ModelHold>,
+    pub(super) charges: Vec<(Vec<String>, Sum)>,
+    pub(super) counted: BTreeSet<String>,
+    /// Reported and not yet delivered.
+    pub(super) waiting: Vec<(String, usize, Option<String>, Sum)>,
+}
+
+impl Model {
+    pub(super) fn path(&self, department: &str) -> Vec<String> {
+        let mut path = vec![department.to_owned()];
+        let mut next = self.parents[department].clone();
+        while let Some(parent) = next {
+            next = self.parents[&parent].clone();
+            path.push(parent);
+        }
+        path
+    }
+
+    fn all_holds(&self) -> impl Iterator<Item = &ModelHold> {
+        self.holds.values().chain(&self.earlier)
+    }
+
+    pub(super) fn spent(&self, budget: &ModelBudget) -> i64 {
+        let counted = self.charges.iter().filter(|(path, _)| budget.counts(path));
+        counted.map(|(_, sum)| sum.of(budget.is_usd)).sum()
+    }
+
+    pub(super) fn held(&self, budget: &ModelBudget, with_lapsed: bool) -> i64 {
+        let living = |hold: &&ModelHold| !hold.is_over && (with_lapsed || hold.expires > self.now);
+        let mine = self
+            .all_holds()
+            .filter(living)
+            .filter(|hold| budget.counts(&hold.path));
+        mine.map(|hold| hold.amounts.of(budget.is_usd)).sum()
+    }
+
+    pub(super) fn available(&self, budget: &ModelBudget) -> i64 {
+        budget.amount - self.spent(budget) - self.held(budget, false)
+    }
+
+    fn hold_of(&mut self, id: &str) -> Option<&mut ModelHold> {
+        self.holds
+            .values_mut()
+            .chain(&mut self.earlier)
+            .find(|hold| hold.id == id)
+    }
+
+    pub(super) fn deliver(&mut self) {
+        for (event, user, hold, sum) in std::mem::take(&mut self.waiting) {
+            if !self.counted.insert(event) {
+                continue;
+            }
+            let path = match hold.and_then(|id| {
+                self.hold_of(&id).map(|hold| {
+                    hold.is_over = true;
+                    hold.path.clone()
+                })
+            }) {
+                Some(path) => path,
+                None => self.path(&self.homes[USERS[user]].clone()),
+            };
+            self.charges.push((path, sum));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What is another tenant's is neither shown nor changed.
+
+use super::{MARK, everything, two_tenants};
+use end_to_end::ADMIN;
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn another_tenants_resources_are_neither_shown_nor_changed() {
+    let (world, first, rival) = two_tenants().await;
+    let id = |name: &str| first.ids[name].clone();
+    let block = json!({"reason": "spite"});
+    let paths = [
+        (
+            "/v1/departments/d-onlydemo".to_owned(),
+            json!({"name": "Stolen"}),
+        ),
+        ("/v1/users/u-onlydemo".to_owned(), json!({"name": "Stolen"})),
+        ("/v1/users/u-onlydemo/block".to_owned(), block),
+        (
+            format!("/v1/budgets/{}", id("budget")),
+            json!({"amount": 1}),
+        ),
+        (
+            format!("/v1/budgets/{}", id("secret_budget")),
+            json!({"amount": 1}),
+        ),
+        (format!("/v1/api-keys/{}", id("key")), json!({})),
+        ("/v1/api-keys/key_local_admin".to_owned(), json!({})),
+        (format!("/v1/holds/{}", id("hold")), json!({})),
+        (
+            "/v1/budgets/effective?user_id=u-onlydemo".to_owned(),
+            json!({}),
+        ),
+        ("/v1/users?department=d-onlydemo".to_owned(), json!({})),
+        ("/v1/organisations/demo/admin-keys".to_owned(), json!({})),
+        ("/v1/organisations".to_owned(), json!({})),
+        ("/v1/organisation/demo".to_owned(), json!({})),
+    ];
+    for (path, _) in paths
+        .iter()
+        .filter(|(path, _)| !path.contains("/block") && !path.contains("/organisation"))
+    {
+        let shown = world.admin("GET", path, Value::Null).await.status;
+        let has_no_get = path.contains("/api-keys/") || path.contains("/holds/");
+        assert_eq!(
+            shown,
+            if has_no_get { 405 } else { 200 },
+            "its owner sees {path}"
+        );
+    }
+    let before = everything(&world, ADMIN).await;
+    let own_before = everything(&world, &rival.keys.admin).await;
+    let mut faults = Vec::new();
+    let keys = &rival.keys;
+    for key in [&keys.admin, &keys.agent, &keys.manager, &keys.member] {
+        for (path, body) in &paths {
+            for method in ["GET", "PUT", "PATCH", "DELETE", "POST"] {
+                let answer = world.call(key, method, path, body.clone()).await;
+                let is_refused = matches!(answer.status, 400 | 403 | 404 | 405);
+                if !is_refused || answer.body.to_string().contains(MARK) {
+                    faults.push(format!(
+                        "{method} {path}: {} {}",
+                        answer.status, answer.body
+                    ));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert_eq!(everything(&world, ADMIN).await, before);
+    assert_eq!(everything(&world, &rival.keys.admin).await, own_before);
+    for seen in &own_before {
+        assert!(!seen.to_string().contains(MARK), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn another_tenants_ids_are_unknown_inside_a_body() {
+    let (world, first, rival) = two_tenants().await;
+    let new_user = |extra: Value| {
+        let mut body = json!({
+            "id": "new", "email": "new@example.com", "name": "New", "department_id": "eng", "role": "member",
+        });
+        body.as_object_mut()
+            .unwrap()
+            .extend(extra.as_object().unwrap().clone());
+        body
+    };
+    let budget = json!({
+        "name": "x", "department_id": "d-onlydemo", "unit": "tokens", "amount": 1, "hard_cap": true,
+    });
+    let department =
+        json!({"id": "x", "name": "x", "parent_id": "d-onlydemo", "manager_id": "u-onlydemo"});
+    let cases = [
+        (
+            "POST",
+            "/v1/departments",
+            department,
+            vec!["parent_id", "manager_id"],
+        ),
+        (
+            "PATCH",
+            "/v1/departments/eng",
+            json!({"parent_id": "d-onlydemo"}),
+            vec!["parent_id"],
+        ),
+        (
+            "POST",
+            "/v1/users",
+            new_user(json!({"department_id": "d-onlydemo"})),
+            vec!["department_id"],
+        ),
+        (
+            "POST",
+            "/v1/users",
+            new_user(json!({"manager_id": "u-onlydemo"})),
+            vec!["manager_id"],
+        ),
+        (
+            "PATCH",
+            "/v1/users/ada",
+            json!({"department_id": "d-onlydemo"}),
+            vec!["department_id"],
+        ),
+        ("POST", "/v1/budgets", budget, vec!["department_id"]),
+        (
+            "POST",
+            "/v1/api-keys",
+            json!({"role": "member", "user_id": "u-onlydemo"}),
+            vec!["user_id"],
+        ),
+    ];
+    let before = [
+        everything(&world, ADMIN).await,
+        everything(&world, &rival.keys.admin).await,
+    ];
+    for (method, path, body, fields) in cases {
+        let answer = world.call(&rival.keys.admin, method, path, body).await;
+        assert_eq!(
+            (answer.status, answer.fields()),
+            (400, fields.iter().map(|f| (*f).to_owned()).collect()),
+            "{path}"
+        );
+    }
+    let ask =
+        json!({"request_id": "r", "user_id": "u-onlydemo", "model": "gpt-4o", "input_tokens": 1});
+    let decision = world
+        .call(&rival.keys.agent, "POST", "/v1/preflight", ask)
+        .await
+        .expect(200);
+    assert_eq!(decision["reasons"][0]["code"], "unknown_user");
+    let foreign = world.usage("e-1", "u-onlydemo", 1, 1, None);
+    let stolen = world.usage("e-2", "ada", 1, 1, Some(&first.ids["hold"]));
+    let body = json!({"events": [foreign, stolen]});
+    let answer = world
+        .call(&rival.keys.agent, "POST", "/v1/events", body)
+        .await
+        .expect(202);
+    let codes: Vec<&Value> = answer["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| &r["error"])
+        .collect();
+    assert_eq!(
+        (&answer["accepted"], codes),
+        (
+            &json!(0),
+            vec![&json!("unknown_user"), &json!("bad_request")]
+        )
+    );
+    world.system.drain().await.unwrap();
+    assert_eq!(
+        [
+            everything(&world, ADMIN).await,
+            everything(&world, &rival.keys.admin).await
+        ],
+        before
+    );
+}

@@ -1,0 +1,211 @@
+//! What each role may do, and a key that was revoked.
+
+use super::{everything, fill, key, text};
+use end_to_end::{ADMIN, OPERATOR, World};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// Each endpoint, and who may call it: admin, manager, member (e), agent, operator.
+const ROLES: &str = "
+GET /v1/health ameg o
+GET /v1/organisations o
+POST /v1/organisations o
+POST /v1/organisations/nobody/admin-keys o
+GET /v1/organisation ame
+PATCH /v1/organisation a
+GET /v1/departments a
+POST /v1/departments a
+GET /v1/departments/eng a
+PATCH /v1/departments/nobody a
+DELETE /v1/departments/nobody a
+GET /v1/users a
+POST /v1/users a
+GET /v1/users/<own> ame
+PATCH /v1/users/<own> a
+PUT /v1/users/<own>/block a
+DELETE /v1/users/nobody/block a
+GET /v1/budgets a
+POST /v1/budgets a
+GET /v1/budgets/effective?user_id=<own> ame
+GET /v1/budgets/nobody a
+PATCH /v1/budgets/nobody a
+DELETE /v1/budgets/nobody a
+GET /v1/api-keys a
+POST /v1/api-keys a
+DELETE /v1/api-keys/nobody a
+POST /v1/preflight ameg
+DELETE /v1/holds/nobody ameg
+POST /v1/events ameg
+";
+
+#[tokio::test]
+async fn every_role_may_do_exactly_what_its_line_says() {
+    let world = World::empty().await;
+    let keys = fill(&world, ADMIN).await.keys;
+    let callers = [
+        ('a', keys.admin.as_str(), "ada"),
+        ('m', keys.manager.as_str(), "mo"),
+        ('e', keys.member.as_str(), "ada"),
+        ('g', keys.agent.as_str(), "ada"),
+        ('o', OPERATOR, "ada"),
+    ];
+    let before = everything(&world, ADMIN).await;
+    let mut faults = Vec::new();
+    for line in ROLES.lines().filter(|line| !line.is_empty()) {
+        let (method, rest) = line.split_once(' ').unwrap();
+        let (path, may) = rest.split_once(' ').unwrap();
+        for (letter, key, own) in callers {
+            // What may be called is refused later, for its empty body.
+            let body = if method == "GET" {
+                Value::Null
+            } else {
+                json!({"surprise": 1})
+            };
+            let answer = world
+                .call(key, method, &path.replace("<own>", own), body)
+                .await;
+            let is_hot_path = ["/v1/preflight", "/v1/holds", "/v1/events"]
+                .iter()
+                .any(|hot| path.starts_with(hot));
+            let is_as_said = match (may.contains(letter), letter, method) {
+                (true, _, "GET") => matches!(answer.status, 200 | 404),
+                (true, _, _) => matches!(answer.status, 400 | 404),
+                // The functions of the hot path do not know the operator's key.
+                (false, 'o', _) if is_hot_path => matches!(answer.status, 401 | 403),
+                (false, _, _) => answer.status == 403 && answer.body["error"] == "forbidden",
+            };
+            if !is_as_said {
+                faults.push(format!(
+                    "{letter} {line}: {} {}",
+                    answer.status, answer.body
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert_eq!(everything(&world, ADMIN).await, before);
+}
+
+#[tokio::test]
+async fn a_member_or_manager_acts_for_their_own_user_only_and_an_agent_for_any() {
+    let world = World::empty().await;
+    let keys = fill(&world, ADMIN).await.keys;
+    for (key, own, other) in [
+        (&keys.member, "ada", "bob"),
+        (&keys.manager, "mo", "bob"),
+        (&keys.member, "ada", "nobody"),
+    ] {
+        let ask = |user: &str, id: &str| json!({"request_id": id, "user_id": user, "model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 0});
+        let refused = world
+            .call(key, "POST", "/v1/preflight", ask(other, "r-1"))
+            .await;
+        assert_eq!(refused.status, 403, "{}", refused.body);
+        let passed = world
+            .call(key, "POST", "/v1/preflight", ask(own, "r-1"))
+            .await
+            .expect(200);
+        assert_eq!(passed["decision"], "allow");
+        let theirs = world.hold("bob", "r-bob", 1, 0).await;
+        let own_hold = format!("/v1/holds/{}", text(&passed["hold"], "id"));
+        assert_eq!(
+            world
+                .call(key, "DELETE", &format!("/v1/holds/{theirs}"), Value::Null)
+                .await
+                .status,
+            404
+        );
+        assert_eq!(
+            world
+                .call(key, "DELETE", &own_hold, Value::Null)
+                .await
+                .status,
+            204
+        );
+        let now = world.system.clock().now().to_string();
+        let nobodys = json!({
+            "event_id": "e-9", "type": "ip_risk", "occurred_at": now, "risk_level": "low", "summary": "s",
+        });
+        let events = [
+            world.usage("e-1", other, 0, 0, None),
+            world.usage("e-2", own, 0, 0, None),
+            nobodys,
+        ];
+        let answer = world
+            .call(key, "POST", "/v1/events", json!({"events": events}))
+            .await
+            .expect(202);
+        let rejected: Vec<(&Value, &Value)> = answer["rejected"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| (&r["index"], &r["error"]))
+            .collect();
+        let forbidden = json!("forbidden");
+        assert_eq!(rejected, [(&json!(0), &forbidden), (&json!(2), &forbidden)]);
+        assert_eq!(answer["accepted"], 1);
+    }
+    let member = |path: &str| {
+        let path = path.to_owned();
+        let (world, keys) = (&world, &keys);
+        async move {
+            world
+                .call(&keys.member, "GET", &path, Value::Null)
+                .await
+                .status
+        }
+    };
+    for other in ["bob", "mo", "nobody"] {
+        assert_eq!(member(&format!("/v1/users/{other}")).await, 403);
+        assert_eq!(
+            member(&format!("/v1/budgets/effective?user_id={other}")).await,
+            403
+        );
+    }
+    let unrelated = world
+        .call(&keys.manager, "GET", "/v1/users/ada", Value::Null)
+        .await;
+    assert_eq!(unrelated.status, 403);
+    for user in ["ada", "bob", "mo"] {
+        let ask =
+            json!({"request_id": "r-2", "user_id": user, "model": "gpt-4o", "input_tokens": 1});
+        let passed = world
+            .call(&keys.agent, "POST", "/v1/preflight", ask)
+            .await
+            .expect(200);
+        assert_eq!(passed["decision"], "allow");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_within_five_seconds_by_every_function() {
+    let world = World::empty().await;
+    let (id, revoked) = key(&world, ADMIN, "admin", None).await;
+    let calls = [
+        ("GET", "/v1/organisation"),
+        ("POST", "/v1/preflight"),
+        ("POST", "/v1/events"),
+    ];
+    for (method, path) in calls {
+        let status = world.call(&revoked, method, path, json!({})).await.status;
+        assert!(matches!(status, 200 | 400), "{path} {status}");
+    }
+    let deleted = world
+        .admin("DELETE", &format!("/v1/api-keys/{id}"), Value::Null)
+        .await;
+    assert_eq!(deleted.status, 204);
+    let since = Instant::now();
+    for (method, path) in calls {
+        while world.call(&revoked, method, path, json!({})).await.status != 401 {
+            assert!(
+                since.elapsed() < Duration::from_millis(5_500),
+                "{path} believes it still"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+    let listed = world
+        .admin("GET", "/v1/api-keys", Value::Null)
+        .await
+        .expect(200);
+    assert!(!listed.to_string().contains(&id));
+}
