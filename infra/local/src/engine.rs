@@ -17,7 +17,7 @@ use dynoxide::{Database, DynoxideError};
 
 pub(crate) use fault::FaultPlan;
 pub use fault::{Fault, FaultKind, When};
-pub use meter::{Meter, TableUnits};
+pub use meter::{CallerUnits, Meter, TableUnits};
 use transport::{Reply, Service};
 
 const FILE: &str = "dynamodb.sqlite";
@@ -28,6 +28,8 @@ pub struct Engine {
     database: Database,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
+    /// Whose calls the meter counts with a client of this clone.
+    caller: &'static str,
 }
 
 /// Why the engine could not do what its owner asked.
@@ -74,6 +76,7 @@ impl Engine {
             database,
             meter: Arc::default(),
             faults: FaultPlan::default(),
+            caller: "other",
         })
     }
 
@@ -81,6 +84,15 @@ impl Engine {
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         transport::http_client(self.clone())
+    }
+
+    /// The same for a function whose calls the meter counts apart.
+    #[must_use]
+    pub fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
+        transport::http_client(Self {
+            caller,
+            ..self.clone()
+        })
     }
 
     /// What was counted since the engine was opened or [`Engine::reset_meter`] called.
@@ -134,9 +146,9 @@ impl Service for Engine {
         let answer = dispatch::dispatch(&self.database, operation, body);
         if let Some(answer) = &answer {
             let mut meter = self.lock_meter();
-            meter.record_call(operation);
+            meter.record_call(self.caller, operation);
             if let Ok(body) = answer {
-                meter.record_answer(operation, body);
+                meter.record_answer(self.caller, operation, body);
             }
         }
         dispatch::reply(answer)

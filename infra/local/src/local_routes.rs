@@ -12,6 +12,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
 use shared::runtime::parse;
 
+use crate::engine::Engine;
 use crate::mapping::Mapping;
 use crate::queue::{QueueError, Queues};
 use crate::system::DEAD_EVENTS;
@@ -24,14 +25,16 @@ const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 /// What the local routes look at.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
+    engine: Engine,
     queues: Queues,
     clock: Clock,
     mapping: Mapping,
 }
 
 impl Local {
-    pub(crate) fn new(queues: Queues, clock: Clock, mapping: Mapping) -> Self {
+    pub(crate) fn new(engine: Engine, queues: Queues, clock: Clock, mapping: Mapping) -> Self {
         Self {
+            engine,
             queues,
             clock,
             mapping,
@@ -43,6 +46,7 @@ pub(crate) fn routes() -> Router<Local> {
     Router::new()
         .route("/local/emails", get(emails))
         .route("/local/queues", get(queues))
+        .route("/local/meter", get(meter))
         .route("/local/drain", post(drain))
         .route("/local/clock", get(clock).put(set_clock))
         .route("/local/schedule", post(schedule))
@@ -50,6 +54,11 @@ pub(crate) fn routes() -> Router<Local> {
 
 async fn emails() -> Json<Value> {
     Json(json!({"items": []}))
+}
+
+/// Round trips and write units of each function since the start, in tenths of a unit.
+async fn meter(State(local): State<Local>) -> Json<Value> {
+    Json(json!({"callers": local.engine.meter().callers}))
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! The whole system on one machine, as a program: `cargo run` and the API answers on <http://127.0.0.1:3000>.
 
+mod commands;
 mod welcome;
 
 use std::error::Error;
@@ -8,7 +9,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use commands::CommandError;
 use local::system::{Contents, StartError, System, SystemSettings};
 use shared::store::StoreError;
 use tokio::net::TcpListener;
@@ -16,7 +18,10 @@ use tracing_subscriber::EnvFilter;
 
 /// The whole system on one machine: every function, DynamoDB and SQS in one process.
 #[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The port on 127.0.0.1 that the API is served on.
     #[arg(long, default_value_t = 3000)]
     port: u16,
@@ -26,6 +31,19 @@ struct Arguments {
     /// Starts with the organisation `demo` and its keys, without the demo company.
     #[arg(long)]
     empty: bool,
+}
+
+/// What to do instead of serving.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sends real traffic through preflight and events and prints what was held, spent and refused.
+    Replay(commands::replay::Arguments),
+    /// Sends racing requests on caps that fit some of them: exactly those pass.
+    Race(commands::race::Arguments),
+    /// Kills the system in the middle and starts it again: the cap still holds.
+    Crash(commands::crash::Arguments),
+    /// Prints what a hold and a settlement cost as depth, budgets and live holds grow.
+    Counts(commands::counts::Arguments),
 }
 
 /// Why the program ended before it was told to.
@@ -45,6 +63,8 @@ enum Failure {
     Read(#[from] StoreError),
     #[error("cannot serve")]
     Serve(#[source] io::Error),
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 impl From<StartError> for Failure {
@@ -64,7 +84,22 @@ fn other(port: u16) -> u16 {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_logs();
-    match run(arguments).await {
+    let done = match arguments.command {
+        None => run(arguments).await,
+        Some(Command::Replay(arguments)) => commands::replay::run(arguments)
+            .await
+            .map_err(Failure::from),
+        Some(Command::Race(arguments)) => {
+            commands::race::run(arguments).await.map_err(Failure::from)
+        }
+        Some(Command::Crash(arguments)) => {
+            commands::crash::run(arguments).await.map_err(Failure::from)
+        }
+        Some(Command::Counts(arguments)) => commands::counts::run(arguments)
+            .await
+            .map_err(Failure::from),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             say(&mut io::stderr(), &format!("error: {}\n", chain(&failure)));

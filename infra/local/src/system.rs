@@ -77,14 +77,14 @@ impl System {
         let queues = Queues::open(data, &[events.clone(), dead_events])
             .map_err(|error| not_opened(error, data))?;
         let engine = Engine::open(data)?;
-        let dynamodb = settings.dynamodb(&engine);
-        let new_store = || Store::new(dynamodb.clone(), Tables::local());
+        let new_store =
+            |function| Store::new(settings.dynamodb(&engine, function), Tables::local());
         let clock = Clock::default();
-        let store = new_store();
+        let store = new_store("local");
         store.create_missing_tables().await?;
         create_organisation(&store, clock.now()).await?;
 
-        let evaluate = Arc::new(evaluate::App::new(new_store(), clock.clone()));
+        let evaluate = Arc::new(evaluate::App::new(new_store("evaluate"), clock.clone()));
         let mapping = Mapping::new(
             queues.clone(),
             events,
@@ -94,11 +94,20 @@ impl System {
                 async move { evaluate::handle(&evaluate, event).await }
             },
         );
-        let api = api::App::new(new_store(), OPERATOR_KEY, clock.clone());
-        let preflight = preflight::App::new(new_store(), clock.clone(), settings.on_unavailable);
+        let api = api::App::new(new_store("api"), OPERATOR_KEY, clock.clone());
+        let preflight = preflight::App::new(
+            new_store("preflight"),
+            clock.clone(),
+            settings.on_unavailable,
+        );
         let sqs = settings.sqs(&queues);
-        let ingest = ingest::App::new(new_store(), sqs, Queues::url(EVENTS), clock.clone());
-        let local = local_routes::Local::new(queues.clone(), clock.clone(), mapping.clone());
+        let ingest = ingest::App::new(new_store("ingest"), sqs, Queues::url(EVENTS), clock.clone());
+        let local = local_routes::Local::new(
+            engine.clone(),
+            queues.clone(),
+            clock.clone(),
+            mapping.clone(),
+        );
         let router = Router::new()
             .merge(api::routes().with_state(api))
             .merge(preflight::routes().with_state(preflight))

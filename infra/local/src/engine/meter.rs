@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
 /// Counts since the engine was opened or its meter reset.
@@ -18,10 +18,21 @@ pub struct Meter {
     /// Capacity by table name. Only calls that asked for `ReturnConsumedCapacity` and were not
     /// refused report it.
     pub tables: BTreeMap<String, TableUnits>,
+    /// The same by who called: the function whose client it was.
+    pub callers: BTreeMap<String, CallerUnits>,
+}
+
+/// What one function asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerUnits {
+    /// Requests: round trips.
+    pub calls: u64,
+    /// Capacity by table name.
+    pub tables: BTreeMap<String, TableUnits>,
 }
 
 /// The capacity used of one table.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableUnits {
     /// Read capacity, in tenths of a unit.
     pub read_units_tenths: u64,
@@ -52,7 +63,8 @@ struct Consumed {
 }
 
 impl Meter {
-    pub(super) fn record_call(&mut self, operation: &str) {
+    pub(super) fn record_call(&mut self, caller: &str, operation: &str) {
+        self.callers.entry(caller.to_owned()).or_default().calls += 1;
         match self.calls.get_mut(operation) {
             Some(count) => *count += 1,
             None => {
@@ -61,7 +73,7 @@ impl Meter {
         }
     }
 
-    pub(super) fn record_answer(&mut self, operation: &str, body: &str) {
+    pub(super) fn record_answer(&mut self, caller: &str, operation: &str, body: &str) {
         if !body.contains("\"ConsumedCapacity\"") {
             return;
         }
@@ -76,11 +88,11 @@ impl Meter {
             OneOrMany::Many(many) => many,
         };
         for entry in consumed {
-            self.add(operation, &entry);
+            self.add(caller, operation, &entry);
         }
     }
 
-    fn add(&mut self, operation: &str, consumed: &Consumed) {
+    fn add(&mut self, caller: &str, operation: &str, consumed: &Consumed) {
         let read = consumed.read_capacity_units.as_ref().map(tenths);
         let write = consumed.write_capacity_units.as_ref().map(tenths);
         let (read, write) = match (read, write) {
@@ -96,9 +108,12 @@ impl Meter {
         };
         self.read_units_tenths += read;
         self.write_units_tenths += write;
-        let table = self.tables.entry(consumed.table_name.clone()).or_default();
-        table.read_units_tenths += read;
-        table.write_units_tenths += write;
+        let caller = self.callers.entry(caller.to_owned()).or_default();
+        for tables in [&mut self.tables, &mut caller.tables] {
+            let table = tables.entry(consumed.table_name.clone()).or_default();
+            table.read_units_tenths += read;
+            table.write_units_tenths += write;
+        }
     }
 }
 

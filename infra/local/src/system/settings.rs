@@ -58,14 +58,19 @@ impl SystemSettings {
         }
     }
 
-    pub(super) fn dynamodb(&self, engine: &Engine) -> aws_sdk_dynamodb::Client {
+    /// The client of one function.
+    pub(super) fn dynamodb(
+        &self,
+        engine: &Engine,
+        function: &'static str,
+    ) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(credentials())
             .retry_config(self.retry.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .http_client(engine.http_client());
+            .http_client(engine.http_client_of(function));
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
