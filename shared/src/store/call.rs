@@ -90,7 +90,7 @@ const PASSING: [&str; 4] = [
 fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-    Ok(super::change::hex(&bytes))
+    Ok(hex(&bytes))
 }
 
 /// What became of a transaction.
@@ -180,4 +180,9 @@ impl Store {
         }
         Err(StoreError::Contended)
     }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

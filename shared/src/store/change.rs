@@ -2,22 +2,21 @@
 //! answer nothing is held under the old state, and no crash leaves the parts apart.
 
 use super::Store;
-use super::call::{StoreError, Transacted, back_off};
+use super::call::{StoreError, Transacted, hex};
 use super::configuration::Head;
 use super::expression::{Item, number};
-use super::keys::{self, BUDGET, DEPARTMENT, GONE, Key, MOVE, USER};
-use super::resolutions::expires_at;
+use super::keys;
+use super::rows::Row;
 use super::tables::TTL;
 use crate::domain::cell::{Cell, CellUpdate, Condition, open_node};
-use crate::domain::configuration::{Budget, Configuration, Department, Gone, Move, Organisation};
-use crate::domain::hold::{Hold, HoldId, Node, Rid};
-use crate::domain::people::User;
+use crate::domain::configuration::{Budget, Configuration, Organisation};
+use crate::domain::hold::{Node, Rid};
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, KeysAndAttributes, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
@@ -29,77 +28,6 @@ pub struct Snapshot {
     pub head: Head,
     /// The departments and budgets.
     pub configuration: Configuration,
-}
-
-/// A row that a change writes or deletes.
-#[derive(Clone, Debug)]
-pub struct Row {
-    pub(super) key: Key,
-    pub(super) item: Option<Item>,
-}
-
-impl Row {
-    pub(super) fn new<T: Serialize>(key: Key, data: &T) -> Result<Self, StoreError> {
-        let mut item = key.attributes();
-        item.insert("data".to_owned(), serde_dynamo::to_attribute_value(data)?);
-        Ok(Self {
-            key,
-            item: Some(item),
-        })
-    }
-
-    pub(super) fn gone(key: Key) -> Self {
-        Self { key, item: None }
-    }
-
-    /// A budget as it will be.
-    pub fn budget(organisation_id: &str, budget: &Budget) -> Result<Self, StoreError> {
-        let sk = format!("{BUDGET}{}", budget.id);
-        Self::new(keys::governance(organisation_id, sk), budget)
-    }
-
-    /// A budget no more.
-    pub fn no_budget(organisation_id: &str, id: &str) -> Self {
-        Self::gone(keys::governance(organisation_id, format!("{BUDGET}{id}")))
-    }
-
-    /// A department as it will be.
-    pub fn department(organisation_id: &str, department: &Department) -> Result<Self, StoreError> {
-        let sk = format!("{DEPARTMENT}{}", department.id);
-        Self::new(keys::governance(organisation_id, sk), department)
-    }
-
-    /// A department no more, and what is remembered of it as long as late usage may name it.
-    pub fn no_department(
-        organisation_id: &str,
-        id: &str,
-        gone: &Gone,
-        now: Timestamp,
-    ) -> Result<[Self; 2], StoreError> {
-        let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
-        let sk = format!("{GONE}{:010}", gone.index);
-        let mut remembered = Self::new(keys::governance(organisation_id, sk), gone)?;
-        if let Some(item) = &mut remembered.item {
-            item.insert(TTL.to_owned(), number(expires_at(now)));
-        }
-        Ok([Self::gone(key), remembered])
-    }
-
-    /// A user as they will be.
-    pub fn user(organisation_id: &str, user: &User) -> Result<Self, StoreError> {
-        let sk = format!("{USER}{}", user.id);
-        Self::new(keys::governance(organisation_id, sk), user)
-    }
-
-    /// A move of a department, remembered as long as a hold may refer to it.
-    pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
-        let sk = format!("{MOVE}{:010}", moved.tree);
-        let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
-        if let Some(item) = &mut row.item {
-            item.insert(TTL.to_owned(), number(expires_at(now)));
-        }
-        Ok(row)
-    }
 }
 
 /// What a change means for the counters in force.
@@ -230,11 +158,6 @@ fn periods_seen(before: &Configuration, after: &Organisation, now: Timestamp) ->
         periods.extend(moved.periods_in_force(now));
     }
     periods
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Store {
@@ -382,70 +305,6 @@ impl Store {
         Ok(Some(open_node(cell, node, budget.amount, spent, &members)))
     }
 
-    /// Finishes those of `holds` that are resolved and still in the cell; whether there were any.
-    pub(super) async fn finish_resolved(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        holds: &BTreeMap<Rid, Hold>,
-    ) -> Result<bool, StoreError> {
-        let ids: Vec<HoldId> = holds
-            .iter()
-            .map(|(rid, hold)| HoldId::new(period, rid.clone(), hold))
-            .collect();
-        let resolved = self.resolved_among(organisation_id, &ids).await?;
-        for hold_id in &resolved {
-            if let Some(known) = self.resolution(organisation_id, hold_id).await? {
-                let charged = known.resolution.charged();
-                self.finish_hold(organisation_id, hold_id, &known.hold, charged)
-                    .await?;
-            }
-        }
-        Ok(!resolved.is_empty())
-    }
-
-    /// Those of `ids` that have a resolution.
-    async fn resolved_among(
-        &self,
-        organisation_id: &str,
-        ids: &[HoldId],
-    ) -> Result<Vec<HoldId>, StoreError> {
-        let mut found = Vec::new();
-        for chunk in ids.chunks(100) {
-            let keys = chunk
-                .iter()
-                .map(|id| keys::resolution(organisation_id, id).attributes());
-            let mut asked = KeysAndAttributes::builder()
-                .set_keys(Some(keys.collect()))
-                .consistent_read(true)
-                .projection_expression("pk")
-                .build()?;
-            loop {
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.tables.ledger, asked)
-                    .send()
-                    .await?;
-                let items = answer.responses.unwrap_or_default();
-                let items = items.get(&self.tables.ledger).cloned().unwrap_or_default();
-                for item in items {
-                    let Some(AttributeValue::S(pk)) = item.get("pk") else {
-                        continue;
-                    };
-                    found.extend(pk.rsplit('#').next().and_then(HoldId::parse));
-                }
-                let rest = answer.unprocessed_keys.unwrap_or_default();
-                match rest.get(&self.tables.ledger) {
-                    Some(more) => asked = more.clone(),
-                    None => break,
-                }
-                back_off(1).await;
-            }
-        }
-        Ok(found)
-    }
-
     /// The answer under an idempotency key, if there is one.
     pub async fn stored_answer(
         &self,
@@ -562,33 +421,5 @@ impl Store {
             );
         }
         self.row_item_if_absent(row)
-    }
-
-    fn row_item(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
-        let part = TransactWriteItem::builder();
-        Ok(match row.item {
-            Some(item) => part.put(
-                Put::builder()
-                    .table_name(&self.tables.governance)
-                    .set_item(Some(item))
-                    .build()?,
-            ),
-            None => part.delete(
-                Delete::builder()
-                    .table_name(&self.tables.governance)
-                    .set_key(Some(row.key.attributes()))
-                    .build()?,
-            ),
-        }
-        .build())
-    }
-
-    fn row_item_if_absent(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(row.item)
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
     }
 }

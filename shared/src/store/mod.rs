@@ -11,18 +11,21 @@ mod expression;
 mod governance;
 mod holds;
 mod keys;
+mod records;
 mod resolutions;
+mod rows;
 mod tables;
 mod totals;
 mod usage;
 
 pub use call::StoreError;
 pub use change::{
-    AuditEntry, Change, Committed, CounterEffect, Idempotency, Row, Snapshot, StoredAnswer,
+    AuditEntry, Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer,
 };
 pub use configuration::Head;
 pub use governance::{ApiKey, KeyOwner, Page, digest_of};
 pub use holds::{HoldOutcome, VoidOutcome};
+pub use rows::Row;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
 pub use usage::{Mark, Recorded};

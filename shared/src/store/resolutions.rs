@@ -1,7 +1,7 @@
 //! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
 //! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing.
 
-use super::call::{StoreError, Transacted};
+use super::call::{StoreError, Transacted, back_off};
 use super::cells::Updated;
 use super::expression::number;
 use super::tables::TTL;
@@ -14,8 +14,9 @@ use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::period::Month;
 use crate::domain::usage::{MAX_AGE, Resolution};
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// A resolution with what late usage needs of its hold.
 #[derive(Clone, Debug)]
@@ -241,5 +242,69 @@ impl Store {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Finishes those of `holds` that are resolved and still in the cell; whether there were any.
+    pub(super) async fn finish_resolved(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        holds: &BTreeMap<Rid, Hold>,
+    ) -> Result<bool, StoreError> {
+        let ids: Vec<HoldId> = holds
+            .iter()
+            .map(|(rid, hold)| HoldId::new(period, rid.clone(), hold))
+            .collect();
+        let resolved = self.resolved_among(organisation_id, &ids).await?;
+        for hold_id in &resolved {
+            if let Some(known) = self.resolution(organisation_id, hold_id).await? {
+                let charged = known.resolution.charged();
+                self.finish_hold(organisation_id, hold_id, &known.hold, charged)
+                    .await?;
+            }
+        }
+        Ok(!resolved.is_empty())
+    }
+
+    /// Those of `ids` that have a resolution.
+    async fn resolved_among(
+        &self,
+        organisation_id: &str,
+        ids: &[HoldId],
+    ) -> Result<Vec<HoldId>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in ids.chunks(100) {
+            let keys = chunk
+                .iter()
+                .map(|id| keys::resolution(organisation_id, id).attributes());
+            let mut asked = KeysAndAttributes::builder()
+                .set_keys(Some(keys.collect()))
+                .consistent_read(true)
+                .projection_expression("pk")
+                .build()?;
+            loop {
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.tables.ledger, asked)
+                    .send()
+                    .await?;
+                let items = answer.responses.unwrap_or_default();
+                let items = items.get(&self.tables.ledger).cloned().unwrap_or_default();
+                for item in items {
+                    let Some(AttributeValue::S(pk)) = item.get("pk") else {
+                        continue;
+                    };
+                    found.extend(pk.rsplit('#').next().and_then(HoldId::parse));
+                }
+                let rest = answer.unprocessed_keys.unwrap_or_default();
+                match rest.get(&self.tables.ledger) {
+                    Some(more) => asked = more.clone(),
+                    None => break,
+                }
+                back_off(1).await;
+            }
+        }
+        Ok(found)
     }
 }

@@ -7,10 +7,7 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
 use super::cells::Updated;
-use super::expression::number;
-use super::keys;
-use super::resolutions::{Resolved, expires_at};
-use super::tables::TTL;
+use super::resolutions::Resolved;
 use super::totals::Sums;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, Condition, debit, finish};
@@ -18,8 +15,7 @@ use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::price::PriceBook;
-use crate::domain::usage::{Charge, Resolution, Risk, Usage};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use crate::domain::usage::{Charge, Resolution, Usage};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -48,16 +44,16 @@ pub enum Recorded {
 }
 
 /// One usage with everything its record says.
-struct Entry<'a> {
-    usage: &'a Usage,
-    received_at: Timestamp,
-    period: Month,
+pub(super) struct Entry<'a> {
+    pub(super) usage: &'a Usage,
+    pub(super) received_at: Timestamp,
+    pub(super) period: Month,
     /// The day of the user's total, in the organisation's time zone.
-    day: String,
-    path: Path,
-    charge: Charge,
-    price_version: String,
-    mark: Mark,
+    pub(super) day: String,
+    pub(super) path: Path,
+    pub(super) charge: Charge,
+    pub(super) price_version: String,
+    pub(super) mark: Mark,
 }
 
 /// What a direct charge is set against: the abandoned hold that was charged already.
@@ -67,10 +63,10 @@ struct Offset<'a> {
 }
 
 /// A usage whose hold is in the cell.
-struct Settlement<'a> {
-    entry: Entry<'a>,
-    hold_id: HoldId,
-    hold: Hold,
+pub(super) struct Settlement<'a> {
+    pub(super) entry: Entry<'a>,
+    pub(super) hold_id: HoldId,
+    pub(super) hold: Hold,
 }
 
 /// The most settlements of one transaction: a record and a resolution each, and three totals.
@@ -388,148 +384,6 @@ impl Store {
         }
         Ok(done.was_refused_at(0).then_some(Recorded::Duplicate))
     }
-
-    /// Keeps a risk event; it counts once, by its event id.
-    pub async fn record_risk(
-        &self,
-        organisation_id: &str,
-        risk: &Risk,
-        received_at: Timestamp,
-    ) -> Result<Recorded, StoreError> {
-        let mut item: super::expression::Item = serde_dynamo::to_item(risk)?;
-        item.extend(keys::record(organisation_id, &risk.event_id).attributes());
-        item.extend(by_day(organisation_id, received_at, &risk.event_id));
-        item.insert("type".to_owned(), AttributeValue::S("ip_risk".to_owned()));
-        let part = self.new_record(item, received_at)?;
-        Ok(match self.transact(vec![part]).await? {
-            Transacted::Applied => Recorded::Counted(Mark::Unreserved),
-            Transacted::Refused(_) => Recorded::Duplicate,
-        })
-    }
-
-    fn new_record(
-        &self,
-        mut item: super::expression::Item,
-        received_at: Timestamp,
-    ) -> Result<TransactWriteItem, StoreError> {
-        item.insert(
-            "received_at".to_owned(),
-            AttributeValue::S(received_at.to_string()),
-        );
-        item.insert(TTL.to_owned(), number(expires_at(received_at)));
-        let put = Put::builder()
-            .table_name(&self.tables.ledger)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// The record of a usage, as a part of a transaction: it is written if there is none of its event id.
-    fn record_item(
-        &self,
-        configuration: &Configuration,
-        entry: &Entry<'_>,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let usage = entry.usage;
-        let mut item: super::expression::Item = serde_dynamo::to_item(usage)?;
-        item.extend(keys::record(organisation_id, &usage.event_id).attributes());
-        item.extend(by_day(organisation_id, entry.received_at, &usage.event_id));
-        item.insert(
-            "type".to_owned(),
-            AttributeValue::S("llm_request".to_owned()),
-        );
-        item.insert("path".to_owned(), AttributeValue::S(entry.path.to_text()));
-        item.insert(
-            "period".to_owned(),
-            AttributeValue::S(entry.period.to_string()),
-        );
-        item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
-        item.insert(
-            "micro_usd".to_owned(),
-            number(entry.charge.amounts.micro_usd),
-        );
-        let version = AttributeValue::S(entry.price_version.clone());
-        item.insert("price_version".to_owned(), version);
-        item.insert(
-            "unpriced".to_owned(),
-            AttributeValue::Bool(entry.charge.is_unpriced),
-        );
-        item.insert(
-            "estimated".to_owned(),
-            AttributeValue::Bool(entry.charge.is_estimated),
-        );
-        item.insert(
-            "mark".to_owned(),
-            serde_dynamo::to_attribute_value(entry.mark)?,
-        );
-        self.new_record(item, entry.received_at)
-    }
-
-    fn settled_item(
-        &self,
-        organisation_id: &str,
-        settlement: &Settlement<'_>,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let entry = &settlement.entry;
-        let resolved = Resolved {
-            resolution: Resolution::Settled {
-                event_id: entry.usage.event_id.clone(),
-                charged: entry.charge.amounts,
-            },
-            hold: settlement.hold.clone(),
-            path: entry.path.clone(),
-            offset_by: None,
-        };
-        self.resolution_item(
-            organisation_id,
-            &settlement.hold_id,
-            &resolved,
-            entry.received_at,
-        )
-    }
-
-    /// Marks that `event_id` was set against what an abandoned hold was charged; once only.
-    fn offset_item(
-        &self,
-        organisation_id: &str,
-        hold_id: &HoldId,
-        event_id: &str,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(
-                keys::resolution(organisation_id, hold_id).attributes(),
-            ))
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(offset_by)")
-            .update_expression("SET offset_by = :event")
-            .expression_attribute_values(":event", AttributeValue::S(event_id.to_owned()))
-            .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
-    }
-
-    /// The three totals an entry adds to: its department's and its user's month, its user's day.
-    fn totals_items(
-        &self,
-        configuration: &Configuration,
-        entry: &Entry<'_>,
-        of_department: Sums,
-        of_user: Sums,
-    ) -> Result<[TransactWriteItem; 3], StoreError> {
-        let organisation = &configuration.organisation;
-        let user_id = &entry.usage.user_id;
-        let expires = expires_at(entry.received_at);
-        let department =
-            keys::department_total(&organisation.id, entry.period, &entry.path.to_text());
-        let user = keys::user_total(&organisation.id, entry.period, user_id);
-        let user_day = keys::user_day(&organisation.id, user_id, &entry.day);
-        Ok([
-            self.add_to_total(&department, of_department, expires)?,
-            self.add_to_total(&user, of_user, expires)?,
-            self.add_to_total(&user_day, of_user, expires)?,
-        ])
-    }
 }
 
 impl Settlement<'_> {
@@ -583,19 +437,4 @@ fn living<'a>(cell: &'a Cell, hold_id: &HoldId) -> Option<&'a Hold> {
     cell.holds
         .get(&hold_id.rid)
         .filter(|hold| hold_id.names(hold))
-}
-
-/// The index of the records by organisation and day, in order of arrival.
-fn by_day(
-    organisation_id: &str,
-    received_at: Timestamp,
-    event_id: &str,
-) -> [(String, AttributeValue); 2] {
-    let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-    let day = format!("{organisation_id}#{}", &received[..10]);
-    let at = format!("{received}#{event_id}");
-    [
-        ("day".to_owned(), AttributeValue::S(day)),
-        ("at".to_owned(), AttributeValue::S(at)),
-    ]
 }

@@ -1,0 +1,115 @@
+//! Rows of the configuration, as changes write them.
+
+use super::Store;
+use super::call::StoreError;
+use super::expression::{Item, number};
+use super::keys::{self, BUDGET, DEPARTMENT, GONE, Key, MOVE, USER};
+use super::resolutions::expires_at;
+use super::tables::TTL;
+use crate::domain::configuration::{Budget, Department, Gone, Move};
+use crate::domain::people::User;
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// A row that a change writes or deletes.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub(super) key: Key,
+    pub(super) item: Option<Item>,
+}
+
+impl Row {
+    pub(super) fn new<T: Serialize>(key: Key, data: &T) -> Result<Self, StoreError> {
+        let mut item = key.attributes();
+        item.insert("data".to_owned(), serde_dynamo::to_attribute_value(data)?);
+        Ok(Self {
+            key,
+            item: Some(item),
+        })
+    }
+
+    pub(super) fn gone(key: Key) -> Self {
+        Self { key, item: None }
+    }
+
+    /// A budget as it will be.
+    pub fn budget(organisation_id: &str, budget: &Budget) -> Result<Self, StoreError> {
+        let sk = format!("{BUDGET}{}", budget.id);
+        Self::new(keys::governance(organisation_id, sk), budget)
+    }
+
+    /// A budget no more.
+    pub fn no_budget(organisation_id: &str, id: &str) -> Self {
+        Self::gone(keys::governance(organisation_id, format!("{BUDGET}{id}")))
+    }
+
+    /// A department as it will be.
+    pub fn department(organisation_id: &str, department: &Department) -> Result<Self, StoreError> {
+        let sk = format!("{DEPARTMENT}{}", department.id);
+        Self::new(keys::governance(organisation_id, sk), department)
+    }
+
+    /// A department no more, and what is remembered of it as long as late usage may name it.
+    pub fn no_department(
+        organisation_id: &str,
+        id: &str,
+        gone: &Gone,
+        now: Timestamp,
+    ) -> Result<[Self; 2], StoreError> {
+        let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
+        let sk = format!("{GONE}{:010}", gone.index);
+        let mut remembered = Self::new(keys::governance(organisation_id, sk), gone)?;
+        if let Some(item) = &mut remembered.item {
+            item.insert(TTL.to_owned(), number(expires_at(now)));
+        }
+        Ok([Self::gone(key), remembered])
+    }
+
+    /// A user as they will be.
+    pub fn user(organisation_id: &str, user: &User) -> Result<Self, StoreError> {
+        let sk = format!("{USER}{}", user.id);
+        Self::new(keys::governance(organisation_id, sk), user)
+    }
+
+    /// A move of a department, remembered as long as a hold may refer to it.
+    pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
+        let sk = format!("{MOVE}{:010}", moved.tree);
+        let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
+        if let Some(item) = &mut row.item {
+            item.insert(TTL.to_owned(), number(expires_at(now)));
+        }
+        Ok(row)
+    }
+}
+
+impl Store {
+    /// Writes or deletes a row, as a part of a transaction.
+    pub(super) fn row_item(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
+        let part = TransactWriteItem::builder();
+        Ok(match row.item {
+            Some(item) => part.put(
+                Put::builder()
+                    .table_name(&self.tables.governance)
+                    .set_item(Some(item))
+                    .build()?,
+            ),
+            None => part.delete(
+                Delete::builder()
+                    .table_name(&self.tables.governance)
+                    .set_key(Some(row.key.attributes()))
+                    .build()?,
+            ),
+        }
+        .build())
+    }
+
+    pub(super) fn row_item_if_absent(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
+        let put = Put::builder()
+            .table_name(&self.tables.governance)
+            .set_item(row.item)
+            .condition_expression("attribute_not_exists(pk)")
+            .build()?;
+        Ok(TransactWriteItem::builder().put(put).build())
+    }
+}
