@@ -1,5 +1,7 @@
 //! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
 
+pub mod routes;
+
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;

@@ -1,0 +1,148 @@
+//! The deployment template says what the code needs, and no more.
+
+use end_to_end::routes::routes;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    fs::read_to_string(root.join(path)).unwrap()
+}
+
+/// The resources of the template: each name with its own lines.
+fn resources() -> Vec<(String, String)> {
+    let template = read("template.yaml");
+    let (_, after) = template.split_once("\nResources:\n").unwrap();
+    let (resources, _) = after.split_once("\nOutputs:\n").unwrap();
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in resources.lines() {
+        let is_name = line.starts_with("  ") && !line.starts_with("   ") && line.ends_with(':');
+        if is_name {
+            found.push((line.trim().trim_end_matches(':').to_owned(), String::new()));
+        } else if let Some((_, text)) = found.last_mut() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    found
+}
+
+fn of_type(kind: &str) -> Vec<(String, String)> {
+    let line = format!("    Type: {kind}\n");
+    let found: Vec<_> = resources()
+        .into_iter()
+        .filter(|(_, text)| text.contains(&line))
+        .collect();
+    assert!(!found.is_empty(), "{kind}");
+    found
+}
+
+#[test]
+fn every_route_of_a_function_is_in_the_template_and_the_other_way_round() {
+    let mut given = BTreeSet::new();
+    for (_, text) in of_type("AWS::Serverless::Function") {
+        for line in text.lines().filter(|line| line.contains("ApiId:")) {
+            let of = |name: &str| {
+                let value = line.split_once(name).unwrap().1.trim_start();
+                let value = value.trim_start_matches('\'');
+                let end = value.find([',', '\'', ' ']).unwrap();
+                value[..end].to_owned()
+            };
+            assert!(
+                given.insert((of("Method:"), of("Path:"))),
+                "{line} is there twice"
+            );
+        }
+    }
+    assert_eq!(given, routes());
+}
+
+#[test]
+fn no_permission_is_wider_than_its_table_or_queue() {
+    for (name, text) in of_type("AWS::Serverless::Function") {
+        assert!(text.contains("Action: ["), "{name} has no statement");
+        for line in text.lines().map(str::trim) {
+            if line.starts_with("Action:") || line.starts_with("Resource:") {
+                assert!(!line.contains('*'), "{name}: {line}");
+            }
+        }
+        assert!(
+            !text.contains("Managed") && !text.contains("Role:"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_function_can_write_what_it_must_not() {
+    let functions = of_type("AWS::Serverless::Function");
+    let statements = |function: &str, resource: &str| -> String {
+        let (_, text) = functions.iter().find(|(name, _)| name == function).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        let pairs = lines.windows(2).filter(|pair| pair[1].contains(resource));
+        pairs.map(|pair| pair[0]).collect()
+    };
+    let writes = |actions: &str| {
+        ["Put", "Update", "Delete", "Write"]
+            .iter()
+            .any(|verb| actions.contains(verb))
+    };
+    assert!(
+        !writes(&statements("IngestFunction", "Governance.Arn")),
+        "ingest writes no table"
+    );
+    assert_eq!(statements("IngestFunction", "Counters.Arn"), "");
+    assert_eq!(
+        statements("PreflightFunction", "EventsQueue.Arn"),
+        "",
+        "preflight queues nothing"
+    );
+    assert!(!writes(&statements("PreflightFunction", "Governance.Arn")));
+    assert!(!writes(&statements("EvaluateFunction", "Governance.Arn")));
+    assert!(
+        !writes(&statements("ApiFunction", "Ledger.Arn")),
+        "the api records nothing"
+    );
+}
+
+#[test]
+fn every_table_can_be_restored_and_every_queue_has_its_dead_letters() {
+    for (name, text) in of_type("AWS::DynamoDB::Table") {
+        assert!(text.contains("PointInTimeRecoveryEnabled: true"), "{name}");
+        assert!(text.contains("BillingMode: PAY_PER_REQUEST"), "{name}");
+        assert!(text.contains("AttributeName: y, Enabled: true"), "{name}");
+    }
+    for (name, text) in of_type("AWS::SQS::Queue") {
+        let is_for_dead_letters = name.ends_with("DeadLetters");
+        assert!(
+            is_for_dead_letters || text.contains("deadLetterTargetArn"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_setting_that_the_code_requires_is_given() {
+    let template = read("template.yaml");
+    let mut required = BTreeSet::new();
+    for path in [
+        "shared/src/runtime/settings.rs",
+        "functions/preflight/src/main.rs",
+        "functions/api/src/main.rs",
+        "functions/ingest/src/main.rs",
+        "functions/evaluate/src/main.rs",
+    ] {
+        let source = read(path);
+        for call in source.split("required(\"").skip(1) {
+            required.insert(call.split('"').next().unwrap().to_owned());
+        }
+    }
+    assert!(required.len() >= 5, "{required:?}");
+    for name in required {
+        assert!(
+            template.contains(&format!("{name}: ")),
+            "{name} is not given"
+        );
+    }
+}
