@@ -99,7 +99,15 @@ fn no_function_can_write_what_it_must_not() {
         "preflight queues nothing"
     );
     assert!(!writes(&statements("PreflightFunction", "Governance.Arn")));
-    assert!(!writes(&statements("EvaluateFunction", "Governance.Arn")));
+    let of_evaluate = statements("EvaluateFunction", "Governance.Arn");
+    assert!(
+        of_evaluate.contains("Put")
+            && !of_evaluate.contains("Update")
+            && !of_evaluate.contains("Delete"),
+        "evaluate puts alerts and their markers and changes nothing"
+    );
+    let of_reset = statements("ResetFunction", "Governance.Arn");
+    assert!(!of_reset.contains("Delete"), "the schedule deletes nothing");
     assert!(
         !writes(&statements("ApiFunction", "Ledger.Arn")),
         "the api records nothing"
@@ -132,6 +140,7 @@ fn every_setting_that_the_code_requires_is_given() {
         "functions/api/src/main.rs",
         "functions/ingest/src/main.rs",
         "functions/evaluate/src/main.rs",
+        "functions/reset/src/main.rs",
     ] {
         let source = read(path);
         for call in source.split("required(\"").skip(1) {

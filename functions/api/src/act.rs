@@ -5,8 +5,10 @@ use super::App;
 use super::replay::{Answer, IdempotentRequest};
 use axum::response::Response;
 use http::HeaderMap;
+use shared::domain::alert::Alert;
 use shared::domain::cell::Cell;
 use shared::domain::people::User;
+use shared::domain::period::Month;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
@@ -43,6 +45,7 @@ impl Actor {
 pub(crate) struct Needs {
     pub(crate) users: Vec<String>,
     pub(crate) api_key: Option<String>,
+    pub(crate) alert: Option<String>,
     pub(crate) cells: bool,
 }
 
@@ -52,7 +55,9 @@ pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) api_key: Option<ApiKey>,
-    pub(crate) cells: Vec<Cell>,
+    pub(crate) alert: Option<Alert>,
+    /// The cells of the periods in force, where there are any.
+    pub(crate) cells: Vec<(Month, Cell)>,
 }
 
 impl Loaded {
@@ -243,16 +248,22 @@ async fn load(
         Some(id) => app.store.api_key(organisation_id, id).await?,
         None => None,
     };
+    let alert = match &needs.alert {
+        Some(id) => app.store.alert(organisation_id, id).await?,
+        None => None,
+    };
     let mut cells = Vec::new();
     if needs.cells {
         for period in snapshot.configuration.periods_in_force(now) {
-            cells.extend(app.store.cell(organisation_id, period).await?);
+            let cell = app.store.cell(organisation_id, period).await?;
+            cells.extend(cell.map(|cell| (period, cell)));
         }
     }
     Ok(Loaded {
         snapshot,
         users,
         api_key,
+        alert,
         cells,
     })
 }

@@ -9,18 +9,21 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
+use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 use shared::domain::cell::{Cell, MAX_NODES};
 use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
+use shared::domain::period::Month;
 use shared::domain::refusal::Figures;
 use shared::runtime::auth::{Caller, Verb};
-use shared::runtime::error::{ApiError, Detail};
+use shared::runtime::error::{ApiError, Detail, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::{parse, random};
 use shared::store::{CounterEffect, KeyOwner, Row, StoreError};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 const UNITS: &[(&str, Option<Unit>)] = &[("tokens", Some(Unit::Tokens)), ("usd", Some(Unit::Usd))];
@@ -35,7 +38,7 @@ pub(crate) async fn configuration(app: &App, owner: &KeyOwner) -> Result<Configu
 }
 
 /// The configuration and the cell of the current period, both of one epoch.
-async fn in_force(
+pub(crate) async fn in_force(
     app: &App,
     owner: &KeyOwner,
     now: Timestamp,
@@ -118,7 +121,7 @@ pub(crate) async fn create(
     let actor = Actor::of(owner, &request_id);
     let id = random::id("bud_")?;
     let now = app.clock.now();
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
+    let made = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         loaded.check_department("department_id", department_id.as_ref())?;
         check_room(loaded, department_id.as_ref(), unit)?;
         let budget = Budget {
@@ -128,6 +131,7 @@ pub(crate) async fn create(
             department_id: department_id.clone(),
             unit,
             amount,
+            earlier_amounts: Vec::new(),
             hard_cap,
             thresholds: thresholds.clone().unwrap_or(DEFAULT_THRESHOLDS.to_vec()),
             rollover_cap_percent,
@@ -145,7 +149,52 @@ pub(crate) async fn create(
         prepared.answer = answer(201, loaded, budget, now);
         Ok(prepared)
     })
-    .await
+    .await?;
+    tell_crossings(&app, owner, now).await;
+    Ok(made)
+}
+
+/// Alerts at once where a change left a budget above one of its levels. The change is done by now; what fails here is
+/// found again by the next usage or the schedule.
+async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
+    let told = async {
+        let (configuration, cell) = in_force(app, owner, now).await?;
+        let period = configuration.period_of(now);
+        app.store
+            .tell_crossings(&configuration, period, &cell, now)
+            .await?;
+        Ok::<(), ApiError>(())
+    };
+    if let Err(error) = told.await {
+        log_chain("crossings are left to the next look", &error);
+    }
+}
+
+/// Rows that let levels tell again which are not reached any more.
+fn armed(loaded: &Loaded, before: &Budget, after: &Budget) -> Vec<Row> {
+    let organisation_id = &loaded.snapshot.head.organisation.id;
+    let mut rows = Vec::new();
+    for (period, cell) in &loaded.cells {
+        let spent = Figures::of(before, *period, cell).spent;
+        let limit = after
+            .amount_in(*period)
+            .saturating_add(cell.carried(after.counter()));
+        let figures = Figures {
+            spent,
+            limit,
+            ..Figures::of(before, *period, cell)
+        };
+        let levels = Level::all_of(before)
+            .into_iter()
+            .chain(Level::all_of(after));
+        let levels: BTreeSet<Level> = levels.filter(|l| !l.is_reached(&figures)).collect();
+        rows.extend(
+            levels
+                .into_iter()
+                .map(|level| Row::armed(organisation_id, *period, &after.id, level)),
+        );
+    }
+    rows
 }
 
 /// Refuses a second budget for the same, and more than there is room for.
@@ -167,7 +216,7 @@ fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Re
     if loaded
         .cells
         .iter()
-        .any(|cell| cell.nodes.len() >= MAX_NODES)
+        .any(|(_, cell)| cell.nodes.len() >= MAX_NODES)
     {
         let message =
             "too many budgets were made and deleted this month; there is room again next month";
@@ -248,7 +297,11 @@ pub(crate) async fn update(
     let owner = caller.may(Verb::Administer)?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &Needs::default(), None, |loaded| {
+    let needs = Needs {
+        cells: true,
+        ..Needs::default()
+    };
+    let changed = change(&app, &actor, &needs, None, |loaded| {
         let before = budget(loaded, &id)?;
         // How an amount is read depends on the unit, which only the budget knows.
         let mut fields = Fields::of_body(&body)?;
@@ -261,23 +314,31 @@ pub(crate) async fn update(
         check_version(&headers, before.version)?;
         let mut after = before.clone();
         after.name = name.unwrap_or(after.name);
-        after.amount = amount.unwrap_or(after.amount);
         after.hard_cap = hard_cap.unwrap_or(after.hard_cap);
         after.thresholds = thresholds.unwrap_or(after.thresholds);
         after.rollover_cap_percent = rollover.unwrap_or(after.rollover_cap_percent);
+        if let Some(amount) = amount {
+            after.change_amount(amount, loaded.snapshot.configuration.first_in_force(now));
+        }
         after.version += 1;
         after.updated_at = now;
         let mut prepared = Prepared::new(loaded, "budget.update", format!("budget/{id}"));
         prepared
             .rows
             .push(Row::budget(&owner.organisation_id, &after)?);
-        prepared.counters = CounterEffect::Add(after.counter(), after.amount - before.amount);
+        prepared.rows.extend(armed(loaded, before, &after));
+        prepared.counters = CounterEffect::Amount {
+            before: before.clone(),
+            after: after.clone(),
+        };
         prepared.before = Some(described(loaded, before, now));
         prepared.after = Some(described(loaded, &after, now));
         prepared.answer = answer(200, loaded, after, now);
         Ok(prepared)
     })
-    .await
+    .await?;
+    tell_crossings(&app, owner, now).await;
+    Ok(changed)
 }
 
 fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
@@ -337,7 +398,8 @@ pub(crate) async fn effective(
             &user.id,
         )
         .await?;
-    let binding = binding(&budgets, &cell, used.amounts());
+    let period = configuration.period_of(now);
+    let binding = binding(&budgets, period, &cell, used.amounts());
     let show = |budget: &&Budget| {
         let mut view = view::budget(&configuration, budget, Some(&cell), now);
         view.binding = Some(binding == Some(budget.id.as_str()));
@@ -359,14 +421,17 @@ const USUAL: Amounts = Amounts {
 
 /// The hard budget that would refuse first. Within a unit that is the one with the least available, since a request
 /// asks every level for the same; between the units, tokens are taken to cost what the user's have cost this month.
-fn binding<'a>(budgets: &[&'a Budget], cell: &Cell, used: Amounts) -> Option<&'a str> {
+fn binding<'a>(
+    budgets: &[&'a Budget],
+    period: Month,
+    cell: &Cell,
+    used: Amounts,
+) -> Option<&'a str> {
+    let available = |budget: &Budget| Figures::of(budget, period, cell).available;
     let scarcest = |unit: Unit| {
         let hard = budgets.iter().filter(|b| b.hard_cap && b.unit == unit);
-        let least = hard.min_by_key(|budget| Figures::of(budget, cell).available)?;
-        Some((
-            least.id.as_str(),
-            i128::from(Figures::of(least, cell).available),
-        ))
+        let least = hard.min_by_key(|budget| available(budget))?;
+        Some((least.id.as_str(), i128::from(available(least))))
     };
     let cost = if used.tokens > 0 && used.micro_usd > 0 {
         used

@@ -3,11 +3,14 @@
 //! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
 
 mod act;
+mod alerts;
 mod api_keys;
 mod budgets;
 mod departments;
 mod organisations;
 mod replay;
+mod rollovers;
+mod tree;
 mod users;
 mod view;
 
@@ -73,6 +76,7 @@ pub fn routes() -> Router<App> {
             "/v1/departments",
             get(departments::list).post(departments::create),
         )
+        .route("/v1/departments/tree", get(tree::read))
         .route(
             "/v1/departments/{id}",
             get(departments::read)
@@ -93,6 +97,10 @@ pub fn routes() -> Router<App> {
                 .patch(budgets::update)
                 .delete(budgets::remove),
         )
+        .route("/v1/budgets/{id}/rollovers", get(rollovers::of_budget))
+        .route("/v1/rollovers", get(rollovers::list))
+        .route("/v1/alerts", get(alerts::list))
+        .route("/v1/alerts/{id}", get(alerts::read).patch(alerts::update))
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))
 }

@@ -39,6 +39,9 @@ const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
 const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
 /// How long holds may live, in seconds.
 const HOLD_SECONDS: (i64, i64) = (30, 3600);
+/// How long a rollover waits for late usage, in hours: at most four weeks, so that a month's carry is final before the
+/// next month ends.
+const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
 const LIST: &str = "@operator organisations";
 
 #[derive(Serialize)]
@@ -217,6 +220,10 @@ pub(crate) async fn update(
     let abandoned_holds = fields.changed_value("abandoned_holds", parse::one_of(ABANDONED));
     let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
     let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
+    let grace_hours = fields.changed_value(
+        "rollover_grace_hours",
+        parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
+    );
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, &Needs::default(), None, |loaded| {
@@ -234,6 +241,9 @@ pub(crate) async fn update(
             abandoned_holds: abandoned_holds.unwrap_or(before.abandoned_holds),
             unknown_model: unknown_model.unwrap_or(before.unknown_model),
             on_unavailable: on_unavailable.unwrap_or(before.on_unavailable),
+            rollover_grace_hours: grace_hours
+                .and_then(|hours| u32::try_from(hours).ok())
+                .unwrap_or(before.rollover_grace_hours),
             version: before.version + 1,
             created_at: before.created_at,
         };

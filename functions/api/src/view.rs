@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use shared::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
 use shared::domain::amount::Unit;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::{Budget, Configuration, Department, Organisation};
 use shared::domain::people::{Role, Status, User};
 use shared::domain::refusal::Figures;
+use shared::domain::rollover::Rollover;
 use shared::runtime::wire::Figure;
 use shared::store::ApiKey;
 
@@ -26,6 +28,7 @@ pub(crate) struct OrganisationView<'a> {
     abandoned_holds: shared::domain::configuration::AbandonedHolds,
     unknown_model: shared::domain::configuration::UnknownModel,
     on_unavailable: shared::domain::configuration::OnUnavailable,
+    rollover_grace_hours: u32,
     version: u64,
     created_at: String,
 }
@@ -41,6 +44,7 @@ pub(crate) fn organisation(organisation: &Organisation) -> OrganisationView<'_> 
         abandoned_holds: organisation.abandoned_holds,
         unknown_model: organisation.unknown_model,
         on_unavailable: organisation.on_unavailable,
+        rollover_grace_hours: organisation.rollover_grace_hours,
         version: organisation.version,
         created_at: organisation.created_at.to_string(),
     }
@@ -141,6 +145,80 @@ pub(crate) fn api_key<'a>(key: &'a ApiKey, secret: Option<&'a str>) -> ApiKeyVie
 }
 
 #[derive(Serialize)]
+pub(crate) struct AlertView<'a> {
+    id: &'a str,
+    org_id: &'a str,
+    r#type: AlertKind,
+    severity: Severity,
+    status: AlertStatus,
+    title: &'a str,
+    message: &'a str,
+    user_id: Option<&'a str>,
+    department_id: Option<&'a str>,
+    budget_id: Option<&'a str>,
+    policy_id: Option<&'a str>,
+    metadata: &'a serde_json::Value,
+    created_at: String,
+    resolved_at: Option<String>,
+}
+
+pub(crate) fn alert<'a>(alert: &'a Alert, organisation_id: &'a str) -> AlertView<'a> {
+    AlertView {
+        id: &alert.id,
+        org_id: organisation_id,
+        r#type: alert.kind,
+        severity: alert.severity,
+        status: alert.status,
+        title: &alert.title,
+        message: &alert.message,
+        user_id: alert.user_id.as_deref(),
+        department_id: alert.department_id.as_deref(),
+        budget_id: alert.budget_id.as_deref(),
+        policy_id: alert.policy_id.as_deref(),
+        metadata: &alert.metadata,
+        created_at: alert.created_at.to_string(),
+        resolved_at: alert.resolved_at.map(|at| at.to_string()),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct ClosedMonthView<'a> {
+    budget_id: &'a str,
+    unit: Unit,
+    from_period: String,
+    to_period: String,
+    amount: Figure,
+    carried_in: Figure,
+    spent: Figure,
+    held: Figure,
+    unused: Figure,
+    cap_percent: u32,
+    carried_out: Figure,
+    closed_at: String,
+    corrected_at: Option<String>,
+}
+
+/// A budget's month in its rollover history.
+pub(crate) fn rollover(rollover: &Rollover) -> ClosedMonthView<'_> {
+    let figure = |value| Figure(rollover.unit, value);
+    ClosedMonthView {
+        budget_id: &rollover.budget_id,
+        unit: rollover.unit,
+        from_period: rollover.from_period.to_string(),
+        to_period: rollover.to_period.to_string(),
+        amount: figure(rollover.amount),
+        carried_in: figure(rollover.carried_in),
+        spent: figure(rollover.spent),
+        held: figure(rollover.held),
+        unused: figure(rollover.unused),
+        cap_percent: rollover.cap_percent,
+        carried_out: figure(rollover.carried_out),
+        closed_at: rollover.closed_at.to_string(),
+        corrected_at: rollover.corrected_at.map(|at| at.to_string()),
+    }
+}
+
+#[derive(Serialize)]
 struct RolloverView {
     cap_percent: u32,
 }
@@ -185,7 +263,7 @@ pub(crate) fn budget(
     let zone = configuration.organisation.zone();
     let period = configuration.period_of(now);
     let untouched = Cell::default();
-    let figures = Figures::of(budget, cell.unwrap_or(&untouched));
+    let figures = Figures::of(budget, period, cell.unwrap_or(&untouched));
     let figure = |value| Figure(budget.unit, value);
     let department = budget.department_id.as_ref();
     BudgetView {
@@ -200,8 +278,8 @@ pub(crate) fn budget(
         currency: (budget.unit == Unit::Usd).then_some("USD"),
         period: "monthly",
         period_id: period.to_string(),
-        amount: figure(budget.amount),
-        carried: figure(0),
+        amount: figure(figures.amount),
+        carried: figure(figures.carried),
         exempted: figure(0),
         spent: figure(figures.spent),
         held: figure(figures.held),

@@ -3,6 +3,8 @@
 //! A message that fails is named in the answer and comes again, its neighbours are done; one that can never be read
 //! ends in the dead-letter queue. Every step may be repeated: an event that comes again changes nothing more.
 
+mod crossings;
+
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use jiff::Timestamp;
@@ -44,6 +46,8 @@ enum Failure {
     UnknownOrganisation(String),
     #[error("the store failed")]
     Store(#[from] StoreError),
+    #[error("it counts, but a crossing may not be told yet")]
+    NotTold,
     #[error("the code failed")]
     Panicked,
 }
@@ -158,12 +162,16 @@ async fn record(
         .store
         .record_usages(&configuration, book, &usages, now)
         .await;
+    // Told before the messages are done: where it fails, they come again, and so does this.
+    let told = crossings::tell(&app.store, &configuration, &usages, now).await;
     let mut recorded = recorded.into_iter();
     let mut results = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
         results.push(match &delivery.event {
             Event::LlmRequest(_) => match recorded.next() {
-                Some(result) => result.map_err(Failure::from),
+                Some(Ok(recorded)) if told.is_ok() => Ok(recorded),
+                Some(Ok(_)) => Err(Failure::NotTold),
+                Some(Err(error)) => Err(error.into()),
                 None => Err(Failure::Panicked),
             },
             Event::IpRisk(risk) => keep(app, organisation_id, risk, delivery.received_at).await,

@@ -166,7 +166,7 @@ async fn attempt(
     let rid = asked.rid.clone();
     let verdict = match app.store.hold(configuration, period, &asked, now).await? {
         HoldOutcome::Held { hold, cell } => {
-            warnings.extend(passed_soft_caps(configuration, &path, &cell));
+            warnings.extend(passed_soft_caps(configuration, &path, period, &cell));
             Verdict::Allow(Some((HoldId::new(period, rid, &hold), hold)))
         }
         HoldOutcome::AnotherBody => {
@@ -195,7 +195,7 @@ async fn attempt(
         }
         HoldOutcome::Short { nodes, cell } => {
             let hard: Vec<&Budget> = budgets.iter().copied().filter(|b| b.hard_cap).collect();
-            warnings.extend(passed_soft_caps(configuration, &path, &cell));
+            warnings.extend(passed_soft_caps(configuration, &path, period, &cell));
             Verdict::Block {
                 reasons: Reason::short(configuration, &path, &cell, &nodes, &estimate, now),
                 offer: offer(&hard, &cell, &estimate),

@@ -11,6 +11,7 @@ use shared::runtime::error::{ApiError, ErrorCode, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
 use shared::runtime::parse;
+use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::mapping::Mapping;
@@ -22,6 +23,9 @@ const DEAD_LETTERS: usize = 10;
 /// The years that the clock may be set to, so that no sum of times leaves what can be written.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
+/// How long a pass of the schedule may take.
+const PASS: Duration = Duration::from_secs(300);
+
 /// What the local routes look at.
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
@@ -29,15 +33,23 @@ pub(crate) struct Local {
     queues: Queues,
     clock: Clock,
     mapping: Mapping,
+    reset: reset::App,
 }
 
 impl Local {
-    pub(crate) fn new(engine: Engine, queues: Queues, clock: Clock, mapping: Mapping) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        queues: Queues,
+        clock: Clock,
+        mapping: Mapping,
+        reset: reset::App,
+    ) -> Self {
         Self {
             engine,
             queues,
             clock,
             mapping,
+            reset,
         }
     }
 }
@@ -130,8 +142,8 @@ fn time_of_clock(raw: &str) -> Result<Timestamp, String> {
     }
 }
 
-async fn schedule() -> Json<Value> {
-    Json(
-        json!({"fired": false, "message": "no function runs on a schedule yet, so nothing was done"}),
-    )
+/// Fires the reset schedule now, as EventBridge does each hour.
+async fn schedule(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
+    let report = reset::handle(&local.reset, Instant::now() + PASS).await?;
+    Ok(Json(json!({"fired": true, "report": report})))
 }

@@ -94,6 +94,7 @@ impl System {
                 async move { evaluate::handle(&evaluate, event).await }
             },
         );
+        let reset = reset::App::new(new_store("reset"), clock.clone());
         let api = api::App::new(new_store("api"), OPERATOR_KEY, clock.clone());
         let preflight = preflight::App::new(
             new_store("preflight"),
@@ -107,6 +108,7 @@ impl System {
             queues.clone(),
             clock.clone(),
             mapping.clone(),
+            reset,
         );
         let router = Router::new()
             .merge(api::routes().with_state(api))

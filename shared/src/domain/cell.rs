@@ -26,11 +26,18 @@ pub struct Cell {
     pub version: u64,
     /// What remains of each budget: amount + carried + exempted - spent - held. Below zero is a debt.
     pub nodes: BTreeMap<Node, i64>,
+    /// What was carried over into the budgets from the month before, where that is anything.
+    pub carried: BTreeMap<Node, i64>,
     /// The live holds, and lapsed ones that nobody has released yet.
     pub holds: BTreeMap<Rid, Hold>,
 }
 
 impl Cell {
+    /// What was carried over into `node`.
+    pub fn carried(&self, node: Node) -> i64 {
+        self.carried.get(&node).copied().unwrap_or(0)
+    }
+
     /// What live and unreleased holds take from `node`.
     pub fn held(&self, node: Node) -> i64 {
         self.holds
@@ -71,6 +78,8 @@ pub struct CellUpdate {
     pub add: BTreeMap<Node, i64>,
     /// New counters and what they open with.
     pub open: BTreeMap<Node, i64>,
+    /// What the carry of counters is from now on; what it adds to them is in `add`.
+    pub carry: BTreeMap<Node, i64>,
     /// A hold that comes.
     pub put: Option<(Rid, Hold)>,
     /// Holds that go.
@@ -115,6 +124,7 @@ impl CellUpdate {
                 .ok_or(NotApplied::OutOfRange(node))?;
         }
         after.nodes.extend(&self.open);
+        after.carried.extend(&self.carry);
         if let Some(holds) = &self.replace {
             after.holds.clone_from(holds);
         }
@@ -312,6 +322,19 @@ pub fn open_node(
         replace: (!members.is_empty()).then_some(holds),
         ..CellUpdate::default()
     }
+}
+
+/// Brings the carry of counters to what it is to be: each gains what that is more than before.
+pub fn carry(cell: &Cell, carried: &BTreeMap<Node, i64>) -> CellUpdate {
+    let mut update = CellUpdate::default();
+    for (&node, &carried) in carried {
+        // A budget that is no more has nothing to carry into.
+        if cell.nodes.contains_key(&node) {
+            update.add_to(node, carried.saturating_sub(cell.carried(node)));
+            update.carry.insert(node, carried);
+        }
+    }
+    update
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub const MAX_DEPTH: usize = 8;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The most budgets of an organisation.
 pub const MAX_BUDGETS: usize = 500;
+/// How many earlier amounts a budget remembers: as many months as late usage may come for.
+const MAX_EARLIER_AMOUNTS: usize = 14;
 /// The most departments of an organisation.
 pub const MAX_DEPARTMENTS: usize = 2_000;
 
@@ -77,10 +79,20 @@ pub struct Organisation {
     pub unknown_model: UnknownModel,
     /// The answer without a decision.
     pub on_unavailable: OnUnavailable,
+    /// How long after a month's end its rollover is corrected once by usage that came late, in hours.
+    #[serde(default = "default_grace")]
+    pub rollover_grace_hours: u32,
     /// Counts the changes, from 1.
     pub version: u64,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// A day.
+const DEFAULT_GRACE_HOURS: u32 = 24;
+
+fn default_grace() -> u32 {
+    DEFAULT_GRACE_HOURS
 }
 
 impl Organisation {
@@ -96,6 +108,7 @@ impl Organisation {
             abandoned_holds: AbandonedHolds::Release,
             unknown_model: UnknownModel::Refuse,
             on_unavailable: OnUnavailable::Allow,
+            rollover_grace_hours: DEFAULT_GRACE_HOURS,
             version: 1,
             created_at,
         }
@@ -130,6 +143,15 @@ pub struct Department {
     pub updated_at: Timestamp,
 }
 
+/// What a budget's amount was before it was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierAmount {
+    /// The last month that had it.
+    pub until: Month,
+    /// Tokens or micro-USD a month.
+    pub amount: i64,
+}
+
 /// One budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
@@ -145,6 +167,9 @@ pub struct Budget {
     pub unit: Unit,
     /// Tokens or micro-USD a month.
     pub amount: i64,
+    /// Its amounts in months gone by, ascending, where they were others.
+    #[serde(default)]
+    pub earlier_amounts: Vec<EarlierAmount>,
     /// Whether requests are refused at the limit.
     pub hard_cap: bool,
     /// Percentages at which to tell, ascending.
@@ -165,6 +190,28 @@ impl Budget {
         Node {
             unit: self.unit,
             index: self.node,
+        }
+    }
+
+    /// Its amount in `period`: for a month gone by the one at that month's end.
+    pub fn amount_in(&self, period: Month) -> i64 {
+        let known = self.earlier_amounts.iter();
+        let earlier = known.filter(|e| e.until >= period).min_by_key(|e| e.until);
+        earlier.map_or(self.amount, |earlier| earlier.amount)
+    }
+
+    /// Changes the amount from `period` on, the first one in force; months before keep theirs.
+    pub fn change_amount(&mut self, amount: i64, period: Month) {
+        let until = period.prev();
+        let old = self.amount_in(until);
+        self.earlier_amounts.retain(|e| e.until <= until);
+        self.amount = amount;
+        if self.amount_in(until) != old {
+            self.earlier_amounts
+                .push(EarlierAmount { until, amount: old });
+            let known = self.earlier_amounts.len();
+            let surplus = known.saturating_sub(MAX_EARLIER_AMOUNTS);
+            self.earlier_amounts.drain(..surplus);
         }
     }
 }
@@ -267,6 +314,17 @@ impl Configuration {
         ];
         periods.dedup();
         periods
+    }
+
+    /// The earliest of [`Self::periods_in_force`].
+    pub fn first_in_force(&self, now: Timestamp) -> Month {
+        let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
+        self.period_of(earlier)
+    }
+
+    /// Whether `period` is over by every clock of the deployment.
+    pub fn is_over(&self, period: Month, now: Timestamp) -> bool {
+        period < self.first_in_force(now)
     }
 
     /// The path of a department today; the empty path where there is none of that id.
@@ -396,6 +454,39 @@ mod tests {
             gone: Vec::new(),
             next_department: 4,
         }
+    }
+
+    #[test]
+    fn months_gone_by_keep_the_amount_of_their_end() {
+        let month = |n: i8| Month::new(2026, n).unwrap();
+        let mut budget = Budget {
+            id: "bud_1".into(),
+            node: 0,
+            name: "b".into(),
+            department_id: None,
+            unit: Unit::Tokens,
+            amount: 10,
+            earlier_amounts: Vec::new(),
+            hard_cap: true,
+            thresholds: Vec::new(),
+            rollover_cap_percent: None,
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        };
+        budget.change_amount(20, month(3));
+        budget.change_amount(30, month(3));
+        budget.change_amount(40, month(6));
+        let amounts = |b: &Budget| [2, 3, 5, 6, 9].map(|n| b.amount_in(month(n)));
+        assert_eq!(amounts(&budget), [10, 30, 30, 40, 40]);
+        budget.change_amount(50, month(5));
+        assert_eq!(
+            amounts(&budget),
+            [10, 30, 50, 50, 50],
+            "a clock that went back"
+        );
+        budget.change_amount(30, month(7));
+        assert_eq!(amounts(&budget), [10, 30, 50, 50, 30]);
     }
 
     fn moved(tree: u32, id: &str, old: &[&str]) -> Move {

@@ -1,5 +1,6 @@
 //! The rules of budgets and usage, as values in and values out.
 
+pub mod alert;
 pub mod amount;
 pub mod cell;
 pub mod configuration;
@@ -10,4 +11,5 @@ pub mod people;
 pub mod period;
 pub mod price;
 pub mod refusal;
+pub mod rollover;
 pub mod usage;

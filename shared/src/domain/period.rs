@@ -1,11 +1,13 @@
 //! Months in an organisation's time zone.
 
 use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// A calendar month, written `2026-11`: the period of every budget.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Month {
     year: i16,
     month: i8,
@@ -40,6 +42,20 @@ impl Month {
         }
     }
 
+    /// The month before this one.
+    pub fn prev(self) -> Self {
+        match self.month {
+            1 => Self {
+                year: self.year - 1,
+                month: 12,
+            },
+            month => Self {
+                year: self.year,
+                month: month - 1,
+            },
+        }
+    }
+
     /// The first moment of the month in `zone`; where midnight does not exist there, the first that does.
     pub fn start(self, zone: &TimeZone) -> Timestamp {
         civil::Date::new(self.year, self.month, 1)
@@ -70,6 +86,20 @@ impl Month {
 impl fmt::Display for Month {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+impl From<Month> for String {
+    fn from(month: Month) -> Self {
+        month.to_string()
+    }
+}
+
+impl TryFrom<String> for Month {
+    type Error = InvalidMonth;
+
+    fn try_from(text: String) -> Result<Self, InvalidMonth> {
+        text.parse()
     }
 }
 
@@ -121,6 +151,9 @@ mod tests {
             "2026-12".parse::<Month>().unwrap().next().to_string(),
             "2027-01"
         );
+        let january = Month::new(2027, 1).unwrap();
+        assert_eq!(january.prev().next(), january);
+        assert_eq!(january.prev().to_string(), "2026-12");
         assert!("2026-13".parse::<Month>().is_err());
         assert!("2026-1".parse::<Month>().is_err());
         assert_eq!(Month::from_compact("202611"), Month::new(2026, 11));

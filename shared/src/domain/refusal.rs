@@ -6,11 +6,16 @@ use super::configuration::{Budget, Configuration, Path};
 use super::estimate::Estimate;
 use super::hold::Node;
 use super::people::{Status, User};
+use super::period::Month;
 use jiff::Timestamp;
 
 /// A budget's figures at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figures {
+    /// The month's own amount.
+    pub amount: i64,
+    /// What was carried over from the month before.
+    pub carried: i64,
     /// amount + carried + exempted.
     pub limit: i64,
     /// What records have used.
@@ -24,13 +29,18 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The figures of `budget` in `cell`, both of one epoch; a budget without a counter yet is untouched.
-    pub fn of(budget: &Budget, cell: &Cell) -> Self {
+    /// The figures of `budget` in `cell`, the cell of `period` and of one epoch with the budget; a budget without a
+    /// counter yet is untouched.
+    pub fn of(budget: &Budget, period: Month, cell: &Cell) -> Self {
         let node = budget.counter();
-        let limit = budget.amount;
+        let amount = budget.amount_in(period);
+        let carried = cell.carried(node);
+        let limit = amount.saturating_add(carried);
         let available = cell.nodes.get(&node).copied().unwrap_or(limit);
         let held = cell.held(node);
         Self {
+            amount,
+            carried,
             limit,
             spent: limit.saturating_sub(available).saturating_sub(held),
             held,
@@ -103,8 +113,6 @@ pub struct ShortBudget {
     pub department_id: Option<String>,
     /// What it counts.
     pub unit: Unit,
-    /// Its own amount.
-    pub amount: i64,
     /// Its figures at that moment.
     pub figures: Figures,
     /// What was asked for.
@@ -172,7 +180,8 @@ impl Reason {
         now: Timestamp,
     ) -> Vec<Self> {
         let zone = configuration.organisation.zone();
-        let resets_at = configuration.period_of(now).end(&zone);
+        let period = configuration.period_of(now);
+        let resets_at = period.end(&zone);
         let local_reset = resets_at
             .to_zoned_datetime(zone)
             .strftime("%Y-%m-%d %H:%M %Z");
@@ -181,7 +190,7 @@ impl Reason {
             .into_iter()
             .filter(|budget| short.contains(&budget.counter()))
             .map(|budget| {
-                let figures = Figures::of(budget, cell);
+                let figures = Figures::of(budget, period, cell);
                 let requested = estimate.amounts.of(budget.unit);
                 let whose = budget.department_id.as_deref().unwrap_or("the organisation");
                 let ask = budget
@@ -204,7 +213,6 @@ impl Reason {
                         budget_id: budget.id.clone(),
                         department_id: budget.department_id.clone(),
                         unit: budget.unit,
-                        amount: budget.amount,
                         figures,
                         requested,
                     }),
@@ -265,8 +273,13 @@ pub enum Warning {
     },
 }
 
-/// The soft caps on `path` that `cell` shows as passed.
-pub fn passed_soft_caps(configuration: &Configuration, path: &Path, cell: &Cell) -> Vec<Warning> {
+/// The soft caps on `path` that `cell`, the cell of `period`, shows as passed.
+pub fn passed_soft_caps(
+    configuration: &Configuration,
+    path: &Path,
+    period: Month,
+    cell: &Cell,
+) -> Vec<Warning> {
     configuration
         .budgets_on(path)
         .into_iter()
@@ -279,7 +292,7 @@ pub fn passed_soft_caps(configuration: &Configuration, path: &Path, cell: &Cell)
         .map(|budget| Warning::SoftCapExceeded {
             budget_id: budget.id.clone(),
             department_id: budget.department_id.clone(),
-            used_percent: Figures::of(budget, cell).used_percent(),
+            used_percent: Figures::of(budget, period, cell).used_percent(),
         })
         .collect()
 }

@@ -142,7 +142,7 @@ impl Store {
     }
 
     /// Opens the cell of `period` where there is none, or brings one up to date that `configuration` has left behind
-    /// because its period was not in force for a while: each budget has its amount less what records of the period
+    /// because its period was not in force for a while: each budget has its amount and what was carried into it, less what records of the period
     /// have spent and live holds take. The transaction checks the configuration's epoch, so a stale caller cannot
     /// open a month with old amounts; whether it took effect is seen by reading again.
     pub(super) async fn open_cell(
@@ -170,15 +170,21 @@ impl Store {
             epoch: configuration.epoch,
             version: behind.map_or(0, |cell| cell.version + 1),
             nodes: BTreeMap::new(),
+            carried: BTreeMap::new(),
             holds,
         };
         for budget in configuration.budgets.values() {
             let spent = totals
                 .spent_under(budget.department_id.as_deref())
                 .of(budget.unit);
-            let held = cell.held(budget.counter());
-            let rest = budget.amount.saturating_sub(spent).saturating_sub(held);
-            cell.nodes.insert(budget.counter(), rest);
+            let node = budget.counter();
+            let carried = behind.map_or(0, |cell| cell.carried(node));
+            let limit = budget.amount_in(period).saturating_add(carried);
+            let rest = limit.saturating_sub(spent).saturating_sub(cell.held(node));
+            cell.nodes.insert(node, rest);
+            if carried != 0 {
+                cell.carried.insert(node, carried);
+            }
         }
         let expires_at = period.end(&organisation.zone()).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);

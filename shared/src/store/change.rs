@@ -7,8 +7,7 @@ use super::configuration::Head;
 use super::expression::{Item, number};
 use super::keys;
 use super::rows::Row;
-use super::tables::TTL;
-use crate::domain::cell::{Cell, CellUpdate, Condition, open_node};
+use crate::domain::cell::{Cell, CellUpdate, Condition, carry, open_node};
 use crate::domain::configuration::{Budget, Configuration, Organisation};
 use crate::domain::hold::{Node, Rid};
 use crate::domain::period::Month;
@@ -16,7 +15,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
@@ -38,8 +37,15 @@ pub enum CounterEffect {
     Unseen,
     /// Decisions see it; no counter changes.
     Seen,
-    /// A budget's amount changes by this much.
-    Add(Node, i64),
+    /// A budget's amount changes.
+    Amount {
+        /// The budget before.
+        before: Budget,
+        /// The budget after.
+        after: Budget,
+    },
+    /// This is what counters of a month carry over from the one before.
+    Carry(Month, BTreeMap<Node, i64>),
     /// A budget is new.
     Open(Budget),
 }
@@ -208,8 +214,17 @@ impl Store {
         if is_seen {
             let configuration = &snapshot.configuration;
             let zone = head.organisation.zone();
-            for period in periods_seen(configuration, &head.organisation, now) {
+            let mut periods = periods_seen(configuration, &head.organisation, now);
+            if let CounterEffect::Carry(period, _) = &change.counters {
+                periods.insert(*period);
+            }
+            for period in periods {
                 let Some(cell) = self.cell(organisation_id, period).await? else {
+                    if matches!(&change.counters, CounterEffect::Carry(into, _) if *into == period)
+                    {
+                        self.open_cell(configuration, period, None).await?;
+                        return Ok(Committed::Stale);
+                    }
                     parts.push(self.no_cell_item(organisation_id, period)?);
                     continue;
                 };
@@ -254,19 +269,23 @@ impl Store {
         cell: &Cell,
         effect: &CounterEffect,
     ) -> Result<Option<CellUpdate>, StoreError> {
-        let mut update = CellUpdate::default();
         match effect {
-            CounterEffect::Unseen | CounterEffect::Seen => {}
-            CounterEffect::Add(node, delta) => {
-                if cell.nodes.contains_key(node) {
-                    update.add.insert(*node, *delta);
+            CounterEffect::Unseen | CounterEffect::Seen => Ok(Some(CellUpdate::default())),
+            CounterEffect::Amount { before, after } => {
+                let (node, mut update) = (after.counter(), CellUpdate::default());
+                if cell.nodes.contains_key(&node) {
+                    let delta = after.amount_in(period) - before.amount_in(period);
+                    update.add.insert(node, delta);
                 }
+                Ok(Some(update))
             }
-            CounterEffect::Open(budget) => {
-                return self.opened(configuration, period, cell, budget).await;
+            CounterEffect::Carry(into, carried) if *into == period => {
+                // Only changes touch a carry, and no two of them cross.
+                Ok(Some(carry(cell, carried)))
             }
+            CounterEffect::Carry(..) => Ok(Some(CellUpdate::default())),
+            CounterEffect::Open(budget) => self.opened(configuration, period, cell, budget).await,
         }
-        Ok(Some(update))
     }
 
     /// The counter of a new budget: its amount less what its subtree has spent and holds. Totals are read after the
@@ -342,6 +361,8 @@ impl Store {
             audit_hash: audit_hash(audit, 1, &at, ""),
             next_department: 0,
             next_node: 0,
+            closed_through: None,
+            corrected_through: None,
             organisation,
         };
         let mut parts = Vec::new();
@@ -414,12 +435,7 @@ impl Store {
         let owner = idempotency.organisation_id.as_deref();
         let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
         let mut row = Row::new(key, &idempotency.answer)?;
-        if let Some(item) = &mut row.item {
-            item.insert(
-                TTL.to_owned(),
-                number(now.as_second() + IDEMPOTENCY_SECONDS),
-            );
-        }
+        row.expire(now.as_second() + IDEMPOTENCY_SECONDS);
         self.row_item_if_absent(row)
     }
 }

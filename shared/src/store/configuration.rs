@@ -5,6 +5,7 @@ use super::call::{ATTEMPTS, StoreError, back_off};
 use super::expression::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, GONE, HEAD, MOVE};
 use crate::domain::configuration::{Budget, Configuration, Department, Gone, Move, Organisation};
+use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,12 @@ pub struct Head {
     pub next_department: u32,
     /// The number of the next budget's counter.
     pub next_node: u32,
+    /// The last month that is closed: its rollover is credited.
+    #[serde(default)]
+    pub closed_through: Option<Month>,
+    /// The last month whose late usage was seen to: its rollover is final.
+    #[serde(default)]
+    pub corrected_through: Option<Month>,
     /// The settings.
     pub organisation: Organisation,
 }

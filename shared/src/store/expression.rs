@@ -19,6 +19,11 @@ pub(super) fn attribute(node: Node) -> String {
     }
 }
 
+/// The name of a counter's carry: `ct3`, `cm3`.
+fn carry_attribute(node: Node) -> String {
+    format!("c{}", attribute(node))
+}
+
 fn node(attribute: &str) -> Option<Node> {
     let unit = match attribute.as_bytes().first()? {
         b't' => Unit::Tokens,
@@ -58,6 +63,9 @@ pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     for (node, rest) in &cell.nodes {
         item.insert(attribute(*node), number(rest));
     }
+    for (node, carried) in &cell.carried {
+        item.insert(carry_attribute(*node), number(carried));
+    }
     item
 }
 
@@ -77,9 +85,12 @@ pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
                 }
             }
             (_, AttributeValue::N(n)) => {
-                let node = node(name)
-                    .ok_or_else(|| StoreError::unreadable(format!("cell attribute {name}")))?;
-                cell.nodes.insert(node, integer(name, n)?);
+                let unknown = || StoreError::unreadable(format!("cell attribute {name}"));
+                let (numbers, counter) = match name.strip_prefix('c') {
+                    Some(counter) => (&mut cell.carried, counter),
+                    None => (&mut cell.nodes, name.as_str()),
+                };
+                numbers.insert(node(counter).ok_or_else(unknown)?, integer(name, n)?);
             }
             _ => return Err(StoreError::unreadable(format!("cell attribute {name}"))),
         }
@@ -130,6 +141,10 @@ impl Expression {
         for (&node, rest) in &update.open {
             let value = out.value(number(rest));
             sets.push(format!("{} = {value}", attribute(node)));
+        }
+        for (&node, carried) in &update.carry {
+            let value = out.value(number(carried));
+            sets.push(format!("{} = {value}", carry_attribute(node)));
         }
         if let Some(holds) = &update.replace {
             let value = out.value(packed_all(holds));
@@ -231,6 +246,13 @@ mod tests {
                     i64::MAX,
                 ),
             ]),
+            carried: BTreeMap::from([(
+                Node {
+                    unit: Unit::Tokens,
+                    index: 0,
+                },
+                4,
+            )]),
             holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
         };
         assert_eq!(cell_from_item(&cell_to_item("k", &cell, 1)).unwrap(), cell);

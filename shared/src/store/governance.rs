@@ -20,6 +20,13 @@ const ROWS_A_READ: i32 = 200;
 /// The most reads that one page makes.
 const MAX_READS_A_PAGE: u32 = 10;
 
+/// Which way a list goes through its rows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    Descending,
+}
+
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
@@ -93,7 +100,7 @@ impl Row {
 }
 
 impl Store {
-    async fn row<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {
+    pub(super) async fn row<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -171,6 +178,32 @@ impl Store {
         limit: usize,
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Page<T>, StoreError> {
+        self.page_in(Order::Ascending, pk, prefix, after, limit, wanted)
+            .await
+    }
+
+    /// The same from the last row to the first.
+    pub(super) async fn newest_first<T: DeserializeOwned>(
+        &self,
+        pk: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Page<T>, StoreError> {
+        self.page_in(Order::Descending, pk, prefix, after, limit, wanted)
+            .await
+    }
+
+    async fn page_in<T: DeserializeOwned>(
+        &self,
+        order: Order,
+        pk: &str,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(&T) -> bool,
+    ) -> Result<Page<T>, StoreError> {
         let mut items = Vec::with_capacity(limit);
         let mut after = after.map(str::to_owned);
         for _ in 0..MAX_READS_A_PAGE {
@@ -184,6 +217,7 @@ impl Store {
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
                 .set_exclusive_start_key(start)
                 .limit(ROWS_A_READ)
+                .scan_index_forward(order == Order::Ascending)
                 .consistent_read(true);
             let query = if prefix.is_empty() {
                 query.key_condition_expression("pk = :pk")

@@ -38,6 +38,9 @@ pub(super) const BUDGET: &str = "config#budget#";
 pub(super) const DEPARTMENT: &str = "config#department#";
 pub(super) const MOVE: &str = "config#move#";
 pub(super) const GONE: &str = "config#gone#";
+pub(super) const ALERT: &str = "alert#";
+pub(super) const TOLD: &str = "told#";
+pub(super) const ROLLOVER: &str = "rollover#";
 pub(super) const USER: &str = "user#";
 pub(super) const API_KEY: &str = "key#";
 pub(super) const ORGANISATIONS: &str = "@organisations";
@@ -64,6 +67,29 @@ pub(super) fn audit(organisation_id: &str, seq: u64) -> Key {
 
 pub(super) fn idempotency(owner: &str, digest: &str) -> Key {
     Key::new(owner, format!("idempotency#{digest}"))
+}
+
+/// A month of a budget: the newest months sort last, and all budgets of a month are together.
+pub(super) fn rollover(organisation_id: &str, period: Month, budget_id: &str) -> Key {
+    Key::new(organisation_id, format!("{ROLLOVER}{period}#{budget_id}"))
+}
+
+/// That a crossing was told: `level` is a percentage or a name.
+pub(super) fn told(organisation_id: &str, period: Month, budget_id: &str, level: &str) -> Key {
+    Key::new(
+        organisation_id,
+        format!("{TOLD}{period}#{budget_id}#{level}"),
+    )
+}
+
+/// When an organisation's books were last compared.
+pub(super) fn audited(organisation_id: &str) -> Key {
+    Key::new(organisation_id, "audited")
+}
+
+/// Where the schedule goes on that ran out of time.
+pub(super) fn schedule_cursor() -> Key {
+    Key::new("@schedule", "cursor")
 }
 
 /// Where a secret leads to its organisation; `digest` is its SHA-256 in hex.

@@ -3,6 +3,7 @@
 //! Three tables. `Counters` holds the cells, `Ledger` the records, resolutions and totals, `Governance` what is
 //! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
 
+mod alerts;
 mod call;
 mod cells;
 mod change;
@@ -11,9 +12,11 @@ mod expression;
 mod governance;
 mod holds;
 mod keys;
+mod months;
 mod records;
 mod resolutions;
 mod rows;
+mod schedule;
 mod tables;
 mod totals;
 mod usage;

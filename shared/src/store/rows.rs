@@ -8,6 +8,7 @@ use super::resolutions::expires_at;
 use super::tables::TTL;
 use crate::domain::configuration::{Budget, Department, Gone, Move};
 use crate::domain::people::User;
+use crate::domain::rollover::Rollover;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -60,9 +61,7 @@ impl Row {
         let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
         let sk = format!("{GONE}{:010}", gone.index);
         let mut remembered = Self::new(keys::governance(organisation_id, sk), gone)?;
-        if let Some(item) = &mut remembered.item {
-            item.insert(TTL.to_owned(), number(expires_at(now)));
-        }
+        remembered.expire(expires_at(now));
         Ok([Self::gone(key), remembered])
     }
 
@@ -76,10 +75,21 @@ impl Row {
     pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
         let sk = format!("{MOVE}{:010}", moved.tree);
         let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
-        if let Some(item) = &mut row.item {
-            item.insert(TTL.to_owned(), number(expires_at(now)));
-        }
+        row.expire(expires_at(now));
         Ok(row)
+    }
+
+    /// The history of a budget's month; it stays.
+    pub fn rollover(organisation_id: &str, rollover: &Rollover) -> Result<Self, StoreError> {
+        let key = keys::rollover(organisation_id, rollover.from_period, &rollover.budget_id);
+        Self::new(key, rollover)
+    }
+
+    /// Lets the row go at `at`, in seconds.
+    pub(super) fn expire(&mut self, at: i64) {
+        if let Some(item) = &mut self.item {
+            item.insert(TTL.to_owned(), number(at));
+        }
     }
 }
 

@@ -30,7 +30,12 @@ impl Company {
                 .department(&format!("d{depth}"), Some(&format!("d{}", depth - 1)))
                 .await;
         }
-        for (id, department) in [("ada", "backend"), ("bob", "eng"), ("mo", "held")] {
+        for (id, department) in [
+            ("ada", "backend"),
+            ("bob", "eng"),
+            ("mo", "held"),
+            ("bea", "budgeted"),
+        ] {
             world.user(id, department).await;
         }
         let budget = world.budget(None, "tokens", json!(1_000_000), true).await;
@@ -69,12 +74,25 @@ impl Company {
             .await
             .expect(200);
 
+        let usage = world.usage("e-theirs", "thea", 500_000, 0, None);
+        world
+            .call(&rival, "POST", "/v1/events", json!({"events": [usage]}))
+            .await
+            .expect(202);
+        world.report(&[world.usage("e-1", "bea", 4, 0, None)]).await;
         let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
+        let newest_alert = async |key: &str| {
+            let page = world.call(key, "GET", "/v1/alerts", Value::Null).await;
+            id(&page.expect(200)["items"][0])
+        };
+        let (alert, their_alert) = (newest_alert(ADMIN).await, newest_alert(&rival).await);
         let ids = BTreeMap::from([
             ("budget", budget),
             ("usd", usd),
             ("hold", hold),
             ("key", id(&key)),
+            ("alert", alert),
+            ("their_alert", their_alert),
             ("their_budget", id(&their_budget)),
             ("their_key", id(&their_key)),
             ("their_hold", id(&their_hold["hold"])),
@@ -86,7 +104,14 @@ impl Company {
     pub(super) async fn snapshot(&self) -> Vec<String> {
         let mut seen = Vec::new();
         for key in [ADMIN, &self.rival] {
-            for path in ["departments", "users", "budgets", "api-keys"] {
+            for path in [
+                "departments",
+                "users",
+                "budgets",
+                "api-keys",
+                "alerts",
+                "rollovers",
+            ] {
                 let path = format!("/v1/{path}?limit=100");
                 let page = self
                     .world

@@ -16,6 +16,7 @@ mod keys;
 mod organisations;
 mod pages;
 mod preflight;
+mod reports;
 mod routes;
 mod table;
 mod users;
@@ -25,13 +26,14 @@ use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// All tables of wrong requests; those of events are by themselves.
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     organisations::TABLE,
     departments::TABLE,
     users::TABLE,
     budgets::TABLE,
     keys::TABLE,
     preflight::TABLE,
+    reports::TABLE,
 ];
 
 fn key_for(path: &str) -> &'static str {

@@ -55,6 +55,9 @@ PATCH /v1/organisation {"name": "Demo"}
   hold_seconds=29 => 400 hold_seconds
   hold_seconds=3601 => 400 hold_seconds
   hold_seconds=-600 => 400 hold_seconds
+  rollover_grace_hours=-1 => 400 rollover_grace_hours
+  rollover_grace_hours=673 => 400 rollover_grace_hours
+  rollover_grace_hours=1.5 => 400 rollover_grace_hours
   abandoned_holds="keep" => 400 abandoned_holds
   unknown_model=1 => 400 unknown_model
   on_unavailable="maybe" => 400 on_unavailable

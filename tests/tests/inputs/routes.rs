@@ -22,6 +22,8 @@ fn every_route_has_wrong_inputs_in_a_table() {
         "usd",
         "hold",
         "key",
+        "alert",
+        "their_alert",
         "their_budget",
         "their_key",
         "their_hold",

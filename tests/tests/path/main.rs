@@ -1,8 +1,10 @@
 //! The whole path: preflight holds, usage settles, the cap is never passed.
 
+mod alerts;
 mod changes;
 mod holds;
 mod refusals;
+mod tree;
 mod usage;
 
 use end_to_end::World;

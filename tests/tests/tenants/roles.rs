@@ -30,6 +30,12 @@ GET /v1/budgets/effective?user_id=<own> ame
 GET /v1/budgets/nobody a
 PATCH /v1/budgets/nobody a
 DELETE /v1/budgets/nobody a
+GET /v1/departments/tree a
+GET /v1/budgets/nobody/rollovers a
+GET /v1/rollovers a
+GET /v1/alerts a
+GET /v1/alerts/nobody a
+PATCH /v1/alerts/nobody a
 GET /v1/api-keys a
 POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a
@@ -37,6 +43,34 @@ POST /v1/preflight ameg
 DELETE /v1/holds/nobody ameg
 POST /v1/events ameg
 ";
+
+#[test]
+fn every_route_has_its_line() {
+    let routes = end_to_end::routes::routes();
+    let lines: Vec<(&str, &str)> = ROLES
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(method, rest)| (method, rest.split([' ', '?']).next().unwrap()))
+        .collect();
+    let fits = |template: &str, path: &str| {
+        let (mut template, mut path) = (template.split('/'), path.split('/'));
+        loop {
+            match (template.next(), path.next()) {
+                (None, None) => return true,
+                (Some(part), Some(given)) if part == given || part == "{id}" => {}
+                _ => return false,
+            }
+        }
+    };
+    let missing: Vec<_> = routes
+        .iter()
+        .filter(|(method, template)| {
+            let has = |(m, path): &(&str, &str)| m == method && fits(template, path);
+            !lines.iter().any(has)
+        })
+        .collect();
+    assert!(missing.is_empty(), "no role is said for {missing:#?}");
+}
 
 #[tokio::test]
 async fn every_role_may_do_exactly_what_its_line_says() {

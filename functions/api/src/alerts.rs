@@ -1,0 +1,126 @@
+//! Alerts: listed the newest first, acknowledged and resolved.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use shared::domain::alert::{AlertStatus, Severity};
+use shared::domain::name::is_slug;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::parse;
+use shared::store::Row;
+
+const STATUSES: &[(&str, AlertStatus)] = &[
+    ("open", AlertStatus::Open),
+    ("acknowledged", AlertStatus::Acknowledged),
+    ("resolved", AlertStatus::Resolved),
+];
+const SEVERITIES: &[(&str, Severity)] = &[
+    ("low", Severity::Low),
+    ("medium", Severity::Medium),
+    ("high", Severity::High),
+    ("critical", Severity::Critical),
+];
+
+fn named<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
+    let found = choices.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value)
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let severity = parameters.take(
+        "severity",
+        "must be one of low, medium, high, critical",
+        |text| named(SEVERITIES, text),
+    );
+    let status = parameters.take(
+        "status",
+        "must be one of open, acknowledged, resolved",
+        |text| named(STATUSES, text),
+    );
+    let list = format!("{} alerts {severity:?} {status:?}", owner.organisation_id);
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let page = app
+        .store
+        .alerts(
+            &owner.organisation_id,
+            severity,
+            status,
+            asked.after.as_deref(),
+            asked.limit,
+        )
+        .await?;
+    let show = |alert| view::alert(alert, &owner.organisation_id);
+    let items = page.items.iter().map(show).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let unknown = || ApiError::not_found("alert");
+    if !is_slug(&id) {
+        return Err(unknown());
+    }
+    let alert = app.store.alert(&owner.organisation_id, &id).await?;
+    let alert = alert.ok_or_else(unknown)?;
+    let body = view::alert(&alert, &owner.organisation_id);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let status = fields.changed_value("status", parse::one_of(STATUSES));
+    fields.finish()?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("alert"));
+    }
+    let needs = Needs {
+        alert: Some(id.clone()),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(&app, &actor, &needs, None, |loaded| {
+        let before = loaded.alert.as_ref();
+        let before = before.ok_or_else(|| ApiError::not_found("alert"))?;
+        let mut after = before.clone();
+        after.status = status.unwrap_or(before.status);
+        after.resolved_at = match after.status {
+            AlertStatus::Resolved => before.resolved_at.or(Some(now)),
+            AlertStatus::Open | AlertStatus::Acknowledged => None,
+        };
+        let mut prepared = Prepared::new(loaded, "alert.update", format!("alert/{id}"));
+        prepared
+            .rows
+            .push(Row::alert(&owner.organisation_id, &after)?);
+        let show = |alert| view::text(&view::alert(alert, &owner.organisation_id));
+        prepared.before = Some(show(before));
+        let body = show(&after);
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}

@@ -1,0 +1,67 @@
+//! The history of what budgets carried from month to month.
+
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use shared::domain::period::Month;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::http::json;
+use shared::runtime::list::{PageBody, Parameters};
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let list = format!("{} rollovers", owner.organisation_id);
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let page = app
+        .store
+        .rollovers(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .await?;
+    let items = page.items.iter().map(view::rollover).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// Those of one budget, the newest month first.
+pub(crate) async fn of_budget(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let list = format!("{} rollovers {id}", owner.organisation_id);
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let budget = configuration.budgets.get(&id);
+    let budget = budget.ok_or_else(|| ApiError::not_found("budget"))?;
+    // Each month that is over has at most one row, under a key that follows from it.
+    let first = configuration.period_of(budget.created_at);
+    let newest = match asked.after.as_deref().and_then(|text| text.parse().ok()) {
+        Some(after) => Month::prev(after),
+        None => configuration.period_of(app.clock.now()).prev(),
+    };
+    let mut months = Vec::new();
+    let mut month = newest;
+    while month >= first && months.len() < asked.limit {
+        months.push(month);
+        month = month.prev();
+    }
+    let rows = app
+        .store
+        .rollovers_of(&owner.organisation_id, &id, &months)
+        .await?;
+    let last = months.last().filter(|last| **last > first);
+    let next = last.map(Month::to_string);
+    let items = rows.iter().map(view::rollover).collect();
+    let body = PageBody::new(items, next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}

@@ -1,0 +1,166 @@
+//! The whole department tree with its budgets and usage in one answer.
+
+use super::{App, view};
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::domain::amount::Unit;
+use shared::domain::cell::Cell;
+use shared::domain::configuration::{Configuration, Department};
+use shared::domain::period::Month;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::http::json;
+use shared::runtime::list::Parameters;
+use shared::runtime::wire::Usd;
+use shared::store::{DepartmentTotals, Sums};
+use std::collections::BTreeMap;
+
+#[derive(Serialize)]
+struct TreeView {
+    period: String,
+    /// The organisation's own budgets.
+    budgets: Vec<view::BudgetView>,
+    /// All usage of the month, whatever department it was spent in.
+    usage: UsageView,
+    /// Whether what the departments were given exceeds the organisation's budget.
+    over_allocated: bool,
+    items: Vec<NodeView>,
+}
+
+#[derive(Serialize)]
+struct NodeView {
+    id: String,
+    name: String,
+    parent_id: Option<String>,
+    manager_id: Option<String>,
+    budgets: Vec<view::BudgetView>,
+    usage: UsageView,
+    over_allocated: bool,
+    children: Vec<NodeView>,
+}
+
+#[derive(Serialize)]
+struct UsageView {
+    tokens: i64,
+    usd: Usd,
+    requests: i64,
+}
+
+fn usage(sums: Sums) -> UsageView {
+    UsageView {
+        tokens: sums.tokens,
+        usd: Usd(sums.micro_usd),
+        requests: sums.requests,
+    }
+}
+
+/// What a tree is drawn from.
+struct Drawing<'a> {
+    configuration: &'a Configuration,
+    period: Month,
+    cell: &'a Cell,
+    totals: &'a DepartmentTotals,
+    children: BTreeMap<Option<&'a str>, Vec<&'a Department>>,
+    now: Timestamp,
+}
+
+impl<'a> Drawing<'a> {
+    fn children(&self, id: Option<&'a str>) -> &[&'a Department] {
+        self.children.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn budgets(&self, id: Option<&str>) -> Vec<view::BudgetView> {
+        let budgets = self.configuration.budgets.values();
+        let mut own: Vec<_> = budgets
+            .filter(|budget| budget.department_id.as_deref() == id)
+            .collect();
+        own.sort_by_key(|budget| budget.unit);
+        own.into_iter()
+            .map(|budget| view::budget(self.configuration, budget, Some(self.cell), self.now))
+            .collect()
+    }
+
+    fn amount(&self, id: Option<&str>, unit: Unit) -> Option<i64> {
+        let mut budgets = self.configuration.budgets.values();
+        let own = budgets.find(|b| b.unit == unit && b.department_id.as_deref() == id);
+        own.map(|budget| budget.amount_in(self.period))
+    }
+
+    /// What the departments under `id` were given: the amount of each, or of those under it where it has none.
+    fn given_below(&self, id: Option<&'a str>, unit: Unit) -> i64 {
+        let given = |child: &&'a Department| {
+            let child: &'a Department = child;
+            let child_id = Some(child.id.as_str());
+            self.amount(child_id, unit)
+                .unwrap_or_else(|| self.given_below(child_id, unit))
+        };
+        let children = self.children(id).iter();
+        children.map(given).fold(0, i64::saturating_add)
+    }
+
+    fn is_over_allocated(&self, id: Option<&'a str>) -> bool {
+        [Unit::Tokens, Unit::Usd].into_iter().any(|unit| {
+            self.amount(id, unit)
+                .is_some_and(|amount| self.given_below(id, unit) > amount)
+        })
+    }
+
+    fn nodes(&self, parent_id: Option<&'a str>) -> Vec<NodeView> {
+        let children = self.children(parent_id).iter();
+        children
+            .map(|department: &&'a Department| {
+                let department: &'a Department = department;
+                let id = Some(department.id.as_str());
+                NodeView {
+                    id: department.id.clone(),
+                    name: department.name.clone(),
+                    parent_id: department.parent_id.clone(),
+                    manager_id: department.manager_id.clone(),
+                    budgets: self.budgets(id),
+                    usage: usage(self.totals.sums_under(id)),
+                    over_allocated: self.is_over_allocated(id),
+                    children: self.nodes(id),
+                }
+            })
+            .collect()
+    }
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    Parameters::of_query(query.as_deref()).finish()?;
+    let now = app.clock.now();
+    let (configuration, cell) = super::budgets::in_force(&app, owner, now).await?;
+    let period = configuration.period_of(now);
+    let totals = app
+        .store
+        .department_totals(&owner.organisation_id, period)
+        .await?;
+    let mut children: BTreeMap<Option<&str>, Vec<&Department>> = BTreeMap::new();
+    for department in configuration.departments.values() {
+        let parent = department.parent_id.as_deref();
+        children.entry(parent).or_default().push(department);
+    }
+    let drawing = Drawing {
+        configuration: &configuration,
+        period,
+        cell: &cell,
+        totals: &totals,
+        children,
+        now,
+    };
+    let tree = TreeView {
+        period: period.to_string(),
+        budgets: drawing.budgets(None),
+        usage: usage(totals.sums_under(None)),
+        over_allocated: drawing.is_over_allocated(None),
+        items: drawing.nodes(None),
+    };
+    Ok(json(200, view::text(&tree)))
+}

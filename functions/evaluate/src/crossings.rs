@@ -1,0 +1,73 @@
+//! Telling of the levels that budgets have reached.
+
+use jiff::Timestamp;
+use shared::domain::configuration::Configuration;
+use shared::domain::period::Month;
+use shared::domain::usage::Usage;
+use shared::runtime::error::log_chain;
+use shared::store::{Store, StoreError};
+use std::collections::BTreeSet;
+
+/// How often the configuration is read anew because it changed meanwhile.
+const ATTEMPTS: u32 = 8;
+
+/// Raises an alert for each level that a budget has reached in the months of `usages` and that was not told yet. The
+/// levels are those of the whole cell, so the last of several batches sees what all of them have spent.
+pub(super) async fn tell(
+    store: &Store,
+    configuration: &Configuration,
+    usages: &[(&Usage, Timestamp)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let months: BTreeSet<Month> = usages
+        .iter()
+        .flat_map(|(usage, _)| {
+            let of_hold = usage.hold().map(|hold| hold.period);
+            // Late usage of an unknown hold counts when it happened.
+            of_hold
+                .into_iter()
+                .chain([configuration.period_of(usage.occurred_at)])
+        })
+        .collect();
+    for month in months {
+        if let Err(error) = tell_month(store, configuration, month, now).await {
+            log_chain("crossings were not told", &error);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn tell_month(
+    store: &Store,
+    configuration: &Configuration,
+    month: Month,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let organisation_id = &configuration.organisation.id;
+    let mut newer;
+    let mut configuration = configuration;
+    for _ in 0..ATTEMPTS {
+        let Some(cell) = store.cell(organisation_id, month).await? else {
+            return Ok(());
+        };
+        let is_over = configuration.is_over(month, now);
+        if cell.epoch == configuration.epoch || (is_over && cell.epoch < configuration.epoch) {
+            for alert in store
+                .tell_crossings(configuration, month, &cell, now)
+                .await?
+            {
+                tracing::info!(alert_id = alert.id, title = alert.title, "alert");
+            }
+            return Ok(());
+        }
+        match store.configuration(organisation_id).await? {
+            Some(read) => newer = read,
+            None => return Ok(()),
+        }
+        configuration = &newer;
+        // A cell that was out of force is brought up to date.
+        store.cell_in_force(configuration, month).await?;
+    }
+    Err(StoreError::Contended)
+}

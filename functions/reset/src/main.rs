@@ -1,0 +1,28 @@
+//! The reset function on AWS Lambda.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use reset::{App, Report, handle};
+use serde_json::Value;
+use shared::runtime::clock::Clock;
+use shared::runtime::settings;
+use std::time::{Duration, Instant};
+
+/// What is kept back of the function's time, so that a pass ends by itself.
+const RESERVE: Duration = Duration::from_secs(30);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    settings::start_logs();
+    let aws = settings::aws(settings::Patience::USUAL).await;
+    let app = App::new(settings::store(&aws)?, Clock::default());
+    let app = &app;
+    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
+        let deadline = event.context.deadline();
+        let left = deadline
+            .duration_since(std::time::SystemTime::now())
+            .unwrap_or_default();
+        let until = Instant::now() + left.saturating_sub(RESERVE);
+        Ok::<Report, Error>(handle(app, until).await?)
+    }))
+    .await
+}

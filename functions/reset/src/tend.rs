@@ -1,0 +1,154 @@
+//! One organisation's turn.
+
+use super::App;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use shared::domain::configuration::Configuration;
+use shared::domain::period::Month;
+use shared::domain::rollover::{Due, due};
+use shared::store::{Snapshot, StoreError};
+use std::time::Instant;
+
+/// How long before a month begins its cell is opened.
+const AHEAD: SignedDuration = SignedDuration::from_hours(24);
+/// How long after they were last compared all records are compared with the totals again.
+const DAILY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What was done for organisations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tended {
+    /// Months that were closed.
+    pub months_closed: u64,
+    /// Budgets whose rollover was credited.
+    pub rollovers_credited: u64,
+    /// Months whose late usage was seen to.
+    pub months_corrected: u64,
+    /// Budgets whose rollover was corrected.
+    pub rollovers_corrected: u64,
+    /// Alerts that were raised.
+    pub alerts: u64,
+    /// Records that were compared with the totals.
+    pub records_compared: u64,
+    /// Differences that the comparison found.
+    pub differences: u64,
+}
+
+impl Tended {
+    /// Adds what was done for another one.
+    pub fn add(&mut self, other: Self) {
+        self.months_closed += other.months_closed;
+        self.rollovers_credited += other.rollovers_credited;
+        self.months_corrected += other.months_corrected;
+        self.rollovers_corrected += other.rollovers_corrected;
+        self.alerts += other.alerts;
+        self.records_compared += other.records_compared;
+        self.differences += other.differences;
+    }
+}
+
+/// Does all that is due for an organisation. What is left at `until` is done by the next pass.
+pub(super) async fn tend(
+    app: &App,
+    organisation_id: &str,
+    until: Instant,
+) -> Result<Tended, StoreError> {
+    let now = app.clock.now();
+    let mut tended = Tended::default();
+    let mut snapshot = None;
+    while Instant::now() < until {
+        let Some(read) = app.store.snapshot_for_change(organisation_id).await? else {
+            return Ok(tended);
+        };
+        if !turn_month(app, &read, now, &mut tended).await? {
+            snapshot = Some(read);
+            break;
+        }
+    }
+    let Some(Snapshot { configuration, .. }) = snapshot else {
+        return Ok(tended);
+    };
+    let period = configuration.period_of(now);
+    open_ahead(app, &configuration, period, now).await?;
+    for month in [period.prev(), period] {
+        look_after(app, &configuration, month, now, &mut tended).await?;
+    }
+    Ok(tended)
+}
+
+/// Closes or corrects one month, if one is due.
+async fn turn_month(
+    app: &App,
+    snapshot: &Snapshot,
+    now: Timestamp,
+    tended: &mut Tended,
+) -> Result<bool, StoreError> {
+    let configuration = &snapshot.configuration;
+    let organisation_id = &configuration.organisation.id;
+    let (closed, corrected) = (
+        snapshot.head.closed_through,
+        snapshot.head.corrected_through,
+    );
+    match due(configuration, closed, corrected, now) {
+        None => return Ok(false),
+        Some(Due::Close(month)) => {
+            let rollovers = app.store.close_month(organisation_id, month, now).await?;
+            tended.months_closed += 1;
+            tended.rollovers_credited += count(&rollovers);
+        }
+        Some(Due::Correct(month)) => {
+            let rollovers = app.store.correct_month(organisation_id, month, now).await?;
+            tended.months_corrected += 1;
+            tended.rollovers_corrected += count(&rollovers);
+        }
+    }
+    Ok(true)
+}
+
+fn count<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).unwrap_or(u64::MAX)
+}
+
+/// Opens the next month's cell in the last day of this one, so that its first request finds it.
+async fn open_ahead(
+    app: &App,
+    configuration: &Configuration,
+    period: Month,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let end = period.end(&configuration.organisation.zone());
+    if end.duration_since(now) <= AHEAD {
+        // Where the configuration changed meanwhile, the next pass or the first request opens it.
+        let _opened = app
+            .store
+            .cell_in_force(configuration, period.next())
+            .await?;
+    }
+    Ok(())
+}
+
+/// Releases the lapsed holds of a month that nobody else looks at, and tells of crossings that nobody told of.
+async fn look_after(
+    app: &App,
+    configuration: &Configuration,
+    period: Month,
+    now: Timestamp,
+    tended: &mut Tended,
+) -> Result<(), StoreError> {
+    let organisation_id = &configuration.organisation.id;
+    if app.store.cell(organisation_id, period).await?.is_none() {
+        return Ok(());
+    }
+    let Some(cell) = app.store.swept_cell(configuration, period, now).await? else {
+        return Ok(());
+    };
+    let is_in_force = !configuration.is_over(period, now);
+    if is_in_force && cell.epoch != configuration.epoch {
+        return Ok(());
+    }
+    let told = app
+        .store
+        .tell_crossings(configuration, period, &cell, now)
+        .await?;
+    tended.alerts += count(&told);
+    Ok(())
+}

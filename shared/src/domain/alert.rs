@@ -1,0 +1,261 @@
+//! Crossings: which levels of its limit a budget's spending has reached, and the alerts that say so.
+//!
+//! A crossing is found by level: spent >= threshold. Whether it was told already is the store's to know, so racing and
+//! repeated batches find it as often as they like and it is told once.
+
+use super::amount::{Unit, micro_usd_to_json};
+use super::cell::Cell;
+use super::configuration::{Budget, Configuration};
+use super::period::Month;
+use super::refusal::Figures;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// What an alert is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertKind {
+    /// A policy with this action fired.
+    PolicyViolation,
+    /// A budget's limit is reached or passed.
+    BudgetExceeded,
+    /// A threshold below the limit is reached.
+    BudgetThreshold,
+    /// Figures that should agree do not.
+    AnomalyDetected,
+    /// A risk was seen.
+    SecurityEvent,
+}
+
+/// How much an alert matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Worth a look.
+    Medium,
+    /// Worth acting on.
+    High,
+    /// Worth acting on at once.
+    Critical,
+}
+
+/// What has become of an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertStatus {
+    /// Nobody has said anything yet.
+    Open,
+    /// Somebody has seen it.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+/// Something that people should hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Made here: `alr_...`, later ones sort last.
+    pub id: String,
+    /// What it is about.
+    #[serde(rename = "type")]
+    pub kind: AlertKind,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What has become of it.
+    pub status: AlertStatus,
+    /// One line.
+    pub title: String,
+    /// What happened, with the figures, and what to do.
+    pub message: String,
+    /// Whose usage it is about, where it is one user's.
+    pub user_id: Option<String>,
+    /// The department it is about.
+    pub department_id: Option<String>,
+    /// The budget it is about.
+    pub budget_id: Option<String>,
+    /// The policy that raised it.
+    pub policy_id: Option<String>,
+    /// The figures at that moment.
+    pub metadata: Value,
+    /// When it was raised.
+    pub created_at: Timestamp,
+    /// When it was over.
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// A level of a budget's limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// This share of the limit, in percent.
+    Percent(u32),
+    /// More is spent than a hard cap allows: usage that nobody held for, or more than was held.
+    Debt,
+}
+
+/// The limit itself, which is a level of every budget.
+const LIMIT: Level = Level::Percent(100);
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent}"),
+            Self::Debt => f.write_str("debt"),
+        }
+    }
+}
+
+impl Level {
+    /// Every level at which `budget` is told: its thresholds, its limit, and the debt of a hard cap.
+    pub fn all_of(budget: &Budget) -> BTreeSet<Self> {
+        let thresholds = budget.thresholds.iter().copied().map(Self::Percent);
+        let debt = budget.hard_cap.then_some(Self::Debt);
+        thresholds.chain([LIMIT]).chain(debt).collect()
+    }
+
+    /// Whether `figures` are at this level or above. Where nothing is spent, nothing is crossed.
+    pub fn is_reached(self, figures: &Figures) -> bool {
+        let spent = i128::from(figures.spent);
+        let limit = i128::from(figures.limit);
+        spent > 0
+            && match self {
+                Self::Percent(percent) => spent * 100 >= limit * i128::from(percent),
+                Self::Debt => spent > limit,
+            }
+    }
+}
+
+/// A level that a budget has reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing<'a> {
+    /// The budget.
+    pub budget: &'a Budget,
+    /// The month.
+    pub period: Month,
+    /// The level.
+    pub level: Level,
+    /// The budget's figures.
+    pub figures: Figures,
+}
+
+/// Every level that a budget of `cell`, the cell of `period`, has reached.
+pub fn crossings<'a>(
+    configuration: &'a Configuration,
+    period: Month,
+    cell: &Cell,
+) -> Vec<Crossing<'a>> {
+    let mut found = Vec::new();
+    for budget in configuration.budgets.values() {
+        let Some(rest) = cell.nodes.get(&budget.counter()) else {
+            continue;
+        };
+        // What is held is worked out only where it matters: most budgets are far from their first level.
+        let limit = budget
+            .amount_in(period)
+            .saturating_add(cell.carried(budget.counter()));
+        if *rest >= limit {
+            continue;
+        }
+        let figures = Figures::of(budget, period, cell);
+        let levels = Level::all_of(budget).into_iter();
+        found.extend(
+            levels
+                .filter(|level| level.is_reached(&figures))
+                .map(|level| Crossing {
+                    budget,
+                    period,
+                    level,
+                    figures,
+                }),
+        );
+    }
+    found
+}
+
+impl Crossing<'_> {
+    /// The alert that tells of it.
+    pub fn alert(&self, id: String, configuration: &Configuration, now: Timestamp) -> Alert {
+        let Self {
+            budget,
+            period,
+            level,
+            figures,
+        } = self;
+        let show = |value| match budget.unit {
+            Unit::Tokens => format!("{value} tokens"),
+            Unit::Usd => format!("${}", micro_usd_to_json(value)),
+        };
+        let number = |value: i64| match budget.unit {
+            Unit::Tokens => json!(value),
+            Unit::Usd => serde_json::from_str(&micro_usd_to_json(value)).unwrap_or(Value::Null),
+        };
+        let whose = match &budget.department_id {
+            None => "the organisation".to_owned(),
+            Some(id) => {
+                let known = configuration.departments.get(id);
+                format!("{}", known.map_or(id, |department| &department.name))
+            }
+        };
+        let kind = match level {
+            Level::Percent(percent) if *percent < 100 => AlertKind::BudgetThreshold,
+            _ => AlertKind::BudgetExceeded,
+        };
+        let severity = match level {
+            Level::Percent(0..80) => Severity::Low,
+            Level::Percent(80..100) => Severity::Medium,
+            Level::Percent(_) => Severity::High,
+            Level::Debt => Severity::Critical,
+        };
+        let (title, what_now) = match (level, budget.hard_cap) {
+            (Level::Debt, _) => (
+                format!("{:?} of {whose} is overspent", budget.name),
+                "Usage was reported that nobody held for, or more than was held. Requests are refused until the month \
+                 ends or the amount is raised; look for clients that send events without a hold_id.",
+            ),
+            (Level::Percent(percent), true) if *percent >= 100 => (
+                format!("{:?} of {whose} is used up ({percent} %)", budget.name),
+                "It is a hard cap: requests are refused until the month ends or the amount is raised.",
+            ),
+            (Level::Percent(percent), false) if *percent >= 100 => (
+                format!("{:?} of {whose} has passed {percent} %", budget.name),
+                "It is a soft cap: requests go on.",
+            ),
+            (level, _) => (
+                format!("{:?} of {whose} has reached {level} %", budget.name),
+                "Nothing is refused yet.",
+            ),
+        };
+        let message = format!(
+            "{} of {} are spent in {period}. {what_now}",
+            show(figures.spent),
+            show(figures.limit)
+        );
+        Alert {
+            id,
+            kind,
+            severity,
+            status: AlertStatus::Open,
+            title,
+            message,
+            user_id: None,
+            department_id: budget.department_id.clone(),
+            budget_id: Some(budget.id.clone()),
+            policy_id: None,
+            metadata: json!({
+                "period": period,
+                "threshold": match level { Level::Percent(percent) => Some(*percent), Level::Debt => None },
+                "unit": budget.unit,
+                "hard_cap": budget.hard_cap,
+                "amount": number(figures.amount),
+                "carried": number(figures.carried),
+                "spent": number(figures.spent),
+            }),
+            created_at: now,
+            resolved_at: None,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a budget carries into the next month, worked out from the figures of the month that has ended.
+
+use super::amount::Unit;
+use super::cell::Cell;
+use super::configuration::{Budget, Configuration};
+use super::period::Month;
+use super::refusal::Figures;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One budget's month, closed: the history of its rollover.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollover {
+    /// The budget.
+    pub budget_id: String,
+    /// What it counts.
+    pub unit: Unit,
+    /// The month that ended.
+    pub from_period: Month,
+    /// The month that it carries into.
+    pub to_period: Month,
+    /// The month's own amount, at its end.
+    pub amount: i64,
+    /// What the month before had carried into it.
+    pub carried_in: i64,
+    /// What was spent, live holds included: a hold counts as spent until it settles.
+    pub spent: i64,
+    /// The part of `spent` that live holds took.
+    pub held: i64,
+    /// The part of the own amount that nothing was spent of; the earlier carry is used up first.
+    pub unused: i64,
+    /// The share of `unused` that carries over, in percent.
+    pub cap_percent: u32,
+    /// What the next month gains.
+    pub carried_out: i64,
+    /// When the month was closed.
+    pub closed_at: Timestamp,
+    /// When usage that came late was seen to, if it changed anything.
+    pub corrected_at: Option<Timestamp>,
+}
+
+/// What of `amount` is unused where `spent` of `amount + carried_in` is gone: the carry is used first, so it never
+/// carries again. Never below zero.
+fn unused(amount: i64, carried_in: i64, spent: i64) -> i64 {
+    let of_own = spent.saturating_sub(carried_in).max(0);
+    amount.saturating_sub(of_own).max(0)
+}
+
+/// `floor(cap_percent x unused)`, at most `unused`.
+fn carried_out(cap_percent: u32, unused: i64) -> i64 {
+    let share = i128::from(unused) * i128::from(cap_percent.min(100)) / 100;
+    i64::try_from(share).unwrap_or(unused)
+}
+
+impl Rollover {
+    /// Closes `period`, whose cell is `cell`, for `budget`; none where nothing carries into it or out of it.
+    pub fn close(budget: &Budget, period: Month, cell: &Cell, now: Timestamp) -> Option<Self> {
+        let carried_in = cell.carried(budget.counter());
+        if budget.rollover_cap_percent.is_none() && carried_in == 0 {
+            return None;
+        }
+        let blank = Self {
+            budget_id: budget.id.clone(),
+            unit: budget.unit,
+            from_period: period,
+            to_period: period.next(),
+            amount: 0,
+            carried_in: 0,
+            spent: 0,
+            held: 0,
+            unused: 0,
+            cap_percent: budget.rollover_cap_percent.unwrap_or(0),
+            carried_out: 0,
+            closed_at: now,
+            corrected_at: None,
+        };
+        Some(blank.with_figures(&Figures::of(budget, period, cell)))
+    }
+
+    /// The same row with what is known of the month by now; none where nothing changed.
+    pub fn correct(&self, budget: &Budget, cell: &Cell, now: Timestamp) -> Option<Self> {
+        let mut corrected = self
+            .clone()
+            .with_figures(&Figures::of(budget, self.from_period, cell));
+        if corrected == *self {
+            return None;
+        }
+        corrected.corrected_at = Some(now);
+        Some(corrected)
+    }
+
+    fn with_figures(self, figures: &Figures) -> Self {
+        let spent = figures.spent.saturating_add(figures.held);
+        let unused = unused(figures.amount, figures.carried, spent);
+        Self {
+            amount: figures.amount,
+            carried_in: figures.carried,
+            spent,
+            held: figures.held,
+            unused,
+            carried_out: carried_out(self.cap_percent, unused),
+            ..self
+        }
+    }
+}
+
+/// What the schedule has to do about an organisation's months.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// This month has ended: close it and credit its rollover.
+    Close(Month),
+    /// The grace of this closed month is over: see to the usage that came late.
+    Correct(Month),
+}
+
+/// The first thing that is due at `now`, if any: `closed` and `corrected` are the last months of which it was done. A
+/// month is corrected before the next one is closed, so each close builds on a carry that is final.
+pub fn due(
+    configuration: &Configuration,
+    closed: Option<Month>,
+    corrected: Option<Month>,
+    now: Timestamp,
+) -> Option<Due> {
+    let organisation = &configuration.organisation;
+    let before_first = configuration.period_of(organisation.created_at).prev();
+    let closed = closed.unwrap_or(before_first);
+    let corrected = corrected.unwrap_or(before_first);
+    if corrected < closed {
+        let month = corrected.next();
+        let grace = SignedDuration::from_hours(i64::from(organisation.rollover_grace_hours));
+        let end = month.end(&organisation.zone());
+        let is_final = end.saturating_add(grace).is_ok_and(|at| at <= now);
+        let is_next_over = configuration.is_over(month.next(), now);
+        return (is_final || is_next_over).then_some(Due::Correct(month));
+    }
+    let month = closed.next();
+    configuration
+        .is_over(month, now)
+        .then_some(Due::Close(month))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_earlier_carry_is_used_first_and_does_not_carry_again() {
+        assert_eq!(unused(100, 0, 40), 60);
+        assert_eq!(unused(100, 30, 40), 90, "10 of the own amount");
+        assert_eq!(
+            unused(100, 30, 20),
+            100,
+            "nothing of the own amount, and the rest of the carry is gone"
+        );
+        assert_eq!(unused(100, 30, 500), 0, "a debt does not carry");
+        assert_eq!(carried_out(50, 61), 30);
+        assert_eq!(carried_out(0, 61), 0);
+        assert_eq!(carried_out(100, i64::MAX), i64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn what_carries_over_is_a_share_of_the_own_amount_and_never_more_for_more_spent(
+            amount in 0_i64..1_000_000, carried_in in 0_i64..1_000_000, spent in 0_i64..2_500_000,
+            more in 0_i64..1_000, cap in 0_u32..=100,
+        ) {
+            let out = carried_out(cap, unused(amount, carried_in, spent));
+            prop_assert!((0..=amount).contains(&out));
+            prop_assert!(out * 100 <= amount * i64::from(cap));
+            prop_assert!(carried_out(cap, unused(amount, carried_in, spent + more)) <= out);
+            prop_assert_eq!(unused(amount, 0, spent), (amount - spent).max(0));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Alerts, and the markers that make each crossing told once.
+
+use super::Store;
+use super::call::{StoreError, Transacted, hex};
+use super::expression::Item;
+use super::governance::Page;
+use super::keys::{self, ALERT, TOLD};
+use super::resolutions::expires_at;
+use super::rows::Row;
+use crate::domain::alert::{Alert, AlertStatus, Crossing, Level, Severity, crossings};
+use crate::domain::cell::Cell;
+use crate::domain::configuration::Configuration;
+use crate::domain::period::Month;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+#[derive(Serialize)]
+struct Told<'a> {
+    alert_id: &'a str,
+}
+
+/// A new alert's id: later ones sort last.
+pub(super) fn new_id(now: Timestamp) -> Result<String, StoreError> {
+    let mut bytes = [0_u8; 6];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+    Ok(format!("alr_{:012x}{}", now.as_millisecond(), hex(&bytes)))
+}
+
+impl Row {
+    /// An alert as it will be.
+    pub fn alert(organisation_id: &str, alert: &Alert) -> Result<Self, StoreError> {
+        let key = keys::governance(organisation_id, format!("{ALERT}{}", alert.id));
+        let mut row = Self::new(key, alert)?;
+        row.expire(expires_at(alert.created_at));
+        Ok(row)
+    }
+
+    /// Makes a level of a budget tell again when it is crossed the next time.
+    pub fn armed(organisation_id: &str, period: Month, budget_id: &str, level: Level) -> Self {
+        let level = level.to_string();
+        Self::gone(keys::told(organisation_id, period, budget_id, &level))
+    }
+}
+
+impl Store {
+    /// Tells of every crossing that `cell`, the cell of `period`, shows and that was not told yet: the alerts that are
+    /// new. Whoever has changed the cell calls it, and again after a fault; of several at once, one tells.
+    pub async fn tell_crossings(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        cell: &Cell,
+        now: Timestamp,
+    ) -> Result<Vec<Alert>, StoreError> {
+        let crossings = crossings(configuration, period, cell);
+        if crossings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let organisation_id = &configuration.organisation.id;
+        let told = self.told(organisation_id, period).await?;
+        let mut alerts = Vec::new();
+        for crossing in crossings {
+            let level = crossing.level.to_string();
+            let marker = keys::told(organisation_id, period, &crossing.budget.id, &level);
+            if !told.contains(&marker.sk) {
+                alerts.extend(self.tell(configuration, &crossing, marker, now).await?);
+            }
+        }
+        Ok(alerts)
+    }
+
+    /// The sort keys of the markers of a period.
+    async fn told(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let rows = self
+            .client
+            .query()
+            .table_name(&self.tables.governance)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", AttributeValue::S(organisation_id.to_owned()))
+            .expression_attribute_values(":sk", AttributeValue::S(format!("{TOLD}{period}#")))
+            .projection_expression("sk")
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await?;
+        let key = |mut row: Item| match row.remove("sk") {
+            Some(AttributeValue::S(sk)) => Some(sk),
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(key).collect())
+    }
+
+    /// The marker, if there is none, and the alert in one transaction. None where it was told before, also by somebody
+    /// who raced with this call.
+    async fn tell(
+        &self,
+        configuration: &Configuration,
+        crossing: &Crossing<'_>,
+        marker: keys::Key,
+        now: Timestamp,
+    ) -> Result<Option<Alert>, StoreError> {
+        let alert = crossing.alert(new_id(now)?, configuration, now);
+        self.tell_once(&configuration.organisation.id, marker, alert)
+            .await
+    }
+
+    pub(super) async fn tell_once(
+        &self,
+        organisation_id: &str,
+        marker: keys::Key,
+        alert: Alert,
+    ) -> Result<Option<Alert>, StoreError> {
+        let told = Told {
+            alert_id: &alert.id,
+        };
+        let mut marker = Row::new(marker, &told)?;
+        marker.expire(expires_at(alert.created_at));
+        let parts = vec![
+            self.row_item_if_absent(marker)?,
+            self.row_item(Row::alert(organisation_id, &alert)?)?,
+        ];
+        Ok(match self.transact(parts).await? {
+            Transacted::Applied => Some(alert),
+            Transacted::Refused(_) => None,
+        })
+    }
+
+    /// An alert by its id.
+    pub async fn alert(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<Alert>, StoreError> {
+        self.row(keys::governance(organisation_id, format!("{ALERT}{id}")))
+            .await
+    }
+
+    /// Alerts, the newest first, those of a severity or status only where asked for.
+    pub async fn alerts(
+        &self,
+        organisation_id: &str,
+        severity: Option<Severity>,
+        status: Option<AlertStatus>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Alert>, StoreError> {
+        let wanted = |alert: &Alert| {
+            severity.is_none_or(|severity| alert.severity == severity)
+                && status.is_none_or(|status| alert.status == status)
+        };
+        self.newest_first(organisation_id, ALERT, after, limit, wanted)
+            .await
+    }
+}

@@ -1,0 +1,306 @@
+//! Closing months: each budget's rollover is credited once, with its history row, in one transaction with the counters
+//! of the next month, and corrected once when late usage has had its time.
+
+use super::Store;
+use super::call::{ATTEMPTS, StoreError, back_off};
+use super::change::{AuditEntry, Change, Committed, CounterEffect, Snapshot};
+use super::configuration::data;
+use super::governance::Page;
+use super::keys::{self, ROLLOVER};
+use super::rows::Row;
+use crate::domain::cell::{Cell, lapsed_holds};
+use crate::domain::configuration::Configuration;
+use crate::domain::hold::Node;
+use crate::domain::period::Month;
+use crate::domain::rollover::Rollover;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// The most rollovers of one transaction: each is a row and two numbers of a cell, whose expression is limited.
+const ROLLOVERS_A_CHANGE: usize = 40;
+/// The most updates that one sweep makes; a cell full of lapsed holds takes 80.
+const MAX_SWEEPS: u32 = 120;
+
+/// A month's rollovers, ready to be committed.
+struct Batch {
+    action: &'static str,
+    before: Vec<Rollover>,
+    after: Vec<Rollover>,
+    /// Nothing is left to do for the month after this.
+    is_last: bool,
+}
+
+impl Store {
+    /// The rollovers out of `period`, by budget.
+    async fn rollovers_from(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<BTreeMap<String, Rollover>, StoreError> {
+        let rows = self
+            .client
+            .query()
+            .table_name(&self.tables.governance)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", AttributeValue::S(organisation_id.to_owned()))
+            .expression_attribute_values(
+                ":sk",
+                AttributeValue::S(keys::rollover(organisation_id, period, "").sk),
+            )
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send()
+            .try_collect()
+            .await?;
+        let rows = rows.into_iter().map(data::<Rollover>);
+        rows.map(|row| row.map(|row| (row.budget_id.clone(), row)))
+            .collect()
+    }
+
+    /// A page of all rollovers, the newest month first. `after` is [`Page::next`] of the page before.
+    pub async fn rollovers(
+        &self,
+        organisation_id: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Rollover>, StoreError> {
+        self.newest_first(organisation_id, ROLLOVER, after, limit, |_| true)
+            .await
+    }
+
+    /// The rollovers of one budget out of `periods`, in their order; at most 100.
+    pub async fn rollovers_of(
+        &self,
+        organisation_id: &str,
+        budget_id: &str,
+        periods: &[Month],
+    ) -> Result<Vec<Rollover>, StoreError> {
+        let keys = periods.iter().take(100);
+        let keys: Vec<_> = keys
+            .map(|period| keys::rollover(organisation_id, *period, budget_id).attributes())
+            .collect();
+        let mut found: BTreeMap<Month, Rollover> = BTreeMap::new();
+        let mut asked = (!keys.is_empty()).then_some(keys);
+        while let Some(keys) = asked.take() {
+            let request = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .consistent_read(true);
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.tables.governance, request.build()?)
+                .send()
+                .await?;
+            for items in answer.responses.unwrap_or_default().into_values() {
+                for item in items {
+                    let row: Rollover = data(item)?;
+                    found.insert(row.from_period, row);
+                }
+            }
+            let rest = answer.unprocessed_keys.unwrap_or_default();
+            if let Some(more) = rest.into_values().next() {
+                asked = Some(more.keys);
+                back_off(1).await;
+            }
+        }
+        let in_order = periods.iter().filter_map(|period| found.remove(period));
+        Ok(in_order.collect())
+    }
+
+    /// Closes `period`, which has ended: credits what each budget carries over and writes its history. Done before, or
+    /// done in part and repeated, it changes nothing more. The rollovers that this call has credited.
+    pub async fn close_month(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        now: Timestamp,
+    ) -> Result<Vec<Rollover>, StoreError> {
+        let is_done = |s: &Snapshot| s.head.closed_through >= Some(period);
+        self.in_batches(
+            organisation_id,
+            period,
+            now,
+            is_done,
+            |snapshot, cell, known| {
+                let configuration = &snapshot.configuration;
+                let end = period.end(&configuration.organisation.zone());
+                let budgets = configuration.budgets.values();
+                let open = budgets
+                    .filter(|budget| budget.created_at < end && !known.contains_key(&budget.id));
+                let mut after: Vec<Rollover> = open
+                    .filter_map(|budget| Rollover::close(budget, period, cell, now))
+                    .collect();
+                let is_last = after.len() <= ROLLOVERS_A_CHANGE;
+                after.truncate(ROLLOVERS_A_CHANGE);
+                Batch {
+                    action: "period.close",
+                    before: Vec::new(),
+                    after,
+                    is_last,
+                }
+            },
+        )
+        .await
+    }
+
+    /// Sees to the usage that came late for `period`, which is closed: what its budgets carry over is made right once
+    /// and is final then. The rollovers that changed.
+    pub async fn correct_month(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        now: Timestamp,
+    ) -> Result<Vec<Rollover>, StoreError> {
+        let is_done = |s: &Snapshot| s.head.corrected_through >= Some(period);
+        self.in_batches(
+            organisation_id,
+            period,
+            now,
+            is_done,
+            |snapshot, cell, known| {
+                let budgets = &snapshot.configuration.budgets;
+                let mut changed: Vec<(Rollover, Rollover)> = known
+                    .values()
+                    .filter_map(|row| {
+                        let corrected = row.correct(budgets.get(&row.budget_id)?, cell, now)?;
+                        Some((row.clone(), corrected))
+                    })
+                    .collect();
+                let is_last = changed.len() <= ROLLOVERS_A_CHANGE;
+                changed.truncate(ROLLOVERS_A_CHANGE);
+                let (before, after) = changed.into_iter().unzip();
+                Batch {
+                    action: "period.correct",
+                    before,
+                    after,
+                    is_last,
+                }
+            },
+        )
+        .await
+    }
+
+    async fn in_batches(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        now: Timestamp,
+        is_done: impl Fn(&Snapshot) -> bool,
+        next: impl Fn(&Snapshot, &Cell, &BTreeMap<String, Rollover>) -> Batch,
+    ) -> Result<Vec<Rollover>, StoreError> {
+        let mut done = Vec::new();
+        let mut attempt = 0;
+        while attempt < ATTEMPTS {
+            let Some(snapshot) = self.snapshot_for_change(organisation_id).await? else {
+                return Ok(done);
+            };
+            if is_done(&snapshot) {
+                return Ok(done);
+            }
+            let ended = self
+                .swept_cell(&snapshot.configuration, period, now)
+                .await?;
+            let Some(cell) = ended else {
+                attempt += 1;
+                back_off(attempt).await;
+                continue;
+            };
+            let known = self.rollovers_from(organisation_id, period).await?;
+            let batch = next(&snapshot, &cell, &known);
+            let change = change_of(&snapshot, &batch, period)?;
+            let committed: Committed = self
+                .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
+                .await?;
+            match committed {
+                Committed::Done(_) => {
+                    done.extend(batch.after);
+                    if batch.is_last {
+                        return Ok(done);
+                    }
+                }
+                Committed::Stale | Committed::AnsweredBefore => {
+                    attempt += 1;
+                    back_off(attempt).await;
+                }
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// The cell of a period in which nothing lapsed is held any more; it is opened where nobody has used the period.
+    /// None where `configuration` is not the one in force.
+    pub async fn swept_cell(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        now: Timestamp,
+    ) -> Result<Option<Cell>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let mut was_opened = false;
+        for _ in 0..MAX_SWEEPS {
+            let Some(cell) = self.cell(organisation_id, period).await? else {
+                if was_opened {
+                    return Ok(None);
+                }
+                self.open_cell(configuration, period, None).await?;
+                was_opened = true;
+                continue;
+            };
+            let lapsed = lapsed_holds(&cell, now, |_| true);
+            if lapsed.is_empty() || cell.epoch > configuration.epoch {
+                return Ok((cell.epoch <= configuration.epoch).then_some(cell));
+            }
+            self.expire(configuration, period, lapsed, now).await?;
+        }
+        Err(StoreError::Contended)
+    }
+}
+
+fn change_of(snapshot: &Snapshot, batch: &Batch, period: Month) -> Result<Change, StoreError> {
+    let configuration = &snapshot.configuration;
+    let organisation_id = &configuration.organisation.id;
+    let mut head = snapshot.head.clone();
+    if batch.is_last {
+        match batch.action {
+            "period.close" => head.closed_through = Some(period),
+            _ => head.corrected_through = Some(period),
+        }
+    }
+    let credited_before = |row: &Rollover| {
+        let known = batch.before.iter().find(|b| b.budget_id == row.budget_id);
+        known.map_or(0, |before| before.carried_out)
+    };
+    let mut carried: BTreeMap<Node, i64> = BTreeMap::new();
+    let mut rows = Vec::with_capacity(batch.after.len());
+    for row in &batch.after {
+        rows.push(Row::rollover(organisation_id, row)?);
+        if let Some(budget) = configuration.budgets.get(&row.budget_id)
+            && row.carried_out != credited_before(row)
+        {
+            carried.insert(budget.counter(), row.carried_out);
+        }
+    }
+    let described = |rows: &[Rollover]| serde_json::to_string(rows).ok();
+    Ok(Change {
+        rows,
+        head,
+        counters: if carried.is_empty() {
+            CounterEffect::Unseen
+        } else {
+            CounterEffect::Carry(period.next(), carried)
+        },
+        audit: AuditEntry {
+            actor: "schedule".to_owned(),
+            action: batch.action.to_owned(),
+            resource: format!("period/{period}"),
+            before: (!batch.before.is_empty())
+                .then(|| described(&batch.before))
+                .flatten(),
+            after: described(&batch.after),
+            reason: None,
+            request_id: "schedule".to_owned(),
+        },
+    })
+}

@@ -1,0 +1,38 @@
+//! Wrong questions about alerts, rollovers and the tree.
+
+use super::company::Company;
+
+pub(super) const TABLE: &str = r#"
+GET /v1/departments/tree
+  ?period=2026-11 => 400 period
+GET /v1/rollovers
+  ?budget_id=x => 400 budget_id
+GET /v1/budgets/<budget>/rollovers
+  ?period=2026-11 => 400 period
+  ?limit=0 => 400 limit
+  ?cursor=x => 400 cursor
+  /v1/budgets/nothing/rollovers => 404
+  /v1/budgets/<their_budget>/rollovers => 404
+GET /v1/alerts?severity=low&status=open
+  /v1/alerts?severity=grave => 400 severity
+  /v1/alerts?status=new => 400 status
+  /v1/alerts?status=open&status=open => 400 status
+  /v1/alerts?type=budget_exceeded&surprise=1 => 400 type surprise
+GET /v1/alerts/<alert>
+  /v1/alerts/nothing => 404
+  /v1/alerts/<their_alert> => 404
+  /v1/alerts/a%23b => 404
+PATCH /v1/alerts/<alert> {"status": "acknowledged"}
+  status="gone" => 400 status
+  status=null => 400 status
+  status=1 => 400 status
+  severity="low" ; id="x" => 400 severity id
+  /v1/alerts/nothing => 404
+  /v1/alerts/<their_alert> => 404
+  /v1/alerts/<a2100> => 404
+"#;
+
+#[tokio::test]
+async fn wrong_questions_are_refused() {
+    Company::new().await.refuses(TABLE).await;
+}
