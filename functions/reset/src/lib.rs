@@ -5,8 +5,10 @@
 //! No month waits for it: the first request after midnight opens a month. A pass may come late, twice or not at all, and
 //! may end anywhere; the next one does what is left.
 
+mod audit;
 mod tend;
 
+pub use audit::{AuditRequest, audit};
 use futures::FutureExt;
 use futures::future::join_all;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! The reset function on AWS Lambda.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use reset::{App, Report, handle};
+use reset::{App, AuditRequest, audit, handle};
 use serde_json::Value;
 use shared::runtime::clock::Clock;
 use shared::runtime::settings;
@@ -22,7 +22,12 @@ async fn main() -> Result<(), Error> {
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
         let until = Instant::now() + left.saturating_sub(RESERVE);
-        Ok::<Report, Error>(handle(app, until).await?)
+        // By hand: {"audit": "<organisation>", "repair": false}.
+        if event.payload.get("audit").is_some() {
+            let request: AuditRequest = serde_json::from_value(event.payload)?;
+            return Ok(serde_json::to_value(audit(app, &request, until).await?)?);
+        }
+        Ok::<Value, Error>(serde_json::to_value(handle(app, until).await?)?)
     }))
     .await
 }

@@ -14,6 +14,9 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// How long after they were last compared all records are compared with the totals again.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
+/// The most differences that one pass tells of; the others are found again.
+const MAX_TOLD: usize = 20;
+
 /// What was done for organisations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tended {
@@ -69,10 +72,68 @@ pub(super) async fn tend(
     };
     let period = configuration.period_of(now);
     open_ahead(app, &configuration, period, now).await?;
-    for month in [period.prev(), period] {
+    let months = [period.prev(), period];
+    for month in months {
         look_after(app, &configuration, month, now, &mut tended).await?;
     }
+    compare_books(app, &configuration, months, until, &mut tended).await?;
     Ok(tended)
+}
+
+/// Compares cells and totals on each pass and all records with the totals once a day, and alerts of what differs.
+async fn compare_books(
+    app: &App,
+    configuration: &Configuration,
+    months: [Month; 2],
+    until: Instant,
+    tended: &mut Tended,
+) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let organisation_id = &configuration.organisation.id;
+    let mut differences = Vec::new();
+    for month in months {
+        let compared = app.store.compare_counters(organisation_id, month, now);
+        differences.extend(compared.await?);
+    }
+    let audited_at = app.store.audited_at(organisation_id).await?;
+    let is_due = audited_at.is_none_or(|at| at > now || now.duration_since(at) >= DAILY);
+    if is_due {
+        let mut is_complete = true;
+        for month in months {
+            let compared = app
+                .store
+                .compare_records(configuration, month, now, until)
+                .await?;
+            match compared {
+                Some((records, found)) => {
+                    tended.records_compared += records;
+                    differences.extend(found);
+                }
+                None => is_complete = false,
+            }
+        }
+        if is_complete {
+            app.store.set_audited_at(organisation_id, now).await?;
+        } else {
+            tracing::warn!(
+                organisation = organisation_id,
+                "the records are too many to compare in the time of one pass"
+            );
+        }
+    }
+    tended.differences += count(&differences);
+    for difference in differences.iter().take(MAX_TOLD) {
+        tracing::error!(
+            error_type = "self_audit_difference",
+            organisation = organisation_id,
+            %difference,
+            "the books do not agree"
+        );
+        app.store
+            .tell_difference(organisation_id, difference, now)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Closes or corrects one month, if one is due.

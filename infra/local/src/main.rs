@@ -44,6 +44,8 @@ enum Command {
     Crash(commands::crash::Arguments),
     /// Prints what a hold and a settlement cost as depth, budgets and live holds grow.
     Counts(commands::counts::Arguments),
+    /// Compares records, totals and counters of an organisation and prints every difference.
+    Audit(commands::audit::Arguments),
 }
 
 /// Why the program ended before it was told to.
@@ -94,6 +96,9 @@ async fn main() -> ExitCode {
         }
         Some(Command::Crash(arguments)) => {
             commands::crash::run(arguments).await.map_err(Failure::from)
+        }
+        Some(Command::Audit(arguments)) => {
+            commands::audit::run(arguments).await.map_err(Failure::from)
         }
         Some(Command::Counts(arguments)) => commands::counts::run(arguments)
             .await

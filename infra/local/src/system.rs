@@ -8,15 +8,16 @@ use std::future::Future;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use jiff::Timestamp;
 use shared::domain::configuration::Organisation;
 use shared::domain::people::Role;
 use shared::runtime::clock::Clock;
+use shared::runtime::error::log_chain;
 use shared::runtime::http::finished;
-use shared::store::{ApiKey, AuditEntry, Row, Store, StoreError, Tables, digest_of};
+use shared::store::{ApiKey, AuditEntry, Books, Row, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -40,6 +41,8 @@ pub const EVENTS: &str = "events";
 /// Where messages go that `evaluate` cannot handle.
 pub const DEAD_EVENTS: &str = "events-dlq";
 
+/// How often the schedule fires.
+const HOUR: Duration = Duration::from_secs(3600);
 /// How long open requests may go on when the server stops.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -52,6 +55,7 @@ pub struct System {
     store: Store,
     router: Router,
     mapping: Mapping,
+    reset: reset::App,
     running: Option<Running>,
 }
 
@@ -108,7 +112,7 @@ impl System {
             queues.clone(),
             clock.clone(),
             mapping.clone(),
-            reset,
+            reset.clone(),
         );
         let router = Router::new()
             .merge(api::routes().with_state(api))
@@ -124,6 +128,7 @@ impl System {
             router: finished(router),
             running: mapping.run(),
             mapping,
+            reset,
         };
         if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
             demo::create(&system).await?;
@@ -151,7 +156,20 @@ impl System {
         let serving = axum::serve(listener, self.router()).with_graceful_shutdown(signal);
         tokio::select! {
             served = serving => served,
+            () = self.fire_hourly() => Ok(()),
             () = async { stopping.notified().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        }
+    }
+
+    /// Fires the schedule now and each hour, by a clock that nobody sets.
+    async fn fire_hourly(&self) {
+        let mut hours = tokio::time::interval(HOUR);
+        loop {
+            hours.tick().await;
+            match self.schedule(Instant::now() + HOUR / 2).await {
+                Ok(report) => tracing::debug!(?report, "the schedule's pass is over"),
+                Err(error) => log_chain("the schedule's pass failed", &error),
+            }
         }
     }
 
@@ -178,6 +196,20 @@ impl System {
     /// Returns when every event that is due has been handled, or is a dead letter.
     pub async fn drain(&self) -> Result<(), QueueError> {
         self.mapping.drain().await
+    }
+
+    /// Compares the books of an organisation now.
+    pub async fn audit(
+        &self,
+        request: &reset::AuditRequest,
+        until: Instant,
+    ) -> Result<Vec<Books>, StoreError> {
+        reset::audit(&self.reset, request, until).await
+    }
+
+    /// One pass of the schedule, as EventBridge fires it each hour.
+    pub async fn schedule(&self, until: Instant) -> Result<reset::Report, StoreError> {
+        reset::handle(&self.reset, until).await
     }
 
     /// How much the organisation has at this moment.

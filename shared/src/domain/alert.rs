@@ -197,7 +197,7 @@ impl Crossing<'_> {
             None => "the organisation".to_owned(),
             Some(id) => {
                 let known = configuration.departments.get(id);
-                format!("{}", known.map_or(id, |department| &department.name))
+                known.map_or(id, |department| &department.name).clone()
             }
         };
         let kind = match level {

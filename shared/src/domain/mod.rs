@@ -12,4 +12,5 @@ pub mod period;
 pub mod price;
 pub mod refusal;
 pub mod rollover;
+pub mod self_audit;
 pub mod usage;

@@ -122,7 +122,12 @@ pub fn due(
     now: Timestamp,
 ) -> Option<Due> {
     let organisation = &configuration.organisation;
-    let before_first = configuration.period_of(organisation.created_at).prev();
+    let budgets = configuration.budgets.values();
+    // A clock that was set back makes budgets that are older than their organisation.
+    let begun = budgets
+        .map(|budget| budget.created_at)
+        .fold(organisation.created_at, Timestamp::min);
+    let before_first = configuration.period_of(begun).prev();
     let closed = closed.unwrap_or(before_first);
     let corrected = corrected.unwrap_or(before_first);
     if corrected < closed {

@@ -3,6 +3,7 @@
 
 use crate::domain::hold::HoldId;
 use crate::domain::period::Month;
+use crate::domain::self_audit::Subject;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
 
@@ -80,6 +81,23 @@ pub(super) fn told(organisation_id: &str, period: Month, budget_id: &str, level:
         organisation_id,
         format!("{TOLD}{period}#{budget_id}#{level}"),
     )
+}
+
+/// The partition of the index `by_day`.
+pub(super) fn day(organisation_id: &str, date: &str) -> String {
+    format!("{organisation_id}#{date}")
+}
+
+/// That a difference was told.
+pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject) -> Key {
+    let (of, name) = match subject {
+        Subject::Budget { id } => ("budget", id),
+        Subject::Carry { id } => ("carry", id),
+        Subject::Department { path } => ("department", path),
+        Subject::User { id } => ("user", id),
+        Subject::Settlement { event_id } => ("settlement", event_id),
+    };
+    Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
 }
 
 /// When an organisation's books were last compared.

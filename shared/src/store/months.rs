@@ -33,7 +33,7 @@ struct Batch {
 
 impl Store {
     /// The rollovers out of `period`, by budget.
-    async fn rollovers_from(
+    pub(super) async fn rollovers_from(
         &self,
         organisation_id: &str,
         period: Month,

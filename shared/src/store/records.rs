@@ -8,6 +8,7 @@ use super::resolutions::{Resolved, expires_at};
 use super::tables::TTL;
 use super::totals::Sums;
 use super::usage::{Entry, Mark, Recorded, Settlement};
+use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::HoldId;
 use crate::domain::usage::{Resolution, Risk};
@@ -76,6 +77,13 @@ impl Store {
             "micro_usd".to_owned(),
             number(entry.charge.amounts.micro_usd),
         );
+        if entry.offset != Amounts::ZERO {
+            item.insert("offset_tokens".to_owned(), number(entry.offset.tokens));
+            item.insert(
+                "offset_micro_usd".to_owned(),
+                number(entry.offset.micro_usd),
+            );
+        }
         let version = AttributeValue::S(entry.price_version.clone());
         item.insert("price_version".to_owned(), version);
         item.insert(
@@ -159,7 +167,7 @@ impl Store {
 }
 
 /// The index of the records by organisation and day, in order of arrival.
-fn by_day(
+pub(super) fn by_day(
     organisation_id: &str,
     received_at: Timestamp,
     event_id: &str,

@@ -4,6 +4,7 @@
 use super::call::{StoreError, Transacted, back_off};
 use super::cells::Updated;
 use super::expression::number;
+use super::records::by_day;
 use super::tables::TTL;
 use super::totals::Sums;
 use super::{Store, keys};
@@ -200,6 +201,11 @@ impl Store {
             "type".to_owned(),
             AttributeValue::S("abandoned_hold".to_owned()),
         );
+        item.extend(by_day(organisation_id, now, &hold_id.to_string()));
+        item.insert(
+            "period".to_owned(),
+            AttributeValue::S(hold_id.period.to_string()),
+        );
         item.insert("tokens".to_owned(), number(charged.tokens));
         item.insert("micro_usd".to_owned(), number(charged.micro_usd));
         item.insert("recorded_at".to_owned(), AttributeValue::S(now.to_string()));
@@ -266,8 +272,26 @@ impl Store {
         Ok(!resolved.is_empty())
     }
 
+    /// By hold id, which event settled it and what it was charged; holds that ended otherwise are not there.
+    pub(super) async fn charged_by(
+        &self,
+        organisation_id: &str,
+        ids: &[HoldId],
+    ) -> Result<BTreeMap<String, (String, Amounts)>, StoreError> {
+        let each = ids.iter().map(|id| self.resolution(organisation_id, id));
+        let mut found = BTreeMap::new();
+        for (id, resolved) in ids.iter().zip(futures::future::join_all(each).await) {
+            if let Some(Resolution::Settled { event_id, charged }) =
+                resolved?.map(|resolved| resolved.resolution)
+            {
+                found.insert(id.to_string(), (event_id, charged));
+            }
+        }
+        Ok(found)
+    }
+
     /// Those of `ids` that have a resolution.
-    async fn resolved_among(
+    pub(super) async fn resolved_among(
         &self,
         organisation_id: &str,
         ids: &[HoldId],

@@ -11,6 +11,7 @@ use crate::domain::configuration::Path;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Sums of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -57,6 +58,13 @@ impl DepartmentTotals {
     /// What the subtree of a department has spent, or the organisation where that is none.
     pub fn spent_under(&self, department_id: Option<&str>) -> Amounts {
         self.sums_under(department_id).amounts()
+    }
+
+    /// What was spent on each path itself.
+    pub(super) fn by_path(&self) -> BTreeMap<String, Amounts> {
+        let rows = self.0.iter();
+        rows.map(|(path, sums)| (path.to_text(), sums.amounts()))
+            .collect()
     }
 
     /// All sums of the subtree of a department, or of the organisation where that is none.
@@ -126,6 +134,35 @@ impl Store {
             Some(item) => serde_dynamo::from_item(item)?,
             None => Sums::default(),
         })
+    }
+
+    /// What each user has spent in `period`.
+    pub(super) async fn user_totals(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<BTreeMap<String, Amounts>, StoreError> {
+        let pages = self
+            .client
+            .query()
+            .table_name(&self.tables.ledger)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(
+                ":pk",
+                AttributeValue::S(keys::totals(organisation_id, period)),
+            )
+            .expression_attribute_values(":sk", AttributeValue::S("user#".to_owned()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut users = BTreeMap::new();
+        for row in pages.try_collect().await? {
+            let row: TotalRow = serde_dynamo::from_item(row)?;
+            let id = row.sk.strip_prefix("user#").unwrap_or_default().to_owned();
+            users.insert(id, row.sums.amounts());
+        }
+        Ok(users)
     }
 
     /// Adds `sums` to the total under `key`, as a part of a transaction; the row may go after `expires_at`.

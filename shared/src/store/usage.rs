@@ -54,6 +54,8 @@ pub(super) struct Entry<'a> {
     pub(super) charge: Charge,
     pub(super) price_version: String,
     pub(super) mark: Mark,
+    /// What of it an abandoned hold has paid already.
+    pub(super) offset: Amounts,
 }
 
 /// What a direct charge is set against: the abandoned hold that was charged already.
@@ -243,6 +245,20 @@ impl Store {
                 return Ok(Recorded::Duplicate);
             }
             let own_path = || user.as_ref().map(|user| current.path(&user.department_id));
+            let offset = match (&hold_id, &resolved) {
+                (
+                    Some(hold_id),
+                    Some(Resolved {
+                        resolution: Resolution::Expired { charged },
+                        offset_by: None,
+                        ..
+                    }),
+                ) if *charged != Amounts::ZERO => Some(Offset {
+                    hold_id,
+                    charged: *charged,
+                }),
+                _ => None,
+            };
             let entry = Entry {
                 usage,
                 received_at,
@@ -258,20 +274,7 @@ impl Store {
                 charge: usage.charge(book, resolved.as_ref().map(|r| &r.hold)),
                 price_version: book.version().to_owned(),
                 mark,
-            };
-            let offset = match (&hold_id, &resolved) {
-                (
-                    Some(hold_id),
-                    Some(Resolved {
-                        resolution: Resolution::Expired { charged },
-                        offset_by: None,
-                        ..
-                    }),
-                ) if *charged != Amounts::ZERO => Some(Offset {
-                    hold_id,
-                    charged: *charged,
-                }),
-                _ => None,
+                offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
             };
             if let Some(recorded) = self.charge(&current, &entry, offset.as_ref(), now).await? {
                 return Ok(recorded);
@@ -415,6 +418,7 @@ fn settlement<'a>(
             charge: usage.charge(book, Some(hold)),
             price_version: book.version().to_owned(),
             mark: Mark::Settled,
+            offset: Amounts::ZERO,
         },
         hold_id,
         hold: hold.clone(),

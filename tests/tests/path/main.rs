@@ -1,6 +1,7 @@
 //! The whole path: preflight holds, usage settles, the cap is never passed.
 
 mod alerts;
+mod books;
 mod changes;
 mod holds;
 mod refusals;

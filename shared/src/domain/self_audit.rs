@@ -1,0 +1,188 @@
+//! Differences between books that should agree: records, totals and cells say the same of a month, each in its way.
+
+use super::alert::{Alert, AlertKind, AlertStatus, Severity};
+use super::amount::{Amounts, Unit, micro_usd_to_json};
+use super::cell::Cell;
+use super::configuration::Configuration;
+use super::hold::Node;
+use super::period::Month;
+use super::refusal::Figures;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What two books disagree about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Subject {
+    /// What a budget's counter says is spent, against the totals of its subtree.
+    Budget {
+        /// The budget.
+        id: String,
+    },
+    /// What was carried into a budget, against the rollover's history.
+    Carry {
+        /// The budget.
+        id: String,
+    },
+    /// The total of a department's path, against the records of that path.
+    Department {
+        /// The path: `/engineering/backend/`.
+        path: String,
+    },
+    /// The total of a user, against the user's records.
+    User {
+        /// The user.
+        id: String,
+    },
+    /// What a settled hold was charged, against the record of the event that settled it.
+    Settlement {
+        /// The event.
+        event_id: String,
+    },
+}
+
+/// Two books that disagree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The month.
+    pub period: Month,
+    /// What about.
+    pub subject: Subject,
+    /// What is counted; money in micro-USD.
+    pub unit: Unit,
+    /// What the source says: records, or the history.
+    pub expected: i64,
+    /// What the book that follows from it says.
+    pub found: i64,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value| match self.unit {
+            Unit::Tokens => format!("{value} tokens"),
+            Unit::Usd => format!("${}", micro_usd_to_json(value)),
+        };
+        let (expected, found) = (show(self.expected), show(self.found));
+        let period = self.period;
+        match &self.subject {
+            Subject::Budget { id } => write!(
+                f,
+                "{period} budget {id}: the counter says {found} are spent, the totals say {expected}"
+            ),
+            Subject::Carry { id } => write!(
+                f,
+                "{period} budget {id}: {found} are carried in, the history says {expected}"
+            ),
+            Subject::Department { path } => write!(
+                f,
+                "{period} department {path}: the total says {found}, its records say {expected}"
+            ),
+            Subject::User { id } => write!(
+                f,
+                "{period} user {id}: the total says {found}, their records say {expected}"
+            ),
+            Subject::Settlement { event_id } => write!(
+                f,
+                "{period} event {event_id}: its hold was charged {found}, its record says {expected}"
+            ),
+        }
+    }
+}
+
+impl Difference {
+    /// The differences in either unit between what a source and a book say of `subject`.
+    pub fn between(
+        period: Month,
+        subject: &Subject,
+        expected: Amounts,
+        found: Amounts,
+    ) -> Vec<Self> {
+        let units = [Unit::Tokens, Unit::Usd].into_iter();
+        units
+            .filter(|unit| expected.of(*unit) != found.of(*unit))
+            .map(|unit| Self {
+                period,
+                subject: subject.clone(),
+                unit,
+                expected: expected.of(unit),
+                found: found.of(unit),
+            })
+            .collect()
+    }
+
+    /// The alert that tells of it.
+    pub fn alert(&self, id: String, now: Timestamp) -> Alert {
+        Alert {
+            id,
+            kind: AlertKind::AnomalyDetected,
+            severity: Severity::Critical,
+            status: AlertStatus::Open,
+            title: "the books of a month do not agree".to_owned(),
+            message: format!("{self}. The runbook says how to look into it and repair it."),
+            user_id: match &self.subject {
+                Subject::User { id } => Some(id.clone()),
+                _ => None,
+            },
+            department_id: None,
+            budget_id: match &self.subject {
+                Subject::Budget { id } | Subject::Carry { id } => Some(id.clone()),
+                _ => None,
+            },
+            policy_id: None,
+            metadata: json!(self),
+            created_at: now,
+            resolved_at: None,
+        }
+    }
+}
+
+/// A cell as it was before and after the totals were read, and what was underway between the two: holds that are
+/// resolved, and so in the totals, and still in the cell.
+pub struct Look<'a> {
+    /// The cell, read before the totals.
+    pub before: &'a Cell,
+    /// The cell, read after them.
+    pub after: &'a Cell,
+    /// What resolutions have charged of holds that are in `after`.
+    pub underway: &'a BTreeMap<Node, i64>,
+}
+
+impl Look<'_> {
+    /// Where the counters of `period` cannot be brought together with what `spent` gives for each department. A charge
+    /// that came between the reads explains a difference as large as itself.
+    pub fn differences(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        spent: impl Fn(Option<&str>) -> Amounts,
+    ) -> Vec<Difference> {
+        let mut found = Vec::new();
+        for budget in configuration.budgets.values() {
+            let node = budget.counter();
+            let is_counted = |cell: &Cell| cell.nodes.contains_key(&node);
+            if !is_counted(self.before) || !is_counted(self.after) {
+                continue;
+            }
+            let before = Figures::of(budget, period, self.before).spent;
+            let after = Figures::of(budget, period, self.after).spent;
+            let underway = self.underway.get(&node).copied().unwrap_or(0);
+            let expected = spent(budget.department_id.as_deref()).of(budget.unit);
+            let possible = before.min(after)..=before.max(after).saturating_add(underway);
+            if !possible.contains(&expected) {
+                found.push(Difference {
+                    period,
+                    subject: Subject::Budget {
+                        id: budget.id.clone(),
+                    },
+                    unit: budget.unit,
+                    expected,
+                    found: after,
+                });
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,201 @@
+//! The self-audit: books that agree are left alone, and a planted difference is found with its figure.
+
+use super::{figure, world};
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{Client, Config, config};
+use end_to_end::World;
+use reset::AuditRequest;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// A client of the tables, for those who edit them by hand.
+fn client(world: &World) -> Client {
+    Client::from_conf(
+        Config::builder()
+            .behavior_version(config::BehaviorVersion::latest())
+            .region(config::Region::from_static("us-east-1"))
+            .credentials_provider(config::Credentials::new("l", "l", None, None, "test"))
+            .http_client(world.system.engine().http_client_of("test"))
+            .build(),
+    )
+}
+
+async fn set(world: &World, table: &str, key: [(&str, &str); 2], name: &str, value: i64) {
+    let mut update = client(world)
+        .update_item()
+        .table_name(table)
+        .update_expression("SET #n = #n + :v")
+        .expression_attribute_names("#n", name)
+        .expression_attribute_values(":v", AttributeValue::N(value.to_string()));
+    for (name, value) in key.iter().filter(|(name, _)| !name.is_empty()) {
+        update = update.key(*name, AttributeValue::S((*value).to_owned()));
+    }
+    update.send().await.unwrap();
+}
+
+async fn books(world: &World, repair: bool) -> Vec<String> {
+    let request = AuditRequest {
+        audit: "demo".to_owned(),
+        repair,
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    let books = world.system.audit(&request, until).await.unwrap();
+    assert_eq!(books.len(), 2);
+    let all = books.iter().flat_map(|month| &month.differences);
+    all.map(ToString::to_string).collect()
+}
+
+async fn busy_world() -> (World, String) {
+    let (world, budget) = world(10_000).await;
+    world.set_clock("2026-11-20T12:00:00Z").await;
+    world
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({"abandoned_holds": "charge"}),
+        )
+        .await
+        .expect(200);
+    world.budget(None, "usd", json!(5), true).await;
+    let settled = world.hold("ada", "r-1", 100, 100).await;
+    let abandoned = world.hold("ada", "r-2", 30, 30).await;
+    world.hold("ada", "r-3", 7, 0).await;
+    world
+        .report(&[
+            world.usage("e-1", "ada", 100, 50, Some(&settled)),
+            world.usage("e-2", "ada", 5, 0, None),
+        ])
+        .await;
+    world.set_clock("2026-11-20T12:30:00Z").await;
+    // Both unsettled holds have lapsed and are charged; for one of them its usage comes late.
+    world
+        .report(&[world.usage("e-3", "ada", 20, 0, Some(&abandoned))])
+        .await;
+    world.hold("ada", "r-4", 40, 0).await;
+    world
+        .admin("POST", "/local/schedule", Value::Null)
+        .await
+        .expect(200);
+    (world, budget)
+}
+
+const CELL: &str = "demo.2026-11.0.0";
+
+#[tokio::test]
+async fn books_that_agree_have_no_difference_and_one_that_is_planted_is_found_and_repaired() {
+    let (world, budget) = busy_world().await;
+    assert!(books(&world, false).await.is_empty());
+    let before = figure(&world.figures(&budget).await);
+    assert_eq!(before.0, 150 + 5 + 20 + 7);
+    set(&world, "Counters", [("k", CELL), ("", "")], "t0", 1).await;
+    assert_eq!(
+        books(&world, false).await,
+        [format!(
+            "2026-11 budget {budget}: the counter says 181 tokens are spent, the totals say 182 tokens"
+        )]
+    );
+    let fired = world
+        .admin("POST", "/local/schedule", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(fired["report"]["differences"], 1);
+    let alerts = async || {
+        let path = "/v1/alerts?severity=critical";
+        let body = world.admin("GET", path, Value::Null).await.expect(200);
+        body["items"].as_array().unwrap().clone()
+    };
+    let told = alerts().await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0]["type"], "anomaly_detected");
+    assert_eq!(
+        (
+            &told[0]["metadata"]["expected"],
+            &told[0]["metadata"]["found"]
+        ),
+        (&json!(182), &json!(181))
+    );
+    world
+        .admin("POST", "/local/schedule", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(alerts().await.len(), 1, "told once");
+    assert_eq!(
+        books(&world, true).await.len(),
+        1,
+        "what it repairs is said"
+    );
+    assert!(books(&world, false).await.is_empty());
+    assert_eq!(figure(&world.figures(&budget).await), before);
+}
+
+#[tokio::test]
+async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
+    let (world, budget) = busy_world().await;
+    let total = [
+        ("pk", "demo#total#2026-11"),
+        ("sk", "department#/eng/backend/"),
+    ];
+    set(&world, "Ledger", total, "micro_usd", -3).await;
+    let found = books(&world, true).await;
+    assert!(
+        found
+            .iter()
+            .any(|line| line.contains("department /eng/backend/: the total says")),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().any(|line| line.contains("the counter says")),
+        "{found:?}"
+    );
+    assert_eq!(
+        books(&world, false).await,
+        found,
+        "nothing is repaired from totals that are wrong"
+    );
+    set(&world, "Ledger", total, "micro_usd", 3).await;
+    let record = [("pk", "demo#record#e-1"), ("sk", "-")];
+    set(&world, "Ledger", record, "tokens", 1_000).await;
+    let found = books(&world, false).await;
+    assert!(
+        found.contains(
+            &"2026-11 event e-1: its hold was charged 150 tokens, its record says 1150 tokens"
+                .to_owned()
+        ),
+        "{found:?}"
+    );
+    assert!(
+        found.iter().any(|line| line.contains("user ada")),
+        "{found:?}"
+    );
+    set(&world, "Ledger", record, "tokens", -1_000).await;
+    assert!(books(&world, false).await.is_empty());
+    world
+        .admin(
+            "PATCH",
+            &format!("/v1/budgets/{budget}"),
+            json!({"rollover": {"cap_percent": 50}}),
+        )
+        .await
+        .expect(200);
+    world.set_clock("2026-12-02T00:00:00Z").await;
+    world
+        .admin("POST", "/local/schedule", Value::Null)
+        .await
+        .expect(200);
+    assert!(books(&world, false).await.is_empty());
+    set(
+        &world,
+        "Counters",
+        [("k", "demo.2026-12.0.0"), ("", "")],
+        "ct0",
+        9,
+    )
+    .await;
+    let found = books(&world, false).await;
+    assert!(
+        found
+            .iter()
+            .any(|line| line.contains("are carried in, the history says")),
+        "{found:?}"
+    );
+}
