@@ -5,6 +5,7 @@ use end_to_end::{AGENT, World};
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use shared::domain::configuration::OnUnavailable;
 
 const NOON: &str = "2026-11-23T12:00:00Z";
 const LATER: &str = "2026-11-23T12:11:00Z";
@@ -357,6 +358,41 @@ async fn a_hold_that_is_given_back_only_halfway_is_not_answered_again() {
 }
 
 #[tokio::test]
+async fn an_instance_that_knows_nothing_decides_by_the_deployment_in_an_outage() {
+    for (on_unavailable, decision) in [
+        (OnUnavailable::Allow, "allow"),
+        (OnUnavailable::Deny, "block"),
+    ] {
+        let settings = SystemSettings {
+            retry: RetryConfig::disabled(),
+            on_unavailable,
+            ..SystemSettings::empty()
+        };
+        let world = World::with(settings).await;
+        for call in 0..50 {
+            world.system.engine().inject(Fault {
+                call,
+                when: When::Before,
+                kind: FaultKind::ConnectionReset,
+            });
+        }
+        let answer = world.preflight("ada", "r-1", 1, 1).await;
+        assert_eq!(
+            (&answer["decision"], &answer["degraded"]),
+            (&json!(decision), &json!(true))
+        );
+        let wrong = json!({"user_id": "ada"});
+        let refused = world.call(AGENT, "POST", "/v1/preflight", wrong).await;
+        assert_eq!(refused.status, 400, "a wrong body is wrong in an outage too");
+        world.system.engine().clear_faults();
+        let unknown = world
+            .call("tk_nobody", "POST", "/v1/preflight", json!({}))
+            .await;
+        assert_eq!(unknown.status, 401);
+    }
+}
+
+#[tokio::test]
 async fn in_an_outage_every_decision_is_made_by_on_unavailable() {
     let prepared = prepare(Step::Hold).await;
     let world = &prepared.world;
@@ -403,4 +439,53 @@ async fn in_an_outage_every_decision_is_made_by_on_unavailable() {
         (&denied["on_unavailable"], &denied["degraded"]),
         (&json!("deny"), &json!(true))
     );
+}
+
+#[tokio::test]
+async fn a_crossing_is_told_once_whichever_call_fails() {
+    for when in [When::Before, When::After] {
+        let mut call = 0;
+        loop {
+            let settings = SystemSettings {
+                retry: RetryConfig::disabled(),
+                ..SystemSettings::empty()
+            };
+            let world = World::with(settings).await;
+            world.set_clock(NOON).await;
+            world.department("eng", None).await;
+            world.user("ada", "eng").await;
+            world.budget(Some("eng"), "tokens", json!(1_000), true).await;
+            let hold = world.hold("ada", "r-1", 600, 0).await;
+            let fired = world.system.engine().faults_fired();
+            world.system.engine().inject(Fault {
+                call,
+                when,
+                kind: FaultKind::ConnectionReset,
+            });
+            let events = [
+                world.usage("e-1", "ada", 600, 0, Some(&hold)),
+                world.usage("e-2", "ada", 400, 0, None),
+            ];
+            while !report(&world, &events).await {}
+            let has_fired = world.system.engine().faults_fired() > fired;
+            world.system.engine().clear_faults();
+            // Every event once more, as a queue may do.
+            assert!(report(&world, &events).await);
+            let path = "/v1/alerts";
+            let alerts = world.admin("GET", path, Value::Null).await.expect(200);
+            let mut levels: Vec<i64> = alerts["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|alert| alert["metadata"]["threshold"].as_i64().unwrap())
+                .collect();
+            levels.sort_unstable();
+            assert_eq!(levels, [50, 80, 100], "call {call} {when:?}");
+            if !has_fired {
+                break;
+            }
+            call += 1;
+        }
+        assert!(call > 8, "{call} calls were made to fail");
+    }
 }

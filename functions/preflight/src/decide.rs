@@ -91,7 +91,7 @@ impl From<StoreError> for Failed {
 }
 
 /// The answer without a decision.
-fn degraded(on_unavailable: OnUnavailable) -> Decision {
+pub(crate) fn degraded(on_unavailable: OnUnavailable) -> Decision {
     let message = "the budget service cannot decide at the moment";
     let verdict = match on_unavailable {
         OnUnavailable::Allow => Verdict::Allow(None),

@@ -17,7 +17,7 @@ use shared::domain::hold::HoldId;
 use shared::runtime::auth::{Caller, Keys, Verb, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::configuration_cache::ConfigurationCache;
-use shared::runtime::error::ApiError;
+use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished};
 use shared::runtime::parse;
@@ -69,9 +69,19 @@ pub fn routes() -> Router<App> {
 
 async fn preflight(
     State(app): State<App>,
-    caller: Caller,
+    caller: Result<Caller, ApiError>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
+    let caller = match caller {
+        Ok(caller) => caller,
+        // Whose key it is cannot be asked: the deployment decides, and nothing of an organisation is told.
+        Err(error) if error.code == ErrorCode::Unavailable => {
+            let request = read(&body)?;
+            let decision = decide::degraded(app.on_unavailable);
+            return Ok(answer::response(&decision, &request));
+        }
+        Err(error) => return Err(error),
+    };
     let owner = caller.may(Verb::Hold)?;
     let request = read(&body)?;
     if !may_act_for(owner, &request.user_id) {
