@@ -383,7 +383,10 @@ async fn an_instance_that_knows_nothing_decides_by_the_deployment_in_an_outage()
         );
         let wrong = json!({"user_id": "ada"});
         let refused = world.call(AGENT, "POST", "/v1/preflight", wrong).await;
-        assert_eq!(refused.status, 400, "a wrong body is wrong in an outage too");
+        assert_eq!(
+            refused.status, 400,
+            "a wrong body is wrong in an outage too"
+        );
         world.system.engine().clear_faults();
         let unknown = world
             .call("tk_nobody", "POST", "/v1/preflight", json!({}))
@@ -454,7 +457,9 @@ async fn a_crossing_is_told_once_whichever_call_fails() {
             world.set_clock(NOON).await;
             world.department("eng", None).await;
             world.user("ada", "eng").await;
-            world.budget(Some("eng"), "tokens", json!(1_000), true).await;
+            world
+                .budget(Some("eng"), "tokens", json!(1_000), true)
+                .await;
             let hold = world.hold("ada", "r-1", 600, 0).await;
             let fired = world.system.engine().faults_fired();
             world.system.engine().inject(Fault {

@@ -1,0 +1,410 @@
+//! The rules of months and rollover, one by one.
+
+use super::{fire, history, quiet_world};
+use end_to_end::World;
+use jiff::Timestamp;
+use local::engine::{Fault, FaultKind, When};
+use local::system::SystemSettings;
+use serde_json::{Value, json};
+
+/// `eng` with the user `ada` and a hard budget of 1,000 tokens that carries over `cap_percent`, in November.
+async fn november(world: &World, cap_percent: i64) -> String {
+    world.set_clock("2026-11-10T12:00:00Z").await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let body = json!({
+        "name": "b", "department_id": "eng", "unit": "tokens", "amount": 1_000, "hard_cap": true,
+        "rollover": {"cap_percent": cap_percent},
+    });
+    let made = world.admin("POST", "/v1/budgets", body).await.expect(201);
+    made["id"].as_str().unwrap().to_owned()
+}
+
+async fn spend(world: &World, event_id: &str, occurred_at: &str, tokens: i64) {
+    let mut event = world.usage(event_id, "ada", tokens, 0, None);
+    event["occurred_at"] = json!(occurred_at);
+    world.report(&[event]).await;
+}
+
+/// amount, carried in, spent, unused, carried out.
+fn row(row: &Value) -> [i64; 5] {
+    let of = |name: &str| row[name].as_i64().unwrap();
+    let names = ["amount", "carried_in", "spent", "unused", "carried_out"];
+    names.map(of)
+}
+
+async fn carried(world: &World, budget: &str) -> i64 {
+    world.figures(budget).await["carried"].as_i64().unwrap()
+}
+
+#[tokio::test]
+async fn an_earlier_carry_is_used_first_and_does_not_carry_again() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
+    world.set_clock("2026-12-02T12:00:00Z").await;
+    fire(&world).await;
+    assert_eq!(carried(&world, &budget).await, 300);
+    spend(&world, "dec", "2026-12-02T12:00:00Z", 250).await;
+    world.set_clock("2027-01-02T12:00:00Z").await;
+    fire(&world).await;
+    assert_eq!(
+        carried(&world, &budget).await,
+        500,
+        "the 50 left of the carry are gone"
+    );
+    spend(&world, "jan", "2027-01-02T12:00:00Z", 1_500).await;
+    world.set_clock("2027-02-02T12:00:00Z").await;
+    fire(&world).await;
+    let rows = history(&world, &budget).await;
+    let rows: Vec<[i64; 5]> = rows.iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            [1_000, 500, 1_500, 0, 0],
+            [1_000, 300, 250, 1_000, 500],
+            [1_000, 0, 400, 600, 300]
+        ]
+    );
+    let figures = world.figures(&budget).await;
+    assert_eq!(
+        (&figures["carried"], &figures["available"]),
+        (&json!(0), &json!(1_000))
+    );
+}
+
+#[tokio::test]
+async fn what_was_carried_in_can_be_held_and_a_refusal_names_it() {
+    let world = quiet_world().await;
+    november(&world, 100).await;
+    world.set_clock("2026-12-02T12:00:00Z").await;
+    fire(&world).await;
+    world.hold("ada", "r-1", 1_900, 0).await;
+    let refused = world.preflight("ada", "r-2", 101, 0).await;
+    assert_eq!(refused["decision"], "block");
+    let reason = &refused["reasons"][0];
+    assert_eq!(
+        (&reason["amount"], &reason["carried"]),
+        (&json!(1_000), &json!(1_000))
+    );
+    assert_eq!(
+        (&reason["held"], &reason["available"]),
+        (&json!(1_900), &json!(100))
+    );
+    let effective = world
+        .admin("GET", "/v1/budgets/effective?user_id=ada", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(effective["items"][0]["remaining"], 2_000);
+}
+
+#[tokio::test]
+async fn schedules_that_fire_at_the_same_time_credit_once() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    let fired = futures::future::join_all((0..4).map(|_| fire(&world))).await;
+    let credited: i64 = fired
+        .iter()
+        .map(|report| report["rollovers_credited"].as_i64().unwrap())
+        .sum();
+    assert_eq!(credited, 1, "{fired:?}");
+    fire(&world).await;
+    assert_eq!(carried(&world, &budget).await, 500);
+    assert_eq!(history(&world, &budget).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_month_begins_without_any_schedule_and_is_credited_when_one_comes() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world.set_clock("2026-12-01T00:00:00Z").await;
+    let refused = world.preflight("ada", "r-1", 1_001, 0).await;
+    assert_eq!(refused["decision"], "block", "nothing is credited yet");
+    world.hold("ada", "r-2", 1_000, 0).await;
+    world.set_clock("2026-12-09T00:00:00Z").await;
+    fire(&world).await;
+    let figures = world.figures(&budget).await;
+    assert_eq!(
+        (&figures["carried"], &figures["available"]),
+        (&json!(500), &json!(1_500))
+    );
+    assert_eq!(figures["held"], 0, "the idle hold was swept");
+}
+
+#[tokio::test]
+async fn late_usage_corrects_the_carry_once_within_the_grace_and_changes_no_carry_after_it() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    fire(&world).await;
+    assert_eq!(carried(&world, &budget).await, 500);
+    spend(&world, "late", "2026-11-30T20:00:00Z", 200).await;
+    fire(&world).await;
+    assert_eq!(carried(&world, &budget).await, 500, "the grace is not over");
+    world.set_clock("2026-12-02T00:00:00Z").await;
+    fire(&world).await;
+    assert_eq!(carried(&world, &budget).await, 400);
+    spend(&world, "later", "2026-11-30T21:00:00Z", 100).await;
+    world.set_clock("2026-12-20T00:00:00Z").await;
+    fire(&world).await;
+    assert_eq!(carried(&world, &budget).await, 400);
+    assert_eq!(
+        row(&history(&world, &budget).await[0]),
+        [1_000, 0, 200, 800, 400]
+    );
+    let december = world.figures(&budget).await;
+    assert_eq!(december["spent"], 0, "it is november's");
+}
+
+#[tokio::test]
+async fn the_grace_is_the_organisations_choice() {
+    let world = quiet_world().await;
+    let budget = november(&world, 100).await;
+    world
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({"rollover_grace_hours": 72}),
+        )
+        .await
+        .expect(200);
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    fire(&world).await;
+    for (at, event, expected) in [
+        ("2026-12-03T00:00:00Z", "two-days", 1_000),
+        ("2026-12-04T00:00:00Z", "three-days", 800),
+    ] {
+        world.set_clock(at).await;
+        spend(&world, event, "2026-11-29T00:00:00Z", 100).await;
+        fire(&world).await;
+        assert_eq!(carried(&world, &budget).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_is_open_at_the_close_counts_as_spent_until_it_settles() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world.set_clock("2026-11-30T23:59:00Z").await;
+    let hold = world.hold("ada", "r-1", 600, 0).await;
+    world.set_clock("2026-12-01T00:05:00Z").await;
+    fire(&world).await;
+    let closed = history(&world, &budget).await;
+    assert_eq!(row(&closed[0]), [1_000, 0, 600, 400, 200]);
+    assert_eq!(closed[0]["held"], 600);
+    world
+        .report(&[world.usage("e-1", "ada", 100, 0, Some(&hold))])
+        .await;
+    world.set_clock("2026-12-02T00:00:00Z").await;
+    fire(&world).await;
+    let corrected = history(&world, &budget).await;
+    assert_eq!(row(&corrected[0]), [1_000, 0, 100, 900, 450]);
+    assert_eq!(corrected[0]["corrected_at"], "2026-12-02T00:00:00Z");
+    assert_eq!(corrected[0]["closed_at"], "2026-12-01T00:05:00Z");
+    assert_eq!(carried(&world, &budget).await, 450);
+}
+
+#[tokio::test]
+async fn a_budget_without_rollover_has_no_history_and_a_deleted_ones_stays() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    let plain = world.budget(None, "usd", json!(1), false).await;
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    fire(&world).await;
+    assert!(history(&world, &plain).await.is_empty());
+    assert_eq!(world.figures(&plain).await["carried"], 0);
+    let path = format!("/v1/budgets/{budget}");
+    assert_eq!(world.admin("DELETE", &path, Value::Null).await.status, 204);
+    let all = world
+        .admin("GET", "/v1/rollovers", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(all["items"].as_array().unwrap().len(), 1);
+    assert_eq!(all["items"][0]["budget_id"], budget);
+    // What is deleted carries nothing on, and its successor begins anew.
+    let successor = world.budget(Some("eng"), "tokens", json!(10), true).await;
+    world.set_clock("2027-01-05T00:10:00Z").await;
+    fire(&world).await;
+    assert_eq!(carried(&world, &successor).await, 0);
+}
+
+#[tokio::test]
+async fn months_that_nobody_saw_are_closed_in_order_with_their_own_amounts() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    let path = format!("/v1/budgets/{budget}");
+    world.set_clock("2026-12-10T00:00:00Z").await;
+    world
+        .admin("PATCH", &path, json!({"amount": 600}))
+        .await
+        .expect(200);
+    world.set_clock("2027-02-20T00:00:00Z").await;
+    world
+        .admin("PATCH", &path, json!({"amount": 10}))
+        .await
+        .expect(200);
+    let report = fire(&world).await;
+    assert_eq!(
+        (&report["months_closed"], &report["months_corrected"]),
+        (&json!(3), &json!(3))
+    );
+    let rows = history(&world, &budget).await;
+    let rows: Vec<[i64; 5]> = rows.iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            [600, 300, 0, 600, 300],
+            [600, 500, 0, 600, 300],
+            [1_000, 0, 0, 1_000, 500]
+        ]
+    );
+    let figures = world.figures(&budget).await;
+    assert_eq!(
+        (&figures["amount"], &figures["carried"]),
+        (&json!(10), &json!(300))
+    );
+}
+
+#[tokio::test]
+async fn a_budget_made_after_a_month_has_ended_does_not_carry_that_month() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    world.set_clock("2026-12-01T00:01:00Z").await;
+    let body = json!({
+        "name": "new", "unit": "tokens", "amount": 500, "hard_cap": true, "rollover": {"cap_percent": 100},
+    });
+    let made = world.admin("POST", "/v1/budgets", body).await.expect(201);
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    fire(&world).await;
+    assert!(
+        history(&world, made["id"].as_str().unwrap())
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn more_budgets_than_one_transaction_takes_are_all_credited() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    let mut ids = Vec::new();
+    for n in 0..90 {
+        let id = format!("d{n}");
+        world.department(&id, None).await;
+        let body = json!({
+            "name": "b", "department_id": id, "unit": "tokens", "amount": 100 + n, "hard_cap": true,
+            "rollover": {"cap_percent": 100},
+        });
+        let made = world.admin("POST", "/v1/budgets", body).await.expect(201);
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    assert_eq!(fire(&world).await["rollovers_credited"], 91);
+    for (n, id) in ids.iter().enumerate() {
+        assert_eq!(carried(&world, id).await, 100 + i64::try_from(n).unwrap());
+    }
+    let mut seen = 0;
+    let mut cursor = String::new();
+    loop {
+        let page = world
+            .admin(
+                "GET",
+                &format!("/v1/rollovers?limit=40{cursor}"),
+                Value::Null,
+            )
+            .await
+            .expect(200);
+        seen += page["items"].as_array().unwrap().len();
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 91);
+}
+
+#[tokio::test]
+async fn every_close_is_in_the_audit_log_with_its_rows_and_changes_the_epoch_once() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    let before = world.system.store().head("demo").await.unwrap().unwrap();
+    world.set_clock("2026-12-01T00:10:00Z").await;
+    fire(&world).await;
+    fire(&world).await;
+    let after = world.system.store().head("demo").await.unwrap().unwrap();
+    assert_eq!((after.seq, after.epoch), (before.seq + 1, before.epoch + 1));
+    assert_eq!(after.closed_through.unwrap().to_string(), "2026-11");
+}
+
+#[tokio::test]
+async fn whichever_call_of_the_schedule_fails_the_credit_is_there_once() {
+    for when in [When::Before, When::After] {
+        for call in 0.. {
+            let world = World::with(SystemSettings {
+                retry: aws_sdk_dynamodb::config::retry::RetryConfig::disabled(),
+                delivers_events: false,
+                ..SystemSettings::empty()
+            })
+            .await;
+            let budget = november(&world, 50).await;
+            spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
+            world.set_clock("2026-11-30T23:59:00Z").await;
+            world.hold("ada", "r-1", 100, 0).await;
+            world.set_clock("2026-12-03T00:00:00Z").await;
+            let fired = world.system.engine().faults_fired();
+            world.system.engine().inject(Fault {
+                call,
+                when,
+                kind: FaultKind::ConnectionReset,
+            });
+            loop {
+                let answer = world.admin("POST", "/local/schedule", Value::Null).await;
+                if answer.status == 200 && answer.body["report"]["failed"] == json!([]) {
+                    break;
+                }
+            }
+            let has_fired = world.system.engine().faults_fired() > fired;
+            world.system.engine().clear_faults();
+            fire(&world).await;
+            assert_eq!(carried(&world, &budget).await, 300, "call {call} {when:?}");
+            let rows = history(&world, &budget).await;
+            assert_eq!(rows.len(), 1);
+            assert_eq!(row(&rows[0]), [1_000, 0, 400, 600, 300]);
+            if !has_fired {
+                assert!(call > 20, "{call} calls were made to fail");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_organisation_in_another_zone_is_closed_at_its_own_midnight() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({"timezone": "Pacific/Auckland"}),
+        )
+        .await
+        .expect(200);
+    // Midnight in Auckland is eleven in the morning.
+    for (at, expected) in [
+        ("2026-11-30T10:59:00Z", 0),
+        ("2026-11-30T11:04:00Z", 0),
+        ("2026-11-30T11:06:00Z", 500),
+    ] {
+        world.set_clock(at).await;
+        fire(&world).await;
+        assert_eq!(carried(&world, &budget).await, expected, "{at}");
+    }
+    let at: Timestamp = "2026-11-30T11:06:00Z".parse().unwrap();
+    assert_eq!(world.figures(&budget).await["period_id"], "2026-12");
+    assert_eq!(
+        history(&world, &budget).await[0]["closed_at"],
+        at.to_string()
+    );
+}
