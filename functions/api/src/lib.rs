@@ -11,6 +11,7 @@ mod organisations;
 mod replay;
 mod rollovers;
 mod tree;
+mod usage;
 mod users;
 mod view;
 
@@ -101,6 +102,7 @@ pub fn routes() -> Router<App> {
         .route("/v1/rollovers", get(rollovers::list))
         .route("/v1/alerts", get(alerts::list))
         .route("/v1/alerts/{id}", get(alerts::read).patch(alerts::update))
+        .route("/v1/usage", get(usage::list))
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))
 }

@@ -8,7 +8,7 @@ mod crossings;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use jiff::Timestamp;
-use shared::domain::price::PriceBook;
+use shared::domain::price::PriceBooks;
 use shared::domain::usage::{Event, EventMessage, Risk, Usage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
@@ -156,11 +156,11 @@ async fn record(
             Event::IpRisk(_) => None,
         })
         .collect();
-    let book = PriceBook::built_in();
+    let books = PriceBooks::built_in();
     let now = app.clock.now();
     let recorded = app
         .store
-        .record_usages(&configuration, book, &usages, now)
+        .record_usages(&configuration, books, &usages, now)
         .await;
     // Told before the messages are done: where it fails, they come again, and so does this.
     let told = crossings::tell(&app.store, &configuration, &usages, now).await;

@@ -7,7 +7,7 @@ use shared::domain::configuration::{Budget, Configuration, OnUnavailable, Unknow
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::hold::{Hold, HoldId, Node, Rid};
 use shared::domain::people::User;
-use shared::domain::price::PriceBook;
+use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, Warning, offer, passed_soft_caps};
 use shared::runtime::error::{ApiError, log_chain};
 use shared::runtime::random;
@@ -120,7 +120,7 @@ async fn attempt(
 ) -> Result<Option<Decision>, Failed> {
     let now = app.clock.now();
     let period = configuration.period_of(now);
-    let book = PriceBook::built_in();
+    let book = PriceBooks::built_in().at(now);
     let decided = |verdict, warnings| Decision {
         verdict,
         warnings,

@@ -99,6 +99,7 @@ pub struct Estimate {
 
 #[cfg(test)]
 mod tests {
+    use super::super::price::PriceBooks;
     use super::*;
     use jiff::Timestamp;
 
@@ -121,7 +122,7 @@ mod tests {
     }
 
     fn tokens(request: &PreflightRequest, reserve: Reserve) -> i64 {
-        let book = PriceBook::built_in();
+        let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
         request
             .estimate(&organisation(reserve), book)
             .amounts
@@ -136,12 +137,16 @@ mod tests {
         let later = request(Input::Tokens(0), None, "gpt-4o-of-next-year");
         assert_eq!(
             tokens(&later, Reserve::Strict),
-            PriceBook::built_in().largest_output()
+            PriceBooks::built_in()
+                .at(Timestamp::UNIX_EPOCH)
+                .largest_output()
         );
         let unknown = request(Input::Tokens(0), None, "nobody-knows");
         assert_eq!(
             tokens(&unknown, Reserve::Strict),
-            PriceBook::built_in().largest_output()
+            PriceBooks::built_in()
+                .at(Timestamp::UNIX_EPOCH)
+                .largest_output()
         );
     }
 

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod amount;
+pub mod buckets;
 pub mod cell;
 pub mod configuration;
 pub mod estimate;

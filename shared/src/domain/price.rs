@@ -1,6 +1,9 @@
 //! What a model costs: a versioned price book, kept as data.
 
 use super::amount::Amounts;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -94,10 +97,11 @@ pub enum Found {
     Prefix,
 }
 
-/// Prices of one date.
+/// Prices from one date on.
 #[derive(Debug)]
 pub struct PriceBook {
     version: String,
+    effective_from: Timestamp,
     by_provider: HashMap<String, HashMap<String, Price>>,
     by_model: HashMap<String, Price>,
     largest_output: i64,
@@ -106,6 +110,8 @@ pub struct PriceBook {
 #[derive(Deserialize)]
 struct BookFile {
     version: String,
+    /// From the beginning of this day, in UTC.
+    effective_from: Date,
     models: Vec<BookEntry>,
 }
 
@@ -121,8 +127,10 @@ impl PriceBook {
     /// Reads a price book file (`shared/data/prices-*.json`).
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         let file: BookFile = serde_json::from_str(text)?;
+        let start = file.effective_from.to_zoned_datetime(TimeZone::UTC);
         let mut book = Self {
             version: file.version,
+            effective_from: start.map_or(Timestamp::MIN, |start| start.timestamp()),
             by_provider: HashMap::new(),
             by_model: HashMap::new(),
             largest_output: 0,
@@ -148,21 +156,6 @@ impl PriceBook {
                 .insert(model, price);
         }
         Ok(book)
-    }
-
-    /// The book that is built in.
-    pub fn built_in() -> &'static Self {
-        static BOOK: OnceLock<PriceBook> = OnceLock::new();
-        BOOK.get_or_init(|| {
-            Self::from_json(include_str!("../../data/prices-2026-11.json")).unwrap_or_else(|_| {
-                Self {
-                    version: "none".to_owned(),
-                    by_provider: HashMap::new(),
-                    by_model: HashMap::new(),
-                    largest_output: 0,
-                }
-            })
-        })
     }
 
     /// The version that each priced record keeps: `2026-11`.
@@ -197,6 +190,48 @@ impl PriceBook {
     }
 }
 
+/// The price books of all dates.
+#[derive(Debug)]
+pub struct PriceBooks {
+    /// Ascending by the date from which they are effective.
+    books: Vec<PriceBook>,
+    none: PriceBook,
+}
+
+/// The files that are built in; a new one is added here and none is ever changed, so that a record's version says what
+/// it was priced with.
+const FILES: [&str; 1] = [include_str!("../../data/prices-2026-11.json")];
+
+impl PriceBooks {
+    /// These books, in any order.
+    pub fn new(mut books: Vec<PriceBook>) -> Self {
+        books.sort_by_key(|book| book.effective_from);
+        let none = PriceBook {
+            version: "none".to_owned(),
+            effective_from: Timestamp::MIN,
+            by_provider: HashMap::new(),
+            by_model: HashMap::new(),
+            largest_output: 0,
+        };
+        Self { books, none }
+    }
+
+    /// The books that are built in.
+    pub fn built_in() -> &'static Self {
+        static BOOKS: OnceLock<PriceBooks> = OnceLock::new();
+        BOOKS.get_or_init(|| {
+            let books = FILES.iter().map(|text| PriceBook::from_json(text));
+            Self::new(books.filter_map(Result::ok).collect())
+        })
+    }
+
+    /// The prices of `at`: of the latest book that is effective by then, or of the earliest before all of them.
+    pub fn at(&self, at: Timestamp) -> &PriceBook {
+        let effective = self.books.iter().rev().find(|b| b.effective_from <= at);
+        effective.or(self.books.first()).unwrap_or(&self.none)
+    }
+}
+
 /// What a usage is worth: tokens always, micro-USD where the model has a price.
 pub fn value(price: Option<&Price>, counts: TokenCounts) -> Amounts {
     Amounts::new(
@@ -212,7 +247,7 @@ mod tests {
 
     fn book() -> PriceBook {
         PriceBook::from_json(
-            r#"{"version": "t", "models": [
+            r#"{"version": "t", "effective_from": "2026-01-01", "models": [
                 {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 1, "output_micro_usd_per_million_tokens": 2},
                 {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5, "output_micro_usd_per_million_tokens": 9},
                 {"model": "m-mini", "provider": "a", "input_micro_usd_per_million_tokens": 7, "output_micro_usd_per_million_tokens": 7}
@@ -258,10 +293,45 @@ mod tests {
 
     #[test]
     fn the_built_in_book_has_its_models() {
-        let book = PriceBook::built_in();
+        let books = PriceBooks::built_in();
+        assert_eq!(books.books.len(), FILES.len());
+        let book = books.at("2026-11-24T00:00:00Z".parse().unwrap());
         assert_eq!(book.version(), "2026-11");
         assert!(book.price(Some("openai"), "gpt-4o").is_some());
         assert!(book.largest_output() > 100_000);
+    }
+
+    #[test]
+    fn each_moment_has_the_prices_of_its_date() {
+        let book = |version: &str, from: &str, price: i64| {
+            let text = format!(
+                r#"{{"version": "{version}", "effective_from": "{from}", "models": [
+                    {{"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": {price},
+                      "output_micro_usd_per_million_tokens": 0}}
+                ]}}"#
+            );
+            PriceBook::from_json(&text).unwrap()
+        };
+        let books = PriceBooks::new(vec![
+            book("2027-02", "2027-02-01", 9_000_000),
+            book("2026-11", "2026-11-01", 3_000_000),
+        ]);
+        for (at, version, cost) in [
+            ("2020-01-01T00:00:00Z", "2026-11", 3),
+            ("2027-01-31T23:59:59Z", "2026-11", 3),
+            ("2027-02-01T00:00:00Z", "2027-02", 9),
+        ] {
+            let book = books.at(at.parse().unwrap());
+            let price = book.price(Some("a"), "m").map(|(price, _)| *price);
+            let one = TokenCounts {
+                input: 1,
+                ..TokenCounts::default()
+            };
+            assert_eq!(book.version(), version, "{at}");
+            assert_eq!(value(price.as_ref(), one).micro_usd, cost, "{at}");
+        }
+        let empty = PriceBooks::new(Vec::new());
+        assert!(empty.at(Timestamp::UNIX_EPOCH).price(None, "m").is_none());
     }
 
     proptest! {

@@ -144,8 +144,9 @@ pub(super) fn department_total(organisation_id: &str, period: Month, path: &str)
     )
 }
 
-pub(super) fn user_total(organisation_id: &str, period: Month, user_id: &str) -> Key {
-    Key::new(totals(organisation_id, period), format!("user#{user_id}"))
+/// A row of the reports: `bucket` is an hour, a day or a month.
+pub(super) fn usage(organisation_id: &str, bucket: &str, sk: &str) -> Key {
+    Key::new(format!("{organisation_id}#usage#{bucket}"), sk)
 }
 
 pub(super) fn user_day(organisation_id: &str, user_id: &str, day: &str) -> Key {

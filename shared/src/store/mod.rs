@@ -21,6 +21,7 @@ mod self_audit;
 mod tables;
 mod totals;
 mod usage;
+mod usage_rows;
 
 pub use call::StoreError;
 pub use change::{
@@ -34,6 +35,7 @@ pub use self_audit::Books;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
 pub use usage::{Mark, Recorded};
+pub use usage_rows::{UsageFilter, UsageRow};
 
 use aws_sdk_dynamodb::Client;
 

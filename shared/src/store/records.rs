@@ -143,24 +143,22 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The three totals an entry adds to: its department's and its user's month, its user's day.
+    /// The totals an entry adds to: its department's month and its user's day.
     pub(super) fn totals_items(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
         of_department: Sums,
         of_user: Sums,
-    ) -> Result<[TransactWriteItem; 3], StoreError> {
+    ) -> Result<[TransactWriteItem; 2], StoreError> {
         let organisation = &configuration.organisation;
         let user_id = &entry.usage.user_id;
         let expires = expires_at(entry.received_at);
         let department =
             keys::department_total(&organisation.id, entry.period, &entry.path.to_text());
-        let user = keys::user_total(&organisation.id, entry.period, user_id);
         let user_day = keys::user_day(&organisation.id, user_id, &entry.day);
         Ok([
             self.add_to_total(&department, of_department, expires)?,
-            self.add_to_total(&user, of_user, expires)?,
             self.add_to_total(&user_day, of_user, expires)?,
         ])
     }

@@ -114,57 +114,6 @@ impl Store {
         Ok(DepartmentTotals(totals))
     }
 
-    /// The sums of one user in `period`.
-    pub async fn user_total(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        user_id: &str,
-    ) -> Result<Sums, StoreError> {
-        let key = keys::user_total(organisation_id, period, user_id);
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        Ok(match answer.item {
-            Some(item) => serde_dynamo::from_item(item)?,
-            None => Sums::default(),
-        })
-    }
-
-    /// What each user has spent in `period`.
-    pub(super) async fn user_totals(
-        &self,
-        organisation_id: &str,
-        period: Month,
-    ) -> Result<BTreeMap<String, Amounts>, StoreError> {
-        let pages = self
-            .client
-            .query()
-            .table_name(&self.tables.ledger)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(
-                ":pk",
-                AttributeValue::S(keys::totals(organisation_id, period)),
-            )
-            .expression_attribute_values(":sk", AttributeValue::S("user#".to_owned()))
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        let mut users = BTreeMap::new();
-        for row in pages.try_collect().await? {
-            let row: TotalRow = serde_dynamo::from_item(row)?;
-            let id = row.sk.strip_prefix("user#").unwrap_or_default().to_owned();
-            users.insert(id, row.sums.amounts());
-        }
-        Ok(users)
-    }
-
     /// Adds `sums` to the total under `key`, as a part of a transaction; the row may go after `expires_at`.
     pub(super) fn add_to_total(
         &self,

@@ -14,7 +14,7 @@ use crate::domain::cell::{Cell, Condition, debit, finish};
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::period::Month;
-use crate::domain::price::PriceBook;
+use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -71,8 +71,9 @@ pub(super) struct Settlement<'a> {
     pub(super) hold: Hold,
 }
 
-/// The most settlements of one transaction: a record and a resolution each, and three totals.
-const GROUP: usize = 20;
+/// The most settlements of one transaction: a record, a resolution and up to three rows of the reports each, and two
+/// totals; a transaction has at most 100 parts.
+const GROUP: usize = 19;
 
 impl Store {
     /// Records usage events of one organisation, each with the result of its own. Settlements of one user in one
@@ -80,14 +81,14 @@ impl Store {
     pub async fn record_usages(
         &self,
         configuration: &Configuration,
-        book: &PriceBook,
+        books: &PriceBooks,
         usages: &[(&Usage, Timestamp)],
         now: Timestamp,
     ) -> Vec<Result<Recorded, StoreError>> {
         let mut results: Vec<Option<Result<Recorded, StoreError>>> = Vec::new();
         results.resize_with(usages.len(), || None);
         if usages.len() > 1
-            && let Ok(groups) = self.settlements(configuration, book, usages).await
+            && let Ok(groups) = self.settlements(configuration, books, usages).await
         {
             for group in groups {
                 let settlements: Vec<&Settlement<'_>> = group.iter().map(|(_, s)| s).collect();
@@ -104,7 +105,7 @@ impl Store {
             out.push(match result {
                 Some(result) => result,
                 None => {
-                    self.record_usage(configuration, book, usage, *received_at, now)
+                    self.record_usage(configuration, books, usage, *received_at, now)
                         .await
                 }
             });
@@ -116,7 +117,7 @@ impl Store {
     async fn settlements<'a>(
         &self,
         configuration: &Configuration,
-        book: &PriceBook,
+        books: &PriceBooks,
         usages: &[(&'a Usage, Timestamp)],
     ) -> Result<Vec<Vec<(usize, Settlement<'a>)>>, StoreError> {
         let organisation_id = &configuration.organisation.id;
@@ -136,7 +137,7 @@ impl Store {
                 continue;
             };
             let Some(settlement) =
-                settlement(configuration, book, usage, received_at, hold_id, hold)
+                settlement(configuration, books, usage, received_at, hold_id, hold)
             else {
                 continue;
             };
@@ -177,6 +178,8 @@ impl Store {
             sums = sums.plus(Sums::one(settlement.entry.charge.amounts));
         }
         parts.extend(self.totals_items(configuration, &first.entry, sums, sums)?);
+        let entries = group.iter().map(|settlement| &settlement.entry);
+        parts.extend(self.usage_items(configuration, entries)?);
         if self.transact(parts).await? != Transacted::Applied {
             return Ok(false);
         }
@@ -202,7 +205,7 @@ impl Store {
     pub async fn record_usage(
         &self,
         configuration: &Configuration,
-        book: &PriceBook,
+        books: &PriceBooks,
         usage: &Usage,
         received_at: Timestamp,
         now: Timestamp,
@@ -210,6 +213,7 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         let user = self.user(organisation_id, &usage.user_id).await?;
         let hold_id = own_hold(organisation_id, usage);
+        let book = books.at(usage.occurred_at);
         let mut current = Cow::Borrowed(configuration);
         for attempt in 0..ATTEMPTS {
             let (mut resolved, mut mark) = (None, Mark::Unreserved);
@@ -217,7 +221,8 @@ impl Store {
                 let cell = self.cell(organisation_id, hold_id.period).await?;
                 if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
                     let id = hold_id.clone();
-                    let Some(settlement) = settlement(&current, book, usage, received_at, id, hold)
+                    let Some(settlement) =
+                        settlement(&current, books, usage, received_at, id, hold)
                     else {
                         current = self.newer(current).await?;
                         back_off(attempt).await;
@@ -313,6 +318,7 @@ impl Store {
             self.settled_item(organisation_id, settlement)?,
         ];
         parts.extend(self.totals_items(configuration, entry, sums, sums)?);
+        parts.extend(self.usage_items(configuration, [entry])?);
         let done = self.transact(parts).await?;
         if done == Transacted::Applied {
             let cell = self
@@ -363,6 +369,7 @@ impl Store {
         };
         let mut parts = vec![self.record_item(configuration, entry)?];
         parts.extend(self.totals_items(configuration, entry, of_department, Sums::one(used))?);
+        parts.extend(self.usage_items(configuration, [entry])?);
         if let Some(offset) = offset {
             parts.push(self.offset_item(organisation_id, offset.hold_id, &entry.usage.event_id)?);
         }
@@ -402,12 +409,13 @@ impl Settlement<'_> {
 /// The settlement of a living hold; none where the configuration is older than the hold.
 fn settlement<'a>(
     configuration: &Configuration,
-    book: &PriceBook,
+    books: &PriceBooks,
     usage: &'a Usage,
     received_at: Timestamp,
     hold_id: HoldId,
     hold: &Hold,
 ) -> Option<Settlement<'a>> {
+    let book = books.at(usage.occurred_at);
     Some(Settlement {
         entry: Entry {
             usage,

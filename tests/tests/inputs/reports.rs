@@ -5,6 +5,24 @@ use super::company::Company;
 pub(super) const TABLE: &str = r#"
 GET /v1/departments/tree
   ?period=2026-11 => 400 period
+GET /v1/usage?period=hourly&start_date=2026-11-20&end_date=2026-11-23&user_id=ada&department_id=eng&model=m&provider=p
+  /v1/usage?period=weekly => 400 period
+  /v1/usage?start_date=yesterday => 400 start_date
+  /v1/usage?start_date=2026-02-30 => 400 start_date
+  /v1/usage?start_date=20261101 => 400 start_date
+  /v1/usage?start_date=2026-11-01T00:00:00Z => 400 start_date
+  /v1/usage?end_date=1999-12-31 => 400 end_date
+  /v1/usage?end_date=2026-13 => 400 end_date
+  /v1/usage?start_date=2026-11-24&end_date=2026-11-23 => 400 start_date
+  /v1/usage?period=hourly&start_date=2026-11-01 => 400 start_date
+  /v1/usage?start_date=2026-01-01 => 400 start_date
+  /v1/usage?period=monthly&start_date=2025-01 => 400 start_date
+  /v1/usage?period=hourly&start_date=2000-01-01&end_date=9998-12-31 => 400 start_date
+  /v1/usage?user_id=a%20b => 400 user_id
+  /v1/usage?user_id= => 400 user_id
+  /v1/usage?department_id=ENG => 400 department_id
+  /v1/usage?model=&provider= => 400 model provider
+  /v1/usage?surprise=1&limit=0&cursor=x => 400 surprise limit cursor
 GET /v1/rollovers
   ?budget_id=x => 400 budget_id
 GET /v1/budgets/<budget>/rollovers

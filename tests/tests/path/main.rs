@@ -5,6 +5,7 @@ mod books;
 mod changes;
 mod holds;
 mod refusals;
+mod reports;
 mod tree;
 mod usage;
 

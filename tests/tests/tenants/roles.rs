@@ -33,6 +33,7 @@ DELETE /v1/budgets/nobody a
 GET /v1/departments/tree a
 GET /v1/budgets/nobody/rollovers a
 GET /v1/rollovers a
+GET /v1/usage?user_id=<own> ame
 GET /v1/alerts a
 GET /v1/alerts/nobody a
 PATCH /v1/alerts/nobody a

@@ -1,0 +1,212 @@
+//! Usage reports: by hour, day or month, user, department, provider and model.
+
+use super::{App, view};
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use jiff::civil::Date;
+use jiff::{Span, Timestamp};
+use serde::Serialize;
+use shared::domain::buckets::{Bucket, Division, between};
+use shared::domain::configuration::{Configuration, Path};
+use shared::domain::name::{is_slug, is_user_id};
+use shared::domain::people::Role;
+use shared::domain::period::Month;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::{ApiError, Detail};
+use shared::runtime::http::json;
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::wire::Usd;
+use shared::store::{UsageFilter, UsageRow};
+use std::collections::BTreeMap;
+
+/// The most hours (a week), days and months of one report.
+const MOST: [(Division, usize); 3] = [
+    (Division::Hourly, 7 * 25),
+    (Division::Daily, 92),
+    (Division::Monthly, 14),
+];
+
+#[derive(Serialize)]
+struct UsageView {
+    user_id: String,
+    department_id: Option<String>,
+    model: String,
+    provider: String,
+    period: &'static str,
+    period_id: String,
+    starts_at: Option<String>,
+    total_requests: i64,
+    total_input_tokens: i64,
+    total_output_tokens: i64,
+    total_cached_input_tokens: i64,
+    total_tokens: i64,
+    estimated_cost_usd: Usd,
+}
+
+fn division(text: &str) -> Option<Division> {
+    let all = [Division::Hourly, Division::Daily, Division::Monthly];
+    all.into_iter().find(|division| division.as_str() == text)
+}
+
+/// `2026-11-24`, or `2026-11` for its first day and its last.
+fn date(text: &str) -> Option<(Date, Date)> {
+    let known = |day: Date| (2000..=9998).contains(&day.year());
+    if text.len() == 10 {
+        let day: Date = text.parse().ok().filter(|day| known(*day))?;
+        return Some((day, day));
+    }
+    let month: Month = text.parse().ok()?;
+    let first: Date = format!("{month}-01").parse().ok()?;
+    Some((first, first.last_of_month()))
+}
+
+/// What a request asks for, as far as it can be read without the organisation.
+struct Asked {
+    division: Division,
+    start: Option<Date>,
+    end: Option<Date>,
+    filter: UsageFilter,
+}
+
+fn read(parameters: &mut Parameters) -> Asked {
+    let division = parameters.take("period", "must be one of hourly, daily, monthly", division);
+    let rule = "must be a date like 2026-11-24 or a month like 2026-11";
+    let start = parameters.take("start_date", rule, date);
+    let end = parameters.take("end_date", rule, date);
+    let named = |most: usize| {
+        move |text: &str| {
+            let is_right = !text.is_empty() && text.chars().count() <= most;
+            is_right.then(|| text.to_owned())
+        }
+    };
+    let filter = UsageFilter {
+        user_id: parameters.take("user_id", "must be a user's id", |text| {
+            is_user_id(text).then(|| text.to_owned())
+        }),
+        department_id: parameters.take("department_id", "must be a department's id", |text| {
+            is_slug(text).then(|| text.to_owned())
+        }),
+        model: parameters.take("model", "must be 1 to 200 characters", named(200)),
+        provider: parameters.take("provider", "must be 1 to 100 characters", named(100)),
+    };
+    Asked {
+        division: division.unwrap_or(Division::Daily),
+        start: start.map(|(first, _)| first),
+        end: end.map(|(_, last)| last),
+        filter,
+    }
+}
+
+impl Asked {
+    /// The buckets it asks for; a mistake where it is the wrong way round or too long.
+    fn buckets(
+        &self,
+        configuration: &Configuration,
+        now: Timestamp,
+    ) -> Result<Vec<Bucket>, ApiError> {
+        let zone = configuration.organisation.zone();
+        let today = zone.to_datetime(now).date();
+        let last = self.end.unwrap_or(today);
+        let first = self.start.unwrap_or(match self.division {
+            Division::Hourly => last,
+            Division::Daily => last.first_of_month(),
+            Division::Monthly => last.first_of_month().saturating_sub(Span::new().months(11)),
+        });
+        let wrong = |field: &str, message: String| {
+            Err(ApiError::invalid(vec![Detail {
+                field: field.to_owned(),
+                message,
+            }]))
+        };
+        if first > last {
+            return wrong("start_date", "must not be after end_date".to_owned());
+        }
+        let (_, most) = MOST[match self.division {
+            Division::Hourly => 0,
+            Division::Daily => 1,
+            Division::Monthly => 2,
+        }];
+        // Years of hours are not counted out before they are refused.
+        let days = first.until(last).map_or(i32::MAX, |span| span.get_days());
+        let is_long = usize::try_from(days).is_ok_and(|days| days > 14 * 31);
+        let buckets = match is_long {
+            true => Vec::new(),
+            false => between(self.division, first, last, &zone),
+        };
+        if is_long || buckets.len() > most {
+            let message = match self.division {
+                Division::Hourly => "a report by the hour has at most 7 days",
+                Division::Daily => "a report by the day has at most 92 days",
+                Division::Monthly => "a report by the month has at most 14 months",
+            };
+            return wrong("start_date", message.to_owned());
+        }
+        Ok(buckets)
+    }
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::SeeUser)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let asked = read(&mut parameters);
+    let list = format!(
+        "{} usage {:?} {:?} {:?} {:?}",
+        owner.organisation_id, asked.division, asked.start, asked.end, asked.filter
+    );
+    let page = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    match &asked.filter.user_id {
+        _ if owner.role == Role::Admin => {}
+        Some(user_id) => {
+            super::users::visible(&app, owner, user_id).await?;
+        }
+        None => {
+            let message = "this key sees single users only: say which with user_id";
+            return Err(ApiError::forbidden(message));
+        }
+    }
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let buckets = asked.buckets(&configuration, app.clock.now())?;
+    let ids: Vec<String> = buckets.iter().map(|bucket| bucket.id.clone()).collect();
+    let rows = app
+        .store
+        .usage_rows(
+            &owner.organisation_id,
+            &ids,
+            &asked.filter,
+            page.after.as_deref(),
+            page.limit,
+        )
+        .await?;
+    let starts: BTreeMap<String, String> = buckets
+        .into_iter()
+        .map(|bucket| (bucket.id, bucket.starts_at.to_string()))
+        .collect();
+    let show = |row: UsageRow| view_of(row, asked.division, &starts);
+    let items = rows.items.into_iter().map(show).collect();
+    let body = PageBody::new(items, rows.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+fn view_of(row: UsageRow, division: Division, starts: &BTreeMap<String, String>) -> UsageView {
+    let path = Path::from_text(&row.path);
+    UsageView {
+        user_id: row.user_id,
+        department_id: path.department_id().map(str::to_owned),
+        model: row.model,
+        provider: row.provider,
+        period: division.as_str(),
+        starts_at: starts.get(&row.bucket).cloned(),
+        period_id: row.bucket,
+        total_requests: row.requests,
+        total_input_tokens: row.input_tokens,
+        total_output_tokens: row.output_tokens,
+        total_cached_input_tokens: row.cached_input_tokens,
+        total_tokens: row.tokens,
+        estimated_cost_usd: Usd(row.micro_usd),
+    }
+}
