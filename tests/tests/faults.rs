@@ -6,6 +6,7 @@ use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::configuration::OnUnavailable;
+use shared::runtime::settings::Patience;
 
 const NOON: &str = "2026-11-23T12:00:00Z";
 const LATER: &str = "2026-11-23T12:11:00Z";
@@ -393,6 +394,52 @@ async fn an_instance_that_knows_nothing_decides_by_the_deployment_in_an_outage()
             .await;
         assert_eq!(unknown.status, 401);
     }
+}
+
+#[tokio::test]
+async fn a_database_that_is_silent_is_waited_for_twice_and_then_the_organisation_decides() {
+    let settings = SystemSettings {
+        preflight_patience: Some(Patience::SHORT),
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.set_clock(NOON).await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), true)
+        .await;
+    world.hold("ada", "r-1", 100, 0).await;
+    let silence = |call: u64, when: When| {
+        let kind = FaultKind::Silence;
+        world.system.engine().inject(Fault { call, when, kind });
+    };
+    // The first attempt takes effect and its answer is lost; the second finds its hold.
+    silence(0, When::After);
+    let held = world.preflight("ada", "r-2", 200, 0).await;
+    assert_eq!(
+        (&held["decision"], &held["degraded"]),
+        (&json!("allow"), &json!(false))
+    );
+    assert_eq!(world.figures(&budget).await["held"], 300);
+    for (on_unavailable, decision) in [("allow", "allow"), ("deny", "block")] {
+        let body = json!({ "on_unavailable": on_unavailable });
+        world
+            .admin("PATCH", "/v1/organisation", body)
+            .await
+            .expect(200);
+        // Reads the new settings while there are answers.
+        world.hold("ada", decision, 0, 0).await;
+        silence(0, When::Before);
+        silence(1, When::Before);
+        let degraded = world.preflight("ada", "r-3", 10, 0).await;
+        assert_eq!(
+            (&degraded["decision"], &degraded["degraded"]),
+            (&json!(decision), &json!(true))
+        );
+        assert_eq!(degraded["on_unavailable"], on_unavailable);
+    }
+    assert_eq!(world.figures(&budget).await["held"], 300);
 }
 
 #[tokio::test]

@@ -54,15 +54,29 @@ impl Patience {
     };
 }
 
+impl Patience {
+    /// How long a client waits: for an attempt, and for all of them.
+    pub fn timeouts(self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.attempt * (self.attempts + 1))
+            .build()
+    }
+
+    /// How often a client tries. It rests for a tenth of an attempt before the second one: the usual second would be
+    /// longer than it may take altogether.
+    pub fn retries(self) -> RetryConfig {
+        RetryConfig::standard()
+            .with_max_attempts(self.attempts)
+            .with_initial_backoff(self.attempt / 10)
+    }
+}
+
 /// The AWS configuration of the environment.
 pub async fn aws(patience: Patience) -> SdkConfig {
-    let timeouts = TimeoutConfig::builder()
-        .operation_attempt_timeout(patience.attempt)
-        .operation_timeout(patience.attempt * (patience.attempts + 1))
-        .build();
     aws_config::defaults(BehaviorVersion::latest())
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(patience.attempts))
+        .timeout_config(patience.timeouts())
+        .retry_config(patience.retries())
         .load()
         .await
 }

@@ -17,17 +17,21 @@ use clap::builder::RangedU64ValueParser;
 use costs::Costs;
 use http::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use local::system::{ADMIN_KEY, System};
+use local::system::{ADMIN_KEY, ORGANISATION, System};
 use report::{Latency, Report};
+use reset::AuditRequest;
 use serde_json::Value;
 use spread::{SplitMix64, Zipf};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use trace::Row;
 use traffic::Plan;
+
+/// How long the comparison of the books may take.
+const COMPARING: Duration = Duration::from_secs(600);
 
 /// What to replay, and how.
 #[derive(Debug, Args)]
@@ -197,11 +201,14 @@ async fn measure(
     plan.progress.finish_and_clear();
 
     let levels = report::levels(&plan, &outcome).await?;
-    let recorded = match own {
+    let books = match own {
         None => None,
-        Some(system) => Some(costs::recorded_tokens(system).await?),
+        Some(system) => Some(report::Books {
+            recorded_tokens: costs::recorded_tokens(system).await?,
+            differences: differences(system).await?,
+        }),
     };
-    let checks = report::checks(&outcome, &levels, plan.company.root, recorded);
+    let checks = report::checks(&outcome, &levels, plan.company.root, books.as_ref());
     let latencies = std::mem::take(&mut outcome.tally.latencies_us);
     let (tally, events) = (&outcome.tally, outcome.reported.events);
     let costs = meter_before
@@ -231,6 +238,18 @@ async fn measure(
         costs,
         checks,
     })
+}
+
+/// How many differences the comparison of records, totals and counters finds.
+async fn differences(system: &System) -> Result<usize, CommandError> {
+    let request = AuditRequest {
+        audit: ORGANISATION.to_owned(),
+        repair: false,
+    };
+    let books = system.audit(&request, Instant::now() + COMPARING).await;
+    let unread = |error| CommandError::Answer(format!("the books cannot be read: {error}"));
+    let months = books.map_err(unread)?;
+    Ok(months.iter().map(|month| month.differences.len()).sum())
 }
 
 /// A name that no other replay has, so that a running system can take many.

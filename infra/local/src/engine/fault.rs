@@ -36,6 +36,8 @@ pub enum FaultKind {
     TransactionConflict,
     /// The connection breaks before an answer arrives.
     ConnectionReset,
+    /// No answer arrives, ever: a client waits until its own time is over.
+    Silence,
 }
 
 /// The faults still to come. Clones share the plan.

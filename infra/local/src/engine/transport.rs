@@ -116,7 +116,20 @@ async fn answer<S: Service>(
 
     tokio::task::yield_now().await;
 
-    let failure = service.faults().next_call().and_then(|fault| {
+    let fault = service.faults().next_call();
+    if let Some(Fault {
+        kind: FaultKind::Silence,
+        when,
+        ..
+    }) = fault
+    {
+        service.faults().record_fired();
+        if when == When::After {
+            service.serve(operation, body).await;
+        }
+        return std::future::pending().await;
+    }
+    let failure = fault.and_then(|fault| {
         let answer = fault_answer::<S>(fault, operation, body)?;
         service.faults().record_fired();
         Some((fault.when, answer))

@@ -50,7 +50,9 @@ impl Service for Queues {
                 "RequestThrottled",
                 "The request was denied due to request throttling.",
             )),
-            FaultKind::TransactionConflict | FaultKind::ConnectionReset => None,
+            FaultKind::TransactionConflict | FaultKind::ConnectionReset | FaultKind::Silence => {
+                None
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
 use shared::domain::configuration::OnUnavailable;
+use shared::runtime::settings::Patience;
 use shared::store::StoreError;
 
 use crate::demo::DemoError;
@@ -33,6 +34,9 @@ pub struct SystemSettings {
     pub retry: RetryConfig,
     /// Whether events are handled as they come. Otherwise they wait until the system is drained.
     pub delivers_events: bool,
+    /// How long `preflight` waits for the database, as it does where it is deployed; none waits for ever. It is not the
+    /// default: an engine in the same process is slow under a thousand racing requests, which DynamoDB is not.
+    pub preflight_patience: Option<Patience>,
     /// What `preflight` answers where not even the configuration can be read.
     pub on_unavailable: OnUnavailable,
 }
@@ -44,6 +48,7 @@ impl Default for SystemSettings {
             contents: Contents::Demo,
             retry: RetryConfig::standard(),
             delivers_events: true,
+            preflight_patience: None,
             on_unavailable: OnUnavailable::Allow,
         }
     }
@@ -71,6 +76,13 @@ impl SystemSettings {
             .retry_config(self.retry.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(engine.http_client_of(function));
+        let patience = self.preflight_patience.filter(|_| function == "preflight");
+        let config = match patience {
+            Some(patience) => config
+                .timeout_config(patience.timeouts())
+                .retry_config(patience.retries()),
+            None => config,
+        };
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 

@@ -104,12 +104,20 @@ pub(super) async fn levels(plan: &Plan, outcome: &Outcome) -> Result<Vec<Figures
     Ok(out)
 }
 
-/// What has to be so; `recorded` are the tokens of the records, where they can be read.
+/// What the records say, where they can be read.
+pub(super) struct Books {
+    /// The tokens of all records.
+    pub(super) recorded_tokens: u64,
+    /// What the self-audit found between records, totals and counters.
+    pub(super) differences: usize,
+}
+
+/// What has to be so.
 pub(super) fn checks(
     outcome: &Outcome,
     levels: &[Figures],
     root: usize,
-    recorded: Option<u64>,
+    books: Option<&Books>,
 ) -> Vec<Check> {
     let Outcome {
         tally, reported, ..
@@ -139,9 +147,12 @@ pub(super) fn checks(
         check("spent of the root is what was reported", used, spent),
         check("nothing is held any more", 0, held),
     ];
-    if let Some(recorded) = recorded {
+    if let Some(books) = books {
         let what = "the records say what was reported";
-        checks.push(check(what, used, i128::from(recorded)));
+        checks.push(check(what, used, i128::from(books.recorded_tokens)));
+        let found = i128::try_from(books.differences).unwrap_or(i128::MAX);
+        let what = "records, totals and counters differ";
+        checks.push(check(what, 0, found));
     }
     checks
 }
@@ -198,7 +209,11 @@ mod tests {
             overshoot: 9,
             refused: 0,
         };
-        let checks = checks(&outcome, &[root], 0, Some(49));
+        let books = Books {
+            recorded_tokens: 49,
+            differences: 2,
+        };
+        let checks = checks(&outcome, &[root], 0, Some(&books));
         let failed = |check: &&Check| check.expected != check.found;
         let failed: Vec<&str> = checks
             .iter()
@@ -212,6 +227,7 @@ mod tests {
                 "admitted and refused are all",
                 "nothing is held any more",
                 "the records say what was reported",
+                "records, totals and counters differ",
             ]
         );
     }

@@ -26,7 +26,7 @@ async fn a_replay_passes_all_its_checks() {
     .await
     .expect("a report");
     assert_eq!(report.failed(), Vec::<&report::Check>::new());
-    assert_eq!(report.checks.len(), 6);
+    assert_eq!(report.checks.len(), 7);
     assert_eq!(report.sent, 300);
     assert_eq!(report.degraded, 0);
     assert!(
