@@ -12,7 +12,7 @@ use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
-use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::list::PageBody;
 use shared::runtime::{parse, random};
 use shared::store::{ApiKey, Row, digest_of};
 
@@ -86,9 +86,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let list = format!("{} api-keys", owner.organisation_id);
-    let mut parameters = Parameters::of_query(query.as_deref());
-    let asked = app.cursors.page(&mut parameters, &list);
-    parameters.finish()?;
+    let asked = app.page(query.as_deref(), &list)?;
     let page = app
         .store
         .api_keys(&owner.organisation_id, asked.after.as_deref(), asked.limit)

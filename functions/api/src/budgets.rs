@@ -252,9 +252,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let list = format!("{} budgets", owner.organisation_id);
-    let mut parameters = Parameters::of_query(query.as_deref());
-    let asked = app.cursors.page(&mut parameters, &list);
-    parameters.finish()?;
+    let asked = app.page(query.as_deref(), &list)?;
     let now = app.clock.now();
     let (configuration, cell) = in_force(&app, owner, now).await?;
     let from = asked

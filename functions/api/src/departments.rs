@@ -13,7 +13,7 @@ use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
-use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::list::PageBody;
 use shared::runtime::parse;
 use shared::store::{CounterEffect, Row};
 use std::ops::Bound;
@@ -106,9 +106,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let list = format!("{} departments", owner.organisation_id);
-    let mut parameters = Parameters::of_query(query.as_deref());
-    let asked = app.cursors.page(&mut parameters, &list);
-    parameters.finish()?;
+    let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let from = asked
         .after

@@ -21,8 +21,9 @@ use axum::response::Response;
 use axum::routing::{get, post, put};
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
+use shared::runtime::error::ApiError;
 use shared::runtime::http::{finished, json};
-use shared::runtime::list::Cursors;
+use shared::runtime::list::{Cursors, PageRequest, Parameters};
 use shared::store::Store;
 
 /// What the function has for all its requests.
@@ -43,6 +44,16 @@ impl App {
             store,
             clock,
         }
+    }
+}
+
+impl App {
+    /// What a request asks of `list`, which takes no parameters but those of its pages.
+    fn page(&self, query: Option<&str>, list: &str) -> Result<PageRequest, ApiError> {
+        let mut parameters = Parameters::of_query(query);
+        let asked = self.cursors.page(&mut parameters, list);
+        parameters.finish()?;
+        Ok(asked)
     }
 }
 

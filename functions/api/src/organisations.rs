@@ -16,7 +16,7 @@ use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
-use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::list::PageBody;
 use shared::runtime::{parse, random};
 use shared::store::{ApiKey, AuditEntry, Committed, CounterEffect, Row, StoreError, digest_of};
 
@@ -130,9 +130,7 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     caller.must_be_operator()?;
-    let mut parameters = Parameters::of_query(query.as_deref());
-    let asked = app.cursors.page(&mut parameters, LIST);
-    parameters.finish()?;
+    let asked = app.page(query.as_deref(), LIST)?;
     let page = app
         .store
         .organisations(asked.after.as_deref(), asked.limit)

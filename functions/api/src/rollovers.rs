@@ -7,7 +7,7 @@ use shared::domain::period::Month;
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
-use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::list::PageBody;
 
 pub(crate) async fn list(
     State(app): State<App>,
@@ -16,9 +16,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let list = format!("{} rollovers", owner.organisation_id);
-    let mut parameters = Parameters::of_query(query.as_deref());
-    let asked = app.cursors.page(&mut parameters, &list);
-    parameters.finish()?;
+    let asked = app.page(query.as_deref(), &list)?;
     let page = app
         .store
         .rollovers(&owner.organisation_id, asked.after.as_deref(), asked.limit)
@@ -37,9 +35,7 @@ pub(crate) async fn of_budget(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let list = format!("{} rollovers {id}", owner.organisation_id);
-    let mut parameters = Parameters::of_query(query.as_deref());
-    let asked = app.cursors.page(&mut parameters, &list);
-    parameters.finish()?;
+    let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let budget = configuration.budgets.get(&id);
     let budget = budget.ok_or_else(|| ApiError::not_found("budget"))?;

@@ -77,20 +77,8 @@ impl Store {
         organisation_id: &str,
         period: Month,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let rows = self
-            .client
-            .query()
-            .table_name(&self.tables.governance)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", AttributeValue::S(organisation_id.to_owned()))
-            .expression_attribute_values(":sk", AttributeValue::S(format!("{TOLD}{period}#")))
-            .projection_expression("sk")
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .try_collect()
-            .await?;
+        let prefix = format!("{TOLD}{period}#");
+        let rows = self.rows_under(organisation_id, prefix).await?;
         let key = |mut row: Item| match row.remove("sk") {
             Some(AttributeValue::S(sk)) => Some(sk),
             _ => None,

@@ -82,19 +82,7 @@ impl Store {
             let Some(before) = self.head(organisation_id).await? else {
                 return Ok(None);
             };
-            let rows = self
-                .client
-                .query()
-                .table_name(&self.tables.governance)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                .expression_attribute_values(":pk", AttributeValue::S(organisation_id.to_owned()))
-                .expression_attribute_values(":sk", AttributeValue::S(CONFIGURATION.to_owned()))
-                .consistent_read(true)
-                .into_paginator()
-                .items()
-                .send()
-                .try_collect()
-                .await?;
+            let rows = self.rows_under(organisation_id, CONFIGURATION).await?;
             let Some((head, configuration)) = compile(rows)? else {
                 return Ok(None);
             };

@@ -112,6 +112,26 @@ impl Store {
         answer.item.map(data).transpose()
     }
 
+    /// All rows of `pk` whose sort key begins with `prefix`, read consistently.
+    pub(super) async fn rows_under(
+        &self,
+        pk: &str,
+        prefix: impl Into<String>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let rows = self
+            .client
+            .query()
+            .table_name(&self.tables.governance)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
+            .expression_attribute_values(":sk", AttributeValue::S(prefix.into()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        Ok(rows.try_collect().await?)
+    }
+
     /// A user as they are at this moment.
     pub async fn user(&self, organisation_id: &str, id: &str) -> Result<Option<User>, StoreError> {
         self.row(keys::governance(organisation_id, format!("{USER}{id}")))

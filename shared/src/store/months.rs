@@ -13,7 +13,7 @@ use crate::domain::configuration::Configuration;
 use crate::domain::hold::Node;
 use crate::domain::period::Month;
 use crate::domain::rollover::Rollover;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -38,22 +38,8 @@ impl Store {
         organisation_id: &str,
         period: Month,
     ) -> Result<BTreeMap<String, Rollover>, StoreError> {
-        let rows = self
-            .client
-            .query()
-            .table_name(&self.tables.governance)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", AttributeValue::S(organisation_id.to_owned()))
-            .expression_attribute_values(
-                ":sk",
-                AttributeValue::S(keys::rollover(organisation_id, period, "").sk),
-            )
-            .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send()
-            .try_collect()
-            .await?;
+        let prefix = keys::rollover(organisation_id, period, "").sk;
+        let rows = self.rows_under(organisation_id, prefix).await?;
         let rows = rows.into_iter().map(data::<Rollover>);
         rows.map(|row| row.map(|row| (row.budget_id.clone(), row)))
             .collect()
