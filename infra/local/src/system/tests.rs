@@ -93,7 +93,8 @@ async fn an_empty_system_has_its_organisation_and_three_keys_and_nothing_else() 
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(get(&system, "/local/emails").await, json!({"items": []}));
     let (status, body) = call(&system, "", "POST /local/schedule", Value::Null).await;
-    assert_eq!((status, &body["fired"]), (StatusCode::OK, &json!(false)));
+    assert_eq!((status, &body["fired"]), (StatusCode::OK, &json!(true)));
+    assert_eq!(body["report"]["organisations"], 1);
 }
 
 #[tokio::test]
