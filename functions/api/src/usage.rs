@@ -4,6 +4,7 @@ use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use serde::Serialize;
 use shared::domain::buckets::{Bucket, Division, between};
@@ -48,31 +49,56 @@ fn division(text: &str) -> Option<Division> {
     all.into_iter().find(|division| division.as_str() == text)
 }
 
-/// `2026-11-24`, or `2026-11` for its first day and its last.
-fn date(text: &str) -> Option<(Date, Date)> {
-    let known = |day: Date| (2000..=9998).contains(&day.year());
-    if text.len() == 10 {
-        let day: Date = text.parse().ok().filter(|day| known(*day))?;
-        return Some((day, day));
+/// Where a report begins or ends.
+#[derive(Clone, Copy, Debug)]
+enum Edge {
+    /// `2026-11-24`, or `2026-11` for its first day and its last.
+    Days(Date, Date),
+    /// The day of a time like `2026-11-24T12:00:00Z`, in the organisation's time zone.
+    DayOf(Timestamp),
+}
+
+impl Edge {
+    fn read(text: &str) -> Option<Self> {
+        let known = |year: i16| (2000..=9998).contains(&year);
+        if text.len() == 10 {
+            let day: Date = text.parse().ok()?;
+            return known(day.year()).then_some(Self::Days(day, day));
+        }
+        if text.contains(['T', 't']) {
+            let at: Timestamp = text.parse().ok()?;
+            let year = TimeZone::UTC.to_datetime(at).year();
+            return known(year).then_some(Self::DayOf(at));
+        }
+        let month: Month = text.parse().ok()?;
+        let first: Date = format!("{month}-01").parse().ok()?;
+        Some(Self::Days(first, first.last_of_month()))
     }
-    let month: Month = text.parse().ok()?;
-    let first: Date = format!("{month}-01").parse().ok()?;
-    Some((first, first.last_of_month()))
+
+    fn days(self, zone: &TimeZone) -> (Date, Date) {
+        match self {
+            Self::Days(first, last) => (first, last),
+            Self::DayOf(at) => {
+                let day = zone.to_datetime(at).date();
+                (day, day)
+            }
+        }
+    }
 }
 
 /// What a request asks for, as far as it can be read without the organisation.
 struct Asked {
     division: Division,
-    start: Option<Date>,
-    end: Option<Date>,
+    start: Option<Edge>,
+    end: Option<Edge>,
     filter: UsageFilter,
 }
 
 fn read(parameters: &mut Parameters) -> Asked {
     let division = parameters.take("period", "must be one of hourly, daily, monthly", division);
     let rule = "must be a date like 2026-11-24 or a month like 2026-11";
-    let start = parameters.take("start_date", rule, date);
-    let end = parameters.take("end_date", rule, date);
+    let start = parameters.take("start_date", rule, Edge::read);
+    let end = parameters.take("end_date", rule, Edge::read);
     let named = |most: usize| {
         move |text: &str| {
             let is_right = !text.is_empty() && text.chars().count() <= most;
@@ -91,8 +117,8 @@ fn read(parameters: &mut Parameters) -> Asked {
     };
     Asked {
         division: division.unwrap_or(Division::Daily),
-        start: start.map(|(first, _)| first),
-        end: end.map(|(_, last)| last),
+        start,
+        end,
         filter,
     }
 }
@@ -106,8 +132,9 @@ impl Asked {
     ) -> Result<Vec<Bucket>, ApiError> {
         let zone = configuration.organisation.zone();
         let today = zone.to_datetime(now).date();
-        let last = self.end.unwrap_or(today);
-        let first = self.start.unwrap_or(match self.division {
+        let last = self.end.map_or(today, |edge| edge.days(&zone).1);
+        let first = self.start.map(|edge| edge.days(&zone).0);
+        let first = first.unwrap_or(match self.division {
             Division::Hourly => last,
             Division::Daily => last.first_of_month(),
             Division::Monthly => last.first_of_month().saturating_sub(Span::new().months(11)),

@@ -128,6 +128,8 @@ pub fn due(
         .map(|budget| budget.created_at)
         .fold(organisation.created_at, Timestamp::min);
     let before_first = configuration.period_of(begun).prev();
+    // What a clock that is behind still holds in a closed month is seen to by the correction.
+    let current = configuration.period_of(now);
     let closed = closed.unwrap_or(before_first);
     let corrected = corrected.unwrap_or(before_first);
     if corrected < closed {
@@ -135,13 +137,11 @@ pub fn due(
         let grace = SignedDuration::from_hours(i64::from(organisation.rollover_grace_hours));
         let end = month.end(&organisation.zone());
         let is_final = end.saturating_add(grace).is_ok_and(|at| at <= now);
-        let is_next_over = configuration.is_over(month.next(), now);
+        let is_next_over = month.next() < current;
         return (is_final || is_next_over).then_some(Due::Correct(month));
     }
     let month = closed.next();
-    configuration
-        .is_over(month, now)
-        .then_some(Due::Close(month))
+    (month < current).then_some(Due::Close(month))
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ GET /v1/usage?period=hourly&start_date=2026-11-20&end_date=2026-11-23&user_id=ad
   /v1/usage?start_date=yesterday => 400 start_date
   /v1/usage?start_date=2026-02-30 => 400 start_date
   /v1/usage?start_date=20261101 => 400 start_date
-  /v1/usage?start_date=2026-11-01T00:00:00Z => 400 start_date
+  /v1/usage?start_date=2026-11-01T25:00:00Z => 400 start_date
+  /v1/usage?start_date=2026-11-01T00:00:00 => 400 start_date
   /v1/usage?end_date=1999-12-31 => 400 end_date
   /v1/usage?end_date=2026-13 => 400 end_date
   /v1/usage?start_date=2026-11-24&end_date=2026-11-23 => 400 start_date

@@ -127,7 +127,7 @@ impl Calendar {
     pub(super) fn fire(&mut self, now: Timestamp, budgets: &mut [Budget]) {
         loop {
             let close = self.next_to_close;
-            let is_over = |month: Date| start(next(month), &self.zone) + 5.minutes() <= now;
+            let is_over = |month: Date| start(next(month), &self.zone) <= now;
             if self.next_to_correct < close {
                 let correct = self.next_to_correct;
                 let final_at = start(next(correct), &self.zone) + self.grace_hours.hours();

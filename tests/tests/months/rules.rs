@@ -394,17 +394,72 @@ async fn an_organisation_in_another_zone_is_closed_at_its_own_midnight() {
     // Midnight in Auckland is eleven in the morning.
     for (at, expected) in [
         ("2026-11-30T10:59:00Z", 0),
-        ("2026-11-30T11:04:00Z", 0),
-        ("2026-11-30T11:06:00Z", 500),
+        ("2026-11-30T10:59:59.999Z", 0),
+        ("2026-11-30T11:00:00Z", 500),
     ] {
         world.set_clock(at).await;
         fire(&world).await;
         assert_eq!(carried(&world, &budget).await, expected, "{at}");
     }
-    let at: Timestamp = "2026-11-30T11:06:00Z".parse().unwrap();
+    let at: Timestamp = "2026-11-30T11:00:00Z".parse().unwrap();
     assert_eq!(world.figures(&budget).await["period_id"], "2026-12");
     assert_eq!(
         history(&world, &budget).await[0]["closed_at"],
         at.to_string()
     );
+}
+
+#[tokio::test]
+async fn the_next_month_is_opened_ahead_and_sees_what_changes_before_it_begins() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    let december = "2026-12".parse().unwrap();
+    let cell = async || world.system.store().cell("demo", december).await.unwrap();
+    world.set_clock("2026-11-29T12:00:00Z").await;
+    fire(&world).await;
+    assert!(cell().await.is_none(), "not yet");
+    world.set_clock("2026-11-30T12:00:00Z").await;
+    fire(&world).await;
+    assert_eq!(cell().await.unwrap().nodes.values().sum::<i64>(), 1_000);
+    let path = format!("/v1/budgets/{budget}");
+    world
+        .admin("PATCH", &path, json!({"amount": 700}))
+        .await
+        .expect(200);
+    assert_eq!(cell().await.unwrap().nodes.values().sum::<i64>(), 700);
+    world.set_clock("2026-12-01T00:00:00Z").await;
+    assert_eq!(
+        world.preflight("ada", "r-1", 701, 0).await["decision"],
+        "block"
+    );
+    assert_eq!(
+        world.preflight("ada", "r-2", 700, 0).await["decision"],
+        "allow"
+    );
+}
+
+#[tokio::test]
+async fn a_pass_that_ran_out_of_time_is_gone_on_with_and_the_one_after_it_begins_anew() {
+    let world = quiet_world().await;
+    for id in ["alpha", "beta", "omega"] {
+        let body = json!({"id": id, "name": id, "timezone": "UTC"});
+        let made = world
+            .call(end_to_end::OPERATOR, "POST", "/v1/organisations", body)
+            .await;
+        made.expect(201);
+    }
+    let out_of_time = world
+        .system
+        .schedule(std::time::Instant::now())
+        .await
+        .unwrap();
+    assert!(!out_of_time.is_complete);
+    assert_eq!(out_of_time.organisations, 0);
+    let store = world.system.store();
+    store
+        .set_schedule_cursor(Some("beta".to_owned()))
+        .await
+        .unwrap();
+    assert_eq!(fire(&world).await["organisations"], 2, "demo and omega");
+    assert_eq!(fire(&world).await["organisations"], 4);
 }

@@ -205,6 +205,9 @@ impl Years {
         }
         // The last second of the month and the first of the next one.
         self.go(end - 1.second()).await;
+        if self.chance.below(3) == 0 {
+            self.fire().await;
+        }
         let held = 300 + self.chance.tokens(300);
         let hold = self.ask(held).await;
         let last = self.now;
@@ -235,11 +238,11 @@ impl Years {
                 self.fire().await;
                 self.fire().await;
             }
-            // Too early, then a day late.
+            // In the first second, then a day late.
             2 => {
-                self.settle(hold, held, used).await;
-                self.go(end + 4.minutes()).await;
                 self.fire().await;
+                self.check().await;
+                self.settle(hold, held, used).await;
                 self.go(end + 25.hours()).await;
                 self.fire().await;
             }

@@ -123,6 +123,15 @@ async fn usage_is_summed_by_hour_day_and_month_in_the_organisations_time_zone() 
     );
     let by_provider = usage(&world, "period=monthly&provider=anthropic").await;
     assert!(by_provider.is_empty());
+    let by_time = usage(
+        &world,
+        "start_date=2026-11-24T18:30:00Z&end_date=2026-11-25T18:29:59Z",
+    )
+    .await;
+    assert_eq!(
+        lines(&by_time),
+        ["2026-11-25 backend ada gpt-4o 1 10 0 0.000025"]
+    );
     let this_month = usage(&world, "").await;
     assert_eq!(
         lines(&this_month),
