@@ -7,7 +7,7 @@ use super::governance::Page;
 use super::keys::{self, ALERT, TOLD};
 use super::resolutions::expires_at;
 use super::rows::Row;
-use crate::domain::alert::{Alert, AlertStatus, Crossing, Level, Severity, crossings};
+use crate::domain::alert::{Alert, AlertStatus, Level, Severity, crossings};
 use crate::domain::cell::Cell;
 use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
@@ -21,11 +21,12 @@ struct Told<'a> {
     alert_id: &'a str,
 }
 
-/// A new alert's id: later ones sort last.
-pub(super) fn new_id(now: Timestamp) -> Result<String, StoreError> {
+/// A new alert's id: later ones sort last, and of those of one moment the ones with a higher `order`.
+pub(super) fn new_id(now: Timestamp, order: usize) -> Result<String, StoreError> {
     let mut bytes = [0_u8; 6];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-    Ok(format!("alr_{:012x}{}", now.as_millisecond(), hex(&bytes)))
+    let at = now.as_millisecond();
+    Ok(format!("alr_{at:012x}{order:04x}{}", hex(&bytes)))
 }
 
 impl Row {
@@ -61,11 +62,13 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         let told = self.told(organisation_id, period).await?;
         let mut alerts = Vec::new();
-        for crossing in crossings {
+        for (order, crossing) in crossings.into_iter().enumerate() {
             let level = crossing.level.to_string();
             let marker = keys::told(organisation_id, period, &crossing.budget.id, &level);
             if !told.contains(&marker.sk) {
-                alerts.extend(self.tell(configuration, &crossing, marker, now).await?);
+                let id = new_id(now, order)?;
+                let alert = crossing.alert(id, configuration, now);
+                alerts.extend(self.tell_once(organisation_id, marker, alert).await?);
             }
         }
         Ok(alerts)
@@ -88,18 +91,6 @@ impl Store {
 
     /// The marker, if there is none, and the alert in one transaction. None where it was told before, also by somebody
     /// who raced with this call.
-    async fn tell(
-        &self,
-        configuration: &Configuration,
-        crossing: &Crossing<'_>,
-        marker: keys::Key,
-        now: Timestamp,
-    ) -> Result<Option<Alert>, StoreError> {
-        let alert = crossing.alert(new_id(now)?, configuration, now);
-        self.tell_once(&configuration.organisation.id, marker, alert)
-            .await
-    }
-
     pub(super) async fn tell_once(
         &self,
         organisation_id: &str,

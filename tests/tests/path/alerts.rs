@@ -101,6 +101,11 @@ async fn raising_the_amount_arms_what_is_no_longer_crossed_and_lowering_it_tells
     amount(800).await;
     let all = alerts(&world, "").await;
     assert_eq!(thresholds(&all), [50, 80, 80, 100]);
+    assert!(
+        all[0]["metadata"]["threshold"].is_null(),
+        "the gravest of one moment comes first"
+    );
+    assert_eq!(all[1]["metadata"]["threshold"], 100);
     let debt: Vec<&Value> = all
         .iter()
         .filter(|a| a["metadata"]["threshold"].is_null())
