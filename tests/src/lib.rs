@@ -2,6 +2,7 @@
 
 pub mod routes;
 
+use aws_sdk_dynamodb::{Client, config};
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -61,6 +62,16 @@ impl World {
     pub async fn with(settings: SystemSettings) -> Self {
         let system = System::start(settings).await.unwrap();
         Self { system }
+    }
+
+    /// A client of the tables, for those who look into them or edit them by hand.
+    pub fn tables(&self) -> Client {
+        let config = config::Builder::new()
+            .behavior_version(config::BehaviorVersion::latest())
+            .region(config::Region::from_static("us-east-1"))
+            .credentials_provider(config::Credentials::new("l", "l", None, None, "test"))
+            .http_client(self.system.engine().http_client_of("test"));
+        Client::from_conf(config.build())
     }
 
     /// Sends a request as it is.

@@ -7,6 +7,7 @@ mod alerts;
 mod api_keys;
 mod budgets;
 mod departments;
+mod github;
 mod organisations;
 mod replay;
 mod rollovers;
@@ -24,6 +25,7 @@ use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::{finished, json};
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
+use shared::runtime::sealing::Sealer;
 use shared::store::Store;
 
 /// What the function has for all its requests.
@@ -33,12 +35,14 @@ pub struct App {
     keys: Keys,
     cursors: Cursors,
     clock: Clock,
+    sealer: Sealer,
 }
 
 impl App {
-    /// The function on `store`; `operator_key` is the secret of the deployment.
-    pub fn new(store: Store, operator_key: &str, clock: Clock) -> Self {
+    /// The function on `store`; `operator_key` and the sealer's key are secrets of the deployment.
+    pub fn new(store: Store, operator_key: &str, sealer: Sealer, clock: Clock) -> Self {
         Self {
+            sealer,
             keys: Keys::new(store.clone(), Some(operator_key)),
             cursors: Cursors::new(operator_key),
             store,
@@ -114,6 +118,14 @@ pub fn routes() -> Router<App> {
         .route("/v1/alerts", get(alerts::list))
         .route("/v1/alerts/{id}", get(alerts::read).patch(alerts::update))
         .route("/v1/usage", get(usage::list))
+        .route(
+            "/v1/integrations/github",
+            get(github::read).put(github::put),
+        )
+        .route(
+            "/v1/integrations/github/risks",
+            get(github::risks).put(github::put_risks),
+        )
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))
 }

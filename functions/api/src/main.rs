@@ -3,6 +3,7 @@
 use api::{App, router};
 use lambda_http::Error;
 use shared::runtime::clock::Clock;
+use shared::runtime::sealing::Sealer;
 use shared::runtime::settings;
 
 #[tokio::main(flavor = "current_thread")]
@@ -10,6 +11,8 @@ async fn main() -> Result<(), Error> {
     settings::start_logs();
     let aws = settings::aws(settings::Patience::USUAL).await;
     let operator_key = settings::required("OPERATOR_KEY")?;
-    let app = App::new(settings::store(&aws)?, &operator_key, Clock::default());
+    let sealer = Sealer::new(&settings::required("SEALING_KEY")?);
+    let store = settings::store(&aws)?;
+    let app = App::new(store, &operator_key, sealer, Clock::default());
     lambda_http::run(router(app)).await
 }

@@ -1,6 +1,7 @@
-//! Checks events and makes them durable: `POST /v1/events`. Accepted means that the queue has it; nothing is recorded
+//! Checks events and makes them durable: `POST /v1/events`, and GitHub's webhooks. Accepted means that the queue has it; nothing is recorded
 //! here, and one bad event never refuses its neighbours.
 
+mod github;
 mod read;
 mod send;
 
@@ -17,6 +18,7 @@ use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished, json};
 use shared::runtime::parse;
+use shared::runtime::sealing::Sealer;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -34,14 +36,22 @@ pub struct App {
     sqs: aws_sdk_sqs::Client,
     queue_url: String,
     clock: Clock,
+    sealer: Sealer,
     /// Users that were found to exist, by organisation and id; they never cease to.
     known_users: Arc<Mutex<HashSet<(String, String)>>>,
 }
 
 impl App {
     /// The function in front of the queue at `queue_url`.
-    pub fn new(store: Store, sqs: aws_sdk_sqs::Client, queue_url: String, clock: Clock) -> Self {
+    pub fn new(
+        store: Store,
+        sqs: aws_sdk_sqs::Client,
+        queue_url: String,
+        sealer: Sealer,
+        clock: Clock,
+    ) -> Self {
         Self {
+            sealer,
             keys: Keys::new(store.clone(), None),
             store,
             sqs,
@@ -84,7 +94,9 @@ pub fn router(app: App) -> Router {
 
 /// The routes without what surrounds them, to be served beside those of other functions.
 pub fn routes() -> Router<App> {
-    Router::new().route("/v1/events", post(events))
+    Router::new()
+        .route("/v1/events", post(events))
+        .route("/v1/integrations/github/{id}", post(github::receive))
 }
 
 /// An event that was not accepted.

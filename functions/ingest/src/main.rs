@@ -3,6 +3,7 @@
 use ingest::{App, router};
 use lambda_http::Error;
 use shared::runtime::clock::Clock;
+use shared::runtime::sealing::Sealer;
 use shared::runtime::settings;
 
 #[tokio::main(flavor = "current_thread")]
@@ -11,6 +12,8 @@ async fn main() -> Result<(), Error> {
     let aws = settings::aws(settings::Patience::USUAL).await;
     let queue_url = settings::required("EVENTS_QUEUE_URL")?;
     let sqs = aws_sdk_sqs::Client::new(&aws);
-    let app = App::new(settings::store(&aws)?, sqs, queue_url, Clock::default());
+    let sealer = Sealer::new(&settings::required("SEALING_KEY")?);
+    let store = settings::store(&aws)?;
+    let app = App::new(store, sqs, queue_url, sealer, Clock::default());
     lambda_http::run(router(app)).await
 }

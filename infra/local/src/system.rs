@@ -17,6 +17,7 @@ use shared::domain::people::Role;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
 use shared::runtime::http::finished;
+use shared::runtime::sealing::Sealer;
 use shared::store::{ApiKey, AuditEntry, Books, Row, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -99,14 +100,25 @@ impl System {
             },
         );
         let reset = reset::App::new(new_store("reset"), clock.clone());
-        let api = api::App::new(new_store("api"), OPERATOR_KEY, clock.clone());
+        let api = api::App::new(
+            new_store("api"),
+            OPERATOR_KEY,
+            Sealer::new(OPERATOR_KEY),
+            clock.clone(),
+        );
         let preflight = preflight::App::new(
             new_store("preflight"),
             clock.clone(),
             settings.on_unavailable,
         );
         let sqs = settings.sqs(&queues);
-        let ingest = ingest::App::new(new_store("ingest"), sqs, Queues::url(EVENTS), clock.clone());
+        let ingest = ingest::App::new(
+            new_store("ingest"),
+            sqs,
+            Queues::url(EVENTS),
+            Sealer::new(OPERATOR_KEY),
+            clock.clone(),
+        );
         let local = local_routes::Local::new(
             engine.clone(),
             queues.clone(),

@@ -6,6 +6,7 @@ pub mod buckets;
 pub mod cell;
 pub mod configuration;
 pub mod estimate;
+pub mod github;
 pub mod hold;
 pub mod name;
 pub mod people;

@@ -9,5 +9,6 @@ pub mod http;
 pub mod list;
 pub mod parse;
 pub mod random;
+pub mod sealing;
 pub mod settings;
 pub mod wire;

@@ -100,6 +100,16 @@ pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject
     Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
 }
 
+/// What GitHub's webhooks of an organisation are read with.
+pub(super) fn github(organisation_id: &str) -> Key {
+    Key::new(organisation_id, "integration#github")
+}
+
+/// An organisation's own table of risks.
+pub(super) fn github_risks(organisation_id: &str) -> Key {
+    Key::new(organisation_id, "integration#github#risks")
+}
+
 /// When an organisation's books were last compared.
 pub(super) fn audited(organisation_id: &str) -> Key {
     Key::new(organisation_id, "audited")

@@ -11,6 +11,7 @@ mod configuration;
 mod expression;
 mod governance;
 mod holds;
+mod integrations;
 mod keys;
 mod months;
 mod records;
@@ -30,6 +31,7 @@ pub use change::{
 pub use configuration::Head;
 pub use governance::{ApiKey, KeyOwner, Page, digest_of};
 pub use holds::{HoldOutcome, VoidOutcome};
+pub use integrations::{GithubIntegration, GithubRisks};
 pub use rows::Row;
 pub use self_audit::Books;
 pub use tables::Tables;

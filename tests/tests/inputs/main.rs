@@ -12,6 +12,7 @@ mod company;
 mod departments;
 mod events;
 mod everywhere;
+mod integrations;
 mod keys;
 mod organisations;
 mod pages;
@@ -26,13 +27,14 @@ use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// All tables of wrong requests; those of events are by themselves.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     organisations::TABLE,
     departments::TABLE,
     users::TABLE,
     budgets::TABLE,
     keys::TABLE,
     preflight::TABLE,
+    integrations::TABLE,
     reports::TABLE,
 ];
 

@@ -2,26 +2,14 @@
 
 use super::{figure, world};
 use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_dynamodb::{Client, Config, config};
 use end_to_end::World;
 use reset::AuditRequest;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// A client of the tables, for those who edit them by hand.
-fn client(world: &World) -> Client {
-    Client::from_conf(
-        Config::builder()
-            .behavior_version(config::BehaviorVersion::latest())
-            .region(config::Region::from_static("us-east-1"))
-            .credentials_provider(config::Credentials::new("l", "l", None, None, "test"))
-            .http_client(world.system.engine().http_client_of("test"))
-            .build(),
-    )
-}
-
 async fn set(world: &World, table: &str, key: [(&str, &str); 2], name: &str, value: i64) {
-    let mut update = client(world)
+    let mut update = world
+        .tables()
         .update_item()
         .table_name(table)
         .update_expression("SET #n = #n + :v")

@@ -3,6 +3,7 @@
 mod alerts;
 mod books;
 mod changes;
+mod github;
 mod holds;
 mod refusals;
 mod reports;

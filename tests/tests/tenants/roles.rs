@@ -33,6 +33,10 @@ DELETE /v1/budgets/nobody a
 GET /v1/departments/tree a
 GET /v1/budgets/nobody/rollovers a
 GET /v1/rollovers a
+GET /v1/integrations/github a
+PUT /v1/integrations/github a
+GET /v1/integrations/github/risks a
+PUT /v1/integrations/github/risks a
 GET /v1/usage?user_id=<own> ame
 GET /v1/alerts a
 GET /v1/alerts/nobody a
@@ -47,7 +51,9 @@ POST /v1/events ameg
 
 #[test]
 fn every_route_has_its_line() {
-    let routes = end_to_end::routes::routes();
+    // GitHub's webhooks have a signature and no key.
+    let mut routes = end_to_end::routes::routes();
+    routes.retain(|(_, path)| path != "/v1/integrations/github/{id}");
     let lines: Vec<(&str, &str)> = ROLES
         .lines()
         .filter_map(|line| line.split_once(' '))

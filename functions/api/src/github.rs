@@ -1,0 +1,224 @@
+//! GitHub's webhooks: the secret they are signed with, whose logins they name, and how grave each event is.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::{App, view};
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use shared::domain::github::{MAX_ROWS, RiskRow, default_rows};
+use shared::domain::name::is_user_id;
+use shared::domain::usage::RiskLevel;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::parse;
+use shared::store::{GithubIntegration, GithubRisks, Row};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most logins of an organisation.
+const MAX_LOGINS: usize = 1_000;
+/// How long a secret may be, in bytes.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
+
+const LEVELS: &[(&str, Option<RiskLevel>)] = &[
+    ("low", Some(RiskLevel::Low)),
+    ("medium", Some(RiskLevel::Medium)),
+    ("high", Some(RiskLevel::High)),
+    ("critical", Some(RiskLevel::Critical)),
+];
+
+#[derive(Serialize)]
+struct IntegrationView<'a> {
+    /// Where GitHub sends its webhooks, under the address of the API.
+    receiver: String,
+    users: &'a BTreeMap<String, String>,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct RisksView<'a> {
+    items: &'a [RiskRow],
+    /// Whether these are the rows that every organisation begins with.
+    is_default: bool,
+    updated_at: Option<String>,
+}
+
+fn shown(organisation_id: &str, integration: &GithubIntegration) -> String {
+    view::text(&IntegrationView {
+        receiver: format!("/v1/integrations/github/{organisation_id}"),
+        users: &integration.users,
+        updated_at: integration.updated_at.to_string(),
+    })
+}
+
+fn secret(raw: &str) -> Result<String, String> {
+    let text = parse::text(raw)?;
+    let is_right = SECRET_BYTES.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    is_right
+        .then_some(text)
+        .ok_or_else(|| "must be 16 to 256 visible ASCII characters".to_owned())
+}
+
+fn is_login(text: &str) -> bool {
+    let is_right = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '[' | ']');
+    (1..=64).contains(&text.len()) && text.chars().all(is_right)
+}
+
+fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
+    let rule = "must be an object from GitHub logins to user ids";
+    let users: BTreeMap<String, String> = serde_json::from_str(raw).map_err(|_| rule.to_owned())?;
+    if users.len() > MAX_LOGINS {
+        return Err(format!("must have at most {MAX_LOGINS} logins"));
+    }
+    let mut logins = BTreeSet::new();
+    for (login, user_id) in &users {
+        if !is_login(login) || !is_user_id(user_id) {
+            return Err(rule.to_owned());
+        }
+        if !logins.insert(login.to_ascii_lowercase()) {
+            return Err("must name each login once, in whatever case".to_owned());
+        }
+    }
+    Ok(users)
+}
+
+pub(crate) async fn put(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let secret = fields.required("secret", secret);
+    let users = fields.required("users", users);
+    fields.finish()?;
+    let organisation_id = &owner.organisation_id;
+    let integration = GithubIntegration {
+        sealed_secret: app.sealer.seal(organisation_id, &secret)?,
+        users,
+        updated_at: app.clock.now(),
+    };
+    let known: BTreeSet<&String> = integration.users.values().collect();
+    let needs = Needs {
+        users: known.into_iter().cloned().collect(),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, None, |loaded| {
+        for user_id in integration.users.values() {
+            loaded.check_user("users", Some(user_id))?;
+        }
+        let resource = "integration/github".to_owned();
+        let mut prepared = Prepared::new(loaded, "integration.put", resource);
+        prepared
+            .rows
+            .push(Row::github(organisation_id, &integration)?);
+        let body = shown(organisation_id, &integration);
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}
+
+pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let known = app.store.github(&owner.organisation_id).await?;
+    let known = known.ok_or_else(|| ApiError::not_found("integration"))?;
+    Ok(json(200, shown(&owner.organisation_id, &known)))
+}
+
+pub(crate) async fn risks(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let own = app.store.github_risks(&owner.organisation_id).await?;
+    Ok(json(200, shown_risks(own.as_ref())))
+}
+
+fn shown_risks(own: Option<&GithubRisks>) -> String {
+    let default = default_rows();
+    view::text(&RisksView {
+        items: own.map_or(&default, |own| &own.rows),
+        is_default: own.is_none(),
+        updated_at: own.map(|own| own.updated_at.to_string()),
+    })
+}
+
+fn word(raw: &str) -> Result<String, String> {
+    let text = parse::text(raw)?;
+    let is_right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let is_word = (1..=64).contains(&text.len()) && text.chars().all(is_right);
+    is_word
+        .then_some(text)
+        .ok_or_else(|| "must be 1 to 64 characters of a-z, 0-9 and _".to_owned())
+}
+
+/// One row of the table; the message says what is wrong with which.
+fn row(index: usize, raw: &str) -> Result<RiskRow, String> {
+    let said = |details: Vec<shared::runtime::error::Detail>| {
+        let all = details
+            .into_iter()
+            .map(|d| format!("{} {}", d.field, d.message));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    let mut fields = Fields::of_value(raw, &format!("items[{index}]")).map_err(said)?;
+    let row = RiskRow {
+        event: fields.required("event", word),
+        action: fields.optional("action", word),
+        risk_level: fields
+            .optional("risk_level", parse::one_of(LEVELS))
+            .flatten(),
+    };
+    let details = fields.into_details();
+    if details.is_empty() {
+        Ok(row)
+    } else {
+        Err(said(details))
+    }
+}
+
+fn rows(raw: &str) -> Result<Vec<RiskRow>, String> {
+    let mut seen = BTreeSet::new();
+    let mut rows = Vec::new();
+    for (index, raw) in parse::list(0, MAX_ROWS)(raw)?.iter().enumerate() {
+        let row = row(index, raw)?;
+        if !seen.insert((row.event.clone(), row.action.clone())) {
+            return Err(format!(
+                "items[{index}] names an event and action a second time"
+            ));
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// Puts the whole table in place of the one before.
+pub(crate) async fn put_risks(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let rows = fields.required("items", rows);
+    fields.finish()?;
+    let risks = GithubRisks {
+        rows,
+        updated_at: app.clock.now(),
+    };
+    let before = app.store.github_risks(&owner.organisation_id).await?;
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &Needs::default(), None, |loaded| {
+        let resource = "integration/github/risks".to_owned();
+        let mut prepared = Prepared::new(loaded, "integration.put_risks", resource);
+        prepared
+            .rows
+            .push(Row::github_risks(&owner.organisation_id, &risks)?);
+        prepared.before = Some(shown_risks(before.as_ref()));
+        let body = shown_risks(Some(&risks));
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}

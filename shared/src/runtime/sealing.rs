@@ -1,0 +1,73 @@
+//! Secrets that have to be read again, sealed with a key of the deployment.
+
+use super::error::{ApiError, ErrorCode};
+use super::random;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
+
+const NONCE: usize = 24;
+
+/// Seals and opens. What is sealed for one organisation opens for no other.
+#[derive(Clone)]
+pub struct Sealer(XChaCha20Poly1305);
+
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer")
+    }
+}
+
+impl Sealer {
+    /// A sealer whose key is made of the deployment's `SEALING_KEY`.
+    pub fn new(secret: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"toktra sealing\0");
+        hash.update(secret.as_bytes());
+        let key: [u8; 32] = hash.finalize().into();
+        Self(XChaCha20Poly1305::new(&key.into()))
+    }
+
+    /// `secret` in a form that may be stored under `organisation_id`.
+    pub fn seal(&self, organisation_id: &str, secret: &str) -> Result<String, ApiError> {
+        let nonce = random::bytes::<NONCE>()?;
+        let payload = Payload {
+            msg: secret.as_bytes(),
+            aad: organisation_id.as_bytes(),
+        };
+        let sealed = self.0.encrypt(&XNonce::from(nonce), payload);
+        let sealed = sealed
+            .map_err(|_| ApiError::new(ErrorCode::Internal, "a secret could not be sealed"))?;
+        Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()))
+    }
+
+    /// What was sealed; none where it was sealed with another key or for another organisation.
+    pub fn open(&self, organisation_id: &str, sealed: &str) -> Option<String> {
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
+        let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;
+        let payload = Payload {
+            msg: sealed,
+            aad: organisation_id.as_bytes(),
+        };
+        let opened = self.0.decrypt(&XNonce::from(*nonce), payload).ok()?;
+        String::from_utf8(opened).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_for_its_organisation_and_key_only() {
+        let sealer = Sealer::new("key");
+        let sealed = sealer.seal("acme", "secret").unwrap();
+        assert!(!sealed.contains("secret"));
+        assert_ne!(sealed, sealer.seal("acme", "secret").unwrap());
+        assert_eq!(sealer.open("acme", &sealed).as_deref(), Some("secret"));
+        assert_eq!(sealer.open("rival", &sealed), None);
+        assert_eq!(Sealer::new("other").open("acme", &sealed), None);
+        assert_eq!(sealer.open("acme", "x"), None);
+    }
+}
