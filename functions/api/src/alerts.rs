@@ -26,11 +26,6 @@ const SEVERITIES: &[(&str, Severity)] = &[
     ("critical", Severity::Critical),
 ];
 
-fn named<T: Copy>(choices: &[(&str, T)], text: &str) -> Option<T> {
-    let found = choices.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value)
-}
-
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -38,16 +33,8 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let severity = parameters.take(
-        "severity",
-        "must be one of low, medium, high, critical",
-        |text| named(SEVERITIES, text),
-    );
-    let status = parameters.take(
-        "status",
-        "must be one of open, acknowledged, resolved",
-        |text| named(STATUSES, text),
-    );
+    let severity = parameters.one_of("severity", SEVERITIES);
+    let status = parameters.one_of("status", STATUSES);
     let list = format!("{} alerts {severity:?} {status:?}", owner.organisation_id);
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;

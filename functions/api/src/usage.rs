@@ -44,10 +44,11 @@ struct UsageView {
     estimated_cost_usd: Usd,
 }
 
-fn division(text: &str) -> Option<Division> {
-    let all = [Division::Hourly, Division::Daily, Division::Monthly];
-    all.into_iter().find(|division| division.as_str() == text)
-}
+const DIVISIONS: &[(&str, Division)] = &[
+    ("hourly", Division::Hourly),
+    ("daily", Division::Daily),
+    ("monthly", Division::Monthly),
+];
 
 /// Where a report begins or ends.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +96,7 @@ struct Asked {
 }
 
 fn read(parameters: &mut Parameters) -> Asked {
-    let division = parameters.take("period", "must be one of hourly, daily, monthly", division);
+    let division = parameters.one_of("period", DIVISIONS);
     let rule = "must be a date like 2026-11-24 or a month like 2026-11";
     let start = parameters.take("start_date", rule, Edge::read);
     let end = parameters.take("end_date", rule, Edge::read);

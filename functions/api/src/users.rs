@@ -128,12 +128,7 @@ pub(crate) async fn list(
     let department_id = parameters.take("department", "must be a department's id", |text| {
         is_slug(text).then(|| text.to_owned())
     });
-    let status = parameters.take("status", "must be active or suspended", |text| {
-        STATUSES
-            .iter()
-            .find(|(name, _)| *name == text)
-            .map(|(_, status)| *status)
-    });
+    let status = parameters.one_of("status", STATUSES);
     let list = format!(
         "{} users {department_id:?} {status:?}",
         owner.organisation_id

@@ -49,6 +49,16 @@ impl Parameters {
         checked
     }
 
+    /// A parameter that is one of several names, if it is there.
+    pub fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let rule = format!("must be one of {}", names.join(", "));
+        self.take(name, &rule, |text| {
+            let found = choices.iter().find(|(name, _)| *name == text);
+            found.map(|(_, value)| *value)
+        })
+    }
+
     /// A parameter that must be there.
     pub fn required(&mut self, name: &str, rule: &str, check: impl Fn(&str) -> bool) -> String {
         if !self.values.contains_key(name) {
