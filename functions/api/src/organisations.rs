@@ -42,6 +42,8 @@ const HOLD_SECONDS: (i64, i64) = (30, 3600);
 /// How long a rollover waits for late usage, in hours: at most four weeks, so that a month's carry is final before the
 /// next month ends.
 const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
+/// The path of GitHub's table of risks stands where a receiver of this organisation would.
+const RESERVED_ID: &str = "risks";
 const LIST: &str = "@operator organisations";
 
 #[derive(Serialize)]
@@ -81,6 +83,9 @@ pub(crate) async fn create(
     let id = fields.required("id", parse::slug);
     let name = fields.required("name", parse::display_name);
     let timezone = fields.required("timezone", parse::timezone);
+    if id == RESERVED_ID {
+        fields.also_invalid("id", "is reserved");
+    }
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/organisations", &body)?;
     if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {

@@ -17,6 +17,7 @@ POST /v1/organisations {"id": "third", "name": "Third", "timezone": "Europe/Berl
   id="demo.202611" => 400 id
   id="demo#record" => 400 id
   id=7 => 400 id
+  id="risks" => 400 id
   id="demo" => 409
   name="" => 400 name
   name="<a201>" => 400 name
