@@ -7,14 +7,16 @@ use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::alert::Alert;
 use shared::domain::cell::Cell;
+use shared::domain::incident::Incident;
 use shared::domain::people::User;
 use shared::domain::period::Month;
+use shared::domain::policy::Policy;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
     ApiKey, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How often a change that met others is prepared anew.
@@ -46,6 +48,9 @@ pub(crate) struct Needs {
     pub(crate) users: Vec<String>,
     pub(crate) api_key: Option<String>,
     pub(crate) alert: Option<String>,
+    pub(crate) incident: Option<String>,
+    pub(crate) policy: Option<String>,
+    pub(crate) webhooks: Vec<String>,
     pub(crate) cells: bool,
 }
 
@@ -56,6 +61,10 @@ pub(crate) struct Loaded {
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) api_key: Option<ApiKey>,
     pub(crate) alert: Option<Alert>,
+    pub(crate) incident: Option<Incident>,
+    pub(crate) policy: Option<Policy>,
+    /// The ids of those that exist.
+    pub(crate) webhooks: BTreeSet<String>,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
 }
@@ -137,7 +146,7 @@ impl Prepared {
             answer: Box::new(|_| Answer {
                 status: 204,
                 body: String::new(),
-                secret: None,
+                secrets: Vec::new(),
             }),
         }
     }
@@ -147,7 +156,7 @@ impl Prepared {
         self.answer = Box::new(move |_| Answer {
             status,
             body: body.clone(),
-            secret: None,
+            secrets: Vec::new(),
         });
         self
     }
@@ -252,6 +261,19 @@ async fn load(
         Some(id) => app.store.alert(organisation_id, id).await?,
         None => None,
     };
+    let incident = match &needs.incident {
+        Some(id) => app.store.incident(organisation_id, id).await?,
+        None => None,
+    };
+    let policy = match &needs.policy {
+        Some(id) => app.store.policy(organisation_id, id).await?,
+        None => None,
+    };
+    let mut webhooks = BTreeSet::new();
+    for id in &needs.webhooks {
+        let webhook = app.store.webhook(organisation_id, id).await?;
+        webhooks.extend(webhook.map(|webhook| webhook.id));
+    }
     let mut cells = Vec::new();
     if needs.cells {
         for period in snapshot.configuration.periods_in_force(now) {
@@ -264,6 +286,9 @@ async fn load(
         users,
         api_key,
         alert,
+        incident,
+        policy,
+        webhooks,
         cells,
     })
 }

@@ -14,12 +14,12 @@ use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::parse;
 use shared::store::Row;
 
-const STATUSES: &[(&str, AlertStatus)] = &[
+pub(crate) const STATUSES: &[(&str, AlertStatus)] = &[
     ("open", AlertStatus::Open),
     ("acknowledged", AlertStatus::Acknowledged),
     ("resolved", AlertStatus::Resolved),
 ];
-const SEVERITIES: &[(&str, Severity)] = &[
+pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
     ("low", Severity::Low),
     ("medium", Severity::Medium),
     ("high", Severity::High),

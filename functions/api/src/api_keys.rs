@@ -71,7 +71,7 @@ pub(crate) async fn create(
         let answer = Answer {
             status: 201,
             body: view::text(&view::api_key(&key, Some(&secret))),
-            secret: Some(secret.clone()),
+            secrets: vec![secret.clone()],
         };
         prepared.answer = Box::new(move |_| answer.clone());
         Ok(prepared)

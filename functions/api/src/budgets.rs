@@ -231,7 +231,7 @@ fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestamp) -> Answe
     Box::new(move |cell| Answer {
         status,
         body: view::text(&view::budget(&configuration, &budget, cell, now)),
-        secret: None,
+        secrets: Vec::new(),
     })
 }
 

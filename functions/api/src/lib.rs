@@ -5,12 +5,17 @@
 mod act;
 mod alerts;
 mod api_keys;
+mod backtests;
 mod budgets;
 mod departments;
 mod github;
+mod incidents;
 mod organisations;
+mod policies;
+mod policy_view;
 mod replay;
 mod rollovers;
+mod rule_fields;
 mod tree;
 mod usage;
 mod users;
@@ -27,6 +32,7 @@ use shared::runtime::http::{finished, json};
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
 use shared::runtime::sealing::Sealer;
 use shared::store::Store;
+use std::time::Duration;
 
 /// What the function has for all its requests.
 #[derive(Clone, Debug)]
@@ -36,7 +42,12 @@ pub struct App {
     cursors: Cursors,
     clock: Clock,
     sealer: Sealer,
+    /// How long one call of a policy's test evaluates before it answers with a cursor.
+    test_time: Duration,
 }
+
+/// How long that is where nothing else is said: the function and the HTTP API in front of it wait for half a minute.
+const TEST_TIME: Duration = Duration::from_secs(12);
 
 impl App {
     /// The function on `store`; `operator_key` and the sealer's key are secrets of the deployment.
@@ -47,7 +58,14 @@ impl App {
             cursors: Cursors::new(operator_key),
             store,
             clock,
+            test_time: TEST_TIME,
         }
+    }
+
+    /// The same where one call of a policy's test evaluates for so long.
+    #[must_use]
+    pub fn with_test_time(self, test_time: Duration) -> Self {
+        Self { test_time, ..self }
     }
 }
 
@@ -117,6 +135,21 @@ pub fn routes() -> Router<App> {
         .route("/v1/rollovers", get(rollovers::list))
         .route("/v1/alerts", get(alerts::list))
         .route("/v1/alerts/{id}", get(alerts::read).patch(alerts::update))
+        .route("/v1/policies", get(policies::list).post(policies::create))
+        .route(
+            "/v1/policies/{id}",
+            get(policies::read)
+                .patch(policies::update)
+                .delete(policies::remove),
+        )
+        .route("/v1/policies/{id}/publish", post(policies::publish))
+        .route("/v1/policies/{id}/disable", post(policies::disable))
+        .route("/v1/policies/{id}/test", post(backtests::test))
+        .route("/v1/incidents", get(incidents::list))
+        .route(
+            "/v1/incidents/{id}",
+            get(incidents::read).patch(incidents::update),
+        )
         .route("/v1/usage", get(usage::list))
         .route(
             "/v1/integrations/github",

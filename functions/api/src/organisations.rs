@@ -100,7 +100,7 @@ pub(crate) async fn create(
             organisation: view::organisation(&organisation),
             admin_key: &secret,
         }),
-        secret: Some(secret),
+        secrets: vec![secret],
     };
     let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
     let audit = AuditEntry {
@@ -169,7 +169,7 @@ pub(crate) async fn create_admin_key(
             key_id: &key.id,
             admin_key: &secret,
         }),
-        secret: Some(secret),
+        secrets: vec![secret],
     };
     let actor = Actor {
         organisation_id: id.clone(),

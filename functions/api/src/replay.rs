@@ -14,8 +14,8 @@ use shared::store::{Idempotency, StoredAnswer, digest_of};
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// A secret that the body shows this once.
-    pub(crate) secret: Option<String>,
+    /// Secrets that the body shows this once.
+    pub(crate) secrets: Vec<String>,
 }
 
 /// An idempotency key with the request it came with. It has the caller's secret, so it is never printed.
@@ -67,18 +67,15 @@ impl IdempotentRequest {
 
     /// The answer in the form it is kept in: a secret is sealed with what only the caller has.
     pub(crate) fn keep(&self, answer: &Answer) -> Result<Idempotency, ApiError> {
-        let (body, sealed_secret) = match &answer.secret {
-            None => (answer.body.clone(), None),
-            Some(secret) => {
-                let nonce = random::bytes::<16>()?;
-                let mut sealed = nonce.to_vec();
-                sealed.extend(self.masked(&nonce, secret.as_bytes()));
-                (
-                    answer.body.replace(secret, &place_of(&nonce)),
-                    Some(URL_SAFE_NO_PAD.encode(sealed)),
-                )
-            }
-        };
+        let mut body = answer.body.clone();
+        let mut sealed_secrets = Vec::new();
+        for secret in &answer.secrets {
+            let nonce = random::bytes::<16>()?;
+            let mut sealed = nonce.to_vec();
+            sealed.extend(self.masked(&nonce, secret.as_bytes()));
+            body = body.replace(secret, &place_of(&nonce));
+            sealed_secrets.push(URL_SAFE_NO_PAD.encode(sealed));
+        }
         Ok(Idempotency {
             organisation_id: self.organisation_id.clone(),
             digest: self.digest.clone(),
@@ -86,7 +83,7 @@ impl IdempotentRequest {
                 request_digest: self.request_digest.clone(),
                 status: answer.status,
                 body,
-                sealed_secret,
+                sealed_secrets,
             },
         })
     }
@@ -98,15 +95,18 @@ impl IdempotentRequest {
                 "this Idempotency-Key was used with another request; use a new one",
             ));
         }
-        let unsealed = stored.sealed_secret.as_deref().and_then(|s| self.unseal(s));
-        let (body, secret) = match unsealed {
-            Some((place, secret)) => (stored.body.replace(&place, &secret), Some(secret)),
-            None => (stored.body, None),
-        };
+        let mut body = stored.body;
+        let mut secrets = Vec::new();
+        for sealed in &stored.sealed_secrets {
+            if let Some((place, secret)) = self.unseal(sealed) {
+                body = body.replace(&place, &secret);
+                secrets.push(secret);
+            }
+        }
         Ok(Answer {
             status: stored.status,
             body,
-            secret,
+            secrets,
         })
     }
 
@@ -159,11 +159,11 @@ mod tests {
         let answer = Answer {
             status: 201,
             body: format!("{{\"key\":\"{secret}\"}}"),
-            secret: Some(secret.clone()),
+            secrets: vec![secret.clone()],
         };
         let kept = request("caller", "b").keep(&answer).unwrap().answer;
         assert!(!kept.body.contains(&secret));
-        assert!(!kept.sealed_secret.clone().unwrap().contains(&secret));
+        assert!(!kept.sealed_secrets.concat().contains(&secret));
         let replayed = request("caller", "b").replay(kept.clone()).unwrap();
         assert_eq!(replayed.body, answer.body);
         let foreign = request("another", "b").replay(kept.clone());

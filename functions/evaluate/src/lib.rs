@@ -1,15 +1,21 @@
-//! Records and settles usage: one message of the queue is one event.
+//! Records and settles usage, tells of crossings, evaluates policies: one message of the queue is one event.
 //!
 //! A message that fails is named in the answer and comes again, its neighbours are done; one that can never be read
 //! ends in the dead-letter queue. Every step may be repeated: an event that comes again changes nothing more.
 
 mod crossings;
+mod notices;
+mod people;
+mod policies;
+
+pub use notices::Notices;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use jiff::Timestamp;
+use shared::domain::configuration::Configuration;
 use shared::domain::price::PriceBooks;
-use shared::domain::usage::{Event, EventMessage, Risk, Usage};
+use shared::domain::usage::{Event, EventMessage, Usage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
 use shared::store::{Mark, Recorded, Store, StoreError};
@@ -20,13 +26,20 @@ use std::panic::AssertUnwindSafe;
 #[derive(Clone, Debug)]
 pub struct App {
     store: Store,
+    notices: Notices,
     clock: Clock,
+    policies: policies::Kept,
 }
 
 impl App {
-    /// The function on `store`.
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    /// The function on `store`, which queues its notices on `notices`.
+    pub fn new(store: Store, notices: Notices, clock: Clock) -> Self {
+        Self {
+            store,
+            notices,
+            clock,
+            policies: policies::Kept::default(),
+        }
     }
 }
 
@@ -48,6 +61,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("it counts, but a crossing may not be told yet")]
     NotTold,
+    #[error("it counts, but a policy may not have acted yet")]
+    NotActed,
     #[error("the code failed")]
     Panicked,
 }
@@ -174,21 +189,40 @@ async fn record(
                 Some(Err(error)) => Err(error.into()),
                 None => Err(Failure::Panicked),
             },
-            Event::IpRisk(risk) => keep(app, organisation_id, risk, delivery.received_at).await,
+            Event::IpRisk(risk) => {
+                let kept = app
+                    .store
+                    .record_risk(&configuration, risk, delivery.received_at);
+                kept.await.map_err(Failure::from)
+            }
         });
     }
+    act(app, &configuration, deliveries, &mut results).await;
     results
 }
 
-async fn keep(
+/// Lets the policies see every event that is recorded. Those for which one could not act come again.
+async fn act(
     app: &App,
-    organisation_id: &str,
-    risk: &Risk,
-    received_at: Timestamp,
-) -> Result<Recorded, Failure> {
-    let kept = app
-        .store
-        .record_risk(organisation_id, risk, received_at)
-        .await;
-    Ok(kept?)
+    configuration: &Configuration,
+    deliveries: &[Delivery],
+    results: &mut [Result<Recorded, Failure>],
+) {
+    let of = deliveries.iter().zip(results.iter());
+    let recorded =
+        of.filter(|(_, result)| result.is_ok() || matches!(result, Err(Failure::NotTold)));
+    let events: Vec<&Event> = recorded.map(|(delivery, _)| &delivery.event).collect();
+    let failed = policies::act(app, configuration, &events).await;
+    if let Err(error) = &failed {
+        log_chain("events were not evaluated", error);
+    }
+    for (delivery, result) in deliveries.iter().zip(results) {
+        let has_acted = match &failed {
+            Ok(failed) => !failed.contains(delivery.event.event_id()),
+            Err(_) => false,
+        };
+        if result.is_ok() && !has_acted {
+            *result = Err(Failure::NotActed);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The evaluate function on AWS Lambda.
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use evaluate::{App, handle};
+use evaluate::{App, Notices, handle};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::runtime::clock::Clock;
 use shared::runtime::settings;
@@ -10,7 +10,9 @@ use shared::runtime::settings;
 async fn main() -> Result<(), Error> {
     settings::start_logs();
     let aws = settings::aws(settings::Patience::USUAL).await;
-    let app = App::new(settings::store(&aws)?, Clock::default());
+    let queue_url = settings::required("NOTICES_QUEUE_URL")?;
+    let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);
+    let app = App::new(settings::store(&aws)?, notices, Clock::default());
     let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         Ok::<_, Error>(handle(app, event.payload).await)

@@ -6,20 +6,22 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+use shared::domain::notice::{Notice, NoticeMessage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, ErrorCode, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
 use shared::runtime::parse;
+use shared::store::Store;
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
 use crate::mapping::Mapping;
 use crate::queue::{QueueError, Queues};
-use crate::system::DEAD_EVENTS;
+use crate::system::{DEAD_EVENTS, NOTICES};
 
-/// The most dead letters that are shown.
-const DEAD_LETTERS: usize = 10;
+/// The most dead letters, and the most waiting notices, that are shown.
+const SHOWN: usize = 10;
 /// The years that the clock may be set to, so that no sum of times leaves what can be written.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
@@ -30,6 +32,7 @@ const PASS: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub(crate) struct Local {
     engine: Engine,
+    store: Store,
     queues: Queues,
     clock: Clock,
     mapping: Mapping,
@@ -39,6 +42,7 @@ pub(crate) struct Local {
 impl Local {
     pub(crate) fn new(
         engine: Engine,
+        store: Store,
         queues: Queues,
         clock: Clock,
         mapping: Mapping,
@@ -46,6 +50,7 @@ impl Local {
     ) -> Self {
         Self {
             engine,
+            store,
             queues,
             clock,
             mapping,
@@ -97,10 +102,29 @@ async fn queues(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
         .collect();
     let dead = local
         .queues
-        .peek(DEAD_EVENTS, DEAD_LETTERS)
+        .peek(DEAD_EVENTS, SHOWN)
         .map_err(queues_failed)?;
     let dead_letters: Vec<String> = dead.into_iter().map(|message| message.body).collect();
-    Ok(Json(json!({"items": items, "dead_letters": dead_letters})))
+    let notices = waiting_notices(&local).await?;
+    Ok(Json(
+        json!({"items": items, "dead_letters": dead_letters, "notices": notices}),
+    ))
+}
+
+/// The notices that wait to be sent, as they were frozen.
+async fn waiting_notices(local: &Local) -> Result<Vec<Notice>, ApiError> {
+    let waiting = local.queues.peek(NOTICES, SHOWN).map_err(queues_failed)?;
+    let mut notices = Vec::new();
+    for message in waiting {
+        if let Ok(message) = serde_json::from_str::<NoticeMessage>(&message.body) {
+            let NoticeMessage {
+                organisation_id,
+                notice_id,
+            } = message;
+            notices.extend(local.store.notice(&organisation_id, &notice_id).await?);
+        }
+    }
+    Ok(notices)
 }
 
 async fn drain(State(local): State<Local>) -> Result<Json<Value>, ApiError> {

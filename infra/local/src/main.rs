@@ -46,6 +46,8 @@ enum Command {
     Counts(commands::counts::Arguments),
     /// Compares records, totals and counters of an organisation and prints every difference.
     Audit(commands::audit::Arguments),
+    /// Tries policies on a million stored records and prints the processor time.
+    Backtest(commands::backtest::Arguments),
 }
 
 /// Why the program ended before it was told to.
@@ -100,6 +102,9 @@ async fn main() -> ExitCode {
         Some(Command::Audit(arguments)) => {
             commands::audit::run(arguments).await.map_err(Failure::from)
         }
+        Some(Command::Backtest(arguments)) => commands::backtest::run(arguments)
+            .await
+            .map_err(Failure::from),
         Some(Command::Counts(arguments)) => commands::counts::run(arguments)
             .await
             .map_err(Failure::from),

@@ -42,6 +42,11 @@ pub const EVENTS: &str = "events";
 /// Where messages go that `evaluate` cannot handle.
 pub const DEAD_EVENTS: &str = "events-dlq";
 
+/// The queue between `evaluate` and whoever sends notices.
+pub const NOTICES: &str = "notices";
+/// Where notices go that cannot be sent.
+pub const DEAD_NOTICES: &str = "notices-dlq";
+
 /// How often the schedule fires.
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long open requests may go on when the server stops.
@@ -77,9 +82,10 @@ impl System {
     /// Opens the data, makes what is missing, and begins to handle events.
     pub async fn start(settings: SystemSettings) -> Result<Self, StartError> {
         let data = settings.data.as_deref();
-        let [events, dead_events] = queue_settings();
+        let [events, dead_events] = queue_settings(EVENTS, DEAD_EVENTS);
+        let [notices, dead_notices] = queue_settings(NOTICES, DEAD_NOTICES);
         // The queues come first: their file is what keeps a second process out of the directory.
-        let queues = Queues::open(data, &[events.clone(), dead_events])
+        let queues = Queues::open(data, &[events.clone(), dead_events, notices, dead_notices])
             .map_err(|error| not_opened(error, data))?;
         let engine = Engine::open(data)?;
         let new_store =
@@ -89,7 +95,10 @@ impl System {
         store.create_missing_tables().await?;
         create_organisation(&store, clock.now()).await?;
 
-        let evaluate = Arc::new(evaluate::App::new(new_store("evaluate"), clock.clone()));
+        let sqs = settings.sqs(&queues);
+        let notices = evaluate::Notices::new(sqs.clone(), Queues::url(NOTICES));
+        let evaluate = evaluate::App::new(new_store("evaluate"), notices, clock.clone());
+        let evaluate = Arc::new(evaluate);
         let mapping = Mapping::new(
             queues.clone(),
             events,
@@ -106,12 +115,15 @@ impl System {
             Sealer::new(OPERATOR_KEY),
             clock.clone(),
         );
+        let api = match settings.test_time {
+            Some(test_time) => api.with_test_time(test_time),
+            None => api,
+        };
         let preflight = preflight::App::new(
             new_store("preflight"),
             clock.clone(),
             settings.on_unavailable,
         );
-        let sqs = settings.sqs(&queues);
         let ingest = ingest::App::new(
             new_store("ingest"),
             sqs,
@@ -121,6 +133,7 @@ impl System {
         );
         let local = local_routes::Local::new(
             engine.clone(),
+            store.clone(),
             queues.clone(),
             clock.clone(),
             mapping.clone(),
@@ -249,19 +262,19 @@ impl System {
     }
 }
 
-fn queue_settings() -> [QueueSettings; 2] {
-    let dead_events = QueueSettings {
-        name: DEAD_EVENTS.to_owned(),
+fn queue_settings(name: &str, dead_letters: &str) -> [QueueSettings; 2] {
+    let dead = QueueSettings {
+        name: dead_letters.to_owned(),
         visibility_timeout: Duration::from_secs(30),
         max_receive_count: 5,
         dead_letter_queue: None,
     };
-    let events = QueueSettings {
-        name: EVENTS.to_owned(),
-        dead_letter_queue: Some(DEAD_EVENTS.to_owned()),
-        ..dead_events.clone()
+    let queue = QueueSettings {
+        name: name.to_owned(),
+        dead_letter_queue: Some(dead_letters.to_owned()),
+        ..dead.clone()
     };
-    [events, dead_events]
+    [queue, dead]
 }
 
 fn not_opened(error: QueueError, data: Option<&Path>) -> StartError {

@@ -245,6 +245,8 @@ pub struct Configuration {
     pub epoch: u64,
     /// Counts the moves of departments.
     pub tree: u32,
+    /// Counts the changes of what is published of the policies.
+    pub policies: u64,
     /// The settings.
     pub organisation: Organisation,
     /// By id.
@@ -439,6 +441,7 @@ mod tests {
         Configuration {
             epoch: 1,
             tree: moves.last().map_or(0, |m| m.tree),
+            policies: 0,
             organisation: Organisation::new(
                 "acme".into(),
                 "Acme".into(),

@@ -21,7 +21,11 @@ impl Month {
 
     /// The month that `at` falls into in `zone`.
     pub fn of(at: Timestamp, zone: &TimeZone) -> Self {
-        let date = zone.to_datetime(at).date();
+        Self::of_date(zone.to_datetime(at).date())
+    }
+
+    /// The month of a day.
+    pub fn of_date(date: civil::Date) -> Self {
         Self {
             year: date.year(),
             month: date.month(),
@@ -54,6 +58,11 @@ impl Month {
                 month: month - 1,
             },
         }
+    }
+
+    /// The day with this number, where the month has it.
+    pub fn day(self, number: i8) -> Option<civil::Date> {
+        civil::Date::new(self.year, self.month, number).ok()
     }
 
     /// The first moment of the month in `zone`; where midnight does not exist there, the first that does.

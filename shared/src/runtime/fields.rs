@@ -144,6 +144,66 @@ impl Fields {
         }
     }
 
+    /// An object whose own fields `read` takes. What is wrong with them is named by their paths: `trigger.type`. None where
+    /// the field is missing or is no object.
+    pub fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Fields) -> T) -> Option<T> {
+        let raw = self.values.remove(name)?;
+        self.nested(name, raw.get(), read)
+    }
+
+    /// The same for each of a list of `least` to `most` objects: `conditions[2].op`. None where the field is missing or is no
+    /// such list.
+    pub fn objects<T>(
+        &mut self,
+        name: &str,
+        (least, most): (usize, usize),
+        read: impl Fn(&mut Fields) -> T,
+    ) -> Option<Vec<T>> {
+        let raw = self.values.remove(name)?;
+        match super::parse::list(least, most)(raw.get()) {
+            Ok(values) => {
+                let values = values.iter().enumerate();
+                let each = values
+                    .filter_map(|(at, raw)| self.nested(&format!("{name}[{at}]"), raw, &read));
+                Some(each.collect())
+            }
+            Err(message) => {
+                self.refuse(name, message);
+                None
+            }
+        }
+    }
+
+    fn nested<T>(
+        &mut self,
+        name: &str,
+        raw: &str,
+        read: impl FnOnce(&mut Fields) -> T,
+    ) -> Option<T> {
+        match Self::of_value(raw, &format!("{}{name}", self.prefix)) {
+            Ok(mut fields) => {
+                let value = read(&mut fields);
+                self.invalid.extend(fields.into_details());
+                self.invalid.truncate(MAX_DETAILS);
+                Some(value)
+            }
+            Err(details) => {
+                self.invalid.extend(details);
+                None
+            }
+        }
+    }
+
+    /// Says nothing of the fields that nobody took: which there should be is not known.
+    pub fn ignore_rest(&mut self) {
+        self.values.clear();
+    }
+
+    /// Refuses a field that has to be there.
+    pub fn is_required(&mut self, name: &str) {
+        self.refuse(name, "is required");
+    }
+
     /// A field of a `PATCH` that cannot be null.
     pub fn changed_value<T>(
         &mut self,

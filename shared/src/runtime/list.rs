@@ -168,7 +168,8 @@ impl Cursors {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    fn read(&self, list: &str, cursor: &str) -> Option<String> {
+    /// The place that a cursor of `list` continues after; none where it was altered.
+    pub fn read(&self, list: &str, cursor: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (tag, after) = bytes.split_first_chunk::<TAG>()?;
         let after = std::str::from_utf8(after).ok()?;

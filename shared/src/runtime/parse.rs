@@ -110,6 +110,20 @@ pub fn micro_usd(raw: &str) -> Result<i64, String> {
     }
 }
 
+/// A number with at most two decimals, in hundredths, from `least` to `most` hundredths.
+pub fn hundredths(least: i64, most: i64) -> impl Fn(&str) -> Result<i64, String> {
+    move |raw| {
+        let rule = || {
+            let (least, most) = (least / 100, most / 100);
+            format!("must be a number from {least} to {most} with at most two decimals")
+        };
+        let millionths = micro_usd_from_json(raw).map_err(|_| rule())?;
+        let value = millionths / 10_000;
+        let is_right = millionths % 10_000 == 0 && (least..=most).contains(&value);
+        is_right.then_some(value).ok_or_else(rule)
+    }
+}
+
 /// A moment in RFC 3339.
 pub fn timestamp(raw: &str) -> Result<Timestamp, String> {
     let rule = || "must be a time like 2026-11-23T12:00:00Z".to_owned();
@@ -174,6 +188,18 @@ mod tests {
             "99999999999999999999",
             "[]",
         ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hundredths_are_exact_and_within_their_limits() {
+        let read = hundredths(100, 10_000);
+        assert_eq!(
+            (read("3"), read("2.25"), read("100")),
+            (Ok(300), Ok(225), Ok(10_000))
+        );
+        for wrong in ["0.99", "100.01", "2.001", "\"3\"", "-3", "null", "[3]"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
     }

@@ -21,12 +21,13 @@ struct Told<'a> {
     alert_id: &'a str,
 }
 
-/// A new alert's id: later ones sort last, and of those of one moment the ones with a higher `order`.
-pub(super) fn new_id(now: Timestamp, order: usize) -> Result<String, StoreError> {
+/// A new id of an alert, incident or notice: later ones sort last, and of those of one moment the ones with a higher
+/// `order`.
+pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, StoreError> {
     let mut bytes = [0_u8; 6];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let at = now.as_millisecond();
-    Ok(format!("alr_{at:012x}{order:04x}{}", hex(&bytes)))
+    Ok(format!("{prefix}{at:012x}{order:04x}{}", hex(&bytes)))
 }
 
 impl Row {
@@ -66,7 +67,7 @@ impl Store {
             let level = crossing.level.to_string();
             let marker = keys::told(organisation_id, period, &crossing.budget.id, &level);
             if !told.contains(&marker.sk) {
-                let id = new_id(now, order)?;
+                let id = new_id("alr_", now, order)?;
                 let alert = crossing.alert(id, configuration, now);
                 alerts.extend(self.tell_once(organisation_id, marker, alert).await?);
             }
@@ -103,7 +104,7 @@ impl Store {
         let mut marker = Row::new(marker, &told)?;
         marker.expire(expires_at(alert.created_at));
         let parts = vec![
-            self.row_item_if_absent(marker)?,
+            self.row_item(marker.if_absent())?,
             self.row_item(Row::alert(organisation_id, &alert)?)?,
         ];
         Ok(match self.transact(parts).await? {

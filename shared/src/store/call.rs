@@ -1,10 +1,11 @@
 //! What can go wrong in a call, and how often it is tried again.
 
 use super::Store;
+use super::expression::Item;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{Put, ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnConsumedCapacity, TransactWriteItem};
 use std::error::Error;
 use std::time::Duration;
 
@@ -109,7 +110,47 @@ impl Transacted {
     }
 }
 
+/// The most items that one read by keys asks for.
+const KEYS_A_READ: usize = 100;
+
 impl Store {
+    /// The items under `keys`, which are all different, read consistently: those that are there, in any order.
+    pub(super) async fn items(
+        &self,
+        table: &str,
+        keys: Vec<Item>,
+        projection: Option<&str>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let mut found = Vec::new();
+        for chunk in keys.chunks(KEYS_A_READ) {
+            let mut asked = KeysAndAttributes::builder()
+                .set_keys(Some(chunk.to_vec()))
+                .consistent_read(true)
+                .set_projection_expression(projection.map(str::to_owned))
+                .build()?;
+            for attempt in 0.. {
+                if attempt == ATTEMPTS {
+                    return Err(StoreError::Contended);
+                }
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(table, asked)
+                    .send()
+                    .await?;
+                let mut items = answer.responses.unwrap_or_default();
+                found.extend(items.remove(table).unwrap_or_default());
+                // What a read leaves out for its size or for throttling is asked for again.
+                match answer.unprocessed_keys.unwrap_or_default().remove(table) {
+                    Some(rest) => asked = rest,
+                    None => break,
+                }
+                back_off(attempt).await;
+            }
+        }
+        Ok(found)
+    }
+
     /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out, as is throttling.
     pub(super) async fn transact(
         &self,

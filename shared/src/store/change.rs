@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted, hex};
-use super::configuration::Head;
+use super::configuration::{Head, PolicyCounts};
 use super::expression::{Item, number};
 use super::keys;
 use super::rows::Row;
@@ -78,8 +78,9 @@ pub struct StoredAnswer {
     pub status: u16,
     /// The body, without secrets.
     pub body: String,
-    /// The secret of the body, sealed so that only the same caller can read it; hex.
-    pub sealed_secret: Option<String>,
+    /// The secrets of the body, sealed so that only the same caller can read them.
+    #[serde(default)]
+    pub sealed_secrets: Vec<String>,
 }
 
 /// Where an answer is kept, and what.
@@ -363,6 +364,8 @@ impl Store {
             next_node: 0,
             closed_through: None,
             corrected_through: None,
+            policies: PolicyCounts::default(),
+            webhooks: 0,
             organisation,
         };
         let mut parts = Vec::new();
@@ -424,7 +427,7 @@ impl Store {
             hash: head.audit_hash.clone(),
             previous_hash,
         };
-        self.row_item_if_absent(Row::new(keys::audit(organisation_id, head.seq), &row)?)
+        self.row_item(Row::new(keys::audit(organisation_id, head.seq), &row)?.if_absent())
     }
 
     fn idempotency_item(
@@ -436,6 +439,6 @@ impl Store {
         let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
         let mut row = Row::new(key, &idempotency.answer)?;
         row.expire(now.as_second() + IDEMPOTENCY_SECONDS);
-        self.row_item_if_absent(row)
+        self.row_item(row.if_absent())
     }
 }

@@ -32,8 +32,25 @@ pub struct Head {
     /// The last month whose late usage was seen to: its rollover is final.
     #[serde(default)]
     pub corrected_through: Option<Month>,
+    /// Counts what was published, and how much there is.
+    #[serde(default)]
+    pub policies: PolicyCounts,
+    /// How many webhooks there are.
+    #[serde(default)]
+    pub webhooks: u64,
     /// The settings.
     pub organisation: Organisation,
+}
+
+/// What the head knows of the policies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCounts {
+    /// Counts the changes that an evaluation could see: policies published, disabled or deleted.
+    pub revision: u64,
+    /// Policies.
+    pub known: u64,
+    /// Active ones.
+    pub active: u64,
 }
 
 /// Takes the data out of a row.
@@ -130,6 +147,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
         let configuration = Configuration {
             epoch: head.epoch,
             tree: head.tree,
+            policies: head.policies.revision,
             organisation: head.organisation.clone(),
             departments,
             budgets,

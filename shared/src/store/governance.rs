@@ -169,6 +169,28 @@ impl Store {
         self.page(organisation_id, USER, after, limit, wanted).await
     }
 
+    /// Administrators who are active, `most` at the most.
+    pub async fn administrators(
+        &self,
+        organisation_id: &str,
+        most: usize,
+    ) -> Result<Vec<User>, StoreError> {
+        let wanted = |user: &User| user.role == Role::Admin && user.status == Status::Active;
+        let mut found: Vec<User> = Vec::new();
+        let mut after = None;
+        loop {
+            let left = most.saturating_sub(found.len());
+            let page = self
+                .page(organisation_id, USER, after.as_deref(), left, wanted)
+                .await?;
+            found.extend(page.items);
+            match page.next {
+                Some(next) if found.len() < most => after = Some(next),
+                _ => return Ok(found),
+            }
+        }
+    }
+
     /// Keys by id.
     pub async fn api_keys(
         &self,
@@ -190,7 +212,7 @@ impl Store {
     }
 
     /// The rows of `pk` whose sort key begins with `prefix`, after `after`, until `limit` are `wanted`.
-    async fn page<T: DeserializeOwned>(
+    pub(super) async fn page<T: DeserializeOwned>(
         &self,
         pk: &str,
         prefix: &str,

@@ -43,6 +43,13 @@ pub(super) const ALERT: &str = "alert#";
 pub(super) const TOLD: &str = "told#";
 pub(super) const ROLLOVER: &str = "rollover#";
 pub(super) const USER: &str = "user#";
+pub(super) const POLICY: &str = "policy#";
+/// The published versions, which are all that an evaluation reads.
+pub(super) const PUBLISHED: &str = "published#";
+pub(super) const FIRED: &str = "fired#";
+pub(super) const INCIDENT: &str = "incident#";
+pub(super) const NOTICE: &str = "notice#";
+pub(super) const WEBHOOK: &str = "webhook#";
 pub(super) const API_KEY: &str = "key#";
 pub(super) const ORGANISATIONS: &str = "@organisations";
 pub(super) const OPERATOR: &str = "@operator";
@@ -81,6 +88,16 @@ pub(super) fn told(organisation_id: &str, period: Month, budget_id: &str, level:
         organisation_id,
         format!("{TOLD}{period}#{budget_id}#{level}"),
     )
+}
+
+/// That a policy fired for a subject.
+pub(super) fn fired(organisation_id: &str, policy_id: &str, subject: &str) -> Key {
+    Key::new(organisation_id, format!("{FIRED}{policy_id}#{subject}"))
+}
+
+/// A part of what a test of a policy remembers between two calls.
+pub(super) fn backtest(organisation_id: &str, id: &str, part: usize) -> Key {
+    Key::new(organisation_id, format!("backtest#{id}#{part:06}"))
 }
 
 /// The partition of the index `by_day`.
@@ -159,8 +176,12 @@ pub(super) fn usage(organisation_id: &str, bucket: &str, sk: &str) -> Key {
     Key::new(format!("{organisation_id}#usage#{bucket}"), sk)
 }
 
-pub(super) fn user_day(organisation_id: &str, user_id: &str, day: &str) -> Key {
-    Key::new(format!("{organisation_id}#day#{user_id}"), day)
+/// What a user has used in a month, and on each of its days.
+pub(super) fn user_month(organisation_id: &str, user_id: &str, month: Month) -> Key {
+    Key::new(
+        format!("{organisation_id}#user#{user_id}"),
+        month.to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -178,7 +199,7 @@ mod tests {
             idempotency("acme", "00").pk,
             record("acme", "e").pk,
             totals("acme", month),
-            user_day("acme", "ada", "2026-11-23").pk,
+            user_month("acme", "ada", month).pk,
         ] {
             let rest = pk.strip_prefix("acme").unwrap();
             assert!(rest.is_empty() || rest.starts_with(['#', '.']), "{pk}");

@@ -4,31 +4,43 @@
 //! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
 
 mod alerts;
+mod backtests;
 mod call;
 mod cells;
 mod change;
 mod configuration;
 mod expression;
+mod facts;
+mod firings;
 mod governance;
 mod holds;
+mod incidents;
 mod integrations;
 mod keys;
 mod months;
+mod notices;
+mod policies;
 mod records;
 mod resolutions;
 mod rows;
 mod schedule;
 mod self_audit;
+mod standing;
 mod tables;
 mod totals;
 mod usage;
 mod usage_rows;
+mod webhooks;
 
+pub use alerts::new_id;
+pub use backtests::Paused;
 pub use call::StoreError;
 pub use change::{
     AuditEntry, Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer,
 };
-pub use configuration::Head;
+pub use configuration::{Head, PolicyCounts};
+pub use facts::Arrivals;
+pub use firings::Fired;
 pub use governance::{ApiKey, KeyOwner, Page, digest_of};
 pub use holds::{HoldOutcome, VoidOutcome};
 pub use integrations::{GithubIntegration, GithubRisks};

@@ -9,21 +9,31 @@ use super::tables::TTL;
 use super::totals::Sums;
 use super::usage::{Entry, Mark, Recorded, Settlement};
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::Configuration;
+use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::HoldId;
+use crate::domain::period::Month;
 use crate::domain::usage::{Resolution, Risk};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 impl Store {
-    /// Keeps a risk event; it counts once, by its event id.
+    /// Keeps a risk event with the path of its user's department; it counts once, by its event id.
     pub async fn record_risk(
         &self,
-        organisation_id: &str,
+        configuration: &Configuration,
         risk: &Risk,
         received_at: Timestamp,
     ) -> Result<Recorded, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let user = match &risk.user_id {
+            Some(user_id) => self.user(organisation_id, user_id).await?,
+            None => None,
+        };
+        let path = user.map_or_else(Path::default, |user| {
+            configuration.path(&user.department_id)
+        });
         let mut item: Item = serde_dynamo::to_item(risk)?;
+        item.insert("path".to_owned(), AttributeValue::S(path.to_text()));
         item.extend(keys::record(organisation_id, &risk.event_id).attributes());
         item.extend(by_day(organisation_id, received_at, &risk.event_id));
         item.insert("type".to_owned(), AttributeValue::S("ip_risk".to_owned()));
@@ -143,24 +153,32 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The totals an entry adds to: its department's month and its user's day.
+    /// The totals an entry adds to: its department's month, its user's month, and its user's day, which is in the same row
+    /// unless a hold of the month before was settled.
     pub(super) fn totals_items(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
         of_department: Sums,
         of_user: Sums,
-    ) -> Result<[TransactWriteItem; 2], StoreError> {
-        let organisation = &configuration.organisation;
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
         let user_id = &entry.usage.user_id;
         let expires = expires_at(entry.received_at);
         let department =
-            keys::department_total(&organisation.id, entry.period, &entry.path.to_text());
-        let user_day = keys::user_day(&organisation.id, user_id, &entry.day);
-        Ok([
-            self.add_to_total(&department, of_department, expires)?,
-            self.add_to_total(&user_day, of_user, expires)?,
-        ])
+            keys::department_total(organisation_id, entry.period, &entry.path.to_text());
+        let month = keys::user_month(organisation_id, user_id, entry.period);
+        let of_day = Some((entry.day, of_user.tokens));
+        let mut items = vec![self.add_to_total(&department, Some(of_department), None, expires)?];
+        let month_of_day = Month::of_date(entry.day);
+        if month_of_day == entry.period {
+            items.push(self.add_to_total(&month, Some(of_user), of_day, expires)?);
+        } else {
+            let other = keys::user_month(organisation_id, user_id, month_of_day);
+            items.push(self.add_to_total(&month, Some(of_user), None, expires)?);
+            items.push(self.add_to_total(&other, None, of_day, expires)?);
+        }
+        Ok(items)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
 //! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing.
 
-use super::call::{StoreError, Transacted, back_off};
+use super::call::{StoreError, Transacted};
 use super::cells::Updated;
-use super::expression::number;
+use super::expression::{Item, number};
 use super::records::by_day;
 use super::tables::TTL;
 use super::totals::Sums;
@@ -15,7 +15,7 @@ use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::period::Month;
 use crate::domain::usage::{MAX_AGE, Resolution};
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -153,7 +153,12 @@ impl Store {
         let mut parts = vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
         if charged != Amounts::ZERO {
             let total = keys::department_total(organisation_id, period, &resolved.path.to_text());
-            parts.push(self.add_to_total(&total, Sums::one(charged), expires_at(now))?);
+            parts.push(self.add_to_total(
+                &total,
+                Some(Sums::one(charged)),
+                None,
+                expires_at(now),
+            )?);
             parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
         }
         let charged = match self.transact(parts).await? {
@@ -296,39 +301,16 @@ impl Store {
         organisation_id: &str,
         ids: &[HoldId],
     ) -> Result<Vec<HoldId>, StoreError> {
-        let mut found = Vec::new();
-        for chunk in ids.chunks(100) {
-            let keys = chunk
-                .iter()
-                .map(|id| keys::resolution(organisation_id, id).attributes());
-            let mut asked = KeysAndAttributes::builder()
-                .set_keys(Some(keys.collect()))
-                .consistent_read(true)
-                .projection_expression("pk")
-                .build()?;
-            loop {
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.tables.ledger, asked)
-                    .send()
-                    .await?;
-                let items = answer.responses.unwrap_or_default();
-                let items = items.get(&self.tables.ledger).cloned().unwrap_or_default();
-                for item in items {
-                    let Some(AttributeValue::S(pk)) = item.get("pk") else {
-                        continue;
-                    };
-                    found.extend(pk.rsplit('#').next().and_then(HoldId::parse));
-                }
-                let rest = answer.unprocessed_keys.unwrap_or_default();
-                match rest.get(&self.tables.ledger) {
-                    Some(more) => asked = more.clone(),
-                    None => break,
-                }
-                back_off(1).await;
-            }
-        }
-        Ok(found)
+        let keys = ids
+            .iter()
+            .map(|id| keys::resolution(organisation_id, id).attributes());
+        let items = self
+            .items(&self.tables.ledger, keys.collect(), Some("pk"))
+            .await?;
+        let of_item = |item: &Item| match item.get("pk") {
+            Some(AttributeValue::S(pk)) => pk.rsplit('#').next().and_then(HoldId::parse),
+            _ => None,
+        };
+        Ok(items.iter().filter_map(of_item).collect())
     }
 }

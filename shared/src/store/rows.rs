@@ -13,11 +13,16 @@ use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::Serialize;
 
+/// The condition that there is no item of a key.
+const ABSENT: &str = "attribute_not_exists(pk)";
+
 /// A row that a change writes or deletes.
 #[derive(Clone, Debug)]
 pub struct Row {
     pub(super) key: Key,
     pub(super) item: Option<Item>,
+    /// Whether it is written only where there is none of its key.
+    is_new: bool,
 }
 
 impl Row {
@@ -27,11 +32,23 @@ impl Row {
         Ok(Self {
             key,
             item: Some(item),
+            is_new: false,
         })
     }
 
     pub(super) fn gone(key: Key) -> Self {
-        Self { key, item: None }
+        Self {
+            key,
+            item: None,
+            is_new: false,
+        }
+    }
+
+    /// The same, where there is none of its key yet; otherwise the whole transaction does nothing.
+    #[must_use]
+    pub fn if_absent(mut self) -> Self {
+        self.is_new = true;
+        self
     }
 
     /// A budget as it will be.
@@ -102,6 +119,7 @@ impl Store {
                 Put::builder()
                     .table_name(&self.tables.governance)
                     .set_item(Some(item))
+                    .set_condition_expression(row.is_new.then(|| ABSENT.to_owned()))
                     .build()?,
             ),
             None => part.delete(
@@ -112,14 +130,5 @@ impl Store {
             ),
         }
         .build())
-    }
-
-    pub(super) fn row_item_if_absent(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(row.item)
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
     }
 }

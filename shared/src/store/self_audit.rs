@@ -371,7 +371,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Alert>, StoreError> {
         let marker = keys::difference(organisation_id, difference.period, &difference.subject);
-        let alert = difference.alert(new_id(now, 0)?, now);
+        let alert = difference.alert(new_id("alr_", now, 0)?, now);
         self.tell_once(organisation_id, marker, alert).await
     }
 }

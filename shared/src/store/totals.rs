@@ -10,6 +10,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::configuration::Path;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -114,24 +115,38 @@ impl Store {
         Ok(DepartmentTotals(totals))
     }
 
-    /// Adds `sums` to the total under `key`, as a part of a transaction; the row may go after `expires_at`.
+    /// Adds to the total under `key`, as a part of a transaction: sums, tokens of a day, or both. The row may go after
+    /// `expires_at`.
     pub(super) fn add_to_total(
         &self,
         key: &Key,
-        sums: Sums,
+        sums: Option<Sums>,
+        of_day: Option<(Date, i64)>,
         expires_at: i64,
     ) -> Result<TransactWriteItem, StoreError> {
-        let update = Update::builder()
+        let mut added = Vec::new();
+        let mut update = Update::builder()
             .table_name(&self.tables.ledger)
             .set_key(Some(key.attributes()))
-            .update_expression(format!(
-                "ADD tokens :t, micro_usd :m, requests :r SET {TTL} = :y"
-            ))
-            .expression_attribute_values(":t", number(sums.tokens))
-            .expression_attribute_values(":m", number(sums.micro_usd))
-            .expression_attribute_values(":r", number(sums.requests))
-            .expression_attribute_values(":y", number(expires_at))
-            .build()?;
+            .expression_attribute_values(":y", number(expires_at));
+        if let Some(sums) = sums {
+            added.push("tokens :t, micro_usd :m, requests :r".to_owned());
+            update = update
+                .expression_attribute_values(":t", number(sums.tokens))
+                .expression_attribute_values(":m", number(sums.micro_usd))
+                .expression_attribute_values(":r", number(sums.requests));
+        }
+        if let Some((day, tokens)) = of_day {
+            added.push(format!("{} :d", day_attribute(day)));
+            update = update.expression_attribute_values(":d", number(tokens));
+        }
+        let expression = format!("ADD {} SET {TTL} = :y", added.join(", "));
+        let update = update.update_expression(expression).build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
+}
+
+/// Where a user's month has the tokens of one of its days: `d24`.
+pub(super) fn day_attribute(day: Date) -> String {
+    format!("d{:02}", day.day())
 }

@@ -17,6 +17,7 @@ use crate::domain::period::Month;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -49,7 +50,7 @@ pub(super) struct Entry<'a> {
     pub(super) received_at: Timestamp,
     pub(super) period: Month,
     /// The day of the user's total, in the organisation's time zone.
-    pub(super) day: String,
+    pub(super) day: Date,
     pub(super) path: Path,
     pub(super) charge: Charge,
     pub(super) price_version: String,
@@ -71,8 +72,8 @@ pub(super) struct Settlement<'a> {
     pub(super) hold: Hold,
 }
 
-/// The most settlements of one transaction: a record, a resolution and up to three rows of the reports each, and two
-/// totals; a transaction has at most 100 parts.
+/// The most settlements of one transaction: a record, a resolution and up to three rows of the reports each, and up to
+/// three totals; a transaction has at most 100 parts.
 const GROUP: usize = 19;
 
 impl Store {
@@ -433,9 +434,9 @@ fn settlement<'a>(
     })
 }
 
-fn day_of(configuration: &Configuration, usage: &Usage) -> String {
+fn day_of(configuration: &Configuration, usage: &Usage) -> Date {
     let zone = configuration.organisation.zone();
-    zone.to_datetime(usage.occurred_at).date().to_string()
+    zone.to_datetime(usage.occurred_at).date()
 }
 
 /// The hold that a usage names, where it is its user's own.

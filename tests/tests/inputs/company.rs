@@ -81,6 +81,35 @@ impl Company {
             .expect(202);
         world.report(&[world.usage("e-1", "bea", 4, 0, None)]).await;
         let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
+        let mut policies = Vec::new();
+        for (key, event) in [(ADMIN, "e-risk"), (&rival, "e-their-risk")] {
+            let policy = json!({
+                "name": "Leaks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "create_incident"}],
+            });
+            let policy = made(&world, key, "/v1/policies", policy).await;
+            let publish = format!("/v1/policies/{}/publish", id(&policy));
+            world
+                .call(key, "POST", &publish, Value::Null)
+                .await
+                .expect(200);
+            let risk = json!({
+                "event_id": event, "type": "ip_risk", "occurred_at": "2026-11-23T12:00:00Z", "risk_level": "high",
+                "summary": "a leak",
+            });
+            let body = json!({ "events": [risk] });
+            world
+                .call(key, "POST", "/v1/events", body)
+                .await
+                .expect(202);
+            world.system.drain().await.unwrap();
+            policies.push(id(&policy));
+        }
+        let newest_incident = async |key: &str| {
+            let page = world.call(key, "GET", "/v1/incidents", Value::Null).await;
+            id(&page.expect(200)["items"][0])
+        };
+        let incident = newest_incident(ADMIN).await;
+        let their_incident = newest_incident(&rival).await;
         let newest_alert = async |key: &str| {
             let page = world.call(key, "GET", "/v1/alerts", Value::Null).await;
             id(&page.expect(200)["items"][0])
@@ -93,6 +122,10 @@ impl Company {
             ("key", id(&key)),
             ("alert", alert),
             ("their_alert", their_alert),
+            ("incident", incident),
+            ("their_incident", their_incident),
+            ("policy", policies.remove(0)),
+            ("their_policy", policies.remove(0)),
             ("their_budget", id(&their_budget)),
             ("their_key", id(&their_key)),
             ("their_hold", id(&their_hold["hold"])),
@@ -111,6 +144,8 @@ impl Company {
                 "api-keys",
                 "alerts",
                 "rollovers",
+                "policies",
+                "incidents",
             ] {
                 let path = format!("/v1/{path}?limit=100");
                 let page = self

@@ -16,6 +16,7 @@ mod integrations;
 mod keys;
 mod organisations;
 mod pages;
+mod policies;
 mod preflight;
 mod reports;
 mod routes;
@@ -27,7 +28,7 @@ use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// All tables of wrong requests; those of events are by themselves.
-const ALL: [&str; 8] = [
+const ALL: [&str; 9] = [
     organisations::TABLE,
     departments::TABLE,
     users::TABLE,
@@ -36,6 +37,7 @@ const ALL: [&str; 8] = [
     preflight::TABLE,
     integrations::TABLE,
     reports::TABLE,
+    policies::TABLE,
 ];
 
 fn key_for(path: &str) -> &'static str {

@@ -28,6 +28,17 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
         ("/v1/api-keys/key_local_admin".to_owned(), json!({})),
         (format!("/v1/holds/{}", id("hold")), json!({})),
         (
+            format!("/v1/policies/{}", id("policy")),
+            json!({"name": "Stolen"}),
+        ),
+        (format!("/v1/policies/{}/test", id("policy")), json!({})),
+        (format!("/v1/policies/{}/publish", id("policy")), json!({})),
+        (format!("/v1/policies/{}/disable", id("policy")), json!({})),
+        (
+            format!("/v1/incidents/{}", id("incident")),
+            json!({"status": "resolved"}),
+        ),
+        (
             "/v1/budgets/effective?user_id=u-onlydemo".to_owned(),
             json!({}),
         ),
@@ -41,7 +52,9 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
         .filter(|(path, _)| !path.contains("/block") && !path.contains("/organisation"))
     {
         let shown = world.admin("GET", path, Value::Null).await.status;
-        let has_no_get = path.contains("/api-keys/") || path.contains("/holds/");
+        let has_no_get = ["/api-keys/", "/holds/", "/test", "/publish", "/disable"]
+            .iter()
+            .any(|part| path.contains(part));
         assert_eq!(
             shown,
             if has_no_get { 405 } else { 200 },
@@ -177,4 +190,23 @@ async fn another_tenants_ids_are_unknown_inside_a_body() {
         ],
         before
     );
+}
+
+#[tokio::test]
+async fn a_policy_of_one_tenant_sees_no_event_of_another() {
+    let (world, _, rival) = two_tenants().await;
+    let risk = json!({
+        "event_id": "e-other", "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "user_id": "ada", "risk_level": "critical", "summary": "theirs",
+    });
+    let admin = &rival.keys.admin;
+    let body = json!({ "events": [risk] });
+    let answer = world.call(admin, "POST", "/v1/events", body).await;
+    assert_eq!(answer.expect(202)["accepted"], 1);
+    world.system.drain().await.unwrap();
+    for (key, incidents) in [(ADMIN, 1), (admin.as_str(), 0)] {
+        let seen = world.call(key, "GET", "/v1/incidents", Value::Null).await;
+        let seen = seen.expect(200);
+        assert_eq!(seen["items"].as_array().unwrap().len(), incidents, "{seen}");
+    }
 }

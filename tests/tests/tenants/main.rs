@@ -111,6 +111,25 @@ async fn two_tenants() -> (World, Tenant, Tenant) {
         "name": MARK, "department_id": "d-onlydemo", "unit": "tokens", "amount": 9_999, "hard_cap": true,
     });
     let budget = made(&world, ADMIN, "/v1/budgets", secret).await;
+    let secret = json!({
+        "name": MARK, "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "create_incident"}],
+    });
+    let policy = text(&made(&world, ADMIN, "/v1/policies", secret).await, "id");
+    let publish = format!("/v1/policies/{policy}/publish");
+    world.admin("POST", &publish, Value::Null).await.expect(200);
+    let risk = json!({
+        "event_id": "e-risk", "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "user_id": "u-onlydemo", "risk_level": "high", "summary": MARK,
+    });
+    world.report(&[risk]).await;
+    let incidents = world
+        .admin("GET", "/v1/incidents", Value::Null)
+        .await
+        .expect(200);
+    first.ids.insert("policy", policy);
+    first
+        .ids
+        .insert("incident", text(&incidents["items"][0], "id"));
     first.ids.insert("secret_budget", text(&budget, "id"));
     first
         .ids
@@ -120,7 +139,15 @@ async fn two_tenants() -> (World, Tenant, Tenant) {
 
 async fn everything(world: &World, admin: &str) -> Vec<Value> {
     let mut seen = Vec::new();
-    for path in ["departments", "users", "budgets", "api-keys"] {
+    for path in [
+        "departments",
+        "users",
+        "budgets",
+        "api-keys",
+        "policies",
+        "incidents",
+        "alerts",
+    ] {
         let path = format!("/v1/{path}?limit=100");
         seen.push(
             world

@@ -41,6 +41,17 @@ GET /v1/usage?user_id=<own> ame
 GET /v1/alerts a
 GET /v1/alerts/nobody a
 PATCH /v1/alerts/nobody a
+GET /v1/policies a
+POST /v1/policies a
+GET /v1/policies/nobody a
+PATCH /v1/policies/nobody a
+DELETE /v1/policies/nobody a
+POST /v1/policies/nobody/publish a
+POST /v1/policies/nobody/disable a
+POST /v1/policies/nobody/test a
+GET /v1/incidents a
+GET /v1/incidents/nobody a
+PATCH /v1/incidents/nobody a
 GET /v1/api-keys a
 POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a

@@ -1,6 +1,7 @@
 //! Commands beside serving: what the claims rest on, measured and printed.
 
 pub(crate) mod audit;
+pub(crate) mod backtest;
 pub(crate) mod counts;
 pub(crate) mod crash;
 pub(crate) mod race;

@@ -1,6 +1,7 @@
 //! What a system is started with, and why it may not start.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
@@ -39,6 +40,8 @@ pub struct SystemSettings {
     pub preflight_patience: Option<Patience>,
     /// What `preflight` answers where not even the configuration can be read.
     pub on_unavailable: OnUnavailable,
+    /// How long one call of a policy's test evaluates; none as where it is deployed.
+    pub test_time: Option<Duration>,
 }
 
 impl Default for SystemSettings {
@@ -50,6 +53,7 @@ impl Default for SystemSettings {
             delivers_events: true,
             preflight_patience: None,
             on_unavailable: OnUnavailable::Allow,
+            test_time: None,
         }
     }
 }

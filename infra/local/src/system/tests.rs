@@ -119,7 +119,13 @@ async fn a_message_that_nobody_can_read_is_shown_as_a_dead_letter() {
             )
         })
         .collect();
-    assert_eq!(depths, [("events", 0), ("events-dlq", 1)]);
+    let expected = [
+        ("events", 0),
+        ("events-dlq", 1),
+        ("notices", 0),
+        ("notices-dlq", 0),
+    ];
+    assert_eq!(depths, expected);
 }
 
 #[tokio::test]

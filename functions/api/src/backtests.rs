@@ -1,0 +1,143 @@
+//! Trying a policy on stored events: what it would have done, by the same evaluation as live.
+//!
+//! It reads the records in order of arrival for as long as a call may take. What is left then goes on with the cursor of the
+//! answer; what was counted so far is kept for an hour.
+
+use super::{App, policies, policy_view, view};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp};
+use shared::domain::configuration::Configuration;
+use shared::domain::policy::{ActivePolicy, Replay, Window};
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, json};
+use shared::runtime::{parse, random};
+use shared::store::Paused;
+use std::time::Instant;
+
+/// The longest window, in days.
+const MAX_DAYS: i64 = 90;
+const DEFAULT_DAYS: i64 = 30;
+/// The most users, departments and firings that a test remembers.
+const MAX_REMEMBERED: usize = 200_000;
+
+/// `POST /v1/policies/{id}/test`: the draft where there is one, the published version otherwise.
+pub(crate) async fn test(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let until = Instant::now() + app.test_time;
+    let organisation_id = &owner.organisation_id;
+    let list = format!("{organisation_id} test {id}");
+    let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+    let mut fields = Fields::of_body(body)?;
+    let window_days = fields.optional("window_days", parse::whole(1, MAX_DAYS));
+    let run = fields.optional("cursor", |raw| {
+        let cursor = parse::text(raw)?;
+        let rule = "must be a next_cursor of a test of this policy, unchanged";
+        app.cursors.read(&list, &cursor).ok_or(rule.to_owned())
+    });
+    if run.is_some() && window_days.is_some() {
+        fields.also_invalid(
+            "window_days",
+            "must not be given with a cursor, which has its window",
+        );
+    }
+    fields.finish()?;
+    let policy = policies::known(&app, organisation_id, &id).await?;
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let mut paused = match run {
+        Some(run) => {
+            let known = app.store.paused_backtest(organisation_id, &run).await?;
+            let gone = "the test was kept for an hour and is gone; begin anew without a cursor";
+            known.ok_or_else(|| ApiError::field("cursor", gone))?
+        }
+        None => {
+            let to = app.clock.now();
+            let days = SignedDuration::from_hours(24 * window_days.unwrap_or(DEFAULT_DAYS));
+            let window = Window {
+                from: to.saturating_sub(days).unwrap_or(to),
+                // What arrives in this very moment is part of it.
+                to: to
+                    .saturating_add(SignedDuration::from_millis(1))
+                    .unwrap_or(to),
+            };
+            let tried = ActivePolicy {
+                id: policy.id.clone(),
+                version: policy.version,
+                rule: policy.newest().clone(),
+            };
+            begin(Replay::new(tried, window), &configuration)
+        }
+    };
+    let is_complete = go_on(&app, &configuration, &mut paused, until).await?;
+    let next_cursor = if is_complete {
+        None
+    } else {
+        let run = random::id("run_")?;
+        let now = app.clock.now();
+        app.store
+            .pause_backtest(organisation_id, &run, &paused, now)
+            .await?;
+        Some(app.cursors.write(&list, &run))
+    };
+    let evaluated_until = match (&paused.after, is_complete) {
+        (Some(after), false) => after.split('#').next().unwrap_or_default().to_owned(),
+        (None, false) => format!("{}T00:00:00Z", paused.day),
+        (_, true) => paused.replay.window.to.to_string(),
+    };
+    let view = policy_view::test(&paused.replay, evaluated_until, next_cursor);
+    Ok(json(200, view::text(&view)))
+}
+
+/// The place of the first record that a test has to see.
+fn begin(replay: Replay, configuration: &Configuration) -> Paused {
+    let first = replay.begins_at(configuration);
+    Paused {
+        day: day_of(first),
+        after: Some(first.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
+        replay,
+    }
+}
+
+fn day_of(at: Timestamp) -> jiff::civil::Date {
+    at.to_zoned_datetime(TimeZone::UTC).date()
+}
+
+/// Evaluates the records that are left; false where the time was over before.
+async fn go_on(
+    app: &App,
+    configuration: &Configuration,
+    paused: &mut Paused,
+    until: Instant,
+) -> Result<bool, ApiError> {
+    let zone = configuration.organisation.zone();
+    let last = day_of(paused.replay.window.to);
+    while paused.day <= last {
+        let page = app
+            .store
+            .arrivals(configuration, &zone, paused.day, paused.after.as_deref())
+            .await?;
+        for facts in &page.facts {
+            paused.replay.arrive(facts, configuration);
+        }
+        if paused.replay.size() > MAX_REMEMBERED {
+            let message = "the window has more users than a test can remember; take fewer days";
+            return Err(ApiError::field("window_days", message));
+        }
+        paused.after = page.next;
+        if paused.after.is_none() {
+            paused.day = paused.day.saturating_add(Span::new().days(1));
+        }
+        if paused.day <= last && Instant::now() >= until {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

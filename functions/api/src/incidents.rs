@@ -1,0 +1,135 @@
+//! Incidents: listed the newest first, acknowledged and resolved, with notes.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+use shared::domain::alert::AlertStatus;
+use shared::domain::incident::{Incident, MAX_NOTES, Note};
+use shared::domain::name::is_slug;
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::parse;
+use shared::store::Row;
+
+/// What an incident may become; it is never opened again.
+const NEXT_STATUSES: &[(&str, AlertStatus)] = &[
+    ("acknowledged", AlertStatus::Acknowledged),
+    ("resolved", AlertStatus::Resolved),
+];
+
+#[derive(Serialize)]
+struct IncidentView<'a> {
+    org_id: &'a str,
+    #[serde(flatten)]
+    incident: &'a Incident,
+}
+
+fn shown(organisation_id: &str, incident: &Incident) -> String {
+    view::text(&IncidentView {
+        org_id: organisation_id,
+        incident,
+    })
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let severity = parameters.one_of("severity", super::alerts::SEVERITIES);
+    let status = parameters.one_of("status", super::alerts::STATUSES);
+    let org_id = &owner.organisation_id;
+    let list = format!("{org_id} incidents {severity:?} {status:?}");
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let page = app
+        .store
+        .incidents(
+            org_id,
+            severity,
+            status,
+            asked.after.as_deref(),
+            asked.limit,
+        )
+        .await?;
+    let show = |incident| IncidentView { org_id, incident };
+    let items = page.items.iter().map(show).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let unknown = || ApiError::not_found("incident");
+    if !is_slug(&id) {
+        return Err(unknown());
+    }
+    let incident = app.store.incident(&owner.organisation_id, &id).await?;
+    let incident = incident.ok_or_else(unknown)?;
+    Ok(json(200, shown(&owner.organisation_id, &incident)))
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let status = fields.changed_value("status", parse::one_of(NEXT_STATUSES));
+    let note = fields.optional("note", parse::sentence(1_000));
+    fields.finish()?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("incident"));
+    }
+    let needs = Needs {
+        incident: Some(id.clone()),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(&app, &actor, &needs, None, |loaded| {
+        let before = loaded.incident.as_ref();
+        let before = before.ok_or_else(|| ApiError::not_found("incident"))?;
+        let mut after = before.clone();
+        after.status = status.unwrap_or(before.status);
+        after.updated_at = now;
+        after.resolved_at = match after.status {
+            AlertStatus::Resolved => before.resolved_at.or(Some(now)),
+            AlertStatus::Open | AlertStatus::Acknowledged => None,
+        };
+        if let Some(text) = &note {
+            if after.notes.len() >= MAX_NOTES {
+                let message = format!("an incident has at most {MAX_NOTES} notes");
+                return Err(ApiError::conflict(message));
+            }
+            after.notes.push(Note {
+                at: now,
+                by: actor.name.clone(),
+                text: text.clone(),
+            });
+        }
+        let organisation_id = &owner.organisation_id;
+        let mut prepared = Prepared::new(loaded, "incident.update", format!("incident/{id}"));
+        prepared.rows.push(Row::incident(organisation_id, &after)?);
+        prepared.before = Some(shown(organisation_id, before));
+        prepared.reason.clone_from(&note);
+        let body = shown(organisation_id, &after);
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}

@@ -1,0 +1,490 @@
+//! Policies: made as drafts, edited, published, disabled, deleted. What is evaluated is the published version, a row of its
+//! own that only publishing writes.
+
+use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::policy_view::{self, NewWebhook};
+use super::replay::{Answer, IdempotentRequest};
+use super::rule_fields::{self, AskedAction, RuleFields};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use shared::domain::name::is_slug;
+use shared::domain::policy::{
+    Action, ActivePolicy, Field, MAX_ACTIVE, MAX_POLICIES, Match, Operand, Policy, PolicyStatus,
+    Rule, Scalar, Trigger,
+};
+use shared::domain::webhook::{MAX_WEBHOOKS, Webhook};
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::random;
+use shared::store::Row;
+
+const STATUSES: &[(&str, PolicyStatus)] = &[
+    ("draft", PolicyStatus::Draft),
+    ("active", PolicyStatus::Active),
+    ("disabled", PolicyStatus::Disabled),
+];
+
+/// The actions with the webhooks that their urls became.
+struct ReadActions {
+    actions: Option<Vec<Action>>,
+    webhooks: Vec<NewWebhook>,
+}
+
+/// Makes a webhook of each url of `asked`, one for each that differs.
+fn read_actions(
+    app: &App,
+    organisation_id: &str,
+    asked: Option<&Vec<AskedAction>>,
+) -> Result<ReadActions, ApiError> {
+    let Some(asked) = asked else {
+        return Ok(ReadActions {
+            actions: None,
+            webhooks: Vec::new(),
+        });
+    };
+    let mut webhooks: Vec<NewWebhook> = Vec::new();
+    let mut actions = Vec::with_capacity(asked.len());
+    for action in asked {
+        let url = match action {
+            AskedAction::Known(action) => {
+                actions.push(action.clone());
+                continue;
+            }
+            AskedAction::Url(url) => url,
+        };
+        let same = webhooks.iter().find(|new| new.webhook.url == *url);
+        let webhook_id = match same {
+            Some(new) => new.webhook.id.clone(),
+            None => {
+                let secret = random::secret("whsec_")?;
+                let webhook = Webhook {
+                    id: random::id("whk_")?,
+                    url: url.clone(),
+                    sealed_secret: app.sealer.seal(organisation_id, &secret)?,
+                    description: None,
+                    created_at: app.clock.now(),
+                };
+                let id = webhook.id.clone();
+                webhooks.push(NewWebhook { webhook, secret });
+                id
+            }
+        };
+        actions.push(Action::Webhook { webhook_id });
+    }
+    Ok(ReadActions {
+        actions: Some(actions),
+        webhooks,
+    })
+}
+
+/// The webhooks that `asked` names.
+fn named_webhooks(asked: Option<&Vec<AskedAction>>) -> Vec<String> {
+    let all = asked.into_iter().flatten();
+    all.filter_map(|action| match action {
+        AskedAction::Known(Action::Webhook { webhook_id }) => Some(webhook_id.clone()),
+        _ => None,
+    })
+    .collect()
+}
+
+/// Names whatever does not exist: departments of the trigger and the conditions, webhooks.
+fn check_names(loaded: &Loaded, fields: &RuleFields) -> Result<(), ApiError> {
+    let mut checks = Vec::new();
+    if let Some(Trigger::DepartmentThreshold { department_id, .. }) = &fields.trigger {
+        checks.push(loaded.check_department("trigger.department_id", Some(department_id)));
+    }
+    let conditions = fields.conditions.iter().flatten().enumerate();
+    for (at, condition) in conditions.filter(|(_, c)| c.field == Field::DepartmentId) {
+        let values = match &condition.value {
+            Operand::One(value) => std::slice::from_ref(value),
+            Operand::Several(values) => values.as_slice(),
+            Operand::Range(..) => &[],
+        };
+        let is_unknown = |value: &&Scalar| match value {
+            Scalar::Text(id) => !loaded.snapshot.configuration.departments.contains_key(id),
+            _ => true,
+        };
+        if let Some(unknown) = values.iter().find(is_unknown) {
+            let message = format!("there is no such department: {unknown}");
+            checks.push(Err(ApiError::field(
+                format!("conditions[{at}].value"),
+                message,
+            )));
+        }
+    }
+    for (at, action) in fields.actions.iter().flatten().enumerate() {
+        if let AskedAction::Known(Action::Webhook { webhook_id }) = action
+            && !loaded.webhooks.contains(webhook_id)
+        {
+            let field = format!("actions[{at}].webhook_id");
+            checks.push(Err(ApiError::field(field, "there is no such webhook")));
+        }
+    }
+    all(checks)
+}
+
+/// Adds the new webhooks to a change.
+fn add_webhooks(
+    prepared: &mut Prepared,
+    organisation_id: &str,
+    webhooks: &[NewWebhook],
+) -> Result<(), ApiError> {
+    for new in webhooks {
+        prepared.head.webhooks += 1;
+        prepared
+            .rows
+            .push(Row::webhook(organisation_id, &new.webhook)?);
+    }
+    if prepared.head.webhooks > MAX_WEBHOOKS {
+        let message = format!("an organisation has at most {MAX_WEBHOOKS} webhooks");
+        return Err(ApiError::conflict(message));
+    }
+    Ok(())
+}
+
+/// An answer with a policy and the secrets of its new webhooks.
+fn answer(status: u16, policy: &Policy, webhooks: &[NewWebhook]) -> Answer {
+    Answer {
+        status,
+        body: view::text(&policy_view::policy(policy, webhooks)),
+        secrets: webhooks.iter().map(|new| new.secret.clone()).collect(),
+    }
+}
+
+fn described(policy: &Policy) -> String {
+    view::text(&policy_view::policy(policy, &[]))
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let organisation_id = &owner.organisation_id;
+    let mut fields = Fields::of_body(&body)?;
+    for name in ["name", "trigger"] {
+        if !fields.has(name) {
+            fields.is_required(name);
+        }
+    }
+    let asked = rule_fields::read(&mut fields);
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/policies", &body)?;
+    let ReadActions { actions, webhooks } =
+        read_actions(&app, organisation_id, asked.actions.as_ref())?;
+    let now = app.clock.now();
+    let (Some(name), Some(trigger)) = (asked.name.clone(), asked.trigger.clone()) else {
+        return Err(ApiError::field("trigger", "is required"));
+    };
+    let policy = Policy {
+        id: random::id("pol_")?,
+        status: PolicyStatus::Draft,
+        rule: Rule {
+            name,
+            description: asked.description.clone().unwrap_or_default(),
+            trigger,
+            combine: asked.combine.unwrap_or(Match::All),
+            conditions: asked.conditions.clone().unwrap_or_default(),
+            actions: actions.unwrap_or_default(),
+        },
+        draft: None,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+        published_at: None,
+    };
+    let needs = Needs {
+        webhooks: named_webhooks(asked.actions.as_ref()),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
+        check_names(loaded, &asked)?;
+        if loaded.snapshot.head.policies.known >= MAX_POLICIES {
+            let message = format!("an organisation has at most {MAX_POLICIES} policies");
+            return Err(ApiError::conflict(message));
+        }
+        let resource = format!("policy/{}", policy.id);
+        let mut prepared = Prepared::new(loaded, "policy.create", resource);
+        prepared.head.policies.known += 1;
+        prepared.rows.push(Row::policy(organisation_id, &policy)?);
+        add_webhooks(&mut prepared, organisation_id, &webhooks)?;
+        prepared.after = Some(described(&policy));
+        let answer = answer(201, &policy, &webhooks);
+        prepared.answer = Box::new(move |_| answer.clone());
+        Ok(prepared)
+    })
+    .await
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let status = parameters.one_of("status", STATUSES);
+    let list = format!("{} policies {status:?}", owner.organisation_id);
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let page = app
+        .store
+        .policies(
+            &owner.organisation_id,
+            status,
+            asked.after.as_deref(),
+            asked.limit,
+        )
+        .await?;
+    let show = |policy| policy_view::policy(policy, &[]);
+    let items = page.items.iter().map(show).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// A policy of the caller's organisation.
+pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Policy, ApiError> {
+    let unknown = || ApiError::not_found("policy");
+    if !is_slug(id) {
+        return Err(unknown());
+    }
+    let policy = app.store.policy(organisation_id, id).await?;
+    policy.ok_or_else(unknown)
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let policy = known(&app, &owner.organisation_id, &id).await?;
+    Ok(json(200, described(&policy)))
+}
+
+/// A change of one policy, as the audit log calls it, with the webhooks that it makes and names.
+#[derive(Default)]
+struct Edit {
+    action: &'static str,
+    webhooks: Vec<NewWebhook>,
+    named_webhooks: Vec<String>,
+}
+
+impl Edit {
+    fn called(action: &'static str) -> Self {
+        Self {
+            action,
+            ..Self::default()
+        }
+    }
+}
+
+/// What becomes of a policy.
+enum Fate {
+    Kept,
+    Published,
+    Deleted,
+}
+
+/// Changes one policy; `become_of` edits it and says whether it stays.
+async fn change_policy(
+    app: &App,
+    actor: &Actor,
+    headers: &HeaderMap,
+    id: &str,
+    edit: Edit,
+    become_of: impl Fn(&Loaded, &mut Policy) -> Result<Fate, ApiError>,
+) -> Result<Response, ApiError> {
+    let Edit {
+        action,
+        webhooks,
+        named_webhooks,
+    } = edit;
+    if !is_slug(id) {
+        return Err(ApiError::not_found("policy"));
+    }
+    let needs = Needs {
+        policy: Some(id.to_owned()),
+        webhooks: named_webhooks,
+        ..Needs::default()
+    };
+    let organisation_id = &actor.organisation_id;
+    let now = app.clock.now();
+    change(app, actor, &needs, None, |loaded| {
+        let before = loaded.policy.as_ref();
+        let before = before.ok_or_else(|| ApiError::not_found("policy"))?;
+        check_version(headers, before.version)?;
+        let mut after = before.clone();
+        after.version += 1;
+        after.updated_at = now;
+        let fate = become_of(loaded, &mut after)?;
+        let is_kept = !matches!(fate, Fate::Deleted);
+        let is_published = matches!(fate, Fate::Published);
+        let mut prepared = Prepared::new(loaded, action, format!("policy/{id}"));
+        prepared.before = Some(described(before));
+        let was_active = before.status == PolicyStatus::Active;
+        let is_active = is_kept && after.status == PolicyStatus::Active;
+        let counts = &mut prepared.head.policies;
+        counts.active = counts.active + u64::from(is_active) - u64::from(was_active);
+        if counts.active > MAX_ACTIVE {
+            let message = format!("at most {MAX_ACTIVE} policies may be active; disable one first");
+            return Err(ApiError::conflict(message));
+        }
+        if is_published {
+            counts.revision += 1;
+            let active = ActivePolicy {
+                id: id.to_owned(),
+                version: after.version,
+                rule: after.rule.clone(),
+            };
+            prepared
+                .rows
+                .push(Row::published(organisation_id, &active)?);
+        } else if was_active && !is_active {
+            counts.revision += 1;
+            prepared.rows.push(Row::not_published(organisation_id, id));
+        }
+        add_webhooks(&mut prepared, organisation_id, &webhooks)?;
+        if !is_kept {
+            prepared.head.policies.known = prepared.head.policies.known.saturating_sub(1);
+            prepared.rows.push(Row::no_policy(organisation_id, id));
+            return Ok(prepared);
+        }
+        prepared.rows.push(Row::policy(organisation_id, &after)?);
+        prepared.after = Some(described(&after));
+        let answer = answer(200, &after, &webhooks);
+        prepared.answer = Box::new(move |_| answer.clone());
+        Ok(prepared)
+    })
+    .await
+}
+
+fn set<T: Clone>(slot: &mut T, given: Option<&T>) {
+    if let Some(given) = given {
+        slot.clone_from(given);
+    }
+}
+
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let mut fields = Fields::of_body(&body)?;
+    let asked = rule_fields::read(&mut fields);
+    fields.finish()?;
+    let organisation_id = &owner.organisation_id;
+    let ReadActions { actions, webhooks } =
+        read_actions(&app, organisation_id, asked.actions.as_ref())?;
+    let actor = Actor::of(owner, &request_id);
+    let edit = Edit {
+        action: "policy.update",
+        webhooks,
+        named_webhooks: named_webhooks(asked.actions.as_ref()),
+    };
+    let become_of = |loaded: &Loaded, policy: &mut Policy| {
+        check_names(loaded, &asked)?;
+        let rule = policy.editable();
+        set(&mut rule.name, asked.name.as_ref());
+        set(&mut rule.description, asked.description.as_ref());
+        set(&mut rule.trigger, asked.trigger.as_ref());
+        set(&mut rule.combine, asked.combine.as_ref());
+        set(&mut rule.conditions, asked.conditions.as_ref());
+        set(&mut rule.actions, actions.as_ref());
+        Ok(Fate::Kept)
+    };
+    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let actor = Actor::of(owner, &request_id);
+    let become_of = |_: &Loaded, _: &mut Policy| Ok(Fate::Deleted);
+    let edit = Edit::called("policy.delete");
+    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+}
+
+/// A body that is missing or an empty object.
+fn no_fields(body: &[u8]) -> Result<(), ApiError> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    Fields::of_body(body)?.finish()
+}
+
+/// Lets the newest version be evaluated, from the next batch of events on. Published again, nothing changes.
+pub(crate) async fn publish(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    no_fields(&body)?;
+    let policy = known(&app, &owner.organisation_id, &id).await?;
+    if policy.status == PolicyStatus::Active && policy.draft.is_none() {
+        check_version(&headers, policy.version)?;
+        return Ok(json(200, described(&policy)));
+    }
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    let become_of = |_: &Loaded, policy: &mut Policy| {
+        policy.rule = policy.newest().clone();
+        policy.draft = None;
+        policy.status = PolicyStatus::Active;
+        policy.published_at = Some(now);
+        Ok(Fate::Published)
+    };
+    let edit = Edit::called("policy.publish");
+    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+}
+
+/// Ends the evaluation without deleting anything. Disabled again, nothing changes.
+pub(crate) async fn disable(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    no_fields(&body)?;
+    let policy = known(&app, &owner.organisation_id, &id).await?;
+    if policy.status == PolicyStatus::Disabled {
+        check_version(&headers, policy.version)?;
+        return Ok(json(200, described(&policy)));
+    }
+    let actor = Actor::of(owner, &request_id);
+    let become_of = |_: &Loaded, policy: &mut Policy| {
+        if policy.status == PolicyStatus::Draft {
+            let message = "it is a draft and was never published; delete it, or leave it";
+            return Err(ApiError::conflict(message));
+        }
+        policy.status = PolicyStatus::Disabled;
+        Ok(Fate::Kept)
+    };
+    let edit = Edit::called("policy.disable");
+    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+}

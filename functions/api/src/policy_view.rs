@@ -1,0 +1,326 @@
+//! Policies and their tests as JSON.
+
+use serde::Serialize;
+use serde::ser::Serializer;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use shared::domain::amount::Unit;
+use shared::domain::policy::{
+    Action, BlockUntil, Condition, Doings, Figures, Limit, Match, Operand, Policy, PolicyStatus,
+    Replay, Rule, Sample, Scalar, Tally, Trigger, Whose,
+};
+use shared::domain::webhook::Webhook;
+use shared::runtime::wire::{Figure, Usd};
+use std::collections::BTreeMap;
+
+/// How many users a test names.
+const MAX_USERS: usize = 1_000;
+
+/// A webhook that was made of a url, with its secret, which is shown once.
+pub(crate) struct NewWebhook {
+    pub(crate) webhook: Webhook,
+    pub(crate) secret: String,
+}
+
+/// A number of hundredths as a decimal.
+struct Hundredths(i64);
+
+impl Serialize for Hundredths {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = format!("{}.{:02}", self.0 / 100, self.0 % 100);
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        RawValue::from_string(text.to_owned())
+            .map_err(serde::ser::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+struct LimitView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<Usd>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_percent: Option<u32>,
+}
+
+impl LimitView {
+    fn of(limit: Limit) -> Self {
+        let mut view = Self {
+            tokens: None,
+            usd: None,
+            budget_percent: None,
+        };
+        match limit {
+            Limit::Tokens(tokens) => view.tokens = Some(tokens),
+            Limit::Usd(micro_usd) => view.usd = Some(Usd(micro_usd)),
+            Limit::BudgetPercent(percent) => view.budget_percent = Some(percent),
+        }
+        view
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum TriggerView<'a> {
+    TokenBudgetExceeded {
+        subject: Whose,
+        #[serde(flatten)]
+        limit: LimitView,
+    },
+    IpRiskEvent,
+    UnusualUsagePattern {
+        deviations: Hundredths,
+        min_days: usize,
+        min_tokens: i64,
+    },
+    DepartmentThreshold {
+        department_id: &'a str,
+        #[serde(flatten)]
+        limit: LimitView,
+    },
+}
+
+impl<'a> TriggerView<'a> {
+    fn of(trigger: &'a Trigger) -> Self {
+        match trigger {
+            Trigger::TokenBudgetExceeded { subject, limit } => Self::TokenBudgetExceeded {
+                subject: *subject,
+                limit: LimitView::of(*limit),
+            },
+            Trigger::IpRiskEvent => Self::IpRiskEvent,
+            Trigger::UnusualUsagePattern(unusual) => Self::UnusualUsagePattern {
+                deviations: Hundredths(unusual.deviation_hundredths),
+                min_days: unusual.min_days,
+                min_tokens: unusual.min_tokens,
+            },
+            Trigger::DepartmentThreshold {
+                department_id,
+                limit,
+            } => Self::DepartmentThreshold {
+                department_id,
+                limit: LimitView::of(*limit),
+            },
+        }
+    }
+}
+
+fn scalar(value: &Scalar) -> Value {
+    match value {
+        Scalar::Number(number) => json!(number),
+        Scalar::Level(_) | Scalar::Text(_) | Scalar::Minute(_) => json!(value.to_string()),
+    }
+}
+
+fn condition(condition: &Condition) -> Value {
+    let value = match &condition.value {
+        Operand::One(value) => scalar(value),
+        Operand::Several(values) => values.iter().map(scalar).collect(),
+        Operand::Range(from, to) => json!([scalar(from), scalar(to)]),
+    };
+    json!({"field": condition.field.as_str(), "op": condition.op.as_str(), "value": value})
+}
+
+fn action(action: &Action) -> Value {
+    match action {
+        Action::EmailUser => json!({"type": "email_user"}),
+        Action::EmailManager => json!({"type": "email_manager"}),
+        Action::BlockAccess { until } => {
+            let until = match until {
+                BlockUntil::Released => json!("released"),
+                BlockUntil::PeriodEnd => json!("period_end"),
+                BlockUntil::Hours(hours) => json!({"hours": hours}),
+            };
+            json!({"type": "block_access", "until": until})
+        }
+        Action::CreateIncident { severity: None } => json!({"type": "create_incident"}),
+        Action::CreateIncident { severity } => {
+            json!({"type": "create_incident", "severity": severity})
+        }
+        Action::Webhook { webhook_id } => json!({"type": "webhook", "webhook_id": webhook_id}),
+    }
+}
+
+#[derive(Serialize)]
+struct RuleView<'a> {
+    name: &'a str,
+    description: &'a str,
+    trigger: TriggerView<'a>,
+    #[serde(rename = "match")]
+    combine: Match,
+    conditions: Vec<Value>,
+    actions: Vec<Value>,
+}
+
+impl<'a> RuleView<'a> {
+    fn of(rule: &'a Rule) -> Self {
+        Self {
+            name: &rule.name,
+            description: &rule.description,
+            trigger: TriggerView::of(&rule.trigger),
+            combine: rule.combine,
+            conditions: rule.conditions.iter().map(condition).collect(),
+            actions: rule.actions.iter().map(action).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NewWebhookView<'a> {
+    id: &'a str,
+    url: &'a str,
+    signing_secret: &'a str,
+}
+
+#[derive(Serialize)]
+pub(crate) struct PolicyView<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    rule: RuleView<'a>,
+    status: PolicyStatus,
+    /// A version beside the published one, until it is published.
+    draft: Option<RuleView<'a>>,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+    published_at: Option<String>,
+    /// From when on events are evaluated by what is shown; none where they are not.
+    effective_from: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    webhooks: Vec<NewWebhookView<'a>>,
+}
+
+/// A policy; the secrets of its new webhooks are shown where there are any.
+pub(crate) fn policy<'a>(policy: &'a Policy, webhooks: &'a [NewWebhook]) -> PolicyView<'a> {
+    let published_at = policy.published_at.map(|at| at.to_string());
+    let show = |new: &'a NewWebhook| NewWebhookView {
+        id: &new.webhook.id,
+        url: &new.webhook.url,
+        signing_secret: &new.secret,
+    };
+    PolicyView {
+        id: &policy.id,
+        rule: RuleView::of(&policy.rule),
+        status: policy.status,
+        draft: policy.draft.as_ref().map(RuleView::of),
+        version: policy.version,
+        created_at: policy.created_at.to_string(),
+        updated_at: policy.updated_at.to_string(),
+        effective_from: published_at
+            .clone()
+            .filter(|_| policy.status == PolicyStatus::Active),
+        published_at,
+        webhooks: webhooks.iter().map(show).collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct WindowView {
+    from: String,
+    to: String,
+}
+
+#[derive(Serialize)]
+struct FiguresView {
+    unit: Unit,
+    value: Figure,
+    threshold: Figure,
+}
+
+impl From<Figures> for FiguresView {
+    fn from(figures: Figures) -> Self {
+        let Figures {
+            unit,
+            value,
+            threshold,
+        } = figures;
+        Self {
+            unit,
+            value: Figure(unit, value),
+            threshold: Figure(unit, threshold),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SampleView<'a> {
+    event_id: &'a str,
+    occurred_at: String,
+    user_id: Option<&'a str>,
+    department_id: Option<&'a str>,
+    measured: Option<FiguresView>,
+    conditions: &'a [String],
+}
+
+fn sample(sample: &Sample) -> SampleView<'_> {
+    SampleView {
+        event_id: &sample.event_id,
+        occurred_at: sample.occurred_at.to_string(),
+        user_id: sample.user_id.as_deref(),
+        department_id: sample.department_id.as_deref(),
+        measured: sample.figures.map(FiguresView::from),
+        conditions: &sample.why,
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct TestView<'a> {
+    window: WindowView,
+    events_evaluated: u64,
+    would_trigger: u64,
+    /// The users for whom it would fire most often.
+    by_user: BTreeMap<&'a str, u64>,
+    /// Users who are not named any more.
+    other_users: usize,
+    by_department: &'a BTreeMap<String, u64>,
+    by_day: BTreeMap<String, u64>,
+    would_do: Doings,
+    samples: Vec<SampleView<'a>>,
+    /// Whether all of the window was evaluated.
+    is_complete: bool,
+    /// Up to when, where it was not: send `next_cursor` as `cursor` to go on.
+    evaluated_until: String,
+    next_cursor: Option<String>,
+}
+
+/// What a test has found so far.
+pub(crate) fn test<'a>(
+    replay: &'a Replay,
+    evaluated_until: String,
+    next_cursor: Option<String>,
+) -> TestView<'a> {
+    let Tally {
+        events_evaluated,
+        would_trigger,
+        by_user,
+        by_department,
+        by_day,
+        would_do,
+        samples,
+    } = &replay.tally;
+    let mut users: Vec<(&str, u64)> = by_user.iter().map(|(id, n)| (id.as_str(), *n)).collect();
+    users.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let other_users = users.len().saturating_sub(MAX_USERS);
+    users.truncate(MAX_USERS);
+    TestView {
+        window: WindowView {
+            from: replay.window.from.to_string(),
+            to: replay.window.to.to_string(),
+        },
+        events_evaluated: *events_evaluated,
+        would_trigger: *would_trigger,
+        by_user: users.into_iter().collect(),
+        other_users,
+        by_department,
+        by_day: by_day
+            .iter()
+            .map(|(day, n)| (day.to_string(), *n))
+            .collect(),
+        would_do: *would_do,
+        samples: samples.iter().map(sample).collect(),
+        is_complete: next_cursor.is_none(),
+        evaluated_until,
+        next_cursor,
+    }
+}

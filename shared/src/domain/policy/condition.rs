@@ -1,0 +1,367 @@
+//! Conditions: one field of an event, compared with a value.
+
+use super::facts::{Facts, Kind};
+use crate::domain::configuration::Path;
+use crate::domain::usage::RiskLevel;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fmt;
+
+/// What a condition looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Field {
+    /// How grave a risk is; usage has none.
+    RiskLevel,
+    /// Whose event it is; a risk may have nobody.
+    UserId,
+    /// The department of the event at its time, or the one whose total is looked at.
+    DepartmentId,
+    /// Tokens charged for this event, input and output; a risk has none.
+    TokenCount,
+    /// When it happened, by the organisation's clock, in minutes of the day.
+    TimeOfDay,
+    /// The model; a risk has none.
+    ModelId,
+}
+
+/// How it is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Equal; for a department: itself or below it.
+    Eq,
+    /// The department itself.
+    EqExact,
+    /// Not equal; for a department: neither itself nor below it.
+    Ne,
+    /// Equal to one of several.
+    In,
+    /// Equal to none of several.
+    NotIn,
+    /// Above.
+    Gt,
+    /// Above or equal.
+    Gte,
+    /// Below.
+    Lt,
+    /// Below or equal.
+    Lte,
+    /// From the first to the second, both included; a time of day may pass midnight.
+    Between,
+    /// Equal, where `*` stands for any characters.
+    Matches,
+}
+
+/// A value that a field is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scalar {
+    /// A level of risk.
+    Level(RiskLevel),
+    /// A user, department, model or pattern.
+    Text(String),
+    /// Tokens.
+    Number(i64),
+    /// Minutes since midnight.
+    Minute(i64),
+}
+
+/// What a field is compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operand {
+    /// One value.
+    One(Scalar),
+    /// Several.
+    Several(Vec<Scalar>),
+    /// From the first to the second.
+    Range(Scalar, Scalar),
+}
+
+/// One condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// What it looks at.
+    pub field: Field,
+    /// How.
+    pub op: Op,
+    /// What with.
+    pub value: Operand,
+}
+
+/// What became of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it holds.
+    pub holds: bool,
+    /// Whether the event has no such field.
+    pub is_missing: bool,
+}
+
+impl Field {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RiskLevel => "risk_level",
+            Self::UserId => "user_id",
+            Self::DepartmentId => "department_id",
+            Self::TokenCount => "token_count",
+            Self::TimeOfDay => "time_of_day",
+            Self::ModelId => "model_id",
+        }
+    }
+
+    /// The comparisons that make sense for it.
+    pub fn ops(self) -> &'static [Op] {
+        use Op::{Between, Eq, EqExact, Gt, Gte, In, Lt, Lte, Matches, Ne, NotIn};
+        match self {
+            Self::RiskLevel | Self::TokenCount => &[Eq, Ne, In, NotIn, Gt, Gte, Lt, Lte, Between],
+            Self::UserId => &[Eq, Ne, In, NotIn],
+            Self::DepartmentId => &[Eq, EqExact, Ne, In, NotIn],
+            Self::TimeOfDay => &[Between, Gt, Gte, Lt, Lte],
+            Self::ModelId => &[Eq, Ne, In, NotIn, Matches],
+        }
+    }
+}
+
+impl Op {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Eq => "eq",
+            Self::EqExact => "eq_exact",
+            Self::Ne => "ne",
+            Self::In => "in",
+            Self::NotIn => "not_in",
+            Self::Gt => "gt",
+            Self::Gte => "gte",
+            Self::Lt => "lt",
+            Self::Lte => "lte",
+            Self::Between => "between",
+            Self::Matches => "matches",
+        }
+    }
+
+    /// Whether it denies, and so holds for what is not there.
+    fn is_denial(self) -> bool {
+        matches!(self, Self::Ne | Self::NotIn)
+    }
+}
+
+/// `22:05` as minutes since midnight; none for anything else.
+pub fn minute_of_day(text: &str) -> Option<i64> {
+    let (hour, minute) = text.split_once(':')?;
+    let digits = |part: &str, below: i64| {
+        let is_right = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        let value: i64 = part.parse().ok().filter(|_| is_right)?;
+        (value < below).then_some(value)
+    };
+    Some(digits(hour, 24)? * 60 + digits(minute, 60)?)
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Level(level) => f.write_str(level.as_str()),
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Minute(minute) => write!(f, "{:02}:{:02}", minute / 60, minute % 60),
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} ", self.field.as_str(), self.op.as_str())?;
+        match &self.value {
+            Operand::One(value) => write!(f, "{value}"),
+            Operand::Range(from, to) => write!(f, "{from} to {to}"),
+            Operand::Several(values) => {
+                let all: Vec<String> = values.iter().map(Scalar::to_string).collect();
+                f.write_str(&all.join(", "))
+            }
+        }
+    }
+}
+
+/// What an event says of a field.
+#[derive(Clone, Copy, Debug)]
+enum Actual<'a> {
+    Level(RiskLevel),
+    Text(&'a str),
+    Number(i64),
+    Minute(i64),
+    Department(&'a Path),
+}
+
+impl Actual<'_> {
+    /// How it is to `value`; none where the two are not of one kind. A department is equal to those above it.
+    fn compare(self, value: &Scalar) -> Option<Ordering> {
+        match (self, value) {
+            (Self::Level(actual), Scalar::Level(value)) => Some(actual.cmp(value)),
+            (Self::Text(actual), Scalar::Text(value)) => Some(actual.cmp(value)),
+            (Self::Number(actual), Scalar::Number(value))
+            | (Self::Minute(actual), Scalar::Minute(value)) => Some(actual.cmp(value)),
+            (Self::Department(path), Scalar::Text(id)) => Some(if path.is_under(Some(id)) {
+                Ordering::Equal
+            } else {
+                Ordering::Less
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Actual<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Level(level) => f.write_str(level.as_str()),
+            Self::Text(text) => f.write_str(text),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Minute(minute) => Scalar::Minute(minute).fmt(f),
+            Self::Department(path) => f.write_str(&path.to_text()),
+        }
+    }
+}
+
+impl Condition {
+    /// What `facts` say of the field; `path` is the department they are looked at for.
+    fn actual<'a>(&self, facts: &'a Facts, path: &'a Path) -> Option<Actual<'a>> {
+        match (self.field, &facts.kind) {
+            (Field::RiskLevel, Kind::Risk { risk_level, .. }) => Some(Actual::Level(*risk_level)),
+            (Field::TokenCount, Kind::Usage { spent, .. }) => {
+                Some(Actual::Number(spent.charged.tokens))
+            }
+            (Field::ModelId, Kind::Usage { model, .. }) => Some(Actual::Text(model)),
+            (Field::UserId, _) => facts.user_id.as_deref().map(Actual::Text),
+            (Field::DepartmentId, _) => (!path.0.is_empty()).then_some(Actual::Department(path)),
+            (Field::TimeOfDay, _) => Some(Actual::Minute(facts.minute)),
+            _ => None,
+        }
+    }
+
+    /// Whether it holds for `facts`, looked at for the department `path`.
+    pub fn verdict(&self, facts: &Facts, path: &Path) -> Verdict {
+        match self.actual(facts, path) {
+            None => Verdict {
+                holds: self.op.is_denial(),
+                is_missing: true,
+            },
+            Some(actual) => Verdict {
+                holds: self.holds(actual),
+                is_missing: false,
+            },
+        }
+    }
+
+    fn holds(&self, actual: Actual<'_>) -> bool {
+        let is = |value: &Scalar, wanted: &[Ordering]| {
+            actual.compare(value).is_some_and(|is| wanted.contains(&is))
+        };
+        use Ordering::{Equal, Greater, Less};
+        match (&self.value, self.op) {
+            (Operand::One(value), Op::Eq) => is(value, &[Equal]),
+            (Operand::One(value), Op::Ne) => !is(value, &[Equal]),
+            (Operand::One(value), Op::Gt) => is(value, &[Greater]),
+            (Operand::One(value), Op::Gte) => is(value, &[Greater, Equal]),
+            (Operand::One(value), Op::Lt) => is(value, &[Less]),
+            (Operand::One(value), Op::Lte) => is(value, &[Less, Equal]),
+            (Operand::One(Scalar::Text(id)), Op::EqExact) => match actual {
+                Actual::Department(path) => path.department_id() == Some(id),
+                _ => false,
+            },
+            (Operand::One(Scalar::Text(pattern)), Op::Matches) => match actual {
+                Actual::Text(text) => fits(text, pattern),
+                _ => false,
+            },
+            (Operand::Several(values), Op::In) => values.iter().any(|value| is(value, &[Equal])),
+            (Operand::Several(values), Op::NotIn) => {
+                !values.iter().any(|value| is(value, &[Equal]))
+            }
+            (Operand::Range(from, to), Op::Between) => {
+                let (after, before) = (is(from, &[Greater, Equal]), is(to, &[Less, Equal]));
+                match (from, to) {
+                    // From 22:00 to 06:00 is what is after the first or before the second.
+                    (Scalar::Minute(from), Scalar::Minute(to)) if from > to => after || before,
+                    _ => after && before,
+                }
+            }
+            _ => false,
+        }
+    }
+
+    /// What was asked and what was found, in one line.
+    pub fn why(&self, facts: &Facts, path: &Path) -> String {
+        let verdict = self.verdict(facts, path);
+        let outcome = if verdict.holds {
+            "holds"
+        } else {
+            "does not hold"
+        };
+        match self.actual(facts, path) {
+            Some(actual) => format!("{self}: {outcome}, it is {actual}"),
+            None => format!(
+                "{self}: {outcome}, the event has no {}",
+                self.field.as_str()
+            ),
+        }
+    }
+}
+
+/// Whether `text` fits `pattern`, in which `*` stands for any characters, also none.
+fn fits(text: &str, pattern: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
+    let Some(last) = parts.next_back() else {
+        return rest.is_empty();
+    };
+    for part in parts {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (text, pattern) in [
+            ("gpt-4o", "gpt-4o"),
+            ("gpt-4o-mini", "gpt-4*"),
+            ("gpt-4o-mini", "*mini"),
+            ("gpt-4o-mini", "*4*mini"),
+            ("gpt-4o-mini", "*"),
+            ("aba", "a*a"),
+            ("aXbXc", "a*b*c"),
+        ] {
+            assert!(fits(text, pattern), "{text} {pattern}");
+        }
+        for (text, pattern) in [
+            ("gpt-4o", "gpt-4"),
+            ("a", "a*a"),
+            ("gpt-4o-mini", "claude*"),
+            ("abc", "*b"),
+            ("abab", "ab*aab"),
+        ] {
+            assert!(!fits(text, pattern), "{text} {pattern}");
+        }
+    }
+
+    #[test]
+    fn times_of_day_have_two_digits_each() {
+        assert_eq!(minute_of_day("22:05"), Some(1325));
+        assert_eq!(minute_of_day("00:00"), Some(0));
+        for wrong in ["24:00", "22:60", "2:05", "22", "22:5", "-1:00", "+1:00", ""] {
+            assert_eq!(minute_of_day(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What an evaluation knows of one event, read from its record: live and in a test alike.
+
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::Path;
+use crate::domain::period::Month;
+use crate::domain::usage::RiskLevel;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// What a record added to the totals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// The month it counts in.
+    pub period: Month,
+    /// What it was charged.
+    pub charged: Amounts,
+    /// What of it an abandoned hold had paid for the department already.
+    pub offset: Amounts,
+}
+
+/// What kind of event it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An LLM request.
+    Usage {
+        /// The model.
+        model: String,
+        /// What it was charged.
+        spent: Spent,
+    },
+    /// A risk.
+    Risk {
+        /// How grave it is.
+        risk_level: RiskLevel,
+        /// Where.
+        repository: Option<String>,
+        /// What happened.
+        summary: String,
+    },
+    /// A hold that nobody settled and that was charged: it counts for its department and is no event of anybody's.
+    AbandonedHold(Spent),
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The client's id.
+    pub event_id: String,
+    /// When it arrived.
+    pub received_at: Timestamp,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// The local day on which it happened.
+    pub day: Date,
+    /// The local day on which it arrived.
+    pub received_day: Date,
+    /// The minute of the local day in which it happened.
+    pub minute: i64,
+    /// The month in which it arrived.
+    pub received_period: Month,
+    /// Whose it is, where that is known.
+    pub user_id: Option<String>,
+    /// Their department's path at the time; empty where it is not known.
+    pub path: Path,
+    /// The rest.
+    pub kind: Kind,
+}
+
+impl Facts {
+    /// An event with its times as `zone` shows them.
+    pub fn new(
+        event_id: String,
+        [received_at, occurred_at]: [Timestamp; 2],
+        zone: &TimeZone,
+        user_id: Option<String>,
+        path: Path,
+        kind: Kind,
+    ) -> Self {
+        let local = zone.to_datetime(occurred_at);
+        let received = zone.to_datetime(received_at);
+        Self {
+            event_id,
+            received_at,
+            occurred_at,
+            day: local.date(),
+            received_day: received.date(),
+            minute: i64::from(local.hour()) * 60 + i64::from(local.minute()),
+            received_period: Month::of_date(received.date()),
+            user_id,
+            path,
+            kind,
+        }
+    }
+
+    /// Where it stands among others in order of arrival.
+    pub fn arrival(&self) -> (Timestamp, &str) {
+        (self.received_at, &self.event_id)
+    }
+
+    /// Whether it counts in a month so long ago that no threshold of that month is looked at any more: one before the
+    /// month before it arrived.
+    pub fn is_of_old_month(&self, period: Month) -> bool {
+        period < self.received_period.prev()
+    }
+}

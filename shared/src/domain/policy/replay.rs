@@ -1,0 +1,216 @@
+//! A policy tried on stored events: what it would have done. The events come in order of arrival and are evaluated by the
+//! same code as live.
+
+use super::facts::{Facts, Kind};
+use super::firing::{Firing, Measured, Subject, firings};
+use super::standing::{Needs, Standing};
+use super::{Action, ActivePolicy, Trigger};
+use crate::domain::configuration::Configuration;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashSet};
+
+/// How many firings are shown.
+const SAMPLES: usize = 20;
+
+/// From when to when a test looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Events that arrived from here on are evaluated; earlier ones are counted.
+    pub from: Timestamp,
+    /// Events that arrived before this.
+    pub to: Timestamp,
+}
+
+/// How often each action would have been taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doings {
+    /// Mails to users.
+    pub email_user: u64,
+    /// Mails to managers.
+    pub email_manager: u64,
+    /// Blocks.
+    pub block_access: u64,
+    /// Incidents.
+    pub create_incident: u64,
+    /// Webhooks.
+    pub webhook: u64,
+}
+
+/// One firing that would have been.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The event.
+    pub event_id: String,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// Whose it was.
+    pub user_id: Option<String>,
+    /// The department it is about.
+    pub department_id: Option<String>,
+    /// What reached what.
+    pub figures: Option<Figures>,
+    /// What each condition asked and found.
+    pub why: Vec<String>,
+}
+
+/// A figure and what it had to reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// What is counted.
+    pub unit: crate::domain::amount::Unit,
+    /// Tokens or micro-USD.
+    pub value: i64,
+    /// Likewise.
+    pub threshold: i64,
+}
+
+impl From<Measured> for Figures {
+    fn from(measured: Measured) -> Self {
+        Self {
+            unit: measured.unit,
+            value: measured.value,
+            threshold: measured.threshold,
+        }
+    }
+}
+
+/// What a test has counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Events of the window.
+    pub events_evaluated: u64,
+    /// Firings.
+    pub would_trigger: u64,
+    /// Firings by user.
+    pub by_user: BTreeMap<String, u64>,
+    /// Firings by department.
+    pub by_department: BTreeMap<String, u64>,
+    /// Firings by the local day on which their event happened.
+    pub by_day: BTreeMap<Date, u64>,
+    /// What would have been done.
+    pub would_do: Doings,
+    /// The first firings.
+    pub samples: Vec<Sample>,
+}
+
+/// A test underway. It may be stored and go on later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// The policy as it was when the test began.
+    pub policy: ActivePolicy,
+    /// From when to when.
+    pub window: Window,
+    /// What was counted so far.
+    pub tally: Tally,
+    standing: Standing,
+    /// Subjects that fired, also before the window.
+    fired: HashSet<String>,
+    #[serde(skip)]
+    needs: Option<Needs>,
+}
+
+impl Replay {
+    /// A test that has seen nothing yet.
+    pub fn new(policy: ActivePolicy, window: Window) -> Self {
+        Self {
+            policy,
+            window,
+            tally: Tally::default(),
+            standing: Standing::default(),
+            fired: HashSet::new(),
+            needs: None,
+        }
+    }
+
+    /// Where the records begin that it has to see: a threshold needs the totals of this month and the one before, which late
+    /// usage may still reach; the unusual needs the days before.
+    pub fn begins_at(&self, configuration: &Configuration) -> Timestamp {
+        let zone = configuration.organisation.zone();
+        let from = self.window.from;
+        let hour = jiff::SignedDuration::from_hours(1);
+        match &self.policy.rule.trigger {
+            Trigger::IpRiskEvent => from,
+            Trigger::TokenBudgetExceeded { .. } | Trigger::DepartmentThreshold { .. } => {
+                let start = configuration.period_of(from).prev().start(&zone);
+                // An event may be some minutes ahead of its receiver's clock.
+                start.saturating_sub(hour).unwrap_or(start)
+            }
+            Trigger::UnusualUsagePattern(_) => {
+                let days = i64::from(super::BASELINE_DAYS + super::MAX_LATE_DAYS + 1);
+                from.saturating_sub(hour * 24 * i32::try_from(days).unwrap_or(31))
+                    .unwrap_or(from)
+            }
+        }
+    }
+
+    /// The next event in order of arrival.
+    pub fn arrive(&mut self, facts: &Facts, configuration: &Configuration) {
+        if facts.received_at >= self.window.to {
+            return;
+        }
+        let trigger = &self.policy.rule.trigger;
+        let needs = self.needs.get_or_insert_with(|| Needs::of([trigger]));
+        self.standing.count(facts, needs);
+        self.standing.forget_old(facts);
+        let is_event = !matches!(facts.kind, Kind::AbandonedHold(_));
+        let is_counted = is_event && facts.received_at >= self.window.from;
+        if is_counted {
+            self.tally.events_evaluated += 1;
+        }
+        for firing in firings(&self.policy, facts, &self.standing, configuration) {
+            let is_new = match &firing.subject {
+                // An event arrives once.
+                Subject::Event { .. } => true,
+                subject => self.fired.insert(subject.to_string()),
+            };
+            if is_new && is_counted {
+                self.tally.add(&self.policy, facts, &firing);
+            }
+        }
+    }
+
+    /// How much it has to remember: users, departments and firings.
+    pub fn size(&self) -> usize {
+        self.standing.len() + self.fired.len() + self.tally.by_user.len()
+    }
+}
+
+impl Tally {
+    fn add(&mut self, policy: &ActivePolicy, facts: &Facts, firing: &Firing) {
+        self.would_trigger += 1;
+        if let Some(user_id) = &facts.user_id {
+            *self.by_user.entry(user_id.clone()).or_default() += 1;
+        }
+        let department_id = firing.path.department_id();
+        if let Some(department_id) = department_id {
+            *self
+                .by_department
+                .entry(department_id.to_owned())
+                .or_default() += 1;
+        }
+        *self.by_day.entry(facts.day).or_default() += 1;
+        for action in &policy.rule.actions {
+            let has_user = u64::from(facts.user_id.is_some());
+            let would_do = &mut self.would_do;
+            match action {
+                Action::EmailUser => would_do.email_user += has_user,
+                Action::EmailManager => would_do.email_manager += 1,
+                Action::BlockAccess { .. } => would_do.block_access += has_user,
+                Action::CreateIncident { .. } => would_do.create_incident += 1,
+                Action::Webhook { .. } => would_do.webhook += 1,
+            }
+        }
+        if self.samples.len() < SAMPLES {
+            self.samples.push(Sample {
+                event_id: facts.event_id.clone(),
+                occurred_at: facts.occurred_at,
+                user_id: facts.user_id.clone(),
+                department_id: department_id.map(str::to_owned),
+                figures: firing.measured.map(Figures::from),
+                why: policy.rule.why(facts, &firing.path),
+            });
+        }
+    }
+}

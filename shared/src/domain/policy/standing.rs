@@ -1,0 +1,217 @@
+//! What was counted up to a moment: the totals that triggers look at. Live it is read from the totals of the database,
+//! in a test it is counted from the records; from there on both count the same.
+
+use super::facts::{Facts, Kind, Spent};
+use super::unusual::{BASELINE_DAYS, MAX_LATE_DAYS};
+use super::{Trigger, Whose};
+use crate::domain::amount::Amounts;
+use crate::domain::period::Month;
+use jiff::Span;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// Which totals some policies look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Users' months.
+    pub users: bool,
+    /// Users' days.
+    pub days: bool,
+    /// Every department on the path of an event.
+    pub departments: bool,
+    /// These departments.
+    pub named: BTreeSet<String>,
+}
+
+impl Needs {
+    /// What `triggers` look at.
+    pub fn of<'a>(triggers: impl IntoIterator<Item = &'a Trigger>) -> Self {
+        let mut needs = Self::default();
+        for trigger in triggers {
+            match trigger {
+                Trigger::IpRiskEvent => {}
+                Trigger::UnusualUsagePattern(_) => needs.days = true,
+                Trigger::TokenBudgetExceeded {
+                    subject: Whose::User,
+                    ..
+                } => needs.users = true,
+                Trigger::TokenBudgetExceeded {
+                    subject: Whose::Department,
+                    ..
+                } => {
+                    needs.departments = true;
+                }
+                Trigger::DepartmentThreshold { department_id, .. } => {
+                    needs.named.insert(department_id.clone());
+                }
+            }
+        }
+        needs
+    }
+
+    /// Whether a department's total is looked at.
+    pub fn wants(&self, department_id: &str) -> bool {
+        self.departments || self.named.contains(department_id)
+    }
+}
+
+/// What a user has used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct OfUser {
+    months: BTreeMap<Month, Amounts>,
+    days: BTreeMap<Date, i64>,
+}
+
+/// Totals at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    users: HashMap<String, OfUser>,
+    departments: HashMap<String, BTreeMap<Month, Amounts>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Forth,
+    Back,
+}
+
+impl Direction {
+    fn add(self, sum: &mut i64, more: i64) {
+        *sum = match self {
+            Self::Forth => sum.saturating_add(more),
+            Self::Back => sum.saturating_sub(more),
+        };
+    }
+
+    fn add_both(self, sum: &mut Amounts, more: Amounts) {
+        self.add(&mut sum.tokens, more.tokens);
+        self.add(&mut sum.micro_usd, more.micro_usd);
+    }
+}
+
+/// The entry of `key`, without a new key where there is one.
+fn entry<'a, V: Default>(map: &'a mut HashMap<String, V>, key: &str) -> &'a mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    map.entry(key.to_owned()).or_default()
+}
+
+impl Standing {
+    /// Sets what a user has used in a month.
+    pub fn set_user(&mut self, user_id: &str, period: Month, amounts: Amounts) {
+        entry(&mut self.users, user_id)
+            .months
+            .insert(period, amounts);
+    }
+
+    /// Sets the tokens of a user's day.
+    pub fn set_day(&mut self, user_id: &str, day: Date, tokens: i64) {
+        entry(&mut self.users, user_id).days.insert(day, tokens);
+    }
+
+    /// Sets what a department's subtree has used in a month.
+    pub fn set_department(&mut self, department_id: &str, period: Month, amounts: Amounts) {
+        let months = entry(&mut self.departments, department_id);
+        months.insert(period, amounts);
+    }
+
+    /// Counts an event that arrived.
+    pub fn count(&mut self, facts: &Facts, needs: &Needs) {
+        self.change(facts, needs, Direction::Forth);
+    }
+
+    /// Takes an event away that is counted here already.
+    pub fn discount(&mut self, facts: &Facts, needs: &Needs) {
+        self.change(facts, needs, Direction::Back);
+    }
+
+    /// Forgets what no event of this user looks at any more that arrives after `facts`, so that a long replay stays small.
+    pub fn forget_old(&mut self, facts: &Facts) {
+        let user_id = facts.user_id.as_deref();
+        if let Some(user) = user_id.and_then(|user_id| self.users.get_mut(user_id)) {
+            let oldest = facts.received_period.prev();
+            user.months.retain(|month, _| *month >= oldest);
+            let kept = Span::new().days(BASELINE_DAYS + MAX_LATE_DAYS);
+            let oldest = facts.received_day.saturating_sub(kept);
+            while user
+                .days
+                .first_key_value()
+                .is_some_and(|(day, _)| *day < oldest)
+            {
+                user.days.pop_first();
+            }
+        }
+    }
+
+    fn change(&mut self, facts: &Facts, needs: &Needs, direction: Direction) {
+        let (spent, is_usage) = match &facts.kind {
+            Kind::Usage { spent, .. } => (*spent, true),
+            Kind::AbandonedHold(spent) => (*spent, false),
+            Kind::Risk { .. } => return,
+        };
+        let Spent {
+            period,
+            charged,
+            offset,
+        } = spent;
+        let user_id = facts.user_id.as_deref().filter(|_| is_usage);
+        if let Some(user_id) = user_id.filter(|_| needs.users || needs.days) {
+            let user = entry(&mut self.users, user_id);
+            if needs.users {
+                let sum = user.months.entry(period).or_default();
+                direction.add_both(sum, charged);
+            }
+            if needs.days {
+                direction.add(user.days.entry(facts.day).or_default(), charged.tokens);
+            }
+        }
+        for id in facts.path.0.iter().filter(|id| needs.wants(id)) {
+            let months = entry(&mut self.departments, id);
+            let sum = months.entry(period).or_default();
+            let more = Amounts::new(
+                charged.tokens.saturating_sub(offset.tokens),
+                charged.micro_usd.saturating_sub(offset.micro_usd),
+            );
+            direction.add_both(sum, more);
+        }
+    }
+
+    /// What a user has used in a month.
+    pub fn of_user(&self, user_id: &str, period: Month) -> Amounts {
+        let user = self.users.get(user_id);
+        let month = user.and_then(|user| user.months.get(&period));
+        month.copied().unwrap_or_default()
+    }
+
+    /// What a department's subtree has used in a month.
+    pub fn of_department(&self, department_id: &str, period: Month) -> Amounts {
+        let months = self.departments.get(department_id);
+        let month = months.and_then(|months| months.get(&period));
+        month.copied().unwrap_or_default()
+    }
+
+    /// The tokens of a user's day, and those of the days before it.
+    pub fn days(&self, user_id: &str, day: Date) -> (i64, Vec<i64>) {
+        let Some(user) = self.users.get(user_id) else {
+            return (0, Vec::new());
+        };
+        let first = day.saturating_sub(Span::new().days(BASELINE_DAYS));
+        let before = user.days.range(first..day).map(|(_, tokens)| *tokens);
+        (
+            user.days.get(&day).copied().unwrap_or_default(),
+            before.collect(),
+        )
+    }
+
+    /// How many users and departments it knows.
+    pub fn len(&self) -> usize {
+        self.users.len() + self.departments.len()
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

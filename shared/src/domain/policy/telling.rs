@@ -1,0 +1,241 @@
+//! What is told of a firing: its alert, its incident, the frozen facts of its notice, and how long it blocks.
+
+use super::facts::{Facts, Kind};
+use super::firing::{Firing, Subject};
+use super::{Action, ActivePolicy, BlockUntil, Rule};
+use crate::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
+use crate::domain::amount::{Unit, micro_usd_to_json};
+use crate::domain::configuration::Configuration;
+use crate::domain::incident::Incident;
+use crate::domain::usage::RiskLevel;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+/// A figure as people read it.
+fn shown(unit: Unit, value: i64) -> String {
+    match unit {
+        Unit::Tokens => format!("{value} tokens"),
+        Unit::Usd => format!("${}", micro_usd_to_json(value)),
+    }
+}
+
+/// A figure as JSON: tokens, or dollars as a text that keeps every digit.
+fn figure(unit: Unit, value: i64) -> Value {
+    match unit {
+        Unit::Tokens => json!(value),
+        Unit::Usd => serde_json::from_str(&micro_usd_to_json(value)).unwrap_or(Value::Null),
+    }
+}
+
+/// An event that fired a policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// The policy.
+    pub policy: &'a ActivePolicy,
+    /// The event.
+    pub facts: &'a Facts,
+    /// For whom.
+    pub firing: &'a Firing,
+    /// When it is told.
+    pub now: Timestamp,
+}
+
+impl Telling<'_> {
+    /// How grave it is: a risk's own level; an incident that names one has another.
+    fn severity(&self) -> Severity {
+        match &self.facts.kind {
+            Kind::Risk { risk_level, .. } => match risk_level {
+                RiskLevel::Low => Severity::Low,
+                RiskLevel::Medium => Severity::Medium,
+                RiskLevel::High => Severity::High,
+                RiskLevel::Critical => Severity::Critical,
+            },
+            _ if self.policy.rule.blocks().is_some() => Severity::High,
+            _ => Severity::Medium,
+        }
+    }
+
+    fn title(&self) -> String {
+        format!("Policy {:?} fired", self.policy.rule.name)
+    }
+
+    /// What happened, in words.
+    fn message(&self) -> String {
+        let reached = self.firing.measured.map(|m| {
+            let (value, threshold) = (shown(m.unit, m.value), shown(m.unit, m.threshold));
+            format!("{value}, and the policy fires at {threshold}")
+        });
+        let reached = reached.unwrap_or_default();
+        match (&self.firing.subject, &self.facts.kind) {
+            (
+                Subject::Event { .. },
+                Kind::Risk {
+                    risk_level,
+                    repository,
+                    summary,
+                },
+            ) => {
+                let place = repository
+                    .as_ref()
+                    .map_or(String::new(), |r| format!(" in {r}"));
+                format!(
+                    "A risk of the level {} was reported{place}: {summary}",
+                    risk_level.as_str()
+                )
+            }
+            (Subject::User { user_id, period }, _) => {
+                format!("The user {user_id} has used {reached} in {period}.")
+            }
+            (
+                Subject::Department {
+                    department_id,
+                    period,
+                },
+                _,
+            ) => {
+                format!("The department {department_id} has used {reached} in {period}.")
+            }
+            (Subject::UserDay { user_id, day }, _) => {
+                format!("The user {user_id} has used {reached} on {day}, after their last days.")
+            }
+            (Subject::Event { event_id }, _) => format!("The event {event_id} fired it."),
+        }
+    }
+
+    /// The facts of this moment.
+    pub fn metadata(&self) -> Value {
+        let facts = self.facts;
+        let measured = self.firing.measured.map(|m| {
+            json!({"unit": m.unit, "value": figure(m.unit, m.value), "threshold": figure(m.unit, m.threshold)})
+        });
+        let mut event = json!({
+            "event_id": facts.event_id,
+            "occurred_at": facts.occurred_at.to_string(),
+            "received_at": facts.received_at.to_string(),
+        });
+        let more = match &facts.kind {
+            Kind::Usage { model, spent } => json!({
+                "type": "llm_request", "model": model, "tokens": spent.charged.tokens,
+                "usd": figure(Unit::Usd, spent.charged.micro_usd), "period": spent.period,
+            }),
+            Kind::Risk {
+                risk_level,
+                repository,
+                summary,
+            } => json!({
+                "type": "ip_risk", "risk_level": risk_level, "repository": repository, "summary": summary,
+            }),
+            Kind::AbandonedHold(_) => json!({}),
+        };
+        if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
+            event.extend(more);
+        }
+        json!({
+            "policy": {"id": self.policy.id, "version": self.policy.version, "name": self.policy.rule.name},
+            "event": event,
+            "measured": measured,
+            "conditions": self.policy.rule.why(facts, &self.firing.path),
+        })
+    }
+
+    /// The alert that tells of it.
+    pub fn alert(&self, id: String) -> Alert {
+        Alert {
+            id,
+            kind: match self.firing.subject {
+                Subject::Event { .. } => AlertKind::SecurityEvent,
+                Subject::UserDay { .. } => AlertKind::AnomalyDetected,
+                Subject::User { .. } | Subject::Department { .. } => AlertKind::PolicyViolation,
+            },
+            severity: self.severity(),
+            status: AlertStatus::Open,
+            title: self.title(),
+            message: self.message(),
+            user_id: self.facts.user_id.clone(),
+            department_id: self.department_id(),
+            budget_id: None,
+            policy_id: Some(self.policy.id.clone()),
+            metadata: self.metadata(),
+            created_at: self.now,
+            resolved_at: None,
+        }
+    }
+
+    /// The department it is about.
+    pub fn department_id(&self) -> Option<String> {
+        self.firing.path.department_id().map(str::to_owned)
+    }
+
+    /// The incident that the policy opens, where it opens one.
+    pub fn incident(&self, id: String, alert_id: &str) -> Option<Incident> {
+        let severity = self.policy.rule.opens()?;
+        Some(Incident {
+            id,
+            severity: severity.unwrap_or_else(|| self.severity()),
+            status: AlertStatus::Open,
+            title: self.title(),
+            message: self.message(),
+            user_id: self.facts.user_id.clone(),
+            department_id: self.department_id(),
+            policy_id: Some(self.policy.id.clone()),
+            event_id: Some(self.facts.event_id.clone()),
+            alert_id: Some(alert_id.to_owned()),
+            metadata: self.metadata(),
+            notes: Vec::new(),
+            created_at: self.now,
+            updated_at: self.now,
+            resolved_at: None,
+        })
+    }
+
+    /// The text that somebody reads who hears of it.
+    pub fn text(&self) -> [String; 2] {
+        [self.title(), self.message()]
+    }
+}
+
+impl Rule {
+    /// How long it blocks, where it does; of several the longest.
+    pub fn blocks(&self) -> Option<BlockUntil> {
+        let untils = self.actions.iter().filter_map(|action| match action {
+            Action::BlockAccess { until } => Some(*until),
+            _ => None,
+        });
+        untils.max_by_key(|until| match until {
+            BlockUntil::Hours(hours) => (0, *hours),
+            BlockUntil::PeriodEnd => (1, 0),
+            BlockUntil::Released => (2, 0),
+        })
+    }
+
+    /// Whether it opens an incident, and how grave, where it says so; of several the gravest.
+    pub fn opens(&self) -> Option<Option<Severity>> {
+        let severities = self.actions.iter().filter_map(|action| match action {
+            Action::CreateIncident { severity } => Some(*severity),
+            _ => None,
+        });
+        severities.max()
+    }
+
+    /// Whether it has this action.
+    pub fn has(&self, action: &Action) -> bool {
+        self.actions.contains(action)
+    }
+}
+
+impl BlockUntil {
+    /// When a block that begins at `now` ends by itself; none where it does not.
+    pub fn ends_at(self, configuration: &Configuration, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Released => None,
+            Self::PeriodEnd => {
+                let zone = configuration.organisation.zone();
+                Some(configuration.period_of(now).end(&zone))
+            }
+            Self::Hours(hours) => {
+                let hours = SignedDuration::from_hours(i64::from(hours));
+                Some(now.saturating_add(hours).unwrap_or(Timestamp::MAX))
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a test of a policy remembers between two calls: written where the time of one is over, read by the next, gone after
+//! an hour. A part is written once and never changed, so the same call again goes on from the same place.
+
+use super::Store;
+use super::call::StoreError;
+use super::keys;
+use super::rows::Row;
+use crate::domain::policy::Replay;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// How large a part is; an item has at most 400 KB.
+const PART_BYTES: usize = 350_000;
+/// How long it is kept, in seconds.
+const KEPT_SECONDS: i64 = 3_600;
+
+/// A test that stopped in the middle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// What it has counted.
+    pub replay: Replay,
+    /// The day in UTC whose records come next.
+    pub day: Date,
+    /// The place on that day after which they come.
+    pub after: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Part {
+    parts: usize,
+    text: String,
+}
+
+/// `text` in pieces of at most `most` bytes.
+fn pieces(mut text: &str, most: usize) -> Vec<&str> {
+    let mut found = Vec::new();
+    while text.len() > most {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(most));
+        found.push(piece);
+        text = rest;
+    }
+    found.push(text);
+    found
+}
+
+impl Store {
+    /// Keeps a test under `id`, which is new.
+    pub async fn pause_backtest(
+        &self,
+        organisation_id: &str,
+        id: &str,
+        paused: &Paused,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let unwritten = |_| StoreError::unreadable("a test that cannot be written");
+        let text = serde_json::to_string(paused).map_err(unwritten)?;
+        let pieces = pieces(&text, PART_BYTES);
+        for (number, piece) in pieces.iter().enumerate() {
+            let part = Part {
+                parts: pieces.len(),
+                text: (*piece).to_owned(),
+            };
+            let mut row = Row::new(keys::backtest(organisation_id, id, number), &part)?;
+            row.expire(now.as_second() + KEPT_SECONDS);
+            self.transact(vec![self.row_item(row)?]).await?;
+        }
+        Ok(())
+    }
+
+    /// The test under `id`; none where it is gone.
+    pub async fn paused_backtest(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<Paused>, StoreError> {
+        let mut text = String::new();
+        let mut number = 0;
+        loop {
+            let key = keys::backtest(organisation_id, id, number);
+            let Some(part) = self.row::<Part>(key).await? else {
+                return Ok(None);
+            };
+            text.push_str(&part.text);
+            number += 1;
+            if number >= part.parts {
+                break;
+            }
+        }
+        let unread = |_| StoreError::unreadable("a test that went on elsewhere");
+        serde_json::from_str(&text).map(Some).map_err(unread)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_are_small_enough_and_together_the_text() {
+        let text = "a\u{e4}\u{20ac}b".repeat(50);
+        let found = pieces(&text, 7);
+        assert!(found.iter().all(|piece| (1..=7).contains(&piece.len())));
+        assert_eq!(found.concat(), text);
+        assert_eq!(pieces("", 7), [""]);
+    }
+}

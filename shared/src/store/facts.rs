@@ -1,0 +1,177 @@
+//! Reading records as what an evaluation sees of them.
+
+use super::Store;
+use super::call::StoreError;
+use super::expression::Item;
+use super::keys;
+use super::tables::BY_DAY;
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::{Configuration, Path};
+use crate::domain::policy::{Facts, Kind, Spent};
+use crate::domain::usage::RiskLevel;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+/// What of a record is read for an evaluation.
+const WANTED: [&str; 14] = [
+    "event_id",
+    "type",
+    "at",
+    "occurred_at",
+    "user_id",
+    "path",
+    "period",
+    "tokens",
+    "micro_usd",
+    "offset_tokens",
+    "offset_micro_usd",
+    "model",
+    "risk_level",
+    "repository",
+];
+/// What of a risk is read beside that.
+const SUMMARY: &str = "summary";
+
+/// The records of a day after a place, in order of arrival.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    /// What they say.
+    pub facts: Vec<Facts>,
+    /// The place of the last one, where there may be more.
+    pub next: Option<String>,
+}
+
+impl Store {
+    /// What the records of these events say, in order of arrival. Those without a record are not there.
+    pub async fn facts_of(
+        &self,
+        configuration: &Configuration,
+        event_ids: &[&str],
+    ) -> Result<Vec<Facts>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let zone = configuration.organisation.zone();
+        let keys = event_ids
+            .iter()
+            .map(|id| keys::record(organisation_id, id).attributes());
+        let items = self
+            .items(&self.tables.ledger, keys.collect(), None)
+            .await?;
+        let each = items.into_iter().map(|item| facts(item, &zone));
+        let mut found: Vec<Facts> = each.collect::<Result<_, _>>()?;
+        found.sort_by(|one, other| one.arrival().cmp(&other.arrival()));
+        Ok(found)
+    }
+
+    /// Some records that arrived on `day` in UTC, after the place `after`, from the index.
+    pub async fn arrivals(
+        &self,
+        configuration: &Configuration,
+        zone: &TimeZone,
+        day: Date,
+        after: Option<&str>,
+    ) -> Result<Arrivals, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let wanted: Vec<String> = WANTED.iter().map(|name| format!("#{name}")).collect();
+        let day = keys::day(organisation_id, &day.to_string());
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.tables.ledger)
+            .index_name(BY_DAY)
+            .projection_expression(format!("{}, {SUMMARY}", wanted.join(", ")))
+            .expression_attribute_names("#day", "day")
+            .expression_attribute_values(":day", AttributeValue::S(day));
+        for name in WANTED {
+            query = query.expression_attribute_names(format!("#{name}"), name);
+        }
+        let query = match after {
+            None => query.key_condition_expression("#day = :day"),
+            Some(after) => query
+                .key_condition_expression("#day = :day AND #at > :after")
+                .expression_attribute_values(":after", AttributeValue::S(after.to_owned())),
+        };
+        let answer = query.send().await?;
+        let has_more = answer.last_evaluated_key.is_some();
+        let items = answer.items.unwrap_or_default();
+        let last = items.last().and_then(|item| item.get("at"));
+        let next = last.and_then(|at| at.as_s().ok()).cloned();
+        let each = items.into_iter().map(|item| facts(item, zone));
+        Ok(Arrivals {
+            facts: each.collect::<Result<_, _>>()?,
+            next: next.filter(|_| has_more),
+        })
+    }
+}
+
+fn text(item: &mut Item, name: &str) -> Option<String> {
+    match item.remove(name) {
+        Some(AttributeValue::S(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn whole(item: &Item, name: &str) -> Result<i64, StoreError> {
+    match item.get(name) {
+        None => Ok(0),
+        Some(AttributeValue::N(digits)) => digits.parse().map_err(|_| StoreError::unreadable(name)),
+        Some(_) => Err(StoreError::unreadable(name)),
+    }
+}
+
+fn parsed<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<T, StoreError> {
+    let parsed = text.and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| StoreError::unreadable(format!("{name} of a record")))
+}
+
+fn spent(item: &mut Item) -> Result<Spent, StoreError> {
+    Ok(Spent {
+        period: parsed(text(item, "period").as_deref(), "period")?,
+        charged: Amounts::new(whole(item, "tokens")?, whole(item, "micro_usd")?),
+        offset: Amounts::new(
+            whole(item, "offset_tokens")?,
+            whole(item, "offset_micro_usd")?,
+        ),
+    })
+}
+
+fn facts(mut item: Item, zone: &TimeZone) -> Result<Facts, StoreError> {
+    let at = text(&mut item, "at").unwrap_or_default();
+    let (received_at, name) = at.split_once('#').unwrap_or((&at, ""));
+    let received_at = parsed(Some(received_at), "at")?;
+    let kind = text(&mut item, "type").unwrap_or_default();
+    let (kind, occurred_at) = match kind.as_str() {
+        "llm_request" => {
+            let occurred_at = parsed(text(&mut item, "occurred_at").as_deref(), "occurred_at")?;
+            let model = text(&mut item, "model").unwrap_or_default();
+            let spent = spent(&mut item)?;
+            (Kind::Usage { model, spent }, occurred_at)
+        }
+        "ip_risk" => {
+            let occurred_at = parsed(text(&mut item, "occurred_at").as_deref(), "occurred_at")?;
+            let level = item
+                .remove("risk_level")
+                .unwrap_or(AttributeValue::Null(true));
+            let risk_level: RiskLevel = serde_dynamo::from_attribute_value(level)?;
+            let repository = text(&mut item, "repository");
+            let summary = text(&mut item, SUMMARY).unwrap_or_default();
+            let kind = Kind::Risk {
+                risk_level,
+                repository,
+                summary,
+            };
+            (kind, occurred_at)
+        }
+        "abandoned_hold" => (Kind::AbandonedHold(spent(&mut item)?), received_at),
+        other => {
+            return Err(StoreError::unreadable(format!(
+                "a record of type {other:?}"
+            )));
+        }
+    };
+    let event_id = text(&mut item, "event_id").unwrap_or_else(|| name.to_owned());
+    let path = Path::from_text(&text(&mut item, "path").unwrap_or_default());
+    let user_id = text(&mut item, "user_id");
+    let times = [received_at, occurred_at];
+    Ok(Facts::new(event_id, times, zone, user_id, path, kind))
+}

@@ -1,0 +1,49 @@
+//! Incidents.
+
+use super::Store;
+use super::call::StoreError;
+use super::governance::Page;
+use super::keys::{self, INCIDENT};
+use super::resolutions::expires_at;
+use super::rows::Row;
+use crate::domain::alert::{AlertStatus, Severity};
+use crate::domain::incident::Incident;
+
+impl Row {
+    /// An incident as it will be.
+    pub fn incident(organisation_id: &str, incident: &Incident) -> Result<Self, StoreError> {
+        let key = keys::governance(organisation_id, format!("{INCIDENT}{}", incident.id));
+        let mut row = Self::new(key, incident)?;
+        row.expire(expires_at(incident.created_at));
+        Ok(row)
+    }
+}
+
+impl Store {
+    /// An incident by its id.
+    pub async fn incident(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<Incident>, StoreError> {
+        let key = keys::governance(organisation_id, format!("{INCIDENT}{id}"));
+        self.row(key).await
+    }
+
+    /// Incidents, the newest first, those of a severity or status only where asked for.
+    pub async fn incidents(
+        &self,
+        organisation_id: &str,
+        severity: Option<Severity>,
+        status: Option<AlertStatus>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Incident>, StoreError> {
+        let wanted = |incident: &Incident| {
+            severity.is_none_or(|severity| incident.severity == severity)
+                && status.is_none_or(|status| incident.status == status)
+        };
+        self.newest_first(organisation_id, INCIDENT, after, limit, wanted)
+            .await
+    }
+}

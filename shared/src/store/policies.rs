@@ -1,0 +1,82 @@
+//! Policies: the rows that people see, and the published versions, which are all that an evaluation reads.
+
+use super::Store;
+use super::call::StoreError;
+use super::configuration::data;
+use super::governance::Page;
+use super::keys::{self, POLICY, PUBLISHED};
+use super::rows::Row;
+use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
+
+impl Row {
+    /// A policy as it will be.
+    pub fn policy(organisation_id: &str, policy: &Policy) -> Result<Self, StoreError> {
+        let key = keys::governance(organisation_id, format!("{POLICY}{}", policy.id));
+        Self::new(key, policy)
+    }
+
+    /// A policy no more.
+    pub fn no_policy(organisation_id: &str, id: &str) -> Self {
+        Self::gone(keys::governance(organisation_id, format!("{POLICY}{id}")))
+    }
+
+    /// What an evaluation will see of a policy.
+    pub fn published(organisation_id: &str, policy: &ActivePolicy) -> Result<Self, StoreError> {
+        let key = keys::governance(organisation_id, format!("{PUBLISHED}{}", policy.id));
+        Self::new(key, policy)
+    }
+
+    /// A policy that is evaluated no more.
+    pub fn not_published(organisation_id: &str, id: &str) -> Self {
+        Self::gone(keys::governance(
+            organisation_id,
+            format!("{PUBLISHED}{id}"),
+        ))
+    }
+}
+
+impl Store {
+    /// A policy by its id.
+    pub async fn policy(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<Policy>, StoreError> {
+        self.row(keys::governance(organisation_id, format!("{POLICY}{id}")))
+            .await
+    }
+
+    /// Policies by id, those of a status only where asked for.
+    pub async fn policies(
+        &self,
+        organisation_id: &str,
+        status: Option<PolicyStatus>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Policy>, StoreError> {
+        let wanted = |policy: &Policy| status.is_none_or(|status| policy.status == status);
+        self.page(organisation_id, POLICY, after, limit, wanted)
+            .await
+    }
+
+    /// What is published now. A version that this code does not know is left out, and the log says so: one policy must not
+    /// stop the others.
+    pub async fn active_policies(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Vec<ActivePolicy>, StoreError> {
+        let mut found = Vec::new();
+        for row in self.rows_under(organisation_id, PUBLISHED).await? {
+            match data::<ActivePolicy>(row) {
+                Ok(policy) => found.push(policy),
+                Err(error) => tracing::error!(
+                    error_type = "unreadable_policy",
+                    organisation = organisation_id,
+                    %error,
+                    "a published policy is left out"
+                ),
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,86 @@
+//! Reading the totals that triggers of policies look at.
+
+use super::Store;
+use super::call::StoreError;
+use super::expression::Item;
+use super::keys;
+use super::totals::{Sums, day_attribute};
+use crate::domain::configuration::Configuration;
+use crate::domain::period::Month;
+use crate::domain::policy::{BASELINE_DAYS, Facts, Kind, Needs, Standing};
+use jiff::Span;
+use jiff::civil::Date;
+use std::collections::BTreeSet;
+
+impl Store {
+    /// The totals as they are now for the users and departments of `events`, which are counted in them already. One read
+    /// for all users and one for each month of departments.
+    pub async fn standing(
+        &self,
+        configuration: &Configuration,
+        needs: &Needs,
+        events: &[Facts],
+    ) -> Result<Standing, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let mut standing = Standing::default();
+        let mut months: BTreeSet<(&str, Month)> = BTreeSet::new();
+        let mut departments: BTreeSet<(Month, &str)> = BTreeSet::new();
+        for facts in events {
+            let Kind::Usage { spent, .. } = &facts.kind else {
+                continue;
+            };
+            if let Some(user_id) = &facts.user_id {
+                if needs.users {
+                    months.insert((user_id, spent.period));
+                }
+                if needs.days {
+                    let first = facts.day.saturating_sub(Span::new().days(BASELINE_DAYS));
+                    let mut month = Month::of_date(first);
+                    while month <= Month::of_date(facts.day) {
+                        months.insert((user_id, month));
+                        month = month.next();
+                    }
+                }
+            }
+            let wanted = facts.path.0.iter().filter(|id| needs.wants(id));
+            departments.extend(wanted.map(|id| (spent.period, id.as_str())));
+        }
+        let keys = months
+            .iter()
+            .map(|(user_id, month)| keys::user_month(organisation_id, user_id, *month));
+        let keys = keys.map(|key| key.attributes()).collect();
+        for item in self.items(&self.tables.ledger, keys, None).await? {
+            let (user_id, month) = whose(&item)?;
+            let user_id = user_id.to_owned();
+            for day in days_of(month) {
+                if let Some(tokens) = item.get(&day_attribute(day)) {
+                    let tokens = serde_dynamo::from_attribute_value(tokens.clone())?;
+                    standing.set_day(&user_id, day, tokens);
+                }
+            }
+            let sums: Sums = serde_dynamo::from_item(item)?;
+            standing.set_user(&user_id, month, sums.amounts());
+        }
+        let periods: BTreeSet<Month> = departments.iter().map(|(period, _)| *period).collect();
+        for period in periods {
+            let totals = self.department_totals(organisation_id, period).await?;
+            for (_, id) in departments.iter().filter(|(of, _)| *of == period) {
+                standing.set_department(id, period, totals.spent_under(Some(id)));
+            }
+        }
+        Ok(standing)
+    }
+}
+
+/// The user and month of a row.
+fn whose(item: &Item) -> Result<(&str, Month), StoreError> {
+    let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+    let user_id = text("pk").and_then(|pk| pk.rsplit('#').next());
+    let month = text("sk").and_then(|sk| sk.parse().ok());
+    let whose = user_id.zip(month);
+    whose.ok_or_else(|| StoreError::unreadable("a user's month"))
+}
+
+fn days_of(month: Month) -> impl Iterator<Item = Date> {
+    (1..=31).filter_map(move |day| month.day(day))
+}

@@ -1,0 +1,136 @@
+//! Wrong policies and incidents.
+
+use super::company::Company;
+
+pub(super) const TABLE: &str = r#"
+POST /v1/policies {"name": "Leaks", "description": "", "trigger": {"type": "ip_risk_event"}, "match": "all", "conditions": [{"field": "risk_level", "op": "eq", "value": "high"}, {"field": "department_id", "op": "eq", "value": "eng"}], "actions": [{"type": "email_user"}, {"type": "email_manager"}, {"type": "block_access", "until": {"hours": 8}}, {"type": "create_incident", "severity": "high"}, {"type": "webhook", "url": "https://example.com/hook"}]}
+  -name ; -trigger => 400 name trigger
+  Idempotency-Key: <a256> => 400 Idempotency-Key
+  name="" => 400 name
+  name=5 => 400 name
+  description=null => 400 description
+  description="<a1001>" => 400 description
+  match="some" => 400 match
+  match=null => 400 match
+  surprise=1 => 400 surprise
+  status="active" => 400 status
+  trigger=null => 400 trigger
+  trigger="ip_risk_event" => 400 trigger
+  trigger={} => 400 trigger.type
+  trigger={"type": "surprise", "more": 1} => 400 trigger.type
+  trigger={"type": "ip_risk_event", "tokens": 5} => 400 trigger.tokens
+  trigger={"type": "token_budget_exceeded"} => 400 trigger.subject trigger.tokens
+  trigger={"type": "token_budget_exceeded", "subject": "team", "tokens": 5} => 400 trigger.subject
+  trigger={"type": "token_budget_exceeded", "subject": "user", "tokens": 0} => 400 trigger.tokens
+  trigger={"type": "token_budget_exceeded", "subject": "user", "tokens": 1.5} => 400 trigger.tokens
+  trigger={"type": "token_budget_exceeded", "subject": "user", "tokens": 5, "usd": 5} => 400 trigger.usd
+  trigger={"type": "token_budget_exceeded", "subject": "user", "usd": 0} => 400 trigger.usd
+  trigger={"type": "token_budget_exceeded", "subject": "user", "usd": 0.0000001} => 400 trigger.usd
+  trigger={"type": "token_budget_exceeded", "subject": "user", "budget_percent": 1001} => 400 trigger.budget_percent
+  trigger={"type": "token_budget_exceeded", "subject": "user", "tokens": null} => 400 trigger.tokens
+  trigger={"type": "department_threshold", "tokens": 5} => 400 trigger.department_id
+  trigger={"type": "department_threshold", "department_id": "theirs", "tokens": 5} => 400 trigger.department_id
+  trigger={"type": "department_threshold", "department_id": "eng"} => 400 trigger.tokens
+  trigger={"type": "unusual_usage_pattern", "deviations": 0.5} => 400 trigger.deviations
+  trigger={"type": "unusual_usage_pattern", "deviations": 2.001} => 400 trigger.deviations
+  trigger={"type": "unusual_usage_pattern", "min_days": 0, "min_tokens": -1} => 400 trigger.min_days trigger.min_tokens
+  trigger={"type": "unusual_usage_pattern", "min_days": 29} => 400 trigger.min_days
+  conditions={} => 400 conditions
+  conditions=null => 400 conditions
+  conditions=[5] => 400 conditions[0]
+  conditions=[{}] => 400 conditions[0].field conditions[0].op
+  conditions=[{"field": "risk_level", "op": "eq"}] => 400 conditions[0].value
+  conditions=[{"field": "mood", "op": "eq", "value": 1}] => 400 conditions[0].field
+  conditions=[{"field": "risk_level", "op": "is", "value": "high"}] => 400 conditions[0].op
+  conditions=[{"field": "risk_level", "op": "eq", "value": "grave"}] => 400 conditions[0].value
+  conditions=[{"field": "risk_level", "op": "eq", "value": "high", "x": 1}] => 400 conditions[0].x
+  conditions=[{"field": "risk_level", "op": "eq", "value": "high"}, {"field": "user_id", "op": "gt", "value": "ada"}] => 400 conditions[1].op
+  conditions=[{"field": "user_id", "op": "matches", "value": "a*"}] => 400 conditions[0].op
+  conditions=[{"field": "user_id", "op": "in", "value": []}] => 400 conditions[0].value
+  conditions=[{"field": "user_id", "op": "in", "value": "ada"}] => 400 conditions[0].value
+  conditions=[{"field": "user_id", "op": "eq", "value": ["ada"]}] => 400 conditions[0].value
+  conditions=[{"field": "user_id", "op": "eq", "value": "a b"}] => 400 conditions[0].value
+  conditions=[{"field": "department_id", "op": "gte", "value": "eng"}] => 400 conditions[0].op
+  conditions=[{"field": "department_id", "op": "eq", "value": "theirs"}] => 400 conditions[0].value
+  conditions=[{"field": "department_id", "op": "in", "value": ["eng", "nowhere"]}] => 400 conditions[0].value
+  conditions=[{"field": "token_count", "op": "gt", "value": "5"}] => 400 conditions[0].value
+  conditions=[{"field": "token_count", "op": "gt", "value": -5}] => 400 conditions[0].value
+  conditions=[{"field": "token_count", "op": "between", "value": [5, 1]}] => 400 conditions[0].value
+  conditions=[{"field": "token_count", "op": "between", "value": [1]}] => 400 conditions[0].value
+  conditions=[{"field": "token_count", "op": "matches", "value": "5*"}] => 400 conditions[0].op
+  conditions=[{"field": "time_of_day", "op": "eq", "value": "22:00"}] => 400 conditions[0].op
+  conditions=[{"field": "time_of_day", "op": "between", "value": ["22:00", "24:00"]}] => 400 conditions[0].value
+  conditions=[{"field": "time_of_day", "op": "gte", "value": "9"}] => 400 conditions[0].value
+  conditions=[{"field": "model_id", "op": "lt", "value": "gpt-4o"}] => 400 conditions[0].op
+  conditions=[{"field": "model_id", "op": "eq", "value": ""}] => 400 conditions[0].value
+  conditions=[{"field": "model_id", "op": "eq_exact", "value": "gpt-4o"}] => 400 conditions[0].op
+  actions={} => 400 actions
+  actions=[{}] => 400 actions[0].type
+  actions=[{"type": "call_police"}] => 400 actions[0].type
+  actions=[{"type": "email_user", "to": "ada"}] => 400 actions[0].to
+  actions=[{"type": "block_access", "until": "tomorrow"}] => 400 actions[0].until
+  actions=[{"type": "block_access", "until": {"hours": 0}}] => 400 actions[0].until
+  actions=[{"type": "block_access", "until": {"hours": 1, "x": 1}}] => 400 actions[0].until
+  actions=[{"type": "create_incident", "severity": "grave"}] => 400 actions[0].severity
+  actions=[{"type": "webhook"}] => 400 actions[0].webhook_id
+  actions=[{"type": "webhook", "webhook_id": "whk_x", "url": "https://example.com"}] => 400 actions[0].url
+  actions=[{"type": "email_user"}, {"type": "webhook", "webhook_id": "whk_x"}] => 400 actions[1].webhook_id
+  actions=[{"type": "webhook", "url": "http://example.com"}] => 400 actions[0].url
+  actions=[{"type": "webhook", "url": "example.com"}] => 400 actions[0].url
+  actions=[{"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}] => 400 actions
+GET /v1/policies?status=active
+  /v1/policies?status=asleep => 400 status
+  /v1/policies?limit=0&cursor=x&surprise=1 => 400 limit cursor surprise
+GET /v1/policies/<policy>
+  /v1/policies/nothing => 404
+  /v1/policies/<their_policy> => 404
+  /v1/policies/a%23b => 404
+PATCH /v1/policies/<policy> {"name": "Other"}
+  name=null => 400 name
+  conditions=[{"field": "risk_level", "op": "matches", "value": "h*"}] => 400 conditions[0].op
+  trigger={"type": "x"} => 400 trigger.type
+  If-Match: 77 => 409
+  If-Match: x => 400 If-Match
+  /v1/policies/nothing => 404
+  /v1/policies/<their_policy> => 404
+POST /v1/policies/<policy>/test {"window_days": 90}
+  window_days=0 => 400 window_days
+  window_days=91 => 400 window_days
+  window_days="30" => 400 window_days
+  -window_days ; cursor="x" => 400 cursor
+  surprise=1 => 400 surprise
+  /v1/policies/nothing/test => 404
+  /v1/policies/<their_policy>/test => 404
+POST /v1/policies/<policy>/publish {}
+  surprise=1 => 400 surprise
+  If-Match: 77 => 409
+  /v1/policies/nothing/publish => 404
+  /v1/policies/<their_policy>/publish => 404
+POST /v1/policies/<policy>/disable {}
+  surprise=1 => 400 surprise
+  /v1/policies/nothing/disable => 404
+  /v1/policies/<their_policy>/disable => 404
+GET /v1/incidents?status=open&severity=high
+  /v1/incidents?status=new => 400 status
+  /v1/incidents?severity=grave&surprise=1 => 400 severity surprise
+GET /v1/incidents/<incident>
+  /v1/incidents/nothing => 404
+  /v1/incidents/<their_incident> => 404
+PATCH /v1/incidents/<incident> {"status": "acknowledged", "note": "I look into it"}
+  status="open" => 400 status
+  status=null => 400 status
+  note="" => 400 note
+  note="<a1001>" => 400 note
+  severity="low" => 400 severity
+  /v1/incidents/nothing => 404
+  /v1/incidents/<their_incident> => 404
+DELETE /v1/policies/<policy>
+  If-Match: 77 => 409
+  /v1/policies/nothing => 404
+  /v1/policies/<their_policy> => 404
+"#;
+
+#[tokio::test]
+async fn wrong_policies_are_refused_with_the_path_of_what_is_wrong() {
+    Company::new().await.refuses(TABLE).await;
+}

@@ -1,0 +1,277 @@
+//! When each trigger fires, and for whom.
+
+use super::{active, all, firings, world};
+use end_to_end::World;
+use serde_json::{Value, json};
+
+fn threshold(trigger: Value) -> Value {
+    json!({"name": "Much", "trigger": trigger})
+}
+
+async fn used(world: &World, event_id: &str, user_id: &str, tokens: i64) {
+    world
+        .report(&[world.usage(event_id, user_id, tokens, 0, None)])
+        .await;
+}
+
+#[tokio::test]
+async fn a_user_s_total_fires_once_a_month_at_the_event_that_reaches_it() {
+    let world = world().await;
+    let id = active(
+        &world,
+        threshold(json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 1000})),
+    )
+    .await;
+    used(&world, "e-1", "ada", 999).await;
+    used(&world, "e-2", "sam", 999).await;
+    assert!(firings(&world, &id).await.is_empty());
+    used(&world, "e-3", "ada", 1).await;
+    used(&world, "e-4", "ada", 500).await;
+    let fired = firings(&world, &id).await;
+    assert_eq!(fired.len(), 1, "{fired:?}");
+    assert_eq!(
+        (&fired[0]["type"], &fired[0]["user_id"]),
+        (&json!("policy_violation"), &json!("ada"))
+    );
+    assert_eq!(
+        fired[0]["metadata"]["measured"],
+        json!({"unit": "tokens", "value": 1000, "threshold": 1000})
+    );
+    assert_eq!(fired[0]["metadata"]["event"]["event_id"], "e-3");
+    world.set_clock("2026-12-02T00:00:00Z").await;
+    used(&world, "e-5", "ada", 1_000).await;
+    assert_eq!(
+        firings(&world, &id).await.len(),
+        2,
+        "a new month fires anew"
+    );
+}
+
+#[tokio::test]
+async fn events_of_one_batch_see_what_came_before_them_and_no_more() {
+    let world = world().await;
+    let mut policy =
+        threshold(json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 100}));
+    policy["conditions"] = json!([{"field": "model_id", "op": "eq", "value": "special"}]);
+    let id = active(&world, policy).await;
+    let mut special = world.usage("e-1", "ada", 60, 0, None);
+    special["model"] = json!("special");
+    world
+        .report(&[special.clone(), world.usage("e-2", "ada", 60, 0, None)])
+        .await;
+    assert!(
+        firings(&world, &id).await.is_empty(),
+        "60 were used when the special one came"
+    );
+    special["event_id"] = json!("e-3");
+    special["input_tokens"] = json!(0);
+    world.report(&[special]).await;
+    assert_eq!(
+        firings(&world, &id).await[0]["metadata"]["event"]["event_id"],
+        "e-3"
+    );
+}
+
+#[tokio::test]
+async fn departments_fire_each_for_itself_with_their_subtree() {
+    let world = world().await;
+    let each = active(
+        &world,
+        threshold(json!({"type": "token_budget_exceeded", "subject": "department", "usd": 0.01})),
+    )
+    .await;
+    let one = active(
+        &world,
+        threshold(
+            json!({"type": "department_threshold", "department_id": "engineering", "tokens": 5000}),
+        ),
+    )
+    .await;
+    let mut below =
+        threshold(json!({"type": "token_budget_exceeded", "subject": "department", "tokens": 1}));
+    below["conditions"] = json!([{"field": "department_id", "op": "eq", "value": "backend"}]);
+    let below = active(&world, below).await;
+    world.user("eve", "engineering").await;
+    // gpt-4o: $2.50 a million of input, so 4,000 tokens are one cent.
+    used(&world, "e-1", "eve", 3_999).await;
+    used(&world, "e-2", "sam", 10_000).await;
+    let fired = firings(&world, &each).await;
+    assert_eq!(fired.len(), 1);
+    assert_eq!(fired[0]["department_id"], "sales");
+    assert_eq!(
+        fired[0]["metadata"]["measured"]["threshold"].to_string(),
+        "0.01"
+    );
+    assert!(firings(&world, &one).await.is_empty());
+    used(&world, "e-3", "ada", 1_001).await;
+    let departments: Vec<Value> = firings(&world, &each)
+        .await
+        .iter()
+        .map(|f| f["department_id"].clone())
+        .collect();
+    assert_eq!(
+        departments,
+        ["engineering", "sales"],
+        "backend has used too little itself"
+    );
+    assert_eq!(firings(&world, &one).await.len(), 1);
+    let fired = firings(&world, &below).await;
+    assert_eq!(
+        (fired.len(), &fired[0]["department_id"]),
+        (1, &json!("backend")),
+        "a department above is not below it"
+    );
+}
+
+#[tokio::test]
+async fn a_share_is_of_the_nearest_budget_for_a_user_and_of_its_own_for_a_department() {
+    let world = world().await;
+    world
+        .budget(Some("engineering"), "tokens", json!(1_000), false)
+        .await;
+    world.budget(Some("sales"), "usd", json!(1), false).await;
+    let user = active(
+        &world,
+        threshold(
+            json!({"type": "token_budget_exceeded", "subject": "user", "budget_percent": 50}),
+        ),
+    )
+    .await;
+    let department = active(
+        &world,
+        threshold(
+            json!({"type": "token_budget_exceeded", "subject": "department", "budget_percent": 80}),
+        ),
+    )
+    .await;
+    used(&world, "e-1", "ada", 499).await;
+    used(&world, "e-2", "sam", 199_000).await;
+    assert!(
+        all(&world, "/v1/alerts")
+            .await
+            .iter()
+            .all(|alert| alert["policy_id"].is_null())
+    );
+    used(&world, "e-3", "ada", 1).await;
+    used(&world, "e-4", "sam", 1_000).await;
+    assert_eq!(firings(&world, &user).await.len(), 2);
+    used(&world, "e-5", "ada", 300).await;
+    let fired = firings(&world, &department).await;
+    assert_eq!(
+        (fired.len(), &fired[0]["department_id"]),
+        (1, &json!("engineering"))
+    );
+}
+
+#[tokio::test]
+async fn a_day_far_above_the_user_s_own_last_days_fires_once() {
+    let world = world().await;
+    let id = active(&world, json!({
+        "name": "Wild", "trigger": {"type": "unusual_usage_pattern", "deviations": 3, "min_days": 7},
+        "actions": [{"type": "email_user"}],
+    })).await;
+    for day in 1..=8 {
+        world
+            .set_clock(&format!("2026-11-{:02}T10:00:00Z", day + 10))
+            .await;
+        used(&world, &format!("a-{day}"), "ada", 90 + day * 2).await;
+        used(
+            &world,
+            &format!("s-{day}"),
+            "sam",
+            if day > 3 { 100 } else { 0 },
+        )
+        .await;
+    }
+    assert!(firings(&world, &id).await.is_empty());
+    world.set_clock("2026-11-24T09:00:00Z").await;
+    // The days are 92 to 106: median 99, median deviation 4, but at least a tenth of the median: 99 + 3 x 9.9.
+    used(&world, "a-9", "ada", 127).await;
+    used(&world, "s-9", "sam", 1_000_000).await;
+    assert!(
+        firings(&world, &id).await.is_empty(),
+        "sam has too few days"
+    );
+    used(&world, "a-10", "ada", 1).await;
+    used(&world, "a-11", "ada", 5_000).await;
+    let fired = firings(&world, &id).await;
+    assert_eq!(fired.len(), 1, "{fired:?}");
+    assert_eq!(
+        (&fired[0]["type"], &fired[0]["user_id"]),
+        (&json!("anomaly_detected"), &json!("ada"))
+    );
+    assert_eq!(
+        fired[0]["metadata"]["measured"],
+        json!({"unit": "tokens", "value": 128, "threshold": 128})
+    );
+    world.set_clock("2026-11-25T09:00:00Z").await;
+    used(&world, "a-12", "ada", 5_000).await;
+    assert_eq!(
+        firings(&world, &id).await.len(),
+        2,
+        "another day fires anew"
+    );
+}
+
+#[tokio::test]
+async fn conditions_see_the_organisation_s_clock_and_tokens_and_what_is_missing_matches_only_denials()
+ {
+    let world = world().await;
+    world
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({"timezone": "Asia/Tokyo"}),
+        )
+        .await
+        .expect(200);
+    let trigger = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 1});
+    let with = |conditions: Value, combine: &str| json!({"name": "x", "trigger": trigger, "match": combine, "conditions": conditions});
+    let night = active(
+        &world,
+        with(
+            json!([{"field": "time_of_day", "op": "between", "value": ["22:00", "06:00"]}]),
+            "all",
+        ),
+    )
+    .await;
+    let missing = active(
+        &world,
+        with(
+            json!([{"field": "risk_level", "op": "eq", "value": "high"}]),
+            "all",
+        ),
+    )
+    .await;
+    let denied = active(
+        &world,
+        with(
+            json!([{"field": "risk_level", "op": "ne", "value": "high"}]),
+            "all",
+        ),
+    )
+    .await;
+    let either = active(&world, with(json!([
+        {"field": "token_count", "op": "gte", "value": 10_000}, {"field": "user_id", "op": "in", "value": ["sam"]},
+    ]), "any")).await;
+    // Half past nine in the evening in Tokyo.
+    world.set_clock("2026-11-24T12:30:00Z").await;
+    used(&world, "e-1", "ada", 10).await;
+    used(&world, "e-2", "sam", 10).await;
+    assert_eq!(firings(&world, &night).await.len(), 0);
+    assert_eq!(firings(&world, &missing).await.len(), 0);
+    let fired = firings(&world, &denied).await;
+    assert_eq!(fired.len(), 2);
+    assert_eq!(
+        fired[0]["metadata"]["conditions"][0],
+        "risk_level ne high: holds, the event has no risk_level"
+    );
+    assert_eq!(firings(&world, &either).await[0]["user_id"], "sam");
+    world.set_clock("2026-11-24T20:59:00Z").await;
+    used(&world, "e-3", "ada", 10).await;
+    assert_eq!(
+        firings(&world, &night).await.len(),
+        1,
+        "one minute before six in the morning"
+    );
+}
