@@ -1,7 +1,8 @@
 //! What a request costs in round trips and write units, counted by the engine as AWS would bill it.
 
 use end_to_end::World;
-use serde_json::json;
+use local::system::SystemSettings;
+use serde_json::{Value, json};
 
 /// Calls and tenths of write units in the table of cells since the last reset.
 fn spent(world: &World) -> (u64, u64) {
@@ -67,4 +68,44 @@ async fn a_user_without_a_budget_costs_one_read() {
         calls.into_iter().collect::<Vec<_>>(),
         [("GetItem".to_owned(), 1)]
     );
+}
+
+/// How often a batch of ten users' events reads by keys, under these policies.
+async fn batch_reads(triggers: &[Value]) -> u64 {
+    let settings = SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    let users: Vec<String> = (0..10).map(|n| format!("u{n}")).collect();
+    for user in &users {
+        world.user(user, "eng").await;
+    }
+    for trigger in triggers {
+        let body = json!({"name": "x", "trigger": trigger});
+        let made = world.admin("POST", "/v1/policies", body).await.expect(201);
+        let path = format!("/v1/policies/{}/publish", made["id"].as_str().unwrap());
+        world.admin("POST", &path, Value::Null).await.expect(200);
+    }
+    let events = |round: u32| -> Vec<Value> {
+        let event = |user: &String| world.usage(&format!("e-{round}-{user}"), user, 10, 0, None);
+        users.iter().map(event).collect()
+    };
+    world.report(&events(1)).await;
+    world.system.engine().reset_meter();
+    world.report(&events(2)).await;
+    let calls = world.system.engine().meter().calls;
+    calls.get("BatchGetItem").copied().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn policies_cost_a_batch_one_read_of_its_records_and_one_of_all_its_users() {
+    let unusual = json!({"type": "unusual_usage_pattern"});
+    let total = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 1_000_000});
+    let risks = json!({"type": "ip_risk_event"});
+    assert_eq!(batch_reads(&[]).await, 0);
+    assert_eq!(batch_reads(&[risks]).await, 0, "usage is of no interest");
+    assert_eq!(batch_reads(&[unusual.clone()]).await, 2);
+    assert_eq!(batch_reads(&[unusual, total]).await, 2);
 }

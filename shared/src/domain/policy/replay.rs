@@ -19,7 +19,7 @@ const SAMPLES: usize = 20;
 pub struct Window {
     /// Events that arrived from here on are evaluated; earlier ones are counted.
     pub from: Timestamp,
-    /// Events that arrived before this.
+    /// Events that arrived up to here.
     pub to: Timestamp,
 }
 
@@ -147,7 +147,7 @@ impl Replay {
 
     /// The next event in order of arrival.
     pub fn arrive(&mut self, facts: &Facts, configuration: &Configuration) {
-        if facts.received_at >= self.window.to {
+        if facts.received_at > self.window.to {
             return;
         }
         let trigger = &self.policy.rule.trigger;
