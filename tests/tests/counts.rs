@@ -106,6 +106,6 @@ async fn policies_cost_a_batch_one_read_of_its_records_and_one_of_all_its_users(
     let risks = json!({"type": "ip_risk_event"});
     assert_eq!(batch_reads(&[]).await, 0);
     assert_eq!(batch_reads(&[risks]).await, 0, "usage is of no interest");
-    assert_eq!(batch_reads(&[unusual.clone()]).await, 2);
+    assert_eq!(batch_reads(std::slice::from_ref(&unusual)).await, 2);
     assert_eq!(batch_reads(&[unusual, total]).await, 2);
 }
