@@ -61,7 +61,7 @@ fn read_actions(
         let webhook_id = match same {
             Some(new) => new.webhook.id.clone(),
             None => {
-                let secret = random::secret("whsec_")?;
+                let secret = random::signing_secret()?;
                 let webhook = Webhook {
                     id: random::id("whk_")?,
                     url: url.clone(),

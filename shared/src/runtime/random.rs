@@ -1,6 +1,7 @@
 //! New ids and secrets.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 /// `N` unpredictable bytes.
 ///
@@ -24,4 +25,9 @@ pub fn secret(prefix: &str) -> Result<String, getrandom::Error> {
         "{prefix}{}",
         URL_SAFE_NO_PAD.encode(bytes::<32>()?)
     ))
+}
+
+/// A new secret that webhooks are signed with: `whsec_` and 256 bits in base64, as the Standard Webhooks libraries read it.
+pub fn signing_secret() -> Result<String, getrandom::Error> {
+    Ok(format!("whsec_{}", STANDARD.encode(bytes::<32>()?)))
 }
