@@ -1,5 +1,6 @@
 //! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
 
+pub mod receiver;
 pub mod routes;
 
 use aws_sdk_dynamodb::{Client, config};

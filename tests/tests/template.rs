@@ -106,6 +106,8 @@ fn no_function_can_write_what_it_must_not() {
             && !of_evaluate.contains("Delete"),
         "evaluate puts alerts and their markers and changes nothing"
     );
+    assert_eq!(statements("NotifyFunction", "Counters.Arn"), "");
+    assert_eq!(statements("NotifyFunction", "Ledger.Arn"), "");
     let of_reset = statements("ResetFunction", "Governance.Arn");
     assert!(!of_reset.contains("Delete"), "the schedule deletes nothing");
     assert!(
@@ -141,6 +143,7 @@ fn every_setting_that_the_code_requires_is_given() {
         "functions/ingest/src/main.rs",
         "functions/evaluate/src/main.rs",
         "functions/reset/src/main.rs",
+        "functions/notify/src/main.rs",
     ] {
         let source = read(path);
         for call in source.split("required(\"").skip(1) {

@@ -11,12 +11,13 @@ use shared::domain::incident::Incident;
 use shared::domain::people::User;
 use shared::domain::period::Month;
 use shared::domain::policy::Policy;
+use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
     ApiKey, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often a change that met others is prepared anew.
@@ -63,8 +64,8 @@ pub(crate) struct Loaded {
     pub(crate) alert: Option<Alert>,
     pub(crate) incident: Option<Incident>,
     pub(crate) policy: Option<Policy>,
-    /// The ids of those that exist.
-    pub(crate) webhooks: BTreeSet<String>,
+    /// Those that exist, by id.
+    pub(crate) webhooks: BTreeMap<String, Webhook>,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
 }
@@ -269,10 +270,10 @@ async fn load(
         Some(id) => app.store.policy(organisation_id, id).await?,
         None => None,
     };
-    let mut webhooks = BTreeSet::new();
+    let mut webhooks = BTreeMap::new();
     for id in &needs.webhooks {
         let webhook = app.store.webhook(organisation_id, id).await?;
-        webhooks.extend(webhook.map(|webhook| webhook.id));
+        webhooks.extend(webhook.map(|webhook| (id.clone(), webhook)));
     }
     let mut cells = Vec::new();
     if needs.cells {

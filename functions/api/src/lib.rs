@@ -20,16 +20,20 @@ mod tree;
 mod usage;
 mod users;
 mod view;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
 use axum::routing::{get, post, put};
+use shared::domain::reach::Reach;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
 use shared::runtime::http::{finished, json};
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
+use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
 use shared::store::Store;
 use std::time::Duration;
@@ -42,6 +46,9 @@ pub struct App {
     cursors: Cursors,
     clock: Clock,
     sealer: Sealer,
+    notices: Notices,
+    /// Where webhooks may go.
+    reach: Reach,
     /// How long one call of a policy's test evaluates before it answers with a cursor.
     test_time: Duration,
 }
@@ -50,16 +57,30 @@ pub struct App {
 const TEST_TIME: Duration = Duration::from_secs(12);
 
 impl App {
-    /// The function on `store`; `operator_key` and the sealer's key are secrets of the deployment.
-    pub fn new(store: Store, operator_key: &str, sealer: Sealer, clock: Clock) -> Self {
+    /// The function on `store`, which queues on `notices`; `operator_key` and the sealer's key are secrets of the deployment.
+    pub fn new(
+        store: Store,
+        operator_key: &str,
+        sealer: Sealer,
+        notices: Notices,
+        clock: Clock,
+    ) -> Self {
         Self {
             sealer,
+            notices,
+            reach: Reach::Public,
             keys: Keys::new(store.clone(), Some(operator_key)),
             cursors: Cursors::new(operator_key),
             store,
             clock,
             test_time: TEST_TIME,
         }
+    }
+
+    /// The same where webhooks may go as far as `reach`.
+    #[must_use]
+    pub fn with_reach(self, reach: Reach) -> Self {
+        Self { reach, ..self }
     }
 
     /// The same where one call of a policy's test evaluates for so long.
@@ -150,6 +171,18 @@ pub fn routes() -> Router<App> {
             "/v1/incidents/{id}",
             get(incidents::read).patch(incidents::update),
         )
+        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route(
+            "/v1/webhooks/{id}",
+            get(webhooks::read).delete(webhooks::remove),
+        )
+        .route("/v1/webhooks/{id}/test", post(webhooks::test))
+        .route("/v1/webhooks/{id}/rotate-secret", post(webhooks::rotate))
+        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
+        .route(
+            "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
+            post(webhooks::retry),
+        )
         .route("/v1/usage", get(usage::list))
         .route(
             "/v1/integrations/github",
@@ -161,6 +194,14 @@ pub fn routes() -> Router<App> {
         )
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
         .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))
+}
+
+/// A body that is missing or an empty object.
+pub(crate) fn no_fields(body: &[u8]) -> Result<(), ApiError> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    Fields::of_body(body)?.finish()
 }
 
 async fn health() -> Response {

@@ -3,6 +3,7 @@
 use api::{App, router};
 use lambda_http::Error;
 use shared::runtime::clock::Clock;
+use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::settings;
 
@@ -13,6 +14,8 @@ async fn main() -> Result<(), Error> {
     let operator_key = settings::required("OPERATOR_KEY")?;
     let sealer = Sealer::new(&settings::required("SEALING_KEY")?);
     let store = settings::store(&aws)?;
-    let app = App::new(store, &operator_key, sealer, Clock::default());
+    let queue_url = settings::required("NOTICES_QUEUE_URL")?;
+    let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);
+    let app = App::new(store, &operator_key, sealer, notices, Clock::default());
     lambda_http::run(router(app)).await
 }

@@ -2,10 +2,11 @@
 //! own that only publishing writes.
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
-use super::policy_view::{self, NewWebhook};
+use super::policy_view;
 use super::replay::{Answer, IdempotentRequest};
 use super::rule_fields::{self, AskedAction, RuleFields};
-use super::{App, view};
+use super::webhooks::NewWebhook;
+use super::{App, view, webhooks};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
@@ -14,7 +15,6 @@ use shared::domain::policy::{
     Action, ActivePolicy, Field, MAX_ACTIVE, MAX_POLICIES, Match, Operand, Policy, PolicyStatus,
     Rule, Scalar, Trigger,
 };
-use shared::domain::webhook::{MAX_WEBHOOKS, Webhook};
 use shared::runtime::auth::{Caller, Verb};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -47,7 +47,7 @@ fn read_actions(
             webhooks: Vec::new(),
         });
     };
-    let mut webhooks: Vec<NewWebhook> = Vec::new();
+    let mut new_webhooks: Vec<NewWebhook> = Vec::new();
     let mut actions = Vec::with_capacity(asked.len());
     for action in asked {
         let url = match action {
@@ -57,20 +57,13 @@ fn read_actions(
             }
             AskedAction::Url(url) => url,
         };
-        let same = webhooks.iter().find(|new| new.webhook.url == *url);
+        let same = new_webhooks.iter().find(|new| new.webhook.url == *url);
         let webhook_id = match same {
             Some(new) => new.webhook.id.clone(),
             None => {
-                let secret = random::signing_secret()?;
-                let webhook = Webhook {
-                    id: random::id("whk_")?,
-                    url: url.clone(),
-                    sealed_secret: app.sealer.seal(organisation_id, &secret)?,
-                    description: None,
-                    created_at: app.clock.now(),
-                };
-                let id = webhook.id.clone();
-                webhooks.push(NewWebhook { webhook, secret });
+                let new = webhooks::made(app, organisation_id, url.clone())?;
+                let id = new.webhook.id.clone();
+                new_webhooks.push(new);
                 id
             }
         };
@@ -78,7 +71,7 @@ fn read_actions(
     }
     Ok(ReadActions {
         actions: Some(actions),
-        webhooks,
+        webhooks: new_webhooks,
     })
 }
 
@@ -119,32 +112,13 @@ fn check_names(loaded: &Loaded, fields: &RuleFields) -> Result<(), ApiError> {
     }
     for (at, action) in fields.actions.iter().flatten().enumerate() {
         if let AskedAction::Known(Action::Webhook { webhook_id }) = action
-            && !loaded.webhooks.contains(webhook_id)
+            && !loaded.webhooks.contains_key(webhook_id)
         {
             let field = format!("actions[{at}].webhook_id");
             checks.push(Err(ApiError::field(field, "there is no such webhook")));
         }
     }
     all(checks)
-}
-
-/// Adds the new webhooks to a change.
-fn add_webhooks(
-    prepared: &mut Prepared,
-    organisation_id: &str,
-    webhooks: &[NewWebhook],
-) -> Result<(), ApiError> {
-    for new in webhooks {
-        prepared.head.webhooks += 1;
-        prepared
-            .rows
-            .push(Row::webhook(organisation_id, &new.webhook)?);
-    }
-    if prepared.head.webhooks > MAX_WEBHOOKS {
-        let message = format!("an organisation has at most {MAX_WEBHOOKS} webhooks");
-        return Err(ApiError::conflict(message));
-    }
-    Ok(())
 }
 
 /// An answer with a policy and the secrets of its new webhooks.
@@ -175,7 +149,7 @@ pub(crate) async fn create(
             fields.is_required(name);
         }
     }
-    let asked = rule_fields::read(&mut fields);
+    let asked = rule_fields::read(&mut fields, app.reach);
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/policies", &body)?;
     let ReadActions { actions, webhooks } =
@@ -216,7 +190,7 @@ pub(crate) async fn create(
         let mut prepared = Prepared::new(loaded, "policy.create", resource);
         prepared.head.policies.known += 1;
         prepared.rows.push(Row::policy(organisation_id, &policy)?);
-        add_webhooks(&mut prepared, organisation_id, &webhooks)?;
+        webhooks::add(&mut prepared, organisation_id, &webhooks)?;
         prepared.after = Some(described(&policy));
         let answer = answer(201, &policy, &webhooks);
         prepared.answer = Box::new(move |_| answer.clone());
@@ -353,7 +327,7 @@ async fn change_policy(
             counts.revision += 1;
             prepared.rows.push(Row::not_published(organisation_id, id));
         }
-        add_webhooks(&mut prepared, organisation_id, &webhooks)?;
+        webhooks::add(&mut prepared, organisation_id, &webhooks)?;
         if !is_kept {
             prepared.head.policies.known = prepared.head.policies.known.saturating_sub(1);
             prepared.rows.push(Row::no_policy(organisation_id, id));
@@ -384,7 +358,7 @@ pub(crate) async fn update(
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
     let mut fields = Fields::of_body(&body)?;
-    let asked = rule_fields::read(&mut fields);
+    let asked = rule_fields::read(&mut fields, app.reach);
     fields.finish()?;
     let organisation_id = &owner.organisation_id;
     let ReadActions { actions, webhooks } =
@@ -423,14 +397,6 @@ pub(crate) async fn remove(
     change_policy(&app, &actor, &headers, &id, edit, become_of).await
 }
 
-/// A body that is missing or an empty object.
-fn no_fields(body: &[u8]) -> Result<(), ApiError> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    Fields::of_body(body)?.finish()
-}
-
 /// Lets the newest version be evaluated, from the next batch of events on. Published again, nothing changes.
 pub(crate) async fn publish(
     State(app): State<App>,
@@ -441,7 +407,7 @@ pub(crate) async fn publish(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
-    no_fields(&body)?;
+    super::no_fields(&body)?;
     let policy = known(&app, &owner.organisation_id, &id).await?;
     if policy.status == PolicyStatus::Active && policy.draft.is_none() {
         check_version(&headers, policy.version)?;
@@ -470,7 +436,7 @@ pub(crate) async fn disable(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let owner = caller.may(Verb::Administer)?;
-    no_fields(&body)?;
+    super::no_fields(&body)?;
     let policy = known(&app, &owner.organisation_id, &id).await?;
     if policy.status == PolicyStatus::Disabled {
         check_version(&headers, policy.version)?;

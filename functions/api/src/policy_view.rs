@@ -1,5 +1,6 @@
 //! Policies and their tests as JSON.
 
+use super::webhooks::NewWebhook;
 use serde::Serialize;
 use serde::ser::Serializer;
 use serde_json::value::RawValue;
@@ -9,18 +10,11 @@ use shared::domain::policy::{
     Action, BlockUntil, Condition, Doings, Figures, Limit, Match, Operand, Policy, PolicyStatus,
     Replay, Rule, Sample, Scalar, Tally, Trigger, Whose,
 };
-use shared::domain::webhook::Webhook;
 use shared::runtime::wire::{Figure, Usd};
 use std::collections::BTreeMap;
 
 /// How many users a test names.
 const MAX_USERS: usize = 1_000;
-
-/// A webhook that was made of a url, with its secret, which is shown once.
-pub(crate) struct NewWebhook {
-    pub(crate) webhook: Webhook,
-    pub(crate) secret: String,
-}
 
 /// A number of hundredths as a decimal.
 struct Hundredths(i64);

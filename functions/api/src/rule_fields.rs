@@ -6,8 +6,8 @@ use shared::domain::policy::{
     Action, BlockUntil, Condition, Field, Limit, MAX_ACTIONS, MAX_CONDITIONS, Match, Op, Operand,
     Scalar, Trigger, Unusual, Whose, minute_of_day,
 };
+use shared::domain::reach::Reach;
 use shared::domain::usage::RiskLevel;
-use shared::domain::webhook::is_receiver;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 
@@ -117,7 +117,7 @@ pub(crate) struct RuleFields {
 }
 
 /// Takes what a policy says out of `fields`. What is wrong is noted there.
-pub(crate) fn read(fields: &mut Fields) -> RuleFields {
+pub(crate) fn read(fields: &mut Fields, reach: Reach) -> RuleFields {
     RuleFields {
         name: fields.changed_value("name", parse::display_name),
         description: fields.changed_value("description", description),
@@ -127,7 +127,7 @@ pub(crate) fn read(fields: &mut Fields) -> RuleFields {
             .objects("conditions", (0, MAX_CONDITIONS), condition)
             .map(|all| all.into_iter().flatten().collect()),
         actions: fields
-            .objects("actions", (0, MAX_ACTIONS), action)
+            .objects("actions", (0, MAX_ACTIONS), |fields| action(fields, reach))
             .map(|all| all.into_iter().flatten().collect()),
     }
 }
@@ -266,7 +266,7 @@ fn scalar(field: Field, raw: &str) -> Result<Scalar, String> {
     }
 }
 
-fn action(fields: &mut Fields) -> Option<AskedAction> {
+fn action(fields: &mut Fields, reach: Reach) -> Option<AskedAction> {
     let known = |action| Some(AskedAction::Known(action));
     match fields.required("type", parse::one_of(ACTIONS)) {
         None => {
@@ -291,11 +291,7 @@ fn action(fields: &mut Fields) -> Option<AskedAction> {
                 return None;
             }
             let webhook_id = fields.changed_value("webhook_id", parse::slug);
-            let url = fields.changed_value("url", |raw| {
-                let url = parse::text(raw)?;
-                let rule = "must be an address like https://example.com/hook";
-                is_receiver(&url).then_some(url).ok_or(rule.to_owned())
-            });
+            let url = fields.changed_value("url", super::webhooks::url(reach));
             let webhook = webhook_id.map(|webhook_id| Action::Webhook { webhook_id });
             webhook
                 .map(AskedAction::Known)

@@ -4,11 +4,8 @@
 //! ends in the dead-letter queue. Every step may be repeated: an event that comes again changes nothing more.
 
 mod crossings;
-mod notices;
 mod people;
 mod policies;
-
-pub use notices::Notices;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
@@ -18,6 +15,7 @@ use shared::domain::price::PriceBooks;
 use shared::domain::usage::{Event, EventMessage, Usage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
+use shared::runtime::queue::Notices;
 use shared::store::{Mark, Recorded, Store, StoreError};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;

@@ -1,9 +1,10 @@
 //! The evaluate function on AWS Lambda.
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use evaluate::{App, Notices, handle};
+use evaluate::{App, handle};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::runtime::clock::Clock;
+use shared::runtime::queue::Notices;
 use shared::runtime::settings;
 
 #[tokio::main(flavor = "current_thread")]

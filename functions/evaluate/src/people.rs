@@ -1,7 +1,7 @@
 //! Whom a policy writes to.
 
 use shared::domain::configuration::Configuration;
-use shared::domain::notice::{Address, Delivery, Recipient};
+use shared::domain::notice::{Address, Recipient, RecipientStatus};
 use shared::domain::people::{Status, User};
 use shared::store::{Store, StoreError};
 
@@ -17,7 +17,7 @@ pub(super) fn mail(user: User, because: String) -> Recipient {
             name: user.name,
             because,
         },
-        status: Delivery::Queued,
+        status: RecipientStatus::Queued,
     }
 }
 

@@ -3,17 +3,19 @@
 //! What a firing does is one transaction with its marker: alert, incident, notice and block happen once, whatever is
 //! redelivered. The notice is queued after it, and again where the event that fired comes again.
 
+use super::App;
 use super::people::{mail, managers};
-use super::{App, notices};
 use serde_json::json;
 use shared::domain::configuration::Configuration;
-use shared::domain::notice::{Address, Delivery, Notice, NoticeKind, Recipient};
+use shared::domain::notice::{Address, Notice, NoticeMessage, Recipient, RecipientStatus};
 use shared::domain::people::{Block, User};
 use shared::domain::policy::{
     Action, ActivePolicy, Facts, Firing, Needs, Telling, Trigger, firings,
 };
 use shared::domain::usage::Event;
+use shared::domain::webhook::EventType;
 use shared::runtime::error::log_chain;
+use shared::runtime::queue::NotQueued;
 use shared::store::{
     AuditEntry, Change, Committed, CounterEffect, Fired, Row, Store, StoreError, new_id,
 };
@@ -182,7 +184,7 @@ enum Failure {
     #[error("the store failed")]
     Store(#[from] StoreError),
     #[error("the notice was not queued")]
-    Queue(#[from] notices::NotQueued),
+    Queue(#[from] NotQueued),
 }
 
 /// Fires for the first of these events, where it did not fire before, and queues its notice. Where one of them is the
@@ -211,7 +213,11 @@ async fn once(
         (None, None) => return Ok(()),
     };
     if let Some(notice_id) = &fired.notice_id {
-        app.notices.queue(organisation_id, notice_id).await?;
+        let message = NoticeMessage::Notice {
+            organisation_id: organisation_id.clone(),
+            notice_id: notice_id.clone(),
+        };
+        app.notices.queue(&message).await?;
     }
     app.policies.remember(place(organisation_id, name), fired);
     Ok(())
@@ -244,7 +250,7 @@ async fn fire(
     let [title, message] = telling.text();
     let notice = (!recipients.is_empty()).then_some(Notice {
         id: new_id("ntc_", now, 0)?,
-        kind: NoticeKind::PolicyFired,
+        kind: EventType::PolicyFired,
         created_at: now,
         payload: json!({
             "title": title,
@@ -410,7 +416,7 @@ async fn recipients(
                 address: Address::Webhook {
                     webhook_id: webhook_id.clone(),
                 },
-                status: Delivery::Queued,
+                status: RecipientStatus::Queued,
             }),
             (Action::BlockAccess { .. } | Action::CreateIncident { .. }, _) => {}
         }

@@ -6,7 +6,6 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::domain::notice::{Notice, NoticeMessage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, ErrorCode, log_chain};
 use shared::runtime::fields::Fields;
@@ -16,12 +15,14 @@ use shared::store::Store;
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
-use crate::mapping::Mapping;
+use crate::mapping::Mappings;
 use crate::queue::{QueueError, Queues};
-use crate::system::{DEAD_EVENTS, NOTICES};
+use crate::system::{DEAD_EVENTS, ORGANISATION};
 
-/// The most dead letters, and the most waiting notices, that are shown.
+/// The most dead letters that are shown.
 const SHOWN: usize = 10;
+/// The most notices that are shown.
+const NOTICES_SHOWN: usize = 100;
 /// The years that the clock may be set to, so that no sum of times leaves what can be written.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
@@ -35,7 +36,7 @@ pub(crate) struct Local {
     store: Store,
     queues: Queues,
     clock: Clock,
-    mapping: Mapping,
+    mappings: Mappings,
     reset: reset::App,
 }
 
@@ -45,7 +46,7 @@ impl Local {
         store: Store,
         queues: Queues,
         clock: Clock,
-        mapping: Mapping,
+        mappings: Mappings,
         reset: reset::App,
     ) -> Self {
         Self {
@@ -53,7 +54,7 @@ impl Local {
             store,
             queues,
             clock,
-            mapping,
+            mappings,
             reset,
         }
     }
@@ -63,6 +64,7 @@ pub(crate) fn routes() -> Router<Local> {
     Router::new()
         .route("/local/emails", get(emails))
         .route("/local/queues", get(queues))
+        .route("/local/notices", get(notices))
         .route("/local/meter", get(meter))
         .route("/local/drain", post(drain))
         .route("/local/clock", get(clock).put(set_clock))
@@ -105,30 +107,20 @@ async fn queues(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
         .peek(DEAD_EVENTS, SHOWN)
         .map_err(queues_failed)?;
     let dead_letters: Vec<String> = dead.into_iter().map(|message| message.body).collect();
-    let notices = waiting_notices(&local).await?;
-    Ok(Json(
-        json!({"items": items, "dead_letters": dead_letters, "notices": notices}),
-    ))
+    Ok(Json(json!({"items": items, "dead_letters": dead_letters})))
 }
 
-/// The notices that wait to be sent, as they were frozen.
-async fn waiting_notices(local: &Local) -> Result<Vec<Notice>, ApiError> {
-    let waiting = local.queues.peek(NOTICES, SHOWN).map_err(queues_failed)?;
-    let mut notices = Vec::new();
-    for message in waiting {
-        if let Ok(message) = serde_json::from_str::<NoticeMessage>(&message.body) {
-            let NoticeMessage {
-                organisation_id,
-                notice_id,
-            } = message;
-            notices.extend(local.store.notice(&organisation_id, &notice_id).await?);
-        }
-    }
-    Ok(notices)
+/// The newest notices of the organisation `demo`, as they were frozen.
+async fn notices(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
+    let page = local
+        .store
+        .notices(ORGANISATION, None, NOTICES_SHOWN)
+        .await?;
+    Ok(Json(json!({"items": page.items})))
 }
 
 async fn drain(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
-    local.mapping.drain().await.map_err(queues_failed)?;
+    local.mappings.drain().await.map_err(queues_failed)?;
     Ok(Json(json!({"drained": true})))
 }
 
@@ -148,7 +140,13 @@ async fn set_clock(State(local): State<Local>, Body(body): Body) -> Result<Json<
     let mut fields = Fields::of_body(&body)?;
     let now = fields.required("now", time_of_clock);
     fields.finish()?;
+    let before = local.clock.now();
     local.clock.set(now);
+    // What was put off until later is due so much sooner.
+    let passed = now.duration_since(before);
+    local
+        .queues
+        .hasten(Duration::try_from(passed).unwrap_or_default());
     Ok(clock(State(local)).await)
 }
 

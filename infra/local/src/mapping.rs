@@ -81,24 +81,25 @@ impl Mapping {
     /// Returns when no message is due: none is visible, with the function, or failed and waiting to come again. A
     /// message that was sent with a delay, or is a dead letter, is not due.
     pub async fn drain(&self) -> Result<(), QueueError> {
-        loop {
-            let counts = self.queues.counts(&self.queue.name)?;
-            let Counts {
-                visible,
-                in_flight,
-                released,
-                delayed: _,
-            } = counts;
-            if visible + in_flight + released == 0 {
-                return Ok(());
-            }
-            if visible > 0 && !self.is_automatic {
+        while !self.is_idle()? {
+            if self.queues.counts(&self.queue.name)?.visible > 0 && !self.is_automatic {
                 let messages = self.queues.receive(&self.queue.name, BATCH)?;
                 self.deliver(messages).await;
             } else {
                 tokio::time::sleep(LOOK).await;
             }
         }
+        Ok(())
+    }
+
+    fn is_idle(&self) -> Result<bool, QueueError> {
+        let Counts {
+            visible,
+            in_flight,
+            released,
+            delayed: _,
+        } = self.queues.counts(&self.queue.name)?;
+        Ok(visible + in_flight + released == 0)
     }
 
     async fn deliver_until(self, mut stopping: oneshot::Receiver<()>) {
@@ -194,6 +195,38 @@ impl Mapping {
         }
         let factor = 4_u32.saturating_pow(receive_count.saturating_sub(1));
         FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY)
+    }
+}
+
+/// The mappings of several queues, one of which may fill another.
+#[derive(Clone, Debug)]
+pub struct Mappings(Vec<Mapping>);
+
+impl Mappings {
+    /// All of these.
+    pub fn new(mappings: impl IntoIterator<Item = Mapping>) -> Self {
+        Self(mappings.into_iter().collect())
+    }
+
+    /// Begins to deliver from all of them; see [`Mapping::run`].
+    pub fn run(&self) -> Vec<Running> {
+        self.0.iter().filter_map(Mapping::run).collect()
+    }
+
+    /// Returns when no message of any of them is due; see [`Mapping::drain`].
+    pub async fn drain(&self) -> Result<(), QueueError> {
+        loop {
+            for mapping in &self.0 {
+                mapping.drain().await?;
+            }
+            let mut are_idle = true;
+            for mapping in &self.0 {
+                are_idle &= mapping.is_idle()?;
+            }
+            if are_idle {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -14,9 +14,11 @@ use axum::Router;
 use jiff::Timestamp;
 use shared::domain::configuration::Organisation;
 use shared::domain::people::Role;
+use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
 use shared::runtime::http::finished;
+use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
 use shared::store::{ApiKey, AuditEntry, Books, Row, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
@@ -25,7 +27,7 @@ use tokio::sync::Notify;
 use crate::demo;
 use crate::engine::Engine;
 use crate::local_routes;
-use crate::mapping::{Mapping, Running};
+use crate::mapping::{Mapping, Mappings, Running};
 use crate::queue::{QueueError, QueueSettings, Queues};
 pub use settings::{Contents, StartError, SystemSettings};
 
@@ -60,9 +62,9 @@ pub struct System {
     clock: Clock,
     store: Store,
     router: Router,
-    mapping: Mapping,
+    mappings: Mappings,
     reset: reset::App,
-    running: Option<Running>,
+    running: Vec<Running>,
 }
 
 /// How much the organisation has.
@@ -85,8 +87,11 @@ impl System {
         let [events, dead_events] = queue_settings(EVENTS, DEAD_EVENTS);
         let [notices, dead_notices] = queue_settings(NOTICES, DEAD_NOTICES);
         // The queues come first: their file is what keeps a second process out of the directory.
-        let queues = Queues::open(data, &[events.clone(), dead_events, notices, dead_notices])
-            .map_err(|error| not_opened(error, data))?;
+        let queues = Queues::open(
+            data,
+            &[events.clone(), dead_events, notices.clone(), dead_notices],
+        )
+        .map_err(|error| not_opened(error, data))?;
         let engine = Engine::open(data)?;
         let new_store =
             |function| Store::new(settings.dynamodb(&engine, function), Tables::local());
@@ -96,10 +101,11 @@ impl System {
         create_organisation(&store, clock.now()).await?;
 
         let sqs = settings.sqs(&queues);
-        let notices = evaluate::Notices::new(sqs.clone(), Queues::url(NOTICES));
-        let evaluate = evaluate::App::new(new_store("evaluate"), notices, clock.clone());
+        let to_notify = Notices::new(sqs.clone(), Queues::url(NOTICES));
+        let given_up = Notices::new(sqs.clone(), Queues::url(DEAD_NOTICES));
+        let evaluate = evaluate::App::new(new_store("evaluate"), to_notify.clone(), clock.clone());
         let evaluate = Arc::new(evaluate);
-        let mapping = Mapping::new(
+        let evaluating = Mapping::new(
             queues.clone(),
             events,
             settings.delivers_events,
@@ -108,13 +114,33 @@ impl System {
                 async move { evaluate::handle(&evaluate, event).await }
             },
         );
+        let notify = Arc::new(notify::App::new(
+            new_store("notify"),
+            to_notify.clone(),
+            given_up,
+            Sealer::new(OPERATOR_KEY),
+            settings.poster()?,
+            clock.clone(),
+        ));
+        let notifying = Mapping::new(
+            queues.clone(),
+            notices,
+            settings.delivers_events,
+            move |event| {
+                let notify = notify.clone();
+                async move { notify::handle(&notify, event).await }
+            },
+        );
+        let mappings = Mappings::new([evaluating, notifying]);
         let reset = reset::App::new(new_store("reset"), clock.clone());
         let api = api::App::new(
             new_store("api"),
             OPERATOR_KEY,
             Sealer::new(OPERATOR_KEY),
+            to_notify,
             clock.clone(),
-        );
+        )
+        .with_reach(Reach::PublicAndLoopback);
         let api = match settings.test_time {
             Some(test_time) => api.with_test_time(test_time),
             None => api,
@@ -136,7 +162,7 @@ impl System {
             store.clone(),
             queues.clone(),
             clock.clone(),
-            mapping.clone(),
+            mappings.clone(),
             reset.clone(),
         );
         let router = Router::new()
@@ -151,8 +177,8 @@ impl System {
             clock,
             store,
             router: finished(router),
-            running: mapping.run(),
-            mapping,
+            running: mappings.run(),
+            mappings,
             reset,
         };
         if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
@@ -220,7 +246,7 @@ impl System {
 
     /// Returns when every event that is due has been handled, or is a dead letter.
     pub async fn drain(&self) -> Result<(), QueueError> {
-        self.mapping.drain().await
+        self.mappings.drain().await
     }
 
     /// Compares the books of an organisation now.
@@ -256,7 +282,7 @@ impl System {
 
     /// Handles no more events; those that are waiting stay where they are.
     pub async fn stop(self) {
-        if let Some(running) = self.running {
+        for running in self.running {
             running.stop().await;
         }
     }

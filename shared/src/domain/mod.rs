@@ -15,6 +15,7 @@ pub mod people;
 pub mod period;
 pub mod policy;
 pub mod price;
+pub mod reach;
 pub mod refusal;
 pub mod rollover;
 pub mod self_audit;

@@ -1,17 +1,10 @@
 //! Notices: what people and systems are told of, as it was at that moment. A notice is written with what it tells of, in one
 //! transaction, and never read anew from the state.
 
+use super::webhook::EventType;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// What a notice tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NoticeKind {
-    /// A policy fired.
-    PolicyFired,
-}
 
 /// Whom a notice is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +31,13 @@ pub enum Address {
 /// What has become of a notice for one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Delivery {
+pub enum RecipientStatus {
     /// It waits to be sent.
     Queued,
+    /// It is a delivery of the webhook, which has a status of its own.
+    Delivering,
+    /// The webhook is no more.
+    Gone,
 }
 
 /// One recipient of a notice.
@@ -50,7 +47,7 @@ pub struct Recipient {
     #[serde(flatten)]
     pub address: Address,
     /// What has become of it.
-    pub status: Delivery,
+    pub status: RecipientStatus,
 }
 
 /// A notice.
@@ -59,7 +56,7 @@ pub struct Notice {
     /// Made here: `ntc_...`, later ones sort last.
     pub id: String,
     /// What it tells of.
-    pub kind: NoticeKind,
+    pub kind: EventType,
     /// When it was made.
     pub created_at: Timestamp,
     /// What it tells, as it was then.
@@ -68,11 +65,32 @@ pub struct Notice {
     pub recipients: Vec<Recipient>,
 }
 
-/// A notice on its way: one message of the queue.
+impl Notice {
+    /// The id of the event that webhooks are told of.
+    pub fn event_id(&self) -> String {
+        let suffix = self.id.strip_prefix("ntc_").unwrap_or(&self.id);
+        format!("evt_{suffix}")
+    }
+}
+
+/// One message of the queue of notices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NoticeMessage {
-    /// The organisation.
-    pub organisation_id: String,
-    /// The notice.
-    pub notice_id: String,
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum NoticeMessage {
+    /// A notice that nobody was told of yet.
+    Notice {
+        /// The organisation.
+        organisation_id: String,
+        /// The notice.
+        notice_id: String,
+    },
+    /// A delivery to a webhook that is due, or will be.
+    Delivery {
+        /// The organisation.
+        organisation_id: String,
+        /// The webhook.
+        webhook_id: String,
+        /// The delivery.
+        delivery_id: String,
+    },
 }

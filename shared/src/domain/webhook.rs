@@ -1,12 +1,47 @@
-//! Webhooks of an organisation: where its own systems are told.
+//! Webhooks of an organisation: where its own systems are told, how each delivery is signed, and when one that failed is
+//! tried again.
 
-use jiff::Timestamp;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use sha2::Sha256;
 
 /// The most webhooks of an organisation.
 pub const MAX_WEBHOOKS: u64 = 100;
-/// The longest url, in bytes.
-const MAX_URL: usize = 2_048;
+/// How long the secret before the newest one signs too.
+pub const OLD_SECRET_LIVES: SignedDuration = SignedDuration::from_hours(24);
+/// How long after each failed attempt the next one is made, in seconds: nine attempts in some 22 hours.
+const DELAYS: [i64; 8] = [5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200];
+/// The longest that a receiver can ask to be left alone, in seconds.
+const MAX_RETRY_AFTER: i64 = 86_400;
+
+/// What a webhook can be told of. A name stays; its `data` only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EventType {
+    /// A policy fired.
+    #[serde(rename = "policy.fired")]
+    PolicyFired,
+    /// Somebody tries the webhook.
+    #[serde(rename = "webhook.test")]
+    WebhookTest,
+}
+
+/// Every event type by its name in the API.
+pub const EVENT_TYPES: &[(&str, EventType)] = &[
+    ("policy.fired", EventType::PolicyFired),
+    ("webhook.test", EventType::WebhookTest),
+];
+
+/// A secret that was replaced and signs for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OldSecret {
+    /// The secret, sealed.
+    pub sealed: String,
+    /// When it signs no more.
+    pub until: Timestamp,
+}
 
 /// A receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,46 +50,277 @@ pub struct Webhook {
     pub id: String,
     /// Where it posts.
     pub url: String,
+    /// What it is told of; nothing in it is everything.
+    #[serde(default)]
+    pub events: Vec<EventType>,
     /// What it signs with, sealed.
     pub sealed_secret: String,
+    /// What it signed with before.
+    #[serde(default)]
+    pub old_secret: Option<OldSecret>,
     /// What it is for.
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
 }
 
-/// Whether `url` has the form of a receiver: `https`, a host, and neither a user nor a fragment.
-pub fn is_receiver(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("https://") else {
-        return false;
-    };
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    url.len() <= MAX_URL
-        && url.bytes().all(|b| b.is_ascii_graphic())
-        && !url.contains(['#', '\\', '"', '<', '>'])
-        && !host.contains('@')
-        && host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+/// How a receiver does: a row beside the webhook, which is not configured by anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Since when nothing was accepted.
+    pub failing_since: Timestamp,
+    /// Since when each delivery is tried once only, because one was given up.
+    pub paused_at: Option<Timestamp>,
+}
+
+/// What has become of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryStatus {
+    /// It waits for its next attempt.
+    Pending,
+    /// The receiver answered 2xx.
+    Delivered,
+    /// It was given up; it can be retried by hand.
+    Failed,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When.
+    pub at: Timestamp,
+    /// What the receiver answered, if it did.
+    pub status_code: Option<u16>,
+    /// Why there was no answer.
+    pub error: Option<String>,
+}
+
+/// One event on its way to one receiver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The event's id: `evt_...`, later ones sort last. A receiver sees it as `webhook-id` on each attempt.
+    pub id: String,
+    /// To whom.
+    pub webhook_id: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: EventType,
+    /// The body as it was when it happened; each attempt sends these bytes.
+    pub body: String,
+    /// What has become of it.
+    pub status: DeliveryStatus,
+    /// The attempts, the oldest first.
+    pub attempts: Vec<Attempt>,
+    /// How many attempts were made since it was made or retried by hand.
+    pub tries: usize,
+    /// When the next attempt is due; none where there is none.
+    pub next_attempt_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Counts its changes.
+    pub version: u64,
+}
+
+/// The most attempts that a delivery remembers.
+const MAX_ATTEMPTS_SHOWN: usize = 20;
+
+impl Delivery {
+    /// A delivery that is due now.
+    pub fn new(
+        id: String,
+        webhook_id: String,
+        kind: EventType,
+        body: String,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            webhook_id,
+            kind,
+            body,
+            status: DeliveryStatus::Pending,
+            attempts: Vec::new(),
+            tries: 0,
+            next_attempt_at: Some(now),
+            created_at: now,
+            version: 1,
+        }
+    }
+
+    /// The same after an attempt. A 2xx ends it. Otherwise the next attempt is due after the schedule's delay, and not before
+    /// the receiver asked for it; after the last one, or where `is_paused`, it is given up.
+    #[must_use]
+    pub fn after(mut self, attempt: Attempt, retry_after: Option<i64>, is_paused: bool) -> Self {
+        let at = attempt.at;
+        let is_accepted = attempt
+            .status_code
+            .is_some_and(|code| (200..300).contains(&code));
+        self.attempts.push(attempt);
+        let surplus = self.attempts.len().saturating_sub(MAX_ATTEMPTS_SHOWN);
+        self.attempts.drain(..surplus);
+        let delay = DELAYS.get(self.tries).filter(|_| !is_paused);
+        self.tries += 1;
+        self.version += 1;
+        self.next_attempt_at = None;
+        self.status = match delay {
+            _ if is_accepted => DeliveryStatus::Delivered,
+            None => DeliveryStatus::Failed,
+            Some(delay) => {
+                let asked = retry_after.unwrap_or(0).clamp(0, MAX_RETRY_AFTER);
+                let delay = SignedDuration::from_secs(asked.max(*delay));
+                self.next_attempt_at = Some(at.saturating_add(delay).unwrap_or(at));
+                DeliveryStatus::Pending
+            }
+        };
+        self
+    }
+
+    /// The same, due again at once by somebody's wish.
+    #[must_use]
+    pub fn again(mut self, now: Timestamp) -> Self {
+        self.status = DeliveryStatus::Pending;
+        self.tries = 0;
+        self.next_attempt_at = Some(now);
+        self.version += 1;
+        self
+    }
+}
+
+impl Webhook {
+    /// Whether it is told of events of this kind.
+    pub fn wants(&self, kind: EventType) -> bool {
+        self.events.is_empty() || self.events.contains(&kind)
+    }
+}
+
+fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+    for part in parts {
+        mac.update(part);
+    }
+    Some(mac.finalize().into_bytes().to_vec())
+}
+
+/// The header `webhook-signature` of the Standard Webhooks scheme: `v1,<base64>` for each secret, the newest first, over
+/// `<id>.<timestamp in seconds>.<body>` with the key that a secret has in base64 behind `whsec_`.
+pub fn standard_signature(secrets: &[String], id: &str, at: Timestamp, body: &str) -> String {
+    let seconds = at.as_second().to_string();
+    let each = secrets.iter().filter_map(|secret| {
+        let key = secret.strip_prefix("whsec_").unwrap_or(secret);
+        let key = STANDARD.decode(key).ok()?;
+        let parts = [
+            id.as_bytes(),
+            b".",
+            seconds.as_bytes(),
+            b".",
+            body.as_bytes(),
+        ];
+        Some(format!("v1,{}", STANDARD.encode(hmac(&key, &parts)?)))
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
+/// The header `X-Toktra-Signature`: `sha256=` and the hexadecimal HMAC-SHA256 of the body with the newest secret, the whole text
+/// of it, as `openssl dgst -sha256 -hmac "$SECRET"` makes it.
+pub fn body_signature(secret: &str, body: &str) -> String {
+    let mac = hmac(secret.as_bytes(), &[body.as_bytes()]).unwrap_or_default();
+    let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={hex}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_receiver_is_https_with_a_host() {
-        assert!(is_receiver("https://example.com"));
-        assert!(is_receiver("https://example.com:8443/hook?x=1"));
-        for wrong in [
-            "http://example.com",
-            "https://",
-            "https:///x",
-            "https://user@example.com",
-            "https://example.com/#x",
-            "https://exa mple.com",
-            "ftp://example.com",
-            "",
-        ] {
-            assert!(!is_receiver(wrong), "{wrong}");
+    fn attempt(at: Timestamp, status_code: Option<u16>) -> Attempt {
+        Attempt {
+            at,
+            status_code,
+            error: None,
         }
+    }
+
+    #[test]
+    fn the_signature_is_that_of_the_standard() {
+        // The example of the Standard Webhooks specification's libraries.
+        let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+        let at = Timestamp::from_second(1_614_265_330).unwrap();
+        let signature = standard_signature(
+            &[secret],
+            "msg_p5jXN8AQM9LWM0D4loKWxJek",
+            at,
+            r#"{"test": 2432232314}"#,
+        );
+        assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn attempts_come_later_and_later_and_end_within_a_day() {
+        let start: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let mut delivery = Delivery::new(
+            "evt_1".into(),
+            "whk_1".into(),
+            EventType::WebhookTest,
+            "{}".into(),
+            start,
+        );
+        let mut last = SignedDuration::ZERO;
+        let mut attempts = 0;
+        while let Some(at) = delivery.next_attempt_at {
+            delivery = delivery.after(attempt(at, Some(503)), None, false);
+            attempts += 1;
+            if let Some(next) = delivery.next_attempt_at {
+                assert!(next.duration_since(at) > last);
+                last = next.duration_since(at);
+                assert!(next.duration_since(start) < SignedDuration::from_hours(24));
+            }
+        }
+        assert_eq!((attempts, delivery.status), (9, DeliveryStatus::Failed));
+        let again = delivery.again(start);
+        assert_eq!(
+            (again.status, again.next_attempt_at),
+            (DeliveryStatus::Pending, Some(start))
+        );
+        assert_eq!(
+            again.after(attempt(start, Some(204)), None, false).status,
+            DeliveryStatus::Delivered
+        );
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_more_time_but_not_for_ever_and_a_redirect_is_no_success() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let new = || {
+            Delivery::new(
+                "evt_1".into(),
+                "whk_1".into(),
+                EventType::WebhookTest,
+                "{}".into(),
+                now,
+            )
+        };
+        let due = |retry_after| {
+            let after = new().after(attempt(now, Some(429)), retry_after, false);
+            after.next_attempt_at.unwrap().duration_since(now).as_secs()
+        };
+        assert_eq!(
+            (
+                due(None),
+                due(Some(120)),
+                due(Some(1)),
+                due(Some(10_000_000))
+            ),
+            (5, 120, 5, 86_400)
+        );
+        assert_eq!(
+            new().after(attempt(now, Some(302)), None, false).status,
+            DeliveryStatus::Pending
+        );
+        assert_eq!(
+            new().after(attempt(now, None), None, true).status,
+            DeliveryStatus::Failed,
+            "paused"
+        );
     }
 }

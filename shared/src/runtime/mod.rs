@@ -8,6 +8,8 @@ pub mod fields;
 pub mod http;
 pub mod list;
 pub mod parse;
+#[cfg(feature = "queue")]
+pub mod queue;
 pub mod random;
 pub mod sealing;
 pub mod settings;

@@ -206,6 +206,8 @@ impl Store {
                 .table_name(put.table_name())
                 .set_item(Some(put.item().clone()))
                 .set_condition_expression(put.condition_expression().map(str::to_owned))
+                .set_expression_attribute_names(put.expression_attribute_names().cloned())
+                .set_expression_attribute_values(put.expression_attribute_values().cloned())
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let error = match call.send().await {
                 Ok(_) => return Ok(Transacted::Applied),

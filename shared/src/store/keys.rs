@@ -95,6 +95,21 @@ pub(super) fn fired(organisation_id: &str, policy_id: &str, subject: &str) -> Ke
     Key::new(organisation_id, format!("{FIRED}{policy_id}#{subject}"))
 }
 
+/// How a webhook's receiver does.
+pub(super) fn health(organisation_id: &str, webhook_id: &str) -> Key {
+    Key::new(organisation_id, format!("health#{webhook_id}"))
+}
+
+/// What the deliveries of a webhook begin with.
+pub(super) fn deliveries(webhook_id: &str) -> String {
+    format!("delivery#{webhook_id}#")
+}
+
+/// A delivery; later ones of a webhook sort last.
+pub(super) fn delivery(organisation_id: &str, webhook_id: &str, id: &str) -> Key {
+    Key::new(organisation_id, format!("{}{id}", deliveries(webhook_id)))
+}
+
 /// A part of what a test of a policy remembers between two calls.
 pub(super) fn backtest(organisation_id: &str, id: &str, part: usize) -> Key {
     Key::new(organisation_id, format!("backtest#{id}#{part:06}"))

@@ -2,6 +2,7 @@
 
 use super::Store;
 use super::call::StoreError;
+use super::governance::Page;
 use super::keys::{self, NOTICE};
 use super::resolutions::expires_at;
 use super::rows::Row;
@@ -18,6 +19,28 @@ impl Row {
 }
 
 impl Store {
+    /// Keeps what has become of a notice for its recipients.
+    pub async fn set_notice(
+        &self,
+        organisation_id: &str,
+        notice: &Notice,
+    ) -> Result<(), StoreError> {
+        let row = Row::notice(organisation_id, notice)?;
+        self.transact(vec![self.row_item(row)?]).await?;
+        Ok(())
+    }
+
+    /// Notices, the newest first.
+    pub async fn notices(
+        &self,
+        organisation_id: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Notice>, StoreError> {
+        self.newest_first(organisation_id, NOTICE, after, limit, |_| true)
+            .await
+    }
+
     /// A notice by its id.
     pub async fn notice(
         &self,

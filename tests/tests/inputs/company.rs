@@ -104,6 +104,12 @@ impl Company {
             world.system.drain().await.unwrap();
             policies.push(id(&policy));
         }
+        let hook = json!({"url": "https://10.0.0.1/"});
+        let webhook = id(&made(&world, ADMIN, "/v1/webhooks", hook).await);
+        let test = format!("/v1/webhooks/{webhook}/test");
+        let delivery = world.admin("POST", &test, Value::Null).await;
+        let delivery = id(&delivery.expect(202));
+        world.system.drain().await.unwrap();
         let newest_incident = async |key: &str| {
             let page = world.call(key, "GET", "/v1/incidents", Value::Null).await;
             id(&page.expect(200)["items"][0])
@@ -123,6 +129,8 @@ impl Company {
             ("alert", alert),
             ("their_alert", their_alert),
             ("incident", incident),
+            ("webhook", webhook),
+            ("delivery", delivery),
             ("their_incident", their_incident),
             ("policy", policies.remove(0)),
             ("their_policy", policies.remove(0)),
@@ -146,6 +154,7 @@ impl Company {
                 "rollovers",
                 "policies",
                 "incidents",
+                "webhooks",
             ] {
                 let path = format!("/v1/{path}?limit=100");
                 let page = self

@@ -124,6 +124,37 @@ PATCH /v1/incidents/<incident> {"status": "acknowledged", "note": "I look into i
   severity="low" => 400 severity
   /v1/incidents/nothing => 404
   /v1/incidents/<their_incident> => 404
+POST /v1/webhooks {"url": "https://example.com/hook", "events": ["policy.fired"], "description": "Ours"}
+  -url => 400 url
+  url="http://example.com" => 400 url
+  url="https://a@example.com" => 400 url
+  url=null => 400 url
+  events=["mood.changed"] => 400 events
+  events=["policy.fired", "policy.fired"] => 400 events
+  events={} => 400 events
+  description="" => 400 description
+  secret="mine" => 400 secret
+  Idempotency-Key: <a256> => 400 Idempotency-Key
+GET /v1/webhooks
+  ?limit=0&cursor=x&surprise=1 => 400 limit cursor surprise
+GET /v1/webhooks/<webhook>
+  /v1/webhooks/nothing => 404
+  /v1/webhooks/a%23b => 404
+GET /v1/webhooks/<webhook>/deliveries
+  ?limit=0&status=pending => 400 limit status
+  /v1/webhooks/nothing/deliveries => 404
+POST /v1/webhooks/<webhook>/deliveries/<delivery>/retry {}
+  surprise=1 => 400 surprise
+  /v1/webhooks/nothing/deliveries/<delivery>/retry => 404
+  /v1/webhooks/<webhook>/deliveries/nothing/retry => 404
+POST /v1/webhooks/<webhook>/test {}
+  surprise=1 => 400 surprise
+  /v1/webhooks/nothing/test => 404
+POST /v1/webhooks/<webhook>/rotate-secret {}
+  surprise=1 => 400 surprise
+  /v1/webhooks/nothing/rotate-secret => 404
+DELETE /v1/webhooks/<webhook>
+  /v1/webhooks/nothing => 404
 DELETE /v1/policies/<policy>
   If-Match: 77 => 409
   /v1/policies/nothing => 404

@@ -13,6 +13,7 @@ pub(super) const RECEIVER: (&str, &str) = ("POST", "/v1/integrations/github/{id}
 
 pub(super) fn concrete(path: &str) -> String {
     path.replace("{id}", "nobody")
+        .replace("{delivery_id}", "nothing")
 }
 
 #[test]
@@ -29,6 +30,8 @@ fn every_route_has_wrong_inputs_in_a_table() {
         "policy",
         "their_policy",
         "incident",
+        "webhook",
+        "delivery",
         "their_incident",
         "their_alert",
         "their_budget",
@@ -49,7 +52,7 @@ fn every_route_has_wrong_inputs_in_a_table() {
             template.split('/').count() == path.split('/').count()
                 && parts
                     .into_iter()
-                    .all(|(part, given)| part == "{id}" || part == given)
+                    .all(|(part, given)| part.starts_with('{') || part == given)
         };
         let of_method = || routes.iter().filter(|(known, _)| *known == method);
         let found = of_method().find(|(_, template)| template == path);

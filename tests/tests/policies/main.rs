@@ -79,11 +79,11 @@ async fn firings(world: &World, policy_id: &str) -> Vec<Value> {
     alerts
 }
 
-/// The notices that wait to be sent, those of one id once.
+/// The notices, the oldest first.
 async fn notices(world: &World) -> Vec<Value> {
-    let queues = world.admin("GET", "/local/queues", Value::Null).await;
-    let mut notices = queues.expect(200)["notices"].as_array().unwrap().clone();
-    notices.dedup_by_key(|notice| notice["id"].clone());
+    let notices = world.admin("GET", "/local/notices", Value::Null).await;
+    let mut notices = notices.expect(200)["items"].as_array().unwrap().clone();
+    notices.reverse();
     notices
 }
 

@@ -174,7 +174,9 @@ async fn who_has_no_manager_is_told_of_to_the_department_s_manager_and_then_to_t
             202
         );
         let notices = notices(&world).await;
-        let last = notices.last().unwrap()["recipients"].clone();
+        let event = format!("github-{delivery}");
+        let of_this = |notice: &&Value| notice["payload"]["facts"]["event"]["event_id"] == event;
+        let last = notices.iter().find(of_this).unwrap()["recipients"].clone();
         let all = last.as_array().unwrap().iter();
         all.map(|r| {
             (

@@ -34,6 +34,15 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
         (format!("/v1/policies/{}/test", id("policy")), json!({})),
         (format!("/v1/policies/{}/publish", id("policy")), json!({})),
         (format!("/v1/policies/{}/disable", id("policy")), json!({})),
+        (format!("/v1/webhooks/{}", id("webhook")), json!({})),
+        (
+            format!("/v1/webhooks/{}/deliveries", id("webhook")),
+            json!({}),
+        ),
+        (
+            format!("/v1/webhooks/{}/rotate-secret", id("webhook")),
+            json!({}),
+        ),
         (
             format!("/v1/incidents/{}", id("incident")),
             json!({"status": "resolved"}),
@@ -52,9 +61,16 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
         .filter(|(path, _)| !path.contains("/block") && !path.contains("/organisation"))
     {
         let shown = world.admin("GET", path, Value::Null).await.status;
-        let has_no_get = ["/api-keys/", "/holds/", "/test", "/publish", "/disable"]
-            .iter()
-            .any(|part| path.contains(part));
+        let has_no_get = [
+            "/api-keys/",
+            "/holds/",
+            "/test",
+            "/publish",
+            "/disable",
+            "/rotate-secret",
+        ]
+        .iter()
+        .any(|part| path.contains(part));
         assert_eq!(
             shown,
             if has_no_get { 405 } else { 200 },

@@ -126,6 +126,9 @@ async fn two_tenants() -> (World, Tenant, Tenant) {
         .admin("GET", "/v1/incidents", Value::Null)
         .await
         .expect(200);
+    let hook = json!({"url": "https://onlydemo.example.com/", "description": MARK});
+    let hook = made(&world, ADMIN, "/v1/webhooks", hook).await;
+    first.ids.insert("webhook", text(&hook, "id"));
     first.ids.insert("policy", policy);
     first
         .ids
@@ -147,6 +150,7 @@ async fn everything(world: &World, admin: &str) -> Vec<Value> {
         "policies",
         "incidents",
         "alerts",
+        "webhooks",
     ] {
         let path = format!("/v1/{path}?limit=100");
         seen.push(

@@ -1,13 +1,16 @@
 //! What a system is started with, and why it may not start.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
+use notify::{Lookup, Poster};
 use shared::domain::configuration::OnUnavailable;
+use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
 use shared::store::StoreError;
 
@@ -42,6 +45,8 @@ pub struct SystemSettings {
     pub on_unavailable: OnUnavailable,
     /// How long one call of a policy's test evaluates; none as where it is deployed.
     pub test_time: Option<Duration>,
+    /// Whether webhooks may go to names, as they do. Otherwise no name is known, and they reach this machine's addresses only.
+    pub resolves_names: bool,
 }
 
 impl Default for SystemSettings {
@@ -54,15 +59,17 @@ impl Default for SystemSettings {
             preflight_patience: None,
             on_unavailable: OnUnavailable::Allow,
             test_time: None,
+            resolves_names: true,
         }
     }
 }
 
 impl SystemSettings {
-    /// The organisation and its keys in memory, and nothing else.
+    /// The organisation and its keys in memory, nothing else, and no way out of this machine.
     pub fn empty() -> Self {
         Self {
             contents: Contents::Empty,
+            resolves_names: false,
             ..Self::default()
         }
     }
@@ -88,6 +95,18 @@ impl SystemSettings {
             None => config,
         };
         aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// What posts to webhooks.
+    pub(super) fn poster(&self) -> Result<Poster, StartError> {
+        let reach = Reach::PublicAndLoopback;
+        let poster = if self.resolves_names {
+            Poster::new(reach)
+        } else {
+            let nobody: Lookup = Arc::new(|_| Box::pin(async { Ok(Vec::new()) }));
+            Poster::with_lookup(reach, nobody)
+        };
+        poster.map_err(|error| StartError::Poster(error.into()))
     }
 
     pub(super) fn sqs(&self, queues: &Queues) -> aws_sdk_sqs::Client {
@@ -116,6 +135,9 @@ pub enum StartError {
     /// The queues.
     #[error("the queues cannot be opened")]
     Queues(#[from] QueueError),
+    /// What posts to webhooks.
+    #[error("webhooks cannot be posted")]
+    Poster(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database.
     #[error("the database cannot be opened")]
     Engine(#[from] EngineError),

@@ -1,0 +1,409 @@
+//! Webhooks: made, tried, their secrets rotated, their deliveries listed and retried.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::replay::{Answer, IdempotentRequest};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::HeaderMap;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::json;
+use shared::domain::name::is_slug;
+use shared::domain::notice::NoticeMessage;
+use shared::domain::reach::Reach;
+use shared::domain::webhook::{
+    Attempt, Delivery, DeliveryStatus, EVENT_TYPES, EventType, Health, MAX_WEBHOOKS,
+    OLD_SECRET_LIVES, OldSecret, Webhook,
+};
+use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::error::{ApiError, ErrorCode, log_chain};
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::PageBody;
+use shared::runtime::{parse, random};
+use shared::store::{Row, new_id};
+
+/// A webhook that is new, with its secret, which is shown once.
+pub(crate) struct NewWebhook {
+    pub(crate) webhook: Webhook,
+    pub(crate) secret: String,
+}
+
+#[derive(Serialize)]
+struct WebhookView<'a> {
+    id: &'a str,
+    url: &'a str,
+    /// What it is told of; null is everything.
+    events: Option<&'a [EventType]>,
+    description: Option<&'a str>,
+    /// `paused` after a delivery was given up: each is tried once until one is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    failing_since: Option<String>,
+    /// Until when the secret before the newest one signs too.
+    old_secret_until: Option<String>,
+    created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signing_secret: Option<&'a str>,
+}
+
+fn shown<'a>(
+    webhook: &'a Webhook,
+    health: Option<Health>,
+    signing_secret: Option<&'a str>,
+    now: Timestamp,
+) -> WebhookView<'a> {
+    let is_paused = health.is_some_and(|health| health.paused_at.is_some());
+    let old = webhook.old_secret.as_ref().filter(|old| now < old.until);
+    WebhookView {
+        id: &webhook.id,
+        url: &webhook.url,
+        events: Some(webhook.events.as_slice()).filter(|events| !events.is_empty()),
+        description: webhook.description.as_deref(),
+        status: Some(if is_paused { "paused" } else { "active" }),
+        failing_since: health.map(|health| health.failing_since.to_string()),
+        old_secret_until: old.map(|old| old.until.to_string()),
+        created_at: webhook.created_at.to_string(),
+        signing_secret,
+    }
+}
+
+#[derive(Serialize)]
+struct DeliveryView<'a> {
+    id: &'a str,
+    webhook_id: &'a str,
+    #[serde(rename = "type")]
+    kind: EventType,
+    status: DeliveryStatus,
+    attempts: &'a [Attempt],
+    next_attempt_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+fn shown_delivery(delivery: &Delivery) -> DeliveryView<'_> {
+    DeliveryView {
+        id: &delivery.id,
+        webhook_id: &delivery.webhook_id,
+        kind: delivery.kind,
+        status: delivery.status,
+        attempts: &delivery.attempts,
+        next_attempt_at: delivery.next_attempt_at,
+        created_at: delivery.created_at,
+    }
+}
+
+/// The url of a receiver.
+pub(crate) fn url(reach: Reach) -> impl Fn(&str) -> Result<String, String> {
+    move |raw| {
+        let url = parse::text(raw)?;
+        let rule = "must be an address like https://example.com/hook";
+        reach
+            .is_receiver(&url)
+            .then_some(url)
+            .ok_or(rule.to_owned())
+    }
+}
+
+/// A new webhook to `url` with a secret of its own.
+pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewWebhook, ApiError> {
+    let secret = random::signing_secret()?;
+    let webhook = Webhook {
+        id: random::id("whk_")?,
+        url,
+        events: Vec::new(),
+        sealed_secret: app.sealer.seal(organisation_id, &secret)?,
+        old_secret: None,
+        description: None,
+        created_at: app.clock.now(),
+    };
+    Ok(NewWebhook { webhook, secret })
+}
+
+/// Adds new webhooks to a change.
+pub(crate) fn add(
+    prepared: &mut Prepared,
+    organisation_id: &str,
+    webhooks: &[NewWebhook],
+) -> Result<(), ApiError> {
+    for new in webhooks {
+        prepared.head.webhooks += 1;
+        prepared
+            .rows
+            .push(Row::webhook(organisation_id, &new.webhook)?);
+    }
+    if prepared.head.webhooks > MAX_WEBHOOKS {
+        let message = format!("an organisation has at most {MAX_WEBHOOKS} webhooks");
+        return Err(ApiError::conflict(message));
+    }
+    Ok(())
+}
+
+fn events(raw: &str) -> Result<Vec<EventType>, String> {
+    let mut events = Vec::new();
+    for value in parse::list(0, EVENT_TYPES.len())(raw)? {
+        let event = parse::one_of(EVENT_TYPES)(&value)?;
+        if events.contains(&event) {
+            return Err("must name each event type once".to_owned());
+        }
+        events.push(event);
+    }
+    Ok(events)
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let organisation_id = &owner.organisation_id;
+    let mut fields = Fields::of_body(&body)?;
+    let url = fields.required("url", url(app.reach));
+    let events = fields.optional("events", events);
+    let description = fields.optional("description", parse::display_name);
+    fields.finish()?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/webhooks", &body)?;
+    let mut new = made(&app, organisation_id, url)?;
+    new.webhook.events = events.unwrap_or_default();
+    new.webhook.description = description;
+    let new = [new];
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(
+        &app,
+        &actor,
+        &Needs::default(),
+        idempotent.as_ref(),
+        |loaded| {
+            let [NewWebhook { webhook, secret }] = &new;
+            let resource = format!("webhook/{}", webhook.id);
+            let mut prepared = Prepared::new(loaded, "webhook.create", resource);
+            add(&mut prepared, organisation_id, &new)?;
+            prepared.after = Some(view::text(&shown(webhook, None, None, now)));
+            let answer = Answer {
+                status: 201,
+                body: view::text(&shown(webhook, None, Some(secret), now)),
+                secrets: vec![secret.clone()],
+            };
+            prepared.answer = Box::new(move |_| answer.clone());
+            Ok(prepared)
+        },
+    )
+    .await
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let list = format!("{} webhooks", owner.organisation_id);
+    let asked = app.page(query.as_deref(), &list)?;
+    let now = app.clock.now();
+    let page = app
+        .store
+        .webhooks(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .await?;
+    let mut items = Vec::new();
+    for webhook in &page.items {
+        let health = app.store.health(&owner.organisation_id, &webhook.id);
+        items.push(shown(webhook, health.await?, None, now));
+    }
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// A webhook of the caller's organisation.
+async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Webhook, ApiError> {
+    let unknown = || ApiError::not_found("webhook");
+    if !is_slug(id) {
+        return Err(unknown());
+    }
+    let webhook = app.store.webhook(organisation_id, id).await?;
+    webhook.ok_or_else(unknown)
+}
+
+pub(crate) async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let webhook = known(&app, &owner.organisation_id, &id).await?;
+    let health = app.store.health(&owner.organisation_id, &id).await?;
+    let view = shown(&webhook, health, None, app.clock.now());
+    Ok(json(200, view::text(&view)))
+}
+
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("webhook"));
+    }
+    let needs = Needs {
+        webhooks: vec![id.clone()],
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(&app, &actor, &needs, None, |loaded| {
+        let before = loaded.webhooks.get(&id);
+        let before = before.ok_or_else(|| ApiError::not_found("webhook"))?;
+        let mut prepared = Prepared::new(loaded, "webhook.delete", format!("webhook/{id}"));
+        prepared.head.webhooks = prepared.head.webhooks.saturating_sub(1);
+        let rows = Row::no_webhook(&owner.organisation_id, &id);
+        prepared.rows.extend(rows);
+        prepared.before = Some(view::text(&shown(before, None, None, now)));
+        Ok(prepared)
+    })
+    .await
+}
+
+/// A new secret; the one before signs for a day more, the one before that no longer.
+pub(crate) async fn rotate(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    super::no_fields(&body)?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("webhook"));
+    }
+    let path = format!("/v1/webhooks/{id}/rotate-secret");
+    let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
+    let organisation_id = &owner.organisation_id;
+    let secret = random::signing_secret()?;
+    let sealed_secret = app.sealer.seal(organisation_id, &secret)?;
+    let needs = Needs {
+        webhooks: vec![id.clone()],
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
+        let before = loaded.webhooks.get(&id);
+        let before = before.ok_or_else(|| ApiError::not_found("webhook"))?;
+        let mut after = before.clone();
+        after.old_secret = Some(OldSecret {
+            sealed: before.sealed_secret.clone(),
+            until: now.saturating_add(OLD_SECRET_LIVES).unwrap_or(now),
+        });
+        after.sealed_secret.clone_from(&sealed_secret);
+        let resource = format!("webhook/{id}");
+        let mut prepared = Prepared::new(loaded, "webhook.rotate_secret", resource);
+        prepared.rows.push(Row::webhook(organisation_id, &after)?);
+        prepared.before = Some(view::text(&shown(before, None, None, now)));
+        prepared.after = Some(view::text(&shown(&after, None, None, now)));
+        let answer = Answer {
+            status: 200,
+            body: view::text(&shown(&after, None, Some(&secret), now)),
+            secrets: vec![secret.clone()],
+        };
+        prepared.answer = Box::new(move |_| answer.clone());
+        Ok(prepared)
+    })
+    .await
+}
+
+/// Queues a delivery that is due now.
+async fn queue(app: &App, organisation_id: &str, delivery: &Delivery) -> Result<(), ApiError> {
+    let message = NoticeMessage::Delivery {
+        organisation_id: organisation_id.to_owned(),
+        webhook_id: delivery.webhook_id.clone(),
+        delivery_id: delivery.id.clone(),
+    };
+    app.notices.queue(&message).await.map_err(|error| {
+        log_chain("a delivery was not queued", &error);
+        let message = "the queue does not answer; the request may be repeated";
+        ApiError::new(ErrorCode::Unavailable, message)
+    })
+}
+
+/// Sends the receiver an event of the type `webhook.test`.
+pub(crate) async fn test(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    super::no_fields(&body)?;
+    let organisation_id = &owner.organisation_id;
+    known(&app, organisation_id, &id).await?;
+    let now = app.clock.now();
+    let event_id = new_id("evt_", now, 0)?;
+    let kind = EventType::WebhookTest;
+    let body = json!({
+        "id": event_id, "type": kind, "created_at": now.to_string(), "org_id": organisation_id,
+        "data": {"message": "This is a test. Nothing has happened."},
+    });
+    let delivery = Delivery::new(event_id, id, kind, body.to_string(), now);
+    app.store.add_delivery(organisation_id, &delivery).await?;
+    queue(&app, organisation_id, &delivery).await?;
+    Ok(json(202, view::text(&shown_delivery(&delivery))))
+}
+
+pub(crate) async fn deliveries(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    let organisation_id = &owner.organisation_id;
+    let list = format!("{organisation_id} deliveries {id}");
+    let asked = app.page(query.as_deref(), &list)?;
+    known(&app, organisation_id, &id).await?;
+    let page = app
+        .store
+        .deliveries(organisation_id, &id, asked.after.as_deref(), asked.limit)
+        .await?;
+    let items = page.items.iter().map(shown_delivery).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// Makes a delivery due again at once, whatever became of it.
+pub(crate) async fn retry(
+    State(app): State<App>,
+    caller: Caller,
+    Path((id, delivery_id)): Path<(String, String)>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.may(Verb::Administer)?;
+    super::no_fields(&body)?;
+    let organisation_id = &owner.organisation_id;
+    known(&app, organisation_id, &id).await?;
+    let unknown = || ApiError::not_found("delivery");
+    if !is_slug(&delivery_id) {
+        return Err(unknown());
+    }
+    let known = app
+        .store
+        .delivery(organisation_id, &id, &delivery_id)
+        .await?;
+    let delivery = known.ok_or_else(unknown)?.again(app.clock.now());
+    if !app
+        .store
+        .set_delivery(organisation_id, &delivery, None)
+        .await?
+    {
+        let message = "it is being attempted at this moment; look at it again";
+        return Err(ApiError::conflict(message));
+    }
+    queue(&app, organisation_id, &delivery).await?;
+    Ok(json(202, view::text(&shown_delivery(&delivery))))
+}

@@ -1,0 +1,210 @@
+//! One attempt of a delivery, and what follows from it.
+
+use super::post::{Answered, Signed};
+use super::{App, Failure};
+use jiff::Timestamp;
+use serde_json::json;
+use shared::domain::alert::{AlertStatus, Severity};
+use shared::domain::incident::Incident;
+use shared::domain::notice::{Notice, NoticeMessage};
+use shared::domain::webhook::{
+    Attempt, Delivery, DeliveryStatus, Health, Webhook, body_signature, standard_signature,
+};
+use std::time::Duration;
+
+/// What a receiver is sent of a notice; the same bytes on each attempt.
+pub(super) fn body(organisation_id: &str, notice: &Notice) -> String {
+    json!({
+        "id": notice.event_id(),
+        "type": notice.kind,
+        "created_at": notice.created_at.to_string(),
+        "org_id": organisation_id,
+        "data": notice.payload,
+    })
+    .to_string()
+}
+
+/// Attempts a delivery that is due; one that is not yet is queued again, one that ended is left alone.
+pub(super) async fn attempt(
+    app: &App,
+    organisation_id: &str,
+    webhook_id: &str,
+    delivery_id: &str,
+) -> Result<(), Failure> {
+    let known = app
+        .store
+        .delivery(organisation_id, webhook_id, delivery_id)
+        .await?;
+    let Some(delivery) = known.filter(|known| known.status == DeliveryStatus::Pending) else {
+        return Ok(());
+    };
+    let now = app.clock.now();
+    if is_early(&delivery, now) {
+        return wait(app, organisation_id, &delivery, now).await;
+    }
+    let Some(webhook) = app.store.webhook(organisation_id, webhook_id).await? else {
+        // Deleted while it was on its way: there is nobody to tell.
+        return Ok(());
+    };
+    let health = app.store.health(organisation_id, webhook_id).await?;
+    let (attempt, retry_after) = post(app, organisation_id, &webhook, &delivery, now).await;
+    let error = attempt.error.clone();
+    tracing::info!(
+        webhook_id,
+        delivery_id,
+        status_code = attempt.status_code,
+        error,
+        "attempted a delivery"
+    );
+    let is_paused = health.is_some_and(|health| health.paused_at.is_some());
+    let after = delivery.after(attempt, retry_after, is_paused);
+    let incident = (after.status == DeliveryStatus::Failed)
+        .then(|| given_up(&webhook, &after, now))
+        .filter(|_| !is_paused);
+    if after.status == DeliveryStatus::Failed {
+        // Before it is kept as given up: a stop in between repeats this.
+        app.given_up
+            .queue(&message(organisation_id, &after))
+            .await?;
+    }
+    if !app
+        .store
+        .set_delivery(organisation_id, &after, incident.as_ref())
+        .await?
+    {
+        // Somebody else attempted it at the same moment; what they kept is right.
+        return Ok(());
+    }
+    keep_health(app, organisation_id, &after, health, now).await?;
+    match after.status {
+        DeliveryStatus::Pending => wait(app, organisation_id, &after, now).await,
+        DeliveryStatus::Failed | DeliveryStatus::Delivered => Ok(()),
+    }
+}
+
+fn is_early(delivery: &Delivery, now: Timestamp) -> bool {
+    delivery.next_attempt_at.is_some_and(|at| at > now)
+}
+
+fn message(organisation_id: &str, delivery: &Delivery) -> NoticeMessage {
+    NoticeMessage::Delivery {
+        organisation_id: organisation_id.to_owned(),
+        webhook_id: delivery.webhook_id.clone(),
+        delivery_id: delivery.id.clone(),
+    }
+}
+
+/// Queues a delivery for its next attempt.
+async fn wait(
+    app: &App,
+    organisation_id: &str,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let due = delivery.next_attempt_at.unwrap_or(now);
+    let left = Duration::try_from(due.duration_since(now)).unwrap_or_default();
+    let message = message(organisation_id, delivery);
+    Ok(app.notices.queue_later(&message, left).await?)
+}
+
+async fn post(
+    app: &App,
+    organisation_id: &str,
+    webhook: &Webhook,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> (Attempt, Option<i64>) {
+    let old = webhook.old_secret.as_ref().filter(|old| now < old.until);
+    let sealed = [Some(&webhook.sealed_secret), old.map(|old| &old.sealed)];
+    let secrets: Vec<String> = sealed
+        .into_iter()
+        .flatten()
+        .filter_map(|sealed| app.sealer.open(organisation_id, sealed))
+        .collect();
+    let attempt = |status_code, error| Attempt {
+        at: now,
+        status_code,
+        error,
+    };
+    let Some(newest) = secrets.first() else {
+        let error = "its secret cannot be read any more; rotate it";
+        return (attempt(None, Some(error.to_owned())), None);
+    };
+    let signed = Signed {
+        id: delivery.id.clone(),
+        timestamp: now.as_second().to_string(),
+        standard: standard_signature(&secrets, &delivery.id, now, &delivery.body),
+        of_body: body_signature(newest, &delivery.body),
+    };
+    let posted = app
+        .poster
+        .post(&webhook.url, signed, delivery.body.clone(), now)
+        .await;
+    match posted {
+        Ok(Answered {
+            status,
+            retry_after,
+        }) => (attempt(Some(status), None), retry_after),
+        Err(error) => (attempt(None, Some(error)), None),
+    }
+}
+
+/// The receiver is healthy again with the first delivery it takes, and paused with the first that is given up.
+async fn keep_health(
+    app: &App,
+    organisation_id: &str,
+    delivery: &Delivery,
+    before: Option<Health>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let failing_since = before.map_or(now, |health| health.failing_since);
+    let paused_at = before.and_then(|health| health.paused_at);
+    let after = match delivery.status {
+        DeliveryStatus::Delivered => None,
+        DeliveryStatus::Pending => Some(Health {
+            failing_since,
+            paused_at,
+        }),
+        DeliveryStatus::Failed => Some(Health {
+            failing_since,
+            paused_at: paused_at.or(Some(now)),
+        }),
+    };
+    if after != before {
+        app.store
+            .set_health(organisation_id, &delivery.webhook_id, after.as_ref())
+            .await?;
+    }
+    Ok(())
+}
+
+/// The incident of a delivery that was given up. Its id is the delivery's, so that it is opened once.
+fn given_up(webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Incident {
+    let last = delivery.attempts.last();
+    let why = last.map_or(String::new(), |attempt| match attempt.status_code {
+        Some(code) => format!("the last answer was {code}"),
+        None => attempt.error.clone().unwrap_or_default(),
+    });
+    let suffix = delivery.id.strip_prefix("evt_").unwrap_or(&delivery.id);
+    Incident {
+        id: format!("inc_{suffix}-{}", webhook.id),
+        severity: Severity::Medium,
+        status: AlertStatus::Open,
+        title: "A webhook was given up".to_owned(),
+        message: format!(
+            "{} was attempted {} times for the webhook {}: {why}. The webhook is paused: each delivery is tried once until one is taken. Mend \
+             the receiver, then POST /v1/webhooks/{}/deliveries/{}/retry.",
+            delivery.id, delivery.tries, webhook.id, webhook.id, delivery.id
+        ),
+        user_id: None,
+        department_id: None,
+        policy_id: None,
+        event_id: None,
+        alert_id: None,
+        metadata: json!({"webhook_id": webhook.id, "delivery_id": delivery.id}),
+        notes: Vec::new(),
+        created_at: now,
+        updated_at: now,
+        resolved_at: None,
+    }
+}

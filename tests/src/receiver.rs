@@ -1,0 +1,114 @@
+//! A real receiver of webhooks on this machine, whose answer can be switched.
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use http::{HeaderMap, StatusCode, Uri};
+use serde_json::Value;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// One request that came in.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The path.
+    pub path: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: String,
+}
+
+impl Received {
+    /// A header's text.
+    pub fn header(&self, name: &str) -> String {
+        let value = self.headers.get(name);
+        value.unwrap().to_str().unwrap().to_owned()
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// A status and headers.
+type Answer = (u16, Vec<(&'static str, String)>);
+
+#[derive(Clone)]
+struct Shared {
+    received: Arc<Mutex<Vec<Received>>>,
+    answer: Arc<Mutex<Answer>>,
+}
+
+/// The receiver; it stops when this is dropped.
+pub struct Receiver {
+    /// Where it listens: `http://127.0.0.1:<port>`.
+    pub url: String,
+    shared: Shared,
+    task: JoinHandle<()>,
+}
+
+impl Receiver {
+    /// A receiver that answers 200.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shared = Shared {
+            received: Arc::default(),
+            answer: Arc::new(Mutex::new((200, Vec::new()))),
+        };
+        let router = Router::new()
+            .fallback(any(receive))
+            .with_state(shared.clone());
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, shared, task }
+    }
+
+    /// Lets it answer so from now on.
+    pub fn answer(&self, status: u16, headers: &[(&'static str, &str)]) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()));
+        *self.shared.answer.lock().unwrap() = (status, headers.collect());
+    }
+
+    /// What came in, the oldest first.
+    pub fn received(&self) -> Vec<Received> {
+        self.shared.received.lock().unwrap().clone()
+    }
+
+    /// The ids of the events that came in, in order.
+    pub fn ids(&self) -> Vec<String> {
+        let each = self.received().into_iter();
+        each.map(|received| received.header("webhook-id")).collect()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn receive(
+    State(shared): State<Shared>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    shared.received.lock().unwrap().push(Received {
+        path: uri.path().to_owned(),
+        headers,
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    });
+    let (status, headers) = shared.answer.lock().unwrap().clone();
+    let mut response = StatusCode::from_u16(status).unwrap().into_response();
+    for (name, value) in headers {
+        response.headers_mut().insert(name, value.parse().unwrap());
+    }
+    response
+}

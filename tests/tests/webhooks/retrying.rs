@@ -1,0 +1,135 @@
+//! A receiver that is down, for a while or for long.
+
+use super::{deliveries, pass, path, seen, test, webhook, world};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+#[tokio::test]
+async fn after_an_hour_of_being_down_each_delivery_arrives_once_in_effect() {
+    let (world, receiver) = world().await;
+    let made = webhook(&world, &receiver, json!({})).await;
+    receiver.answer(503, &[]);
+    let mut expected = BTreeSet::new();
+    for _ in 0..5 {
+        let delivery = test(&world, &made).await;
+        expected.insert(delivery["id"].as_str().unwrap().to_owned());
+        pass(&world, 600).await;
+    }
+    pass(&world, 600).await;
+    let waiting = deliveries(&world, &made).await;
+    assert!(
+        waiting
+            .iter()
+            .all(|d| d["status"] == "pending" && !d["next_attempt_at"].is_null()),
+        "{waiting:?}"
+    );
+    assert_eq!(seen(&world, &made).await["failing_since"], super::NOON);
+    let tried = receiver.received().len();
+    assert!(tried >= 15, "{tried}");
+    receiver.answer(200, &[]);
+    pass(&world, 3_600).await;
+    let arrived: Vec<String> = receiver.ids().split_off(tried);
+    assert_eq!(arrived.len(), 5, "each once: {arrived:?}");
+    assert_eq!(BTreeSet::from_iter(arrived), expected);
+    assert!(
+        deliveries(&world, &made)
+            .await
+            .iter()
+            .all(|d| d["status"] == "delivered")
+    );
+    assert_eq!(seen(&world, &made).await["failing_since"], Value::Null);
+    pass(&world, 100_000).await;
+    assert_eq!(receiver.received().len(), tried + 5);
+}
+
+#[tokio::test]
+async fn a_receiver_that_asks_for_time_gets_it() {
+    let (world, receiver) = world().await;
+    let made = webhook(&world, &receiver, json!({})).await;
+    receiver.answer(429, &[("retry-after", "120")]);
+    test(&world, &made).await;
+    receiver.answer(204, &[]);
+    pass(&world, 119).await;
+    assert_eq!(receiver.received().len(), 1);
+    pass(&world, 1).await;
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_an_incident_and_a_dead_letter_and_the_webhook_is_paused_until_one_is_taken()
+ {
+    let (world, receiver) = world().await;
+    let made = webhook(&world, &receiver, json!({})).await;
+    receiver.answer(500, &[]);
+    let delivery = test(&world, &made).await;
+    for _ in 0..30 {
+        pass(&world, 3_600).await;
+    }
+    let given_up = &deliveries(&world, &made).await[0];
+    assert_eq!(given_up["status"], "failed");
+    assert_eq!(given_up["attempts"].as_array().unwrap().len(), 9);
+    assert_eq!(given_up["next_attempt_at"], Value::Null);
+    let incidents = world
+        .admin("GET", "/v1/incidents", Value::Null)
+        .await
+        .expect(200);
+    let incidents = incidents["items"].as_array().unwrap();
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert!(
+        incidents[0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("the last answer was 500")
+    );
+    assert_eq!(
+        world.system.queues().counts("notices-dlq").unwrap().visible,
+        1
+    );
+    assert_eq!(seen(&world, &made).await["status"], "paused");
+    // While it is paused, each delivery is tried once.
+    let before = receiver.received().len();
+    test(&world, &made).await;
+    pass(&world, 100_000).await;
+    assert_eq!(receiver.received().len(), before + 1);
+    // By hand, and with it the webhook goes on.
+    receiver.answer(200, &[]);
+    let id = delivery["id"].as_str().unwrap();
+    let retry = format!("{}/deliveries/{id}/retry", path(&made));
+    let again = world.admin("POST", &retry, Value::Null).await.expect(202);
+    assert_eq!(again["status"], "pending");
+    world.system.drain().await.unwrap();
+    assert_eq!(receiver.ids().last().unwrap(), id);
+    assert_eq!(seen(&world, &made).await["status"], "active");
+    assert_eq!(
+        world
+            .admin("GET", "/v1/incidents", Value::Null)
+            .await
+            .expect(200)["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_deleted_while_a_delivery_waits_gets_nothing_more() {
+    let (world, receiver) = world().await;
+    let made = webhook(&world, &receiver, json!({})).await;
+    receiver.answer(500, &[]);
+    test(&world, &made).await;
+    assert_eq!(
+        world
+            .admin("DELETE", &path(&made), Value::Null)
+            .await
+            .status,
+        204
+    );
+    receiver.answer(200, &[]);
+    pass(&world, 100_000).await;
+    assert_eq!(receiver.received().len(), 1);
+    assert_eq!(
+        world.system.queues().counts("notices-dlq").unwrap().visible,
+        0
+    );
+}
