@@ -21,8 +21,9 @@ use std::time::Instant;
 /// The longest window, in days.
 const MAX_DAYS: i64 = 90;
 const DEFAULT_DAYS: i64 = 30;
-/// The most users, departments and firings that a test remembers.
-const MAX_REMEMBERED: usize = 200_000;
+/// The most entries that a test remembers: months and days of users and departments, and firings. They are some ten megabytes
+/// where the test stops and goes on.
+const MAX_REMEMBERED: usize = 400_000;
 
 /// `POST /v1/policies/{id}/test`: the draft where there is one, the published version otherwise.
 pub(crate) async fn test(
@@ -125,7 +126,8 @@ async fn go_on(
             paused.replay.arrive(facts, configuration);
         }
         if paused.replay.size() > MAX_REMEMBERED {
-            let message = "the window has more users than a test can remember; take fewer days";
+            let message =
+                "the window has more users and days than a test can remember; take fewer days";
             return Err(ApiError::field("window_days", message));
         }
         paused.after = page.next;

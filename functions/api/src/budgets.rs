@@ -160,9 +160,16 @@ async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
     let told = async {
         let (configuration, cell) = in_force(app, owner, now).await?;
         let period = configuration.period_of(now);
-        app.store
+        let told = app
+            .store
             .tell_crossings(&configuration, period, &cell, now)
             .await?;
+        for told in told {
+            let queued = app.notices.tell(&owner.organisation_id, &told.notice_id);
+            if let Err(error) = queued.await {
+                log_chain("a notice is left to the schedule", &error);
+            }
+        }
         Ok::<(), ApiError>(())
     };
     if let Err(error) = told.await {

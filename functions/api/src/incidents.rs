@@ -104,6 +104,10 @@ pub(crate) async fn update(
     change(&app, &actor, &needs, None, |loaded| {
         let before = loaded.incident.as_ref();
         let before = before.ok_or_else(|| ApiError::not_found("incident"))?;
+        if before.status == AlertStatus::Resolved && status == Some(AlertStatus::Acknowledged) {
+            let message = "it is resolved already, and an incident is not opened again";
+            return Err(ApiError::conflict(message));
+        }
         let mut after = before.clone();
         after.status = status.unwrap_or(before.status);
         after.updated_at = now;

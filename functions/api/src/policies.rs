@@ -35,7 +35,7 @@ struct ReadActions {
     webhooks: Vec<NewWebhook>,
 }
 
-/// Makes a webhook of each url of `asked`, one for each that differs.
+/// Makes a webhook of each url of `asked`.
 fn read_actions(
     app: &App,
     organisation_id: &str,
@@ -57,16 +57,9 @@ fn read_actions(
             }
             AskedAction::Url(url) => url,
         };
-        let same = new_webhooks.iter().find(|new| new.webhook.url == *url);
-        let webhook_id = match same {
-            Some(new) => new.webhook.id.clone(),
-            None => {
-                let new = webhooks::made(app, organisation_id, url.clone())?;
-                let id = new.webhook.id.clone();
-                new_webhooks.push(new);
-                id
-            }
-        };
+        let new = webhooks::made(app, organisation_id, url.clone())?;
+        let webhook_id = new.webhook.id.clone();
+        new_webhooks.push(new);
         actions.push(Action::Webhook { webhook_id });
     }
     Ok(ReadActions {

@@ -13,6 +13,8 @@ use shared::runtime::parse;
 
 /// The most values that one condition compares with.
 const MAX_VALUES: usize = 50;
+/// How long all conditions of a policy may be together, as they are shown. They are told with each firing.
+const MAX_CONDITIONS_BYTES: usize = 8_000;
 /// The longest name of a model or pattern.
 const MAX_TEXT: usize = 200;
 /// The longest block, in hours: a year.
@@ -105,6 +107,22 @@ pub(crate) enum AskedAction {
     Url(String),
 }
 
+impl AskedAction {
+    /// Whether both do the same: of one type, and to the same webhook.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Url(one), Self::Url(other)) => one == other,
+            (Self::Known(one), Self::Known(other)) => match (one, other) {
+                (Action::Webhook { webhook_id: one }, Action::Webhook { webhook_id: other }) => {
+                    one == other
+                }
+                _ => std::mem::discriminant(one) == std::mem::discriminant(other),
+            },
+            _ => false,
+        }
+    }
+}
+
 /// What of a policy is given.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleFields {
@@ -118,7 +136,7 @@ pub(crate) struct RuleFields {
 
 /// Takes what a policy says out of `fields`. What is wrong is noted there.
 pub(crate) fn read(fields: &mut Fields, reach: Reach) -> RuleFields {
-    RuleFields {
+    let read = RuleFields {
         name: fields.changed_value("name", parse::display_name),
         description: fields.changed_value("description", description),
         trigger: fields.object("trigger", trigger).flatten(),
@@ -129,7 +147,21 @@ pub(crate) fn read(fields: &mut Fields, reach: Reach) -> RuleFields {
         actions: fields
             .objects("actions", (0, MAX_ACTIONS), |fields| action(fields, reach))
             .map(|all| all.into_iter().flatten().collect()),
+    };
+    let conditions = read.conditions.iter().flatten();
+    let length: usize = conditions.map(|c| c.to_string().len()).sum();
+    if length > MAX_CONDITIONS_BYTES {
+        let rule = format!("must have at most {MAX_CONDITIONS_BYTES} bytes together");
+        fields.also_invalid("conditions", rule);
     }
+    let actions = read.actions.as_deref().unwrap_or_default();
+    for (at, action) in actions.iter().enumerate() {
+        if actions[..at].iter().any(|earlier| earlier.is_same(action)) {
+            let message = "is there already; each happens once";
+            fields.also_invalid(&format!("actions[{at}]"), message);
+        }
+    }
+    read
 }
 
 fn description(raw: &str) -> Result<String, String> {

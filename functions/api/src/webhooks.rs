@@ -34,7 +34,7 @@ pub(crate) struct NewWebhook {
 struct WebhookView<'a> {
     id: &'a str,
     url: &'a str,
-    /// What it is told of; null is everything.
+    /// What it is told of; null is everything, an empty list only what names it.
     events: Option<&'a [EventType]>,
     description: Option<&'a str>,
     /// `paused` after a delivery was given up: each is tried once until one is taken.
@@ -59,7 +59,7 @@ fn shown<'a>(
     WebhookView {
         id: &webhook.id,
         url: &webhook.url,
-        events: Some(webhook.events.as_slice()).filter(|events| !events.is_empty()),
+        events: webhook.events.as_deref(),
         description: webhook.description.as_deref(),
         status: Some(if is_paused { "paused" } else { "active" }),
         failing_since: health.map(|health| health.failing_since.to_string()),
@@ -105,13 +105,13 @@ pub(crate) fn url(reach: Reach) -> impl Fn(&str) -> Result<String, String> {
     }
 }
 
-/// A new webhook to `url` with a secret of its own.
+/// A new webhook to `url` with a secret of its own, which is told of nothing but what names it.
 pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewWebhook, ApiError> {
     let secret = random::signing_secret()?;
     let webhook = Webhook {
         id: random::id("whk_")?,
         url,
-        events: Vec::new(),
+        events: Some(Vec::new()),
         sealed_secret: app.sealer.seal(organisation_id, &secret)?,
         old_secret: None,
         description: None,
@@ -167,7 +167,7 @@ pub(crate) async fn create(
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/webhooks", &body)?;
     let mut new = made(&app, organisation_id, url)?;
-    new.webhook.events = events.unwrap_or_default();
+    new.webhook.events = events;
     new.webhook.description = description;
     let new = [new];
     let actor = Actor::of(owner, &request_id);

@@ -5,6 +5,7 @@ use shared::domain::configuration::Configuration;
 use shared::domain::period::Month;
 use shared::domain::usage::Usage;
 use shared::runtime::error::log_chain;
+use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};
 use std::collections::BTreeSet;
 
@@ -15,6 +16,7 @@ const ATTEMPTS: u32 = 8;
 /// levels are those of the whole cell, so the last of several batches sees what all of them have spent.
 pub(super) async fn tell(
     store: &Store,
+    notices: &Notices,
     configuration: &Configuration,
     usages: &[(&Usage, Timestamp)],
     now: Timestamp,
@@ -30,7 +32,7 @@ pub(super) async fn tell(
         })
         .collect();
     for month in months {
-        if let Err(error) = tell_month(store, configuration, month, now).await {
+        if let Err(error) = tell_month(store, notices, configuration, month, now).await {
             log_chain("crossings were not told", &error);
             return Err(error);
         }
@@ -40,6 +42,7 @@ pub(super) async fn tell(
 
 async fn tell_month(
     store: &Store,
+    notices: &Notices,
     configuration: &Configuration,
     month: Month,
     now: Timestamp,
@@ -53,11 +56,13 @@ async fn tell_month(
         };
         let is_over = configuration.is_over(month, now);
         if cell.epoch == configuration.epoch || (is_over && cell.epoch < configuration.epoch) {
-            for alert in store
+            for told in store
                 .tell_crossings(configuration, month, &cell, now)
                 .await?
             {
-                tracing::info!(alert_id = alert.id, title = alert.title, "alert");
+                let (alert_id, title) = (&told.alert.id, &told.alert.title);
+                tracing::info!(alert_id, title, "alert");
+                queue(notices, organisation_id, &told.notice_id).await;
             }
             return Ok(());
         }
@@ -70,4 +75,11 @@ async fn tell_month(
         store.cell_in_force(configuration, month).await?;
     }
     Err(StoreError::Contended)
+}
+
+/// Queues the notice of a crossing. One that is not queued is found by the schedule.
+async fn queue(notices: &Notices, organisation_id: &str, notice_id: &str) {
+    if let Err(error) = notices.tell(organisation_id, notice_id).await {
+        log_chain("a notice is left to the schedule", &error);
+    }
 }

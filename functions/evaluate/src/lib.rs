@@ -4,7 +4,7 @@
 //! ends in the dead-letter queue. Every step may be repeated: an event that comes again changes nothing more.
 
 mod crossings;
-mod people;
+mod firing;
 mod policies;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -176,7 +176,7 @@ async fn record(
         .record_usages(&configuration, books, &usages, now)
         .await;
     // Told before the messages are done: where it fails, they come again, and so does this.
-    let told = crossings::tell(&app.store, &configuration, &usages, now).await;
+    let told = crossings::tell(&app.store, &app.notices, &configuration, &usages, now).await;
     let mut recorded = recorded.into_iter();
     let mut results = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {
@@ -209,7 +209,9 @@ async fn act(
     let of = deliveries.iter().zip(results.iter());
     let recorded =
         of.filter(|(_, result)| result.is_ok() || matches!(result, Err(Failure::NotTold)));
-    let events: Vec<&Event> = recorded.map(|(delivery, _)| &delivery.event).collect();
+    let events: Vec<(&Event, Timestamp)> = recorded
+        .map(|(delivery, _)| (&delivery.event, delivery.received_at))
+        .collect();
     let failed = policies::act(app, configuration, &events).await;
     if let Err(error) = &failed {
         log_chain("events were not evaluated", error);

@@ -4,26 +4,23 @@
 //! redelivered. The notice is queued after it, and again where the event that fired comes again.
 
 use super::App;
-use super::people::{mail, managers};
-use serde_json::json;
+use super::firing::{Acting, fire};
+use futures::StreamExt;
+use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
-use shared::domain::notice::{Address, Notice, NoticeMessage, Recipient, RecipientStatus};
-use shared::domain::people::{Block, User};
-use shared::domain::policy::{
-    Action, ActivePolicy, Facts, Firing, Needs, Telling, Trigger, firings,
-};
+use shared::domain::policy::{ActivePolicy, Facts, Firing, Needs, Trigger, firings};
 use shared::domain::usage::Event;
-use shared::domain::webhook::EventType;
 use shared::runtime::error::log_chain;
 use shared::runtime::queue::NotQueued;
-use shared::store::{
-    AuditEntry, Change, Committed, CounterEffect, Fired, Row, Store, StoreError, new_id,
-};
+use shared::store::{Fired, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-/// How often a block that met other changes is prepared anew.
-const ATTEMPTS: u32 = 24;
+/// How long a batch acts: what is left then comes again. The function has a minute.
+const ACTING: Duration = Duration::from_secs(40);
+/// How many firings act at the same time. Those that block wait for each other: they change the organisation.
+const AT_ONCE: usize = 8;
 /// The most organisations whose policies an instance keeps, and the most firings it remembers.
 const MAX_ORGANISATIONS: usize = 1_000;
 const MAX_REMEMBERED: usize = 100_000;
@@ -82,10 +79,10 @@ impl Kept {
 }
 
 /// A policy that an event of the batch fires.
-struct Found<'a> {
-    policy: &'a ActivePolicy,
-    facts: &'a Facts,
-    firing: Firing,
+pub(super) struct Found<'a> {
+    pub(super) policy: &'a ActivePolicy,
+    pub(super) facts: &'a Facts,
+    pub(super) firing: Firing,
 }
 
 /// Whether a policy looks at events of this kind.
@@ -95,23 +92,32 @@ fn looks_at(policy: &ActivePolicy, event: &Event) -> bool {
 }
 
 /// Evaluates `events`, which are recorded, and acts. The ids of the events that have to come again.
+///
+/// An event is evaluated when its own message comes, also when the queue brings that message again. One that somebody sends a
+/// second time, perhaps after months, was evaluated when it came first: its record has the time of that.
 pub(super) async fn act(
     app: &App,
     configuration: &Configuration,
-    events: &[&Event],
+    events: &[(&Event, Timestamp)],
 ) -> Result<BTreeSet<String>, StoreError> {
+    let until = Instant::now() + ACTING;
     let policies = app.policies.active(&app.store, configuration).await?;
-    let is_wanted = |event: &&&Event| policies.iter().any(|policy| looks_at(policy, event));
-    let ids: BTreeSet<&str> = events
-        .iter()
-        .filter(is_wanted)
-        .map(|event| event.event_id())
-        .collect();
-    if ids.is_empty() {
+    let mut received: BTreeMap<&str, BTreeSet<Timestamp>> = BTreeMap::new();
+    for (event, received_at) in events {
+        if policies.iter().any(|policy| looks_at(policy, event)) {
+            let times = received.entry(event.event_id()).or_default();
+            times.insert(*received_at);
+        }
+    }
+    if received.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let ids: Vec<&str> = ids.into_iter().collect();
-    let facts = app.store.facts_of(configuration, &ids).await?;
+    let ids: Vec<&str> = received.keys().copied().collect();
+    let mut facts = app.store.facts_of(configuration, &ids).await?;
+    facts.retain(|facts| {
+        let times = received.get(facts.event_id.as_str());
+        times.is_some_and(|times| times.contains(&facts.received_at))
+    });
     let needs = Needs::of(policies.iter().map(|policy| &policy.rule.trigger));
     let mut standing = app.store.standing(configuration, &needs, &facts).await?;
     // The totals have all of the batch; each event sees those that arrived before it and itself.
@@ -134,15 +140,53 @@ pub(super) async fn act(
         }
     }
     let known = known(app, configuration, &found).await?;
-    let mut failed = BTreeSet::new();
-    for (name, same) in found {
-        if let Err(error) = once(app, configuration, &name, &same, known.get(&name)).await {
+    let acting = Acting::new(app, configuration);
+    let (blocking, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, same)| {
+        let first = same.first();
+        first.is_some_and(|found| found.policy.rule.blocks().is_some())
+    });
+    let mut failed: BTreeSet<String> = BTreeSet::new();
+    let others =
+        futures::stream::iter(begun(&acting, others, &known, until)).buffer_unordered(AT_ONCE);
+    failed.extend(others.concat().await);
+    let blocking = futures::stream::iter(begun(&acting, blocking, &known, until)).buffered(1);
+    failed.extend(blocking.concat().await);
+    Ok(failed)
+}
+
+/// What is to be done for each of `firings`; the ids of the events that have to come again for it.
+fn begun<'a>(
+    acting: &'a Acting<'a>,
+    firings: Vec<(String, Vec<Found<'a>>)>,
+    known: &'a BTreeMap<String, Fired>,
+    until: Instant,
+) -> Vec<impl Future<Output = Vec<String>> + 'a> {
+    let each = firings.into_iter();
+    each.map(|(name, same)| in_time(acting, known.get(&name), name, same, until))
+        .collect()
+}
+
+/// Fires, unless the time of the batch is over. The ids of the events that have to come again.
+async fn in_time(
+    acting: &Acting<'_>,
+    known: Option<&Fired>,
+    name: String,
+    same: Vec<Found<'_>>,
+    until: Instant,
+) -> Vec<String> {
+    let ids = same.iter().map(|found| found.facts.event_id.clone());
+    let ids: Vec<String> = ids.collect();
+    if Instant::now() >= until {
+        tracing::warn!("a batch has more to do than time; its events come again");
+        return ids;
+    }
+    match once(acting, &name, &same, known).await {
+        Ok(()) => Vec::new(),
+        Err(error) => {
             log_chain("a policy fired and could not act", &error);
-            let of_these = same.iter().map(|found| found.facts.event_id.clone());
-            failed.extend(of_these);
+            ids
         }
     }
-    Ok(failed)
 }
 
 /// Which of these firings were before.
@@ -190,13 +234,13 @@ enum Failure {
 /// Fires for the first of these events, where it did not fire before, and queues its notice. Where one of them is the
 /// event that fired, it has come again, perhaps because the notice was not queued.
 async fn once(
-    app: &App,
-    configuration: &Configuration,
+    acting: &Acting<'_>,
     name: &str,
     same: &[Found<'_>],
     known: Option<&Fired>,
 ) -> Result<(), Failure> {
-    let organisation_id = &configuration.organisation.id;
+    let Acting { app, .. } = acting;
+    let organisation_id = &acting.configuration.organisation.id;
     let fired = match (known, same.first()) {
         (Some(fired), _) => {
             let is_again = |found: &Found<'_>| found.facts.event_id == fired.event_id;
@@ -205,221 +249,14 @@ async fn once(
             }
             fired.clone()
         }
-        (None, Some(first)) => match fire(app, configuration, first).await? {
+        (None, Some(first)) => match fire(acting, first).await? {
             Some(fired) => fired,
             // Another batch was faster, and queues it.
             None => return Ok(()),
         },
         (None, None) => return Ok(()),
     };
-    if let Some(notice_id) = &fired.notice_id {
-        let message = NoticeMessage::Notice {
-            organisation_id: organisation_id.clone(),
-            notice_id: notice_id.clone(),
-        };
-        app.notices.queue(&message).await?;
-    }
+    app.notices.tell(organisation_id, &fired.notice_id).await?;
     app.policies.remember(place(organisation_id, name), fired);
     Ok(())
-}
-
-/// Does what the policy says, in one transaction with the marker; none where it fired before.
-async fn fire(
-    app: &App,
-    configuration: &Configuration,
-    found: &Found<'_>,
-) -> Result<Option<Fired>, StoreError> {
-    let organisation_id = &configuration.organisation.id;
-    let now = app.clock.now();
-    let user = match &found.facts.user_id {
-        Some(id) => app.store.user(organisation_id, id).await?,
-        None => None,
-    };
-    let telling = Telling {
-        policy: found.policy,
-        facts: found.facts,
-        firing: &found.firing,
-        now,
-    };
-    let rule = &found.policy.rule;
-    let alert = telling.alert(new_id("alr_", now, 0)?);
-    let incident = telling.incident(new_id("inc_", now, 0)?, &alert.id);
-    let block = rule.blocks().filter(|_| user.is_some());
-    let until = block.map(|until| until.ends_at(configuration, now));
-    let (recipients, not_done) = recipients(app, configuration, rule, user.as_ref()).await?;
-    let [title, message] = telling.text();
-    let notice = (!recipients.is_empty()).then_some(Notice {
-        id: new_id("ntc_", now, 0)?,
-        kind: EventType::PolicyFired,
-        created_at: now,
-        payload: json!({
-            "title": title,
-            "message": message,
-            "facts": telling.metadata(),
-            "user": user.as_ref().map(|user| json!({"id": user.id, "name": user.name})),
-            "department_id": telling.department_id(),
-            "alert_id": alert.id,
-            "incident_id": incident.as_ref().map(|incident| &incident.id),
-            "blocked": until.map(|until| json!({"until": until.map(|until| until.to_string())})),
-            "not_done": not_done,
-        }),
-        recipients,
-    });
-    let fired = Fired {
-        event_id: found.facts.event_id.clone(),
-        at: now,
-        alert_id: alert.id.clone(),
-        notice_id: notice.as_ref().map(|notice| notice.id.clone()),
-    };
-    let subject = &found.firing.subject;
-    let mut rows = vec![
-        Row::fired(organisation_id, &found.policy.id, subject, &fired)?,
-        Row::alert(organisation_id, &alert)?,
-    ];
-    if let Some(incident) = &incident {
-        rows.push(Row::incident(organisation_id, incident)?);
-    }
-    if let Some(notice) = &notice {
-        rows.push(Row::notice(organisation_id, notice)?);
-    }
-    let is_new = match (&user, until) {
-        (Some(user), Some(until)) => {
-            let block = Block {
-                policy_id: Some(found.policy.id.clone()),
-                reason: format!("{title}. {message}"),
-                since: now,
-                until,
-            };
-            fire_and_block(app, organisation_id, &user.id, &block, &rows, found).await?
-        }
-        _ => app.store.fire(rows).await?,
-    };
-    if is_new {
-        tracing::info!(
-            policy_id = found.policy.id,
-            alert_id = alert.id,
-            "a policy fired"
-        );
-    }
-    Ok(is_new.then_some(fired))
-}
-
-/// The same where the user is blocked in the same transaction, as a change with its audit entry. A block that lasts longer
-/// stays as it is.
-async fn fire_and_block(
-    app: &App,
-    organisation_id: &str,
-    user_id: &str,
-    block: &Block,
-    rows: &[Row],
-    found: &Found<'_>,
-) -> Result<bool, StoreError> {
-    let now = block.since;
-    for attempt in 0..ATTEMPTS {
-        let Some(snapshot) = app.store.snapshot_for_change(organisation_id).await? else {
-            return Ok(false);
-        };
-        // Read after the snapshot: whatever changes it from here on makes the commit stale.
-        let user = app.store.user(organisation_id, user_id).await?;
-        let blocked = user.and_then(|before| {
-            let is_longer = before
-                .block
-                .as_ref()
-                .is_none_or(|known| !lasts(known, block));
-            is_longer.then(|| blocked(&before, block))
-        });
-        let Some((before, after)) = blocked else {
-            return app.store.fire(rows.to_vec()).await;
-        };
-        let shown = |user: &User| json!({"id": user.id, "block": user.block}).to_string();
-        let mut rows = rows.to_vec();
-        rows.push(Row::user(organisation_id, &after)?);
-        let change = Change {
-            rows,
-            head: snapshot.head.clone(),
-            counters: CounterEffect::Seen,
-            audit: AuditEntry {
-                actor: format!("policy/{}", found.policy.id),
-                action: "user.block".to_owned(),
-                resource: format!("user/{user_id}"),
-                before: Some(shown(&before)),
-                after: Some(shown(&after)),
-                reason: Some(block.reason.clone()),
-                request_id: found.facts.event_id.clone(),
-            },
-        };
-        let committed = app
-            .store
-            .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
-            .await?;
-        if matches!(committed, Committed::Done(_)) {
-            return Ok(true);
-        }
-        let firing = [(found.policy.id.as_str(), &found.firing.subject)];
-        if !app.store.fired(organisation_id, &firing).await?.is_empty() {
-            return Ok(false);
-        }
-        let most_ms = u64::from(attempt + 1).min(20);
-        tokio::time::sleep(std::time::Duration::from_millis(most_ms)).await;
-    }
-    Err(StoreError::Contended)
-}
-
-/// Whether `known` is in force and ends no earlier than `other`.
-fn lasts(known: &Block, other: &Block) -> bool {
-    known.is_in_force(other.since)
-        && match (known.until, other.until) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(known), Some(other)) => known >= other,
-        }
-}
-
-fn blocked(before: &User, block: &Block) -> (User, User) {
-    let mut after = before.clone();
-    after.block = Some(block.clone());
-    after.version += 1;
-    after.updated_at = block.since;
-    (before.clone(), after)
-}
-
-/// Whom the policy tells, and what of its actions cannot be done, in words.
-async fn recipients(
-    app: &App,
-    configuration: &Configuration,
-    rule: &shared::domain::policy::Rule,
-    user: Option<&User>,
-) -> Result<(Vec<Recipient>, Vec<&'static str>), StoreError> {
-    let mut recipients = Vec::new();
-    let mut not_done = Vec::new();
-    for action in &rule.actions {
-        match (action, user) {
-            (Action::EmailUser, Some(user)) => {
-                recipients.push(mail(user.clone(), "it was your activity".to_owned()));
-            }
-            (Action::EmailUser, None) => {
-                not_done.push("no mail to the user: the event names nobody who is known");
-            }
-            (Action::EmailManager, user) => {
-                let found = managers(&app.store, configuration, user).await?;
-                if found.is_empty() {
-                    not_done.push(
-                        "no mail to the manager: there is neither a manager nor an administrator",
-                    );
-                }
-                recipients.extend(found);
-            }
-            (Action::BlockAccess { .. }, None) => {
-                not_done.push("nobody was blocked: the event names nobody who is known");
-            }
-            (Action::Webhook { webhook_id }, _) => recipients.push(Recipient {
-                address: Address::Webhook {
-                    webhook_id: webhook_id.clone(),
-                },
-                status: RecipientStatus::Queued,
-            }),
-            (Action::BlockAccess { .. } | Action::CreateIncident { .. }, _) => {}
-        }
-    }
-    Ok((recipients, not_done))
 }

@@ -6,14 +6,14 @@ use jiff::Timestamp;
 use serde_json::json;
 use shared::domain::alert::{AlertStatus, Severity};
 use shared::domain::incident::Incident;
-use shared::domain::notice::{Notice, NoticeMessage};
+use shared::domain::notice::{Notice, NoticeMessage, RecipientStatus};
 use shared::domain::webhook::{
     Attempt, Delivery, DeliveryStatus, Health, Webhook, body_signature, standard_signature,
 };
 use std::time::Duration;
 
 /// What a receiver is sent of a notice; the same bytes on each attempt.
-pub(super) fn body(organisation_id: &str, notice: &Notice) -> String {
+fn body(organisation_id: &str, notice: &Notice) -> String {
     json!({
         "id": notice.event_id(),
         "type": notice.kind,
@@ -22,6 +22,31 @@ pub(super) fn body(organisation_id: &str, notice: &Notice) -> String {
         "data": notice.payload,
     })
     .to_string()
+}
+
+/// Makes and queues a delivery of a notice to a webhook.
+pub(super) async fn begin(
+    app: &App,
+    organisation_id: &str,
+    notice: &Notice,
+    webhook_id: &str,
+) -> Result<RecipientStatus, Failure> {
+    let webhook = app.store.webhook(organisation_id, webhook_id).await?;
+    if webhook.is_none() {
+        return Ok(RecipientStatus::Gone);
+    }
+    let delivery = Delivery::new(
+        notice.event_id(),
+        webhook_id.to_owned(),
+        notice.kind,
+        body(organisation_id, notice),
+        app.clock.now(),
+    );
+    app.store.add_delivery(organisation_id, &delivery).await?;
+    app.notices
+        .queue(&message(organisation_id, &delivery))
+        .await?;
+    Ok(RecipientStatus::Delivering)
 }
 
 /// Attempts a delivery that is due; one that is not yet is queued again, one that ended is left alone.

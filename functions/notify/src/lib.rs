@@ -5,12 +5,15 @@
 //! keeping it, and knows by it that it is the same. Nothing sleeps here: what is due later waits in the queue.
 
 mod deliver;
+mod mails;
 mod post;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+pub use mails::Mailer;
 pub use post::{Lookup, Poster};
-use shared::domain::notice::{Address, Notice, NoticeMessage, RecipientStatus};
-use shared::domain::webhook::Delivery;
+use shared::domain::mail::{Letter, LetterStatus};
+use shared::domain::notice::{Address, Notice, NoticeMessage, Recipient, RecipientStatus};
+use shared::domain::webhook::MAX_WEBHOOKS;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
 use shared::runtime::queue::{NotQueued, Notices};
@@ -26,17 +29,18 @@ pub struct App {
     given_up: Notices,
     sealer: Sealer,
     poster: Poster,
+    mailer: Mailer,
     clock: Clock,
 }
 
 impl App {
-    /// The function on `store`.
+    /// The function on `store`: it queues for later on `notices`, and what is given up on `given_up`.
     pub fn new(
         store: Store,
-        notices: Notices,
-        given_up: Notices,
+        [notices, given_up]: [Notices; 2],
         sealer: Sealer,
         poster: Poster,
+        mailer: Mailer,
         clock: Clock,
     ) -> Self {
         Self {
@@ -45,6 +49,7 @@ impl App {
             given_up,
             sealer,
             poster,
+            mailer,
             clock,
         }
     }
@@ -95,49 +100,64 @@ async fn one(app: &App, message: &SqsMessage) -> Result<(), Failure> {
             webhook_id,
             delivery_id,
         } => deliver::attempt(app, &organisation_id, &webhook_id, &delivery_id).await,
+        NoticeMessage::Mailbox {
+            organisation_id,
+            mailbox,
+            attempt,
+            due_at,
+        } => mails::send(app, &organisation_id, &mailbox, attempt, due_at).await,
     }
 }
 
-/// Makes a delivery of a notice for each webhook that it is for. Done again, it finds them made.
+/// Makes a delivery of a notice for each webhook that it is for, and a letter for each person. Done again, it finds them made.
 async fn tell(app: &App, organisation_id: &str, mut notice: Notice) -> Result<(), Failure> {
-    let body = deliver::body(organisation_id, &notice);
-    let id = notice.event_id();
-    let mut has_changed = false;
-    for recipient in &mut notice.recipients {
-        let Address::Webhook { webhook_id } = &recipient.address else {
-            continue;
-        };
-        if recipient.status != RecipientStatus::Queued {
-            continue;
-        }
-        has_changed = true;
-        if app
-            .store
-            .webhook(organisation_id, webhook_id)
-            .await?
-            .is_none()
-        {
-            recipient.status = RecipientStatus::Gone;
-            continue;
-        }
-        let delivery = Delivery::new(
-            id.clone(),
-            webhook_id.clone(),
-            notice.kind,
-            body.clone(),
-            app.clock.now(),
-        );
-        app.store.add_delivery(organisation_id, &delivery).await?;
-        let message = NoticeMessage::Delivery {
-            organisation_id: organisation_id.to_owned(),
-            webhook_id: webhook_id.clone(),
-            delivery_id: id.clone(),
-        };
-        app.notices.queue(&message).await?;
-        recipient.status = RecipientStatus::Delivering;
+    if notice.is_told {
+        return Ok(());
     }
-    if has_changed {
-        app.store.set_notice(organisation_id, &notice).await?;
+    let mut recipients = std::mem::take(&mut notice.recipients);
+    let webhooks = app
+        .store
+        .webhooks(
+            organisation_id,
+            None,
+            usize::try_from(MAX_WEBHOOKS).unwrap_or(100),
+        )
+        .await?;
+    for webhook in webhooks.items {
+        let own = Recipient::webhook(&webhook.id);
+        let is_there = recipients.iter().any(|known| known.address == own.address);
+        if webhook.subscribes(notice.kind) && !is_there {
+            recipients.push(own);
+        }
     }
-    Ok(())
+    for recipient in &mut recipients {
+        if recipient.status == RecipientStatus::Queued {
+            recipient.status = match &recipient.address {
+                Address::Webhook { webhook_id } => {
+                    deliver::begin(app, organisation_id, &notice, webhook_id).await?
+                }
+                Address::Mail {
+                    email,
+                    name,
+                    because,
+                    ..
+                } => {
+                    let letter = Letter {
+                        notice_id: notice.id.clone(),
+                        kind: notice.kind,
+                        email: email.clone(),
+                        name: name.clone(),
+                        because: because.clone(),
+                        payload: notice.payload.clone(),
+                        created_at: notice.created_at,
+                        status: LetterStatus::Waiting,
+                    };
+                    mails::post(app, organisation_id, &letter).await?
+                }
+            };
+        }
+    }
+    notice.recipients = recipients;
+    notice.is_told = true;
+    Ok(app.store.set_notice(organisation_id, &notice).await?)
 }

@@ -14,6 +14,7 @@ use futures::future::join_all;
 use serde::Serialize;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
+use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -28,13 +29,18 @@ const PAGE: usize = 100;
 #[derive(Clone, Debug)]
 pub struct App {
     store: Store,
+    notices: Notices,
     clock: Clock,
 }
 
 impl App {
-    /// The function on `store`.
-    pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+    /// The function on `store`, which queues its notices on `notices`.
+    pub fn new(store: Store, notices: Notices, clock: Clock) -> Self {
+        Self {
+            store,
+            notices,
+            clock,
+        }
     }
 }
 

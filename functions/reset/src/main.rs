@@ -4,6 +4,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use reset::{App, AuditRequest, audit, handle};
 use serde_json::Value;
 use shared::runtime::clock::Clock;
+use shared::runtime::queue::Notices;
 use shared::runtime::settings;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,9 @@ const RESERVE: Duration = Duration::from_secs(30);
 async fn main() -> Result<(), Error> {
     settings::start_logs();
     let aws = settings::aws(settings::Patience::USUAL).await;
-    let app = App::new(settings::store(&aws)?, Clock::default());
+    let queue_url = settings::required("NOTICES_QUEUE_URL")?;
+    let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);
+    let app = App::new(settings::store(&aws)?, notices, Clock::default());
     let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {
         let deadline = event.context.deadline();

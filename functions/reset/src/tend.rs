@@ -6,6 +6,7 @@ use serde::Serialize;
 use shared::domain::configuration::Configuration;
 use shared::domain::period::Month;
 use shared::domain::rollover::{Due, due};
+use shared::runtime::error::log_chain;
 use shared::store::{Snapshot, StoreError};
 use std::time::Instant;
 
@@ -13,6 +14,10 @@ use std::time::Instant;
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
 /// How long after they were last compared all records are compared with the totals again.
 const DAILY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How far back notices are looked for that nobody was told of, and how old they are at least: younger ones are under way.
+const UNTOLD_FOR: SignedDuration = SignedDuration::from_hours(48);
+const UNDER_WAY: SignedDuration = SignedDuration::from_mins(10);
 
 /// The most differences that one pass tells of; the others are found again.
 const MAX_TOLD: usize = 20;
@@ -76,8 +81,22 @@ pub(super) async fn tend(
     for month in months {
         look_after(app, &configuration, month, now, &mut tended).await?;
     }
+    queue_untold(app, organisation_id, now).await?;
     compare_books(app, &configuration, months, until, &mut tended).await?;
     Ok(tended)
+}
+
+/// Queues the notices of the last two days whose message did not reach the queue, because whoever wrote them was stopped.
+async fn queue_untold(app: &App, organisation_id: &str, now: Timestamp) -> Result<(), StoreError> {
+    let before = |span: SignedDuration| now.saturating_sub(span).unwrap_or(now);
+    let times = [before(UNTOLD_FOR), before(UNDER_WAY)];
+    for notice_id in app.store.untold_notices(organisation_id, times).await? {
+        if let Err(error) = app.notices.tell(organisation_id, &notice_id).await {
+            log_chain("a notice is left to the next pass", &error);
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Compares cells and totals on each pass and all records with the totals once a day, and alerts of what differs.
@@ -211,5 +230,10 @@ async fn look_after(
         .tell_crossings(configuration, period, &cell, now)
         .await?;
     tended.alerts += count(&told);
+    for told in told {
+        if let Err(error) = app.notices.tell(organisation_id, &told.notice_id).await {
+            log_chain("a notice is left to the next pass", &error);
+        }
+    }
     Ok(())
 }

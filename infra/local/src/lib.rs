@@ -4,6 +4,7 @@
 pub mod demo;
 pub mod engine;
 mod local_routes;
+pub mod mail;
 pub mod mapping;
 pub mod queue;
 pub mod system;

@@ -15,6 +15,7 @@ use shared::store::Store;
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
+use crate::mail::Mails;
 use crate::mapping::Mappings;
 use crate::queue::{QueueError, Queues};
 use crate::system::{DEAD_EVENTS, ORGANISATION};
@@ -37,6 +38,7 @@ pub(crate) struct Local {
     queues: Queues,
     clock: Clock,
     mappings: Mappings,
+    mails: Mails,
     reset: reset::App,
 }
 
@@ -47,6 +49,7 @@ impl Local {
         queues: Queues,
         clock: Clock,
         mappings: Mappings,
+        mails: Mails,
         reset: reset::App,
     ) -> Self {
         Self {
@@ -55,6 +58,7 @@ impl Local {
             queues,
             clock,
             mappings,
+            mails,
             reset,
         }
     }
@@ -71,8 +75,8 @@ pub(crate) fn routes() -> Router<Local> {
         .route("/local/schedule", post(schedule))
 }
 
-async fn emails() -> Json<Value> {
-    Json(json!({"items": []}))
+async fn emails(State(local): State<Local>) -> Json<Value> {
+    Json(json!({"items": local.mails.sent()}))
 }
 
 /// Round trips and write units of each function since the start, in tenths of a unit.
@@ -120,7 +124,9 @@ async fn notices(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
 }
 
 async fn drain(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
-    local.mappings.drain().await.map_err(queues_failed)?;
+    crate::system::drain(&local.mappings, &local.queues)
+        .await
+        .map_err(queues_failed)?;
     Ok(Json(json!({"drained": true})))
 }
 

@@ -171,6 +171,23 @@ impl Queues {
         }
     }
 
+    /// Takes messages out that are sent with a delay that is not over, where their body is `wanted`.
+    pub fn take_delayed(
+        &self,
+        queue: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, QueueError> {
+        let mut shared = self.shared();
+        let Shared { store, queues } = &mut *shared;
+        let shelf = &mut find(queues, queue)?.shelf;
+        let mut bodies = Vec::new();
+        for seq in shelf.delayed(wanted) {
+            store.delete(&[seq])?;
+            bodies.extend(shelf.remove(seq).map(|held| held.body));
+        }
+        Ok(bodies)
+    }
+
     /// The oldest `max` messages, visible or not, without receiving them.
     pub fn peek(&self, queue: &str, max: usize) -> Result<Vec<Message>, QueueError> {
         let mut shared = self.shared();

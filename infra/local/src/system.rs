@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use jiff::Timestamp;
 use shared::domain::configuration::Organisation;
+use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
 use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
@@ -27,6 +28,7 @@ use tokio::sync::Notify;
 use crate::demo;
 use crate::engine::Engine;
 use crate::local_routes;
+use crate::mail::Mails;
 use crate::mapping::{Mapping, Mappings, Running};
 use crate::queue::{QueueError, QueueSettings, Queues};
 pub use settings::{Contents, StartError, SystemSettings};
@@ -63,6 +65,7 @@ pub struct System {
     store: Store,
     router: Router,
     mappings: Mappings,
+    mails: Mails,
     reset: reset::App,
     running: Vec<Running>,
 }
@@ -114,12 +117,13 @@ impl System {
                 async move { evaluate::handle(&evaluate, event).await }
             },
         );
+        let mails = Mails::new(clock.clone());
         let notify = Arc::new(notify::App::new(
             new_store("notify"),
-            to_notify.clone(),
-            given_up,
+            [to_notify.clone(), given_up],
             Sealer::new(OPERATOR_KEY),
             settings.poster()?,
+            settings.mailer(&mails),
             clock.clone(),
         ));
         let notifying = Mapping::new(
@@ -132,7 +136,7 @@ impl System {
             },
         );
         let mappings = Mappings::new([evaluating, notifying]);
-        let reset = reset::App::new(new_store("reset"), clock.clone());
+        let reset = reset::App::new(new_store("reset"), to_notify.clone(), clock.clone());
         let api = api::App::new(
             new_store("api"),
             OPERATOR_KEY,
@@ -163,6 +167,7 @@ impl System {
             queues.clone(),
             clock.clone(),
             mappings.clone(),
+            mails.clone(),
             reset.clone(),
         );
         let router = Router::new()
@@ -179,6 +184,7 @@ impl System {
             router: finished(router),
             running: mappings.run(),
             mappings,
+            mails,
             reset,
         };
         if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
@@ -234,6 +240,11 @@ impl System {
         &self.queues
     }
 
+    /// The mail service, to look at what was sent and make it refuse.
+    pub fn mails(&self) -> &Mails {
+        &self.mails
+    }
+
     /// The clock of every function.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -246,7 +257,7 @@ impl System {
 
     /// Returns when every event that is due has been handled, or is a dead letter.
     pub async fn drain(&self) -> Result<(), QueueError> {
-        self.mappings.drain().await
+        drain(&self.mappings, &self.queues).await
     }
 
     /// Compares the books of an organisation now.
@@ -285,6 +296,47 @@ impl System {
         for running in self.running {
             running.stop().await;
         }
+    }
+}
+
+/// Returns when nothing is due any more, mails that wait to be joined included.
+pub(crate) async fn drain(mappings: &Mappings, queues: &Queues) -> Result<(), QueueError> {
+    loop {
+        mappings.drain().await?;
+        if !flush_mails(queues)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Lets the boxes that wait for more letters be looked into now; whether there were any. Those whose mail failed wait on.
+fn flush_mails(queues: &Queues) -> Result<bool, QueueError> {
+    let mut has_any = false;
+    for body in queues.take_delayed(NOTICES, |body| first_look(body).is_some())? {
+        if let Some(message) = first_look(&body) {
+            let body = serde_json::to_string(&message).unwrap_or(body);
+            queues.send(NOTICES, &body, Duration::ZERO)?;
+            has_any = true;
+        }
+    }
+    Ok(has_any)
+}
+
+/// The first look into a box of letters, due at once; none where the message is something else.
+fn first_look(body: &str) -> Option<NoticeMessage> {
+    match serde_json::from_str(body).ok()? {
+        NoticeMessage::Mailbox {
+            organisation_id,
+            mailbox,
+            attempt: 0,
+            ..
+        } => Some(NoticeMessage::Mailbox {
+            organisation_id,
+            mailbox,
+            attempt: 0,
+            due_at: Timestamp::MIN,
+        }),
+        _ => None,
     }
 }
 

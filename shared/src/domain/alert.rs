@@ -6,8 +6,10 @@
 use super::amount::{Unit, micro_usd_to_json};
 use super::cell::Cell;
 use super::configuration::{Budget, Configuration};
+use super::notice::{Notice, Recipient};
 use super::period::Month;
 use super::refusal::Figures;
+use super::webhook::EventType;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -86,6 +88,26 @@ pub struct Alert {
     pub created_at: Timestamp,
     /// When it was over.
     pub resolved_at: Option<Timestamp>,
+}
+
+impl Alert {
+    /// The notice of a budget's alert: what it says, frozen.
+    pub fn notice(&self, id: String, recipients: Vec<Recipient>) -> Notice {
+        let kind = match self.kind {
+            AlertKind::BudgetThreshold => EventType::BudgetThreshold,
+            _ => EventType::BudgetExceeded,
+        };
+        let payload = json!({
+            "title": self.title,
+            "message": self.message,
+            "alert_id": self.id,
+            "budget_id": self.budget_id,
+            "department_id": self.department_id,
+            "severity": self.severity,
+            "facts": self.metadata,
+        });
+        Notice::new(id, kind, payload, recipients, self.created_at)
+    }
 }
 
 /// A level of a budget's limit.

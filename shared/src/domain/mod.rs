@@ -9,6 +9,7 @@ pub mod estimate;
 pub mod github;
 pub mod hold;
 pub mod incident;
+pub mod mail;
 pub mod name;
 pub mod notice;
 pub mod people;

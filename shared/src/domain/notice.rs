@@ -1,6 +1,7 @@
 //! Notices: what people and systems are told of, as it was at that moment. A notice is written with what it tells of, in one
 //! transaction, and never read anew from the state.
 
+use super::people::User;
 use super::webhook::EventType;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,7 +35,7 @@ pub enum Address {
 pub enum RecipientStatus {
     /// It waits to be sent.
     Queued,
-    /// It is a delivery of the webhook, which has a status of its own.
+    /// It is a delivery of the webhook or a letter, which has a status of its own.
     Delivering,
     /// The webhook is no more.
     Gone,
@@ -50,6 +51,31 @@ pub struct Recipient {
     pub status: RecipientStatus,
 }
 
+impl Recipient {
+    /// A mail to `user`, and why they get it.
+    pub fn mail(user: &User, because: String) -> Self {
+        Self {
+            address: Address::Mail {
+                user_id: user.id.clone(),
+                email: user.email.clone(),
+                name: user.name.clone(),
+                because,
+            },
+            status: RecipientStatus::Queued,
+        }
+    }
+
+    /// A webhook.
+    pub fn webhook(webhook_id: &str) -> Self {
+        Self {
+            address: Address::Webhook {
+                webhook_id: webhook_id.to_owned(),
+            },
+            status: RecipientStatus::Queued,
+        }
+    }
+}
+
 /// A notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
@@ -61,11 +87,32 @@ pub struct Notice {
     pub created_at: Timestamp,
     /// What it tells, as it was then.
     pub payload: Value,
-    /// Whom it is for.
+    /// Whom it is for; webhooks that are told of every event of its kind join them when it is told.
     pub recipients: Vec<Recipient>,
+    /// Whether everybody was told: what is left is up to the deliveries and letters.
+    #[serde(default)]
+    pub is_told: bool,
 }
 
 impl Notice {
+    /// A notice that nobody was told of yet.
+    pub fn new(
+        id: String,
+        kind: EventType,
+        payload: Value,
+        recipients: Vec<Recipient>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            kind,
+            created_at: now,
+            payload,
+            recipients,
+            is_told: false,
+        }
+    }
+
     /// The id of the event that webhooks are told of.
     pub fn event_id(&self) -> String {
         let suffix = self.id.strip_prefix("ntc_").unwrap_or(&self.id);
@@ -92,5 +139,16 @@ pub enum NoticeMessage {
         webhook_id: String,
         /// The delivery.
         delivery_id: String,
+    },
+    /// The box of an address, whose letters become a mail.
+    Mailbox {
+        /// The organisation.
+        organisation_id: String,
+        /// The digest of the address.
+        mailbox: String,
+        /// How often a mail of it failed.
+        attempt: usize,
+        /// When it is due.
+        due_at: Timestamp,
     },
 }

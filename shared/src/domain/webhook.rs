@@ -23,6 +23,12 @@ pub enum EventType {
     /// A policy fired.
     #[serde(rename = "policy.fired")]
     PolicyFired,
+    /// A budget has reached a threshold below its limit.
+    #[serde(rename = "budget.threshold")]
+    BudgetThreshold,
+    /// A budget has reached or passed its limit.
+    #[serde(rename = "budget.exceeded")]
+    BudgetExceeded,
     /// Somebody tries the webhook.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -31,6 +37,8 @@ pub enum EventType {
 /// Every event type by its name in the API.
 pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("policy.fired", EventType::PolicyFired),
+    ("budget.threshold", EventType::BudgetThreshold),
+    ("budget.exceeded", EventType::BudgetExceeded),
     ("webhook.test", EventType::WebhookTest),
 ];
 
@@ -50,9 +58,9 @@ pub struct Webhook {
     pub id: String,
     /// Where it posts.
     pub url: String,
-    /// What it is told of; nothing in it is everything.
+    /// What it is told of: everything, or these; where a policy names it, it is told of that always.
     #[serde(default)]
-    pub events: Vec<EventType>,
+    pub events: Option<Vec<EventType>>,
     /// What it signs with, sealed.
     pub sealed_secret: String,
     /// What it signed with before.
@@ -188,9 +196,11 @@ impl Delivery {
 }
 
 impl Webhook {
-    /// Whether it is told of events of this kind.
-    pub fn wants(&self, kind: EventType) -> bool {
-        self.events.is_empty() || self.events.contains(&kind)
+    /// Whether it is told of every event of this kind.
+    pub fn subscribes(&self, kind: EventType) -> bool {
+        self.events
+            .as_ref()
+            .is_none_or(|events| events.contains(&kind))
     }
 }
 

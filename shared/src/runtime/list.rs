@@ -82,7 +82,7 @@ impl Parameters {
 }
 
 /// The pairs of `application/x-www-form-urlencoded` text.
-fn form_pairs(text: &str) -> Vec<(String, String)> {
+pub fn form_pairs(text: &str) -> Vec<(String, String)> {
     text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {

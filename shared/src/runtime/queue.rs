@@ -31,7 +31,16 @@ impl Notices {
         self.queue_later(message, Duration::ZERO).await
     }
 
-    /// The same, kept back for `delay`, or for a quarter of an hour where that is less: whoever receives it too early queues it
+    /// Queues a notice that nobody was told of yet.
+    pub async fn tell(&self, organisation_id: &str, notice_id: &str) -> Result<(), NotQueued> {
+        let message = NoticeMessage::Notice {
+            organisation_id: organisation_id.to_owned(),
+            notice_id: notice_id.to_owned(),
+        };
+        self.queue(&message).await
+    }
+
+    /// Queues a message that is kept back for `delay`, or for a quarter of an hour where that is less: whoever receives it too early queues it
     /// again.
     pub async fn queue_later(
         &self,

@@ -15,10 +15,12 @@ pub struct MissingSetting(&'static str);
 
 /// The setting called `name`.
 pub fn required(name: &'static str) -> Result<String, MissingSetting> {
-    env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .ok_or(MissingSetting(name))
+    optional(name).ok_or(MissingSetting(name))
+}
+
+/// The setting called `name`, where it is given.
+pub fn optional(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Tables {

@@ -17,8 +17,17 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct Marker<'a> {
     alert_id: &'a str,
+}
+
+/// A crossing that was told now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The alert.
+    pub alert: Alert,
+    /// The notice that has to be queued.
+    pub notice_id: String,
 }
 
 /// A new id of an alert, incident or notice: later ones sort last, and of those of one moment the ones with a higher
@@ -55,24 +64,32 @@ impl Store {
         period: Month,
         cell: &Cell,
         now: Timestamp,
-    ) -> Result<Vec<Alert>, StoreError> {
+    ) -> Result<Vec<Told>, StoreError> {
         let crossings = crossings(configuration, period, cell);
         if crossings.is_empty() {
             return Ok(Vec::new());
         }
         let organisation_id = &configuration.organisation.id;
         let told = self.told(organisation_id, period).await?;
-        let mut alerts = Vec::new();
+        let mut told_now = Vec::new();
         for (order, crossing) in crossings.into_iter().enumerate() {
             let level = crossing.level.to_string();
             let marker = keys::told(organisation_id, period, &crossing.budget.id, &level);
             if !told.contains(&marker.sk) {
                 let id = new_id("alr_", now, order)?;
                 let alert = crossing.alert(id, configuration, now);
-                alerts.extend(self.tell_once(organisation_id, marker, alert).await?);
+                let department_id = crossing.budget.department_id.as_deref();
+                let recipients = self.budget_recipients(configuration, department_id).await?;
+                let notice = alert.notice(new_id("ntc_", now, order)?, recipients);
+                let notice_id = notice.id.clone();
+                let row = Row::notice(organisation_id, &notice)?;
+                let told = self
+                    .tell_once(organisation_id, marker, alert, vec![row])
+                    .await?;
+                told_now.extend(told.map(|alert| Told { alert, notice_id }));
             }
         }
-        Ok(alerts)
+        Ok(told_now)
     }
 
     /// The sort keys of the markers of a period.
@@ -90,23 +107,27 @@ impl Store {
         Ok(rows.into_iter().filter_map(key).collect())
     }
 
-    /// The marker, if there is none, and the alert in one transaction. None where it was told before, also by somebody
+    /// The marker, if there is none, the alert and what goes with it in one transaction. None where it was told before, also by somebody
     /// who raced with this call.
     pub(super) async fn tell_once(
         &self,
         organisation_id: &str,
         marker: keys::Key,
         alert: Alert,
+        also: Vec<Row>,
     ) -> Result<Option<Alert>, StoreError> {
-        let told = Told {
+        let told = Marker {
             alert_id: &alert.id,
         };
         let mut marker = Row::new(marker, &told)?;
         marker.expire(expires_at(alert.created_at));
-        let parts = vec![
+        let mut parts = vec![
             self.row_item(marker.if_absent())?,
             self.row_item(Row::alert(organisation_id, &alert)?)?,
         ];
+        for row in also {
+            parts.push(self.row_item(row)?);
+        }
         Ok(match self.transact(parts).await? {
             Transacted::Applied => Some(alert),
             Transacted::Refused(_) => None,

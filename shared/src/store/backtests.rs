@@ -6,12 +6,15 @@ use super::call::StoreError;
 use super::keys;
 use super::rows::Row;
 use crate::domain::policy::Replay;
+use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 /// How large a part is; an item has at most 400 KB.
 const PART_BYTES: usize = 350_000;
+/// How many parts are written or read at the same time.
+const AT_ONCE: usize = 8;
 /// How long it is kept, in seconds.
 const KEPT_SECONDS: i64 = 3_600;
 
@@ -56,14 +59,18 @@ impl Store {
         let unwritten = |_| StoreError::unreadable("a test that cannot be written");
         let text = serde_json::to_string(paused).map_err(unwritten)?;
         let pieces = pieces(&text, PART_BYTES);
-        for (number, piece) in pieces.iter().enumerate() {
-            let part = Part {
-                parts: pieces.len(),
-                text: (*piece).to_owned(),
-            };
-            let mut row = Row::new(keys::backtest(organisation_id, id, number), &part)?;
+        let parts = pieces.len();
+        let mut writes = Vec::with_capacity(parts);
+        for (number, piece) in pieces.into_iter().enumerate() {
+            let text = piece.to_owned();
+            let key = keys::backtest(organisation_id, id, number);
+            let mut row = Row::new(key, &Part { parts, text })?;
             row.expire(now.as_second() + KEPT_SECONDS);
-            self.transact(vec![self.row_item(row)?]).await?;
+            writes.push(self.transact(vec![self.row_item(row)?]));
+        }
+        let mut writes = futures::stream::iter(writes).buffer_unordered(AT_ONCE);
+        while let Some(written) = writes.next().await {
+            written?;
         }
         Ok(())
     }
@@ -74,17 +81,17 @@ impl Store {
         organisation_id: &str,
         id: &str,
     ) -> Result<Option<Paused>, StoreError> {
-        let mut text = String::new();
-        let mut number = 0;
-        loop {
-            let key = keys::backtest(organisation_id, id, number);
-            let Some(part) = self.row::<Part>(key).await? else {
-                return Ok(None);
-            };
-            text.push_str(&part.text);
-            number += 1;
-            if number >= part.parts {
-                break;
+        let key = |number| keys::backtest(organisation_id, id, number);
+        let Some(first) = self.row::<Part>(key(0)).await? else {
+            return Ok(None);
+        };
+        let mut text = first.text;
+        let rest: Vec<_> = (1..first.parts).map(|n| self.row::<Part>(key(n))).collect();
+        let mut rest = futures::stream::iter(rest).buffered(AT_ONCE);
+        while let Some(part) = rest.next().await {
+            match part? {
+                Some(part) => text.push_str(&part.text),
+                None => return Ok(None),
             }
         }
         let unread = |_| StoreError::unreadable("a test that went on elsewhere");

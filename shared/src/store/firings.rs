@@ -23,7 +23,7 @@ pub struct Fired {
     /// The alert that tells of it.
     pub alert_id: String,
     /// What was queued for it.
-    pub notice_id: Option<String>,
+    pub notice_id: String,
 }
 
 impl Row {

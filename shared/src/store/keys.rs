@@ -95,6 +95,26 @@ pub(super) fn fired(organisation_id: &str, policy_id: &str, subject: &str) -> Ke
     Key::new(organisation_id, format!("{FIRED}{policy_id}#{subject}"))
 }
 
+/// A notice as one address gets it; `mailbox` is a digest of the address.
+pub(super) fn letter(organisation_id: &str, notice_id: &str, mailbox: &str) -> Key {
+    Key::new(organisation_id, format!("letter#{notice_id}#{mailbox}"))
+}
+
+/// What the letters that wait for an address begin with.
+pub(super) fn mailbox(mailbox: &str) -> String {
+    format!("mailbox#{mailbox}#")
+}
+
+/// That somebody sends what is in a box.
+pub(super) fn lease(organisation_id: &str, mailbox: &str) -> Key {
+    Key::new(organisation_id, format!("lease#{mailbox}"))
+}
+
+/// A letter that waits; later ones of a box sort last.
+pub(super) fn waiting(organisation_id: &str, of: &str, notice_id: &str) -> Key {
+    Key::new(organisation_id, format!("{}{notice_id}", mailbox(of)))
+}
+
 /// How a webhook's receiver does.
 pub(super) fn health(organisation_id: &str, webhook_id: &str) -> Key {
     Key::new(organisation_id, format!("health#{webhook_id}"))
@@ -112,7 +132,8 @@ pub(super) fn delivery(organisation_id: &str, webhook_id: &str, id: &str) -> Key
 
 /// A part of what a test of a policy remembers between two calls.
 pub(super) fn backtest(organisation_id: &str, id: &str, part: usize) -> Key {
-    Key::new(organisation_id, format!("backtest#{id}#{part:06}"))
+    // Parts are large: each has a partition to itself, away from what the organisation decides by.
+    Key::new(format!("{organisation_id}#backtest#{id}#{part:06}"), ONLY)
 }
 
 /// The partition of the index `by_day`.

@@ -17,8 +17,10 @@ mod holds;
 mod incidents;
 mod integrations;
 mod keys;
+mod letters;
 mod months;
 mod notices;
+mod people;
 mod policies;
 mod records;
 mod resolutions;
@@ -32,7 +34,7 @@ mod usage;
 mod usage_rows;
 mod webhooks;
 
-pub use alerts::new_id;
+pub use alerts::{Told, new_id};
 pub use backtests::Paused;
 pub use call::StoreError;
 pub use change::{
@@ -44,6 +46,7 @@ pub use firings::Fired;
 pub use governance::{ApiKey, KeyOwner, Page, digest_of};
 pub use holds::{HoldOutcome, VoidOutcome};
 pub use integrations::{GithubIntegration, GithubRisks};
+pub use letters::mailbox_of;
 pub use rows::Row;
 pub use self_audit::Books;
 pub use tables::Tables;

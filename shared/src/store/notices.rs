@@ -7,6 +7,10 @@ use super::keys::{self, NOTICE};
 use super::resolutions::expires_at;
 use super::rows::Row;
 use crate::domain::notice::Notice;
+use jiff::Timestamp;
+
+/// How many notices are read at a time.
+const NOTICES_A_PAGE: usize = 200;
 
 impl Row {
     /// A notice as it will be.
@@ -28,6 +32,32 @@ impl Store {
         let row = Row::notice(organisation_id, notice)?;
         self.transact(vec![self.row_item(row)?]).await?;
         Ok(())
+    }
+
+    /// Notices of the time from `since` to `until` that nobody was told of: their message did not reach the queue.
+    pub async fn untold_notices(
+        &self,
+        organisation_id: &str,
+        [since, until]: [Timestamp; 2],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.notices(organisation_id, after.as_deref(), NOTICES_A_PAGE);
+            let page = page.await?;
+            for notice in &page.items {
+                if notice.created_at < since {
+                    return Ok(found);
+                }
+                if !notice.is_told && notice.created_at <= until {
+                    found.push(notice.id.clone());
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
     }
 
     /// Notices, the newest first.

@@ -372,7 +372,8 @@ impl Store {
     ) -> Result<Option<Alert>, StoreError> {
         let marker = keys::difference(organisation_id, difference.period, &difference.subject);
         let alert = difference.alert(new_id("alr_", now, 0)?, now);
-        self.tell_once(organisation_id, marker, alert).await
+        self.tell_once(organisation_id, marker, alert, Vec::new())
+            .await
     }
 }
 

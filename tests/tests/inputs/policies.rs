@@ -64,6 +64,9 @@ POST /v1/policies {"name": "Leaks", "description": "", "trigger": {"type": "ip_r
   conditions=[{"field": "model_id", "op": "lt", "value": "gpt-4o"}] => 400 conditions[0].op
   conditions=[{"field": "model_id", "op": "eq", "value": ""}] => 400 conditions[0].value
   conditions=[{"field": "model_id", "op": "eq_exact", "value": "gpt-4o"}] => 400 conditions[0].op
+  conditions=[{"field": "model_id", "op": "in", "value": ["<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>"]}] => 400 conditions
+  actions=[{"type": "email_user"}, {"type": "block_access"}, {"type": "block_access", "until": "released"}] => 400 actions[2]
+  actions=[{"type": "webhook", "url": "https://example.com"}, {"type": "webhook", "url": "https://example.com"}] => 400 actions[1]
   actions={} => 400 actions
   actions=[{}] => 400 actions[0].type
   actions=[{"type": "call_police"}] => 400 actions[0].type
@@ -77,7 +80,7 @@ POST /v1/policies {"name": "Leaks", "description": "", "trigger": {"type": "ip_r
   actions=[{"type": "email_user"}, {"type": "webhook", "webhook_id": "whk_x"}] => 400 actions[1].webhook_id
   actions=[{"type": "webhook", "url": "http://example.com"}] => 400 actions[0].url
   actions=[{"type": "webhook", "url": "example.com"}] => 400 actions[0].url
-  actions=[{"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}, {"type": "email_user"}] => 400 actions
+  actions=[{"type": "email_user"}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}] => 400 actions
 GET /v1/policies?status=active
   /v1/policies?status=asleep => 400 status
   /v1/policies?limit=0&cursor=x&surprise=1 => 400 limit cursor surprise

@@ -119,7 +119,7 @@ async fn what_cannot_be_done_for_an_event_of_nobody_is_said() {
     assert_eq!((told.len(), &told[0]["user_id"]), (1, &json!("root")));
     assert_eq!(
         told[0]["because"],
-        "the event names no user, and you are an administrator"
+        "the event names nobody who is known, and you are an administrator"
     );
     let not_done = notices[0]["payload"]["not_done"].as_array().unwrap();
     assert_eq!(not_done.len(), 2, "{not_done:?}");
@@ -282,7 +282,7 @@ async fn whichever_call_of_the_database_fails_each_action_is_taken_once() {
     let peaceful = world_that_does_everything().await;
     assert!(report(&peaceful).await);
     let once = left_behind(&peaceful).await;
-    assert_eq!(once[0], json!([2, 2, 1]), "{once}");
+    assert_eq!(once[0], json!([2, 2, 2]), "{once}");
     for when in [When::Before, When::After] {
         for call in 0.. {
             let world = world_that_does_everything().await;
@@ -316,6 +316,46 @@ async fn a_notice_that_the_queue_did_not_take_is_queued_when_its_event_comes_aga
         });
         assert!(report(&world).await);
         assert_eq!(world.system.queues().faults_fired(), 1);
-        assert_eq!(left_behind(&world).await[0], json!([2, 2, 1]), "{when:?}");
+        assert_eq!(left_behind(&world).await[0], json!([2, 2, 2]), "{when:?}");
     }
+}
+
+#[tokio::test]
+async fn an_event_that_somebody_sends_again_later_fires_nothing_that_did_not_exist_when_it_came() {
+    let world = world().await;
+    let events = [
+        risk(&world, "e-1", Some("ada"), "high"),
+        world.usage("e-2", "ada", 500, 0, None),
+    ];
+    world.report(&events).await;
+    world.set_clock("2026-11-24T12:30:00Z").await;
+    let risks = active(&world, with_actions(json!([{"type": "block_access"}]))).await;
+    let total = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 500});
+    let total = active(&world, json!({"name": "Much", "trigger": total})).await;
+    world.report(&events).await;
+    assert!(firings(&world, &risks).await.is_empty());
+    assert!(firings(&world, &total).await.is_empty());
+    world.report(&[world.usage("e-3", "ada", 1, 0, None)]).await;
+    assert_eq!(firings(&world, &total).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_block_until_the_period_ends_is_of_the_month_it_is_about() {
+    let world = world().await;
+    let trigger = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 100});
+    let actions = json!([{"type": "block_access", "until": "period_end"}]);
+    let body = json!({"name": "Much", "trigger": trigger, "actions": actions});
+    let policy = active(&world, body).await;
+    world.set_clock("2026-12-01T00:05:00Z").await;
+    let mut late = world.usage("e-1", "ada", 100, 0, None);
+    late["occurred_at"] = json!("2026-11-30T23:59:00Z");
+    world.report(&[late]).await;
+    let fired = firings(&world, &policy).await;
+    let said = "nobody was blocked: the month that it is about is over";
+    assert_eq!(fired[0]["metadata"]["not_done"], json!([said]));
+    let user = world
+        .admin("GET", "/v1/users/ada", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(user["block"], Value::Null);
 }

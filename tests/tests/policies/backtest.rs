@@ -144,7 +144,7 @@ async fn a_cursor_is_of_its_policy_and_gone_after_an_hour() {
         .unwrap()
         .items()
     {
-        if item["sk"].as_s().unwrap().starts_with("backtest#") {
+        if item["pk"].as_s().unwrap().contains("#backtest#") {
             let delete = world.tables().delete_item().table_name("Governance");
             delete
                 .key("pk", item["pk"].clone())

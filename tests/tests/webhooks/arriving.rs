@@ -214,3 +214,63 @@ async fn whichever_call_fails_a_notice_is_delivered_under_one_id() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_webhook_is_told_of_the_events_that_it_is_for_and_of_those_only() {
+    let (world, receiver) = world().await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    world
+        .budget(Some("eng"), "tokens", json!(1_000), false)
+        .await;
+    let url = |path: &str| json!({"url": format!("{}/{path}", receiver.url)});
+    let with = |path: &str, events: Value| {
+        let mut body = url(path);
+        body["events"] = events;
+        body
+    };
+    for body in [
+        url("all"),
+        with("exceeded", json!(["budget.exceeded"])),
+        with("none", json!([])),
+    ] {
+        world.admin("POST", "/v1/webhooks", body).await.expect(201);
+    }
+    let policy = json!({
+        "name": "Much", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 600},
+        "actions": [{"type": "webhook", "url": format!("{}/policy", receiver.url)}],
+    });
+    let made = world
+        .admin("POST", "/v1/policies", policy)
+        .await
+        .expect(201);
+    let publish = format!("/v1/policies/{}/publish", made["id"].as_str().unwrap());
+    world.admin("POST", &publish, Value::Null).await.expect(200);
+    world
+        .report(&[world.usage("u-1", "ada", 500, 0, None)])
+        .await;
+    world
+        .report(&[world.usage("u-2", "ada", 500, 0, None)])
+        .await;
+    let received = receiver.received();
+    let got = |path: &str| {
+        let of = received.iter().filter(|got| got.path == path);
+        let mut types: Vec<String> = of
+            .map(|got| got.json()["type"].as_str().unwrap().to_owned())
+            .collect();
+        types.sort();
+        types
+    };
+    assert_eq!(
+        got("/all"),
+        [
+            "budget.exceeded",
+            "budget.threshold",
+            "budget.threshold",
+            "policy.fired"
+        ]
+    );
+    assert_eq!(got("/exceeded"), ["budget.exceeded"]);
+    assert_eq!(got("/policy"), ["policy.fired"], "its own policy only");
+    assert!(got("/none").is_empty());
+}

@@ -89,6 +89,15 @@ impl Shelf {
         }
     }
 
+    /// The messages with a delay that is not over and a body that is `wanted`.
+    pub(super) fn delayed(&self, wanted: impl Fn(&str) -> bool) -> Vec<i64> {
+        let delayed = self
+            .messages
+            .iter()
+            .filter(|(_, held)| matches!(held.place, Place::Delayed(_)) && wanted(&held.body));
+        delayed.map(|(seq, _)| *seq).collect()
+    }
+
     /// Lets delays be over so much sooner.
     pub(super) fn hasten(&mut self, by: Duration) {
         let delayed = self

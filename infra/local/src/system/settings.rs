@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
-use notify::{Lookup, Poster};
+use notify::{Lookup, Mailer, Poster};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
@@ -16,6 +16,7 @@ use shared::store::StoreError;
 
 use crate::demo::DemoError;
 use crate::engine::{Engine, EngineError};
+use crate::mail::Mails;
 use crate::queue::{QueueError, Queues};
 
 /// What a new system has in it.
@@ -107,6 +108,19 @@ impl SystemSettings {
             Poster::with_lookup(reach, nobody)
         };
         poster.map_err(|error| StartError::Poster(error.into()))
+    }
+
+    /// What sends mails, to nobody but this machine.
+    pub(super) fn mailer(&self, mails: &Mails) -> Mailer {
+        let config = aws_sdk_ses::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials())
+            .retry_config(RetryConfig::disabled())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(mails.http_client());
+        let ses = aws_sdk_ses::Client::from_conf(config.build());
+        Mailer::new(ses, Some("toktra@localhost".to_owned()), None)
     }
 
     pub(super) fn sqs(&self, queues: &Queues) -> aws_sdk_sqs::Client {

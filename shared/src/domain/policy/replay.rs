@@ -171,9 +171,9 @@ impl Replay {
         }
     }
 
-    /// How much it has to remember: users, departments and firings.
+    /// How much it has to remember, in small entries: months and days of users and departments, and firings.
     pub fn size(&self) -> usize {
-        self.standing.len() + self.fired.len() + self.tally.by_user.len()
+        self.standing.entries() + self.fired.len() + self.tally.by_user.len()
     }
 }
 
@@ -192,7 +192,9 @@ impl Tally {
         }
         *self.by_day.entry(facts.day).or_default() += 1;
         for action in &policy.rule.actions {
-            let has_user = u64::from(facts.user_id.is_some());
+            // A risk may name somebody who is not known; then its record has no department.
+            let is_known = facts.user_id.is_some() && !facts.path.0.is_empty();
+            let has_user = u64::from(is_known);
             let would_do = &mut self.would_do;
             match action {
                 Action::EmailUser => would_do.email_user += has_user,

@@ -205,13 +205,13 @@ impl Standing {
         )
     }
 
-    /// How many users and departments it knows.
-    pub fn len(&self) -> usize {
-        self.users.len() + self.departments.len()
-    }
-
-    /// Whether nothing was counted.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// How many months and days of users and departments it knows.
+    pub fn entries(&self) -> usize {
+        let of_users = self
+            .users
+            .values()
+            .map(|u| 1 + u.months.len() + u.days.len());
+        let of_departments = self.departments.values().map(|months| 1 + months.len());
+        of_users.chain(of_departments).sum()
     }
 }

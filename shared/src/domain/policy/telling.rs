@@ -7,6 +7,8 @@ use crate::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
 use crate::domain::amount::{Unit, micro_usd_to_json};
 use crate::domain::configuration::Configuration;
 use crate::domain::incident::Incident;
+use crate::domain::people::Block;
+use crate::domain::period::Month;
 use crate::domain::usage::RiskLevel;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -188,6 +190,32 @@ impl Telling<'_> {
         })
     }
 
+    /// The block of the user, where the policy blocks. The end of the period is that of the month that it is about, so it may
+    /// be over already.
+    pub fn block(&self, configuration: &Configuration) -> Option<Block> {
+        let zone = configuration.organisation.zone();
+        let period = match &self.firing.subject {
+            Subject::Event { .. } => configuration.period_of(self.now),
+            Subject::User { period, .. } | Subject::Department { period, .. } => *period,
+            Subject::UserDay { day, .. } => Month::of_date(*day),
+        };
+        let until = match self.policy.rule.blocks()? {
+            BlockUntil::Released => None,
+            BlockUntil::PeriodEnd => Some(period.end(&zone)),
+            BlockUntil::Hours(hours) => {
+                let hours = SignedDuration::from_hours(i64::from(hours));
+                Some(self.now.saturating_add(hours).unwrap_or(Timestamp::MAX))
+            }
+        };
+        let [title, message] = self.text();
+        Some(Block {
+            policy_id: Some(self.policy.id.clone()),
+            reason: format!("{title}. {message}"),
+            since: self.now,
+            until,
+        })
+    }
+
     /// The text that somebody reads who hears of it.
     pub fn text(&self) -> [String; 2] {
         [self.title(), self.message()]
@@ -195,47 +223,19 @@ impl Telling<'_> {
 }
 
 impl Rule {
-    /// How long it blocks, where it does; of several the longest.
+    /// How long it blocks, where it does.
     pub fn blocks(&self) -> Option<BlockUntil> {
-        let untils = self.actions.iter().filter_map(|action| match action {
+        self.actions.iter().find_map(|action| match action {
             Action::BlockAccess { until } => Some(*until),
             _ => None,
-        });
-        untils.max_by_key(|until| match until {
-            BlockUntil::Hours(hours) => (0, *hours),
-            BlockUntil::PeriodEnd => (1, 0),
-            BlockUntil::Released => (2, 0),
         })
     }
 
-    /// Whether it opens an incident, and how grave, where it says so; of several the gravest.
+    /// Whether it opens an incident, and how grave, where it says so.
     pub fn opens(&self) -> Option<Option<Severity>> {
-        let severities = self.actions.iter().filter_map(|action| match action {
+        self.actions.iter().find_map(|action| match action {
             Action::CreateIncident { severity } => Some(*severity),
             _ => None,
-        });
-        severities.max()
-    }
-
-    /// Whether it has this action.
-    pub fn has(&self, action: &Action) -> bool {
-        self.actions.contains(action)
-    }
-}
-
-impl BlockUntil {
-    /// When a block that begins at `now` ends by itself; none where it does not.
-    pub fn ends_at(self, configuration: &Configuration, now: Timestamp) -> Option<Timestamp> {
-        match self {
-            Self::Released => None,
-            Self::PeriodEnd => {
-                let zone = configuration.organisation.zone();
-                Some(configuration.period_of(now).end(&zone))
-            }
-            Self::Hours(hours) => {
-                let hours = SignedDuration::from_hours(i64::from(hours));
-                Some(now.saturating_add(hours).unwrap_or(Timestamp::MAX))
-            }
-        }
+        })
     }
 }

@@ -1,0 +1,287 @@
+//! Doing what a policy says that fired: one transaction with the marker, so that it happens once.
+
+use super::App;
+use super::policies::Found;
+use serde_json::json;
+use shared::domain::configuration::Configuration;
+use shared::domain::notice::{Notice, Recipient};
+use shared::domain::people::{Block, User};
+use shared::domain::policy::{Action, Telling};
+use shared::domain::webhook::EventType;
+use shared::store::{AuditEntry, Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+
+/// How often a block that met other changes is prepared anew.
+const ATTEMPTS: u32 = 24;
+
+/// What the firings of one batch share.
+pub(super) struct Acting<'a> {
+    pub(super) app: &'a App,
+    pub(super) configuration: &'a Configuration,
+    /// The administrators, read once where they are needed.
+    administrators: OnceCell<Vec<User>>,
+}
+
+impl<'a> Acting<'a> {
+    pub(super) fn new(app: &'a App, configuration: &'a Configuration) -> Self {
+        Self {
+            app,
+            configuration,
+            administrators: OnceCell::new(),
+        }
+    }
+
+    async fn administrators(&self) -> Result<&[User], StoreError> {
+        let id = &self.configuration.organisation.id;
+        let read = || self.app.store.some_administrators(id);
+        let known = self.administrators.get_or_try_init(read).await?;
+        Ok(known.as_slice())
+    }
+}
+
+/// A firing with all that goes with it, except for the block that will be in force.
+struct Prepared<'a> {
+    telling: Telling<'a>,
+    user: Option<User>,
+    recipients: Vec<Recipient>,
+    /// Actions that cannot be taken, in words.
+    not_done: Vec<&'static str>,
+    fired: Fired,
+}
+
+/// Does what the policy says; none where it fired before.
+pub(super) async fn fire(
+    acting: &Acting<'_>,
+    found: &Found<'_>,
+) -> Result<Option<Fired>, StoreError> {
+    let Acting {
+        app, configuration, ..
+    } = acting;
+    let organisation_id = &configuration.organisation.id;
+    let now = app.clock.now();
+    let user = match &found.facts.user_id {
+        Some(id) => app.store.user(organisation_id, id).await?,
+        None => None,
+    };
+    let telling = Telling {
+        policy: found.policy,
+        facts: found.facts,
+        firing: &found.firing,
+        now,
+    };
+    let (recipients, mut not_done) = recipients(acting, found, user.as_ref()).await?;
+    let block = match (telling.block(configuration), &user) {
+        (None, _) => None,
+        (Some(_), None) => {
+            not_done.push("nobody was blocked: the event names nobody who is known");
+            None
+        }
+        (Some(block), Some(_)) if !block.is_in_force(now) => {
+            not_done.push("nobody was blocked: the month that it is about is over");
+            None
+        }
+        (Some(block), Some(_)) => Some(block),
+    };
+    let fired = Fired {
+        event_id: found.facts.event_id.clone(),
+        at: now,
+        alert_id: new_id("alr_", now, 0)?,
+        notice_id: new_id("ntc_", now, 0)?,
+    };
+    let prepared = Prepared {
+        telling,
+        user,
+        recipients,
+        not_done,
+        fired,
+    };
+    let is_new = match &block {
+        Some(block) => fire_and_block(app, organisation_id, &prepared, block).await?,
+        None => {
+            let rows = rows(organisation_id, &prepared, None)?;
+            app.store.fire(rows).await?
+        }
+    };
+    let fired = prepared.fired;
+    if is_new {
+        let policy_id = &found.policy.id;
+        tracing::info!(policy_id, alert_id = fired.alert_id, "a policy fired");
+    }
+    Ok(is_new.then_some(fired))
+}
+
+/// What a firing leaves behind, its marker first; `block` is the block that its user will be under.
+fn rows(
+    organisation_id: &str,
+    prepared: &Prepared<'_>,
+    block: Option<&Block>,
+) -> Result<Vec<Row>, StoreError> {
+    let Prepared {
+        telling,
+        user,
+        recipients,
+        not_done,
+        fired,
+    } = prepared;
+    let now = telling.now;
+    let mut alert = telling.alert(fired.alert_id.clone());
+    if let Some(metadata) = alert.metadata.as_object_mut() {
+        metadata.insert("not_done".to_owned(), json!(not_done));
+    }
+    let incident = telling.incident(new_id("inc_", now, 0)?, &alert.id);
+    let policy_id = &telling.policy.id;
+    let subject = &telling.firing.subject;
+    let mut rows = vec![
+        Row::fired(organisation_id, policy_id, subject, fired)?,
+        Row::alert(organisation_id, &alert)?,
+    ];
+    if let Some(incident) = &incident {
+        rows.push(Row::incident(organisation_id, incident)?);
+    }
+    let [title, message] = telling.text();
+    let until = |block: &Block| json!({"until": block.until.map(|until| until.to_string())});
+    let payload = json!({
+        "title": title,
+        "message": message,
+        "facts": telling.metadata(),
+        "user": user.as_ref().map(|user| json!({"id": user.id, "name": user.name})),
+        "department_id": telling.department_id(),
+        "alert_id": alert.id,
+        "incident_id": incident.as_ref().map(|incident| &incident.id),
+        "blocked": block.map(until),
+        "not_done": not_done,
+    });
+    let (id, kind) = (fired.notice_id.clone(), EventType::PolicyFired);
+    let notice = Notice::new(id, kind, payload, recipients.clone(), now);
+    rows.push(Row::notice(organisation_id, &notice)?);
+    Ok(rows)
+}
+
+/// The same where the user is blocked in the same transaction, as a change with its audit entry. A block that lasts longer
+/// stays as it is.
+async fn fire_and_block(
+    app: &App,
+    organisation_id: &str,
+    prepared: &Prepared<'_>,
+    block: &Block,
+) -> Result<bool, StoreError> {
+    let now = block.since;
+    let telling = &prepared.telling;
+    let user_id = telling.facts.user_id.as_deref().unwrap_or_default();
+    for attempt in 0..ATTEMPTS {
+        let Some(snapshot) = app.store.snapshot_for_change(organisation_id).await? else {
+            return Ok(false);
+        };
+        // Read after the snapshot: whatever changes it from here on makes the commit stale.
+        let Some(before) = app.store.user(organisation_id, user_id).await? else {
+            return app.store.fire(rows(organisation_id, prepared, None)?).await;
+        };
+        if let Some(known) = before.block.as_ref().filter(|known| lasts(known, block)) {
+            let rows = rows(organisation_id, prepared, Some(known))?;
+            return app.store.fire(rows).await;
+        }
+        let mut after = before.clone();
+        after.block = Some(block.clone());
+        after.version += 1;
+        after.updated_at = now;
+        let shown = |user: &User| json!({"id": user.id, "block": user.block}).to_string();
+        let mut rows = rows(organisation_id, prepared, Some(block))?;
+        rows.push(Row::user(organisation_id, &after)?);
+        let change = Change {
+            rows,
+            head: snapshot.head.clone(),
+            counters: CounterEffect::Seen,
+            audit: AuditEntry {
+                actor: format!("policy/{}", telling.policy.id),
+                action: "user.block".to_owned(),
+                resource: format!("user/{user_id}"),
+                before: Some(shown(&before)),
+                after: Some(shown(&after)),
+                reason: Some(block.reason.clone()),
+                request_id: telling.facts.event_id.clone(),
+            },
+        };
+        let committed = app
+            .store
+            .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
+            .await?;
+        if matches!(committed, Committed::Done(_)) {
+            return Ok(true);
+        }
+        let firing = [(telling.policy.id.as_str(), &telling.firing.subject)];
+        if !app.store.fired(organisation_id, &firing).await?.is_empty() {
+            return Ok(false);
+        }
+        rest(attempt).await;
+    }
+    Err(StoreError::Contended)
+}
+
+/// Waits a little, more each time and never the same, so that those who met do not meet again.
+async fn rest(attempt: u32) {
+    let most_ms = u64::from(attempt + 1).min(20) * 5;
+    let spread = shared::runtime::random::bytes::<1>().map_or(128, |[byte]| u64::from(byte));
+    tokio::time::sleep(Duration::from_millis(most_ms * spread / 255)).await;
+}
+
+/// Whether `known` is in force and ends no earlier than `other`.
+fn lasts(known: &Block, other: &Block) -> bool {
+    known.is_in_force(other.since)
+        && match (known.until, other.until) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(known), Some(other)) => known >= other,
+        }
+}
+
+/// Whom the policy tells, and what of that cannot be done, in words.
+async fn recipients(
+    acting: &Acting<'_>,
+    found: &Found<'_>,
+    user: Option<&User>,
+) -> Result<(Vec<Recipient>, Vec<&'static str>), StoreError> {
+    let Acting {
+        app, configuration, ..
+    } = acting;
+    let mut recipients = Vec::new();
+    let mut not_done = Vec::new();
+    for action in &found.policy.rule.actions {
+        match (action, user) {
+            (Action::EmailUser, Some(user)) => {
+                recipients.push(Recipient::mail(user, "it was your activity".to_owned()));
+            }
+            (Action::EmailUser, None) => {
+                not_done.push("no mail to the user: the event names nobody who is known");
+            }
+            (Action::EmailManager, user) => {
+                let manager = match user {
+                    Some(user) => app.store.manager_of(configuration, user).await?,
+                    None => None,
+                };
+                if let Some((manager, because)) = manager {
+                    recipients.push(Recipient::mail(&manager, because));
+                    continue;
+                }
+                let because = match user {
+                    Some(user) => format!("nobody manages {} or their department", user.id),
+                    None => "the event names nobody who is known".to_owned(),
+                };
+                let because = format!("{because}, and you are an administrator");
+                let all = acting.administrators().await?;
+                if all.is_empty() {
+                    not_done.push(
+                        "no mail to the manager: there is neither a manager nor an administrator",
+                    );
+                }
+                recipients.extend(
+                    all.iter()
+                        .map(|user| Recipient::mail(user, because.clone())),
+                );
+            }
+            (Action::Webhook { webhook_id }, _) => recipients.push(Recipient::webhook(webhook_id)),
+            (Action::BlockAccess { .. } | Action::CreateIncident { .. }, _) => {}
+        }
+    }
+    Ok((recipients, not_done))
+}

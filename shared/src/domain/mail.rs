@@ -1,0 +1,235 @@
+//! What mails say: a letter is a notice as one person gets it; letters that wait for the same person within a minute become one
+//! mail.
+
+use super::webhook::EventType;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// How long a letter waits for others, in seconds.
+pub const JOIN_SECONDS: i64 = 60;
+/// The most letters of one mail; more are the next one's.
+pub const MAX_LETTERS: usize = 20;
+/// How long after each failed attempt the next one is made, in seconds: within a day.
+const DELAYS: [i64; 8] = [30, 120, 600, 1_800, 3_600, 10_800, 21_600, 36_000];
+
+/// What has become of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LetterStatus {
+    /// It waits to be sent.
+    Waiting,
+    /// It was handed to the mail service.
+    Sent,
+    /// It was given up.
+    Failed,
+}
+
+/// A notice for one person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Letter {
+    /// The notice.
+    pub notice_id: String,
+    /// What it tells of.
+    pub kind: EventType,
+    /// Where it goes.
+    pub email: String,
+    /// For people.
+    pub name: String,
+    /// Why they get it.
+    pub because: String,
+    /// What it tells, as it was then.
+    pub payload: Value,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What has become of it.
+    pub status: LetterStatus,
+}
+
+/// A mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    /// To whom.
+    pub to: String,
+    /// One line.
+    pub subject: String,
+    /// For readers of plain text.
+    pub text: String,
+    /// For the others: the same words.
+    pub html: String,
+}
+
+/// How many seconds after the attempt with this number (from 0) a mail is tried again; none where it is given up.
+pub fn retry_delay(attempt: usize) -> Option<i64> {
+    DELAYS.get(attempt).copied()
+}
+
+/// The longest subject, in characters.
+const MAX_SUBJECT: usize = 150;
+
+/// One line without what would end it.
+fn line(text: &str) -> String {
+    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    clean.take(MAX_SUBJECT).collect()
+}
+
+/// `text` where it cannot be taken for markup.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What one letter says: its title, then its paragraphs.
+fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
+    let text = |name: &str| letter.payload[name].as_str().unwrap_or_default().to_owned();
+    let mut said = vec![text("message")];
+    match &letter.payload["blocked"] {
+        Value::Null => {}
+        blocked => said.push(match blocked["until"].as_str() {
+            Some(until) => format!("LLM access is blocked until {until}."),
+            None => "LLM access is blocked until an administrator releases it.".to_owned(),
+        }),
+    }
+    let figures = letter.payload["figures"].as_object();
+    for (name, value) in figures.into_iter().flatten() {
+        said.push(format!("{name}: {value}"));
+    }
+    let what_now = text("what_now");
+    if !what_now.is_empty() {
+        said.push(what_now);
+    }
+    if let (Some(console), Some(alert_id)) = (console, letter.payload["alert_id"].as_str()) {
+        said.push(format!(
+            "{}/alerts/{alert_id}",
+            console.trim_end_matches('/')
+        ));
+    }
+    said.push(format!("You get this because {}.", letter.because));
+    said.retain(|paragraph| !paragraph.is_empty());
+    (text("title"), said)
+}
+
+/// One mail of all `letters`, which are for the same address; none without a letter. Links lead to `console`, where there is one.
+pub fn compose(letters: &[Letter], console: Option<&str>) -> Option<Mail> {
+    let first = letters.first()?;
+    let (first_title, _) = paragraphs(first, console);
+    let subject = match letters.len() {
+        1 => line(&first_title),
+        count => line(&format!("{count} notices: {first_title}, and more")),
+    };
+    let mut text = format!("Hello {},\n", first.name);
+    let mut html = format!(
+        "<!doctype html><html><body style=\"font-family: sans-serif; max-width: 40em\"><p>Hello {},</p>",
+        escaped(&first.name)
+    );
+    for letter in letters {
+        let (title, said) = paragraphs(letter, console);
+        let _ = write!(text, "\n{title}\n{}\n", letter.created_at);
+        let _ = write!(
+            html,
+            "<h2>{}</h2><p><small>{}</small></p>",
+            escaped(&title),
+            letter.created_at
+        );
+        for paragraph in said {
+            let _ = write!(text, "\n{paragraph}\n");
+            let paragraph = escaped(&paragraph).replace('\n', "<br>");
+            let is_link = paragraph.starts_with("https://") && !paragraph.contains(' ');
+            if is_link {
+                let _ = write!(html, "<p><a href=\"{paragraph}\">{paragraph}</a></p>");
+            } else {
+                let _ = write!(html, "<p>{paragraph}</p>");
+            }
+        }
+    }
+    text.push_str("\nToktra\n");
+    html.push_str("<p>Toktra</p></body></html>");
+    Some(Mail {
+        to: first.email.clone(),
+        subject,
+        text,
+        html,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn letter(title: &str) -> Letter {
+        Letter {
+            notice_id: "ntc_1".to_owned(),
+            kind: EventType::PolicyFired,
+            email: "max@example.com".to_owned(),
+            name: "Max <b>".to_owned(),
+            because: "you are the manager of ada".to_owned(),
+            payload: json!({
+                "title": title, "message": "A key & more was pushed", "alert_id": "alr_1",
+                "blocked": {"until": "2026-12-01T00:00:00Z"},
+            }),
+            created_at: "2026-11-24T12:00:00Z".parse().unwrap(),
+            status: LetterStatus::Waiting,
+        }
+    }
+
+    #[test]
+    fn a_mail_says_what_happened_until_when_where_to_look_and_why_one_gets_it() {
+        let mail = compose(
+            &[letter("Policy fired")],
+            Some("https://console.example.com/"),
+        )
+        .unwrap();
+        assert_eq!(
+            (mail.to.as_str(), mail.subject.as_str()),
+            ("max@example.com", "Policy fired")
+        );
+        for said in [
+            "A key & more was pushed",
+            "blocked until 2026-12-01T00:00:00Z",
+            "https://console.example.com/alerts/alr_1",
+            "because you are the manager of ada",
+        ] {
+            assert!(mail.text.contains(said), "{}", mail.text);
+        }
+        assert!(
+            mail.html.contains("Hello Max &lt;b&gt;") && mail.html.contains("A key &amp; more")
+        );
+        assert!(
+            mail.html
+                .contains("<a href=\"https://console.example.com/alerts/alr_1\">")
+        );
+    }
+
+    #[test]
+    fn several_letters_are_one_mail_and_a_title_cannot_break_the_subject() {
+        let mail = compose(
+            &[letter("One\r\nBcc: all@example.com"), letter("Two")],
+            None,
+        )
+        .unwrap();
+        assert_eq!(
+            mail.subject,
+            "2 notices: One  Bcc: all@example.com, and more"
+        );
+        assert!(mail.text.contains("\nTwo\n") && !mail.text.contains("https://"));
+        assert_eq!(compose(&[], None), None);
+    }
+
+    #[test]
+    fn attempts_end_within_a_day() {
+        let all: i64 = (0..).map_while(retry_delay).sum();
+        assert!(all < 24 * 3_600);
+    }
+}

@@ -1,0 +1,133 @@
+//! Letters: what waits for an address, and what has become of each.
+
+use super::Store;
+use super::call::{StoreError, Transacted};
+use super::expression::number;
+use super::governance::digest_of;
+use super::keys;
+use super::resolutions::expires_at;
+use super::rows::Row;
+use super::tables::TTL;
+use crate::domain::incident::Incident;
+use crate::domain::mail::{Letter, LetterStatus};
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use jiff::Timestamp;
+
+/// How long after its end a lease may be forgotten, in seconds.
+const LEASE_KEPT_SECONDS: i64 = 3_600;
+
+/// An address without what it says: the same for the same address, whatever its case.
+pub fn mailbox_of(email: &str) -> String {
+    digest_of(&email.to_lowercase()).chars().take(32).collect()
+}
+
+impl Row {
+    fn letter(organisation_id: &str, mailbox: &str, letter: &Letter) -> Result<Self, StoreError> {
+        let key = keys::letter(organisation_id, &letter.notice_id, mailbox);
+        let mut row = Self::new(key, letter)?;
+        row.expire(expires_at(letter.created_at));
+        Ok(row)
+    }
+
+    fn waiting(organisation_id: &str, mailbox: &str, letter: &Letter) -> Result<Self, StoreError> {
+        let key = keys::waiting(organisation_id, mailbox, &letter.notice_id);
+        let mut row = Self::new(key, letter)?;
+        row.expire(expires_at(letter.created_at));
+        Ok(row)
+    }
+}
+
+impl Store {
+    /// Puts a letter into the box of its address, where it was not put before.
+    pub async fn add_letter(
+        &self,
+        organisation_id: &str,
+        letter: &Letter,
+    ) -> Result<(), StoreError> {
+        let mailbox = mailbox_of(&letter.email);
+        let parts = vec![
+            self.row_item(Row::letter(organisation_id, &mailbox, letter)?.if_absent())?,
+            self.row_item(Row::waiting(organisation_id, &mailbox, letter)?)?,
+        ];
+        self.transact(parts).await?;
+        Ok(())
+    }
+
+    /// The letters that wait in a box, the oldest first, `most` at the most.
+    pub async fn waiting_letters(
+        &self,
+        organisation_id: &str,
+        mailbox: &str,
+        most: usize,
+    ) -> Result<Vec<Letter>, StoreError> {
+        let prefix = keys::mailbox(mailbox);
+        let page = self
+            .page(organisation_id, &prefix, None, most, |_| true)
+            .await?;
+        Ok(page.items)
+    }
+
+    /// Takes a box for its caller alone until `until`; false where somebody else has it.
+    pub async fn lease_mailbox(
+        &self,
+        organisation_id: &str,
+        mailbox: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut item = keys::lease(organisation_id, mailbox).attributes();
+        item.insert("until".to_owned(), number(until.as_millisecond()));
+        item.insert(
+            TTL.to_owned(),
+            number(until.as_second() + LEASE_KEPT_SECONDS),
+        );
+        let put = Put::builder()
+            .table_name(&self.tables.governance)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .build()?;
+        let part = TransactWriteItem::builder().put(put).build();
+        Ok(self.transact(vec![part]).await? == Transacted::Applied)
+    }
+
+    /// Gives a box back.
+    pub async fn release_mailbox(
+        &self,
+        organisation_id: &str,
+        mailbox: &str,
+    ) -> Result<(), StoreError> {
+        let row = Row::gone(keys::lease(organisation_id, mailbox));
+        self.transact(vec![self.row_item(row)?]).await?;
+        Ok(())
+    }
+
+    /// Keeps what has become of letters of a box, which wait no more, and the incident of those that were given up; the box is
+    /// given back.
+    pub async fn end_letters(
+        &self,
+        organisation_id: &str,
+        mailbox: &str,
+        letters: &[Letter],
+        status: LetterStatus,
+        incident: Option<&Incident>,
+    ) -> Result<(), StoreError> {
+        let lease = Row::gone(keys::lease(organisation_id, mailbox));
+        let mut parts = vec![self.row_item(lease)?];
+        for letter in letters {
+            let ended = Letter {
+                status,
+                ..letter.clone()
+            };
+            parts.push(self.row_item(Row::letter(organisation_id, mailbox, &ended)?)?);
+            let key = keys::waiting(organisation_id, mailbox, &letter.notice_id);
+            parts.push(self.row_item(Row::gone(key))?);
+        }
+        if let Some(incident) = incident {
+            parts.push(self.row_item(Row::incident(organisation_id, incident)?)?);
+        }
+        self.transact(parts).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Whom to tell: managers, and administrators where there is none.
+
+use super::Store;
+use super::call::StoreError;
+use crate::domain::configuration::Configuration;
+use crate::domain::notice::Recipient;
+use crate::domain::people::{Status, User};
+
+/// The most administrators that one notice goes to.
+const MAX_ADMINISTRATORS: usize = 10;
+
+impl Store {
+    async fn active_user(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<User>, StoreError> {
+        let user = self.user(organisation_id, id).await?;
+        Ok(user.filter(|user| user.status == Status::Active))
+    }
+
+    /// The manager of the nearest department on the path of `department_id` that has one who is active and not `except`, and
+    /// which department that is.
+    async fn department_manager(
+        &self,
+        configuration: &Configuration,
+        department_id: &str,
+        except: Option<&str>,
+    ) -> Result<Option<(User, String)>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let path = configuration.path(department_id);
+        for department_id in path.0.iter().rev() {
+            let department = configuration.departments.get(department_id);
+            let manager_id = department.and_then(|department| department.manager_id.as_deref());
+            if let Some(manager_id) = manager_id.filter(|id| Some(*id) != except)
+                && let Some(manager) = self.active_user(organisation_id, manager_id).await?
+            {
+                return Ok(Some((manager, department_id.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A user's manager, or that of the nearest department that has one who is not the user; with why it is them.
+    pub async fn manager_of(
+        &self,
+        configuration: &Configuration,
+        user: &User,
+    ) -> Result<Option<(User, String)>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let id = &user.id;
+        if let Some(manager_id) = &user.manager_id
+            && let Some(manager) = self.active_user(organisation_id, manager_id).await?
+        {
+            return Ok(Some((manager, format!("you are the manager of {id}"))));
+        }
+        let found = self
+            .department_manager(configuration, &user.department_id, Some(id))
+            .await?;
+        Ok(found.map(|(manager, department_id)| {
+            let because =
+                format!("{id} has no manager, and you manage the department {department_id}");
+            (manager, because)
+        }))
+    }
+
+    /// Those who hear where there is no manager.
+    pub async fn some_administrators(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Vec<User>, StoreError> {
+        self.administrators(organisation_id, MAX_ADMINISTRATORS)
+            .await
+    }
+
+    /// Who hears of a budget: the manager of its department or of the nearest above that has one; otherwise, and for the
+    /// organisation's own, the administrators.
+    pub(super) async fn budget_recipients(
+        &self,
+        configuration: &Configuration,
+        department_id: Option<&str>,
+    ) -> Result<Vec<Recipient>, StoreError> {
+        if let Some(department_id) = department_id
+            && let Some((manager, managed)) = self
+                .department_manager(configuration, department_id, None)
+                .await?
+        {
+            let because = format!("you manage the department {managed}");
+            return Ok(vec![Recipient::mail(&manager, because)]);
+        }
+        let all = self
+            .some_administrators(&configuration.organisation.id)
+            .await?;
+        let because = match department_id {
+            Some(id) => format!("nobody manages the department {id}, and you are an administrator"),
+            None => "you are an administrator".to_owned(),
+        };
+        let each = all
+            .iter()
+            .map(|user| Recipient::mail(user, because.clone()));
+        Ok(each.collect())
+    }
+}

@@ -1,0 +1,238 @@
+//! Mails: one for the notices of a minute, tried again where the service refuses, never lost.
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use end_to_end::World;
+use local::engine::{Fault, FaultKind, When};
+use local::mail::SentMail;
+use local::system::SystemSettings;
+use serde_json::{Value, json};
+
+const NOON: &str = "2026-11-24T12:00:00Z";
+
+/// A world in which every risk of ada's is mailed to her manager max.
+async fn world(settings: SystemSettings) -> World {
+    let world = World::with(settings).await;
+    world.set_clock(NOON).await;
+    world.department("eng", None).await;
+    world.user("max", "eng").await;
+    world.user("ada", "eng").await;
+    let manager = json!({"manager_id": "max"});
+    world
+        .admin("PATCH", "/v1/users/ada", manager)
+        .await
+        .expect(200);
+    let policy = json!({
+        "name": "Leaks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "email_manager"}],
+    });
+    let made = world
+        .admin("POST", "/v1/policies", policy)
+        .await
+        .expect(201);
+    let publish = format!("/v1/policies/{}/publish", made["id"].as_str().unwrap());
+    world.admin("POST", &publish, Value::Null).await.expect(200);
+    world
+}
+
+fn risk(world: &World, event_id: &str) -> Value {
+    json!({
+        "event_id": event_id, "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "user_id": "ada", "risk_level": "high", "summary": format!("a key of {event_id}"),
+    })
+}
+
+async fn pass(world: &World, seconds: i64) {
+    let now = world.system.clock().now() + jiff::SignedDuration::from_secs(seconds);
+    world.set_clock(&now.to_string()).await;
+    world.system.drain().await.unwrap();
+}
+
+fn sent(world: &World) -> Vec<SentMail> {
+    world.system.mails().sent()
+}
+
+#[tokio::test]
+async fn a_policy_that_fires_is_mailed_once_with_what_happened_and_why() {
+    let world = world(SystemSettings::empty()).await;
+    let event = risk(&world, "e-1");
+    world.report(std::slice::from_ref(&event)).await;
+    world.report(&[event]).await;
+    let emails = world
+        .admin("GET", "/local/emails", Value::Null)
+        .await
+        .expect(200);
+    let mails = emails["items"].as_array().unwrap();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert_eq!(mails[0]["to"], "max@example.com");
+    assert_eq!(mails[0]["subject"], "Policy \"Leaks\" fired");
+    assert_eq!(mails[0]["sent_at"], NOON);
+    for part in ["text", "html"] {
+        let said = mails[0][part].as_str().unwrap();
+        assert!(said.contains("a key of e-1"), "{said}");
+        assert!(said.contains("you are the manager of ada"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn notices_of_one_minute_are_one_mail_and_later_ones_another() {
+    let world = world(SystemSettings::empty()).await;
+    let three = ["e-1", "e-2", "e-3"].map(|id| risk(&world, id));
+    world.report(&three).await;
+    let mails = sent(&world);
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    assert_eq!(
+        mails[0].subject,
+        "3 notices: Policy \"Leaks\" fired, and more"
+    );
+    for id in ["e-1", "e-2", "e-3"] {
+        assert!(mails[0].text.contains(&format!("a key of {id}")));
+    }
+    pass(&world, 120).await;
+    world.report(&[risk(&world, "e-4")]).await;
+    let mails = sent(&world);
+    assert_eq!(mails.len(), 2);
+    assert_eq!(mails[1].subject, "Policy \"Leaks\" fired");
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_is_tried_again_and_with_it_what_came_meanwhile() {
+    let world = world(SystemSettings::empty()).await;
+    world.system.mails().refuse(2);
+    world.report(&[risk(&world, "e-1")]).await;
+    assert!(sent(&world).is_empty());
+    pass(&world, 31).await;
+    assert!(sent(&world).is_empty());
+    pass(&world, 121).await;
+    assert_eq!(sent(&world).len(), 1);
+    pass(&world, 100_000).await;
+    assert_eq!(sent(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_is_refused_for_a_day_is_an_incident_and_a_dead_letter() {
+    let world = world(SystemSettings::empty()).await;
+    world.system.mails().refuse(1_000);
+    world.report(&[risk(&world, "e-1")]).await;
+    for _ in 0..30 {
+        pass(&world, 3_600).await;
+    }
+    let incidents = world
+        .admin("GET", "/v1/incidents", Value::Null)
+        .await
+        .expect(200);
+    let incidents = incidents["items"].as_array().unwrap();
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert_eq!(incidents[0]["title"], "A mail could not be sent");
+    let queues = world.system.queues();
+    assert_eq!(queues.counts("notices-dlq").unwrap().visible, 1);
+    world.system.mails().refuse(0);
+    pass(&world, 3_600).await;
+    assert!(sent(&world).is_empty(), "it was given up");
+}
+
+#[tokio::test]
+async fn whichever_call_fails_a_mail_is_not_lost_and_comes_twice_only_where_its_end_was_not_kept() {
+    for when in [When::Before, When::After] {
+        let mut twice = 0;
+        for call in 0.. {
+            let settings = SystemSettings {
+                retry: RetryConfig::disabled(),
+                ..SystemSettings::empty()
+            };
+            let world = world(settings).await;
+            let engine = world.system.engine();
+            let kind = FaultKind::ConnectionReset;
+            engine.inject(Fault { call, when, kind });
+            let body = json!({"events": [risk(&world, "e-1")]});
+            let key = end_to_end::AGENT;
+            while world
+                .call(key, "POST", "/v1/events", body.clone())
+                .await
+                .status
+                != 202
+            {}
+            world.system.drain().await.unwrap();
+            let has_fired = engine.faults_fired() > 0;
+            engine.clear_faults();
+            pass(&world, 120).await;
+            let mails = sent(&world);
+            assert!((1..=2).contains(&mails.len()), "call {call} {when:?}");
+            twice += mails.len() - 1;
+            if !has_fired {
+                assert!(call > 15, "{call}");
+                break;
+            }
+        }
+        assert!(twice <= 1, "{twice} {when:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_s_levels_are_mailed_to_whoever_manages_it_or_to_the_administrators() {
+    let world = world(SystemSettings::empty()).await;
+    world.user("root", "eng").await;
+    let patch = async |path: &str, body: Value| world.admin("PATCH", path, body).await.expect(200);
+    patch("/v1/users/root", json!({"role": "admin"})).await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), false)
+        .await;
+    world
+        .report(&[world.usage("u-1", "ada", 500, 0, None)])
+        .await;
+    let mails = sent(&world);
+    assert_eq!((mails.len(), mails[0].to.as_str()), (1, "root@example.com"));
+    assert!(
+        mails[0].text.contains("500 tokens of 1000 tokens"),
+        "{}",
+        mails[0].text
+    );
+    assert!(mails[0].text.contains("nobody manages the department eng"));
+    patch("/v1/departments/eng", json!({"manager_id": "max"})).await;
+    pass(&world, 120).await;
+    // An amount that is lowered is told of at once, by the function that changes it.
+    patch(&format!("/v1/budgets/{budget}"), json!({"amount": 400})).await;
+    world.system.drain().await.unwrap();
+    let mails = sent(&world);
+    assert_eq!((mails.len(), mails[1].to.as_str()), (2, "max@example.com"));
+    assert!(
+        mails[1].subject.starts_with("2 notices"),
+        "80 % and the limit: {}",
+        mails[1].subject
+    );
+    assert!(mails[1].text.contains("you manage the department eng"));
+}
+
+#[tokio::test]
+async fn a_notice_whose_message_was_lost_is_told_by_the_schedule() {
+    let settings = SystemSettings {
+        retry: RetryConfig::disabled(),
+        ..SystemSettings::empty()
+    };
+    let world = world(settings).await;
+    let manager = json!({"manager_id": "max"});
+    world
+        .admin("PATCH", "/v1/departments/eng", manager)
+        .await
+        .expect(200);
+    world
+        .budget(Some("eng"), "tokens", json!(1_000), false)
+        .await;
+    // The first call puts the event on its queue, the second one is the notice.
+    world.system.queues().inject(Fault {
+        call: 1,
+        when: When::Before,
+        kind: FaultKind::ConnectionReset,
+    });
+    world
+        .report(&[world.usage("u-1", "ada", 500, 0, None)])
+        .await;
+    assert!(sent(&world).is_empty());
+    for _ in 0..2 {
+        pass(&world, 3_600).await;
+        world
+            .admin("POST", "/local/schedule", Value::Null)
+            .await
+            .expect(200);
+        world.system.drain().await.unwrap();
+    }
+    assert_eq!(sent(&world).len(), 1);
+}
