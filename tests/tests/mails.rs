@@ -112,7 +112,10 @@ async fn a_mail_that_is_refused_for_a_day_is_an_incident_and_a_dead_letter() {
     let world = world(SystemSettings::empty()).await;
     world.system.mails().refuse(1_000);
     world.report(&[risk(&world, "e-1")]).await;
-    for _ in 0..30 {
+    for hour in 0..30 {
+        if hour == 20 {
+            world.report(&[risk(&world, "e-young")]).await;
+        }
         pass(&world, 3_600).await;
     }
     let incidents = world
@@ -124,9 +127,14 @@ async fn a_mail_that_is_refused_for_a_day_is_an_incident_and_a_dead_letter() {
     assert_eq!(incidents[0]["title"], "A mail could not be sent");
     let queues = world.system.queues();
     assert_eq!(queues.counts("notices-dlq").unwrap().visible, 1);
+    // One that came meanwhile is not given up with it.
+    world.report(&[risk(&world, "e-2")]).await;
     world.system.mails().refuse(0);
     pass(&world, 3_600).await;
-    assert!(sent(&world).is_empty(), "it was given up");
+    let mails = sent(&world);
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].text.contains("a key of e-2") && !mails[0].text.contains("a key of e-1"));
+    assert!(mails[0].text.contains("a key of e-young"), "ten hours old");
 }
 
 #[tokio::test]
@@ -235,4 +243,48 @@ async fn a_notice_whose_message_was_lost_is_told_by_the_schedule() {
         world.system.drain().await.unwrap();
     }
     assert_eq!(sent(&world).len(), 1);
+}
+
+#[tokio::test]
+async fn each_notice_is_on_the_bus_as_webhooks_are_sent_it_and_not_lost_where_the_bus_fails() {
+    let settings = SystemSettings {
+        retry: RetryConfig::disabled(),
+        ..SystemSettings::empty()
+    };
+    let world = world(settings).await;
+    for kind in [FaultKind::ConnectionReset, FaultKind::InternalServerError] {
+        let when = When::Before;
+        world.system.bus().inject(Fault {
+            call: 0,
+            when,
+            kind,
+        });
+    }
+    world
+        .report(&["e-1", "e-2", "e-3"].map(|id| risk(&world, id)))
+        .await;
+    let events = world.system.bus().events();
+    let mut ids: Vec<&str> = events
+        .iter()
+        .map(|event| {
+            event.detail["data"]["facts"]["event"]["event_id"]
+                .as_str()
+                .unwrap()
+        })
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, ["e-1", "e-2", "e-3"]);
+    let first = &events[0];
+    assert_eq!(
+        (first.source.as_str(), first.detail_type.as_str()),
+        ("toktra", "policy.fired")
+    );
+    assert_eq!(first.detail["org_id"], "demo");
+    assert!(first.detail["id"].as_str().unwrap().starts_with("evt_"));
+    assert_eq!(sent(&world).len(), 1, "and the mail is sent once");
+    let seen = world
+        .admin("GET", "/local/bus", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(seen["items"].as_array().unwrap().len(), 3);
 }

@@ -157,9 +157,7 @@ pub(crate) async fn create_admin_key(
     if !is_slug(&id) {
         return Err(ApiError::not_found("organisation"));
     }
-    if !body.is_empty() {
-        Fields::of_body(&body)?.finish()?;
-    }
+    super::no_fields(&body)?;
     let path = format!("/v1/organisations/{id}/admin-keys");
     let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
     let (key, secret) = new_admin_key(app.clock.now())?;

@@ -396,11 +396,7 @@ pub(crate) async fn retry(
         .delivery(organisation_id, &id, &delivery_id)
         .await?;
     let delivery = known.ok_or_else(unknown)?.again(app.clock.now());
-    if !app
-        .store
-        .set_delivery(organisation_id, &delivery, None)
-        .await?
-    {
+    if !app.store.renew_delivery(organisation_id, &delivery).await? {
         let message = "it is being attempted at this moment; look at it again";
         return Err(ApiError::conflict(message));
     }

@@ -13,7 +13,7 @@ use shared::domain::webhook::{
 use std::time::Duration;
 
 /// What a receiver is sent of a notice; the same bytes on each attempt.
-fn body(organisation_id: &str, notice: &Notice) -> String {
+pub(super) fn body(organisation_id: &str, notice: &Notice) -> String {
     json!({
         "id": notice.event_id(),
         "type": notice.kind,
@@ -83,6 +83,7 @@ pub(super) async fn attempt(
     );
     let is_paused = health.is_some_and(|health| health.paused_at.is_some());
     let after = delivery.after(attempt, retry_after, is_paused);
+    let health_after = health_after(&after, health, now);
     let incident = (after.status == DeliveryStatus::Failed)
         .then(|| given_up(&webhook, &after, now))
         .filter(|_| !is_paused);
@@ -92,18 +93,26 @@ pub(super) async fn attempt(
             .queue(&message(organisation_id, &after))
             .await?;
     }
-    if !app
+    let is_kept = app
         .store
-        .set_delivery(organisation_id, &after, incident.as_ref())
-        .await?
-    {
+        .set_delivery(
+            organisation_id,
+            &after,
+            health_after.as_ref(),
+            incident.as_ref(),
+        )
+        .await?;
+    let kept = if is_kept {
+        Some(after)
+    } else {
         // Somebody else attempted it at the same moment; what they kept is right.
-        return Ok(());
-    }
-    keep_health(app, organisation_id, &after, health, now).await?;
-    match after.status {
-        DeliveryStatus::Pending => wait(app, organisation_id, &after, now).await,
-        DeliveryStatus::Failed | DeliveryStatus::Delivered => Ok(()),
+        app.store
+            .delivery(organisation_id, webhook_id, delivery_id)
+            .await?
+    };
+    match kept.filter(|kept| kept.status == DeliveryStatus::Pending) {
+        Some(pending) => wait(app, organisation_id, &pending, now).await,
+        None => Ok(()),
     }
 }
 
@@ -174,33 +183,23 @@ async fn post(
     }
 }
 
-/// The receiver is healthy again with the first delivery it takes, and paused with the first that is given up.
-async fn keep_health(
-    app: &App,
-    organisation_id: &str,
-    delivery: &Delivery,
-    before: Option<Health>,
-    now: Timestamp,
-) -> Result<(), Failure> {
+/// How the receiver does after an attempt: well with the first delivery it takes; paused where one is given up and it took
+/// nothing since that one was made.
+fn health_after(delivery: &Delivery, before: Option<Health>, now: Timestamp) -> Option<Health> {
     let failing_since = before.map_or(now, |health| health.failing_since);
     let paused_at = before.and_then(|health| health.paused_at);
-    let after = match delivery.status {
+    let took_nothing = failing_since <= delivery.created_at;
+    match delivery.status {
         DeliveryStatus::Delivered => None,
-        DeliveryStatus::Pending => Some(Health {
-            failing_since,
-            paused_at,
-        }),
-        DeliveryStatus::Failed => Some(Health {
+        DeliveryStatus::Failed if took_nothing => Some(Health {
             failing_since,
             paused_at: paused_at.or(Some(now)),
         }),
-    };
-    if after != before {
-        app.store
-            .set_health(organisation_id, &delivery.webhook_id, after.as_ref())
-            .await?;
+        DeliveryStatus::Failed | DeliveryStatus::Pending => Some(Health {
+            failing_since,
+            paused_at,
+        }),
     }
-    Ok(())
 }
 
 /// The incident of a delivery that was given up. Its id is the delivery's, so that it is opened once.
@@ -217,7 +216,7 @@ fn given_up(webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Incident 
         status: AlertStatus::Open,
         title: "A webhook was given up".to_owned(),
         message: format!(
-            "{} was attempted {} times for the webhook {}: {why}. The webhook is paused: each delivery is tried once until one is taken. Mend \
+            "{} was attempted {} times for the webhook {}: {why}. Where it took nothing else meanwhile it is paused: each delivery is tried once until one is taken. Mend \
              the receiver, then POST /v1/webhooks/{}/deliveries/{}/retry.",
             delivery.id, delivery.tries, webhook.id, webhook.id, delivery.id
         ),

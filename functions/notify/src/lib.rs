@@ -4,21 +4,23 @@
 //! is not attempted again. A receiver may see the same `webhook-id` twice where the function was stopped between the answer and
 //! keeping it, and knows by it that it is the same. Nothing sleeps here: what is due later waits in the queue.
 
+mod bus;
 mod deliver;
 mod mails;
 mod post;
+mod tell;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+pub use bus::Bus;
 pub use mails::Mailer;
 pub use post::{Lookup, Poster};
-use shared::domain::mail::{Letter, LetterStatus};
-use shared::domain::notice::{Address, Notice, NoticeMessage, Recipient, RecipientStatus};
-use shared::domain::webhook::MAX_WEBHOOKS;
+use shared::domain::notice::NoticeMessage;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
 use shared::runtime::queue::{NotQueued, Notices};
 use shared::runtime::sealing::Sealer;
 use shared::store::{Store, StoreError};
+use tell::Told;
 
 /// What the function has for all its batches.
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ pub struct App {
     sealer: Sealer,
     poster: Poster,
     mailer: Mailer,
+    bus: Bus,
     clock: Clock,
 }
 
@@ -39,8 +42,7 @@ impl App {
         store: Store,
         [notices, given_up]: [Notices; 2],
         sealer: Sealer,
-        poster: Poster,
-        mailer: Mailer,
+        (poster, mailer, bus): (Poster, Mailer, Bus),
         clock: Clock,
     ) -> Self {
         Self {
@@ -50,6 +52,7 @@ impl App {
             sealer,
             poster,
             mailer,
+            bus,
             clock,
         }
     }
@@ -64,100 +67,66 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("the queue failed")]
     Queue(#[from] NotQueued),
+    #[error("the bus did not take it")]
+    Bus,
 }
 
 /// Handles a batch. The answer names the messages that have to come again.
 pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
-    let each = batch.records.iter().map(|message| async {
-        match one(app, message).await {
-            Ok(()) => None,
-            Err(failure) => {
-                log_chain("a notice has to come again", &failure);
-                let mut failed = BatchItemFailure::default();
-                failed.item_identifier = message.message_id.clone().unwrap_or_default();
-                Some(failed)
-            }
+    let each = batch.records.iter().map(|message| one(app, message));
+    let outcomes = futures::future::join_all(each).await;
+    let mut failed: Vec<String> = Vec::new();
+    let mut fail = |message: &SqsMessage, failure: &Failure| {
+        log_chain("a notice has to come again", failure);
+        failed.push(message.message_id.clone().unwrap_or_default());
+    };
+    let mut told: Vec<(&SqsMessage, Told)> = Vec::new();
+    for (message, outcome) in batch.records.iter().zip(outcomes) {
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(one)) => told.push((message, one)),
+            Err(failure) => fail(message, &failure),
         }
-    });
-    let failed = futures::future::join_all(each).await;
+    }
+    // All notices of the batch are put on the bus together, and only then kept as told.
+    let events: Vec<bus::BusEvent> = told.iter().map(|(_, told)| told.bus_event()).collect();
+    let on_bus = app.bus.put(&events).await;
+    for ((message, told), is_on_bus) in told.into_iter().zip(on_bus) {
+        if !is_on_bus {
+            fail(message, &Failure::Bus);
+        } else if let Err(failure) = told.keep(app).await {
+            fail(message, &failure);
+        }
+    }
+    let item = |id: String| {
+        let mut failure = BatchItemFailure::default();
+        failure.item_identifier = id;
+        failure
+    };
     let mut answer = SqsBatchResponse::default();
-    answer.batch_item_failures = failed.into_iter().flatten().collect();
+    answer.batch_item_failures = failed.into_iter().map(item).collect();
     answer
 }
 
-async fn one(app: &App, message: &SqsMessage) -> Result<(), Failure> {
+/// Handles a message; a notice that everybody was told of is left to be put on the bus.
+async fn one(app: &App, message: &SqsMessage) -> Result<Option<Told>, Failure> {
     let body = message.body.as_deref().unwrap_or_default();
     match serde_json::from_str(body).map_err(Failure::Unreadable)? {
         NoticeMessage::Notice {
             organisation_id,
             notice_id,
-        } => match app.store.notice(&organisation_id, &notice_id).await? {
-            Some(notice) => tell(app, &organisation_id, notice).await,
-            None => Ok(()),
-        },
+        } => return tell::tell(app, organisation_id, &notice_id).await,
         NoticeMessage::Delivery {
             organisation_id,
             webhook_id,
             delivery_id,
-        } => deliver::attempt(app, &organisation_id, &webhook_id, &delivery_id).await,
+        } => deliver::attempt(app, &organisation_id, &webhook_id, &delivery_id).await?,
         NoticeMessage::Mailbox {
             organisation_id,
             mailbox,
             attempt,
             due_at,
-        } => mails::send(app, &organisation_id, &mailbox, attempt, due_at).await,
+        } => mails::send(app, &organisation_id, &mailbox, attempt, due_at).await?,
     }
-}
-
-/// Makes a delivery of a notice for each webhook that it is for, and a letter for each person. Done again, it finds them made.
-async fn tell(app: &App, organisation_id: &str, mut notice: Notice) -> Result<(), Failure> {
-    if notice.is_told {
-        return Ok(());
-    }
-    let mut recipients = std::mem::take(&mut notice.recipients);
-    let webhooks = app
-        .store
-        .webhooks(
-            organisation_id,
-            None,
-            usize::try_from(MAX_WEBHOOKS).unwrap_or(100),
-        )
-        .await?;
-    for webhook in webhooks.items {
-        let own = Recipient::webhook(&webhook.id);
-        let is_there = recipients.iter().any(|known| known.address == own.address);
-        if webhook.subscribes(notice.kind) && !is_there {
-            recipients.push(own);
-        }
-    }
-    for recipient in &mut recipients {
-        if recipient.status == RecipientStatus::Queued {
-            recipient.status = match &recipient.address {
-                Address::Webhook { webhook_id } => {
-                    deliver::begin(app, organisation_id, &notice, webhook_id).await?
-                }
-                Address::Mail {
-                    email,
-                    name,
-                    because,
-                    ..
-                } => {
-                    let letter = Letter {
-                        notice_id: notice.id.clone(),
-                        kind: notice.kind,
-                        email: email.clone(),
-                        name: name.clone(),
-                        because: because.clone(),
-                        payload: notice.payload.clone(),
-                        created_at: notice.created_at,
-                        status: LetterStatus::Waiting,
-                    };
-                    mails::post(app, organisation_id, &letter).await?
-                }
-            };
-        }
-    }
-    notice.recipients = recipients;
-    notice.is_told = true;
-    Ok(app.store.set_notice(organisation_id, &notice).await?)
+    Ok(None)
 }

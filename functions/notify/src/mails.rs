@@ -18,6 +18,8 @@ use shared::store::mailbox_of;
 use std::error::Error;
 use std::time::Duration;
 
+/// How old a letter is at least that is given up, in hours: its own looks take a little longer.
+const GIVEN_UP_HOURS: i64 = 20;
 /// How long a box is one sender's alone, in seconds; sending takes less.
 const LEASE_SECONDS: i64 = 60;
 
@@ -170,6 +172,13 @@ pub(super) async fn send(
         )
         .await;
     }
+    // Those that came later have looks of their own.
+    let day = SignedDuration::from_hours(GIVEN_UP_HOURS);
+    let is_old = |letter: &Letter| now.duration_since(letter.created_at) >= day;
+    let letters: Vec<Letter> = letters.into_iter().filter(is_old).collect();
+    let Some(incident) = given_up(&letters, now) else {
+        return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
+    };
     let message = NoticeMessage::Mailbox {
         organisation_id: organisation_id.to_owned(),
         mailbox: mailbox.to_owned(),
@@ -177,17 +186,10 @@ pub(super) async fn send(
         due_at: now,
     };
     app.given_up.queue(&message).await?;
-    let incident = given_up(&letters, now);
     let status = LetterStatus::Failed;
     Ok(app
         .store
-        .end_letters(
-            organisation_id,
-            mailbox,
-            &letters,
-            status,
-            incident.as_ref(),
-        )
+        .end_letters(organisation_id, mailbox, &letters, status, Some(&incident))
         .await?)
 }
 

@@ -1,13 +1,16 @@
 //! The notify function on AWS Lambda.
 
 use aws_lambda_events::event::sqs::SqsEvent;
+use aws_sdk_ses::config::retry::RetryConfig;
+use aws_sdk_ses::config::timeout::TimeoutConfig;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use notify::{App, Mailer, Poster, handle};
+use notify::{App, Bus, Mailer, Poster, handle};
 use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::settings;
+use std::time::Duration;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -20,13 +23,27 @@ async fn main() -> Result<(), Error> {
     let poster = Poster::new(Reach::Public)?;
     let console = settings::optional("CONSOLE_URL");
     let sender = settings::optional("MAIL_SENDER");
-    let mailer = Mailer::new(aws_sdk_ses::Client::new(&aws), sender, console);
+    let mailer = Mailer::new(ses(&aws), sender, console);
     let store = settings::store(&aws)?;
+    let events = aws_sdk_eventbridge::Client::new(&aws);
+    let bus = Bus::new(events, settings::optional("BUS_NAME"));
     let queues = [notices, given_up];
-    let app = App::new(store, queues, sealer, poster, mailer, Clock::default());
+    let ways = (poster, mailer, bus);
+    let app = App::new(store, queues, sealer, ways, Clock::default());
     let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
         Ok::<_, Error>(handle(app, event.payload).await)
     }))
     .await
+}
+
+/// SES cannot be asked whether it took a mail, so a call is made once, with patience. What fails is tried again later.
+fn ses(aws: &aws_config::SdkConfig) -> aws_sdk_ses::Client {
+    let timeouts = TimeoutConfig::builder()
+        .operation_timeout(Duration::from_secs(12))
+        .build();
+    let config = aws_sdk_ses::config::Builder::from(aws)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    aws_sdk_ses::Client::from_conf(config.build())
 }

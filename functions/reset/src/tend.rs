@@ -81,7 +81,9 @@ pub(super) async fn tend(
     for month in months {
         look_after(app, &configuration, month, now, &mut tended).await?;
     }
-    queue_untold(app, organisation_id, now).await?;
+    if let Err(error) = queue_untold(app, organisation_id, now).await {
+        log_chain("notices are left to the next pass", &error);
+    }
     compare_books(app, &configuration, months, until, &mut tended).await?;
     Ok(tended)
 }

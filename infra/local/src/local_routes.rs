@@ -14,6 +14,7 @@ use shared::runtime::parse;
 use shared::store::Store;
 use std::time::{Duration, Instant};
 
+use crate::bus::LocalBus;
 use crate::engine::Engine;
 use crate::mail::Mails;
 use crate::mapping::Mappings;
@@ -39,6 +40,7 @@ pub(crate) struct Local {
     clock: Clock,
     mappings: Mappings,
     mails: Mails,
+    bus: LocalBus,
     reset: reset::App,
 }
 
@@ -49,7 +51,7 @@ impl Local {
         queues: Queues,
         clock: Clock,
         mappings: Mappings,
-        mails: Mails,
+        (mails, bus): (Mails, LocalBus),
         reset: reset::App,
     ) -> Self {
         Self {
@@ -59,6 +61,7 @@ impl Local {
             clock,
             mappings,
             mails,
+            bus,
             reset,
         }
     }
@@ -67,6 +70,7 @@ impl Local {
 pub(crate) fn routes() -> Router<Local> {
     Router::new()
         .route("/local/emails", get(emails))
+        .route("/local/bus", get(bus))
         .route("/local/queues", get(queues))
         .route("/local/notices", get(notices))
         .route("/local/meter", get(meter))
@@ -77,6 +81,11 @@ pub(crate) fn routes() -> Router<Local> {
 
 async fn emails(State(local): State<Local>) -> Json<Value> {
     Json(json!({"items": local.mails.sent()}))
+}
+
+/// The newest events on the bus, the oldest of them first.
+async fn bus(State(local): State<Local>) -> Json<Value> {
+    Json(json!({"items": local.bus.events()}))
 }
 
 /// Round trips and write units of each function since the start, in tenths of a unit.

@@ -25,6 +25,7 @@ use shared::store::{ApiKey, AuditEntry, Books, Row, Store, StoreError, Tables, d
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use crate::bus::LocalBus;
 use crate::demo;
 use crate::engine::Engine;
 use crate::local_routes;
@@ -66,6 +67,7 @@ pub struct System {
     router: Router,
     mappings: Mappings,
     mails: Mails,
+    bus: LocalBus,
     reset: reset::App,
     running: Vec<Running>,
 }
@@ -118,12 +120,16 @@ impl System {
             },
         );
         let mails = Mails::new(clock.clone());
+        let bus = LocalBus::default();
         let notify = Arc::new(notify::App::new(
             new_store("notify"),
             [to_notify.clone(), given_up],
             Sealer::new(OPERATOR_KEY),
-            settings.poster()?,
-            settings.mailer(&mails),
+            (
+                settings.poster()?,
+                settings.mailer(&mails),
+                settings.bus(&bus),
+            ),
             clock.clone(),
         ));
         let notifying = Mapping::new(
@@ -167,7 +173,7 @@ impl System {
             queues.clone(),
             clock.clone(),
             mappings.clone(),
-            mails.clone(),
+            (mails.clone(), bus.clone()),
             reset.clone(),
         );
         let router = Router::new()
@@ -185,6 +191,7 @@ impl System {
             running: mappings.run(),
             mappings,
             mails,
+            bus,
             reset,
         };
         if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
@@ -243,6 +250,11 @@ impl System {
     /// The mail service, to look at what was sent and make it refuse.
     pub fn mails(&self) -> &Mails {
         &self.mails
+    }
+
+    /// The bus, to look at what was put on it and make it fail.
+    pub fn bus(&self) -> &LocalBus {
+        &self.bus
     }
 
     /// The clock of every function.

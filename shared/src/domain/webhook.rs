@@ -21,7 +21,7 @@ const MAX_RETRY_AFTER: i64 = 86_400;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EventType {
     /// A policy fired.
-    #[serde(rename = "policy.fired")]
+    #[serde(rename = "policy.fired", alias = "policy_fired")]
     PolicyFired,
     /// A budget has reached a threshold below its limit.
     #[serde(rename = "budget.threshold")]
@@ -42,6 +42,19 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("webhook.test", EventType::WebhookTest),
 ];
 
+impl EventType {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        let found = EVENT_TYPES.iter().find(|(_, kind)| *kind == self);
+        found.map_or("", |(name, _)| name)
+    }
+}
+
+/// What a webhook is told of that was made before there was a choice: only what names it.
+fn nothing() -> Option<Vec<EventType>> {
+    Some(Vec::new())
+}
+
 /// A secret that was replaced and signs for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldSecret {
@@ -59,7 +72,7 @@ pub struct Webhook {
     /// Where it posts.
     pub url: String,
     /// What it is told of: everything, or these; where a policy names it, it is told of that always.
-    #[serde(default)]
+    #[serde(default = "nothing")]
     pub events: Option<Vec<EventType>>,
     /// What it signs with, sealed.
     pub sealed_secret: String,
@@ -122,6 +135,8 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
     /// How many attempts were made since it was made or retried by hand.
     pub tries: usize,
+    /// When that was.
+    pub begun_at: Timestamp,
     /// When the next attempt is due; none where there is none.
     pub next_attempt_at: Option<Timestamp>,
     /// When it was made.
@@ -150,6 +165,7 @@ impl Delivery {
             status: DeliveryStatus::Pending,
             attempts: Vec::new(),
             tries: 0,
+            begun_at: now,
             next_attempt_at: Some(now),
             created_at: now,
             version: 1,
@@ -175,7 +191,10 @@ impl Delivery {
             _ if is_accepted => DeliveryStatus::Delivered,
             None => DeliveryStatus::Failed,
             Some(delay) => {
-                let asked = retry_after.unwrap_or(0).clamp(0, MAX_RETRY_AFTER);
+                // All attempts are within a day of the first, whatever the receiver asks for.
+                let passed = at.duration_since(self.begun_at).as_secs();
+                let most = MAX_RETRY_AFTER.saturating_sub(passed).max(0);
+                let asked = retry_after.unwrap_or(0).clamp(0, most);
                 let delay = SignedDuration::from_secs(asked.max(*delay));
                 self.next_attempt_at = Some(at.saturating_add(delay).unwrap_or(at));
                 DeliveryStatus::Pending
@@ -189,6 +208,7 @@ impl Delivery {
     pub fn again(mut self, now: Timestamp) -> Self {
         self.status = DeliveryStatus::Pending;
         self.tries = 0;
+        self.begun_at = now;
         self.next_attempt_at = Some(now);
         self.version += 1;
         self

@@ -10,7 +10,7 @@ use super::rows::Row;
 use super::tables::TTL;
 use crate::domain::incident::Incident;
 use crate::domain::webhook::{Delivery, Health, Webhook};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
 
 impl Row {
     /// A webhook as it will be.
@@ -73,18 +73,6 @@ impl Store {
         self.row(keys::health(organisation_id, webhook_id)).await
     }
 
-    /// Keeps how a receiver does; none where it does well.
-    pub async fn set_health(
-        &self,
-        organisation_id: &str,
-        webhook_id: &str,
-        health: Option<&Health>,
-    ) -> Result<(), StoreError> {
-        let row = Row::health(organisation_id, webhook_id, health)?;
-        self.transact(vec![self.row_item(row)?]).await?;
-        Ok(())
-    }
-
     /// A delivery by its webhook and id.
     pub async fn delivery(
         &self,
@@ -122,14 +110,54 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps what has become of a delivery, and the incident of one that was given up, where nobody changed it since its version
-    /// before; whether it was so.
+    /// Keeps what has become of a delivery, how its receiver does by now, and the incident of one that was given up, where nobody
+    /// changed the delivery since its version before; whether it was so.
     pub async fn set_delivery(
         &self,
         organisation_id: &str,
         delivery: &Delivery,
+        health: Option<&Health>,
         incident: Option<&Incident>,
     ) -> Result<bool, StoreError> {
+        let health = Row::health(organisation_id, &delivery.webhook_id, health)?;
+        let mut parts = vec![
+            self.delivery_item(organisation_id, delivery)?,
+            self.row_item(health)?,
+        ];
+        if let Some(incident) = incident {
+            parts.push(self.row_item(Row::incident(organisation_id, incident)?)?);
+        }
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
+    /// Makes a delivery due again, where nobody changed it since its version before and its webhook is still there; whether it
+    /// was so.
+    pub async fn renew_delivery(
+        &self,
+        organisation_id: &str,
+        delivery: &Delivery,
+    ) -> Result<bool, StoreError> {
+        let webhook = format!("{WEBHOOK}{}", delivery.webhook_id);
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.governance)
+            .set_key(Some(
+                keys::governance(organisation_id, webhook).attributes(),
+            ))
+            .condition_expression("attribute_exists(pk)")
+            .build()?;
+        let parts = vec![
+            self.delivery_item(organisation_id, delivery)?,
+            TransactWriteItem::builder().condition_check(check).build(),
+        ];
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
+    /// Always a part of a transaction of several: those are known again where their answer was lost.
+    fn delivery_item(
+        &self,
+        organisation_id: &str,
+        delivery: &Delivery,
+    ) -> Result<TransactWriteItem, StoreError> {
         let key = keys::delivery(organisation_id, &delivery.webhook_id, &delivery.id);
         let mut item = key.attributes();
         item.insert(
@@ -143,15 +171,8 @@ impl Store {
             .condition_expression("#data.#version = :before")
             .expression_attribute_names("#data", "data")
             .expression_attribute_names("#version", "version")
-            .expression_attribute_values(
-                ":before",
-                AttributeValue::N(delivery.version.saturating_sub(1).to_string()),
-            )
+            .expression_attribute_values(":before", number(delivery.version.saturating_sub(1)))
             .build()?;
-        let mut parts = vec![TransactWriteItem::builder().put(put).build()];
-        if let Some(incident) = incident {
-            parts.push(self.row_item(Row::incident(organisation_id, incident)?)?);
-        }
-        Ok(self.transact(parts).await? == Transacted::Applied)
+        Ok(TransactWriteItem::builder().put(put).build())
     }
 }

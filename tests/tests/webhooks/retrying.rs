@@ -133,3 +133,26 @@ async fn a_webhook_that_is_deleted_while_a_delivery_waits_gets_nothing_more() {
         0
     );
 }
+
+#[tokio::test]
+async fn a_receiver_that_takes_other_deliveries_is_not_paused_by_one_that_it_refuses() {
+    let (world, receiver) = world().await;
+    let made = webhook(&world, &receiver, json!({})).await;
+    receiver.answer(400, &[]);
+    test(&world, &made).await;
+    for hour in 0..30 {
+        if hour == 10 {
+            // What is due by now is tried; then another one is taken, and the first one refused again.
+            receiver.answer(200, &[]);
+            let before = receiver.received().len();
+            test(&world, &made).await;
+            assert_eq!(receiver.received().len(), before + 1);
+            receiver.answer(400, &[]);
+        }
+        pass(&world, 3_600).await;
+    }
+    let all = deliveries(&world, &made).await;
+    let statuses: BTreeSet<&str> = all.iter().map(|d| d["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, BTreeSet::from(["delivered", "failed"]));
+    assert_eq!(seen(&world, &made).await["status"], "active");
+}

@@ -8,12 +8,13 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
-use notify::{Lookup, Mailer, Poster};
+use notify::{Bus, Lookup, Mailer, Poster};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
 use shared::store::StoreError;
 
+use crate::bus::LocalBus;
 use crate::demo::DemoError;
 use crate::engine::{Engine, EngineError};
 use crate::mail::Mails;
@@ -121,6 +122,19 @@ impl SystemSettings {
             .http_client(mails.http_client());
         let ses = aws_sdk_ses::Client::from_conf(config.build());
         Mailer::new(ses, Some("toktra@localhost".to_owned()), None)
+    }
+
+    /// The bus, which is on this machine only.
+    pub(super) fn bus(&self, bus: &LocalBus) -> Bus {
+        let config = aws_sdk_eventbridge::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials())
+            .retry_config(self.retry.clone())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(bus.http_client());
+        let client = aws_sdk_eventbridge::Client::from_conf(config.build());
+        Bus::new(client, Some("toktra".to_owned()))
     }
 
     pub(super) fn sqs(&self, queues: &Queues) -> aws_sdk_sqs::Client {

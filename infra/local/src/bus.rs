@@ -1,0 +1,96 @@
+//! A bus that nobody but this machine sees: EventBridge as the official SDK calls it, and what was put on it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::engine::transport::{self, Reply, Service};
+use crate::engine::{FaultKind, FaultPlan};
+
+/// The most events that are remembered.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// An event on the bus.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PutEvent {
+    /// Who put it there.
+    pub source: String,
+    /// What it is about.
+    pub detail_type: String,
+    /// What happened.
+    pub detail: Value,
+}
+
+#[derive(Deserialize)]
+struct Request {
+    #[serde(rename = "Entries")]
+    entries: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    source: String,
+    detail_type: String,
+    detail: String,
+}
+
+/// The bus. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct LocalBus {
+    events: Arc<Mutex<Vec<PutEvent>>>,
+    faults: FaultPlan,
+}
+
+impl LocalBus {
+    /// What was put on it, the oldest first.
+    pub fn events(&self) -> Vec<PutEvent> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.clone()
+    }
+
+    /// Plans a failure of a later call.
+    pub fn inject(&self, fault: crate::engine::Fault) {
+        self.faults.inject(fault);
+    }
+
+    pub(crate) fn http_client(&self) -> SharedHttpClient {
+        transport::http_client(self.clone())
+    }
+}
+
+impl Service for LocalBus {
+    const TARGET_PREFIX: &'static str = "AWSEvents.";
+
+    async fn serve(&self, operation: &str, body: &str) -> Reply {
+        let request: Request = match serde_json::from_str(body) {
+            Ok(request) if operation == "PutEvents" => request,
+            _ => return Reply::new(400, json!({"__type": "ValidationException"}).to_string()),
+        };
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = Vec::new();
+        for entry in request.entries {
+            answers.push(json!({"EventId": format!("local-{}", events.len())}));
+            events.push(PutEvent {
+                source: entry.source,
+                detail_type: entry.detail_type,
+                detail: serde_json::from_str(&entry.detail).unwrap_or_default(),
+            });
+        }
+        let surplus = events.len().saturating_sub(MAX_REMEMBERED);
+        events.drain(..surplus);
+        let answer = json!({"FailedEntryCount": 0, "Entries": answers});
+        Reply::new(200, answer.to_string())
+    }
+
+    fn failure(kind: FaultKind, _operation: &str, _body: &str) -> Option<Reply> {
+        matches!(kind, FaultKind::InternalServerError | FaultKind::Throttled)
+            .then(|| Reply::new(500, json!({"__type": "InternalException"}).to_string()))
+    }
+
+    fn faults(&self) -> &FaultPlan {
+        &self.faults
+    }
+}
