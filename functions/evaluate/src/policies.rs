@@ -146,11 +146,12 @@ pub(super) async fn act(
         first.is_some_and(|found| found.policy.rule.blocks().is_some())
     });
     let mut failed: BTreeSet<String> = BTreeSet::new();
+    // First what stops somebody.
+    let blocking = futures::stream::iter(begun(&acting, blocking, &known, until)).buffered(1);
+    failed.extend(blocking.concat().await);
     let others =
         futures::stream::iter(begun(&acting, others, &known, until)).buffer_unordered(AT_ONCE);
     failed.extend(others.concat().await);
-    let blocking = futures::stream::iter(begun(&acting, blocking, &known, until)).buffered(1);
-    failed.extend(blocking.concat().await);
     Ok(failed)
 }
 

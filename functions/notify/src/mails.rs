@@ -150,6 +150,7 @@ pub(super) async fn send(
         return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
     };
     let Err(error) = app.mailer.send(mail).await else {
+        tracing::info!(letters = letters.len(), "sent a mail");
         let status = LetterStatus::Sent;
         app.store
             .end_letters(organisation_id, mailbox, &letters, status, None)

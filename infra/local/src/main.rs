@@ -48,6 +48,8 @@ enum Command {
     Audit(commands::audit::Arguments),
     /// Tries policies on a million stored records and prints the processor time.
     Backtest(commands::backtest::Arguments),
+    /// Prints one mail of each kind as it would be sent.
+    Mails(commands::mails::Arguments),
 }
 
 /// Why the program ended before it was told to.
@@ -105,6 +107,7 @@ async fn main() -> ExitCode {
         Some(Command::Backtest(arguments)) => commands::backtest::run(arguments)
             .await
             .map_err(Failure::from),
+        Some(Command::Mails(arguments)) => commands::mails::run(&arguments).map_err(Failure::from),
         Some(Command::Counts(arguments)) => commands::counts::run(arguments)
             .await
             .map_err(Failure::from),
@@ -198,7 +201,8 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 }
 
 fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,notify=info"));
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

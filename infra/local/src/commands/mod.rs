@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod backtest;
 pub(crate) mod counts;
 pub(crate) mod crash;
+pub(crate) mod mails;
 pub(crate) mod race;
 pub(crate) mod replay;
 pub(crate) mod tenant;
