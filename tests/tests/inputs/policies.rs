@@ -67,6 +67,7 @@ POST /v1/policies {"name": "Leaks", "description": "", "trigger": {"type": "ip_r
   conditions=[{"field": "model_id", "op": "in", "value": ["<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>"]}] => 400 conditions
   actions=[{"type": "email_user"}, {"type": "block_access"}, {"type": "block_access", "until": "released"}] => 400 actions[2]
   actions=[{"type": "webhook", "url": "https://example.com"}, {"type": "webhook", "url": "https://example.com"}] => 400 actions[1]
+  conditions=[{}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}] => 400 conditions
   actions={} => 400 actions
   actions=[{}] => 400 actions[0].type
   actions=[{"type": "call_police"}] => 400 actions[0].type
