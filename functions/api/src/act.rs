@@ -7,6 +7,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::alert::Alert;
 use shared::domain::cell::Cell;
+use shared::domain::exemption::Exemption;
 use shared::domain::incident::Incident;
 use shared::domain::people::User;
 use shared::domain::period::Month;
@@ -15,7 +16,8 @@ use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
-    ApiKey, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
+    ApiKey, Asked, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot,
+    StoreError,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +54,9 @@ pub(crate) struct Needs {
     pub(crate) incident: Option<String>,
     pub(crate) policy: Option<String>,
     pub(crate) webhooks: Vec<String>,
+    pub(crate) exemption: Option<String>,
+    /// The exemptions that wait for a decision.
+    pub(crate) asked: bool,
     pub(crate) cells: bool,
 }
 
@@ -66,11 +71,19 @@ pub(crate) struct Loaded {
     pub(crate) policy: Option<Policy>,
     /// Those that exist, by id.
     pub(crate) webhooks: BTreeMap<String, Webhook>,
+    exemption: Option<Exemption>,
+    pub(crate) asked: Vec<Asked>,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
 }
 
 impl Loaded {
+    /// The exemption that was asked for.
+    pub(crate) fn exemption(&self) -> Result<&Exemption, ApiError> {
+        let known = self.exemption.as_ref();
+        known.ok_or_else(|| ApiError::not_found("exemption"))
+    }
+
     /// Names `field` as invalid where the user it names does not exist.
     pub(crate) fn check_user(&self, field: &str, id: Option<&String>) -> Result<(), ApiError> {
         match id {
@@ -275,6 +288,14 @@ async fn load(
         let webhook = app.store.webhook(organisation_id, id).await?;
         webhooks.extend(webhook.map(|webhook| (id.clone(), webhook)));
     }
+    let exemption = match &needs.exemption {
+        Some(id) => app.store.exemption(organisation_id, id).await?,
+        None => None,
+    };
+    let asked = match needs.asked {
+        true => app.store.asked_exemptions(organisation_id).await?,
+        false => Vec::new(),
+    };
     let mut cells = Vec::new();
     if needs.cells {
         for period in snapshot.configuration.periods_in_force(now) {
@@ -290,6 +311,8 @@ async fn load(
         incident,
         policy,
         webhooks,
+        exemption,
+        asked,
         cells,
     })
 }

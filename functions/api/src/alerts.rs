@@ -1,12 +1,13 @@
 //! Alerts: listed the newest first, acknowledged and resolved.
 
 use super::act::{Actor, Needs, Prepared, change};
+use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use shared::domain::alert::{AlertStatus, Severity};
+use shared::domain::alert::{Alert, AlertStatus, Severity};
 use shared::domain::name::is_slug;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -31,19 +32,27 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let severity = parameters.one_of("severity", SEVERITIES);
     let status = parameters.one_of("status", STATUSES);
-    let list = format!("{} alerts {severity:?} {status:?}", owner.organisation_id);
+    let list = format!(
+        "{} alerts {severity:?} {status:?} {}",
+        owner.organisation_id, owner.key_id
+    );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
+    let sight = Sight::of(&app, owner).await?;
+    let wanted = |alert: &Alert| {
+        severity.is_none_or(|severity| alert.severity == severity)
+            && status.is_none_or(|status| alert.status == status)
+            && sight.has_either(alert.user_id.as_deref(), alert.department_id.as_deref())
+    };
     let page = app
         .store
         .alerts(
             &owner.organisation_id,
-            severity,
-            status,
+            wanted,
             asked.after.as_deref(),
             asked.limit,
         )
@@ -59,13 +68,17 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let unknown = || ApiError::not_found("alert");
     if !is_slug(&id) {
         return Err(unknown());
     }
     let alert = app.store.alert(&owner.organisation_id, &id).await?;
     let alert = alert.ok_or_else(unknown)?;
+    let sight = Sight::of(&app, owner).await?;
+    if !sight.has_either(alert.user_id.as_deref(), alert.department_id.as_deref()) {
+        return Err(hidden());
+    }
     let body = view::alert(&alert, &owner.organisation_id);
     Ok(json(200, view::text(&body)))
 }
@@ -77,7 +90,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let status = fields.changed_value("status", parse::one_of(STATUSES));
     fields.finish()?;

@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::name::is_slug;
 use shared::domain::people::Role;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -30,7 +30,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let role = fields.required("role", parse::one_of(ROLES));
     let user_id = fields.optional("user_id", parse::user_id);
@@ -84,7 +84,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let list = format!("{} api-keys", owner.organisation_id);
     let asked = app.page(query.as_deref(), &list)?;
     let page = app
@@ -106,7 +106,7 @@ pub(crate) async fn remove(
     RequestId(request_id): RequestId,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     if !is_slug(&id) {
         return Err(ApiError::not_found("key"));
     }

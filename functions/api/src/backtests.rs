@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 use shared::domain::configuration::Configuration;
 use shared::domain::policy::{ActivePolicy, Replay, Window};
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, json};
@@ -32,7 +32,7 @@ pub(crate) async fn test(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let until = Instant::now() + app.test_time;
     let organisation_id = &owner.organisation_id;
     let list = format!("{organisation_id} test {id}");

@@ -1,7 +1,9 @@
 //! Budgets: limits in tokens or US dollars on a department or the whole organisation.
 
 use super::act::{Actor, AnswerOf, Loaded, Needs, Prepared, change, check_version};
+use super::exemption_view::ExemptionView;
 use super::replay::{Answer, IdempotentRequest};
+use super::sight::{Sight, hidden};
 use super::view::BudgetView;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -16,7 +18,7 @@ use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
 use shared::domain::period::Month;
 use shared::domain::refusal::Figures;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, Detail, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -101,7 +103,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let name = fields.required("name", parse::display_name);
     let department_id = fields.optional("department_id", parse::slug);
@@ -182,13 +184,8 @@ fn armed(loaded: &Loaded, before: &Budget, after: &Budget) -> Vec<Row> {
     let organisation_id = &loaded.snapshot.head.organisation.id;
     let mut rows = Vec::new();
     for (period, cell) in &loaded.cells {
-        let spent = Figures::of(before, *period, cell).spent;
-        let limit = after
-            .amount_in(*period)
-            .saturating_add(cell.carried(after.counter()));
         let figures = Figures {
-            spent,
-            limit,
+            amount: after.amount_in(*period),
             ..Figures::of(before, *period, cell)
         };
         let levels = Level::all_of(before)
@@ -257,8 +254,8 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
-    let list = format!("{} budgets", owner.organisation_id);
+    let owner = caller.owner()?;
+    let list = format!("{} budgets {}", owner.organisation_id, owner.key_id);
     let asked = app.page(query.as_deref(), &list)?;
     let now = app.clock.now();
     let (configuration, cell) = in_force(&app, owner, now).await?;
@@ -266,9 +263,11 @@ pub(crate) async fn list(
         .after
         .as_deref()
         .map_or(Bound::Unbounded, Bound::Excluded);
+    let sight = Sight::of_departments(owner, &configuration);
     let mut rest = configuration
         .budgets
-        .range::<str, _>((from, Bound::Unbounded));
+        .range::<str, _>((from, Bound::Unbounded))
+        .filter(|(_, budget)| sight.has_department(budget.department_id.as_deref()));
     let page: Vec<&Budget> = rest.by_ref().take(asked.limit).map(|(_, b)| b).collect();
     let last = rest.next().and(page.last()).map(|b| b.id.as_str());
     let show = |budget: &&Budget| view::budget(&configuration, budget, Some(&cell), now);
@@ -282,11 +281,10 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let now = app.clock.now();
     let (configuration, cell) = in_force(&app, owner, now).await?;
-    let budget = configuration.budgets.get(&id);
-    let budget = budget.ok_or_else(|| ApiError::not_found("budget"))?;
+    let budget = seen(&configuration, owner, &id)?;
     let view = view::budget(&configuration, budget, Some(&cell), now);
     Ok(json(200, view::text(&view)))
 }
@@ -299,7 +297,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
     let needs = Needs {
@@ -346,6 +344,20 @@ pub(crate) async fn update(
     Ok(changed)
 }
 
+/// A budget of what the key sees.
+pub(crate) fn seen<'a>(
+    configuration: &'a Configuration,
+    owner: &KeyOwner,
+    id: &str,
+) -> Result<&'a Budget, ApiError> {
+    let budget = configuration.budgets.get(id);
+    let department_id = budget.and_then(|budget| budget.department_id.as_deref());
+    if !Sight::of_departments(owner, configuration).has_department(department_id) {
+        return Err(hidden());
+    }
+    budget.ok_or_else(|| ApiError::not_found("budget"))
+}
+
 fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
     let known = loaded.snapshot.configuration.budgets.get(id);
     known.ok_or_else(|| ApiError::not_found("budget"))
@@ -358,7 +370,7 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
     change(&app, &actor, &Needs::default(), None, |loaded| {
@@ -379,7 +391,7 @@ pub(crate) async fn remove(
 struct EffectiveView {
     user_id: String,
     items: Vec<BudgetView>,
-    exemptions: [(); 0],
+    exemptions: Vec<ExemptionView>,
 }
 
 pub(crate) async fn effective(
@@ -387,12 +399,12 @@ pub(crate) async fn effective(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::SeeUser)?;
+    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let user_id = parameters.required("user_id", "must be a user's id", is_user_id);
     parameters.finish()?;
     let now = app.clock.now();
-    let user = super::users::visible(&app, owner, &user_id).await?;
+    let user = super::sight::user(&app, owner, &user_id).await?;
     let (configuration, cell) = in_force(&app, owner, now).await?;
     let budgets = configuration.budgets_on(&configuration.path(&user.department_id));
     let used = app
@@ -410,10 +422,22 @@ pub(crate) async fn effective(
         view.binding = Some(binding == Some(budget.id.as_str()));
         view
     };
+    // Those in force, and those that begin later.
+    let mut exemptions = Vec::new();
+    for grant in &configuration.grants {
+        if grant.terms.user_id == user.id && grant.terms.ends_at > now {
+            let known = app
+                .store
+                .exemption(&owner.organisation_id, &grant.id)
+                .await?;
+            exemptions.extend(known);
+        }
+    }
+    let exemptions = super::exemptions::views(&app, owner, &exemptions).await?;
     let body = EffectiveView {
         user_id,
         items: budgets.iter().map(show).collect(),
-        exemptions: [],
+        exemptions,
     };
     Ok(json(200, view::text(&body)))
 }

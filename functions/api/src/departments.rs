@@ -2,6 +2,7 @@
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
 use super::replay::IdempotentRequest;
+use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -9,7 +10,7 @@ use http::HeaderMap;
 use shared::domain::configuration::{
     Configuration, Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move,
 };
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -28,7 +29,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let id = fields.required("id", parse::slug);
     let name = fields.required("name", parse::display_name);
@@ -104,17 +105,19 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
-    let list = format!("{} departments", owner.organisation_id);
+    let owner = caller.owner()?;
+    let list = format!("{} departments {}", owner.organisation_id, owner.key_id);
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
+    let sight = Sight::of_departments(owner, &configuration);
     let from = asked
         .after
         .as_deref()
         .map_or(Bound::Unbounded, Bound::Excluded);
     let mut rest = configuration
         .departments
-        .range::<str, _>((from, Bound::Unbounded));
+        .range::<str, _>((from, Bound::Unbounded))
+        .filter(|(id, _)| sight.has_department(Some(id)));
     let page: Vec<_> = rest.by_ref().take(asked.limit).map(|(_, d)| d).collect();
     let last = rest.next().and(page.last()).map(|d| d.id.as_str());
     let items = page.iter().map(|d| view::department(d)).collect();
@@ -127,9 +130,12 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let department = configuration.departments.get(&id);
+    if !Sight::of_departments(owner, &configuration).has_department(Some(&id)) {
+        return Err(hidden());
+    }
     let department = department.ok_or_else(|| ApiError::not_found("department"))?;
     Ok(json(200, view::text(&view::department(department))))
 }
@@ -142,7 +148,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let name = fields.changed_value("name", parse::display_name);
     let parent_id = fields.changed("parent_id", parse::slug);
@@ -225,7 +231,7 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
     change(&app, &actor, &Needs::default(), None, |loaded| {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use shared::domain::github::{MAX_ROWS, RiskRow, default_rows};
 use shared::domain::name::is_user_id;
 use shared::domain::usage::RiskLevel;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -89,7 +89,7 @@ pub(crate) async fn put(
     RequestId(request_id): RequestId,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let secret = fields.required("secret", secret);
     let users = fields.required("users", users);
@@ -123,14 +123,14 @@ pub(crate) async fn put(
 }
 
 pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let known = app.store.github(&owner.organisation_id).await?;
     let known = known.ok_or_else(|| ApiError::not_found("integration"))?;
     Ok(json(200, shown(&owner.organisation_id, &known)))
 }
 
 pub(crate) async fn risks(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let own = app.store.github_risks(&owner.organisation_id).await?;
     Ok(json(200, shown_risks(own.as_ref())))
 }
@@ -199,7 +199,7 @@ pub(crate) async fn put_risks(
     RequestId(request_id): RequestId,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let rows = fields.required("items", rows);
     fields.finish()?;

@@ -1,6 +1,7 @@
 //! Incidents: listed the newest first, acknowledged and resolved, with notes.
 
 use super::act::{Actor, Needs, Prepared, change};
+use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use shared::domain::alert::AlertStatus;
 use shared::domain::incident::{Incident, MAX_NOTES, Note};
 use shared::domain::name::is_slug;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -41,23 +42,29 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let severity = parameters.one_of("severity", super::alerts::SEVERITIES);
     let status = parameters.one_of("status", super::alerts::STATUSES);
     let org_id = &owner.organisation_id;
-    let list = format!("{org_id} incidents {severity:?} {status:?}");
+    let list = format!(
+        "{org_id} incidents {severity:?} {status:?} {}",
+        owner.key_id
+    );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
+    let sight = Sight::of(&app, owner).await?;
+    let wanted = |incident: &Incident| {
+        severity.is_none_or(|severity| incident.severity == severity)
+            && status.is_none_or(|status| incident.status == status)
+            && sight.has_either(
+                incident.user_id.as_deref(),
+                incident.department_id.as_deref(),
+            )
+    };
     let page = app
         .store
-        .incidents(
-            org_id,
-            severity,
-            status,
-            asked.after.as_deref(),
-            asked.limit,
-        )
+        .incidents(org_id, wanted, asked.after.as_deref(), asked.limit)
         .await?;
     let show = |incident| IncidentView { org_id, incident };
     let items = page.items.iter().map(show).collect();
@@ -70,13 +77,20 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let unknown = || ApiError::not_found("incident");
     if !is_slug(&id) {
         return Err(unknown());
     }
     let incident = app.store.incident(&owner.organisation_id, &id).await?;
     let incident = incident.ok_or_else(unknown)?;
+    let sight = Sight::of(&app, owner).await?;
+    if !sight.has_either(
+        incident.user_id.as_deref(),
+        incident.department_id.as_deref(),
+    ) {
+        return Err(hidden());
+    }
     Ok(json(200, shown(&owner.organisation_id, &incident)))
 }
 
@@ -87,7 +101,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let status = fields.changed_value("status", parse::one_of(NEXT_STATUSES));
     let note = fields.optional("note", parse::sentence(1_000));

@@ -8,6 +8,8 @@ mod api_keys;
 mod backtests;
 mod budgets;
 mod departments;
+mod exemption_view;
+mod exemptions;
 mod github;
 mod incidents;
 mod organisations;
@@ -16,6 +18,7 @@ mod policy_view;
 mod replay;
 mod rollovers;
 mod rule_fields;
+mod sight;
 mod tree;
 mod usage;
 mod users;
@@ -183,6 +186,14 @@ pub fn routes() -> Router<App> {
             "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
             post(webhooks::retry),
         )
+        .route(
+            "/v1/exemptions",
+            get(exemptions::list).post(exemptions::create),
+        )
+        .route("/v1/exemptions/{id}", get(exemptions::read_one))
+        .route("/v1/exemptions/{id}/approve", post(exemptions::approve))
+        .route("/v1/exemptions/{id}/deny", post(exemptions::deny))
+        .route("/v1/exemptions/{id}/revoke", post(exemptions::revoke))
         .route("/v1/usage", get(usage::list))
         .route(
             "/v1/integrations/github",

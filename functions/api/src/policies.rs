@@ -15,7 +15,7 @@ use shared::domain::policy::{
     Action, ActivePolicy, Field, MAX_ACTIVE, MAX_POLICIES, Match, Operand, Policy, PolicyStatus,
     Rule, Scalar, Trigger,
 };
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -134,7 +134,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
     let mut fields = Fields::of_body(&body)?;
     for name in ["name", "trigger"] {
@@ -197,7 +197,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let status = parameters.one_of("status", STATUSES);
     let list = format!("{} policies {status:?}", owner.organisation_id);
@@ -233,7 +233,7 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let policy = known(&app, &owner.organisation_id, &id).await?;
     Ok(json(200, described(&policy)))
 }
@@ -349,7 +349,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let asked = rule_fields::read(&mut fields, app.reach);
     fields.finish()?;
@@ -383,7 +383,7 @@ pub(crate) async fn remove(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let become_of = |_: &Loaded, _: &mut Policy| Ok(Fate::Deleted);
     let edit = Edit::called("policy.delete");
@@ -399,7 +399,7 @@ pub(crate) async fn publish(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     super::no_fields(&body)?;
     let policy = known(&app, &owner.organisation_id, &id).await?;
     if policy.status == PolicyStatus::Active && policy.draft.is_none() {
@@ -428,7 +428,7 @@ pub(crate) async fn disable(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     super::no_fields(&body)?;
     let policy = known(&app, &owner.organisation_id, &id).await?;
     if policy.status == PolicyStatus::Disabled {

@@ -1,10 +1,12 @@
 //! The history of what budgets carried from month to month.
 
+use super::sight::Sight;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use shared::domain::period::Month;
-use shared::runtime::auth::{Caller, Verb};
+use shared::domain::rollover::Rollover;
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::PageBody;
@@ -14,12 +16,24 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
-    let list = format!("{} rollovers", owner.organisation_id);
+    let owner = caller.owner()?;
+    let list = format!("{} rollovers {}", owner.organisation_id, owner.key_id);
     let asked = app.page(query.as_deref(), &list)?;
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let sight = Sight::of_departments(owner, &configuration);
+    // A budget that is no more is the whole organisation's to look at.
+    let wanted = |rollover: &Rollover| {
+        let budget = configuration.budgets.get(&rollover.budget_id);
+        sight.has_department(budget.and_then(|budget| budget.department_id.as_deref()))
+    };
     let page = app
         .store
-        .rollovers(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .rollovers(
+            &owner.organisation_id,
+            wanted,
+            asked.after.as_deref(),
+            asked.limit,
+        )
         .await?;
     let items = page.items.iter().map(view::rollover).collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
@@ -33,12 +47,11 @@ pub(crate) async fn of_budget(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let list = format!("{} rollovers {id}", owner.organisation_id);
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let budget = configuration.budgets.get(&id);
-    let budget = budget.ok_or_else(|| ApiError::not_found("budget"))?;
+    let budget = super::budgets::seen(&configuration, owner, &id)?;
     // Each month that is over has at most one row, under a key that follows from it.
     let first = configuration.period_of(budget.created_at);
     let newest = match asked.after.as_deref().and_then(|text| text.parse().ok()) {

@@ -1,5 +1,6 @@
 //! The whole department tree with its budgets and usage in one answer.
 
+use super::sight::Sight;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -9,7 +10,7 @@ use shared::domain::amount::Unit;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::{Configuration, Department};
 use shared::domain::period::Month;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::Parameters;
@@ -22,10 +23,11 @@ struct TreeView {
     period: String,
     /// The organisation's own budgets.
     budgets: Vec<view::BudgetView>,
-    /// All usage of the month, whatever department it was spent in.
-    usage: UsageView,
-    /// Whether what the departments were given exceeds the organisation's budget.
-    over_allocated: bool,
+    /// All usage of the month, whatever department it was spent in; none for who sees some departments only.
+    usage: Option<UsageView>,
+    /// Whether what the departments were given exceeds the organisation's budget; likewise.
+    over_allocated: Option<bool>,
+    /// The topmost departments that the key sees.
     items: Vec<NodeView>,
 }
 
@@ -107,24 +109,32 @@ impl<'a> Drawing<'a> {
         })
     }
 
-    fn nodes(&self, parent_id: Option<&'a str>) -> Vec<NodeView> {
+    /// The topmost departments under `parent_id` that are seen, each with all that is under it.
+    fn seen(&self, parent_id: Option<&'a str>, sight: &Sight) -> Vec<NodeView> {
         let children = self.children(parent_id).iter();
-        children
-            .map(|department: &&'a Department| {
-                let department: &'a Department = department;
-                let id = Some(department.id.as_str());
-                NodeView {
-                    id: department.id.clone(),
-                    name: department.name.clone(),
-                    parent_id: department.parent_id.clone(),
-                    manager_id: department.manager_id.clone(),
-                    budgets: self.budgets(id),
-                    usage: usage(self.totals.sums_under(id)),
-                    over_allocated: self.is_over_allocated(id),
-                    children: self.nodes(id),
-                }
-            })
-            .collect()
+        let each = children.map(|department: &&'a Department| {
+            let department: &'a Department = department;
+            match sight.has_department(Some(&department.id)) {
+                true => vec![self.node(department)],
+                false => self.seen(Some(&department.id), sight),
+            }
+        });
+        each.flatten().collect()
+    }
+
+    fn node(&self, department: &'a Department) -> NodeView {
+        let id = Some(department.id.as_str());
+        let children = self.children(id).iter();
+        NodeView {
+            id: department.id.clone(),
+            name: department.name.clone(),
+            parent_id: department.parent_id.clone(),
+            manager_id: department.manager_id.clone(),
+            budgets: self.budgets(id),
+            usage: usage(self.totals.sums_under(id)),
+            over_allocated: self.is_over_allocated(id),
+            children: children.map(|child| self.node(child)).collect(),
+        }
     }
 }
 
@@ -133,7 +143,7 @@ pub(crate) async fn read(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     Parameters::of_query(query.as_deref()).finish()?;
     let now = app.clock.now();
     let (configuration, cell) = super::budgets::in_force(&app, owner, now).await?;
@@ -155,12 +165,14 @@ pub(crate) async fn read(
         children,
         now,
     };
+    let sight = Sight::of_departments(owner, &configuration);
+    let is_whole = sight.has_department(None);
     let tree = TreeView {
         period: period.to_string(),
-        budgets: drawing.budgets(None),
-        usage: usage(totals.sums_under(None)),
-        over_allocated: drawing.is_over_allocated(None),
-        items: drawing.nodes(None),
+        budgets: is_whole.then(|| drawing.budgets(None)).unwrap_or_default(),
+        usage: is_whole.then(|| usage(totals.sums_under(None))),
+        over_allocated: is_whole.then(|| drawing.is_over_allocated(None)),
+        items: drawing.seen(None, &sight),
     };
     Ok(json(200, view::text(&tree)))
 }

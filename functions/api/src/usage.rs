@@ -1,5 +1,6 @@
 //! Usage reports: by hour, day or month, user, department, provider and model.
 
+use super::sight::Sight;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -10,9 +11,8 @@ use serde::Serialize;
 use shared::domain::buckets::{Bucket, Division, between};
 use shared::domain::configuration::{Configuration, Path};
 use shared::domain::name::{is_slug, is_user_id};
-use shared::domain::people::Role;
 use shared::domain::period::Month;
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::runtime::list::{PageBody, Parameters};
@@ -178,7 +178,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::SeeUser)?;
+    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let asked = read(&mut parameters);
     let list = format!(
@@ -187,17 +187,20 @@ pub(crate) async fn list(
     );
     let page = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
-    match &asked.filter.user_id {
-        _ if owner.role == Role::Admin => {}
-        Some(user_id) => {
-            super::users::visible(&app, owner, user_id).await?;
+    let configuration = super::budgets::configuration(&app, owner).await?;
+    let sight = Sight::of_departments(owner, &configuration);
+    match (&asked.filter.user_id, &asked.filter.department_id) {
+        (None, id) if sight.has_department(id.as_deref()) => {}
+        (Some(_), _) if sight.has_department(None) => {}
+        (Some(user_id), _) => {
+            super::sight::user(&app, owner, user_id).await?;
         }
-        None => {
-            let message = "this key sees single users only: say which with user_id";
+        (None, _) => {
+            let message = "this key does not see the whole organisation: say which user with user_id, or which \
+                           department of yours with department_id";
             return Err(ApiError::forbidden(message));
         }
     }
-    let configuration = super::budgets::configuration(&app, owner).await?;
     let buckets = asked.buckets(&configuration, app.clock.now())?;
     let ids: Vec<String> = buckets.iter().map(|bucket| bucket.id.clone()).collect();
     let rows = app

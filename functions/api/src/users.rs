@@ -2,6 +2,7 @@
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
 use super::replay::IdempotentRequest;
+use super::sight::Sight;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -9,13 +10,13 @@ use http::{HeaderMap, StatusCode};
 use shared::domain::configuration::Department;
 use shared::domain::name::{is_slug, is_user_id};
 use shared::domain::people::{Block, Role, Status, User};
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::parse;
-use shared::store::{CounterEffect, KeyOwner, Row};
+use shared::store::{CounterEffect, Row};
 
 const ROLES: &[(&str, Option<Role>)] = &[
     ("member", Some(Role::Member)),
@@ -31,7 +32,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let id = fields.required("id", parse::user_id);
     let email = fields.required("email", parse::email);
@@ -123,15 +124,15 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let department_id = parameters.take("department", "must be a department's id", |text| {
         is_slug(text).then(|| text.to_owned())
     });
     let status = parameters.one_of("status", STATUSES);
     let list = format!(
-        "{} users {department_id:?} {status:?}",
-        owner.organisation_id
+        "{} users {department_id:?} {status:?} {}",
+        owner.organisation_id, owner.key_id
     );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
@@ -141,12 +142,19 @@ pub(crate) async fn list(
             return Err(ApiError::field("department", "there is no such department"));
         }
     }
+    let sight = Sight::of(&app, owner).await?;
+    let wanted = |user: &User| {
+        department_id
+            .as_ref()
+            .is_none_or(|id| user.department_id == *id)
+            && status.is_none_or(|status| user.status == status)
+            && sight.has_user(&user.id)
+    };
     let page = app
         .store
         .users(
             &owner.organisation_id,
-            department_id.as_deref(),
-            status,
+            wanted,
             asked.after.as_deref(),
             asked.limit,
         )
@@ -161,40 +169,13 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// A user that the caller may see: themselves, their reports, those of departments they manage, or any for an
-/// administrator.
-pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
-    let hidden = || ApiError::forbidden("this key sees its own user and their reports only");
-    if !is_user_id(id) {
-        return Err(ApiError::not_found("user"));
-    }
-    let user = app.store.user(&owner.organisation_id, id).await?;
-    if owner.role == Role::Admin {
-        return user.ok_or_else(|| ApiError::not_found("user"));
-    }
-    let (Some(user), Some(own_id)) = (user, owner.user_id.as_deref()) else {
-        return Err(hidden());
-    };
-    if user.id == own_id {
-        return Ok(user);
-    }
-    if owner.role == Role::Manager {
-        let configuration = super::budgets::configuration(app, owner).await?;
-        let path = configuration.path(&user.department_id);
-        if user.manager_id.as_deref() == Some(own_id) || configuration.manages(own_id, &path) {
-            return Ok(user);
-        }
-    }
-    Err(hidden())
-}
-
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::SeeUser)?;
-    let user = visible(&app, owner, &id).await?;
+    let owner = caller.owner()?;
+    let user = super::sight::user(&app, owner, &id).await?;
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 
@@ -263,7 +244,7 @@ pub(crate) async fn update(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let email = fields.changed_value("email", parse::email);
     let name = fields.changed_value("name", parse::display_name);
@@ -313,7 +294,7 @@ pub(crate) async fn block(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let now = app.clock.now();
     let mut fields = Fields::of_body(&body)?;
     let reason = fields.required("reason", parse::sentence(500));
@@ -350,7 +331,7 @@ pub(crate) async fn release(
     headers: HeaderMap,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     change_user(
         &app,

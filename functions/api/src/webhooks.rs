@@ -16,7 +16,7 @@ use shared::domain::webhook::{
     Attempt, Delivery, DeliveryStatus, EVENT_TYPES, EventType, Health, MAX_WEBHOOKS,
     OLD_SECRET_LIVES, OldSecret, Webhook,
 };
-use shared::runtime::auth::{Caller, Verb};
+use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, ErrorCode, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
@@ -158,7 +158,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
     let mut fields = Fields::of_body(&body)?;
     let url = fields.required("url", url(app.reach));
@@ -200,7 +200,7 @@ pub(crate) async fn list(
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let list = format!("{} webhooks", owner.organisation_id);
     let asked = app.page(query.as_deref(), &list)?;
     let now = app.clock.now();
@@ -232,7 +232,7 @@ pub(crate) async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let webhook = known(&app, &owner.organisation_id, &id).await?;
     let health = app.store.health(&owner.organisation_id, &id).await?;
     let view = shown(&webhook, health, None, app.clock.now());
@@ -245,7 +245,7 @@ pub(crate) async fn remove(
     RequestId(request_id): RequestId,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     if !is_slug(&id) {
         return Err(ApiError::not_found("webhook"));
     }
@@ -277,7 +277,7 @@ pub(crate) async fn rotate(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     super::no_fields(&body)?;
     if !is_slug(&id) {
         return Err(ApiError::not_found("webhook"));
@@ -339,7 +339,7 @@ pub(crate) async fn test(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     super::no_fields(&body)?;
     let organisation_id = &owner.organisation_id;
     known(&app, organisation_id, &id).await?;
@@ -362,7 +362,7 @@ pub(crate) async fn deliveries(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
     let list = format!("{organisation_id} deliveries {id}");
     let asked = app.page(query.as_deref(), &list)?;
@@ -383,7 +383,7 @@ pub(crate) async fn retry(
     Path((id, delivery_id)): Path<(String, String)>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Administer)?;
+    let owner = caller.owner()?;
     super::no_fields(&body)?;
     let organisation_id = &owner.organisation_id;
     known(&app, organisation_id, &id).await?;

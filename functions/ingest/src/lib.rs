@@ -12,7 +12,7 @@ use axum::routing::post;
 use serde::Serialize;
 use shared::domain::people::Role;
 use shared::domain::usage::{Event, EventMessage};
-use shared::runtime::auth::{Caller, Keys, Verb, may_act_for};
+use shared::runtime::auth::{Caller, Keys, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
@@ -132,7 +132,7 @@ async fn events(
     caller: Caller,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Report)?;
+    let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let raw_events = fields.required("events", parse::list(1, MAX_EVENTS));
     fields.finish()?;

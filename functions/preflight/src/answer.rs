@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::domain::amount::Unit;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
-use shared::domain::refusal::{Reason, Warning};
+use shared::domain::refusal::{Ask, Reason, Warning};
 use shared::runtime::http::json;
 use shared::runtime::wire::{Figure, Usd};
 
@@ -19,7 +19,7 @@ struct DecisionBody<'a> {
     reasons: Vec<ReasonBody<'a>>,
     offer: Option<OfferBody>,
     retryable: bool,
-    exemption_id: Option<String>,
+    exemption_id: Option<&'a str>,
     on_unavailable: &'static str,
     degraded: bool,
 }
@@ -71,6 +71,46 @@ struct ReasonBody<'a> {
     requested: Option<Figure>,
     resets_at: Option<String>,
     message: &'a str,
+    /// What would help, and who can do it.
+    exemption: Option<ExemptionBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ExemptionBody<'a> {
+    /// The body of `POST /v1/exemptions`, but for the reason.
+    request: ExemptionRequestBody<'a>,
+    /// Who may ask for it.
+    requested_by: Vec<&'a str>,
+    decided_by: &'static str,
+}
+
+#[derive(Serialize)]
+struct ExemptionRequestBody<'a> {
+    user_id: &'a str,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usd: Option<Usd>,
+    covers: &'static str,
+    ends_at: String,
+}
+
+fn exemption(ask: &Ask) -> ExemptionBody<'_> {
+    ExemptionBody {
+        request: ExemptionRequestBody {
+            user_id: &ask.user_id,
+            kind: "raise",
+            tokens: ask.tokens,
+            usd: ask.micro_usd.map(Usd),
+            covers: "path",
+            ends_at: ask.ends_at.to_string(),
+        },
+        requested_by: std::iter::once(ask.user_id.as_str())
+            .chain(ask.manager_id.as_deref())
+            .collect(),
+        decided_by: "an administrator who is neither of them",
+    }
 }
 
 fn warning(warning: &Warning) -> WarningBody<'_> {
@@ -112,6 +152,7 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
         requested: figure(|b| b.requested),
         resets_at: reason.resets_at.map(|at| at.to_string()),
         message: &reason.message,
+        exemption: reason.ask.as_ref().map(exemption),
     }
 }
 
@@ -125,7 +166,7 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         reasons: Vec::new(),
         offer: None,
         retryable: false,
-        exemption_id: None,
+        exemption_id: decision.exemption_id.as_deref(),
         on_unavailable: match decision.on_unavailable {
             OnUnavailable::Allow => "allow",
             OnUnavailable::Deny => "deny",

@@ -5,7 +5,7 @@ use shared::domain::amount::Unit;
 use shared::domain::cell::HoldRequest;
 use shared::domain::configuration::{Budget, Configuration, OnUnavailable, UnknownModel};
 use shared::domain::estimate::PreflightRequest;
-use shared::domain::hold::{Hold, HoldId, Node, Rid};
+use shared::domain::hold::{Exempt, Hold, HoldId, Node, Rid};
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, Warning, offer, passed_soft_caps};
@@ -20,6 +20,8 @@ pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) on_unavailable: OnUnavailable,
+    /// The exemption that let it pass, where a cap would not have.
+    pub(crate) exemption_id: Option<String>,
     /// The decision was made without the database.
     pub(crate) is_degraded: bool,
 }
@@ -108,6 +110,7 @@ pub(crate) fn degraded(on_unavailable: OnUnavailable) -> Decision {
             message: message.to_owned(),
         }],
         on_unavailable,
+        exemption_id: None,
         is_degraded: true,
     }
 }
@@ -125,6 +128,7 @@ async fn attempt(
         verdict,
         warnings,
         on_unavailable: configuration.organisation.on_unavailable,
+        exemption_id: None,
         is_degraded: false,
     };
     let Some(user) = app.cache.user(configuration, &request.user_id).await? else {
@@ -164,9 +168,21 @@ async fn attempt(
         now,
     )?;
     let rid = asked.rid.clone();
+    let mut exemption_id = None;
     let verdict = match app.store.hold(configuration, period, &asked, now).await? {
         HoldOutcome::Held { hold, cell } => {
             warnings.extend(passed_soft_caps(configuration, &path, period, &cell));
+            let by = |exempt: &Exempt| {
+                configuration
+                    .grants
+                    .iter()
+                    .find(|g| g.index == exempt.index)
+            };
+            exemption_id = hold
+                .exempt
+                .as_ref()
+                .and_then(by)
+                .map(|grant| grant.id.clone());
             Verdict::Allow(Some((HoldId::new(period, rid, &hold), hold)))
         }
         HoldOutcome::AnotherBody => {
@@ -194,16 +210,18 @@ async fn attempt(
             }
         }
         HoldOutcome::Short { nodes, cell } => {
-            let hard: Vec<&Budget> = budgets.iter().copied().filter(|b| b.hard_cap).collect();
             warnings.extend(passed_soft_caps(configuration, &path, period, &cell));
             Verdict::Block {
-                reasons: Reason::short(configuration, &path, &cell, &nodes, &estimate, now),
-                offer: offer(&hard, &cell, &estimate),
+                reasons: Reason::short(configuration, &user, &cell, &nodes, &estimate, now),
+                offer: offer(&asked, &cell, &estimate),
                 is_retryable: false,
             }
         }
     };
-    Ok(Some(decided(verdict, warnings)))
+    Ok(Some(Decision {
+        exemption_id,
+        ..decided(verdict, warnings)
+    }))
 }
 
 /// What is asked of the cell.
@@ -226,7 +244,7 @@ fn hold_request(
         .collect();
     let expires_at = now.as_second() + i64::from(organisation.hold_seconds);
     let department = configuration.departments.get(&user.department_id);
-    Ok(HoldRequest {
+    let mut asked = HoldRequest {
         rid: Rid::derive(&organisation.id, &request.user_id, &request.request_id),
         hold: Hold {
             department: department.map_or(u32::MAX, |department| department.index),
@@ -240,5 +258,10 @@ fn hold_request(
         },
         hard,
         epoch: configuration.epoch,
-    })
+        exempt: Vec::new(),
+    };
+    let grants = configuration.grants_of(&user.id, now).into_iter();
+    let ways = grants.filter_map(|grant| asked.under(grant, &grant.covered(user, budgets)));
+    asked.exempt = ways.collect();
+    Ok(asked)
 }

@@ -14,7 +14,7 @@ use http::StatusCode;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
 use shared::domain::hold::HoldId;
-use shared::runtime::auth::{Caller, Keys, Verb, may_act_for};
+use shared::runtime::auth::{Caller, Keys, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::configuration_cache::ConfigurationCache;
 use shared::runtime::error::{ApiError, ErrorCode};
@@ -82,7 +82,7 @@ async fn preflight(
         }
         Err(error) => return Err(error),
     };
-    let owner = caller.may(Verb::Hold)?;
+    let owner = caller.owner()?;
     let request = read(&body)?;
     if !may_act_for(owner, &request.user_id) {
         return Err(ApiError::forbidden("this key acts for its own user only"));
@@ -126,7 +126,7 @@ async fn void(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.may(Verb::Hold)?;
+    let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
     let unknown = || ApiError::not_found("hold");
     let hold_id = HoldId::parse(&id).ok_or_else(unknown)?;

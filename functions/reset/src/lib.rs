@@ -6,6 +6,7 @@
 //! may end anywhere; the next one does what is left.
 
 mod audit;
+mod exemptions;
 mod tend;
 
 pub use audit::{AuditRequest, audit};

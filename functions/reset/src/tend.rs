@@ -33,6 +33,8 @@ pub struct Tended {
     pub months_corrected: u64,
     /// Budgets whose rollover was corrected.
     pub rollovers_corrected: u64,
+    /// Exemptions that have ended.
+    pub exemptions_ended: u64,
     /// Alerts that were raised.
     pub alerts: u64,
     /// Records that were compared with the totals.
@@ -48,6 +50,7 @@ impl Tended {
         self.rollovers_credited += other.rollovers_credited;
         self.months_corrected += other.months_corrected;
         self.rollovers_corrected += other.rollovers_corrected;
+        self.exemptions_ended += other.exemptions_ended;
         self.alerts += other.alerts;
         self.records_compared += other.records_compared;
         self.differences += other.differences;
@@ -80,6 +83,10 @@ pub(super) async fn tend(
     let months = [period.prev(), period];
     for month in months {
         look_after(app, &configuration, month, now, &mut tended).await?;
+    }
+    match super::exemptions::tend(app, &configuration, now).await {
+        Ok(ended) => tended.exemptions_ended += ended,
+        Err(error) => log_chain("the ends of exemptions are left to the next pass", &error),
     }
     if let Err(error) = queue_untold(app, organisation_id, now).await {
         log_chain("notices are left to the next pass", &error);

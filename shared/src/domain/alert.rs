@@ -141,8 +141,8 @@ impl Level {
 
     /// Whether `figures` are at this level or above. Where nothing is spent, nothing is crossed.
     pub fn is_reached(self, figures: &Figures) -> bool {
-        let spent = i128::from(figures.spent);
-        let limit = i128::from(figures.limit);
+        let spent = i128::from(figures.own_spent());
+        let limit = i128::from(figures.own_limit());
         spent > 0
             && match self {
                 Self::Percent(percent) => spent * 100 >= limit * i128::from(percent),

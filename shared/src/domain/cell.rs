@@ -4,13 +4,14 @@
 //! turns it into one DynamoDB expression, and the model applies it to a value with [`CellUpdate::apply`].
 
 use super::amount::Amounts;
-use super::hold::{Hold, Node, Rid};
+use super::exemption::Grant;
+use super::hold::{Exempt, Hold, Node, Rid};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
-/// The most counters of a cell: 500 budgets, and as many deleted in the period.
+/// The most counters of a cell: 500 budgets, and as many deleted in the period or of exemptions.
 pub const MAX_NODES: usize = 1_000;
 /// The most lapsed holds that one update releases, and the most counters that it touches: an expression of
 /// DynamoDB has at most 4,096 bytes.
@@ -28,6 +29,8 @@ pub struct Cell {
     pub nodes: BTreeMap<Node, i64>,
     /// What was carried over into the budgets from the month before, where that is anything.
     pub carried: BTreeMap<Node, i64>,
+    /// What exemptions gave beyond each budget so far, held or spent, where that is anything.
+    pub exempted: BTreeMap<Node, i64>,
     /// The live holds, and lapsed ones that nobody has released yet.
     pub holds: BTreeMap<Rid, Hold>,
 }
@@ -38,11 +41,26 @@ impl Cell {
         self.carried.get(&node).copied().unwrap_or(0)
     }
 
+    /// What exemptions gave beyond `node`, held or spent.
+    pub fn exempted(&self, node: Node) -> i64 {
+        self.exempted.get(&node).copied().unwrap_or(0)
+    }
+
     /// What live and unreleased holds take from `node`.
     pub fn held(&self, node: Node) -> i64 {
         self.holds
             .values()
             .filter(|hold| hold.nodes.contains(&node))
+            .map(|hold| hold.amounts.of(node.unit))
+            .sum()
+    }
+
+    /// What live and unreleased holds of exemptions have of what is counted under `node`, without taking it from there.
+    pub fn held_exempt(&self, node: Node) -> i64 {
+        let covers = |exempt: &Exempt| exempt.covered.contains(&node);
+        self.holds
+            .values()
+            .filter(|hold| hold.exempt.as_ref().is_some_and(covers))
             .map(|hold| hold.amounts.of(node.unit))
             .sum()
     }
@@ -80,6 +98,8 @@ pub struct CellUpdate {
     pub open: BTreeMap<Node, i64>,
     /// What the carry of counters is from now on; what it adds to them is in `add`.
     pub carry: BTreeMap<Node, i64>,
+    /// What is added to what exemptions gave beyond counters.
+    pub exempt: BTreeMap<Node, i64>,
     /// A hold that comes.
     pub put: Option<(Rid, Hold)>,
     /// Holds that go.
@@ -125,6 +145,10 @@ impl CellUpdate {
         }
         after.nodes.extend(&self.open);
         after.carried.extend(&self.carry);
+        for (&node, &delta) in &self.exempt {
+            let sum = after.exempted.entry(node).or_default();
+            *sum = sum.checked_add(delta).ok_or(NotApplied::OutOfRange(node))?;
+        }
         if let Some(holds) = &self.replace {
             after.holds.clone_from(holds);
         }
@@ -141,6 +165,22 @@ impl CellUpdate {
     fn add_to(&mut self, node: Node, delta: i64) {
         let sum = self.add.entry(node).or_default();
         *sum = sum.saturating_add(delta);
+    }
+
+    fn exempt_at(&mut self, node: Node, delta: i64) {
+        let sum = self.exempt.entry(node).or_default();
+        *sum = sum.saturating_add(delta);
+    }
+
+    /// Takes `amounts` from what `hold` is about, or gives them back where they are below zero: from its counters, and
+    /// beyond those that an exemption stands in for.
+    fn take(&mut self, hold: &Hold, of: impl Fn(Node) -> i64) {
+        for &node in &hold.nodes {
+            self.add_to(node, -of(node));
+        }
+        for &node in hold.exempt.iter().flat_map(|exempt| &exempt.covered) {
+            self.exempt_at(node, of(node));
+        }
     }
 }
 
@@ -169,6 +209,8 @@ pub struct HoldRequest {
     pub hard: Vec<Node>,
     /// The configuration's epoch that the path was read from.
     pub epoch: u64,
+    /// The same hold under each exemption of the user, in the order in which they are tried.
+    pub exempt: Vec<HoldRequest>,
 }
 
 impl HoldRequest {
@@ -187,10 +229,41 @@ impl HoldRequest {
             let asked = self.hold.amounts.of(node.unit);
             update.conditions.push(Condition::AtLeast(node, asked));
         }
-        for &node in &self.hold.nodes {
-            update.add_to(node, -self.hold.amounts.of(node.unit));
-        }
+        update.take(&self.hold, |node| self.hold.amounts.of(node.unit));
         update
+    }
+
+    /// The same hold where `grant` stands in for the counters of `covered` among those of the path: they give way to its
+    /// own, which admit no more than there is left of a raise, and anything under a lift. None where it covers none of
+    /// them.
+    pub fn under(&self, grant: &Grant, covered: &[Node]) -> Option<Self> {
+        let is_covered = |node: &Node| grant.gives(node.unit) && covered.contains(node);
+        let (given, mut nodes): (Vec<Node>, Vec<Node>) =
+            self.hold.nodes.iter().copied().partition(is_covered);
+        let mut own: Vec<Node> = given.iter().map(|node| grant.counter(node.unit)).collect();
+        own.sort_unstable();
+        own.dedup();
+        if own.is_empty() {
+            return None;
+        }
+        let hard = self.hard.iter().copied().filter(|node| !is_covered(node));
+        let limits = own.iter().copied().filter(|_| grant.is_limited());
+        let hard = hard.chain(limits).collect();
+        nodes.extend(own);
+        nodes.sort_unstable();
+        Some(Self {
+            hold: Hold {
+                nodes,
+                exempt: Some(Exempt {
+                    index: grant.index,
+                    covered: given,
+                }),
+                ..self.hold.clone()
+            },
+            hard,
+            exempt: Vec::new(),
+            ..self.clone()
+        })
     }
 
     /// Why the update did not take effect on `cell`, in the order in which a caller acts on it.
@@ -211,16 +284,22 @@ impl HoldRequest {
         }
         let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);
-        let matters = |hold: &Hold| is_full || hold.nodes.iter().any(|node| short.contains(node));
+        // An exemption helps where it stands in for all that is short.
+        let helps = |request: &&Self| !request.hold.nodes.iter().any(|node| short.contains(node));
+        let ways: Vec<&Self> = self.exempt.iter().filter(helps).collect();
+        let way = ways.iter().find(|way| way.short(cell).is_empty());
+        let mut scarce = short.clone();
+        if way.is_none() {
+            scarce.extend(ways.iter().flat_map(|way| way.short(cell)));
+        }
+        let matters = |hold: &Hold| is_full || hold.nodes.iter().any(|node| scarce.contains(node));
         let lapsed = lapsed_holds(cell, now, matters);
-        if !lapsed.is_empty() {
-            Obstacle::Lapsed(lapsed)
-        } else if is_full {
-            Obstacle::TooManyHolds
-        } else if short.is_empty() {
-            Obstacle::Gone
-        } else {
-            Obstacle::Short(short)
+        match way {
+            _ if !lapsed.is_empty() => Obstacle::Lapsed(lapsed),
+            _ if is_full => Obstacle::TooManyHolds,
+            _ if short.is_empty() => Obstacle::Gone,
+            Some(way) => Obstacle::Exempt(Box::new((*way).clone())),
+            None => Obstacle::Short(short),
         }
     }
 
@@ -247,6 +326,8 @@ pub enum Obstacle {
     TooManyHolds,
     /// These hard counters have less than was asked for.
     Short(Vec<Node>),
+    /// Hard counters have less than was asked for; this request under an exemption is admitted.
+    Exempt(Box<HoldRequest>),
     /// Nothing any more: try again.
     Gone,
 }
@@ -263,7 +344,7 @@ pub fn lapsed_holds(
         .filter(|(_, hold)| matters(hold))
         .take(MAX_RELEASED_AT_ONCE)
         .take_while(|(_, hold)| {
-            counters.extend(&hold.nodes);
+            counters.extend(hold.about());
             counters.len() <= MAX_COUNTERS_AT_ONCE
         })
         .map(|(rid, hold)| (rid.clone(), hold.clone()))
@@ -279,23 +360,23 @@ pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts
             .conditions
             .push(Condition::HoldIs(rid.clone(), hold.clone()));
         update.remove.insert(rid.clone());
-        for &node in &hold.nodes {
-            let back = hold.amounts.of(node.unit) - charged.of(node.unit);
-            update.add_to(node, back);
-        }
+        update.take(hold, |node| {
+            charged.of(node.unit) - hold.amounts.of(node.unit)
+        });
     }
     update
 }
 
-/// Charges usage that no hold stands for; a counter may go below zero.
-pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
+/// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. Where `ended`, the hold
+/// that it names, was taken from an exemption, so is this.
+pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpdate {
     let mut update = CellUpdate {
         conditions: vec![Condition::Exists],
         ..CellUpdate::default()
     };
-    for &node in nodes {
-        update.add_to(node, -charged.of(node.unit));
-    }
+    let mut charged_to = ended.cloned().unwrap_or_default();
+    charged_to.move_to(nodes);
+    update.take(&charged_to, |node| charged.of(node.unit));
     update
 }
 

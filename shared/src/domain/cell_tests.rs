@@ -187,6 +187,7 @@ fn hold_step(
             .map(|b| b.node)
             .collect(),
         epoch: 1,
+        exempt: Vec::new(),
     };
     let fits = model
         .on(department)
@@ -313,7 +314,7 @@ fn run(steps: Vec<Step>) {
             } => {
                 let charged = Amounts::new(tokens, micro_usd);
                 let nodes: Vec<Node> = model.on(department).map(|b| b.node).collect();
-                debit(&nodes, charged).apply(&mut real.cell).unwrap();
+                debit(&nodes, None, charged).apply(&mut real.cell).unwrap();
                 model.charges.push((department, charged));
             }
             Step::Raise { budget, by } => {
@@ -451,6 +452,7 @@ fn request(tokens: i64, levels: u32) -> HoldRequest {
         },
         hard: nodes,
         epoch: 1,
+        exempt: Vec::new(),
     }
 }
 
@@ -536,7 +538,7 @@ fn no_update_makes_a_cell_or_a_counter_out_of_nothing() {
         index: 9,
     };
     assert_eq!(
-        debit(&[unknown], Amounts::new(0, 1)).apply(&mut token_cell(&[1])),
+        debit(&[unknown], None, Amounts::new(0, 1)).apply(&mut token_cell(&[1])),
         Err(NotApplied::NoSuchNode(unknown))
     );
 }

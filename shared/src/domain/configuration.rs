@@ -1,7 +1,9 @@
 //! An organisation's compiled configuration: settings, department tree and budgets of one epoch.
 
 use super::amount::Unit;
+use super::exemption::Grant;
 use super::hold::Node;
+use super::people::User;
 use super::period::{Month, time_zone};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -253,6 +255,8 @@ pub struct Configuration {
     pub departments: BTreeMap<String, Department>,
     /// By id.
     pub budgets: BTreeMap<String, Budget>,
+    /// Exemptions that were approved, also ones that have not begun or have just ended.
+    pub grants: Vec<Grant>,
     /// Moves of the last months, ascending.
     pub moves: Vec<Move>,
     /// Departments of the last months that are no more.
@@ -408,6 +412,19 @@ impl Configuration {
             .unwrap_or(0)
     }
 
+    /// The manager of `user`, or of the nearest department above them that has one who is somebody else.
+    pub fn manager_of(&self, user: &User) -> Option<String> {
+        let path = self.path(&user.department_id);
+        let departments = path
+            .0
+            .iter()
+            .rev()
+            .filter_map(|id| self.departments.get(id));
+        let managers = departments.filter_map(|department| department.manager_id.as_ref());
+        let other = managers.filter(|id| **id != user.id);
+        user.manager_id.iter().chain(other).next().cloned()
+    }
+
     /// Whether `user_id` manages a department on `path`.
     pub fn manages(&self, user_id: &str, path: &Path) -> bool {
         path.0.iter().any(|id| {
@@ -453,6 +470,7 @@ mod tests {
                 .map(|&(index, id, parent)| department(index, id, parent))
                 .collect(),
             budgets: BTreeMap::new(),
+            grants: Vec::new(),
             moves,
             gone: Vec::new(),
             next_department: 4,

@@ -63,7 +63,7 @@ impl Rid {
 }
 
 /// What a cell keeps of a hold, in about 25 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// The number of the department that the user was in.
     pub department: u32,
@@ -79,8 +79,17 @@ pub struct Hold {
     pub amounts: Amounts,
     /// The counters it was taken from, ascending.
     pub nodes: Vec<Node>,
-    /// The exemption's counter that gave instead of those it covers; unused so far.
-    pub exempt: Option<u32>,
+    /// The exemption that gave instead of counters of the path, where one did.
+    pub exempt: Option<Exempt>,
+}
+
+/// An exemption that a hold was taken from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Exempt {
+    /// The number of its counters, which are among the hold's nodes.
+    pub index: u32,
+    /// The counters of the path that it covers, ascending: nothing was taken from them.
+    pub covered: Vec<Node>,
 }
 
 /// Bytes that are not a hold.
@@ -103,10 +112,11 @@ impl Hold {
     }
 
     /// The packed form: form, varints of department and tree, fingerprint, nonce, expiry, varints of the
-    /// amounts, the exempt counter where there is one, then each node as a varint of `index * 2 + unit`.
+    /// amounts, where there is an exemption its number and how many counters it covers with each of them, then each
+    /// node as a varint of `index * 2 + unit`.
     pub fn pack(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(32);
-        out.push(match self.exempt {
+        out.push(match &self.exempt {
             None => FORM_PLAIN,
             Some(_) => FORM_EXEMPT,
         });
@@ -117,14 +127,42 @@ impl Hold {
         out.extend_from_slice(&self.expires_at.to_be_bytes());
         push_varint(&mut out, self.amounts.tokens.unsigned_abs());
         push_varint(&mut out, self.amounts.micro_usd.unsigned_abs());
-        if let Some(exempt) = self.exempt {
-            push_varint(&mut out, exempt.into());
+        if let Some(exempt) = &self.exempt {
+            push_varint(&mut out, exempt.index.into());
+            push_varint(&mut out, exempt.covered.len().try_into().unwrap_or(0));
+            for node in &exempt.covered {
+                push_node(&mut out, *node);
+            }
         }
         for node in &self.nodes {
-            let unit = u64::from(node.unit == Unit::Usd);
-            push_varint(&mut out, u64::from(node.index) * 2 + unit);
+            push_node(&mut out, *node);
         }
         out
+    }
+
+    /// Makes it a hold of `path`, the counters of its path by now. What an exemption stood in for, it stands in for still.
+    pub fn move_to(&mut self, path: &[Node]) {
+        let (mut own, mut covered) = (Vec::new(), Vec::new());
+        if let Some(exempt) = &mut self.exempt {
+            let index = exempt.index;
+            own.extend(
+                self.nodes
+                    .iter()
+                    .copied()
+                    .filter(|node| node.index == index),
+            );
+            exempt.covered.retain(|node| path.contains(node));
+            covered.clone_from(&exempt.covered);
+        }
+        let taken = path.iter().copied().filter(|node| !covered.contains(node));
+        self.nodes = taken.chain(own).collect();
+        self.nodes.sort_unstable();
+    }
+
+    /// The counters that the hold is about: those it was taken from and those an exemption stood in for.
+    pub fn about(&self) -> impl Iterator<Item = Node> {
+        let covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
+        self.nodes.iter().chain(covered).copied()
     }
 
     /// Reads [`Self::pack`].
@@ -145,25 +183,44 @@ impl Hold {
                 micro_usd: take_varint(&mut rest)?,
             },
             exempt: match form {
-                FORM_EXEMPT => Some(take_varint(&mut rest)?),
+                FORM_EXEMPT => Some(take_exempt(&mut rest)?),
                 _ => None,
             },
             nodes: Vec::new(),
         };
         let mut nodes = Vec::new();
         while !rest.is_empty() {
-            let packed: u64 = take_varint(&mut rest)?;
-            nodes.push(Node {
-                unit: if packed % 2 == 1 {
-                    Unit::Usd
-                } else {
-                    Unit::Tokens
-                },
-                index: u32::try_from(packed / 2).map_err(|_| UnreadableHold)?,
-            });
+            nodes.push(take_node(&mut rest)?);
         }
         Ok(Self { nodes, ..hold })
     }
+}
+
+fn push_node(out: &mut Vec<u8>, node: Node) {
+    let unit = u64::from(node.unit == Unit::Usd);
+    push_varint(out, u64::from(node.index) * 2 + unit);
+}
+
+fn take_node(rest: &mut &[u8]) -> Result<Node, UnreadableHold> {
+    let packed: u64 = take_varint(rest)?;
+    Ok(Node {
+        unit: if packed % 2 == 1 {
+            Unit::Usd
+        } else {
+            Unit::Tokens
+        },
+        index: u32::try_from(packed / 2).map_err(|_| UnreadableHold)?,
+    })
+}
+
+fn take_exempt(rest: &mut &[u8]) -> Result<Exempt, UnreadableHold> {
+    let index = take_varint(rest)?;
+    let count: u16 = take_varint(rest)?;
+    let mut covered = Vec::new();
+    for _ in 0..count {
+        covered.push(take_node(rest)?);
+    }
+    Ok(Exempt { index, covered })
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -270,11 +327,12 @@ mod tests {
             department in any::<u32>(), tree in any::<u32>(), fingerprint in any::<[u8; 3]>(),
             nonce in any::<[u8; 3]>(), expires_at in any::<u32>(),
             tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
-            nodes in vec((any::<bool>(), any::<u32>()), 0..18), exempt in any::<Option<u32>>(),
+            nodes in vec((any::<bool>(), any::<u32>()), 0..18),
+            exempt in proptest::option::of((any::<u32>(), vec((any::<bool>(), any::<u32>()), 0..18))),
         ) -> Hold {
-            let nodes = nodes.into_iter().map(|(usd, index)| Node {
-                unit: if usd { Unit::Usd } else { Unit::Tokens }, index,
-            }).collect();
+            let node = |(usd, index)| Node { unit: if usd { Unit::Usd } else { Unit::Tokens }, index };
+            let nodes = nodes.into_iter().map(node).collect();
+            let exempt = exempt.map(|(index, covered)| Exempt { index, covered: covered.into_iter().map(node).collect() });
             Hold { department, tree, fingerprint, nonce, expires_at, amounts: Amounts { tokens, micro_usd }, nodes, exempt }
         }
     }

@@ -115,6 +115,9 @@ fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
             console.trim_end_matches('/')
         ));
     }
+    if let (Some(console), Some(id)) = (console, letter.payload["exemption_id"].as_str()) {
+        said.push(format!("{}/exemptions/{id}", console.trim_end_matches('/')));
+    }
     said.push(format!("You get this because {}.", letter.because));
     said.retain(|paragraph| !paragraph.is_empty());
     (text("title"), said)

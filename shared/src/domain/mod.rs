@@ -6,6 +6,8 @@ pub mod buckets;
 pub mod cell;
 pub mod configuration;
 pub mod estimate;
+pub mod exemption;
+pub mod exemption_notice;
 pub mod github;
 pub mod hold;
 pub mod incident;

@@ -1,7 +1,7 @@
 //! Why a request may not pass, what would, and what to warn of.
 
 use super::amount::Unit;
-use super::cell::Cell;
+use super::cell::{Cell, HoldRequest};
 use super::configuration::{Budget, Configuration, Path};
 use super::estimate::Estimate;
 use super::hold::Node;
@@ -16,12 +16,16 @@ pub struct Figures {
     pub amount: i64,
     /// What was carried over from the month before.
     pub carried: i64,
+    /// What exemptions gave beyond the two, held or spent.
+    pub exempted: i64,
     /// amount + carried + exempted.
     pub limit: i64,
     /// What records have used.
     pub spent: i64,
-    /// What live holds take.
+    /// What live holds have, under exemptions too.
     pub held: i64,
+    /// What of `held` is held under exemptions.
+    pub held_exempt: i64,
     /// limit - spent.
     pub remaining: i64,
     /// remaining - held: what a new hold can take.
@@ -35,25 +39,41 @@ impl Figures {
         let node = budget.counter();
         let amount = budget.amount_in(period);
         let carried = cell.carried(node);
-        let limit = amount.saturating_add(carried);
-        let available = cell.nodes.get(&node).copied().unwrap_or(limit);
-        let held = cell.held(node);
+        let own_limit = amount.saturating_add(carried);
+        let available = cell.nodes.get(&node).copied().unwrap_or(own_limit);
+        let exempted = cell.exempted(node);
+        let limit = own_limit.saturating_add(exempted);
+        let held_exempt = cell.held_exempt(node);
+        let held = cell.held(node).saturating_add(held_exempt);
         Self {
             amount,
             carried,
+            exempted,
             limit,
             spent: limit.saturating_sub(available).saturating_sub(held),
             held,
+            held_exempt,
             remaining: available.saturating_add(held),
             available,
         }
     }
 
-    /// Spent and held together as a share of the limit, in whole percent; 100 where nothing is allowed and
+    /// amount + carried: the limit without what exemptions gave beyond it.
+    pub fn own_limit(&self) -> i64 {
+        self.amount.saturating_add(self.carried)
+    }
+
+    /// What records have used of the own limit, without what exemptions gave beyond it.
+    pub fn own_spent(&self) -> i64 {
+        let spent_exempt = self.exempted.saturating_sub(self.held_exempt);
+        self.spent.saturating_sub(spent_exempt)
+    }
+
+    /// Spent and held together as a share of the own limit, in whole percent; 100 where nothing is allowed and
     /// nothing used.
     pub fn used_percent(&self) -> i64 {
-        let used = i128::from(self.limit) - i128::from(self.available);
-        match i128::from(self.limit) {
+        let used = i128::from(self.own_limit()) - i128::from(self.available);
+        match i128::from(self.own_limit()) {
             0 => 100,
             limit => i64::try_from(used * 100 / limit).unwrap_or(i64::MAX),
         }
@@ -102,6 +122,23 @@ pub struct Reason {
     pub budget: Option<ShortBudget>,
     /// When asking again may help: the budget's reset or the block's end.
     pub resets_at: Option<Timestamp>,
+    /// The exemption that would let the request pass.
+    pub ask: Option<Ask>,
+}
+
+/// The exemption that would let a request pass all that refused it, and who may ask for it besides its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// For whom.
+    pub user_id: String,
+    /// How many tokens, where a cap in tokens refused.
+    pub tokens: Option<i64>,
+    /// How many micro-USD, where a cap in US dollars refused.
+    pub micro_usd: Option<i64>,
+    /// Until when: the caps are new then.
+    pub ends_at: Timestamp,
+    /// The user's manager, or that of the nearest department that has one.
+    pub manager_id: Option<String>,
 }
 
 /// A budget that had less than was asked for.
@@ -126,6 +163,7 @@ impl Reason {
             message,
             budget: None,
             resets_at,
+            ask: None,
         }
     }
 
@@ -170,10 +208,10 @@ impl Reason {
         })
     }
 
-    /// The short budgets of `path`, nearest first, at the moment of `cell`.
+    /// The short budgets of the user's path, nearest first, at the moment of `cell`.
     pub fn short(
         configuration: &Configuration,
-        path: &Path,
+        user: &User,
         cell: &Cell,
         short: &[Node],
         estimate: &Estimate,
@@ -182,28 +220,36 @@ impl Reason {
         let zone = configuration.organisation.zone();
         let period = configuration.period_of(now);
         let resets_at = period.end(&zone);
+        let path = configuration.path(&user.department_id);
+        let needs = |unit| {
+            let is_short = short.iter().any(|node| node.unit == unit);
+            is_short.then(|| estimate.amounts.of(unit).max(1))
+        };
+        let ask = Ask {
+            user_id: user.id.clone(),
+            tokens: needs(Unit::Tokens),
+            micro_usd: needs(Unit::Usd),
+            ends_at: resets_at,
+            manager_id: configuration.manager_of(user),
+        };
         let local_reset = resets_at
             .to_zoned_datetime(zone)
             .strftime("%Y-%m-%d %H:%M %Z");
         configuration
-            .budgets_on(path)
+            .budgets_on(&path)
             .into_iter()
             .filter(|budget| short.contains(&budget.counter()))
             .map(|budget| {
                 let figures = Figures::of(budget, period, cell);
                 let requested = estimate.amounts.of(budget.unit);
                 let whose = budget.department_id.as_deref().unwrap_or("the organisation");
-                let ask = budget
-                    .department_id
-                    .as_ref()
-                    .and_then(|id| configuration.departments.get(id)?.manager_id.as_deref())
-                    .unwrap_or("an administrator");
+                let whom = ask.manager_id.as_deref().unwrap_or("an administrator");
                 let show = |value| show(budget.unit, value);
                 Self {
                     code: ReasonCode::BudgetExhausted,
                     message: format!(
                         "the budget {:?} of {whose} has {} of {} available and the request needs {}; it resets on \
-                         {local_reset}; until then ask {ask}",
+                         {local_reset}; until then request an exemption, or ask {whom} to",
                         budget.name,
                         show(figures.available),
                         show(figures.limit),
@@ -217,6 +263,7 @@ impl Reason {
                         requested,
                     }),
                     resets_at: Some(resets_at),
+                    ask: Some(ask.clone()),
                 }
             })
             .collect()
@@ -230,21 +277,26 @@ fn show(unit: Unit, value: i64) -> String {
     }
 }
 
-/// The largest answer that `hard` budgets would admit with this input, in tokens, if that is at least one.
-pub fn offer(hard: &[&Budget], cell: &Cell, estimate: &Estimate) -> Option<i64> {
-    let fits = |budget: &&Budget| {
-        let available = cell.nodes.get(&budget.counter()).copied()?;
-        match (budget.unit, estimate.price) {
+/// The largest answer that would be admitted with this input, in tokens, if that is at least one: by the hard counters of
+/// `asked`, or under one of its exemptions.
+pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i64> {
+    let fits = |node: &Node| {
+        let available = cell.nodes.get(node).copied()?;
+        match (node.unit, estimate.price) {
             (Unit::Tokens, _) => available.checked_sub(estimate.input),
             (Unit::Usd, Some(price)) => price.output_tokens_within(estimate.input, available),
             (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),
         }
     };
-    let mut most = i64::MAX;
-    for budget in hard {
-        most = most.min(fits(budget)?);
-    }
-    (1..i64::MAX).contains(&most).then_some(most)
+    let within = |hard: &[Node]| {
+        let mut most = i64::MAX;
+        for node in hard {
+            most = most.min(fits(node)?);
+        }
+        (1..i64::MAX).contains(&most).then_some(most)
+    };
+    let ways = std::iter::once(asked).chain(&asked.exempt);
+    ways.filter_map(|way| within(&way.hard)).max()
 }
 
 /// Something that did not stop the request but should be seen.

@@ -23,6 +23,9 @@ pub struct Rollover {
     pub amount: i64,
     /// What the month before had carried into it.
     pub carried_in: i64,
+    /// What exemptions gave beyond the two: it is spent, and no part of what is unused.
+    #[serde(default)]
+    pub exempted: i64,
     /// What was spent, live holds included: a hold counts as spent until it settles.
     pub spent: i64,
     /// The part of `spent` that live holds took.
@@ -66,6 +69,7 @@ impl Rollover {
             to_period: period.next(),
             amount: 0,
             carried_in: 0,
+            exempted: 0,
             spent: 0,
             held: 0,
             unused: 0,
@@ -91,10 +95,12 @@ impl Rollover {
 
     fn with_figures(self, figures: &Figures) -> Self {
         let spent = figures.spent.saturating_add(figures.held);
-        let unused = unused(figures.amount, figures.carried, spent);
+        let of_own = spent.saturating_sub(figures.exempted);
+        let unused = unused(figures.amount, figures.carried, of_own);
         Self {
             amount: figures.amount,
             carried_in: figures.carried,
+            exempted: figures.exempted,
             spent,
             held: figures.held,
             unused,

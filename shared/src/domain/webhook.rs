@@ -29,6 +29,24 @@ pub enum EventType {
     /// A budget has reached or passed its limit.
     #[serde(rename = "budget.exceeded")]
     BudgetExceeded,
+    /// Somebody asks for an exemption.
+    #[serde(rename = "exemption.requested")]
+    ExemptionRequested,
+    /// An exemption was granted.
+    #[serde(rename = "exemption.approved")]
+    ExemptionApproved,
+    /// An exemption was refused.
+    #[serde(rename = "exemption.denied")]
+    ExemptionDenied,
+    /// An exemption was ended before its time, or a request was withdrawn.
+    #[serde(rename = "exemption.revoked")]
+    ExemptionRevoked,
+    /// An exemption ends soon.
+    #[serde(rename = "exemption.ending")]
+    ExemptionEnding,
+    /// An exemption has ended by time.
+    #[serde(rename = "exemption.expired")]
+    ExemptionExpired,
     /// Somebody tries the webhook.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -39,6 +57,12 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("policy.fired", EventType::PolicyFired),
     ("budget.threshold", EventType::BudgetThreshold),
     ("budget.exceeded", EventType::BudgetExceeded),
+    ("exemption.requested", EventType::ExemptionRequested),
+    ("exemption.approved", EventType::ExemptionApproved),
+    ("exemption.denied", EventType::ExemptionDenied),
+    ("exemption.revoked", EventType::ExemptionRevoked),
+    ("exemption.ending", EventType::ExemptionEnding),
+    ("exemption.expired", EventType::ExemptionExpired),
     ("webhook.test", EventType::WebhookTest),
 ];
 

@@ -1,9 +1,9 @@
 //! Keys: whose request it is, and what its role may do.
 
 use super::error::{ApiError, ErrorCode};
-use crate::domain::people::Role;
+use super::roles::{Sphere, Who, who_may};
 use crate::store::{KeyOwner, Store, StoreError, digest_of};
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use std::collections::HashMap;
@@ -14,35 +14,6 @@ use std::time::{Duration, Instant};
 const KEY_BELIEVED: Duration = Duration::from_secs(5);
 /// The most keys that one instance remembers.
 const MAX_REMEMBERED: usize = 10_000;
-
-/// What a request wants to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// Preflight and holds, for the key's own user or, with an agent's key, for any.
-    Hold,
-    /// Report events, likewise.
-    Report,
-    /// See one user and what limits them.
-    SeeUser,
-    /// See the organisation's settings.
-    SeeOrganisation,
-    /// See and change everything else of the organisation.
-    Administer,
-}
-
-/// The table of who may do what.
-fn may(role: Role, verb: Verb) -> bool {
-    match role {
-        Role::Admin => true,
-        Role::Manager | Role::Member => {
-            matches!(
-                verb,
-                Verb::Hold | Verb::Report | Verb::SeeUser | Verb::SeeOrganisation
-            )
-        }
-        Role::Agent => matches!(verb, Verb::Hold | Verb::Report),
-    }
-}
 
 /// The secret of the deployment and the keys of the organisations.
 #[derive(Clone, Debug)]
@@ -134,27 +105,32 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Caller {
-    /// The key's owner, where their role may do it.
-    pub fn may(&self, verb: Verb) -> Result<&KeyOwner, ApiError> {
+    /// The key's owner.
+    pub fn owner(&self) -> Result<&KeyOwner, ApiError> {
         match self {
-            Self::Operator { .. } => Err(ApiError::forbidden(
-                "the operator's key manages organisations only",
-            )),
-            Self::Key { owner, .. } if may(owner.role, verb) => Ok(owner),
-            Self::Key { owner, .. } => {
+            Self::Operator { .. } => Err(operator_only()),
+            Self::Key { owner, .. } => Ok(owner),
+        }
+    }
+
+    /// The caller, where the table of roles lets them call this endpoint.
+    fn allowed(self, method: &str, path: &str) -> Result<Self, ApiError> {
+        let who = who_may(method, path);
+        match (&self, who) {
+            (_, Some(Who::Anybody)) | (Self::Operator { .. }, Some(Who::Operator)) => Ok(self),
+            (Self::Key { owner, .. }, Some(Who::Roles(roles))) if roles.contains(&owner.role) => {
+                Ok(self)
+            }
+            (Self::Operator { .. }, _) => Err(operator_only()),
+            (Self::Key { .. }, Some(Who::Operator)) => {
+                Err(ApiError::forbidden("only the operator's key may do this"))
+            }
+            (Self::Key { owner, .. }, _) => {
                 let role = owner.role.as_str();
                 Err(ApiError::forbidden(format!(
                     "a key with the role {role} may not do this"
                 )))
             }
-        }
-    }
-
-    /// Nothing, where the caller is the operator.
-    pub fn must_be_operator(&self) -> Result<(), ApiError> {
-        match self {
-            Self::Operator { .. } => Ok(()),
-            Self::Key { .. } => Err(ApiError::forbidden("only the operator's key may do this")),
         }
     }
 
@@ -166,11 +142,15 @@ impl Caller {
     }
 }
 
+fn operator_only() -> ApiError {
+    ApiError::forbidden("the operator's key manages organisations only")
+}
+
 /// Whether a key may act for `user_id`: an agent's or administrator's for any user, the others for their own.
 pub fn may_act_for(owner: &KeyOwner, user_id: &str) -> bool {
-    match owner.role {
-        Role::Admin | Role::Agent => true,
-        Role::Manager | Role::Member => owner.user_id.as_deref() == Some(user_id),
+    match owner.role.sphere() {
+        Sphere::All | Sphere::AnyUser => true,
+        Sphere::Managed | Sphere::Own => owner.user_id.as_deref() == Some(user_id),
     }
 }
 
@@ -199,12 +179,14 @@ where
             .ok_or_else(unknown)?;
         let digest = digest_of(secret);
         let secret = Secret(secret.to_owned());
-        if keys.operator_digest.as_ref() == Some(&digest) {
-            return Ok(Self::Operator { secret });
-        }
-        match keys.owner(&digest).await? {
-            Some(owner) => Ok(Self::Key { owner, secret }),
-            None => Err(unknown()),
-        }
+        let caller = if keys.operator_digest.as_ref() == Some(&digest) {
+            Self::Operator { secret }
+        } else {
+            let owner = keys.owner(&digest).await?;
+            let owner = owner.ok_or_else(unknown)?;
+            Self::Key { owner, secret }
+        };
+        let path = parts.extensions.get::<MatchedPath>();
+        caller.allowed(parts.method.as_str(), path.map_or("", MatchedPath::as_str))
     }
 }

@@ -11,6 +11,7 @@ pub mod parse;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod random;
+pub mod roles;
 pub mod sealing;
 pub mod settings;
 pub mod wire;

@@ -7,7 +7,7 @@ use super::governance::Page;
 use super::keys::{self, ALERT, TOLD};
 use super::resolutions::expires_at;
 use super::rows::Row;
-use crate::domain::alert::{Alert, AlertStatus, Level, Severity, crossings};
+use crate::domain::alert::{Alert, Level, crossings};
 use crate::domain::cell::Cell;
 use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
@@ -144,19 +144,14 @@ impl Store {
             .await
     }
 
-    /// Alerts, the newest first, those of a severity or status only where asked for.
+    /// Alerts, the newest first, those that are `wanted` only.
     pub async fn alerts(
         &self,
         organisation_id: &str,
-        severity: Option<Severity>,
-        status: Option<AlertStatus>,
+        wanted: impl Fn(&Alert) -> bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Alert>, StoreError> {
-        let wanted = |alert: &Alert| {
-            severity.is_none_or(|severity| alert.severity == severity)
-                && status.is_none_or(|status| alert.status == status)
-        };
         self.newest_first(organisation_id, ALERT, after, limit, wanted)
             .await
     }

@@ -4,14 +4,15 @@ use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item, number};
 use super::{Store, keys};
 use crate::domain::cell::{Cell, CellUpdate};
-use crate::domain::configuration::Configuration;
+use crate::domain::configuration::{Budget, Configuration};
+use crate::domain::hold::Node;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Cells stay 13 months after their period, as long as an event may come.
 const KEPT_SECONDS: i64 = 396 * 24 * 3600;
@@ -163,16 +164,35 @@ impl Store {
         for hold in holds.values_mut() {
             let path = configuration.path_at(hold.department, hold.tree);
             let on_path = configuration.budgets_on(&path.unwrap_or_default());
-            hold.nodes = on_path.iter().map(|budget| budget.counter()).collect();
-            hold.nodes.sort_unstable();
+            let on_path: Vec<Node> = on_path.iter().map(|budget| budget.counter()).collect();
+            hold.move_to(&on_path);
         }
         let mut cell = Cell {
             epoch: configuration.epoch,
             version: behind.map_or(0, |cell| cell.version + 1),
             nodes: BTreeMap::new(),
             carried: BTreeMap::new(),
+            exempted: behind.map(|cell| cell.exempted.clone()).unwrap_or_default(),
             holds,
         };
+        // What exemptions have given stays given, whatever becomes of them; those that reach the month are there from
+        // its beginning.
+        if let Some(behind) = behind {
+            let budgets = configuration.budgets.values();
+            let budgets: BTreeSet<Node> = budgets.map(Budget::counter).collect();
+            let others = behind
+                .nodes
+                .iter()
+                .filter(|(node, _)| !budgets.contains(node));
+            cell.nodes.extend(others);
+        }
+        for grant in &configuration.grants {
+            if grant.reaches(period, &organisation.zone()) {
+                for (node, given) in grant.opens() {
+                    cell.nodes.entry(node).or_insert(given);
+                }
+            }
+        }
         for budget in configuration.budgets.values() {
             let spent = totals
                 .spent_under(budget.department_id.as_deref())
@@ -180,7 +200,9 @@ impl Store {
             let node = budget.counter();
             let carried = behind.map_or(0, |cell| cell.carried(node));
             let limit = budget.amount_in(period).saturating_add(carried);
-            let rest = limit.saturating_sub(spent).saturating_sub(cell.held(node));
+            let limit = limit.saturating_add(cell.exempted(node));
+            let held = cell.held(node).saturating_add(cell.held_exempt(node));
+            let rest = limit.saturating_sub(spent).saturating_sub(held);
             cell.nodes.insert(node, rest);
             if carried != 0 {
                 cell.carried.insert(node, carried);

@@ -9,6 +9,7 @@ use super::keys;
 use super::rows::Row;
 use crate::domain::cell::{Cell, CellUpdate, Condition, carry, open_node};
 use crate::domain::configuration::{Budget, Configuration, Organisation};
+use crate::domain::exemption::Grant;
 use crate::domain::hold::{Node, Rid};
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
@@ -48,6 +49,8 @@ pub enum CounterEffect {
     Carry(Month, BTreeMap<Node, i64>),
     /// A budget is new.
     Open(Budget),
+    /// An exemption is approved.
+    Grant(Grant),
 }
 
 /// Who did what to what, and why.
@@ -285,6 +288,13 @@ impl Store {
                 Ok(Some(carry(cell, carried)))
             }
             CounterEffect::Carry(..) => Ok(Some(CellUpdate::default())),
+            CounterEffect::Grant(grant) => {
+                let mut update = CellUpdate::default();
+                if grant.reaches(period, &configuration.organisation.zone()) {
+                    update.open = grant.opens().into_iter().collect();
+                }
+                Ok(Some(update))
+            }
             CounterEffect::Open(budget) => self.opened(configuration, period, cell, budget).await,
         }
     }

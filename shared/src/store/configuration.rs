@@ -3,8 +3,9 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
 use super::expression::Item;
-use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, GONE, HEAD, MOVE};
+use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, GONE, GRANT, HEAD, MOVE};
 use crate::domain::configuration::{Budget, Configuration, Department, Gone, Move, Organisation};
+use crate::domain::exemption::Grant;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
@@ -119,6 +120,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
     let mut head: Option<Head> = None;
     let mut departments = BTreeMap::new();
     let mut budgets = BTreeMap::new();
+    let mut grants: Vec<Grant> = Vec::new();
     let mut moves: Vec<Move> = Vec::new();
     let mut gone: Vec<Gone> = Vec::new();
     for mut row in rows {
@@ -134,6 +136,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
         } else if sk.starts_with(DEPARTMENT) {
             let department: Department = data(row)?;
             departments.insert(department.id.clone(), department);
+        } else if sk.starts_with(GRANT) {
+            grants.push(data(row)?);
         } else if sk.starts_with(MOVE) {
             moves.push(data(row)?);
         } else if sk.starts_with(GONE) {
@@ -151,6 +155,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             organisation: head.organisation.clone(),
             departments,
             budgets,
+            grants,
             moves,
             gone,
             next_department: head.next_department,

@@ -24,6 +24,11 @@ fn carry_attribute(node: Node) -> String {
     format!("c{}", attribute(node))
 }
 
+/// The name of what exemptions gave beyond a counter: `xt3`, `xm3`.
+fn exempted_attribute(node: Node) -> String {
+    format!("x{}", attribute(node))
+}
+
 fn node(attribute: &str) -> Option<Node> {
     let unit = match attribute.as_bytes().first()? {
         b't' => Unit::Tokens,
@@ -66,6 +71,9 @@ pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     for (node, carried) in &cell.carried {
         item.insert(carry_attribute(*node), number(carried));
     }
+    for (node, exempted) in &cell.exempted {
+        item.insert(exempted_attribute(*node), number(exempted));
+    }
     item
 }
 
@@ -86,9 +94,10 @@ pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
             }
             (_, AttributeValue::N(n)) => {
                 let unknown = || StoreError::unreadable(format!("cell attribute {name}"));
-                let (numbers, counter) = match name.strip_prefix('c') {
-                    Some(counter) => (&mut cell.carried, counter),
-                    None => (&mut cell.nodes, name.as_str()),
+                let (numbers, counter) = match name.split_at_checked(1) {
+                    Some(("c", counter)) => (&mut cell.carried, counter),
+                    Some(("x", counter)) => (&mut cell.exempted, counter),
+                    _ => (&mut cell.nodes, name.as_str()),
                 };
                 numbers.insert(node(counter).ok_or_else(unknown)?, integer(name, n)?);
             }
@@ -145,6 +154,15 @@ impl Expression {
         for (&node, carried) in &update.carry {
             let value = out.value(number(carried));
             sets.push(format!("{} = {value}", carry_attribute(node)));
+        }
+        for (&node, &delta) in &update.exempt {
+            let name = exempted_attribute(node);
+            let sign = if delta < 0 { '-' } else { '+' };
+            let zero = out.value(number(0));
+            let value = out.value(number(delta.unsigned_abs()));
+            sets.push(format!(
+                "{name} = if_not_exists({name}, {zero}) {sign} {value}"
+            ));
         }
         if let Some(holds) = &update.replace {
             let value = out.value(packed_all(holds));
@@ -252,6 +270,13 @@ mod tests {
                     index: 0,
                 },
                 4,
+            )]),
+            exempted: BTreeMap::from([(
+                Node {
+                    unit: Unit::Usd,
+                    index: 12,
+                },
+                9,
             )]),
             holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
         };

@@ -153,20 +153,34 @@ impl Store {
         self.row(keys::secret(digest)).await
     }
 
-    /// Users by id, those of a department itself or a status only where asked for.
+    /// Users by id, those that are `wanted` only.
     pub async fn users(
         &self,
         organisation_id: &str,
-        department_id: Option<&str>,
-        status: Option<Status>,
+        wanted: impl Fn(&User) -> bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<User>, StoreError> {
-        let wanted = |user: &User| {
-            department_id.is_none_or(|id| user.department_id == id)
-                && status.is_none_or(|status| user.status == status)
-        };
         self.page(organisation_id, USER, after, limit, wanted).await
+    }
+
+    /// Every user that is `wanted`; it reads all of the organisation.
+    pub async fn users_that(
+        &self,
+        organisation_id: &str,
+        wanted: impl Fn(&User) -> bool,
+    ) -> Result<Vec<User>, StoreError> {
+        let mut found: Vec<User> = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.page(organisation_id, USER, after.as_deref(), 1_000, &wanted);
+            let page = page.await?;
+            found.extend(page.items);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
     }
 
     /// Administrators who are active, `most` at the most.

@@ -11,6 +11,7 @@ use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
 use jiff::Timestamp;
+use std::borrow::Cow;
 
 /// How often a hold is tried: a cell full of lapsed holds is released in at most 80 rounds.
 const ATTEMPTS_TO_HOLD: u32 = 120;
@@ -62,11 +63,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<HoldOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let update = request.update();
+        // The way that is tried: the request as it is, or under an exemption where that is admitted and it is not.
+        let mut way = Cow::Borrowed(request);
         for attempt in 0..ATTEMPTS_TO_HOLD {
+            let update = way.update();
             let cell = match self.update_cell(organisation_id, period, &update).await? {
                 Updated::Applied(cell) => {
-                    let hold = request.hold.clone();
+                    let hold = way.into_owned().hold;
                     return Ok(HoldOutcome::Held { hold, cell });
                 }
                 Updated::Refused(Some(cell)) => cell,
@@ -75,6 +78,7 @@ impl Store {
                     None => return Ok(HoldOutcome::AnotherEpoch),
                 },
             };
+            way = Cow::Borrowed(request);
             match request.obstacle(&cell, now) {
                 Obstacle::SameHold(hold) => {
                     // What was resolved and not yet taken out of the cell is no hold any more.
@@ -97,6 +101,7 @@ impl Store {
                 }
                 Obstacle::TooManyHolds => return Ok(HoldOutcome::TooManyHolds),
                 Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
+                Obstacle::Exempt(admitted) => way = Cow::Owned(*admitted),
                 Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
                 Obstacle::Gone => back_off(attempt).await,
             }

@@ -6,7 +6,6 @@ use super::governance::Page;
 use super::keys::{self, INCIDENT};
 use super::resolutions::expires_at;
 use super::rows::Row;
-use crate::domain::alert::{AlertStatus, Severity};
 use crate::domain::incident::Incident;
 
 impl Row {
@@ -30,19 +29,14 @@ impl Store {
         self.row(key).await
     }
 
-    /// Incidents, the newest first, those of a severity or status only where asked for.
+    /// Incidents, the newest first, those that are `wanted` only.
     pub async fn incidents(
         &self,
         organisation_id: &str,
-        severity: Option<Severity>,
-        status: Option<AlertStatus>,
+        wanted: impl Fn(&Incident) -> bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Incident>, StoreError> {
-        let wanted = |incident: &Incident| {
-            severity.is_none_or(|severity| incident.severity == severity)
-                && status.is_none_or(|status| incident.status == status)
-        };
         self.newest_first(organisation_id, INCIDENT, after, limit, wanted)
             .await
     }

@@ -39,6 +39,11 @@ pub(super) const BUDGET: &str = "config#budget#";
 pub(super) const DEPARTMENT: &str = "config#department#";
 pub(super) const MOVE: &str = "config#move#";
 pub(super) const GONE: &str = "config#gone#";
+/// Exemptions that were approved, as decisions see them.
+pub(super) const GRANT: &str = "config#grant#";
+pub(super) const EXEMPTION: &str = "exemption#";
+/// Exemptions that wait for a decision.
+pub(super) const ASKED: &str = "asked#";
 pub(super) const ALERT: &str = "alert#";
 pub(super) const TOLD: &str = "told#";
 pub(super) const ROLLOVER: &str = "rollover#";

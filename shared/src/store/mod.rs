@@ -9,6 +9,7 @@ mod call;
 mod cells;
 mod change;
 mod configuration;
+mod exemptions;
 mod expression;
 mod facts;
 mod firings;
@@ -41,6 +42,7 @@ pub use change::{
     AuditEntry, Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer,
 };
 pub use configuration::{Head, PolicyCounts};
+pub use exemptions::Asked;
 pub use facts::Arrivals;
 pub use firings::Fired;
 pub use governance::{ApiKey, KeyOwner, Page, digest_of};

@@ -45,14 +45,15 @@ impl Store {
             .collect()
     }
 
-    /// A page of all rollovers, the newest month first. `after` is [`Page::next`] of the page before.
+    /// A page of the rollovers that are `wanted`, the newest month first. `after` is [`Page::next`] of the page before.
     pub async fn rollovers(
         &self,
         organisation_id: &str,
+        wanted: impl Fn(&Rollover) -> bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Rollover>, StoreError> {
-        self.newest_first(organisation_id, ROLLOVER, after, limit, |_| true)
+        self.newest_first(organisation_id, ROLLOVER, after, limit, wanted)
             .await
     }
 

@@ -149,8 +149,8 @@ impl Store {
             let hold = after.holds.get(&id.rid);
             if let (Some(resolved), Some(hold)) = (resolved, hold) {
                 let charged = resolved.resolution.charged();
-                for node in &hold.nodes {
-                    *underway.entry(*node).or_default() += charged.of(node.unit);
+                for node in hold.about() {
+                    *underway.entry(node).or_default() += charged.of(node.unit);
                 }
             }
         }

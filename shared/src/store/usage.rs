@@ -57,6 +57,8 @@ pub(super) struct Entry<'a> {
     pub(super) mark: Mark,
     /// What of it an abandoned hold has paid already.
     pub(super) offset: Amounts,
+    /// The hold that it names, where that had ended before.
+    pub(super) ended: Option<Hold>,
 }
 
 /// What a direct charge is set against: the abandoned hold that was charged already.
@@ -281,6 +283,7 @@ impl Store {
                 price_version: book.version().to_owned(),
                 mark,
                 offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
+                ended: resolved.as_ref().map(|resolved| resolved.hold.clone()),
             };
             if let Some(recorded) = self.charge(&current, &entry, offset.as_ref(), now).await? {
                 return Ok(recorded);
@@ -384,7 +387,7 @@ impl Store {
                 let on_path = configuration.budgets_on(&entry.path);
                 let counters = on_path.iter().map(|budget| budget.counter());
                 let nodes: Vec<Node> = counters.filter(|n| cell.nodes.contains_key(n)).collect();
-                let mut update = debit(&nodes, more);
+                let mut update = debit(&nodes, entry.ended.as_ref(), more);
                 update.conditions.push(Condition::EpochIs(cell.epoch));
                 parts.push(self.cell_update_item(organisation_id, entry.period, &update)?);
             }
@@ -428,6 +431,7 @@ fn settlement<'a>(
             price_version: book.version().to_owned(),
             mark: Mark::Settled,
             offset: Amounts::ZERO,
+            ended: None,
         },
         hold_id,
         hold: hold.clone(),

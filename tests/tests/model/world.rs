@@ -145,6 +145,7 @@ impl World {
             },
             hard: nodes,
             epoch,
+            exempt: Vec::new(),
         }
     }
 

@@ -68,6 +68,7 @@ fn configuration() -> Configuration {
         organisation,
         departments: BTreeMap::new(),
         budgets: budgets.into_iter().map(|b| (b.id.clone(), b)).collect(),
+        grants: Vec::new(),
         moves: Vec::new(),
         gone: Vec::new(),
         next_department: 0,

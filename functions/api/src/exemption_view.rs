@@ -1,0 +1,102 @@
+//! Exemptions as JSON.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shared::domain::amount::Amounts;
+use shared::domain::exemption::{Covers, Decided, Exemption, Kind, Party};
+use shared::runtime::wire::Usd;
+
+#[derive(Serialize)]
+pub(crate) struct ExemptionView {
+    id: String,
+    user_id: String,
+    kind: Kind,
+    /// Of a raise, for each month that it reaches.
+    tokens: Option<i64>,
+    usd: Option<Usd>,
+    covers: Covers,
+    reason: String,
+    status: Decided,
+    starts_at: String,
+    ends_at: String,
+    requested_by: PartyView,
+    decided_by: Option<PartyView>,
+    decided_at: Option<String>,
+    note: Option<String>,
+    revoked_by: Option<PartyView>,
+    revoked_at: Option<String>,
+    revocation_note: Option<String>,
+    /// What it has given so far, held or spent; none where it was never approved.
+    used: Option<UsedView>,
+    version: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+#[derive(Serialize)]
+struct PartyView {
+    key_id: String,
+    user_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct UsedView {
+    tokens: i64,
+    usd: Usd,
+}
+
+fn party(party: &Party) -> PartyView {
+    PartyView {
+        key_id: party.key_id.clone(),
+        user_id: party.user_id.clone(),
+    }
+}
+
+/// A status as the API names it.
+pub(crate) fn name(status: Decided) -> &'static str {
+    match status {
+        Decided::Pending => "pending",
+        Decided::Approved => "approved",
+        Decided::Denied => "denied",
+        Decided::Expired => "expired",
+        Decided::Revoked => "revoked",
+    }
+}
+
+/// An exemption at `now`, and what it has given.
+pub(crate) fn shown(
+    exemption: &Exemption,
+    given: Option<Amounts>,
+    now: Timestamp,
+) -> ExemptionView {
+    let terms = &exemption.terms;
+    let decision = exemption.decision.as_ref();
+    let revocation = exemption.revocation.as_ref();
+    let given = exemption.index.map(|_| given.unwrap_or(Amounts::ZERO));
+    ExemptionView {
+        id: exemption.id.clone(),
+        user_id: terms.user_id.clone(),
+        kind: terms.kind,
+        tokens: terms.tokens,
+        usd: terms.micro_usd.map(Usd),
+        covers: terms.covers,
+        reason: exemption.reason.clone(),
+        status: exemption.status(now),
+        starts_at: terms.starts_at.to_string(),
+        ends_at: terms.ends_at.to_string(),
+        requested_by: party(&exemption.requested_by),
+        decided_by: decision.map(|decision| party(&decision.by)),
+        decided_at: decision.map(|decision| decision.at.to_string()),
+        note: decision.and_then(|decision| decision.note.clone()),
+        revoked_by: revocation.map(|revocation| party(&revocation.by)),
+        revoked_at: revocation.map(|revocation| revocation.at.to_string()),
+        revocation_note: revocation.and_then(|revocation| revocation.note.clone()),
+        used: given.map(|given| UsedView {
+            tokens: given.tokens,
+            usd: Usd(given.micro_usd),
+        }),
+        version: exemption.version,
+        created_at: exemption.created_at.to_string(),
+        updated_at: exemption.updated_at.to_string(),
+    }
+}

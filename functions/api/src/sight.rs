@@ -1,0 +1,129 @@
+//! What a key sees of its organisation: everything, what its user manages, or its user alone.
+
+use super::App;
+use shared::domain::configuration::Configuration;
+use shared::domain::name::is_user_id;
+use shared::domain::people::User;
+use shared::runtime::auth::may_act_for;
+use shared::runtime::error::ApiError;
+use shared::runtime::roles::Sphere;
+use shared::store::KeyOwner;
+use std::collections::BTreeSet;
+
+/// What a key sees.
+pub(crate) enum Sight {
+    /// Everything.
+    All,
+    /// These departments and users only.
+    Some {
+        departments: BTreeSet<String>,
+        users: BTreeSet<String>,
+    },
+}
+
+/// The departments that the key's user manages, and all under them.
+fn managed(configuration: &Configuration, own_id: &str) -> BTreeSet<String> {
+    let ids = configuration.departments.keys();
+    ids.filter(|id| configuration.manages(own_id, &configuration.path(id)))
+        .cloned()
+        .collect()
+}
+
+/// Whether the key's user is the manager of `user`, or of a department above them.
+fn is_report(configuration: &Configuration, own_id: &str, user: &User) -> bool {
+    let path = configuration.path(&user.department_id);
+    user.manager_id.as_deref() == Some(own_id) || configuration.manages(own_id, &path)
+}
+
+impl Sight {
+    /// The departments that a key sees; of the users only its own.
+    pub(crate) fn of_departments(owner: &KeyOwner, configuration: &Configuration) -> Self {
+        match (owner.role.sphere(), owner.user_id.as_deref()) {
+            (Sphere::All, _) => Self::All,
+            (sphere, own_id) => Self::Some {
+                departments: match own_id {
+                    Some(own_id) if sphere == Sphere::Managed => managed(configuration, own_id),
+                    _ => BTreeSet::new(),
+                },
+                users: own_id.map(str::to_owned).into_iter().collect(),
+            },
+        }
+    }
+
+    /// All that a key sees. For a manager it reads the users of the organisation.
+    pub(crate) async fn of(app: &App, owner: &KeyOwner) -> Result<Self, ApiError> {
+        if owner.role.sphere() == Sphere::All {
+            return Ok(Self::All);
+        }
+        let configuration = super::budgets::configuration(app, owner).await?;
+        let mut sight = Self::of_departments(owner, &configuration);
+        if let (Self::Some { users, .. }, Some(own_id)) = (&mut sight, owner.user_id.as_deref())
+            && owner.role.sphere() == Sphere::Managed
+        {
+            let is_seen = |user: &User| is_report(&configuration, own_id, user);
+            let reports = app
+                .store
+                .users_that(&owner.organisation_id, is_seen)
+                .await?;
+            users.extend(reports.into_iter().map(|user| user.id));
+        }
+        Ok(sight)
+    }
+
+    /// Whether it sees a department; none is the organisation as a whole.
+    pub(crate) fn has_department(&self, id: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { departments, .. } => id.is_some_and(|id| departments.contains(id)),
+        }
+    }
+
+    /// Whether it sees a user.
+    pub(crate) fn has_user(&self, id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { users, .. } => users.contains(id),
+        }
+    }
+
+    /// Whether it sees what is about a user or a department; what is about neither is about the organisation.
+    pub(crate) fn has_either(&self, user_id: Option<&str>, department_id: Option<&str>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { .. } => {
+                self.has_department(department_id) || user_id.is_some_and(|id| self.has_user(id))
+            }
+        }
+    }
+}
+
+/// That there may be such a thing, but not for this key.
+pub(crate) fn hidden() -> ApiError {
+    ApiError::forbidden(
+        "this key sees its own user only, and a manager's key their reports and departments",
+    )
+}
+
+/// A user that the key sees: itself, its reports, those of departments it manages, or any for an administrator.
+pub(crate) async fn user(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
+    if !is_user_id(id) {
+        return Err(ApiError::not_found("user"));
+    }
+    let user = app.store.user(&owner.organisation_id, id).await?;
+    if owner.role.sphere() == Sphere::All {
+        return user.ok_or_else(|| ApiError::not_found("user"));
+    }
+    let (Some(user), Some(own_id)) = (user, owner.user_id.as_deref()) else {
+        return Err(hidden());
+    };
+    if may_act_for(owner, &user.id) {
+        return Ok(user);
+    }
+    if owner.role.sphere() == Sphere::Managed {
+        let configuration = super::budgets::configuration(app, owner).await?;
+        if is_report(&configuration, own_id, &user) {
+            return Ok(user);
+        }
+    }
+    Err(hidden())
+}

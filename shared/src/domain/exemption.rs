@@ -1,0 +1,388 @@
+//! Exemptions: a way past a hard cap for one user and a while, asked for by them or their manager and decided by an
+//! administrator.
+
+use super::amount::{Amounts, Unit};
+use super::cell::Cell;
+use super::configuration::{Budget, Configuration};
+use super::hold::Node;
+use super::people::User;
+use super::period::Month;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+
+/// The longest that an exemption lasts: a year.
+pub const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
+/// The most requests of an organisation that wait for a decision.
+pub const MAX_PENDING: usize = 500;
+/// The most requests of one user that wait for a decision.
+pub const MAX_PENDING_OF_USER: usize = 10;
+/// The most exemptions of an organisation that are approved and have not ended.
+pub const MAX_GRANTS: usize = 200;
+/// The most exemptions of one user that are approved and have not ended.
+pub const MAX_GRANTS_OF_USER: usize = 5;
+/// How long before its end a user is told of it, at most; a quarter of its length where that is less.
+const TOLD_BEFORE: SignedDuration = SignedDuration::from_hours(24);
+
+/// How far an exemption goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// So much more than the caps allow, in each month that it reaches.
+    Raise,
+    /// No cap.
+    Lift,
+}
+
+/// Which caps give way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Covers {
+    /// Those of the user's own department.
+    Department,
+    /// Those of every level from there to the organisation.
+    Path,
+}
+
+/// What an exemption gives to whom and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// For whom.
+    pub user_id: String,
+    /// How far.
+    pub kind: Kind,
+    /// How many tokens a raise gives, where it gives tokens.
+    pub tokens: Option<i64>,
+    /// How many micro-USD a raise gives, where it gives money.
+    pub micro_usd: Option<i64>,
+    /// Which caps give way.
+    pub covers: Covers,
+    /// From when on.
+    pub starts_at: Timestamp,
+    /// Until when.
+    pub ends_at: Timestamp,
+}
+
+/// An approved exemption as decisions see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The exemption: `exm_...`.
+    pub id: String,
+    /// The number of its counters, never used twice.
+    pub index: u32,
+    /// What it gives.
+    pub terms: Terms,
+}
+
+impl Grant {
+    /// Whether it stands in for caps in `unit`.
+    pub fn gives(&self, unit: Unit) -> bool {
+        match (self.terms.kind, unit) {
+            (Kind::Lift, _) => true,
+            (Kind::Raise, Unit::Tokens) => self.terms.tokens.is_some(),
+            (Kind::Raise, Unit::Usd) => self.terms.micro_usd.is_some(),
+        }
+    }
+
+    /// Whether there is an end to what it gives.
+    pub fn is_limited(&self) -> bool {
+        self.terms.kind == Kind::Raise
+    }
+
+    /// Its counter in `unit`.
+    pub fn counter(&self, unit: Unit) -> Node {
+        Node {
+            unit,
+            index: self.index,
+        }
+    }
+
+    /// Whether it is in force at `now`.
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        self.terms.starts_at <= now && now < self.terms.ends_at
+    }
+
+    /// Whether it is in force at any moment of `period`.
+    pub fn reaches(&self, period: Month, zone: &TimeZone) -> bool {
+        self.terms.starts_at < period.end(zone) && period.start(zone) < self.terms.ends_at
+    }
+
+    /// What its counters open with: what a raise gives; a lift's go below zero with what is used.
+    pub fn opens(&self) -> Vec<(Node, i64)> {
+        let given = |unit: Unit| match unit {
+            Unit::Tokens => self.terms.tokens.unwrap_or(0),
+            Unit::Usd => self.terms.micro_usd.unwrap_or(0),
+        };
+        let units = [Unit::Tokens, Unit::Usd].into_iter();
+        units
+            .filter(|unit| self.gives(*unit))
+            .map(|unit| (self.counter(unit), given(unit)))
+            .collect()
+    }
+
+    /// What of `cell` it has given: held or spent.
+    pub fn used(&self, cell: &Cell) -> Amounts {
+        let mut used = Amounts::ZERO;
+        for (node, given) in self.opens() {
+            let rest = cell.nodes.get(&node).copied().unwrap_or(given);
+            let of_unit = given.saturating_sub(rest);
+            match node.unit {
+                Unit::Tokens => used.tokens = of_unit,
+                Unit::Usd => used.micro_usd = of_unit,
+            }
+        }
+        used
+    }
+
+    /// Those of `budgets`, the ones on the user's path, whose caps give way.
+    pub fn covered(&self, user: &User, budgets: &[&Budget]) -> Vec<Node> {
+        let is_covered = |budget: &&&Budget| match self.terms.covers {
+            Covers::Path => true,
+            Covers::Department => budget.department_id.as_deref() == Some(&user.department_id),
+        };
+        let covered = budgets.iter().filter(is_covered);
+        covered.map(|budget| budget.counter()).collect()
+    }
+}
+
+impl Configuration {
+    /// The exemptions of a user that are in force at `now`, the one that ends first before the others.
+    pub fn grants_of(&self, user_id: &str, now: Timestamp) -> Vec<&Grant> {
+        let of_user = |grant: &&Grant| grant.terms.user_id == user_id && grant.is_active(now);
+        let mut found: Vec<&Grant> = self.grants.iter().filter(of_user).collect();
+        found.sort_by_key(|grant| (grant.terms.ends_at, grant.index));
+        found
+    }
+}
+
+/// Who asked or decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party {
+    /// Their key.
+    pub key_id: String,
+    /// Whom the key is bound to.
+    pub user_id: Option<String>,
+}
+
+impl Party {
+    /// Whether both are the same person, as far as that can be known: the same key or the same user.
+    pub fn is(&self, other: &Self) -> bool {
+        self.key_id == other.key_id || (self.user_id.is_some() && self.user_id == other.user_id)
+    }
+
+    /// The user, or the key where there is none.
+    pub fn name(&self) -> &str {
+        self.user_id.as_deref().unwrap_or(&self.key_id)
+    }
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decided {
+    /// Nothing yet.
+    Pending,
+    /// It is granted.
+    Approved,
+    /// It is refused.
+    Denied,
+    /// It was withdrawn, by whoever asked before it was decided or by an administrator.
+    Revoked,
+    /// It has ended by time, and the audit log says so.
+    Expired,
+}
+
+/// What was decided, by whom and when.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// By whom.
+    pub by: Party,
+    /// When.
+    pub at: Timestamp,
+    /// Why, where that was said.
+    pub note: Option<String>,
+}
+
+/// A request for an exemption and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exemption {
+    /// Made here: `exm_...`, later ones sort last.
+    pub id: String,
+    /// What is asked for.
+    pub terms: Terms,
+    /// Why.
+    pub reason: String,
+    /// Who asked.
+    pub requested_by: Party,
+    /// What was decided.
+    pub decided: Decided,
+    /// The decision, once it was made.
+    pub decision: Option<Decision>,
+    /// Its end before its time.
+    pub revocation: Option<Decision>,
+    /// The number of its counters, once it was approved.
+    pub index: Option<u32>,
+    /// Whether its user was told that it ends.
+    #[serde(default)]
+    pub is_end_told: bool,
+    /// Counts the changes, from 1.
+    pub version: u64,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Exemption {
+    /// What it is at `now`: what waits or is in force has expired once its time is over.
+    pub fn status(&self, now: Timestamp) -> Decided {
+        match self.decided {
+            Decided::Pending | Decided::Approved if self.terms.ends_at <= now => Decided::Expired,
+            decided => decided,
+        }
+    }
+
+    /// As decisions see it, where it was ever approved.
+    pub fn grant(&self) -> Option<Grant> {
+        Some(Grant {
+            id: self.id.clone(),
+            index: self.index?,
+            terms: self.terms.clone(),
+        })
+    }
+
+    /// Whether `decider` may decide it: neither whoever asked nor whom it is for.
+    pub fn may_be_decided_by(&self, decider: &Party) -> bool {
+        !decider.is(&self.requested_by)
+            && decider.user_id.as_deref() != Some(self.terms.user_id.as_str())
+    }
+
+    /// Whether it is time to tell its user that it ends.
+    pub fn ends_soon(&self, now: Timestamp) -> bool {
+        self.status(now) == Decided::Approved && self.terms.is_ending(now)
+    }
+}
+
+impl Terms {
+    /// Whether `now` is in its last day, or its last quarter where that is shorter, or later.
+    pub fn is_ending(&self, now: Timestamp) -> bool {
+        let quarter = self.ends_at.duration_since(self.starts_at) / 4;
+        self.ends_at.duration_since(now) <= quarter.min(TOLD_BEFORE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn grant(kind: Kind, tokens: Option<i64>, micro_usd: Option<i64>) -> Grant {
+        Grant {
+            id: "exm_1".to_owned(),
+            index: 7,
+            terms: Terms {
+                user_id: "ada".to_owned(),
+                kind,
+                tokens,
+                micro_usd,
+                covers: Covers::Path,
+                starts_at: at("2026-11-24T12:00:00Z"),
+                ends_at: at("2026-12-01T12:00:00Z"),
+            },
+        }
+    }
+
+    #[test]
+    fn a_raise_stands_in_for_what_it_gives_and_a_lift_for_everything() {
+        let tokens = grant(Kind::Raise, Some(5), None);
+        assert!(tokens.gives(Unit::Tokens) && !tokens.gives(Unit::Usd));
+        assert_eq!(tokens.opens(), [(tokens.counter(Unit::Tokens), 5)]);
+        let lift = grant(Kind::Lift, None, None);
+        assert!(lift.gives(Unit::Tokens) && lift.gives(Unit::Usd));
+        assert!(lift.opens().iter().all(|(_, given)| *given == 0));
+    }
+
+    #[test]
+    fn it_begins_at_its_start_and_is_over_at_its_end() {
+        let grant = grant(Kind::Lift, None, None);
+        for (now, is_active) in [
+            ("2026-11-24T11:59:59Z", false),
+            ("2026-11-24T12:00:00Z", true),
+            ("2026-12-01T11:59:59Z", true),
+            ("2026-12-01T12:00:00Z", false),
+        ] {
+            assert_eq!(grant.is_active(at(now)), is_active, "{now}");
+        }
+        let month = |n| Month::new(2026, n).unwrap();
+        let reached = (10..=12).map(|n| grant.reaches(month(n), &TimeZone::UTC));
+        assert_eq!(reached.collect::<Vec<_>>(), [false, true, true]);
+    }
+
+    #[test]
+    fn nobody_decides_their_own() {
+        let party = |key_id: &str, user_id: Option<&str>| Party {
+            key_id: key_id.to_owned(),
+            user_id: user_id.map(str::to_owned),
+        };
+        let exemption = Exemption {
+            id: "exm_1".to_owned(),
+            terms: grant(Kind::Lift, None, None).terms,
+            reason: "a release".to_owned(),
+            requested_by: party("key_1", Some("mo")),
+            decided: Decided::Pending,
+            decision: None,
+            revocation: None,
+            index: None,
+            is_end_told: false,
+            version: 1,
+            created_at: at("2026-11-24T12:00:00Z"),
+            updated_at: at("2026-11-24T12:00:00Z"),
+        };
+        for (key, user, may) in [
+            ("key_1", None, false),
+            ("key_2", Some("mo"), false),
+            ("key_2", Some("ada"), false),
+            ("key_2", Some("root"), true),
+            ("key_2", None, true),
+        ] {
+            assert_eq!(
+                exemption.may_be_decided_by(&party(key, user)),
+                may,
+                "{key} {user:?}"
+            );
+        }
+        assert_eq!(
+            exemption.status(at("2026-12-01T12:00:00Z")),
+            Decided::Expired
+        );
+    }
+
+    #[test]
+    fn its_user_is_told_in_its_last_day_or_its_last_quarter() {
+        let mut exemption = Exemption {
+            id: "exm_1".to_owned(),
+            terms: grant(Kind::Lift, None, None).terms,
+            reason: "a release".to_owned(),
+            requested_by: Party {
+                key_id: "key_1".to_owned(),
+                user_id: None,
+            },
+            decided: Decided::Approved,
+            decision: None,
+            revocation: None,
+            index: Some(1),
+            is_end_told: false,
+            version: 1,
+            created_at: at("2026-11-24T12:00:00Z"),
+            updated_at: at("2026-11-24T12:00:00Z"),
+        };
+        assert!(!exemption.ends_soon(at("2026-11-30T11:59:00Z")));
+        assert!(exemption.ends_soon(at("2026-11-30T12:00:00Z")));
+        assert!(!exemption.ends_soon(at("2026-12-01T12:00:00Z")));
+        exemption.terms.ends_at = at("2026-11-24T16:00:00Z");
+        assert!(!exemption.ends_soon(at("2026-11-24T14:59:00Z")));
+        assert!(exemption.ends_soon(at("2026-11-24T15:00:00Z")));
+    }
+}

@@ -1,0 +1,164 @@
+//! What people and systems are told of an exemption's life.
+
+use super::amount::{Amounts, micro_usd_to_json};
+use super::exemption::{Covers, Exemption, Kind};
+use super::notice::{Notice, Recipient};
+use super::people::User;
+use super::webhook::EventType;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// A step of an exemption's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Somebody asked for it.
+    Requested,
+    /// It was granted.
+    Approved,
+    /// It was refused.
+    Denied,
+    /// It was ended before its time, or withdrawn.
+    Revoked,
+    /// It ends soon; so much of it was used.
+    Ending(Amounts),
+    /// It has ended; so much of it was used.
+    Expired(Amounts),
+}
+
+impl Event {
+    fn kind(self) -> EventType {
+        match self {
+            Self::Requested => EventType::ExemptionRequested,
+            Self::Approved => EventType::ExemptionApproved,
+            Self::Denied => EventType::ExemptionDenied,
+            Self::Revoked => EventType::ExemptionRevoked,
+            Self::Ending(_) => EventType::ExemptionEnding,
+            Self::Expired(_) => EventType::ExemptionExpired,
+        }
+    }
+}
+
+fn usd(micro: i64) -> Value {
+    serde_json::from_str(&micro_usd_to_json(micro)).unwrap_or(Value::Null)
+}
+
+/// `a raise of 50000 tokens above the caps of engineering`.
+fn terms(exemption: &Exemption, user: &User) -> String {
+    let terms = &exemption.terms;
+    let amounts: Vec<String> = [
+        terms.tokens.map(|tokens| format!("{tokens} tokens")),
+        terms
+            .micro_usd
+            .map(|micro| format!("${}", micro_usd_to_json(micro))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let caps = match terms.covers {
+        Covers::Department => format!("the caps of {}", user.department_id),
+        Covers::Path => format!("the caps of {} and all above it", user.department_id),
+    };
+    match terms.kind {
+        Kind::Raise => format!("{} more than {caps} allow", amounts.join(" and ")),
+        Kind::Lift => format!("no limit by {caps}"),
+    }
+}
+
+/// The notice of a step, for `recipients`.
+pub fn notice(
+    id: String,
+    event: Event,
+    exemption: &Exemption,
+    user: &User,
+    recipients: Vec<Recipient>,
+    now: Timestamp,
+) -> Notice {
+    let what = terms(exemption, user);
+    let (name, until) = (&user.name, exemption.terms.ends_at);
+    let asker = exemption.requested_by.name();
+    let by = |decision: &Option<super::exemption::Decision>| {
+        let name = decision
+            .as_ref()
+            .map(|decision| decision.by.name().to_owned());
+        name.unwrap_or_default()
+    };
+    let note = |decision: &Option<super::exemption::Decision>| {
+        let note = decision.as_ref().and_then(|decision| decision.note.clone());
+        note.map(|note| format!(" {note}")).unwrap_or_default()
+    };
+    let (title, message, what_now) = match event {
+        Event::Requested => (
+            format!("{name} asks for an exemption"),
+            format!("{asker} asks for {what}, for {name} until {until}: {}", exemption.reason),
+            format!(
+                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Whoever asked and whom it is for cannot.",
+                exemption.id
+            ),
+        ),
+        Event::Approved => (
+            format!("The exemption for {name} was approved"),
+            format!(
+                "{} approved {what}, for {name} until {until}.{}",
+                by(&exemption.decision),
+                note(&exemption.decision)
+            ),
+            "It is in force from its start on. Nothing has to be done; what is used under it does not lower what others have."
+                .to_owned(),
+        ),
+        Event::Denied => (
+            format!("The exemption for {name} was denied"),
+            format!(
+                "{} denied {what}, for {name}.{}",
+                by(&exemption.decision),
+                note(&exemption.decision)
+            ),
+            "Requests are decided by the budgets alone. Ask whoever decided for the reason, or ask again with a better one."
+                .to_owned(),
+        ),
+        Event::Revoked => (
+            format!("The exemption for {name} was revoked"),
+            format!(
+                "{} revoked {what}, for {name}.{}",
+                by(&exemption.revocation),
+                note(&exemption.revocation)
+            ),
+            "From now on the budgets alone decide.".to_owned(),
+        ),
+        Event::Ending(_) => (
+            format!("The exemption for {name} ends soon"),
+            format!("What {name} has, {what}, ends at {until}."),
+            "Ask for another one in time if it is still needed.".to_owned(),
+        ),
+        Event::Expired(_) => (
+            format!("The exemption for {name} has ended"),
+            format!("What {name} had, {what}, ended at {until}."),
+            String::new(),
+        ),
+    };
+    let used = match event {
+        Event::Ending(used) | Event::Expired(used) => {
+            json!({"tokens": used.tokens, "usd": usd(used.micro_usd)})
+        }
+        _ => Value::Null,
+    };
+    let terms = &exemption.terms;
+    let payload = json!({
+        "title": title,
+        "message": message,
+        "what_now": what_now,
+        "exemption_id": exemption.id,
+        "user_id": terms.user_id,
+        "department_id": user.department_id,
+        "kind": terms.kind,
+        "tokens": terms.tokens,
+        "usd": terms.micro_usd.map(usd),
+        "covers": terms.covers,
+        "starts_at": terms.starts_at,
+        "ends_at": terms.ends_at,
+        "reason": exemption.reason,
+        "requested_by": asker,
+        "decided_by": exemption.decision.as_ref().map(|decision| decision.by.name()),
+        "used": used,
+    });
+    Notice::new(id, event.kind(), payload, recipients, now)
+}

@@ -1,0 +1,117 @@
+//! Exemptions: requests and decisions, those that wait, and those that are in force as decisions see them.
+
+use super::Store;
+use super::call::StoreError;
+use super::configuration::data;
+use super::governance::Page;
+use super::keys::{self, ASKED, EXEMPTION, GRANT};
+use super::resolutions::expires_at;
+use super::rows::Row;
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::Configuration;
+use crate::domain::exemption::{Decided, Exemption, Grant};
+use crate::domain::period::Month;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A request that waits for a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The exemption.
+    pub id: String,
+    /// For whom.
+    pub user_id: String,
+    /// When it would end, and with it the wait.
+    pub ends_at: Timestamp,
+}
+
+impl Row {
+    /// An exemption as it will be, with its place among those that wait and among those in force.
+    pub fn exemption(
+        organisation_id: &str,
+        exemption: &Exemption,
+    ) -> Result<[Self; 3], StoreError> {
+        let id = &exemption.id;
+        let ends_at = exemption.terms.ends_at;
+        let key = |prefix: &str| keys::governance(organisation_id, format!("{prefix}{id}"));
+        let mut known = Self::new(key(EXEMPTION), exemption)?;
+        known.expire(expires_at(ends_at));
+        let asked = Asked {
+            id: id.clone(),
+            user_id: exemption.terms.user_id.clone(),
+            ends_at,
+        };
+        let asked = match exemption.decided {
+            Decided::Pending => Self::new(key(ASKED), &asked)?,
+            _ => Self::gone(key(ASKED)),
+        };
+        let grant = match (exemption.decided, exemption.grant()) {
+            (Decided::Approved, Some(grant)) => Self::new(key(GRANT), &grant)?,
+            _ => Self::gone(key(GRANT)),
+        };
+        Ok([known, asked, grant])
+    }
+}
+
+impl Store {
+    /// An exemption by its id.
+    pub async fn exemption(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<Exemption>, StoreError> {
+        let key = keys::governance(organisation_id, format!("{EXEMPTION}{id}"));
+        self.row(key).await
+    }
+
+    /// Exemptions, the newest first, those that are `wanted` only.
+    pub async fn exemptions(
+        &self,
+        organisation_id: &str,
+        wanted: impl Fn(&Exemption) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Exemption>, StoreError> {
+        self.newest_first(organisation_id, EXEMPTION, after, limit, wanted)
+            .await
+    }
+
+    /// Every request that waits for a decision; one whose time is over is among them until the schedule has seen it.
+    pub async fn asked_exemptions(&self, organisation_id: &str) -> Result<Vec<Asked>, StoreError> {
+        let rows = self.rows_under(organisation_id, ASKED).await?;
+        rows.into_iter().map(data).collect()
+    }
+
+    /// What each of `grants` has given so far, held or spent, in all the months that it reaches until `now`; by id.
+    pub async fn given_by(
+        &self,
+        configuration: &Configuration,
+        grants: &[Grant],
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, Amounts>, StoreError> {
+        let zone = configuration.organisation.zone();
+        let mut of_month: BTreeMap<Month, Vec<&Grant>> = BTreeMap::new();
+        for grant in grants {
+            let mut month = Month::of(grant.terms.starts_at, &zone);
+            let last = Month::of(grant.terms.ends_at.min(now), &zone);
+            while month <= last {
+                of_month.entry(month).or_default().push(grant);
+                month = month.next();
+            }
+        }
+        let mut given: BTreeMap<String, Amounts> = BTreeMap::new();
+        for (month, grants) in of_month {
+            let Some(cell) = self.cell(&configuration.organisation.id, month).await? else {
+                continue;
+            };
+            for grant in grants {
+                let used = grant.used(&cell);
+                let sum = given.entry(grant.id.clone()).or_default();
+                sum.tokens = sum.tokens.saturating_add(used.tokens);
+                sum.micro_usd = sum.micro_usd.saturating_add(used.micro_usd);
+            }
+        }
+        Ok(given)
+    }
+}
