@@ -6,6 +6,7 @@ use super::replay::{Answer, IdempotentRequest};
 use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::alert::Alert;
+use shared::domain::audit::AuditEntry;
 use shared::domain::cell::Cell;
 use shared::domain::exemption::Exemption;
 use shared::domain::incident::Incident;
@@ -16,8 +17,7 @@ use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
-    ApiKey, Asked, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot,
-    StoreError,
+    ApiKey, Asked, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,6 +50,7 @@ impl Actor {
 pub(crate) struct Needs {
     pub(crate) users: Vec<String>,
     pub(crate) api_key: Option<String>,
+    pub(crate) client: Option<String>,
     pub(crate) alert: Option<String>,
     pub(crate) incident: Option<String>,
     pub(crate) policy: Option<String>,
@@ -66,6 +67,7 @@ pub(crate) struct Loaded {
     pub(crate) snapshot: Snapshot,
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) api_key: Option<ApiKey>,
+    pub(crate) client: Option<ApiKey>,
     pub(crate) alert: Option<Alert>,
     pub(crate) incident: Option<Incident>,
     pub(crate) policy: Option<Policy>,
@@ -202,7 +204,7 @@ pub(crate) async fn change(
             rows: prepared.rows,
             head: prepared.head,
             counters: prepared.counters,
-            audit: AuditEntry {
+            audit: vec![AuditEntry {
                 actor: actor.name.clone(),
                 action: prepared.action.to_owned(),
                 resource: prepared.resource,
@@ -210,7 +212,7 @@ pub(crate) async fn change(
                 after: prepared.after,
                 reason: prepared.reason,
                 request_id: actor.request_id.clone(),
-            },
+            }],
         };
         let keep = |cell: Option<&Cell>| {
             let keep = |key: &IdempotentRequest| key.keep(&(prepared.answer)(cell));
@@ -271,6 +273,10 @@ async fn load(
         Some(id) => app.store.api_key(organisation_id, id).await?,
         None => None,
     };
+    let client = match &needs.client {
+        Some(id) => app.store.client_of(organisation_id, id).await?,
+        None => None,
+    };
     let alert = match &needs.alert {
         Some(id) => app.store.alert(organisation_id, id).await?,
         None => None,
@@ -307,6 +313,7 @@ async fn load(
         snapshot,
         users,
         api_key,
+        client,
         alert,
         incident,
         policy,

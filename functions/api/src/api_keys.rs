@@ -23,6 +23,37 @@ const ROLES: &[(&str, Option<Role>)] = &[
     ("agent", Some(Role::Agent)),
 ];
 
+/// What a new key or client may do and whom it is bound to.
+pub(crate) struct NewKey {
+    pub(crate) role: Role,
+    pub(crate) user_id: Option<String>,
+    pub(crate) description: Option<String>,
+}
+
+impl NewKey {
+    pub(crate) fn read(body: &[u8]) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_body(body)?;
+        let role = fields.required("role", parse::one_of(ROLES));
+        let user_id = fields.optional("user_id", parse::user_id);
+        let description = fields.optional("description", parse::display_name);
+        match role {
+            Some(Role::Member | Role::Manager) if user_id.is_none() => {
+                fields.also_invalid("user_id", "is required for the roles member and manager");
+            }
+            Some(Role::Agent) if user_id.is_some() => {
+                fields.also_invalid("user_id", "must not be given for the role agent");
+            }
+            _ => {}
+        }
+        fields.finish()?;
+        Ok(Self {
+            role: role.unwrap_or(Role::Member),
+            user_id,
+            description,
+        })
+    }
+}
+
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -31,27 +62,14 @@ pub(crate) async fn create(
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let mut fields = Fields::of_body(&body)?;
-    let role = fields.required("role", parse::one_of(ROLES));
-    let user_id = fields.optional("user_id", parse::user_id);
-    let description = fields.optional("description", parse::display_name);
-    match role {
-        Some(Role::Member | Role::Manager) if user_id.is_none() => {
-            fields.also_invalid("user_id", "is required for the roles member and manager");
-        }
-        Some(Role::Agent) if user_id.is_some() => {
-            fields.also_invalid("user_id", "must not be given for the role agent");
-        }
-        _ => {}
-    }
-    fields.finish()?;
+    let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/api-keys", &body)?;
     let secret = random::secret("tk_")?;
     let key = ApiKey {
         id: random::id("key_")?,
-        role: role.unwrap_or(Role::Member),
-        user_id,
-        description,
+        role: new.role,
+        user_id: new.user_id,
+        description: new.description,
         created_at: app.clock.now(),
         digest: digest_of(&secret),
     };

@@ -5,6 +5,7 @@
 mod act;
 mod alerts;
 mod api_keys;
+mod audit;
 mod backtests;
 mod budgets;
 mod departments;
@@ -12,6 +13,7 @@ mod exemption_view;
 mod exemptions;
 mod github;
 mod incidents;
+mod oauth;
 mod organisations;
 mod policies;
 mod policy_view;
@@ -28,7 +30,7 @@ mod webhooks;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use shared::domain::reach::Reach;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
@@ -37,7 +39,9 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{finished, json};
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
 use shared::runtime::queue::Notices;
+use shared::runtime::rate::{self, Rates};
 use shared::runtime::sealing::Sealer;
+use shared::runtime::token::Tokens;
 use shared::store::Store;
 use std::time::Duration;
 
@@ -50,6 +54,7 @@ pub struct App {
     clock: Clock,
     sealer: Sealer,
     notices: Notices,
+    tokens: Tokens,
     /// Where webhooks may go.
     reach: Reach,
     /// How long one call of a policy's test evaluates before it answers with a cursor.
@@ -60,19 +65,23 @@ pub struct App {
 const TEST_TIME: Duration = Duration::from_secs(12);
 
 impl App {
-    /// The function on `store`, which queues on `notices`; `operator_key` and the sealer's key are secrets of the deployment.
+    /// The function on `store`, which queues on `notices`; `operator_key` and the keys of the sealer and the tokens are secrets of the
+    /// deployment.
     pub fn new(
         store: Store,
         operator_key: &str,
-        sealer: Sealer,
+        (sealer, tokens): (Sealer, Tokens),
         notices: Notices,
         clock: Clock,
     ) -> Self {
+        let rates = Rates::of(rate::MANAGEMENT).shared(store.clone());
+        let keys = Keys::new(store.clone(), tokens.clone(), rates, clock.clone());
         Self {
             sealer,
             notices,
+            tokens,
             reach: Reach::Public,
-            keys: Keys::new(store.clone(), Some(operator_key)),
+            keys: keys.with_operator(operator_key),
             cursors: Cursors::new(operator_key),
             store,
             clock,
@@ -84,6 +93,15 @@ impl App {
     #[must_use]
     pub fn with_reach(self, reach: Reach) -> Self {
         Self { reach, ..self }
+    }
+
+    /// The same with other limits for each key.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self {
+            keys: self.keys.with_rates(rates),
+            ..self
+        }
     }
 
     /// The same where one call of a policy's test evaluates for so long.
@@ -194,6 +212,9 @@ pub fn routes() -> Router<App> {
         .route("/v1/exemptions/{id}/approve", post(exemptions::approve))
         .route("/v1/exemptions/{id}/deny", post(exemptions::deny))
         .route("/v1/exemptions/{id}/revoke", post(exemptions::revoke))
+        .route("/v1/audit-log", get(audit::list))
+        .route("/v1/audit-log/export", get(audit::export))
+        .route("/v1/audit-log/verify", get(audit::verify))
         .route("/v1/usage", get(usage::list))
         .route(
             "/v1/integrations/github",
@@ -204,7 +225,10 @@ pub fn routes() -> Router<App> {
             get(github::risks).put(github::put_risks),
         )
         .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
-        .route("/v1/api-keys/{id}", axum::routing::delete(api_keys::remove))
+        .route("/v1/api-keys/{id}", delete(api_keys::remove))
+        .route("/v1/oauth/clients", get(oauth::list).post(oauth::create))
+        .route("/v1/oauth/clients/{id}", delete(oauth::remove))
+        .route("/v1/oauth/token", post(oauth::token))
 }
 
 /// A body that is missing or an empty object.

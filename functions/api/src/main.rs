@@ -6,6 +6,7 @@ use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::settings;
+use shared::runtime::token::Tokens;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -16,6 +17,8 @@ async fn main() -> Result<(), Error> {
     let store = settings::store(&aws)?;
     let queue_url = settings::required("NOTICES_QUEUE_URL")?;
     let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);
-    let app = App::new(store, &operator_key, sealer, notices, Clock::default());
+    let tokens = Tokens::new(&settings::required("TOKEN_KEY")?);
+    let secrets = (sealer, tokens);
+    let app = App::new(store, &operator_key, secrets, notices, Clock::default());
     lambda_http::run(router(app)).await
 }

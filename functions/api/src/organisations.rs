@@ -7,6 +7,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use serde::Serialize;
+use shared::domain::audit::AuditEntry;
 use shared::domain::configuration::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
@@ -18,7 +19,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
 use shared::runtime::{parse, random};
-use shared::store::{ApiKey, AuditEntry, Committed, CounterEffect, Row, StoreError, digest_of};
+use shared::store::{ApiKey, Committed, CounterEffect, Row, StoreError, digest_of};
 
 const RESERVES: &[(&str, Reserve)] =
     &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];

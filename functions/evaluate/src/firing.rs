@@ -3,12 +3,13 @@
 use super::App;
 use super::policies::Found;
 use serde_json::json;
+use shared::domain::audit::AuditEntry;
 use shared::domain::configuration::Configuration;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
 use shared::domain::policy::{Action, Telling};
 use shared::domain::webhook::EventType;
-use shared::store::{AuditEntry, Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
+use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -192,7 +193,7 @@ async fn fire_and_block(
             rows,
             head: snapshot.head.clone(),
             counters: CounterEffect::Seen,
-            audit: AuditEntry {
+            audit: vec![AuditEntry {
                 actor: format!("policy/{}", telling.policy.id),
                 action: "user.block".to_owned(),
                 resource: format!("user/{user_id}"),
@@ -200,7 +201,7 @@ async fn fire_and_block(
                 after: Some(shown(&after)),
                 reason: Some(block.reason.clone()),
                 request_id: telling.facts.event_id.clone(),
-            },
+            }],
         };
         let committed = app
             .store

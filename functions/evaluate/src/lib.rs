@@ -10,8 +10,10 @@ mod policies;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use jiff::Timestamp;
+use serde::Deserialize;
 use shared::domain::configuration::Configuration;
 use shared::domain::price::PriceBooks;
+use shared::domain::refused::RefusalMessage;
 use shared::domain::usage::{Event, EventMessage, Usage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
@@ -48,6 +50,14 @@ struct Delivery {
     event: Event,
 }
 
+/// What the queue carries.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum QueueMessage {
+    Event(EventMessage),
+    Refusal(RefusalMessage),
+}
+
 /// Why a message is not done.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -72,11 +82,19 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
     for message in batch.records {
         let message_id = message.message_id.clone().unwrap_or_default();
         match read(&message) {
-            Ok(EventMessage {
+            Ok(QueueMessage::Refusal(refusal)) => {
+                let refused = &refusal.refused;
+                let kept = app.store.record_refusal(&refusal.organisation_id, refused);
+                if let Err(error) = kept.await {
+                    log_chain("a refusal has to come again", &error);
+                    failed.push(message_id);
+                }
+            }
+            Ok(QueueMessage::Event(EventMessage {
                 organisation_id,
                 received_at,
                 event,
-            }) => organisations
+            })) => organisations
                 .entry(organisation_id)
                 .or_default()
                 .push(Delivery {
@@ -104,7 +122,7 @@ fn item_failure(message_id: String) -> BatchItemFailure {
     failure
 }
 
-fn read(message: &SqsMessage) -> Result<EventMessage, Failure> {
+fn read(message: &SqsMessage) -> Result<QueueMessage, Failure> {
     let body = message.body.as_deref().unwrap_or_default();
     serde_json::from_str(body).map_err(Failure::Unreadable)
 }

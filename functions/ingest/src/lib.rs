@@ -18,7 +18,9 @@ use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished, json};
 use shared::runtime::parse;
+use shared::runtime::rate::{self, Rates};
 use shared::runtime::sealing::Sealer;
+use shared::runtime::token::Tokens;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -47,12 +49,18 @@ impl App {
         store: Store,
         sqs: aws_sdk_sqs::Client,
         queue_url: String,
-        sealer: Sealer,
+        (sealer, tokens): (Sealer, Tokens),
         clock: Clock,
     ) -> Self {
+        let keys = Keys::new(
+            store.clone(),
+            tokens,
+            Rates::of(rate::TRAFFIC),
+            clock.clone(),
+        );
         Self {
             sealer,
-            keys: Keys::new(store.clone(), None),
+            keys,
             store,
             sqs,
             queue_url,
@@ -78,6 +86,17 @@ impl App {
             known.insert(key);
         }
         Ok(exists)
+    }
+}
+
+impl App {
+    /// The same with other limits for each key.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self {
+            keys: self.keys.with_rates(rates),
+            ..self
+        }
     }
 }
 

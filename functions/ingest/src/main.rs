@@ -5,6 +5,7 @@ use lambda_http::Error;
 use shared::runtime::clock::Clock;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::settings;
+use shared::runtime::token::Tokens;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -14,6 +15,7 @@ async fn main() -> Result<(), Error> {
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let sealer = Sealer::new(&settings::required("SEALING_KEY")?);
     let store = settings::store(&aws)?;
-    let app = App::new(store, sqs, queue_url, sealer, Clock::default());
+    let tokens = Tokens::new(&settings::required("TOKEN_KEY")?);
+    let app = App::new(store, sqs, queue_url, (sealer, tokens), Clock::default());
     lambda_http::run(router(app)).await
 }

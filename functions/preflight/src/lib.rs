@@ -5,6 +5,9 @@
 
 mod answer;
 mod decide;
+mod refusals;
+
+pub use refusals::Refusals;
 
 use axum::Router;
 use axum::extract::{FromRef, Path, State};
@@ -21,6 +24,8 @@ use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished};
 use shared::runtime::parse;
+use shared::runtime::rate::{self, Rates};
+use shared::runtime::token::Tokens;
 use shared::store::{Store, VoidOutcome};
 
 /// How often a decision is begun anew because the configuration changed meanwhile.
@@ -34,17 +39,41 @@ pub struct App {
     cache: ConfigurationCache,
     clock: Clock,
     on_unavailable: OnUnavailable,
+    refusals: Refusals,
 }
 
 impl App {
-    /// The function on `store`; `on_unavailable` is the answer where not even the configuration can be read.
-    pub fn new(store: Store, clock: Clock, on_unavailable: OnUnavailable) -> Self {
+    /// The function on `store`, which tells of what it refuses to `refusals`; `on_unavailable` is the answer where not even the configuration can be read.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        on_unavailable: OnUnavailable,
+        (tokens, refusals): (Tokens, Refusals),
+    ) -> Self {
+        let keys = Keys::new(
+            store.clone(),
+            tokens,
+            Rates::of(rate::TRAFFIC),
+            clock.clone(),
+        );
         Self {
-            keys: Keys::new(store.clone(), None).through_outages(),
+            keys: keys.through_outages(),
             cache: ConfigurationCache::new(store.clone()),
             store,
             clock,
             on_unavailable,
+            refusals,
+        }
+    }
+}
+
+impl App {
+    /// The same with other limits for each key.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self {
+            keys: self.keys.with_rates(rates),
+            ..self
         }
     }
 }
@@ -88,6 +117,9 @@ async fn preflight(
         return Err(ApiError::forbidden("this key acts for its own user only"));
     }
     let decision = decide::decide(&app, &owner.organisation_id, &request).await?;
+    app.refusals
+        .tell(&owner.organisation_id, &request, &decision, app.clock.now())
+        .await;
     Ok(answer::response(&decision, &request))
 }
 

@@ -1,10 +1,12 @@
 //! The preflight function on AWS Lambda.
 
+use aws_sdk_sqs::config::retry::RetryConfig;
 use lambda_http::Error;
-use preflight::{App, router};
+use preflight::{App, Refusals, router};
 use shared::domain::configuration::OnUnavailable;
 use shared::runtime::clock::Clock;
 use shared::runtime::settings;
+use shared::runtime::token::Tokens;
 use std::env::VarError;
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,6 +18,12 @@ async fn main() -> Result<(), Error> {
         Ok("allow") | Err(VarError::NotPresent) => OnUnavailable::Allow,
         _ => return Err("ON_UNAVAILABLE must be allow or deny".into()),
     };
-    let app = App::new(settings::store(&aws)?, Clock::default(), default);
+    // A refusal that is not recorded at once is not worth waiting for.
+    let sqs = aws_sdk_sqs::config::Builder::from(&aws).retry_config(RetryConfig::disabled());
+    let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
+    let refusals = Refusals::new(sqs, settings::required("EVENTS_QUEUE_URL")?);
+    let store = settings::store(&aws)?;
+    let tokens = Tokens::new(&settings::required("TOKEN_KEY")?);
+    let app = App::new(store, Clock::default(), default, (tokens, refusals));
     lambda_http::run(router(app)).await
 }

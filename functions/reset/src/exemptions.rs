@@ -2,19 +2,20 @@
 //! into the audit log.
 
 use super::App;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use shared::domain::audit::AuditEntry;
 use shared::domain::configuration::Configuration;
 use shared::domain::exemption::{Decided, Exemption, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
 use shared::runtime::error::log_chain;
-use shared::store::{
-    AuditEntry, Change, Committed, CounterEffect, Row, Snapshot, StoreError, new_id,
-};
+use shared::store::{Asked, Change, Committed, CounterEffect, Row, Snapshot, StoreError, new_id};
 
 /// How often a step that met others is tried again in one pass; the next pass does what is left.
 const ATTEMPTS: usize = 5;
+/// How long ends are looked back at.
+const LOOK_BACK: SignedDuration = SignedDuration::from_hours(72);
 
 /// Tells of exemptions that end soon or have ended; how many have ended.
 pub(super) async fn tend(
@@ -25,10 +26,14 @@ pub(super) async fn tend(
     let organisation_id = &configuration.organisation.id;
     let mut ids: Vec<String> = Vec::new();
     let grants = configuration.grants.iter();
-    let due = grants.filter(|grant| grant.terms.ends_at <= now || grant.terms.is_ending(now));
+    // What ended long ago was seen to.
+    let is_recent = |ends_at: Timestamp| now.duration_since(ends_at) < LOOK_BACK;
+    let is_due = |grant: &&Grant| grant.terms.is_ending(now) && is_recent(grant.terms.ends_at);
+    let due = grants.filter(is_due);
     ids.extend(due.map(|grant| grant.id.clone()));
     let asked = app.store.asked_exemptions(organisation_id).await?;
-    let over = asked.into_iter().filter(|asked| asked.ends_at <= now);
+    let is_over = |asked: &Asked| asked.ends_at <= now && is_recent(asked.ends_at);
+    let over = asked.into_iter().filter(is_over);
     ids.extend(over.map(|asked| asked.id));
     let mut ended = 0;
     for id in ids {
@@ -78,7 +83,7 @@ async fn step(
     };
     let user_id = &after.terms.user_id;
     let user = app.store.user(organisation_id, user_id).await?;
-    let mut rows = Vec::from(Row::exemption(organisation_id, &after)?);
+    let mut rows = Row::exemption(organisation_id, &after)?;
     let mut notice_id = None;
     // A request that nobody decided in time is told of too: its user waits for an answer.
     if let Some(user) = user {
@@ -124,7 +129,7 @@ fn change_of(
         rows,
         head: snapshot.head.clone(),
         counters: CounterEffect::Unseen,
-        audit: AuditEntry {
+        audit: vec![AuditEntry {
             actor: "schedule".to_owned(),
             action: action.to_owned(),
             resource: format!("exemption/{}", after.id),
@@ -132,6 +137,6 @@ fn change_of(
             after: Some(described(after)),
             reason: None,
             request_id: "schedule".to_owned(),
-        },
+        }],
     }
 }

@@ -7,6 +7,7 @@
 
 mod audit;
 mod exemptions;
+mod refusals;
 mod tend;
 
 pub use audit::{AuditRequest, audit};

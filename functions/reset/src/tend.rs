@@ -35,6 +35,8 @@ pub struct Tended {
     pub rollovers_corrected: u64,
     /// Exemptions that have ended.
     pub exemptions_ended: u64,
+    /// Entries of the audit log about refused preflights.
+    pub refusals_audited: u64,
     /// Alerts that were raised.
     pub alerts: u64,
     /// Records that were compared with the totals.
@@ -51,6 +53,7 @@ impl Tended {
         self.months_corrected += other.months_corrected;
         self.rollovers_corrected += other.rollovers_corrected;
         self.exemptions_ended += other.exemptions_ended;
+        self.refusals_audited += other.refusals_audited;
         self.alerts += other.alerts;
         self.records_compared += other.records_compared;
         self.differences += other.differences;
@@ -87,6 +90,10 @@ pub(super) async fn tend(
     match super::exemptions::tend(app, &configuration, now).await {
         Ok(ended) => tended.exemptions_ended += ended,
         Err(error) => log_chain("the ends of exemptions are left to the next pass", &error),
+    }
+    match super::refusals::tell(&app.store, organisation_id, now, until).await {
+        Ok(written) => tended.refusals_audited += written,
+        Err(error) => log_chain("refusals are left to the next pass", &error),
     }
     if let Err(error) = queue_untold(app, organisation_id, now).await {
         log_chain("notices are left to the next pass", &error);

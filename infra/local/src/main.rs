@@ -31,6 +31,9 @@ struct Arguments {
     /// Starts with the organisation `demo` and its keys, without the demo company.
     #[arg(long)]
     empty: bool,
+    /// Lets each key make as many requests as it likes, not 1,000 a minute as where it is deployed.
+    #[arg(long)]
+    unlimited: bool,
 }
 
 /// What to do instead of serving.
@@ -50,6 +53,8 @@ enum Command {
     Backtest(commands::backtest::Arguments),
     /// Prints one mail of each kind as it would be sent.
     Mails(commands::mails::Arguments),
+    /// Prints who may do what: each endpoint and role.
+    Roles,
 }
 
 /// Why the program ended before it was told to.
@@ -108,6 +113,10 @@ async fn main() -> ExitCode {
             .await
             .map_err(Failure::from),
         Some(Command::Mails(arguments)) => commands::mails::run(&arguments).map_err(Failure::from),
+        Some(Command::Roles) => {
+            commands::roles::run();
+            Ok(())
+        }
         Some(Command::Counts(arguments)) => commands::counts::run(arguments)
             .await
             .map_err(Failure::from),
@@ -135,6 +144,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = SystemSettings {
         data: arguments.data.clone(),
         contents,
+        is_limited: !arguments.unlimited,
         ..SystemSettings::default()
     };
     let mut signal = std::pin::pin!(signal);

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use jiff::Timestamp;
+use shared::domain::audit::AuditEntry;
 use shared::domain::configuration::Organisation;
 use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
@@ -20,8 +21,10 @@ use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
 use shared::runtime::http::finished;
 use shared::runtime::queue::Notices;
+use shared::runtime::rate::Rates;
 use shared::runtime::sealing::Sealer;
-use shared::store::{ApiKey, AuditEntry, Books, Row, Store, StoreError, Tables, digest_of};
+use shared::runtime::token::Tokens;
+use shared::store::{ApiKey, Books, Row, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -119,6 +122,7 @@ impl System {
                 async move { evaluate::handle(&evaluate, event).await }
             },
         );
+        let tokens = Tokens::new(OPERATOR_KEY);
         let mails = Mails::new(clock.clone());
         let bus = LocalBus::default();
         let notify = Arc::new(notify::App::new(
@@ -146,11 +150,15 @@ impl System {
         let api = api::App::new(
             new_store("api"),
             OPERATOR_KEY,
-            Sealer::new(OPERATOR_KEY),
+            (Sealer::new(OPERATOR_KEY), tokens.clone()),
             to_notify,
             clock.clone(),
         )
         .with_reach(Reach::PublicAndLoopback);
+        let api = match settings.is_limited {
+            true => api,
+            false => api.with_rates(Rates::unlimited()),
+        };
         let api = match settings.test_time {
             Some(test_time) => api.with_test_time(test_time),
             None => api,
@@ -159,14 +167,26 @@ impl System {
             new_store("preflight"),
             clock.clone(),
             settings.on_unavailable,
+            (
+                tokens.clone(),
+                preflight::Refusals::new(sqs.clone(), Queues::url(EVENTS)),
+            ),
         );
+        let preflight = match settings.is_limited {
+            true => preflight,
+            false => preflight.with_rates(Rates::unlimited()),
+        };
         let ingest = ingest::App::new(
             new_store("ingest"),
             sqs,
             Queues::url(EVENTS),
-            Sealer::new(OPERATOR_KEY),
+            (Sealer::new(OPERATOR_KEY), tokens),
             clock.clone(),
         );
+        let ingest = match settings.is_limited {
+            true => ingest,
+            false => ingest.with_rates(Rates::unlimited()),
+        };
         let local = local_routes::Local::new(
             engine.clone(),
             store.clone(),

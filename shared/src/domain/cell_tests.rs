@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::amount::{Amounts, Unit};
+use crate::domain::exemption::{Covers, Kind, Terms};
 use crate::domain::hold::{Hold, Node, Rid};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -560,4 +561,214 @@ fn what_one_update_releases_fits_into_one_expression() {
     let lapsed = lapsed_holds(&cell, at(2_000), |_| true);
     assert_eq!(lapsed.len(), 5, "18 counters each");
     assert_eq!(lapsed_holds(&cell, at(0), |_| true), []);
+}
+
+#[derive(Clone, Debug)]
+enum ExemptStep {
+    Hold { request: u8, tokens: i64 },
+    Settle { request: u8, tokens: i64 },
+    Late { request: u8, tokens: i64 },
+    Usage { tokens: i64 },
+}
+
+fn exempt_step() -> impl Strategy<Value = ExemptStep> {
+    prop_oneof![
+        6 => (0_u8..10, 0_i64..50).prop_map(|(request, tokens)| ExemptStep::Hold { request, tokens }),
+        4 => (0_u8..10, 0_i64..70).prop_map(|(request, tokens)| ExemptStep::Settle { request, tokens }),
+        1 => (0_u8..10, 0_i64..30).prop_map(|(request, tokens)| ExemptStep::Late { request, tokens }),
+        1 => (0_i64..20).prop_map(|tokens| ExemptStep::Usage { tokens }),
+    ]
+}
+
+const LIMITS: [i64; 2] = [120, 80];
+const RAISED: i64 = 90;
+
+fn tokens_of(index: u32) -> Node {
+    Node {
+        unit: Unit::Tokens,
+        index,
+    }
+}
+
+/// Two caps on a path and an exemption from both, or from the second only.
+struct Exempted {
+    cell: Option<Cell>,
+    grant: Grant,
+    covered: Vec<Node>,
+    /// What every usage of the path was charged.
+    spent: i64,
+    /// Holds that are in the cell, and those that ended, by request.
+    living: BTreeMap<u8, Hold>,
+    ended: BTreeMap<u8, Hold>,
+    /// What is held or spent of the exemption.
+    given: i64,
+    /// Whether something was used that no hold stood for: a counter may be in debt then.
+    was_unheld: bool,
+}
+
+impl Exempted {
+    fn new(kind: Kind, is_path: bool) -> Self {
+        let terms = Terms {
+            user_id: "ada".to_owned(),
+            kind,
+            tokens: (kind == Kind::Raise).then_some(RAISED),
+            micro_usd: None,
+            covers: Covers::Path,
+            starts_at: Timestamp::MIN,
+            ends_at: Timestamp::MAX,
+        };
+        let grant = Grant {
+            id: "exm_1".to_owned(),
+            index: 7,
+            terms,
+        };
+        let mut cell = token_cell(&LIMITS);
+        let open = CellUpdate {
+            open: grant.opens().into_iter().collect(),
+            ..CellUpdate::default()
+        };
+        open.apply(&mut cell).unwrap();
+        Self {
+            cell,
+            grant,
+            covered: if is_path {
+                vec![tokens_of(0), tokens_of(1)]
+            } else {
+                vec![tokens_of(1)]
+            },
+            spent: 0,
+            living: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            given: 0,
+            was_unheld: false,
+        }
+    }
+
+    fn rest(&self, node: Node) -> i64 {
+        self.cell.as_ref().unwrap().nodes[&node]
+    }
+
+    fn asked(&self, name: u8, tokens: i64) -> HoldRequest {
+        let mut asked = request(tokens, 2);
+        asked.rid = rid(name);
+        asked.exempt = asked
+            .under(&self.grant, &self.covered)
+            .into_iter()
+            .collect();
+        asked
+    }
+
+    fn hold(&mut self, name: u8, tokens: i64) {
+        if self.living.contains_key(&name) {
+            return;
+        }
+        let asked = self.asked(name, tokens);
+        let fits = |node: &Node| self.rest(*node) >= tokens;
+        let path = [tokens_of(0), tokens_of(1)];
+        let is_plain = path.iter().all(fits);
+        let short_is_covered = path.iter().all(|n| fits(n) || self.covered.contains(n));
+        let own = self.grant.counter(Unit::Tokens);
+        let is_exempt = short_is_covered && (!self.grant.is_limited() || fits(&own));
+        let obstacle = match asked.update().apply(&mut self.cell) {
+            Ok(()) => {
+                assert!(is_plain, "admitted by caps that have less");
+                self.living.insert(name, asked.hold);
+                return;
+            }
+            Err(_) => asked.obstacle(self.cell.as_ref().unwrap(), at(0)),
+        };
+        assert!(!is_plain, "refused though it fits");
+        match obstacle {
+            Obstacle::Exempt(way) => {
+                assert!(is_exempt, "an exemption gave what it has not");
+                way.update().apply(&mut self.cell).unwrap();
+                self.given += tokens;
+                self.living.insert(name, way.hold);
+            }
+            Obstacle::Short(_) => assert!(!is_exempt, "the exemption was not asked"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn act(&mut self, step: ExemptStep) {
+        match step {
+            ExemptStep::Hold { request, tokens } => self.hold(request, tokens),
+            ExemptStep::Settle { request, tokens } => {
+                let Some(hold) = self.living.remove(&request) else {
+                    return;
+                };
+                let charged = Amounts::new(tokens, 0);
+                finish([(&rid(request), &hold, charged)])
+                    .apply(&mut self.cell)
+                    .unwrap();
+                self.spent += tokens;
+                self.was_unheld |= tokens > hold.amounts.tokens;
+                if hold.exempt.is_some() {
+                    self.given += tokens - hold.amounts.tokens;
+                }
+                self.ended.insert(request, hold);
+            }
+            ExemptStep::Late { request, tokens } => {
+                let Some(hold) = self.ended.get(&request) else {
+                    return;
+                };
+                let path = [tokens_of(0), tokens_of(1)];
+                debit(&path, Some(hold), Amounts::new(tokens, 0))
+                    .apply(&mut self.cell)
+                    .unwrap();
+                self.spent += tokens;
+                self.was_unheld = true;
+                self.given += if hold.exempt.is_some() { tokens } else { 0 };
+            }
+            ExemptStep::Usage { tokens } => {
+                let path = [tokens_of(0), tokens_of(1)];
+                debit(&path, None, Amounts::new(tokens, 0))
+                    .apply(&mut self.cell)
+                    .unwrap();
+                self.spent += tokens;
+                self.was_unheld = true;
+            }
+        }
+    }
+
+    fn check(&self) {
+        let cell = self.cell.as_ref().unwrap();
+        for (node, limit) in [tokens_of(0), tokens_of(1)].into_iter().zip(LIMITS) {
+            let held = cell.held(node) + cell.held_exempt(node);
+            let all: i64 = self.living.values().map(|hold| hold.amounts.tokens).sum();
+            assert_eq!(
+                held, all,
+                "every hold of the path is seen at each of its caps"
+            );
+            let limit = limit + cell.exempted(node);
+            assert_eq!(limit, self.rest(node) + held + self.spent, "conservation");
+            let given = if self.covered.contains(&node) {
+                self.given
+            } else {
+                0
+            };
+            assert_eq!(cell.exempted(node), given);
+            assert!(self.was_unheld || self.rest(node) >= 0, "overshoot");
+        }
+        let own = self.grant.opens()[0];
+        assert_eq!(own.1 - self.rest(own.0), self.given);
+        assert!(self.was_unheld || !self.grant.is_limited() || self.given <= RAISED);
+        assert_eq!(self.grant.used(cell).tokens, self.given);
+    }
+}
+
+proptest! {
+    #[test]
+    fn exemptions_keep_the_books_and_give_no_more_than_they_have(
+        is_lift in any::<bool>(),
+        is_path in any::<bool>(),
+        steps in proptest::collection::vec(exempt_step(), 0..60),
+    ) {
+        let kind = if is_lift { Kind::Lift } else { Kind::Raise };
+        let mut exempted = Exempted::new(kind, is_path);
+        for step in steps {
+            exempted.act(step);
+            exempted.check();
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod amount;
+pub mod audit;
 pub mod buckets;
 pub mod cell;
 pub mod configuration;
@@ -20,6 +21,7 @@ pub mod policy;
 pub mod price;
 pub mod reach;
 pub mod refusal;
+pub mod refused;
 pub mod rollover;
 pub mod self_audit;
 pub mod usage;

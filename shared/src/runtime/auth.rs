@@ -1,11 +1,16 @@
 //! Keys: whose request it is, and what its role may do.
 
+use super::clock::Clock;
 use super::error::{ApiError, ErrorCode};
+use super::http::StandingSlot;
+use super::rate::Rates;
 use super::roles::{Sphere, Who, who_may};
+use super::token::Tokens;
 use crate::store::{KeyOwner, Store, StoreError, digest_of};
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,17 +28,38 @@ pub struct Keys {
     believed: Arc<Mutex<HashMap<String, (KeyOwner, Instant)>>>,
     /// How long a key that was known is believed while it cannot be asked for.
     outage: Duration,
+    tokens: Tokens,
+    rates: Rates,
+    clock: Clock,
 }
 
 impl Keys {
-    /// Keys of `store`; the operator's key is known where the function serves the operator.
-    pub fn new(store: Store, operator_key: Option<&str>) -> Self {
+    /// Keys of `store` and tokens of `tokens`, by `clock`, as often as `rates` allow.
+    pub fn new(store: Store, tokens: Tokens, rates: Rates, clock: Clock) -> Self {
         Self {
             store,
-            operator_digest: operator_key.map(digest_of),
+            operator_digest: None,
             believed: Arc::default(),
             outage: Duration::ZERO,
+            tokens,
+            rates,
+            clock,
         }
+    }
+
+    /// The same where the function serves the operator, too.
+    #[must_use]
+    pub fn with_operator(self, operator_key: &str) -> Self {
+        Self {
+            operator_digest: Some(digest_of(operator_key)),
+            ..self
+        }
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// The same, believing known keys for a quarter of an hour while the database does not answer, so that the
@@ -51,15 +77,38 @@ impl Keys {
         (since.elapsed() < for_at_most).then(|| owner.clone())
     }
 
-    async fn owner(&self, digest: &str) -> Result<Option<KeyOwner>, ApiError> {
-        if let Some(owner) = self.remembered(digest, KEY_BELIEVED) {
+    /// Whose a key or token is.
+    async fn owner(&self, secret: &str) -> Result<Option<KeyOwner>, ApiError> {
+        if !Tokens::has_form(secret) {
+            let digest = digest_of(secret);
+            let asked = self.store.key_owner(&digest);
+            return self.asked(&digest, asked).await;
+        }
+        let Some(claims) = self.tokens.read(secret, self.clock.now()) else {
+            return Ok(None);
+        };
+        let asked = async {
+            let client = self.store.client(&claims.sub).await?;
+            let of_same = |owner: &KeyOwner| owner.organisation_id == claims.org;
+            Ok(client.map(|client| client.owner).filter(of_same))
+        };
+        self.asked(&Tokens::name(&claims), asked).await
+    }
+
+    /// What is remembered under `name`, or else what `asking` finds.
+    async fn asked(
+        &self,
+        name: &str,
+        asking: impl Future<Output = Result<Option<KeyOwner>, StoreError>>,
+    ) -> Result<Option<KeyOwner>, ApiError> {
+        if let Some(owner) = self.remembered(name, KEY_BELIEVED) {
             return Ok(Some(owner));
         }
         let asked_at = Instant::now();
-        let owner = match self.store.key_owner(digest).await {
+        let owner = match asking.await {
             Ok(owner) => owner,
             Err(error @ StoreError::Unavailable(_)) => {
-                let known = self.remembered(digest, self.outage);
+                let known = self.remembered(name, self.outage);
                 return known.map(Some).ok_or_else(|| error.into());
             }
             Err(error) => return Err(error.into()),
@@ -69,11 +118,34 @@ impl Keys {
                 believed.clear();
             }
             match &owner {
-                Some(owner) => believed.insert(digest.to_owned(), (owner.clone(), asked_at)),
-                None => believed.remove(digest),
+                Some(owner) => believed.insert(name.to_owned(), (owner.clone(), asked_at)),
+                None => believed.remove(name),
             };
         }
         Ok(owner)
+    }
+
+    /// Counts a request of a caller, and refuses one too many.
+    async fn count(&self, caller: &Caller, parts: &Parts) -> Result<(), ApiError> {
+        let (organisation_id, key_id) = match caller {
+            Caller::Operator { .. } => ("@operator", "operator"),
+            Caller::Key { owner, .. } => (owner.organisation_id.as_str(), owner.key_id.as_str()),
+        };
+        let now = Timestamp::now();
+        let Some(standing) = self.rates.take(organisation_id, key_id, now).await else {
+            return Ok(());
+        };
+        if let Some(slot) = parts.extensions.get::<StandingSlot>() {
+            slot.set(standing);
+        }
+        if standing.is_over {
+            let message = format!(
+                "the key has made its {} requests of this minute; go on in {} seconds",
+                standing.limit, standing.resets_in
+            );
+            return Err(ApiError::new(ErrorCode::RateLimited, message));
+        }
+        Ok(())
     }
 }
 
@@ -175,17 +247,22 @@ where
             .and_then(|value| value.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, secret)| secret.trim())
-            .filter(|secret| (1..=256).contains(&secret.len()))
+            .filter(|secret| (1..=1024).contains(&secret.len()))
             .ok_or_else(unknown)?;
-        let digest = digest_of(secret);
-        let secret = Secret(secret.to_owned());
-        let caller = if keys.operator_digest.as_ref() == Some(&digest) {
+        let is_operator = keys
+            .operator_digest
+            .as_ref()
+            .is_some_and(|digest| *digest == digest_of(secret));
+        let caller = if is_operator {
+            let secret = Secret(secret.to_owned());
             Self::Operator { secret }
         } else {
-            let owner = keys.owner(&digest).await?;
+            let owner = keys.owner(secret).await?;
             let owner = owner.ok_or_else(unknown)?;
+            let secret = Secret(secret.to_owned());
             Self::Key { owner, secret }
         };
+        keys.count(&caller, parts).await?;
         let path = parts.extensions.get::<MatchedPath>();
         caller.allowed(parts.method.as_str(), path.map_or("", MatchedPath::as_str))
     }

@@ -2,6 +2,7 @@
 
 use super::error::{ApiError, ErrorCode};
 use super::random;
+use super::rate::Standing;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
@@ -9,6 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, header};
+use std::sync::{Arc, Mutex};
 
 /// The largest body of any request, in bytes; events come 500 at a time.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -70,6 +72,8 @@ pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S
 async fn with_request_id(mut request: Request, next: Next) -> Response {
     let id = random::id("req_").unwrap_or_else(|_| "req_unknown".to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
+    let standing = StandingSlot::default();
+    request.extensions_mut().insert(standing.clone());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions().get::<ApiError>() {
         response = error.response(&id);
@@ -78,10 +82,35 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
         let message = "the request could not be read";
         response = ApiError::new(ErrorCode::BadRequest, message).response(&id);
     }
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", value);
+        headers.insert("x-request-id", value);
+    }
+    if let Some(standing) = standing.get() {
+        headers.insert("x-ratelimit-limit", standing.limit.into());
+        headers.insert("x-ratelimit-remaining", standing.remaining.into());
+        headers.insert("x-ratelimit-reset", standing.resets_at.into());
+        if standing.is_over {
+            headers.insert(header::RETRY_AFTER, standing.resets_in.into());
+        }
     }
     response
+}
+
+/// Where whoever counts a request leaves what its key has left, for the headers of the answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StandingSlot(Arc<Mutex<Option<Standing>>>);
+
+impl StandingSlot {
+    pub(super) fn set(&self, standing: Standing) {
+        if let Ok(mut slot) = self.0.lock() {
+            *slot = Some(standing);
+        }
+    }
+
+    fn get(&self) -> Option<Standing> {
+        self.0.lock().ok().and_then(|slot| *slot)
+    }
 }
 
 fn is_json(response: &Response) -> bool {

@@ -11,7 +11,9 @@ pub mod parse;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod random;
+pub mod rate;
 pub mod roles;
 pub mod sealing;
 pub mod settings;
+pub mod token;
 pub mod wire;

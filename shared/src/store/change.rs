@@ -2,11 +2,12 @@
 //! answer nothing is held under the old state, and no crash leaves the parts apart.
 
 use super::Store;
-use super::call::{StoreError, Transacted, hex};
+use super::call::{StoreError, Transacted};
 use super::configuration::{Head, PolicyCounts};
 use super::expression::{Item, number};
 use super::keys;
 use super::rows::Row;
+use crate::domain::audit::{AuditEntry, AuditRecord};
 use crate::domain::cell::{Cell, CellUpdate, Condition, carry, open_node};
 use crate::domain::configuration::{Budget, Configuration, Organisation};
 use crate::domain::exemption::Grant;
@@ -15,7 +16,6 @@ use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an answer can be replayed, in seconds.
@@ -53,25 +53,6 @@ pub enum CounterEffect {
     Grant(Grant),
 }
 
-/// Who did what to what, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditEntry {
-    /// The key or user who did it.
-    pub actor: String,
-    /// What was done: `budget.create`.
-    pub action: String,
-    /// To what: `budget/bud_...`.
-    pub resource: String,
-    /// The resource before, as JSON.
-    pub before: Option<String>,
-    /// The resource after, as JSON.
-    pub after: Option<String>,
-    /// Why, where that was said.
-    pub reason: Option<String>,
-    /// The request.
-    pub request_id: String,
-}
-
 /// An answer kept under an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredAnswer {
@@ -106,8 +87,8 @@ pub struct Change {
     pub head: Head,
     /// What the counters do.
     pub counters: CounterEffect,
-    /// The audit entry.
-    pub audit: AuditEntry,
+    /// The audit entry, or several where one transaction does several things.
+    pub audit: Vec<AuditEntry>,
 }
 
 /// What became of a change.
@@ -119,44 +100,6 @@ pub enum Committed {
     Stale,
     /// The idempotency key has an answer already.
     AnsweredBefore,
-}
-
-#[derive(Serialize)]
-struct AuditRow<'a> {
-    seq: u64,
-    at: String,
-    actor: &'a str,
-    action: &'a str,
-    resource: &'a str,
-    before: Option<&'a str>,
-    after: Option<&'a str>,
-    reason: Option<&'a str>,
-    request_id: &'a str,
-    hash: String,
-    previous_hash: &'a str,
-}
-
-/// The hash of an audit entry: SHA-256 over the previous hash and every field, each with its length before it.
-fn audit_hash(entry: &AuditEntry, seq: u64, at: &str, previous: &str) -> String {
-    let mut hash = Sha256::new();
-    let seq = seq.to_string();
-    let optional = |text: &Option<String>| text.as_ref().map_or(String::new(), |t| format!("={t}"));
-    for part in [
-        previous,
-        &seq,
-        at,
-        &entry.actor,
-        &entry.action,
-        &entry.resource,
-        &optional(&entry.before),
-        &optional(&entry.after),
-        &optional(&entry.reason),
-        &entry.request_id,
-    ] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hex(&hash.finalize())
 }
 
 /// The periods that a change reaches: those in force in the time zone before and after it.
@@ -197,20 +140,16 @@ impl Store {
         let mut head = change.head;
         let is_seen = !matches!(change.counters, CounterEffect::Unseen);
         head.epoch = before.epoch + u64::from(is_seen);
-        head.seq = before.seq + 1;
-        let at = now.to_string();
-        head.audit_hash = audit_hash(&change.audit, head.seq, &at, &before.audit_hash);
-
-        let mut parts = vec![
-            self.head_item(organisation_id, &head, Some(before.seq))?,
-            self.audit_item(
-                organisation_id,
-                &change.audit,
-                &head,
-                &before.audit_hash,
-                &at,
-            )?,
-        ];
+        (head.seq, head.audit_hash) = (before.seq, before.audit_hash.clone());
+        let mut entries = Vec::with_capacity(change.audit.len());
+        for entry in &change.audit {
+            let record = AuditRecord::new(entry, head.seq + 1, now, &head.audit_hash);
+            head.seq = record.seq;
+            head.audit_hash.clone_from(&record.hash);
+            entries.push(self.audit_item(organisation_id, &record)?);
+        }
+        let mut parts = vec![self.head_item(organisation_id, &head, Some(before.seq))?];
+        parts.extend(entries);
         for row in change.rows {
             parts.push(self.row_item(row)?);
         }
@@ -364,12 +303,12 @@ impl Store {
     ) -> Result<Committed, StoreError> {
         let id = organisation.id.clone();
         let entry = Row::new(keys::organisation_entry(&id), &organisation)?;
-        let at = now.to_string();
+        let record = AuditRecord::new(audit, 1, now, "");
         let head = Head {
             epoch: 1,
             tree: 0,
             seq: 1,
-            audit_hash: audit_hash(audit, 1, &at, ""),
+            audit_hash: record.hash.clone(),
             next_department: 0,
             next_node: 0,
             closed_through: None,
@@ -383,7 +322,7 @@ impl Store {
             parts.push(self.idempotency_item(idempotency, now)?);
         }
         parts.push(self.head_item(&id, &head, None)?);
-        parts.push(self.audit_item(&id, audit, &head, "", &at)?);
+        parts.push(self.audit_item(&id, &record)?);
         for row in rows.into_iter().chain([entry]) {
             parts.push(self.row_item(row)?);
         }
@@ -419,25 +358,10 @@ impl Store {
     fn audit_item(
         &self,
         organisation_id: &str,
-        audit: &AuditEntry,
-        head: &Head,
-        previous_hash: &str,
-        at: &str,
+        record: &AuditRecord,
     ) -> Result<TransactWriteItem, StoreError> {
-        let row = AuditRow {
-            seq: head.seq,
-            at: at.to_owned(),
-            actor: &audit.actor,
-            action: &audit.action,
-            resource: &audit.resource,
-            before: audit.before.as_deref(),
-            after: audit.after.as_deref(),
-            reason: audit.reason.as_deref(),
-            request_id: &audit.request_id,
-            hash: head.audit_hash.clone(),
-            previous_hash,
-        };
-        self.row_item(Row::new(keys::audit(organisation_id, head.seq), &row)?.if_absent())
+        let key = keys::audit(organisation_id, record.seq);
+        self.row_item(Row::new(key, record)?.if_absent())
     }
 
     fn idempotency_item(

@@ -15,6 +15,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// How long after its end an exemption is seen among those in force or waiting, in seconds.
+const KEPT_SECONDS: i64 = 3 * 24 * 3_600;
+
 /// A request that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
@@ -31,7 +34,7 @@ impl Row {
     pub fn exemption(
         organisation_id: &str,
         exemption: &Exemption,
-    ) -> Result<[Self; 3], StoreError> {
+    ) -> Result<Vec<Self>, StoreError> {
         let id = &exemption.id;
         let ends_at = exemption.terms.ends_at;
         let key = |prefix: &str| keys::governance(organisation_id, format!("{prefix}{id}"));
@@ -42,15 +45,23 @@ impl Row {
             user_id: exemption.terms.user_id.clone(),
             ends_at,
         };
-        let asked = match exemption.decided {
-            Decided::Pending => Self::new(key(ASKED), &asked)?,
-            _ => Self::gone(key(ASKED)),
+        let mut rows = vec![known];
+        // What is over by time says so itself, and goes by itself some days later.
+        let places = match exemption.decided {
+            Decided::Pending => [Some(Self::new(key(ASKED), &asked)?), None],
+            Decided::Approved => {
+                let grant = exemption.grant().map(|grant| Self::new(key(GRANT), &grant));
+                [Some(Self::gone(key(ASKED))), grant.transpose()?]
+            }
+            Decided::Denied => [Some(Self::gone(key(ASKED))), None],
+            Decided::Revoked => [Some(Self::gone(key(ASKED))), Some(Self::gone(key(GRANT)))],
+            Decided::Expired => [None, None],
         };
-        let grant = match (exemption.decided, exemption.grant()) {
-            (Decided::Approved, Some(grant)) => Self::new(key(GRANT), &grant)?,
-            _ => Self::gone(key(GRANT)),
-        };
-        Ok([known, asked, grant])
+        for mut row in places.into_iter().flatten() {
+            row.expire(ends_at.as_second() + KEPT_SECONDS);
+            rows.push(row);
+        }
+        Ok(rows)
     }
 }
 

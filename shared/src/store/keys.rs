@@ -46,6 +46,8 @@ pub(super) const EXEMPTION: &str = "exemption#";
 pub(super) const ASKED: &str = "asked#";
 pub(super) const ALERT: &str = "alert#";
 pub(super) const TOLD: &str = "told#";
+/// What the audit log knows of refused preflights.
+pub(super) const REFUSED: &str = "refused#";
 pub(super) const ROLLOVER: &str = "rollover#";
 pub(super) const USER: &str = "user#";
 pub(super) const POLICY: &str = "policy#";
@@ -56,6 +58,7 @@ pub(super) const INCIDENT: &str = "incident#";
 pub(super) const NOTICE: &str = "notice#";
 pub(super) const WEBHOOK: &str = "webhook#";
 pub(super) const API_KEY: &str = "key#";
+pub(super) const CLIENT: &str = "oauth#";
 pub(super) const ORGANISATIONS: &str = "@organisations";
 pub(super) const OPERATOR: &str = "@operator";
 
@@ -74,8 +77,13 @@ pub(super) fn governance(organisation_id: &str, sk: impl Into<String>) -> Key {
     Key::new(organisation_id, sk)
 }
 
+/// The partition of the audit log, which is apart so that a role can be kept from altering it.
+pub(super) fn audit_log(organisation_id: &str) -> String {
+    format!("{organisation_id}#audit")
+}
+
 pub(super) fn audit(organisation_id: &str, seq: u64) -> Key {
-    Key::new(organisation_id, format!("audit#{seq:012}"))
+    Key::new(audit_log(organisation_id), format!("{seq:012}"))
 }
 
 pub(super) fn idempotency(owner: &str, digest: &str) -> Key {
@@ -183,12 +191,47 @@ pub(super) fn secret(digest: &str) -> Key {
     Key::new(format!("@key#{digest}"), "key")
 }
 
+/// Where a client's id leads to its organisation.
+pub(super) fn client(id: &str) -> Key {
+    Key::new(format!("@oauth#{id}"), "client")
+}
+
+/// How many requests a key made in a minute.
+pub(super) fn requests(organisation_id: &str, key_id: &str, minute: i64) -> Key {
+    Key::new(
+        format!("{organisation_id}#requests"),
+        format!("{key_id}#{minute}"),
+    )
+}
+
 pub(super) fn organisation_entry(organisation_id: &str) -> Key {
     Key::new(ORGANISATIONS, organisation_id)
 }
 
 pub(super) fn record(organisation_id: &str, event_id: &str) -> Key {
     Key::new(format!("{organisation_id}#record#{event_id}"), ONLY)
+}
+
+/// A refused preflight.
+pub(super) fn refusal(organisation_id: &str, refusal_id: &str) -> Key {
+    Key::new(format!("{organisation_id}#refused#{refusal_id}"), ONLY)
+}
+
+/// The partition of the counts of refused preflights.
+pub(super) fn refusals_of(organisation_id: &str) -> String {
+    format!("{organisation_id}#refusals")
+}
+
+/// How often a user was refused for a reason in an hour; later hours sort last.
+pub(super) fn refusals(organisation_id: &str, hour: &str, user_id: &str, reason: &str) -> Key {
+    let sk = format!("{hour}#{user_id}#{reason}");
+    Key::new(refusals_of(organisation_id), sk)
+}
+
+/// How many of them the audit log knows of.
+pub(super) fn refused_told(organisation_id: &str, hour: &str, user_id: &str, reason: &str) -> Key {
+    let sk = format!("{REFUSED}{hour}#{user_id}#{reason}");
+    Key::new(organisation_id, sk)
 }
 
 pub(super) fn abandoned(organisation_id: &str, hold_id: &HoldId) -> Key {

@@ -4,10 +4,12 @@
 //! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
 
 mod alerts;
+mod audit;
 mod backtests;
 mod call;
 mod cells;
 mod change;
+mod clients;
 mod configuration;
 mod exemptions;
 mod expression;
@@ -24,6 +26,7 @@ mod notices;
 mod people;
 mod policies;
 mod records;
+mod refusals;
 mod resolutions;
 mod rows;
 mod schedule;
@@ -36,11 +39,11 @@ mod usage_rows;
 mod webhooks;
 
 pub use alerts::{Told, new_id};
+pub use audit::Verified;
 pub use backtests::Paused;
 pub use call::StoreError;
-pub use change::{
-    AuditEntry, Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer,
-};
+pub use change::{Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer};
+pub use clients::KnownClient;
 pub use configuration::{Head, PolicyCounts};
 pub use exemptions::Asked;
 pub use facts::Arrivals;

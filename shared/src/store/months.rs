@@ -3,11 +3,12 @@
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
-use super::change::{AuditEntry, Change, Committed, CounterEffect, Snapshot};
+use super::change::{Change, Committed, CounterEffect, Snapshot};
 use super::configuration::data;
 use super::governance::Page;
 use super::keys::{self, ROLLOVER};
 use super::rows::Row;
+use crate::domain::audit::AuditEntry;
 use crate::domain::cell::{Cell, lapsed_holds};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::Node;
@@ -278,7 +279,7 @@ fn change_of(snapshot: &Snapshot, batch: &Batch, period: Month) -> Result<Change
         } else {
             CounterEffect::Carry(period.next(), carried)
         },
-        audit: AuditEntry {
+        audit: vec![AuditEntry {
             actor: "schedule".to_owned(),
             action: batch.action.to_owned(),
             resource: format!("period/{period}"),
@@ -288,6 +289,6 @@ fn change_of(snapshot: &Snapshot, batch: &Batch, period: Month) -> Result<Change
             after: described(&batch.after),
             reason: None,
             request_id: "schedule".to_owned(),
-        },
+        }],
     })
 }

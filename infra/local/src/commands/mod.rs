@@ -7,6 +7,7 @@ pub(crate) mod crash;
 pub(crate) mod mails;
 pub(crate) mod race;
 pub(crate) mod replay;
+pub(crate) mod roles;
 pub(crate) mod tenant;
 
 /// Writes a line of a report; a reader that is gone is no reason to end.

@@ -49,6 +49,8 @@ pub struct SystemSettings {
     pub test_time: Option<Duration>,
     /// Whether webhooks may go to names, as they do. Otherwise no name is known, and they reach this machine's addresses only.
     pub resolves_names: bool,
+    /// Whether keys may make only so many requests a minute, as they may where it is deployed.
+    pub is_limited: bool,
 }
 
 impl Default for SystemSettings {
@@ -62,6 +64,7 @@ impl Default for SystemSettings {
             on_unavailable: OnUnavailable::Allow,
             test_time: None,
             resolves_names: true,
+            is_limited: false,
         }
     }
 }

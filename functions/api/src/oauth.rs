@@ -1,0 +1,232 @@
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4): clients are made, listed and deleted like keys, and exchange their id and
+//! secret for a token that is good for an hour.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::api_keys::NewKey;
+use super::replay::{Answer, IdempotentRequest};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue};
+use serde::Serialize;
+use shared::domain::name::is_slug;
+use shared::domain::people::Role;
+use shared::runtime::auth::Caller;
+use shared::runtime::error::{ApiError, Detail, ErrorCode};
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, form_pairs};
+use shared::runtime::random;
+use shared::runtime::token::TOKEN_SECONDS;
+use shared::store::{ApiKey, Row, digest_of};
+use std::collections::BTreeMap;
+
+/// The largest body that asks for a token, in bytes.
+const MAX_FORM_BYTES: usize = 8 * 1024;
+
+#[derive(Serialize)]
+struct ClientView<'a> {
+    client_id: &'a str,
+    role: Role,
+    user_id: Option<&'a str>,
+    description: Option<&'a str>,
+    created_at: String,
+    /// The secret; only in the answer to its creation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'a str>,
+}
+
+fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
+    ClientView {
+        client_id: &client.id,
+        role: client.role,
+        user_id: client.user_id.as_deref(),
+        description: client.description.as_deref(),
+        created_at: client.created_at.to_string(),
+        client_secret: secret,
+    }
+}
+
+pub(crate) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let new = NewKey::read(&body)?;
+    let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/oauth/clients", &body)?;
+    let secret = random::secret("tks_")?;
+    let client = ApiKey {
+        id: random::id("oac_")?,
+        role: new.role,
+        user_id: new.user_id,
+        description: new.description,
+        created_at: app.clock.now(),
+        digest: digest_of(&secret),
+    };
+    let needs = Needs {
+        users: client.user_id.iter().cloned().collect(),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
+        loaded.check_user("user_id", client.user_id.as_ref())?;
+        let resource = format!("oauth_client/{}", client.id);
+        let mut prepared = Prepared::new(loaded, "oauth_client.create", resource);
+        prepared
+            .rows
+            .extend(Row::client(&owner.organisation_id, &client)?);
+        prepared.after = Some(view::text(&shown(&client, None)));
+        let answer = Answer {
+            status: 201,
+            body: view::text(&shown(&client, Some(&secret))),
+            secrets: vec![secret.clone()],
+        };
+        prepared.answer = Box::new(move |_| answer.clone());
+        Ok(prepared)
+    })
+    .await
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let list = format!("{} oauth-clients", owner.organisation_id);
+    let asked = app.page(query.as_deref(), &list)?;
+    let page = app
+        .store
+        .clients(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .await?;
+    let items = page.items.iter().map(|client| shown(client, None));
+    let body = PageBody::new(items.collect(), page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// Ends a client and, within five seconds, its tokens.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    if !is_slug(&id) {
+        return Err(ApiError::not_found("client"));
+    }
+    let needs = Needs {
+        client: Some(id.clone()),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, None, |loaded| {
+        let client = loaded.client.as_ref();
+        let client = client.ok_or_else(|| ApiError::not_found("client"))?;
+        let resource = format!("oauth_client/{id}");
+        let mut prepared = Prepared::new(loaded, "oauth_client.delete", resource);
+        prepared
+            .rows
+            .extend(Row::no_client(&owner.organisation_id, &id));
+        prepared.before = Some(view::text(&shown(client, None)));
+        Ok(prepared)
+    })
+    .await
+}
+
+/// The id and secret of `Authorization: Basic`, where there is one.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = decoded.split_once(':')?;
+    Some((id.to_owned(), secret.to_owned()))
+}
+
+/// What is asked with: the client's id and secret, from the form or the header.
+fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), ApiError> {
+    let form = std::str::from_utf8(body).ok();
+    let form = form.filter(|form| form.len() <= MAX_FORM_BYTES);
+    let form = form.ok_or_else(|| ApiError::field("body", "must be a form"))?;
+    let mut fields: BTreeMap<String, String> = BTreeMap::new();
+    let mut invalid: Vec<Detail> = Vec::new();
+    let mut refuse = |field: &str, message: &str| {
+        invalid.push(Detail {
+            field: field.to_owned(),
+            message: message.to_owned(),
+        });
+    };
+    // What a server does not know it has to ignore (RFC 6749, section 3.2).
+    for (name, value) in form_pairs(form) {
+        let is_known = ["grant_type", "client_id", "client_secret"].contains(&name.as_str());
+        if is_known && fields.insert(name.clone(), value).is_some() {
+            refuse(&name, "must be given once");
+        }
+    }
+    match fields.get("grant_type").map(String::as_str) {
+        Some("client_credentials") => {}
+        Some(_) => refuse("grant_type", "must be client_credentials"),
+        None => refuse(
+            "grant_type",
+            "is required, in a form: grant_type=client_credentials",
+        ),
+    }
+    let mut take = |name: &str| fields.remove(name).unwrap_or_default();
+    let by_form = (take("client_id"), take("client_secret"));
+    let (id, secret) = basic(headers).unwrap_or(by_form);
+    for (name, value) in [("client_id", &id), ("client_secret", &secret)] {
+        if value.is_empty() {
+            refuse(name, "is required");
+        } else if value.len() > 256 {
+            refuse(name, "must have at most 256 characters");
+        }
+    }
+    match invalid.is_empty() {
+        true => Ok((id, secret)),
+        false => Err(ApiError::invalid(invalid)),
+    }
+}
+
+#[derive(Serialize)]
+struct TokenView {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+}
+
+pub(crate) async fn token(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let (id, secret) = asked(&headers, &body)?;
+    let unknown = || {
+        let message = "the client is not known, or its secret is another one";
+        ApiError::new(ErrorCode::Unauthorized, message)
+    };
+    if !is_slug(&id) {
+        return Err(unknown());
+    }
+    let client = app.store.client(&id).await?.ok_or_else(unknown)?;
+    if client.digest != digest_of(&secret) {
+        return Err(unknown());
+    }
+    let owner = &client.owner;
+    let now = app.clock.now();
+    let body = TokenView {
+        access_token: app.tokens.issue(&owner.organisation_id, &id, now)?,
+        token_type: "bearer",
+        expires_in: TOKEN_SECONDS,
+    };
+    let mut response = json(200, view::text(&body));
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}

@@ -1,0 +1,72 @@
+//! Telling of refusals, which are recorded behind the queue. A queue that is slow or down changes no decision: what it does not
+//! take in a moment is missing in the record, and nothing else.
+
+use super::decide::{Decision, Verdict};
+use aws_sdk_sqs::Client;
+use jiff::Timestamp;
+use shared::domain::estimate::PreflightRequest;
+use shared::domain::refused::{RefusalMessage, Refused};
+use shared::runtime::error::log_chain;
+use shared::runtime::random;
+use std::time::Duration;
+
+/// How long an answer waits for the queue at the most.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// The queue that refusals go to.
+#[derive(Clone, Debug)]
+pub struct Refusals {
+    sqs: Client,
+    queue_url: String,
+}
+
+impl Refusals {
+    /// The queue at `queue_url`.
+    pub fn new(sqs: Client, queue_url: String) -> Self {
+        Self { sqs, queue_url }
+    }
+
+    /// Queues a decision that refused; an admitted request costs nothing here.
+    pub(crate) async fn tell(
+        &self,
+        organisation_id: &str,
+        request: &PreflightRequest,
+        decision: &Decision,
+        now: Timestamp,
+    ) {
+        let Verdict::Block { reasons, .. } = &decision.verdict else {
+            return;
+        };
+        let (Ok(refusal_id), false) = (random::id("rfs_"), reasons.is_empty()) else {
+            return;
+        };
+        let mut codes: Vec<String> = reasons.iter().map(|r| r.code.as_str().to_owned()).collect();
+        codes.dedup();
+        let budgets = reasons.iter().filter_map(|reason| reason.budget.as_ref());
+        let message = RefusalMessage {
+            organisation_id: organisation_id.to_owned(),
+            refused: Refused {
+                refusal_id,
+                refused_at: now,
+                request_id: request.request_id.clone(),
+                user_id: request.user_id.clone(),
+                model: request.model.clone(),
+                reasons: codes,
+                budget_ids: budgets.map(|budget| budget.budget_id.clone()).collect(),
+            },
+        };
+        let Ok(body) = serde_json::to_string(&message) else {
+            return;
+        };
+        let call = self
+            .sqs
+            .send_message()
+            .queue_url(&self.queue_url)
+            .message_body(body);
+        match tokio::time::timeout(PATIENCE, call.send()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => log_chain("a refusal is not recorded", &error),
+            Err(_) => tracing::warn!("a refusal is not recorded: the queue is slow"),
+        }
+    }
+}

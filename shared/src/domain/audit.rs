@@ -1,0 +1,255 @@
+//! The audit log: what was changed or decided, by whom, chained so that nothing can be altered unseen.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+
+/// Who did what to what, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// The key or user who did it.
+    pub actor: String,
+    /// What was done: `budget.create`.
+    pub action: String,
+    /// To what: `budget/bud_...`.
+    pub resource: String,
+    /// The resource before, as JSON.
+    pub before: Option<String>,
+    /// The resource after, as JSON.
+    pub after: Option<String>,
+    /// Why, where that was said.
+    pub reason: Option<String>,
+    /// The request.
+    pub request_id: String,
+}
+
+/// An entry in its place in the log. It is written once and never again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRecord {
+    /// Its number, from 1, without gaps.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// The key or user who did it.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub resource: String,
+    /// The resource before, as JSON.
+    pub before: Option<String>,
+    /// The resource after, as JSON.
+    pub after: Option<String>,
+    /// Why, where that was said.
+    pub reason: Option<String>,
+    /// The request.
+    pub request_id: String,
+    /// SHA-256 over the previous hash and every field, each with its length before it, in hex.
+    pub hash: String,
+    /// The hash of the entry before; empty at the first.
+    pub previous_hash: String,
+}
+
+impl AuditRecord {
+    /// The entry as the one after `previous_hash`.
+    pub fn new(entry: &AuditEntry, seq: u64, at: Timestamp, previous_hash: &str) -> Self {
+        let mut record = Self {
+            seq,
+            at,
+            actor: entry.actor.clone(),
+            action: entry.action.clone(),
+            resource: entry.resource.clone(),
+            before: entry.before.clone(),
+            after: entry.after.clone(),
+            reason: entry.reason.clone(),
+            request_id: entry.request_id.clone(),
+            hash: String::new(),
+            previous_hash: previous_hash.to_owned(),
+        };
+        record.hash = record.computed_hash();
+        record
+    }
+
+    /// What its hash has to be.
+    pub fn computed_hash(&self) -> String {
+        let mut hash = Sha256::new();
+        let (seq, at) = (self.seq.to_string(), self.at.to_string());
+        let optional =
+            |text: &Option<String>| text.as_ref().map_or(String::new(), |t| format!("={t}"));
+        for part in [
+            &self.previous_hash,
+            &seq,
+            &at,
+            &self.actor,
+            &self.action,
+            &self.resource,
+            &optional(&self.before),
+            &optional(&self.after),
+            &optional(&self.reason),
+            &self.request_id,
+        ] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        let mut hex = String::with_capacity(64);
+        for byte in hash.finalize() {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        hex
+    }
+}
+
+/// Why the log does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Break {
+    /// The entry at which it was seen.
+    pub seq: u64,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A walk along the chain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Walk {
+    /// How many entries were seen.
+    pub entries: u64,
+    /// The number of the last one.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl Walk {
+    /// A walk that goes on after the entry with this number and hash.
+    pub fn after(seq: u64, hash: String) -> Self {
+        Self {
+            entries: 0,
+            seq,
+            hash,
+        }
+    }
+
+    /// Takes the next entry, or says what is wrong with it.
+    pub fn step(&mut self, record: &AuditRecord) -> Result<(), Break> {
+        let broken = |seq: u64, message: &str| {
+            Err(Break {
+                seq,
+                message: message.to_owned(),
+            })
+        };
+        if record.seq != self.seq + 1 {
+            return broken(self.seq + 1, "the entry is missing");
+        }
+        if record.previous_hash != self.hash {
+            return broken(record.seq, "it does not follow from the entry before");
+        }
+        if record.hash != record.computed_hash() {
+            return broken(
+                record.seq,
+                "it was altered: its hash is not that of its fields",
+            );
+        }
+        self.entries += 1;
+        self.seq = record.seq;
+        self.hash.clone_from(&record.hash);
+        Ok(())
+    }
+
+    /// Whether the walk has come to the end that the organisation knows: `seq` and `hash` of its last entry.
+    pub fn end(&self, seq: u64, hash: &str) -> Result<(), Break> {
+        let broken = |message: &str| {
+            Err(Break {
+                seq: self.seq.min(seq) + 1,
+                message: message.to_owned(),
+            })
+        };
+        match self.seq == seq {
+            false if self.seq < seq => broken("the entry is missing at the end"),
+            false => broken("the entry is beyond the end"),
+            true if self.hash != hash => Err(Break {
+                seq,
+                message: "the last entry is another one".to_owned(),
+            }),
+            true => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(entries: u64) -> Vec<AuditRecord> {
+        let mut log: Vec<AuditRecord> = Vec::new();
+        for seq in 1..=entries {
+            let entry = AuditEntry {
+                actor: "key/key_1".to_owned(),
+                action: "budget.update".to_owned(),
+                resource: format!("budget/bud_{seq}"),
+                before: Some("{\"amount\":1}".to_owned()),
+                after: Some("{\"amount\":2}".to_owned()),
+                reason: None,
+                request_id: format!("req_{seq}"),
+            };
+            let previous = log.last().map_or("", |last| last.hash.as_str()).to_owned();
+            let at = "2026-11-24T12:00:00Z".parse().unwrap();
+            log.push(AuditRecord::new(&entry, seq, at, &previous));
+        }
+        log
+    }
+
+    fn walk(log: &[AuditRecord], head: &AuditRecord) -> Result<u64, Break> {
+        let mut walk = Walk::default();
+        for record in log {
+            walk.step(record)?;
+        }
+        walk.end(head.seq, &head.hash)?;
+        Ok(walk.entries)
+    }
+
+    #[test]
+    fn a_log_that_nobody_touched_holds() {
+        let log = log(5);
+        assert_eq!(walk(&log, &log[4]), Ok(5));
+    }
+
+    #[test]
+    fn whatever_is_altered_is_found_at_its_place() {
+        type Plant = fn(&mut Vec<AuditRecord>);
+        let plants: [(&str, u64, Plant); 9] = [
+            ("an amount", 3, |log| {
+                log[2].after = Some("{\"amount\":3}".into());
+            }),
+            ("an actor", 3, |log| log[2].actor = "key/key_2".into()),
+            ("a reason where there was none", 3, |log| {
+                log[2].reason = Some(String::new());
+            }),
+            ("a time", 3, |log| {
+                log[2].at = "2026-11-24T12:00:01Z".parse().unwrap();
+            }),
+            ("a field made longer by its neighbour", 3, |log| {
+                log[2].actor.push('b');
+                log[2].action.remove(0);
+            }),
+            ("an entry that is gone", 3, |log| {
+                log.remove(2);
+            }),
+            ("the last ones gone", 5, |log| {
+                log.pop();
+            }),
+            ("two exchanged", 2, |log| log.swap(1, 2)),
+            ("one made anew with a right hash", 4, |log| {
+                log[2].after = None;
+                log[2].hash = log[2].computed_hash();
+            }),
+        ];
+        for (what, at, plant) in plants {
+            let mut log = log(5);
+            let head = log[4].clone();
+            plant(&mut log);
+            let found = walk(&log, &head).map_err(|broken| broken.seq);
+            assert_eq!(found, Err(at), "{what}");
+        }
+    }
+}

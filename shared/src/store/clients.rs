@@ -1,0 +1,109 @@
+//! Clients that exchange their id and secret for tokens, and how often keys ask.
+
+use super::Store;
+use super::call::StoreError;
+use super::expression::number;
+use super::governance::{ApiKey, KeyOwner, Page};
+use super::keys::{self, CLIENT};
+use super::rows::Row;
+use super::tables::TTL;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
+use serde::{Deserialize, Serialize};
+
+/// How long a minute's count is kept, in seconds.
+const RATE_KEPT_SECONDS: i64 = 600;
+
+/// Where a client's id leads to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownClient {
+    /// Whose it is and what it may do; its key is the client itself.
+    pub owner: KeyOwner,
+    /// The SHA-256 of its secret, in hex.
+    pub digest: String,
+}
+
+impl Row {
+    /// The two rows of a client: one under its organisation, one that leads from its id to it.
+    pub fn client(organisation_id: &str, client: &ApiKey) -> Result<[Self; 2], StoreError> {
+        let leads_to = KnownClient {
+            owner: KeyOwner {
+                organisation_id: organisation_id.to_owned(),
+                key_id: client.id.clone(),
+                role: client.role,
+                user_id: client.user_id.clone(),
+            },
+            digest: client.digest.clone(),
+        };
+        let listed = keys::governance(organisation_id, format!("{CLIENT}{}", client.id));
+        Ok([
+            Self::new(listed, client)?,
+            Self::new(keys::client(&client.id), &leads_to)?,
+        ])
+    }
+
+    /// A client no more.
+    pub fn no_client(organisation_id: &str, id: &str) -> [Self; 2] {
+        let listed = keys::governance(organisation_id, format!("{CLIENT}{id}"));
+        [Self::gone(listed), Self::gone(keys::client(id))]
+    }
+}
+
+impl Store {
+    /// Where a client's id leads to.
+    pub async fn client(&self, id: &str) -> Result<Option<KnownClient>, StoreError> {
+        self.row(keys::client(id)).await
+    }
+
+    /// A client of an organisation.
+    pub async fn client_of(
+        &self,
+        organisation_id: &str,
+        id: &str,
+    ) -> Result<Option<ApiKey>, StoreError> {
+        let key = keys::governance(organisation_id, format!("{CLIENT}{id}"));
+        self.row(key).await
+    }
+
+    /// Clients by id.
+    pub async fn clients(
+        &self,
+        organisation_id: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<ApiKey>, StoreError> {
+        self.page(organisation_id, CLIENT, after, limit, |_| true)
+            .await
+    }
+
+    /// Adds requests of a key in a minute to those of all instances; how many there are then. An answer that is lost may count
+    /// them twice.
+    pub async fn add_requests(
+        &self,
+        organisation_id: &str,
+        key_id: &str,
+        minute: i64,
+        more: u32,
+    ) -> Result<u32, StoreError> {
+        let key = keys::requests(organisation_id, key_id, minute);
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.tables.governance)
+            .set_key(Some(key.attributes()))
+            .update_expression("ADD #count :more SET #ttl = :ttl")
+            .expression_attribute_names("#count", "count")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":more", number(more))
+            .expression_attribute_values(":ttl", number(minute * 60 + RATE_KEPT_SECONDS))
+            .return_values(ReturnValue::UpdatedNew)
+            .send()
+            .await?;
+        let count = answer.attributes.and_then(|mut item| item.remove("count"));
+        match count {
+            Some(AttributeValue::N(digits)) => digits
+                .parse()
+                .map_err(|_| StoreError::unreadable("a count of requests")),
+            _ => Err(StoreError::unreadable("a count of requests")),
+        }
+    }
+}
