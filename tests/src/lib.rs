@@ -9,6 +9,8 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use local::system::{System, SystemSettings};
 use serde_json::{Value, json};
+use shared::store::Store;
+use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
 /// The administrator's key of the organisation `demo`.
@@ -47,10 +49,45 @@ impl Answer {
     }
 }
 
-/// A running system.
+/// A running system. When it is dropped, the audit log of each of its organisations is walked, so that it holds after whatever a test
+/// has done.
 pub struct World {
     /// The system itself.
     pub system: System,
+    /// Whether somebody altered the log by hand.
+    pub is_tampered: bool,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.is_tampered {
+            return;
+        }
+        self.system.engine().clear_faults();
+        let store = self.system.store().clone();
+        // In a thread of its own: this one may be in the middle of another runtime.
+        let walk = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(walk_all(&store));
+        });
+        assert!(walk.join().is_ok(), "the audit log does not hold");
+    }
+}
+
+async fn walk_all(store: &Store) {
+    let until = Instant::now() + Duration::from_secs(600);
+    let organisations = store.organisations(None, 100).await.unwrap();
+    for organisation in organisations.items {
+        let id = &organisation.id;
+        let found = store.verify_audit_log(id, 0, until).await.unwrap();
+        assert!(
+            found.is_complete && found.broken.is_none(),
+            "{id}: {found:?}"
+        );
+    }
 }
 
 impl World {
@@ -62,7 +99,10 @@ impl World {
     /// A system with these settings.
     pub async fn with(settings: SystemSettings) -> Self {
         let system = System::start(settings).await.unwrap();
-        Self { system }
+        Self {
+            system,
+            is_tampered: false,
+        }
     }
 
     /// A client of the tables, for those who look into them or edit them by hand.

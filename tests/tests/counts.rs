@@ -43,7 +43,8 @@ async fn a_warm_preflight_is_one_round_trip_and_one_write_unit_at_any_depth() {
         engine.reset_meter();
         let refused = world.preflight("ada", "too-much", 2_000_000, 0).await;
         assert_eq!(refused["decision"], "block");
-        assert_eq!(spent(&world).0, 1, "refused at depth {depth}");
+        let of_preflight = world.system.engine().meter().callers["preflight"].calls;
+        assert_eq!(of_preflight, 1, "refused at depth {depth}");
         println!(
             "depth {depth}: warm preflight {} round trip, {}.{} write units; hold + settle {}.{} write units in the cell",
             warm.0,

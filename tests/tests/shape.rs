@@ -77,13 +77,13 @@ fn no_float_is_near_money() {
 }
 
 #[test]
-fn preflight_knows_no_queue_and_no_mail() {
+fn preflight_knows_no_mail_and_no_bus() {
     let manifest = fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/preflight/Cargo.toml"),
     );
     let manifest = manifest.unwrap();
     assert!(
-        !manifest.contains("sqs") && !manifest.contains("ses"),
+        !manifest.contains("eventbridge") && !manifest.contains("ses"),
         "{manifest}"
     );
 }

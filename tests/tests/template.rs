@@ -80,8 +80,10 @@ fn no_function_can_write_what_it_must_not() {
     let statements = |function: &str, resource: &str| -> String {
         let (_, text) = functions.iter().find(|(name, _)| name == function).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        let pairs = lines.windows(2).filter(|pair| pair[1].contains(resource));
-        pairs.map(|pair| pair[0]).collect()
+        let allowing = lines
+            .windows(3)
+            .filter(|three| three[2].contains(resource) && !three[0].contains("Effect: Deny"));
+        allowing.map(|three| three[1]).collect()
     };
     let writes = |actions: &str| {
         ["Put", "Update", "Delete", "Write"]
@@ -94,10 +96,23 @@ fn no_function_can_write_what_it_must_not() {
     );
     assert_eq!(statements("IngestFunction", "Counters.Arn"), "");
     assert_eq!(
-        statements("PreflightFunction", "EventsQueue.Arn"),
-        "",
-        "preflight queues nothing"
+        statements("PreflightFunction", "EventsQueue.Arn").trim(),
+        "Action: [sqs:SendMessage]",
+        "preflight tells of what it refuses"
     );
+    for name in [
+        "ApiFunction",
+        "EvaluateFunction",
+        "ResetFunction",
+        "NotifyFunction",
+    ] {
+        let (_, text) = functions.iter().find(|(known, _)| known == name).unwrap();
+        let denied = "- Effect: Deny
+              Action: [dynamodb:UpdateItem, dynamodb:DeleteItem]
+              Resource: !GetAtt Governance.Arn
+              Condition: {'ForAnyValue:StringLike': {'dynamodb:LeadingKeys': ['*#audit']}}";
+        assert!(text.contains(denied), "{name} may alter the audit log");
+    }
     assert!(!writes(&statements("PreflightFunction", "Governance.Arn")));
     let of_evaluate = statements("EvaluateFunction", "Governance.Arn");
     assert!(

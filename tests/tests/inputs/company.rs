@@ -121,7 +121,30 @@ impl Company {
             id(&page.expect(200)["items"][0])
         };
         let (alert, their_alert) = (newest_alert(ADMIN).await, newest_alert(&rival).await);
+        let member = made(
+            &world,
+            ADMIN,
+            "/v1/api-keys",
+            json!({"role": "member", "user_id": "ada"}),
+        )
+        .await;
+        let member = member["key"].as_str().unwrap();
+        let mut exemptions = Vec::new();
+        for key in [member, member, member, ADMIN] {
+            let ask = json!({
+                "user_id": "ada", "kind": "raise", "tokens": 50_000, "reason": "a release",
+                "ends_at": "2026-11-30T12:00:00Z",
+            });
+            exemptions.push(id(&made(&world, key, "/v1/exemptions", ask).await));
+        }
+        let client = made(&world, ADMIN, "/v1/oauth/clients", json!({"role": "agent"})).await;
+        let client = client["client_id"].as_str().unwrap().to_owned();
         let ids = BTreeMap::from([
+            ("client", client),
+            ("own", exemptions.remove(3)),
+            ("to_revoke", exemptions.remove(2)),
+            ("to_deny", exemptions.remove(1)),
+            ("to_approve", exemptions.remove(0)),
             ("budget", budget),
             ("usd", usd),
             ("hold", hold),
@@ -155,6 +178,8 @@ impl Company {
                 "policies",
                 "incidents",
                 "webhooks",
+                "exemptions",
+                "oauth/clients",
             ] {
                 let path = format!("/v1/{path}?limit=100");
                 let page = self

@@ -12,6 +12,7 @@ mod company;
 mod departments;
 mod events;
 mod everywhere;
+mod exemptions;
 mod integrations;
 mod keys;
 mod organisations;
@@ -28,7 +29,7 @@ use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// All tables of wrong requests; those of events are by themselves.
-const ALL: [&str; 9] = [
+const ALL: [&str; 10] = [
     organisations::TABLE,
     departments::TABLE,
     users::TABLE,
@@ -38,6 +39,7 @@ const ALL: [&str; 9] = [
     integrations::TABLE,
     reports::TABLE,
     policies::TABLE,
+    exemptions::TABLE,
 ];
 
 fn key_for(path: &str) -> &'static str {

@@ -47,6 +47,24 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
             format!("/v1/incidents/{}", id("incident")),
             json!({"status": "resolved"}),
         ),
+        (format!("/v1/exemptions/{}", id("exemption")), json!({})),
+        (
+            format!("/v1/exemptions/{}/approve", id("exemption")),
+            json!({}),
+        ),
+        (
+            format!("/v1/exemptions/{}/deny", id("exemption")),
+            json!({}),
+        ),
+        (
+            format!("/v1/exemptions/{}/revoke", id("exemption")),
+            json!({}),
+        ),
+        (
+            "/v1/exemptions?user_id=u-onlydemo".to_owned(),
+            json!({"user_id": "u-onlydemo", "kind": "lift", "reason": "spite", "ends_at": "2099-01-01T00:00:00Z"}),
+        ),
+        (format!("/v1/oauth/clients/{}", id("client")), json!({})),
         (
             "/v1/budgets/effective?user_id=u-onlydemo".to_owned(),
             json!({}),
@@ -68,6 +86,10 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
             "/publish",
             "/disable",
             "/rotate-secret",
+            "/approve",
+            "/deny",
+            "/revoke",
+            "/oauth/clients/",
         ]
         .iter()
         .any(|part| path.contains(part));

@@ -128,6 +128,15 @@ async fn two_tenants() -> (World, Tenant, Tenant) {
         .expect(200);
     let hook = json!({"url": "https://onlydemo.example.com/", "description": MARK});
     let hook = made(&world, ADMIN, "/v1/webhooks", hook).await;
+    let tomorrow = world.system.clock().now() + jiff::SignedDuration::from_hours(24);
+    let exemption = json!({
+        "user_id": "u-onlydemo", "kind": "lift", "reason": MARK, "ends_at": tomorrow.to_string(),
+    });
+    let exemption = made(&world, ADMIN, "/v1/exemptions", exemption).await;
+    first.ids.insert("exemption", text(&exemption, "id"));
+    let client = json!({"role": "agent", "description": MARK});
+    let client = made(&world, ADMIN, "/v1/oauth/clients", client).await;
+    first.ids.insert("client", text(&client, "client_id"));
     first.ids.insert("webhook", text(&hook, "id"));
     first.ids.insert("policy", policy);
     first
@@ -151,6 +160,8 @@ async fn everything(world: &World, admin: &str) -> Vec<Value> {
         "incidents",
         "alerts",
         "webhooks",
+        "exemptions",
+        "oauth/clients",
     ] {
         let path = format!("/v1/{path}?limit=100");
         seen.push(

@@ -1,0 +1,136 @@
+//! Every call to the database fails once, before it is applied or after: what is repeated is done once.
+
+use super::{asking, company_with};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use end_to_end::{ADMIN, AGENT, Answer};
+use local::engine::{Fault, FaultKind, When};
+use local::system::SystemSettings;
+use serde_json::{Value, json};
+
+/// More calls than the whole life of an exemption makes.
+const CALLS: u64 = 120;
+
+#[tokio::test]
+async fn whichever_call_fails_each_step_is_done_once() {
+    let mut fired = 0;
+    for when in [When::Before, When::After] {
+        for call in 0..CALLS {
+            let fault = Fault {
+                call,
+                when,
+                kind: FaultKind::ConnectionReset,
+            };
+            fired += lives_through(fault).await;
+        }
+    }
+    assert!((80..2 * CALLS).contains(&fired), "{fired} of {}", 2 * CALLS);
+}
+
+/// A whole life with one fault; how often it fired.
+async fn lives_through(fault: Fault) -> u64 {
+    let settings = SystemSettings {
+        retry: RetryConfig::disabled(),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let company = company_with(settings, 100).await;
+    let world = &company.world;
+    world.system.engine().inject(fault);
+    let persist = async |key: &str, method: &str, path: &str, body: Value| -> Answer {
+        loop {
+            let headers = [("idempotency-key", path)];
+            let body = match &body {
+                Value::Null => String::new(),
+                body => body.to_string(),
+            };
+            let answer = world.raw(key, method, path, &headers, body).await;
+            if answer.status != 503 && answer.body["degraded"] != true {
+                return answer;
+            }
+        }
+    };
+    let raise = asking(json!({"kind": "raise", "tokens": 500}));
+    let asked = persist(&company.ada, "POST", "/v1/exemptions", raise).await;
+    let id = asked.expect(201)["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/exemptions/{id}/approve");
+    let approved = persist(ADMIN, "POST", &path, json!({})).await;
+    // An answer that was lost is a decision that was made.
+    assert!(
+        matches!(approved.status, 200 | 409),
+        "{fault:?} {}",
+        approved.body
+    );
+    let ask = |name: &str, tokens: i64| {
+        json!({
+            "request_id": name, "user_id": "ada", "provider": "openai", "model": "gpt-4o",
+            "input_tokens": tokens, "max_output_tokens": 0,
+        })
+    };
+    let mut holds = Vec::new();
+    for name in ["r-1", "r-2"] {
+        let held = persist(AGENT, "POST", "/v1/preflight", ask(name, 200)).await;
+        let held = held.expect(200);
+        assert_eq!(held["exemption_id"], json!(id), "{fault:?} {held}");
+        holds.push(held["hold"]["id"].as_str().unwrap().to_owned());
+    }
+    let refused = persist(AGENT, "POST", "/v1/preflight", ask("r-3", 101)).await;
+    assert_eq!(refused.expect(200)["decision"], "block", "{fault:?}");
+    let events = json!({"events": [world.usage("e-1", "ada", 150, 0, Some(&holds[0]))]});
+    persist(AGENT, "POST", "/v1/events", events)
+        .await
+        .expect(202);
+    world.system.drain().await.unwrap();
+    let void = format!("/v1/holds/{}", holds[1]);
+    assert_eq!(
+        persist(AGENT, "DELETE", &void, Value::Null).await.status,
+        204
+    );
+    let path = format!("/v1/exemptions/{id}/revoke");
+    let revoked = persist(ADMIN, "POST", &path, json!({})).await;
+    assert!(
+        matches!(revoked.status, 200 | 409),
+        "{fault:?} {}",
+        revoked.body
+    );
+    let fired = world.system.engine().faults_fired();
+    world.system.engine().clear_faults();
+    world.system.drain().await.unwrap();
+    let hours = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    world.set_clock("2026-11-24T12:20:00Z").await;
+    world.system.schedule(hours).await.unwrap();
+    world.system.drain().await.unwrap();
+
+    assert_eq!(company.figures().await, [150, 150, 0, 100], "{fault:?}");
+    let seen = company.exemption(&id).await;
+    assert_eq!(
+        (&seen["status"], &seen["used"]["tokens"]),
+        (&json!("revoked"), &json!(150)),
+        "{fault:?}"
+    );
+    let log = "/v1/audit-log?action=exemption&limit=100";
+    let log = world.admin("GET", log, Value::Null).await.expect(200);
+    let actions: Vec<&str> = log["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        actions,
+        ["exemption.revoke", "exemption.approve", "exemption.request"],
+        "{fault:?}"
+    );
+    let bus = world
+        .admin("GET", "/local/bus", Value::Null)
+        .await
+        .expect(200);
+    let bus = bus.to_string();
+    for kind in [
+        "exemption.requested",
+        "exemption.approved",
+        "exemption.revoked",
+    ] {
+        assert!(bus.contains(kind), "{fault:?} {kind} {bus}");
+    }
+    fired
+}
