@@ -17,6 +17,8 @@ pub const MAX_NODES: usize = 1_000;
 /// DynamoDB has at most 4,096 bytes.
 pub const MAX_RELEASED_AT_ONCE: usize = 25;
 const MAX_COUNTERS_AT_ONCE: usize = 100;
+/// How much longer what is said of a counter is that an exemption stands in for.
+const COVERED_WEIGHS: usize = 3;
 
 /// The counters and holds of one organisation and period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -284,8 +286,9 @@ impl HoldRequest {
         }
         let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);
-        // An exemption helps where it stands in for all that is short.
-        let helps = |request: &&Self| !request.hold.nodes.iter().any(|node| short.contains(node));
+        // An exemption helps where it stands in for all that is short and has counters in this month.
+        let is_usable = |node: &Node| !short.contains(node) && cell.nodes.contains_key(node);
+        let helps = |request: &&Self| request.hold.nodes.iter().all(is_usable);
         let ways: Vec<&Self> = self.exempt.iter().filter(helps).collect();
         let way = ways.iter().find(|way| way.short(cell).is_empty());
         let mut scarce = short.clone();
@@ -339,13 +342,15 @@ pub fn lapsed_holds(
     matters: impl Fn(&Hold) -> bool,
 ) -> Vec<(Rid, Hold)> {
     let mut counters: BTreeSet<Node> = BTreeSet::new();
+    let mut covered: BTreeSet<Node> = BTreeSet::new();
     let lapsed = cell.holds.iter().filter(|(_, hold)| hold.has_lapsed(now));
     lapsed
         .filter(|(_, hold)| matters(hold))
         .take(MAX_RELEASED_AT_ONCE)
         .take_while(|(_, hold)| {
-            counters.extend(hold.about());
-            counters.len() <= MAX_COUNTERS_AT_ONCE
+            counters.extend(&hold.nodes);
+            covered.extend(hold.exempt.iter().flat_map(|exempt| &exempt.covered));
+            counters.len() + covered.len() * COVERED_WEIGHS <= MAX_COUNTERS_AT_ONCE
         })
         .map(|(rid, hold)| (rid.clone(), hold.clone()))
         .collect()

@@ -180,6 +180,15 @@ impl Store {
                 let Some(mut update) = prepared.await? else {
                     return Ok(Committed::Stale);
                 };
+                // Another time zone may let an exemption reach a month that it did not reach before.
+                for grant in &configuration.grants {
+                    let opens = grant
+                        .opens()
+                        .into_iter()
+                        .filter(|_| grant.reaches(period, &zone));
+                    let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
+                    update.open.extend(opens.filter(is_new));
+                }
                 update.conditions.push(Condition::EpochIs(before.epoch));
                 update.epoch = Some(head.epoch);
                 parts.push(self.cell_update_item(organisation_id, period, &update)?);

@@ -226,6 +226,8 @@ impl Expression {
 mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
+    use crate::domain::cell::{finish, lapsed_holds};
+    use crate::domain::hold::Exempt;
 
     fn hold() -> Hold {
         Hold {
@@ -281,6 +283,30 @@ mod tests {
             holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
         };
         assert_eq!(cell_from_item(&cell_to_item("k", &cell, 1)).unwrap(), cell);
+    }
+
+    #[test]
+    fn the_longest_release_fits_into_an_expression() {
+        let mut cell = Cell::default();
+        for n in 0..60_u32 {
+            let nodes = (0..9).flat_map(|k| {
+                let index = 4_000_000_000 + n * 9 + k;
+                [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index })
+            });
+            let mut hold = hold();
+            hold.nodes = nodes.collect();
+            if n % 2 == 0 {
+                let covered = std::mem::take(&mut hold.nodes);
+                let index = 4_100_000_000 + n;
+                hold.exempt = Some(Exempt { index, covered });
+            }
+            let rid = Rid::derive("a", "b", &n.to_string());
+            cell.holds.insert(rid, hold);
+        }
+        let lapsed = lapsed_holds(&cell, jiff::Timestamp::MAX, |_| true);
+        let update = finish(lapsed.iter().map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
+        let length = Expression::of(&update).update.len();
+        assert!((1_000..4_096).contains(&length), "{length}");
     }
 
     #[test]

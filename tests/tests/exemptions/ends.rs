@@ -90,6 +90,26 @@ async fn a_month_that_was_opened_ahead_has_an_exemption_approved_after_that() {
 }
 
 #[tokio::test]
+async fn another_time_zone_does_not_leave_it_without_counters() {
+    let company = company(100).await;
+    let world = &company.world;
+    world.set_clock("2026-11-30T22:00:00Z").await;
+    assert_eq!(company.differences().await, 0, "and the next month is open");
+    // In UTC it ends before December; in Auckland it is December already.
+    let id = company
+        .granted(json!({"kind": "lift", "ends_at": "2026-11-30T23:30:00Z"}))
+        .await;
+    let zone = json!({"timezone": "Pacific/Auckland"});
+    world
+        .admin("PATCH", "/v1/organisation", zone)
+        .await
+        .expect(200);
+    let passed = world.preflight("ada", "r-1", 500, 0).await;
+    assert_eq!(passed["exemption_id"], json!(id), "{passed}");
+    assert_eq!(company.figures().await, [500, 0, 500, 100]);
+}
+
+#[tokio::test]
 async fn its_end_is_told_before_and_after_once_however_often_the_schedule_comes() {
     let company = company(0).await;
     let world = &company.world;
