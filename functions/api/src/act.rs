@@ -8,14 +8,17 @@ use http::HeaderMap;
 use shared::domain::alert::Alert;
 use shared::domain::cell::Cell;
 use shared::domain::incident::Incident;
-use shared::domain::people::User;
+use shared::domain::notice::Notice;
+use shared::domain::people::{Superiors, User};
 use shared::domain::period::Month;
 use shared::domain::policy::Policy;
+use shared::domain::suppression::Suppression;
 use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
-    ApiKey, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
+    ApiKey, AuditEntry, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot,
+    StoreError, mailbox_of,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -52,6 +55,10 @@ pub(crate) struct Needs {
     pub(crate) incident: Option<String>,
     pub(crate) policy: Option<String>,
     pub(crate) webhooks: Vec<String>,
+    /// An address.
+    pub(crate) suppression: Option<String>,
+    /// The user whose manager, or the administrators in their place, will be told.
+    pub(crate) superiors_of: Option<String>,
     pub(crate) cells: bool,
 }
 
@@ -66,6 +73,8 @@ pub(crate) struct Loaded {
     pub(crate) policy: Option<Policy>,
     /// Those that exist, by id.
     pub(crate) webhooks: BTreeMap<String, Webhook>,
+    pub(crate) suppression: Option<Suppression>,
+    pub(crate) superiors: Superiors,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
 }
@@ -119,6 +128,8 @@ pub(crate) type AnswerOf = Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync>;
 /// A change that is ready to be committed.
 pub(crate) struct Prepared {
     pub(crate) rows: Vec<Row>,
+    /// What tells of it: written with it and queued after it.
+    pub(crate) notices: Vec<Notice>,
     pub(crate) head: Head,
     pub(crate) counters: CounterEffect,
     /// `budget.create`.
@@ -137,6 +148,7 @@ impl Prepared {
     pub(crate) fn new(loaded: &Loaded, action: &'static str, resource: String) -> Self {
         Self {
             rows: Vec::new(),
+            notices: Vec::new(),
             head: loaded.snapshot.head.clone(),
             counters: CounterEffect::Unseen,
             action,
@@ -185,8 +197,12 @@ pub(crate) async fn change(
                 return answer.map(respond).ok_or(error);
             }
         };
+        let mut rows = prepared.rows;
+        for notice in &prepared.notices {
+            rows.push(Row::notice(&actor.organisation_id, notice)?);
+        }
         let change = Change {
-            rows: prepared.rows,
+            rows,
             head: prepared.head,
             counters: prepared.counters,
             audit: AuditEntry {
@@ -208,7 +224,13 @@ pub(crate) async fn change(
             .commit(&loaded.snapshot, change, keep, now)
             .await?
         {
-            Committed::Done(cell) => return Ok(respond((prepared.answer)(cell.as_ref()))),
+            Committed::Done(cell) => {
+                for notice in &prepared.notices {
+                    let organisation_id = &actor.organisation_id;
+                    app.notices.tell_or_leave(organisation_id, &notice.id).await;
+                }
+                return Ok(respond((prepared.answer)(cell.as_ref())));
+            }
             Committed::AnsweredBefore => {
                 if let Some(answer) = answered_before(app, idempotent).await? {
                     return Ok(respond(answer));
@@ -275,6 +297,21 @@ async fn load(
         let webhook = app.store.webhook(organisation_id, id).await?;
         webhooks.extend(webhook.map(|webhook| (id.clone(), webhook)));
     }
+    let suppression = match &needs.suppression {
+        Some(email) => {
+            let mailbox = mailbox_of(email);
+            app.store.suppression(organisation_id, &mailbox).await?
+        }
+        None => None,
+    };
+    let superiors = match needs.superiors_of.as_ref().and_then(|id| users.get(id)) {
+        Some(user) => {
+            app.store
+                .superiors_of(&snapshot.configuration, user)
+                .await?
+        }
+        None => Superiors::default(),
+    };
     let mut cells = Vec::new();
     if needs.cells {
         for period in snapshot.configuration.periods_in_force(now) {
@@ -290,6 +327,8 @@ async fn load(
         incident,
         policy,
         webhooks,
+        suppression,
+        superiors,
         cells,
     })
 }

@@ -16,6 +16,7 @@ mod policy_view;
 mod replay;
 mod rollovers;
 mod rule_fields;
+mod suppressions;
 mod tree;
 mod usage;
 mod users;
@@ -182,6 +183,11 @@ pub fn routes() -> Router<App> {
         .route(
             "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
             post(webhooks::retry),
+        )
+        .route("/v1/suppressions", get(suppressions::list))
+        .route(
+            "/v1/suppressions/{email}",
+            axum::routing::delete(suppressions::remove),
         )
         .route("/v1/usage", get(usage::list))
         .route(

@@ -2,10 +2,13 @@
 
 pub mod alert;
 pub mod amount;
+pub mod blocking;
 pub mod buckets;
 pub mod cell;
+pub mod closing;
 pub mod configuration;
 pub mod estimate;
+pub mod feedback;
 pub mod github;
 pub mod hold;
 pub mod incident;
@@ -20,5 +23,6 @@ pub mod reach;
 pub mod refusal;
 pub mod rollover;
 pub mod self_audit;
+pub mod suppression;
 pub mod usage;
 pub mod webhook;

@@ -29,6 +29,21 @@ pub enum EventType {
     /// A budget has reached or passed its limit.
     #[serde(rename = "budget.exceeded")]
     BudgetExceeded,
+    /// An alert that is about no budget and of no policy was raised.
+    #[serde(rename = "alert.created")]
+    AlertCreated,
+    /// An incident was opened.
+    #[serde(rename = "incident.created")]
+    IncidentCreated,
+    /// A user was kept from LLMs, by hand or by a policy.
+    #[serde(rename = "user.blocked")]
+    UserBlocked,
+    /// A user's block was ended by hand.
+    #[serde(rename = "user.released")]
+    UserReleased,
+    /// A month was closed and its rollovers were credited.
+    #[serde(rename = "period.closed")]
+    PeriodClosed,
     /// Somebody tries the webhook.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -39,6 +54,11 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("policy.fired", EventType::PolicyFired),
     ("budget.threshold", EventType::BudgetThreshold),
     ("budget.exceeded", EventType::BudgetExceeded),
+    ("alert.created", EventType::AlertCreated),
+    ("incident.created", EventType::IncidentCreated),
+    ("user.blocked", EventType::UserBlocked),
+    ("user.released", EventType::UserReleased),
+    ("period.closed", EventType::PeriodClosed),
     ("webhook.test", EventType::WebhookTest),
 ];
 

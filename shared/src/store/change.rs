@@ -430,7 +430,7 @@ impl Store {
         self.row_item(Row::new(keys::audit(organisation_id, head.seq), &row)?.if_absent())
     }
 
-    fn idempotency_item(
+    pub(super) fn idempotency_item(
         &self,
         idempotency: &Idempotency,
         now: Timestamp,

@@ -44,6 +44,10 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
             json!({}),
         ),
         (
+            "/v1/suppressions/onlydemo@example.com".to_owned(),
+            json!({}),
+        ),
+        (
             format!("/v1/incidents/{}", id("incident")),
             json!({"status": "resolved"}),
         ),
@@ -68,6 +72,7 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
             "/publish",
             "/disable",
             "/rotate-secret",
+            "/suppressions/",
         ]
         .iter()
         .any(|part| path.contains(part));

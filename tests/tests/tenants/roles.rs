@@ -60,6 +60,8 @@ POST /v1/webhooks/nobody/test a
 POST /v1/webhooks/nobody/rotate-secret a
 GET /v1/webhooks/nobody/deliveries a
 POST /v1/webhooks/nobody/deliveries/nothing/retry a
+GET /v1/suppressions a
+DELETE /v1/suppressions/nobody@example.com a
 GET /v1/api-keys a
 POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a
