@@ -134,7 +134,7 @@ async fn a_policy_that_blocks_and_mails_the_user_mails_them_once_and_tells_syste
         let risk = json!({
             "event_id": id, "type": "ip_risk", "occurred_at": NOON, "user_id": "ada", "risk_level": "high", "summary": "s",
         });
-        world.report(&[risk.clone()]).await;
+        world.report(std::slice::from_ref(&risk)).await;
         world.report(&[risk]).await;
         pass(&world, 120).await;
     }
