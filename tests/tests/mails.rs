@@ -1,11 +1,13 @@
 //! Mails: one for the notices of a minute, tried again where the service refuses, never lost.
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::World;
 use local::engine::{Fault, FaultKind, When};
 use local::mail::SentMail;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const NOON: &str = "2026-11-24T12:00:00Z";
 
@@ -287,4 +289,222 @@ async fn each_notice_is_on_the_bus_as_webhooks_are_sent_it_and_not_lost_where_th
         .await
         .expect(200);
     assert_eq!(seen["items"].as_array().unwrap().len(), 3);
+}
+
+async fn bounce(world: &World, report: Value) {
+    let asked = world.admin("POST", "/local/bounces", report).await;
+    asked.expect(200);
+    world.system.drain().await.unwrap();
+}
+
+async fn items(world: &World, path: &str) -> Vec<Value> {
+    let page = world.admin("GET", path, Value::Null).await.expect(200);
+    page["items"].as_array().unwrap().clone()
+}
+
+/// What has become of each letter, the oldest first.
+async fn letters(world: &World) -> Vec<String> {
+    let rows = world
+        .tables()
+        .scan()
+        .table_name("Governance")
+        .send()
+        .await
+        .unwrap();
+    let letter = |item: &std::collections::HashMap<String, AttributeValue>| {
+        let sk = item["sk"].as_s().unwrap().clone();
+        let status = item.get("data")?.as_m().unwrap().get("status")?;
+        let status = status.as_s().unwrap().clone();
+        sk.starts_with("letter#").then_some((sk, status))
+    };
+    let mut found: Vec<(String, String)> = rows.items().iter().filter_map(letter).collect();
+    found.sort();
+    found.into_iter().map(|(_, status)| status).collect()
+}
+
+#[tokio::test]
+async fn a_bounce_ends_the_mails_to_an_address_until_an_administrator_releases_it() {
+    let world = world(SystemSettings::empty()).await;
+    world.report(&[risk(&world, "e-1")]).await;
+    let mail = &sent(&world)[0];
+    assert_eq!(mail.tags["organisation"], "demo");
+    assert_eq!(mail.configuration_set, "local");
+    bounce(
+        &world,
+        json!({"email": "max@example.com", "type": "bounce"}),
+    )
+    .await;
+    let suppressed = items(&world, "/v1/suppressions").await;
+    assert_eq!(
+        suppressed,
+        [json!({
+            "email": "max@example.com", "reason": "bounce", "since": NOON, "detail": "smtp; 550 5.1.1 user unknown",
+        })]
+    );
+    let incidents = items(&world, "/v1/incidents").await;
+    assert_eq!(incidents.len(), 1, "{incidents:?}");
+    assert_eq!(
+        (&incidents[0]["title"], &incidents[0]["severity"]),
+        (&json!("Mails to max@example.com bounce"), &json!("low"))
+    );
+    pass(&world, 120).await;
+    world.report(&[risk(&world, "e-2")]).await;
+    assert_eq!(sent(&world).len(), 1, "nothing goes there");
+    assert_eq!(letters(&world).await, ["sent", "suppressed"]);
+    let notices = items(&world, "/local/notices").await;
+    let last = notices
+        .iter()
+        .find(|notice| notice["payload"]["facts"]["event"]["event_id"] == "e-2");
+    assert_eq!(last.unwrap()["recipients"][0]["status"], "suppressed");
+    let head = async || world.system.store().head("demo").await.unwrap().unwrap();
+    let before = head().await.seq;
+    let path = "/v1/suppressions/MAX@example.com";
+    let release = async || world.admin("DELETE", path, Value::Null).await.status;
+    assert_eq!((release().await, release().await), (204, 404));
+    assert_eq!(head().await.seq, before + 1, "audited once");
+    assert!(items(&world, "/v1/suppressions").await.is_empty());
+    pass(&world, 120).await;
+    world.report(&[risk(&world, "e-3")]).await;
+    let mails = sent(&world);
+    assert_eq!(mails.len(), 2);
+    assert!(mails[1].text.contains("a key of e-3") && !mails[1].text.contains("a key of e-2"));
+}
+
+#[tokio::test]
+async fn a_letter_that_waits_while_its_address_bounces_is_not_sent_and_the_others_are() {
+    let settings = SystemSettings::empty();
+    let world = world(settings).await;
+    world.user("root", "eng").await;
+    let patch = json!({"role": "admin"});
+    world
+        .admin("PATCH", "/v1/users/root", patch)
+        .await
+        .expect(200);
+    world.system.mails().refuse(1);
+    world.report(&[risk(&world, "e-1")]).await;
+    assert!(sent(&world).is_empty());
+    bounce(
+        &world,
+        json!({"email": "max@example.com", "type": "bounce"}),
+    )
+    .await;
+    pass(&world, 600).await;
+    let to: Vec<String> = sent(&world).into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, ["root@example.com"], "the administrators hear of it");
+    assert_eq!(letters(&world).await, ["suppressed", "sent"]);
+}
+
+#[tokio::test]
+async fn a_bounce_that_passes_ends_nothing_and_a_complaint_does() {
+    let world = world(SystemSettings::empty()).await;
+    let soft = json!({"email": "max@example.com", "type": "bounce", "permanent": false});
+    bounce(&world, soft).await;
+    assert!(items(&world, "/v1/suppressions").await.is_empty());
+    assert!(items(&world, "/v1/incidents").await.is_empty());
+    world.report(&[risk(&world, "e-1")]).await;
+    assert_eq!(sent(&world).len(), 1);
+    bounce(
+        &world,
+        json!({"email": "max@example.com", "type": "complaint"}),
+    )
+    .await;
+    let suppressed = items(&world, "/v1/suppressions").await;
+    assert_eq!(
+        (&suppressed[0]["reason"], &suppressed[0]["detail"]),
+        (&json!("complaint"), &json!("abuse"))
+    );
+}
+
+/// What SES reports of a mail of `organisation`.
+fn report_of(organisation: &str, id: &str) -> String {
+    json!({
+        "eventType": "Bounce",
+        "bounce": {"bounceType": "Permanent", "bounceSubType": "General", "feedbackId": id, "bouncedRecipients": []},
+        "mail": {"destination": ["max@example.com"], "tags": {"organisation": [organisation]}},
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_report_that_comes_twice_leaves_the_state_of_once_and_undoes_no_release() {
+    let world = world(SystemSettings::empty()).await;
+    let queue = async |id: &str| {
+        let body = report_of("demo", id);
+        let queues = world.system.queues();
+        queues.send("notices", &body, Duration::ZERO).unwrap();
+        world.system.drain().await.unwrap();
+    };
+    let counts = async || {
+        [
+            items(&world, "/v1/suppressions").await.len(),
+            items(&world, "/v1/incidents").await.len(),
+            items(&world, "/local/notices").await.len(),
+        ]
+    };
+    queue("f-1").await;
+    assert_eq!(counts().await, [1, 1, 1]);
+    queue("f-1").await;
+    queue("f-2").await;
+    assert_eq!(
+        counts().await,
+        [1, 1, 1],
+        "another report of the same address"
+    );
+    let path = "/v1/suppressions/max@example.com";
+    assert_eq!(world.admin("DELETE", path, Value::Null).await.status, 204);
+    queue("f-1").await;
+    assert_eq!(counts().await, [0, 1, 1], "an old report undoes no release");
+    queue("f-3").await;
+    assert_eq!(counts().await, [1, 2, 2]);
+}
+
+#[tokio::test]
+async fn whichever_call_fails_a_report_is_heeded_once() {
+    for when in [When::Before, When::After] {
+        for call in 0.. {
+            let settings = SystemSettings {
+                retry: RetryConfig::disabled(),
+                ..SystemSettings::empty()
+            };
+            let world = World::with(settings).await;
+            world.set_clock(NOON).await;
+            let engine = world.system.engine();
+            let kind = FaultKind::ConnectionReset;
+            engine.inject(Fault { call, when, kind });
+            let body = report_of("demo", "f-1");
+            let queues = world.system.queues();
+            queues.send("notices", &body, Duration::ZERO).unwrap();
+            world.system.drain().await.unwrap();
+            let has_fired = engine.faults_fired() > 0;
+            engine.clear_faults();
+            assert_eq!(items(&world, "/v1/suppressions").await.len(), 1, "{call}");
+            assert_eq!(items(&world, "/v1/incidents").await.len(), 1, "{call}");
+            let schedule = world.admin("POST", "/local/schedule", Value::Null).await;
+            schedule.expect(200);
+            assert_eq!(queues.counts("notices-dlq").unwrap().visible, 0);
+            if !has_fired {
+                assert!(call >= 2, "{call}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_nobody_can_read_is_a_dead_letter_and_its_neighbours_are_heeded() {
+    let world = world(SystemSettings::empty()).await;
+    let queues = world.system.queues();
+    let greeting = "Successfully validated SNS topic for Amazon SES event publishing.";
+    for body in [
+        "{\"eventType\":\"Bounce\"}",
+        "no report at all",
+        &report_of("no#slug", "f-1"),
+        greeting,
+        &report_of("demo", "f-2"),
+    ] {
+        queues.send("notices", body, Duration::ZERO).unwrap();
+    }
+    world.system.drain().await.unwrap();
+    assert_eq!(queues.counts("notices-dlq").unwrap().visible, 3);
+    assert_eq!(items(&world, "/v1/suppressions").await.len(), 1);
 }

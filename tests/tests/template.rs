@@ -173,3 +173,20 @@ fn every_setting_that_the_code_requires_is_given() {
         );
     }
 }
+
+#[test]
+fn only_the_mail_service_of_this_account_may_report_and_only_its_topic_may_queue() {
+    let (_, topic) = of_type("AWS::SNS::TopicPolicy").remove(0);
+    for said in [
+        "Principal: {Service: ses.amazonaws.com}",
+        "aws:SourceAccount: !Ref AWS::AccountId",
+        "configuration-set/${MailConfigurationSet}",
+    ] {
+        assert!(topic.contains(said), "{said}");
+    }
+    let (_, queue) = of_type("AWS::SQS::QueuePolicy").remove(0);
+    assert!(queue.contains("aws:SourceArn: !Ref MailReports"));
+    assert!(!topic.contains('*') && !queue.contains('*'));
+    let (_, subscription) = of_type("AWS::SNS::Subscription").remove(0);
+    assert!(subscription.contains("deadLetterTargetArn"));
+}

@@ -10,14 +10,17 @@ use shared::domain::audit::AuditEntry;
 use shared::domain::cell::Cell;
 use shared::domain::exemption::Exemption;
 use shared::domain::incident::Incident;
-use shared::domain::people::User;
+use shared::domain::notice::Notice;
+use shared::domain::people::{Superiors, User};
 use shared::domain::period::Month;
 use shared::domain::policy::Policy;
+use shared::domain::suppression::Suppression;
 use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
     ApiKey, Asked, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
+    mailbox_of,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,6 +61,10 @@ pub(crate) struct Needs {
     pub(crate) exemption: Option<String>,
     /// The exemptions that wait for a decision.
     pub(crate) asked: bool,
+    /// An address.
+    pub(crate) suppression: Option<String>,
+    /// The user whose manager, or the administrators in their place, will be told.
+    pub(crate) superiors_of: Option<String>,
     pub(crate) cells: bool,
 }
 
@@ -75,6 +82,8 @@ pub(crate) struct Loaded {
     pub(crate) webhooks: BTreeMap<String, Webhook>,
     exemption: Option<Exemption>,
     pub(crate) asked: Vec<Asked>,
+    pub(crate) suppression: Option<Suppression>,
+    pub(crate) superiors: Superiors,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
 }
@@ -134,6 +143,8 @@ pub(crate) type AnswerOf = Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync>;
 /// A change that is ready to be committed.
 pub(crate) struct Prepared {
     pub(crate) rows: Vec<Row>,
+    /// What tells of it: written with it and queued after it.
+    pub(crate) notices: Vec<Notice>,
     pub(crate) head: Head,
     pub(crate) counters: CounterEffect,
     /// `budget.create`.
@@ -152,6 +163,7 @@ impl Prepared {
     pub(crate) fn new(loaded: &Loaded, action: &'static str, resource: String) -> Self {
         Self {
             rows: Vec::new(),
+            notices: Vec::new(),
             head: loaded.snapshot.head.clone(),
             counters: CounterEffect::Unseen,
             action,
@@ -200,8 +212,12 @@ pub(crate) async fn change(
                 return answer.map(respond).ok_or(error);
             }
         };
+        let mut rows = prepared.rows;
+        for notice in &prepared.notices {
+            rows.push(Row::notice(&actor.organisation_id, notice)?);
+        }
         let change = Change {
-            rows: prepared.rows,
+            rows,
             head: prepared.head,
             counters: prepared.counters,
             audit: vec![AuditEntry {
@@ -223,7 +239,13 @@ pub(crate) async fn change(
             .commit(&loaded.snapshot, change, keep, now)
             .await?
         {
-            Committed::Done(cell) => return Ok(respond((prepared.answer)(cell.as_ref()))),
+            Committed::Done(cell) => {
+                for notice in &prepared.notices {
+                    let organisation_id = &actor.organisation_id;
+                    app.notices.tell_or_leave(organisation_id, &notice.id).await;
+                }
+                return Ok(respond((prepared.answer)(cell.as_ref())));
+            }
             Committed::AnsweredBefore => {
                 if let Some(answer) = answered_before(app, idempotent).await? {
                     return Ok(respond(answer));
@@ -302,6 +324,21 @@ async fn load(
         true => app.store.asked_exemptions(organisation_id).await?,
         false => Vec::new(),
     };
+    let suppression = match &needs.suppression {
+        Some(email) => {
+            let mailbox = mailbox_of(email);
+            app.store.suppression(organisation_id, &mailbox).await?
+        }
+        None => None,
+    };
+    let superiors = match needs.superiors_of.as_ref().and_then(|id| users.get(id)) {
+        Some(user) => {
+            app.store
+                .superiors_of(&snapshot.configuration, user)
+                .await?
+        }
+        None => Superiors::default(),
+    };
     let mut cells = Vec::new();
     if needs.cells {
         for period in snapshot.configuration.periods_in_force(now) {
@@ -320,6 +357,8 @@ async fn load(
         webhooks,
         exemption,
         asked,
+        suppression,
+        superiors,
         cells,
     })
 }

@@ -167,10 +167,9 @@ async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
             .tell_crossings(&configuration, period, &cell, now)
             .await?;
         for told in told {
-            let queued = app.notices.tell(&owner.organisation_id, &told.notice_id);
-            if let Err(error) = queued.await {
-                log_chain("a notice is left to the schedule", &error);
-            }
+            let organisation_id = &owner.organisation_id;
+            let notice_id = &told.notice_id;
+            app.notices.tell_or_leave(organisation_id, notice_id).await;
         }
         Ok::<(), ApiError>(())
     };

@@ -17,10 +17,10 @@ use shared::domain::exemption::{
 };
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::name::{is_slug, is_user_id};
-use shared::domain::notice::Recipient;
+use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Status, User};
 use shared::runtime::auth::Caller;
-use shared::runtime::error::{ApiError, log_chain};
+use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
@@ -142,7 +142,7 @@ pub(crate) async fn create(
     };
     let letters = Letters::to_approvers(&app, owner, &exemption, &user).await?;
     let actor = Actor::of(owner, &request_id);
-    let made = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
+    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         let waiting = loaded.asked.iter().filter(|asked| asked.ends_at > now);
         let of_user = waiting.clone().filter(|asked| asked.user_id == user.id);
         if of_user.count() >= MAX_PENDING_OF_USER || waiting.count() >= MAX_PENDING {
@@ -153,15 +153,15 @@ pub(crate) async fn create(
         let resource = format!("exemption/{}", exemption.id);
         let mut prepared = Prepared::new(loaded, "exemption.request", resource);
         prepared.rows.extend(Row::exemption(organisation_id, &exemption)?);
-        prepared.rows.push(letters.row(organisation_id, Event::Requested, &exemption, now)?);
+        prepared
+            .notices
+            .push(letters.notice(Event::Requested, &exemption, now));
         prepared.reason = Some(exemption.reason.clone());
         let body = view::text(&shown(&exemption, None, now));
         prepared.after = Some(body.clone());
         Ok(prepared.answering(201, body))
     })
-    .await?;
-    letters.send(&app, owner).await;
-    Ok(made)
+    .await
 }
 
 /// Who is told of a step, in one notice that is written with it.
@@ -224,25 +224,10 @@ impl Letters {
         })
     }
 
-    fn row(
-        &self,
-        organisation_id: &str,
-        event: Event,
-        exemption: &Exemption,
-        now: Timestamp,
-    ) -> Result<Row, ApiError> {
+    fn notice(&self, event: Event, exemption: &Exemption, now: Timestamp) -> Notice {
         let recipients = self.recipients.clone();
         let id = self.notice_id.clone();
-        let notice = notice(id, event, exemption, &self.user, recipients, now);
-        Ok(Row::notice(organisation_id, &notice)?)
-    }
-
-    /// Queues the notice. What fails here is found by the schedule.
-    async fn send(&self, app: &App, owner: &KeyOwner) {
-        let told = app.notices.tell(&owner.organisation_id, &self.notice_id);
-        if let Err(error) = told.await {
-            log_chain("a notice is left to the schedule", &error);
-        }
+        notice(id, event, exemption, &self.user, recipients, now)
     }
 }
 
@@ -320,7 +305,7 @@ async fn decide(
         _ => ("exemption.deny", Event::Denied),
     };
     let actor = Actor::of(owner, &request_id);
-    let answer = change(app, &actor, &needs, None, |loaded| {
+    change(app, &actor, &needs, None, |loaded| {
         let before = loaded.exemption()?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
@@ -348,9 +333,7 @@ async fn decide(
         prepared.reason.clone_from(&note);
         stepped(prepared, owner, before, after, (&letters, event), now)
     })
-    .await?;
-    letters.send(app, owner).await;
-    Ok(answer)
+    .await
 }
 
 /// Completes a change from `before` to `after` with its rows, audit and answer.
@@ -368,9 +351,7 @@ fn stepped(
     prepared
         .rows
         .extend(Row::exemption(organisation_id, &after)?);
-    prepared
-        .rows
-        .push(letters.row(organisation_id, event, &after, now)?);
+    prepared.notices.push(letters.notice(event, &after, now));
     prepared.before = Some(view::text(&shown(before, None, now)));
     let body = view::text(&shown(&after, None, now));
     prepared.after = Some(body.clone());
@@ -416,7 +397,7 @@ pub(crate) async fn revoke(
     };
     let is_admin = owner.role.sphere() == shared::runtime::roles::Sphere::All;
     let actor = Actor::of(owner, &request_id);
-    let answer = change(&app, &actor, &needs, None, |loaded| {
+    change(&app, &actor, &needs, None, |loaded| {
         let before = loaded.exemption()?;
         check_open(before, &[Decided::Pending, Decided::Approved], now)?;
         let is_own = before.requested_by.is(&party(owner));
@@ -440,9 +421,7 @@ pub(crate) async fn revoke(
         let told = (&letters, Event::Revoked);
         stepped(prepared, owner, before, after, told, now)
     })
-    .await?;
-    letters.send(&app, owner).await;
-    Ok(answer)
+    .await
 }
 
 /// The exemption, where the key sees its user or has asked for it.

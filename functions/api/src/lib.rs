@@ -21,6 +21,7 @@ mod replay;
 mod rollovers;
 mod rule_fields;
 mod sight;
+mod suppressions;
 mod tree;
 mod usage;
 mod users;
@@ -215,6 +216,8 @@ pub fn routes() -> Router<App> {
         .route("/v1/audit-log", get(audit::list))
         .route("/v1/audit-log/export", get(audit::export))
         .route("/v1/audit-log/verify", get(audit::verify))
+        .route("/v1/suppressions", get(suppressions::list))
+        .route("/v1/suppressions/{email}", delete(suppressions::remove))
         .route("/v1/usage", get(usage::list))
         .route(
             "/v1/integrations/github",

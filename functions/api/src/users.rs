@@ -7,8 +7,10 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
+use shared::domain::blocking::{blocked_by_hand, released};
 use shared::domain::configuration::Department;
 use shared::domain::name::{is_slug, is_user_id};
+use shared::domain::notice::Notice;
 use shared::domain::people::{Block, Role, Status, User};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -16,7 +18,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::parse;
-use shared::store::{CounterEffect, Row};
+use shared::store::{CounterEffect, Row, new_id};
 
 const ROLES: &[(&str, Option<Role>)] = &[
     ("member", Some(Role::Member)),
@@ -179,23 +181,27 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 
+/// What goes with a change of a user.
+#[derive(Default)]
+struct Edited {
+    reason: Option<String>,
+    notice: Option<Notice>,
+}
+
 /// Changes one user.
 async fn change_user(
     app: &App,
     actor: &Actor,
     headers: &HeaderMap,
     id: &str,
-    also_needs: Vec<String>,
+    mut needs: Needs,
     action: &'static str,
-    edit: impl Fn(&Loaded, &mut User) -> Result<Option<String>, ApiError>,
+    edit: impl Fn(&Loaded, &mut User) -> Result<Edited, ApiError>,
 ) -> Result<Response, ApiError> {
     if !is_user_id(id) {
         return Err(ApiError::not_found("user"));
     }
-    let needs = Needs {
-        users: also_needs.into_iter().chain([id.to_owned()]).collect(),
-        ..Needs::default()
-    };
+    needs.users.push(id.to_owned());
     let organisation_id = &actor.organisation_id;
     let now = app.clock.now();
     change(app, actor, &needs, None, |loaded| {
@@ -203,7 +209,7 @@ async fn change_user(
         let before = before.ok_or_else(|| ApiError::not_found("user"))?;
         check_version(headers, before.version)?;
         let mut after = before.clone();
-        let reason = edit(loaded, &mut after)?;
+        let Edited { reason, notice } = edit(loaded, &mut after)?;
         after.version += 1;
         after.updated_at = now;
         let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
@@ -229,6 +235,7 @@ async fn change_user(
         }
         prepared.before = Some(view::text(&view::user(before, now)));
         prepared.reason = reason;
+        prepared.notices.extend(notice);
         let body = view::text(&view::user(&after, now));
         prepared.after = Some(body.clone());
         Ok(prepared.answering(200, body))
@@ -254,13 +261,16 @@ pub(crate) async fn update(
     let status = fields.changed_value("status", parse::one_of(STATUSES));
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
-    let also_needs = manager_id.iter().flatten().cloned().collect();
+    let needs = Needs {
+        users: manager_id.iter().flatten().cloned().collect(),
+        ..Needs::default()
+    };
     change_user(
         &app,
         &actor,
         &headers,
         &id,
-        also_needs,
+        needs,
         "user.update",
         |loaded, user| {
             let manager = manager_id.iter().flatten().next();
@@ -280,7 +290,7 @@ pub(crate) async fn update(
             user.manager_id = manager_id.clone().unwrap_or(user.manager_id.take());
             user.role = role.unwrap_or(user.role);
             user.status = status.unwrap_or(user.status);
-            Ok(None)
+            Ok(Edited::default())
         },
     )
     .await
@@ -304,21 +314,42 @@ pub(crate) async fn block(
     }
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
+    let needs = Needs {
+        superiors_of: Some(id.clone()),
+        ..Needs::default()
+    };
     change_user(
         &app,
         &actor,
         &headers,
         &id,
-        Vec::new(),
+        needs,
         "user.block",
-        |_, user| {
-            user.block = Some(Block {
+        |loaded, user| {
+            let block = Block {
                 policy_id: None,
                 reason: reason.clone(),
                 since: now,
                 until,
-            });
-            Ok(Some(reason.clone()))
+            };
+            let says_the_same = |known: &Block| {
+                known.is_in_force(now)
+                    && known.policy_id.is_none()
+                    && known.reason == reason
+                    && known.until == until
+            };
+            // Sent again, it is told once.
+            let notice = if user.block.as_ref().is_some_and(says_the_same) {
+                None
+            } else {
+                let id = new_id("ntc_", now, 0)?;
+                Some(blocked_by_hand(id, user, &block, &loaded.superiors))
+            };
+            user.block = Some(block);
+            Ok(Edited {
+                reason: Some(reason.clone()),
+                notice,
+            })
         },
     )
     .await
@@ -333,16 +364,31 @@ pub(crate) async fn release(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    let needs = Needs {
+        superiors_of: Some(id.clone()),
+        ..Needs::default()
+    };
     change_user(
         &app,
         &actor,
         &headers,
         &id,
-        Vec::new(),
+        needs,
         "user.release",
-        |_, user| {
-            user.block = None;
-            Ok(None)
+        |loaded, user| {
+            let ended = user.block.take().filter(|block| block.is_in_force(now));
+            let notice = match ended {
+                Some(block) => {
+                    let id = new_id("ntc_", now, 0)?;
+                    Some(released(id, user, &block, &loaded.superiors, now))
+                }
+                None => None,
+            };
+            Ok(Edited {
+                reason: None,
+                notice,
+            })
         },
     )
     .await?;

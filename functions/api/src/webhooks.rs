@@ -1,6 +1,6 @@
 //! Webhooks: made, tried, their secrets rotated, their deliveries listed and retried.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::act::{Actor, Needs, Prepared, answered_before, change, respond};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -332,17 +332,23 @@ async fn queue(app: &App, organisation_id: &str, delivery: &Delivery) -> Result<
     })
 }
 
-/// Sends the receiver an event of the type `webhook.test`.
+/// Sends the receiver an event of the type `webhook.test`; under the same idempotency key, once.
 pub(crate) async fn test(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     super::no_fields(&body)?;
+    let path = format!("/v1/webhooks/{id}/test");
+    let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
     let organisation_id = &owner.organisation_id;
     known(&app, organisation_id, &id).await?;
+    if let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
+        return tested_before(&app, organisation_id, &id, answer).await;
+    }
     let now = app.clock.now();
     let event_id = new_id("evt_", now, 0)?;
     let kind = EventType::WebhookTest;
@@ -350,10 +356,46 @@ pub(crate) async fn test(
         "id": event_id, "type": kind, "created_at": now.to_string(), "org_id": organisation_id,
         "data": {"message": "This is a test. Nothing has happened."},
     });
-    let delivery = Delivery::new(event_id, id, kind, body.to_string(), now);
-    app.store.add_delivery(organisation_id, &delivery).await?;
+    let delivery = Delivery::new(event_id, id.clone(), kind, body.to_string(), now);
+    let answer = Answer {
+        status: 202,
+        body: view::text(&shown_delivery(&delivery)),
+        secrets: Vec::new(),
+    };
+    let keep = idempotent
+        .as_ref()
+        .map(|key| key.keep(&answer))
+        .transpose()?;
+    let is_first = app
+        .store
+        .add_answered_delivery(organisation_id, &delivery, keep.as_ref(), now)
+        .await?;
+    if !is_first && let Some(answer) = answered_before(&app, idempotent.as_ref()).await? {
+        return tested_before(&app, organisation_id, &id, answer).await;
+    }
     queue(&app, organisation_id, &delivery).await?;
-    Ok(json(202, view::text(&shown_delivery(&delivery))))
+    Ok(respond(answer))
+}
+
+/// The first answer again. Where whoever gave it was stopped before the delivery was queued, it is queued now.
+async fn tested_before(
+    app: &App,
+    organisation_id: &str,
+    webhook_id: &str,
+    answer: Answer,
+) -> Result<Response, ApiError> {
+    let shown: serde_json::Value = serde_json::from_str(&answer.body).unwrap_or_default();
+    let delivery_id = shown["id"].as_str().unwrap_or_default();
+    let delivery = app
+        .store
+        .delivery(organisation_id, webhook_id, delivery_id)
+        .await?;
+    let is_untried =
+        |delivery: &Delivery| delivery.status == DeliveryStatus::Pending && delivery.tries == 0;
+    if let Some(delivery) = delivery.filter(is_untried) {
+        queue(app, organisation_id, &delivery).await?;
+    }
+    Ok(respond(answer))
 }
 
 pub(crate) async fn deliveries(

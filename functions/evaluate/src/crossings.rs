@@ -62,7 +62,9 @@ async fn tell_month(
             {
                 let (alert_id, title) = (&told.alert.id, &told.alert.title);
                 tracing::info!(alert_id, title, "alert");
-                queue(notices, organisation_id, &told.notice_id).await;
+                notices
+                    .tell_or_leave(organisation_id, &told.notice_id)
+                    .await;
             }
             return Ok(());
         }
@@ -75,11 +77,4 @@ async fn tell_month(
         store.cell_in_force(configuration, month).await?;
     }
     Err(StoreError::Contended)
-}
-
-/// Queues the notice of a crossing. One that is not queued is found by the schedule.
-async fn queue(notices: &Notices, organisation_id: &str, notice_id: &str) {
-    if let Err(error) = notices.tell(organisation_id, notice_id).await {
-        log_chain("a notice is left to the schedule", &error);
-    }
 }

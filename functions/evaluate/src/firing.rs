@@ -4,7 +4,9 @@ use super::App;
 use super::policies::Found;
 use serde_json::json;
 use shared::domain::audit::AuditEntry;
+use shared::domain::blocking::blocked_by_policy;
 use shared::domain::configuration::Configuration;
+use shared::domain::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
 use shared::domain::policy::{Action, Telling};
@@ -89,6 +91,7 @@ pub(super) async fn fire(
         at: now,
         alert_id: new_id("alr_", now, 0)?,
         notice_id: new_id("ntc_", now, 0)?,
+        more_notice_ids: Vec::new(),
     };
     let prepared = Prepared {
         telling,
@@ -97,27 +100,50 @@ pub(super) async fn fire(
         not_done,
         fired,
     };
-    let is_new = match &block {
+    let fired = match &block {
         Some(block) => fire_and_block(app, organisation_id, &prepared, block).await?,
         None => {
-            let rows = rows(organisation_id, &prepared, None)?;
-            app.store.fire(rows).await?
+            let left = left(organisation_id, &prepared, &Blocking::Nobody)?;
+            left.fire(app).await?
         }
     };
-    let fired = prepared.fired;
-    if is_new {
+    if let Some(fired) = &fired {
         let policy_id = &found.policy.id;
         tracing::info!(policy_id, alert_id = fired.alert_id, "a policy fired");
     }
-    Ok(is_new.then_some(fired))
+    Ok(fired)
 }
 
-/// What a firing leaves behind, its marker first; `block` is the block that its user will be under.
-fn rows(
+/// Whom a firing blocks.
+enum Blocking<'a> {
+    /// Nobody.
+    Nobody,
+    /// Somebody who is under a block already that lasts longer.
+    Already(&'a Block),
+    /// This user, as they will be.
+    Now(&'a User, &'a Block),
+}
+
+/// What a firing leaves behind, and its marker, which is the first of the rows.
+struct Left {
+    rows: Vec<Row>,
+    fired: Fired,
+}
+
+impl Left {
+    /// Writes it; none where the policy fired before.
+    async fn fire(self, app: &App) -> Result<Option<Fired>, StoreError> {
+        let is_new = app.store.fire(self.rows).await?;
+        Ok(is_new.then_some(self.fired))
+    }
+}
+
+/// What a firing leaves behind, with a notice for each thing that it does.
+fn left(
     organisation_id: &str,
     prepared: &Prepared<'_>,
-    block: Option<&Block>,
-) -> Result<Vec<Row>, StoreError> {
+    blocking: &Blocking<'_>,
+) -> Result<Left, StoreError> {
     let Prepared {
         telling,
         user,
@@ -131,15 +157,18 @@ fn rows(
         metadata.insert("not_done".to_owned(), json!(not_done));
     }
     let incident = telling.incident(new_id("inc_", now, 0)?, &alert.id);
-    let policy_id = &telling.policy.id;
-    let subject = &telling.firing.subject;
-    let mut rows = vec![
-        Row::fired(organisation_id, policy_id, subject, fired)?,
-        Row::alert(organisation_id, &alert)?,
-    ];
+    let mut more = Vec::new();
     if let Some(incident) = &incident {
-        rows.push(Row::incident(organisation_id, incident)?);
+        // Whom a policy writes to is its own choice.
+        more.push(incident.notice(new_id("ntc_", now, 1)?, Cause::Policy, Vec::new()));
     }
+    if let Blocking::Now(user, block) = blocking {
+        more.push(blocked_by_policy(new_id("ntc_", now, 2)?, user, block));
+    }
+    let block = match blocking {
+        Blocking::Nobody => None,
+        Blocking::Already(block) | Blocking::Now(_, block) => Some(*block),
+    };
     let [title, message] = telling.text();
     let until = |block: &Block| json!({"until": block.until.map(|until| until.to_string())});
     let payload = json!({
@@ -155,8 +184,25 @@ fn rows(
     });
     let (id, kind) = (fired.notice_id.clone(), EventType::PolicyFired);
     let notice = Notice::new(id, kind, payload, recipients.clone(), now);
-    rows.push(Row::notice(organisation_id, &notice)?);
-    Ok(rows)
+    let fired = Fired {
+        more_notice_ids: more.iter().map(|notice| notice.id.clone()).collect(),
+        ..fired.clone()
+    };
+    let (policy_id, subject) = (&telling.policy.id, &telling.firing.subject);
+    let mut rows = vec![
+        Row::fired(organisation_id, policy_id, subject, &fired)?,
+        Row::alert(organisation_id, &alert)?,
+    ];
+    if let Some(incident) = &incident {
+        rows.push(Row::incident(organisation_id, incident)?);
+    }
+    for notice in [notice].iter().chain(&more) {
+        rows.push(Row::notice(organisation_id, notice)?);
+    }
+    if let Blocking::Now(user, _) = blocking {
+        rows.push(Row::user(organisation_id, user)?);
+    }
+    Ok(Left { rows, fired })
 }
 
 /// The same where the user is blocked in the same transaction, as a change with its audit entry. A block that lasts longer
@@ -166,31 +212,31 @@ async fn fire_and_block(
     organisation_id: &str,
     prepared: &Prepared<'_>,
     block: &Block,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Fired>, StoreError> {
     let now = block.since;
     let telling = &prepared.telling;
     let user_id = telling.facts.user_id.as_deref().unwrap_or_default();
     for attempt in 0..ATTEMPTS {
         let Some(snapshot) = app.store.snapshot_for_change(organisation_id).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         // Read after the snapshot: whatever changes it from here on makes the commit stale.
         let Some(before) = app.store.user(organisation_id, user_id).await? else {
-            return app.store.fire(rows(organisation_id, prepared, None)?).await;
+            let left = left(organisation_id, prepared, &Blocking::Nobody)?;
+            return left.fire(app).await;
         };
         if let Some(known) = before.block.as_ref().filter(|known| lasts(known, block)) {
-            let rows = rows(organisation_id, prepared, Some(known))?;
-            return app.store.fire(rows).await;
+            let left = left(organisation_id, prepared, &Blocking::Already(known))?;
+            return left.fire(app).await;
         }
         let mut after = before.clone();
         after.block = Some(block.clone());
         after.version += 1;
         after.updated_at = now;
         let shown = |user: &User| json!({"id": user.id, "block": user.block}).to_string();
-        let mut rows = rows(organisation_id, prepared, Some(block))?;
-        rows.push(Row::user(organisation_id, &after)?);
+        let left = left(organisation_id, prepared, &Blocking::Now(&after, block))?;
         let change = Change {
-            rows,
+            rows: left.rows,
             head: snapshot.head.clone(),
             counters: CounterEffect::Seen,
             audit: vec![AuditEntry {
@@ -208,11 +254,11 @@ async fn fire_and_block(
             .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
             .await?;
         if matches!(committed, Committed::Done(_)) {
-            return Ok(true);
+            return Ok(Some(left.fired));
         }
         let firing = [(telling.policy.id.as_str(), &telling.firing.subject)];
         if !app.store.fired(organisation_id, &firing).await?.is_empty() {
-            return Ok(false);
+            return Ok(None);
         }
         rest(attempt).await;
     }

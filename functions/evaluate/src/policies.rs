@@ -257,7 +257,9 @@ async fn once(
         },
         (None, None) => return Ok(()),
     };
-    app.notices.tell(organisation_id, &fired.notice_id).await?;
+    for notice_id in [&fired.notice_id].into_iter().chain(&fired.more_notice_ids) {
+        app.notices.tell(organisation_id, notice_id).await?;
+    }
     app.policies.remember(place(organisation_id, name), fired);
     Ok(())
 }

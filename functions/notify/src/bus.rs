@@ -6,8 +6,9 @@ use shared::runtime::error::log_chain;
 
 /// What the events' `source` is.
 const SOURCE: &str = "toktra";
-/// The most events of one call.
+/// The most events of one call, and the most bytes of their details; the service takes 256 KB with everything around them.
 const BATCH: usize = 10;
+const BATCH_BYTES: usize = 200_000;
 
 /// The bus, where there is one.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ impl Bus {
             return vec![true; events.len()];
         };
         let mut done = Vec::with_capacity(events.len());
-        for batch in events.chunks(BATCH) {
+        for batch in batches(events) {
             let entries = batch.iter().map(|event| {
                 PutEventsRequestEntry::builder()
                     .event_bus_name(name)
@@ -57,5 +58,48 @@ impl Bus {
             }
         }
         done
+    }
+}
+
+/// The events in as many calls as they need.
+fn batches(events: &[BusEvent]) -> Vec<&[BusEvent]> {
+    let mut batches = Vec::new();
+    let mut rest = events;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |event: &&BusEvent| {
+            bytes += event.detail.len();
+            bytes <= BATCH_BYTES
+        };
+        let count = rest.iter().take(BATCH).take_while(fits).count().max(1);
+        let (batch, after) = rest.split_at(count);
+        batches.push(batch);
+        rest = after;
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(sizes: &[usize]) -> Vec<BusEvent> {
+        let event = |size: &usize| BusEvent {
+            kind: "period.closed".to_owned(),
+            detail: "x".repeat(*size),
+        };
+        sizes.iter().map(event).collect()
+    }
+
+    #[test]
+    fn a_call_has_at_most_ten_events_and_no_more_bytes_than_the_bus_takes() {
+        let sizes = |sizes: &[usize]| {
+            let events = events(sizes);
+            let batches = batches(&events);
+            batches.iter().map(|batch| batch.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&[10; 23]), [10, 10, 3]);
+        assert_eq!(sizes(&[120_000, 80_000, 1, 250_000, 5]), [2, 1, 1, 1]);
+        assert!(sizes(&[]).is_empty());
     }
 }

@@ -3,13 +3,15 @@
 use super::post::{Answered, Signed};
 use super::{App, Failure};
 use jiff::Timestamp;
-use serde_json::json;
-use shared::domain::alert::{AlertStatus, Severity};
-use shared::domain::incident::Incident;
+use serde_json::{Value, json};
+use shared::domain::alert::Severity;
+use shared::domain::incident::{Cause, Incident, Opened};
 use shared::domain::notice::{Notice, NoticeMessage, RecipientStatus};
 use shared::domain::webhook::{
-    Attempt, Delivery, DeliveryStatus, Health, Webhook, body_signature, standard_signature,
+    Attempt, Delivery, DeliveryStatus, EventType, Health, Webhook, body_signature,
+    standard_signature,
 };
+use shared::store::new_id;
 use std::time::Duration;
 
 /// What a receiver is sent of a notice; the same bytes on each attempt.
@@ -84,10 +86,13 @@ pub(super) async fn attempt(
     let is_paused = health.is_some_and(|health| health.paused_at.is_some());
     let after = delivery.after(attempt, retry_after, is_paused);
     let health_after = health_after(&after, health, now);
-    let incident = (after.status == DeliveryStatus::Failed)
-        .then(|| given_up(&webhook, &after, now))
-        .filter(|_| !is_paused);
-    if after.status == DeliveryStatus::Failed {
+    let is_given_up = after.status == DeliveryStatus::Failed;
+    let opened = if is_given_up && !is_paused && !tells_of_telling(&after) {
+        Some(given_up(app, organisation_id, &webhook, &after, now).await?)
+    } else {
+        None
+    };
+    if is_given_up {
         // Before it is kept as given up: a stop in between repeats this.
         app.given_up
             .queue(&message(organisation_id, &after))
@@ -99,9 +104,14 @@ pub(super) async fn attempt(
             organisation_id,
             &after,
             health_after.as_ref(),
-            incident.as_ref(),
+            opened.as_ref(),
         )
         .await?;
+    if let Some(opened) = opened.filter(|_| is_kept) {
+        app.notices
+            .tell_or_leave(organisation_id, &opened.notice.id)
+            .await;
+    }
     let kept = if is_kept {
         Some(after)
     } else {
@@ -202,33 +212,42 @@ fn health_after(delivery: &Delivery, before: Option<Health>, now: Timestamp) -> 
     }
 }
 
-/// The incident of a delivery that was given up. Its id is the delivery's, so that it is opened once.
-fn given_up(webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Incident {
+/// Whether a delivery tells that telling has failed. One that is given up opens no further incident, or two receivers that refuse
+/// each other's would never come to an end.
+fn tells_of_telling(delivery: &Delivery) -> bool {
+    let mut body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
+    let cause = serde_json::from_value::<Cause>(body["data"]["cause"].take());
+    delivery.kind == EventType::IncidentCreated && cause.is_ok_and(Cause::is_of_telling)
+}
+
+/// The incident of a delivery that was given up, with its notice to the administrators. The incident's id is the delivery's, so that
+/// it is opened once.
+async fn given_up(
+    app: &App,
+    organisation_id: &str,
+    webhook: &Webhook,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Opened, Failure> {
     let last = delivery.attempts.last();
     let why = last.map_or(String::new(), |attempt| match attempt.status_code {
         Some(code) => format!("the last answer was {code}"),
         None => attempt.error.clone().unwrap_or_default(),
     });
     let suffix = delivery.id.strip_prefix("evt_").unwrap_or(&delivery.id);
-    Incident {
-        id: format!("inc_{suffix}-{}", webhook.id),
-        severity: Severity::Medium,
-        status: AlertStatus::Open,
-        title: "A webhook was given up".to_owned(),
-        message: format!(
-            "{} was attempted {} times for the webhook {}: {why}. Where it took nothing else meanwhile it is paused: each delivery is tried once until one is taken. Mend \
-             the receiver, then POST /v1/webhooks/{}/deliveries/{}/retry.",
-            delivery.id, delivery.tries, webhook.id, webhook.id, delivery.id
-        ),
-        user_id: None,
-        department_id: None,
-        policy_id: None,
-        event_id: None,
-        alert_id: None,
-        metadata: json!({"webhook_id": webhook.id, "delivery_id": delivery.id}),
-        notes: Vec::new(),
-        created_at: now,
-        updated_at: now,
-        resolved_at: None,
-    }
+    let title = "A webhook was given up".to_owned();
+    let message = format!(
+        "{} was attempted {} times for the webhook {}: {why}. Where it took nothing else meanwhile it is paused: each delivery is tried once until one is taken. Mend \
+         the receiver, then POST /v1/webhooks/{}/deliveries/{}/retry.",
+        delivery.id, delivery.tries, webhook.id, webhook.id, delivery.id
+    );
+    let metadata = json!({"webhook_id": webhook.id, "delivery_id": delivery.id});
+    let id = format!("inc_{suffix}-{}", webhook.id);
+    let incident = Incident::opened(id, Severity::Medium, [title, message], metadata, now);
+    let recipients = app
+        .store
+        .administrator_recipients(organisation_id, "you are an administrator")
+        .await?;
+    let notice = incident.notice(new_id("ntc_", now, 0)?, Cause::Delivery, recipients);
+    Ok(Opened { incident, notice })
 }

@@ -1,4 +1,5 @@
-//! Tells people and systems what happened: one message of the queue is one notice, or one delivery to a webhook that is due.
+//! Tells people and systems what happened: one message of the queue is one notice, one delivery to a webhook or box of letters that
+//! is due, or one report of the mail service.
 //!
 //! At least once in, once in effect: a notice becomes deliveries under ids of its own, which are made once; a delivery that ended
 //! is not attempted again. A receiver may see the same `webhook-id` twice where the function was stopped between the answer and
@@ -6,6 +7,7 @@
 
 mod bus;
 mod deliver;
+mod feedback;
 mod mails;
 mod post;
 mod tell;
@@ -14,6 +16,7 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 pub use bus::Bus;
 pub use mails::Mailer;
 pub use post::{Lookup, Poster};
+use shared::domain::feedback::{Feedback, Unreadable};
 use shared::domain::notice::NoticeMessage;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
@@ -63,6 +66,8 @@ impl App {
 enum Failure {
     #[error("the message is not one of this queue")]
     Unreadable(#[source] serde_json::Error),
+    #[error("the mail service's report cannot be heeded")]
+    Feedback(#[source] Unreadable),
     #[error("the store failed")]
     Store(#[from] StoreError),
     #[error("the queue failed")]
@@ -111,7 +116,12 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
 /// Handles a message; a notice that everybody was told of is left to be put on the bus.
 async fn one(app: &App, message: &SqsMessage) -> Result<Option<Told>, Failure> {
     let body = message.body.as_deref().unwrap_or_default();
-    match serde_json::from_str(body).map_err(Failure::Unreadable)? {
+    let read = match serde_json::from_str(body) {
+        Ok(read) => read,
+        // Not from a function of ours: the topic of the mail service is subscribed by the same queue.
+        Err(error) => return reported(app, body, error).await,
+    };
+    match read {
         NoticeMessage::Notice {
             organisation_id,
             notice_id,
@@ -127,6 +137,21 @@ async fn one(app: &App, message: &SqsMessage) -> Result<Option<Told>, Failure> {
             attempt,
             due_at,
         } => mails::send(app, &organisation_id, &mailbox, attempt, due_at).await?,
+    }
+    Ok(None)
+}
+
+/// Handles a message that is no notice: a report of the mail service, or nothing that is known.
+async fn reported(
+    app: &App,
+    body: &str,
+    error: serde_json::Error,
+) -> Result<Option<Told>, Failure> {
+    match Feedback::read(body) {
+        Ok(Some(report)) => feedback::heed(app, &report).await?,
+        Ok(None) => {}
+        Err(Unreadable::NoReport) => return Err(Failure::Unreadable(error)),
+        Err(unreadable) => return Err(Failure::Feedback(unreadable)),
     }
     Ok(None)
 }

@@ -4,11 +4,12 @@
 //! mail comes a second time; it is never lost.
 
 use super::{App, Failure};
-use aws_sdk_ses::types::{Body, Content, Destination, Message};
+use aws_sdk_ses::types::{Body, Content, Destination, Message, MessageTag};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use shared::domain::alert::{AlertStatus, Severity};
-use shared::domain::incident::Incident;
+use shared::domain::alert::Severity;
+use shared::domain::feedback::ORGANISATION_TAG;
+use shared::domain::incident::{Cause, Incident, Opened};
 use shared::domain::mail::{
     JOIN_SECONDS, Letter, LetterStatus, MAX_LETTERS, Mail, compose, retry_delay,
 };
@@ -29,6 +30,7 @@ pub struct Mailer {
     ses: aws_sdk_ses::Client,
     sender: Option<String>,
     console: Option<String>,
+    configuration_set: Option<String>,
 }
 
 /// A mail was not sent.
@@ -47,10 +49,21 @@ impl Mailer {
             ses,
             sender,
             console,
+            configuration_set: None,
         }
     }
 
-    async fn send(&self, mail: Mail) -> Result<(), NotSent> {
+    /// The same with a configuration set of SES, through which it reports bounces and complaints.
+    #[must_use]
+    pub fn with_configuration_set(self, configuration_set: Option<String>) -> Self {
+        Self {
+            configuration_set,
+            ..self
+        }
+    }
+
+    /// Sends a mail of an organisation, which what is reported of it names again.
+    async fn send(&self, organisation_id: &str, mail: Mail) -> Result<(), NotSent> {
         let sender = self.sender.as_ref().ok_or(NotSent::NoSender)?;
         let content = |text: String| {
             let content = Content::builder().data(text).charset("UTF-8").build();
@@ -62,10 +75,16 @@ impl Mailer {
         let message = Message::builder()
             .subject(content(mail.subject)?)
             .body(body.build());
+        let organisation = MessageTag::builder()
+            .name(ORGANISATION_TAG)
+            .value(organisation_id)
+            .build();
         let call = self
             .ses
             .send_email()
             .source(sender)
+            .set_configuration_set_name(self.configuration_set.clone())
+            .tags(organisation.map_err(|error| NotSent::Refused(error.into()))?)
             .destination(Destination::builder().to_addresses(mail.to).build())
             .message(message.build());
         let sent = call.send().await;
@@ -74,14 +93,22 @@ impl Mailer {
     }
 }
 
-/// Puts a letter into its box and looks into it in a minute, when others may have come.
+/// Puts a letter into its box and looks into it in a minute, when others may have come. Where nothing is sent to its address, it is
+/// kept as such.
 pub(super) async fn post(
     app: &App,
     organisation_id: &str,
-    letter: &Letter,
+    letter: Letter,
 ) -> Result<RecipientStatus, Failure> {
-    app.store.add_letter(organisation_id, letter).await?;
     let mailbox = mailbox_of(&letter.email);
+    let suppression = app.store.suppression(organisation_id, &mailbox).await?;
+    if suppression.is_some() {
+        let status = LetterStatus::Suppressed;
+        let letter = Letter { status, ..letter };
+        app.store.add_letter(organisation_id, &letter).await?;
+        return Ok(RecipientStatus::Suppressed);
+    }
+    app.store.add_letter(organisation_id, &letter).await?;
     look_later(app, organisation_id, mailbox, 0, JOIN_SECONDS).await?;
     Ok(RecipientStatus::Delivering)
 }
@@ -149,17 +176,28 @@ pub(super) async fn send(
     let Some(mail) = compose(&letters, app.mailer.console.as_deref()) else {
         return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
     };
-    let Err(error) = app.mailer.send(mail).await else {
-        tracing::info!(letters = letters.len(), "sent a mail");
-        let status = LetterStatus::Sent;
-        app.store
-            .end_letters(organisation_id, mailbox, &letters, status, None)
-            .await?;
-        if letters.len() == MAX_LETTERS {
-            // There may be more.
-            look_later(app, organisation_id, mailbox.to_owned(), 0, 0).await?;
+    // It may have bounced while these waited.
+    let suppression = app.store.suppression(organisation_id, mailbox).await?;
+    let sent = match suppression {
+        Some(_) => Ok(LetterStatus::Suppressed),
+        None => {
+            let sent = app.mailer.send(organisation_id, mail).await;
+            sent.map(|()| LetterStatus::Sent)
         }
-        return Ok(());
+    };
+    let error = match sent {
+        Err(error) => error,
+        Ok(status) => {
+            tracing::info!(letters = letters.len(), ?status, "a mail is done");
+            app.store
+                .end_letters(organisation_id, mailbox, &letters, status, None)
+                .await?;
+            if letters.len() == MAX_LETTERS {
+                // There may be more.
+                look_later(app, organisation_id, mailbox.to_owned(), 0, 0).await?;
+            }
+            return Ok(());
+        }
     };
     log_chain("a mail was not sent", &error);
     if let Some(seconds) = retry_delay(attempt) {
@@ -177,7 +215,7 @@ pub(super) async fn send(
     let day = SignedDuration::from_hours(GIVEN_UP_HOURS);
     let is_old = |letter: &Letter| now.duration_since(letter.created_at) >= day;
     let letters: Vec<Letter> = letters.into_iter().filter(is_old).collect();
-    let Some(incident) = given_up(&letters, now) else {
+    let Some(opened) = given_up(&letters, now) else {
         return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
     };
     let message = NoticeMessage::Mailbox {
@@ -188,38 +226,32 @@ pub(super) async fn send(
     };
     app.given_up.queue(&message).await?;
     let status = LetterStatus::Failed;
-    Ok(app
-        .store
-        .end_letters(organisation_id, mailbox, &letters, status, Some(&incident))
-        .await?)
+    app.store
+        .end_letters(organisation_id, mailbox, &letters, status, Some(&opened))
+        .await?;
+    app.notices
+        .tell_or_leave(organisation_id, &opened.notice.id)
+        .await;
+    Ok(())
 }
 
-/// The incident of letters that were given up; its id is the first one's, so that it is opened once.
-fn given_up(letters: &[Letter], now: Timestamp) -> Option<Incident> {
+/// The incident of letters that were given up, and its notice. Their ids are the first letter's, so that it is opened once. No mail
+/// tells of it: mails are what fails.
+fn given_up(letters: &[Letter], now: Timestamp) -> Option<Opened> {
     let first = letters.first()?;
     let suffix = first
         .notice_id
         .strip_prefix("ntc_")
         .unwrap_or(&first.notice_id);
     let notices: Vec<&str> = letters.iter().map(|l| l.notice_id.as_str()).collect();
-    Some(Incident {
-        id: format!("inc_{suffix}-mail"),
-        severity: Severity::Medium,
-        status: AlertStatus::Open,
-        title: "A mail could not be sent".to_owned(),
-        message: format!(
-            "A mail to {} was given up after a day. Look whether the address is right and the sender is verified.",
-            first.name
-        ),
-        user_id: None,
-        department_id: None,
-        policy_id: None,
-        event_id: None,
-        alert_id: None,
-        metadata: json!({ "notice_ids": notices }),
-        notes: Vec::new(),
-        created_at: now,
-        updated_at: now,
-        resolved_at: None,
-    })
+    let title = "A mail could not be sent".to_owned();
+    let message = format!(
+        "A mail to {} was given up after a day. Look whether the address is right and the sender is verified.",
+        first.name
+    );
+    let metadata = json!({ "notice_ids": notices });
+    let id = format!("inc_{suffix}-mail");
+    let incident = Incident::opened(id, Severity::Medium, [title, message], metadata, now);
+    let notice = incident.notice(format!("ntc_{suffix}-mail"), Cause::Mail, Vec::new());
+    Some(Opened { incident, notice })
 }

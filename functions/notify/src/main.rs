@@ -23,7 +23,8 @@ async fn main() -> Result<(), Error> {
     let poster = Poster::new(Reach::Public)?;
     let console = settings::optional("CONSOLE_URL");
     let sender = settings::optional("MAIL_SENDER");
-    let mailer = Mailer::new(ses(&aws), sender, console);
+    let mailer = Mailer::new(ses(&aws), sender, console)
+        .with_configuration_set(settings::optional("MAIL_CONFIGURATION_SET"));
     let store = settings::store(&aws)?;
     let events = aws_sdk_eventbridge::Client::new(&aws);
     let bus = Bus::new(events, settings::optional("BUS_NAME"));

@@ -4,7 +4,7 @@ use super::bus::BusEvent;
 use super::{App, Failure, deliver, mails};
 use shared::domain::mail::{Letter, LetterStatus};
 use shared::domain::notice::{Address, Notice, Recipient, RecipientStatus};
-use shared::domain::webhook::MAX_WEBHOOKS;
+use shared::domain::webhook::{EventType, MAX_WEBHOOKS};
 
 /// A notice that everybody was told of, before that is kept.
 pub(super) struct Told {
@@ -51,7 +51,10 @@ pub(super) async fn tell(
     for webhook in webhooks.items {
         let own = Recipient::webhook(&webhook.id);
         let is_there = recipients.iter().any(|known| known.address == own.address);
-        if webhook.subscribes(notice.kind) && !is_there {
+        // One that gave up would only give up once more.
+        let is_its_own = notice.kind == EventType::IncidentCreated
+            && notice.payload["facts"]["webhook_id"] == webhook.id.as_str();
+        if webhook.subscribes(notice.kind) && !is_there && !is_its_own {
             recipients.push(own);
         }
     }
@@ -77,7 +80,7 @@ pub(super) async fn tell(
                         created_at: notice.created_at,
                         status: LetterStatus::Waiting,
                     };
-                    mails::post(app, &organisation_id, &letter).await?
+                    mails::post(app, &organisation_id, letter).await?
                 }
             };
         }

@@ -9,7 +9,6 @@ use shared::domain::configuration::Configuration;
 use shared::domain::exemption::{Decided, Exemption, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
-use shared::runtime::error::log_chain;
 use shared::store::{Asked, Change, Committed, CounterEffect, Row, Snapshot, StoreError, new_id};
 
 /// How often a step that met others is tried again in one pass; the next pass does what is left.
@@ -101,10 +100,8 @@ async fn step(
     if !matches!(committed, Committed::Done(_)) {
         return Ok(None);
     }
-    if let Some(notice_id) = notice_id
-        && let Err(error) = app.notices.tell(organisation_id, &notice_id).await
-    {
-        log_chain("a notice is left to the next pass", &error);
+    if let Some(notice_id) = notice_id {
+        app.notices.tell_or_leave(organisation_id, &notice_id).await;
     }
     Ok(Some(has_ended))
 }

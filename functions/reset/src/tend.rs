@@ -164,9 +164,15 @@ async fn compare_books(
             %difference,
             "the books do not agree"
         );
-        app.store
+        let told = app
+            .store
             .tell_difference(organisation_id, difference, now)
             .await?;
+        if let Some(told) = told {
+            app.notices
+                .tell_or_leave(organisation_id, &told.notice_id)
+                .await;
+        }
     }
     Ok(())
 }
@@ -187,14 +193,17 @@ async fn turn_month(
     match due(configuration, closed, corrected, now) {
         None => return Ok(false),
         Some(Due::Close(month)) => {
-            let rollovers = app.store.close_month(organisation_id, month, now).await?;
+            let turned = app.store.close_month(organisation_id, month, now).await?;
             tended.months_closed += 1;
-            tended.rollovers_credited += count(&rollovers);
+            tended.rollovers_credited += count(&turned.rollovers);
+            if let Some(notice_id) = &turned.notice_id {
+                app.notices.tell_or_leave(organisation_id, notice_id).await;
+            }
         }
         Some(Due::Correct(month)) => {
-            let rollovers = app.store.correct_month(organisation_id, month, now).await?;
+            let turned = app.store.correct_month(organisation_id, month, now).await?;
             tended.months_corrected += 1;
-            tended.rollovers_corrected += count(&rollovers);
+            tended.rollovers_corrected += count(&turned.rollovers);
         }
     }
     Ok(true)
@@ -247,9 +256,9 @@ async fn look_after(
         .await?;
     tended.alerts += count(&told);
     for told in told {
-        if let Err(error) = app.notices.tell(organisation_id, &told.notice_id).await {
-            log_chain("a notice is left to the next pass", &error);
-        }
+        app.notices
+            .tell_or_leave(organisation_id, &told.notice_id)
+            .await;
     }
     Ok(())
 }

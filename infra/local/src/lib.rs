@@ -1,6 +1,7 @@
 //! The whole system on one machine: every function behind one HTTP port, with DynamoDB and SQS in the same process.
 //! The program and the tests start the same [`system::System`].
 
+mod bounces;
 pub mod bus;
 pub mod demo;
 pub mod engine;

@@ -6,20 +6,22 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
+use shared::domain::suppression::Reason;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, ErrorCode, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
-use shared::runtime::parse;
+use shared::runtime::{parse, random};
 use shared::store::Store;
 use std::time::{Duration, Instant};
 
+use crate::bounces::{BOUNCE_KINDS, Bounce};
 use crate::bus::LocalBus;
 use crate::engine::Engine;
 use crate::mail::Mails;
 use crate::mapping::Mappings;
 use crate::queue::{QueueError, Queues};
-use crate::system::{DEAD_EVENTS, ORGANISATION};
+use crate::system::{DEAD_EVENTS, NOTICES, ORGANISATION};
 
 /// The most dead letters that are shown.
 const SHOWN: usize = 10;
@@ -70,6 +72,7 @@ impl Local {
 pub(crate) fn routes() -> Router<Local> {
     Router::new()
         .route("/local/emails", get(emails))
+        .route("/local/bounces", post(bounces))
         .route("/local/bus", get(bus))
         .route("/local/queues", get(queues))
         .route("/local/notices", get(notices))
@@ -81,6 +84,31 @@ pub(crate) fn routes() -> Router<Local> {
 
 async fn emails(State(local): State<Local>) -> Json<Value> {
     Json(json!({"items": local.mails.sent()}))
+}
+
+/// Lets the mail service report that the newest mail to an address bounced, or that its reader complained.
+async fn bounces(State(local): State<Local>, Body(body): Body) -> Result<Json<Value>, ApiError> {
+    let mut fields = Fields::of_body(&body)?;
+    let email = fields.required("email", parse::email);
+    let kind = fields.required("type", parse::one_of(BOUNCE_KINDS));
+    let permanent = fields.optional("permanent", parse::boolean);
+    fields.finish()?;
+    let sent = local.mails.sent();
+    let of_mail = sent.iter().rev().find(|mail| mail.to == email);
+    let bounce = Bounce {
+        email: &email,
+        kind: kind.unwrap_or(Reason::Bounce),
+        is_permanent: permanent.unwrap_or(true),
+        tags: of_mail.map(|mail| mail.tags.clone()),
+        at: local.clock.now(),
+    };
+    let id = random::id("feedback-")?;
+    let message = bounce.message(&id);
+    local
+        .queues
+        .send(NOTICES, &message, Duration::ZERO)
+        .map_err(queues_failed)?;
+    Ok(Json(json!({"queued": true, "feedback_id": id})))
 }
 
 /// The newest events on the bus, the oldest of them first.

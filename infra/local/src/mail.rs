@@ -1,5 +1,6 @@
 //! Mails that never leave this machine: SES as the official SDK calls it, and what it was asked to send.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::http::{
@@ -15,6 +16,9 @@ use serde::Serialize;
 use shared::runtime::clock::Clock;
 use shared::runtime::list::form_pairs;
 
+/// The most tags of a mail.
+const MAX_TAGS: usize = 10;
+
 /// A mail that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SentMail {
@@ -28,6 +32,10 @@ pub struct SentMail {
     pub html: String,
     /// When, by the clock of every function.
     pub sent_at: Timestamp,
+    /// What the mail service names again where it reports of the mail.
+    pub tags: BTreeMap<String, String>,
+    /// Through which the mail service reports of it.
+    pub configuration_set: String,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +105,14 @@ impl Mails {
             text: field("Message.Body.Text.Data"),
             html: field("Message.Body.Html.Data"),
             sent_at: self.clock.now(),
+            tags: (1..=MAX_TAGS)
+                .map(|n| {
+                    let part = |name: &str| field(&format!("Tags.member.{n}.{name}"));
+                    (part("Name"), part("Value"))
+                })
+                .filter(|(name, _)| !name.is_empty())
+                .collect(),
+            configuration_set: field("ConfigurationSetName"),
         });
         let id = state.sent.len();
         let body = format!(

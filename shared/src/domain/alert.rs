@@ -3,7 +3,6 @@
 //! A crossing is found by level: spent >= threshold. Whether it was told already is the store's to know, so racing and
 //! repeated batches find it as often as they like and it is told once.
 
-use super::amount::{Unit, micro_usd_to_json};
 use super::cell::Cell;
 use super::configuration::{Budget, Configuration};
 use super::notice::{Notice, Recipient};
@@ -91,11 +90,14 @@ pub struct Alert {
 }
 
 impl Alert {
-    /// The notice of a budget's alert: what it says, frozen.
+    /// The notice of an alert that no policy raised: what it says, frozen.
     pub fn notice(&self, id: String, recipients: Vec<Recipient>) -> Notice {
         let kind = match self.kind {
             AlertKind::BudgetThreshold => EventType::BudgetThreshold,
-            _ => EventType::BudgetExceeded,
+            AlertKind::BudgetExceeded => EventType::BudgetExceeded,
+            AlertKind::AnomalyDetected | AlertKind::PolicyViolation | AlertKind::SecurityEvent => {
+                EventType::AlertCreated
+            }
         };
         let payload = json!({
             "title": self.title,
@@ -103,6 +105,7 @@ impl Alert {
             "alert_id": self.id,
             "budget_id": self.budget_id,
             "department_id": self.department_id,
+            "user_id": self.user_id,
             "severity": self.severity,
             "facts": self.metadata,
         });
@@ -207,14 +210,8 @@ impl Crossing<'_> {
             level,
             figures,
         } = self;
-        let show = |value| match budget.unit {
-            Unit::Tokens => format!("{value} tokens"),
-            Unit::Usd => format!("${}", micro_usd_to_json(value)),
-        };
-        let number = |value: i64| match budget.unit {
-            Unit::Tokens => json!(value),
-            Unit::Usd => serde_json::from_str(&micro_usd_to_json(value)).unwrap_or(Value::Null),
-        };
+        let show = |value| budget.unit.shown(value);
+        let number = |value| budget.unit.figure(value);
         let whose = match &budget.department_id {
             None => "the organisation".to_owned(),
             Some(id) => {

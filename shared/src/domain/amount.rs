@@ -1,6 +1,7 @@
 //! Tokens and money, as integers.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The largest amount of one budget: 10^15 tokens, or 10^15 micro-USD (a thousand million dollars).
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
@@ -23,6 +24,22 @@ impl Unit {
         match self {
             Self::Tokens => "tokens",
             Self::Usd => "usd",
+        }
+    }
+
+    /// An amount as people read it.
+    pub fn shown(self, value: i64) -> String {
+        match self {
+            Self::Tokens => format!("{value} tokens"),
+            Self::Usd => format!("${}", micro_usd_to_json(value)),
+        }
+    }
+
+    /// An amount as a number of JSON: tokens, or dollars with every digit.
+    pub fn figure(self, value: i64) -> Value {
+        match self {
+            Self::Tokens => value.into(),
+            Self::Usd => serde_json::from_str(&micro_usd_to_json(value)).unwrap_or(Value::Null),
         }
     }
 }

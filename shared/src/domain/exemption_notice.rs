@@ -1,6 +1,6 @@
 //! What people and systems are told of an exemption's life.
 
-use super::amount::{Amounts, micro_usd_to_json};
+use super::amount::{Amounts, Unit};
 use super::exemption::{Covers, Exemption, Kind};
 use super::notice::{Notice, Recipient};
 use super::people::User;
@@ -39,21 +39,17 @@ impl Event {
 }
 
 fn usd(micro: i64) -> Value {
-    serde_json::from_str(&micro_usd_to_json(micro)).unwrap_or(Value::Null)
+    Unit::Usd.figure(micro)
 }
 
-/// `a raise of 50000 tokens above the caps of engineering`.
+/// `50000 tokens more than the caps of engineering allow`.
 fn terms(exemption: &Exemption, user: &User) -> String {
     let terms = &exemption.terms;
-    let amounts: Vec<String> = [
-        terms.tokens.map(|tokens| format!("{tokens} tokens")),
-        terms
-            .micro_usd
-            .map(|micro| format!("${}", micro_usd_to_json(micro))),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let amounts = [(Unit::Tokens, terms.tokens), (Unit::Usd, terms.micro_usd)];
+    let amounts = amounts.into_iter();
+    let amounts: Vec<String> = amounts
+        .filter_map(|(unit, amount)| Some(unit.shown(amount?)))
+        .collect();
     let caps = match terms.covers {
         Covers::Department => format!("the caps of {}", user.department_id),
         Covers::Path => format!("the caps of {} and all above it", user.department_id),

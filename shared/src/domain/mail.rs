@@ -24,6 +24,8 @@ pub enum LetterStatus {
     Sent,
     /// It was given up.
     Failed,
+    /// Nothing is sent to its address any more.
+    Suppressed,
 }
 
 /// A notice for one person.
@@ -90,6 +92,28 @@ fn escaped(text: &str) -> String {
     out
 }
 
+/// The page of the console that shows what a letter tells of.
+fn page(letter: &Letter) -> Option<String> {
+    let payload = &letter.payload;
+    let of = |page: &str, id: &Value| Some(format!("{page}/{}", id.as_str()?));
+    match letter.kind {
+        EventType::IncidentCreated => of("incidents", &payload["incident_id"]),
+        EventType::UserBlocked | EventType::UserReleased => of("users", &payload["user"]["id"]),
+        EventType::PeriodClosed => Some("rollovers".to_owned()),
+        EventType::ExemptionRequested
+        | EventType::ExemptionApproved
+        | EventType::ExemptionDenied
+        | EventType::ExemptionRevoked
+        | EventType::ExemptionEnding
+        | EventType::ExemptionExpired => of("exemptions", &payload["exemption_id"]),
+        EventType::PolicyFired
+        | EventType::BudgetThreshold
+        | EventType::BudgetExceeded
+        | EventType::AlertCreated
+        | EventType::WebhookTest => of("alerts", &payload["alert_id"]),
+    }
+}
+
 /// What one letter says: its title, then its paragraphs.
 fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
     let text = |name: &str| letter.payload[name].as_str().unwrap_or_default().to_owned();
@@ -109,14 +133,8 @@ fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
     if !what_now.is_empty() {
         said.push(what_now);
     }
-    if let (Some(console), Some(alert_id)) = (console, letter.payload["alert_id"].as_str()) {
-        said.push(format!(
-            "{}/alerts/{alert_id}",
-            console.trim_end_matches('/')
-        ));
-    }
-    if let (Some(console), Some(id)) = (console, letter.payload["exemption_id"].as_str()) {
-        said.push(format!("{}/exemptions/{id}", console.trim_end_matches('/')));
+    if let (Some(console), Some(page)) = (console, page(letter)) {
+        said.push(format!("{}/{page}", console.trim_end_matches('/')));
     }
     said.push(format!("You get this because {}.", letter.because));
     said.retain(|paragraph| !paragraph.is_empty());

@@ -39,6 +39,8 @@ pub enum RecipientStatus {
     Delivering,
     /// The webhook is no more.
     Gone,
+    /// Nothing is sent to the address any more.
+    Suppressed,
 }
 
 /// One recipient of a notice.

@@ -85,3 +85,12 @@ pub struct User {
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
+
+/// Who can be asked about a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Superiors {
+    /// Their manager, and why it is them.
+    pub manager: Option<(User, String)>,
+    /// The administrators, where there is no manager.
+    pub administrators: Vec<User>,
+}

@@ -58,10 +58,12 @@ fn carried_out(cap_percent: u32, unused: i64) -> i64 {
 impl Rollover {
     /// Closes `period`, whose cell is `cell`, for `budget`; none where nothing carries into it or out of it.
     pub fn close(budget: &Budget, period: Month, cell: &Cell, now: Timestamp) -> Option<Self> {
-        let carried_in = cell.carried(budget.counter());
-        if budget.rollover_cap_percent.is_none() && carried_in == 0 {
-            return None;
-        }
+        let carries = budget.rollover_cap_percent.is_some() || cell.carried(budget.counter()) != 0;
+        carries.then(|| Self::of(budget, period, cell, now))
+    }
+
+    /// The figures of `period` for `budget`, also where nothing carries into it or out of it.
+    pub fn of(budget: &Budget, period: Month, cell: &Cell, now: Timestamp) -> Self {
         let blank = Self {
             budget_id: budget.id.clone(),
             unit: budget.unit,
@@ -78,7 +80,7 @@ impl Rollover {
             closed_at: now,
             corrected_at: None,
         };
-        Some(blank.with_figures(&Figures::of(budget, period, cell)))
+        blank.with_figures(&Figures::of(budget, period, cell))
     }
 
     /// The same row with what is known of the month by now; none where nothing changed.

@@ -47,6 +47,21 @@ pub enum EventType {
     /// An exemption has ended by time.
     #[serde(rename = "exemption.expired")]
     ExemptionExpired,
+    /// An alert that is about no budget and of no policy was raised.
+    #[serde(rename = "alert.created")]
+    AlertCreated,
+    /// An incident was opened.
+    #[serde(rename = "incident.created")]
+    IncidentCreated,
+    /// A user was kept from LLMs, by hand or by a policy.
+    #[serde(rename = "user.blocked")]
+    UserBlocked,
+    /// A user's block was ended by hand.
+    #[serde(rename = "user.released")]
+    UserReleased,
+    /// A month was closed and its rollovers were credited.
+    #[serde(rename = "period.closed")]
+    PeriodClosed,
     /// Somebody tries the webhook.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -63,6 +78,11 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("exemption.revoked", EventType::ExemptionRevoked),
     ("exemption.ending", EventType::ExemptionEnding),
     ("exemption.expired", EventType::ExemptionExpired),
+    ("alert.created", EventType::AlertCreated),
+    ("incident.created", EventType::IncidentCreated),
+    ("user.blocked", EventType::UserBlocked),
+    ("user.released", EventType::UserReleased),
+    ("period.closed", EventType::PeriodClosed),
     ("webhook.test", EventType::WebhookTest),
 ];
 

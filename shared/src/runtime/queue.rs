@@ -1,5 +1,6 @@
 //! The queue of notices.
 
+use super::error::log_chain;
 use crate::domain::notice::NoticeMessage;
 use std::error::Error;
 use std::time::Duration;
@@ -38,6 +39,13 @@ impl Notices {
             notice_id: notice_id.to_owned(),
         };
         self.queue(&message).await
+    }
+
+    /// The same where the notice may wait: one that the queue does not take is found by the schedule.
+    pub async fn tell_or_leave(&self, organisation_id: &str, notice_id: &str) {
+        if let Err(error) = self.tell(organisation_id, notice_id).await {
+            log_chain("a notice is left to the schedule", &error);
+        }
     }
 
     /// Queues a message that is kept back for `delay`, or for a quarter of an hour where that is less: whoever receives it too early queues it

@@ -21,7 +21,7 @@ struct Marker<'a> {
     alert_id: &'a str,
 }
 
-/// A crossing that was told now.
+/// What was told now: a crossing, or a difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The alert.

@@ -373,7 +373,7 @@ impl Store {
         self.row_item(Row::new(key, record)?.if_absent())
     }
 
-    fn idempotency_item(
+    pub(super) fn idempotency_item(
         &self,
         idempotency: &Idempotency,
         now: Timestamp,

@@ -24,6 +24,9 @@ pub struct Fired {
     pub alert_id: String,
     /// What was queued for it.
     pub notice_id: String,
+    /// What else was: the notices of the incident that it opened and of the user whom it blocked.
+    #[serde(default)]
+    pub more_notice_ids: Vec<String>,
 }
 
 impl Row {

@@ -6,7 +6,7 @@ use super::governance::Page;
 use super::keys::{self, INCIDENT};
 use super::resolutions::expires_at;
 use super::rows::Row;
-use crate::domain::incident::Incident;
+use crate::domain::incident::{Incident, Opened};
 
 impl Row {
     /// An incident as it will be.
@@ -15,6 +15,14 @@ impl Row {
         let mut row = Self::new(key, incident)?;
         row.expire(expires_at(incident.created_at));
         Ok(row)
+    }
+
+    /// An incident as it is opened, and the notice that tells of it.
+    pub fn opened(organisation_id: &str, opened: &Opened) -> Result<[Self; 2], StoreError> {
+        Ok([
+            Self::incident(organisation_id, &opened.incident)?,
+            Self::notice(organisation_id, &opened.notice)?,
+        ])
     }
 }
 

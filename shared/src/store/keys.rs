@@ -56,6 +56,8 @@ pub(super) const PUBLISHED: &str = "published#";
 pub(super) const FIRED: &str = "fired#";
 pub(super) const INCIDENT: &str = "incident#";
 pub(super) const NOTICE: &str = "notice#";
+/// Addresses that nothing is sent to, by their digest.
+pub(super) const SUPPRESSED: &str = "suppressed#";
 pub(super) const WEBHOOK: &str = "webhook#";
 pub(super) const API_KEY: &str = "key#";
 pub(super) const CLIENT: &str = "oauth#";
@@ -121,6 +123,11 @@ pub(super) fn mailbox(mailbox: &str) -> String {
 /// That somebody sends what is in a box.
 pub(super) fn lease(organisation_id: &str, mailbox: &str) -> Key {
     Key::new(organisation_id, format!("lease#{mailbox}"))
+}
+
+/// That a report of the mail service was heeded; `digest` is that of its id and the address.
+pub(super) fn feedback(organisation_id: &str, digest: &str) -> Key {
+    Key::new(organisation_id, format!("feedback#{digest}"))
 }
 
 /// A letter that waits; later ones of a box sort last.

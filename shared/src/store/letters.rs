@@ -8,7 +8,7 @@ use super::keys;
 use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
-use crate::domain::incident::Incident;
+use crate::domain::incident::Opened;
 use crate::domain::mail::{Letter, LetterStatus};
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
@@ -38,17 +38,18 @@ impl Row {
 }
 
 impl Store {
-    /// Puts a letter into the box of its address, where it was not put before.
+    /// Keeps a letter, where it was not kept before; one that is to be sent waits in the box of its address.
     pub async fn add_letter(
         &self,
         organisation_id: &str,
         letter: &Letter,
     ) -> Result<(), StoreError> {
         let mailbox = mailbox_of(&letter.email);
-        let parts = vec![
-            self.row_item(Row::letter(organisation_id, &mailbox, letter)?.if_absent())?,
-            self.row_item(Row::waiting(organisation_id, &mailbox, letter)?)?,
-        ];
+        let kept = Row::letter(organisation_id, &mailbox, letter)?.if_absent();
+        let mut parts = vec![self.row_item(kept)?];
+        if letter.status == LetterStatus::Waiting {
+            parts.push(self.row_item(Row::waiting(organisation_id, &mailbox, letter)?)?);
+        }
         self.transact(parts).await?;
         Ok(())
     }
@@ -111,7 +112,7 @@ impl Store {
         mailbox: &str,
         letters: &[Letter],
         status: LetterStatus,
-        incident: Option<&Incident>,
+        opened: Option<&Opened>,
     ) -> Result<(), StoreError> {
         let lease = Row::gone(keys::lease(organisation_id, mailbox));
         let mut parts = vec![self.row_item(lease)?];
@@ -124,8 +125,10 @@ impl Store {
             let key = keys::waiting(organisation_id, mailbox, &letter.notice_id);
             parts.push(self.row_item(Row::gone(key))?);
         }
-        if let Some(incident) = incident {
-            parts.push(self.row_item(Row::incident(organisation_id, incident)?)?);
+        if let Some(opened) = opened {
+            for row in Row::opened(organisation_id, opened)? {
+                parts.push(self.row_item(row)?);
+            }
         }
         self.transact(parts).await?;
         Ok(())

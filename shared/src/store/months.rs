@@ -2,6 +2,7 @@
 //! of the next month, and corrected once when late usage has had its time.
 
 use super::Store;
+use super::alerts::new_id;
 use super::call::{ATTEMPTS, StoreError, back_off};
 use super::change::{Change, Committed, CounterEffect, Snapshot};
 use super::configuration::data;
@@ -10,8 +11,10 @@ use super::keys::{self, ROLLOVER};
 use super::rows::Row;
 use crate::domain::audit::AuditEntry;
 use crate::domain::cell::{Cell, lapsed_holds};
+use crate::domain::closing::{self, ClosedBudget};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::Node;
+use crate::domain::notice::Notice;
 use crate::domain::period::Month;
 use crate::domain::rollover::Rollover;
 use aws_sdk_dynamodb::types::KeysAndAttributes;
@@ -20,12 +23,24 @@ use std::collections::BTreeMap;
 
 /// The most rollovers of one transaction: each is a row and two numbers of a cell, whose expression is limited.
 const ROLLOVERS_A_CHANGE: usize = 40;
+/// What the audit log calls the closing of a month.
+const CLOSE: &str = "period.close";
 /// The most updates that one sweep makes; a cell full of lapsed holds takes 80.
 const MAX_SWEEPS: u32 = 120;
+
+/// What became of a month that is closed or corrected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turned {
+    /// The rollovers that were credited or changed.
+    pub rollovers: Vec<Rollover>,
+    /// The notice that it is closed, which has to be queued.
+    pub notice_id: Option<String>,
+}
 
 /// A month's rollovers, ready to be committed.
 struct Batch {
     action: &'static str,
+    period: Month,
     before: Vec<Rollover>,
     after: Vec<Rollover>,
     /// Nothing is left to do for the month after this.
@@ -98,13 +113,14 @@ impl Store {
     }
 
     /// Closes `period`, which has ended: credits what each budget carries over and writes its history. Done before, or
-    /// done in part and repeated, it changes nothing more. The rollovers that this call has credited.
+    /// done in part and repeated, it changes nothing more. The rollovers that this call has credited, and the notice that was written
+    /// with the last of them.
     pub async fn close_month(
         &self,
         organisation_id: &str,
         period: Month,
         now: Timestamp,
-    ) -> Result<Vec<Rollover>, StoreError> {
+    ) -> Result<Turned, StoreError> {
         let is_done = |s: &Snapshot| s.head.closed_through >= Some(period);
         self.in_batches(
             organisation_id,
@@ -123,7 +139,8 @@ impl Store {
                 let is_last = after.len() <= ROLLOVERS_A_CHANGE;
                 after.truncate(ROLLOVERS_A_CHANGE);
                 Batch {
-                    action: "period.close",
+                    action: CLOSE,
+                    period,
                     before: Vec::new(),
                     after,
                     is_last,
@@ -140,7 +157,7 @@ impl Store {
         organisation_id: &str,
         period: Month,
         now: Timestamp,
-    ) -> Result<Vec<Rollover>, StoreError> {
+    ) -> Result<Turned, StoreError> {
         let is_done = |s: &Snapshot| s.head.corrected_through >= Some(period);
         self.in_batches(
             organisation_id,
@@ -161,6 +178,7 @@ impl Store {
                 let (before, after) = changed.into_iter().unzip();
                 Batch {
                     action: "period.correct",
+                    period,
                     before,
                     after,
                     is_last,
@@ -177,8 +195,8 @@ impl Store {
         now: Timestamp,
         is_done: impl Fn(&Snapshot) -> bool,
         next: impl Fn(&Snapshot, &Cell, &BTreeMap<String, Rollover>) -> Batch,
-    ) -> Result<Vec<Rollover>, StoreError> {
-        let mut done = Vec::new();
+    ) -> Result<Turned, StoreError> {
+        let mut done = Turned::default();
         let mut attempt = 0;
         while attempt < ATTEMPTS {
             let Some(snapshot) = self.snapshot_for_change(organisation_id).await? else {
@@ -197,13 +215,26 @@ impl Store {
             };
             let known = self.rollovers_from(organisation_id, period).await?;
             let batch = next(&snapshot, &cell, &known);
-            let change = change_of(&snapshot, &batch, period)?;
+            let mut change = change_of(&snapshot, &batch)?;
+            let notice = if batch.action == CLOSE && batch.is_last {
+                let budgets = closed_budgets(&snapshot.configuration, &batch, &cell, known);
+                Some(
+                    self.closing_notice(organisation_id, period, budgets, now)
+                        .await?,
+                )
+            } else {
+                None
+            };
+            if let Some(notice) = &notice {
+                change.rows.push(Row::notice(organisation_id, notice)?);
+            }
             let committed: Committed = self
                 .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
                 .await?;
             match committed {
                 Committed::Done(_) => {
-                    done.extend(batch.after);
+                    done.rollovers.extend(batch.after);
+                    done.notice_id = notice.map(|notice| notice.id);
                     if batch.is_last {
                         return Ok(done);
                     }
@@ -215,6 +246,24 @@ impl Store {
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// The notice that a month is closed, to the administrators where there is anything to say.
+    async fn closing_notice(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        budgets: Vec<ClosedBudget>,
+        now: Timestamp,
+    ) -> Result<Notice, StoreError> {
+        let recipients = if budgets.is_empty() {
+            Vec::new()
+        } else {
+            self.administrator_recipients(organisation_id, "you are an administrator")
+                .await?
+        };
+        let id = new_id("ntc_", now, 0)?;
+        Ok(closing::notice(id, period, budgets, recipients, now))
     }
 
     /// The cell of a period in which nothing lapsed is held any more; it is opened where nobody has used the period.
@@ -246,13 +295,14 @@ impl Store {
     }
 }
 
-fn change_of(snapshot: &Snapshot, batch: &Batch, period: Month) -> Result<Change, StoreError> {
+fn change_of(snapshot: &Snapshot, batch: &Batch) -> Result<Change, StoreError> {
+    let period = batch.period;
     let configuration = &snapshot.configuration;
     let organisation_id = &configuration.organisation.id;
     let mut head = snapshot.head.clone();
     if batch.is_last {
         match batch.action {
-            "period.close" => head.closed_through = Some(period),
+            CLOSE => head.closed_through = Some(period),
             _ => head.corrected_through = Some(period),
         }
     }
@@ -291,4 +341,27 @@ fn change_of(snapshot: &Snapshot, batch: &Batch, period: Month) -> Result<Change
             request_id: "schedule".to_owned(),
         }],
     })
+}
+
+/// How each budget's month has ended that `batch`, the last one, closes: its row where it has one, otherwise what `cell` says.
+fn closed_budgets(
+    configuration: &Configuration,
+    batch: &Batch,
+    cell: &Cell,
+    known: BTreeMap<String, Rollover>,
+) -> Vec<ClosedBudget> {
+    let period = batch.period;
+    let end = period.end(&configuration.organisation.zone());
+    let new = batch.after.iter();
+    let new = new.map(|row| (row.budget_id.clone(), row.clone()));
+    let mut rows: BTreeMap<String, Rollover> = known.into_iter().chain(new).collect();
+    let budgets = configuration.budgets.values();
+    let closed = budgets.filter(|budget| budget.created_at < end);
+    closed
+        .map(|budget| {
+            let row = rows.remove(&budget.id);
+            let row = row.unwrap_or_else(|| Rollover::of(budget, period, cell, end));
+            ClosedBudget::new(budget, row)
+        })
+        .collect()
 }

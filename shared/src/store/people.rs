@@ -4,7 +4,7 @@ use super::Store;
 use super::call::StoreError;
 use crate::domain::configuration::Configuration;
 use crate::domain::notice::Recipient;
-use crate::domain::people::{Status, User};
+use crate::domain::people::{Status, Superiors, User};
 
 /// The most administrators that one notice goes to.
 const MAX_ADMINISTRATORS: usize = 10;
@@ -64,6 +64,26 @@ impl Store {
         }))
     }
 
+    /// Who can be asked about a user: their manager as [`Store::manager_of`] finds them, and the administrators only where there is none.
+    pub async fn superiors_of(
+        &self,
+        configuration: &Configuration,
+        user: &User,
+    ) -> Result<Superiors, StoreError> {
+        let manager = self.manager_of(configuration, user).await?;
+        let administrators = match &manager {
+            Some(_) => Vec::new(),
+            None => {
+                self.some_administrators(&configuration.organisation.id)
+                    .await?
+            }
+        };
+        Ok(Superiors {
+            manager,
+            administrators,
+        })
+    }
+
     /// Those who hear where there is no manager.
     pub async fn some_administrators(
         &self,
@@ -71,6 +91,19 @@ impl Store {
     ) -> Result<Vec<User>, StoreError> {
         self.administrators(organisation_id, MAX_ADMINISTRATORS)
             .await
+    }
+
+    /// A mail to each of the administrators, and why they get it.
+    pub async fn administrator_recipients(
+        &self,
+        organisation_id: &str,
+        because: &str,
+    ) -> Result<Vec<Recipient>, StoreError> {
+        let all = self.some_administrators(organisation_id).await?;
+        let each = all
+            .iter()
+            .map(|user| Recipient::mail(user, because.to_owned()));
+        Ok(each.collect())
     }
 
     /// Who hears of a budget: the manager of its department or of the nearest above that has one; otherwise, and for the
@@ -88,16 +121,11 @@ impl Store {
             let because = format!("you manage the department {managed}");
             return Ok(vec![Recipient::mail(&manager, because)]);
         }
-        let all = self
-            .some_administrators(&configuration.organisation.id)
-            .await?;
         let because = match department_id {
             Some(id) => format!("nobody manages the department {id}, and you are an administrator"),
             None => "you are an administrator".to_owned(),
         };
-        let each = all
-            .iter()
-            .map(|user| Recipient::mail(user, because.clone()));
-        Ok(each.collect())
+        self.administrator_recipients(&configuration.organisation.id, &because)
+            .await
     }
 }

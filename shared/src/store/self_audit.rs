@@ -4,11 +4,11 @@
 //! looked at three times before it is believed.
 
 use super::Store;
-use super::alerts::new_id;
+use super::alerts::{Told, new_id};
 use super::call::{ATTEMPTS, StoreError, back_off};
 use super::keys;
+use super::rows::Row;
 use super::tables::BY_DAY;
-use crate::domain::alert::Alert;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{HoldId, Node};
@@ -363,17 +363,25 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Alerts of a difference, once for each month and subject; none where it was told before.
+    /// Alerts the administrators of a difference, once for each month and subject; none where it was told before.
     pub async fn tell_difference(
         &self,
         organisation_id: &str,
         difference: &Difference,
         now: Timestamp,
-    ) -> Result<Option<Alert>, StoreError> {
+    ) -> Result<Option<Told>, StoreError> {
         let marker = keys::difference(organisation_id, difference.period, &difference.subject);
         let alert = difference.alert(new_id("alr_", now, 0)?, now);
-        self.tell_once(organisation_id, marker, alert, Vec::new())
-            .await
+        let recipients = self
+            .administrator_recipients(organisation_id, "you are an administrator")
+            .await?;
+        let notice = alert.notice(new_id("ntc_", now, 0)?, recipients);
+        let notice_id = notice.id.clone();
+        let row = Row::notice(organisation_id, &notice)?;
+        let told = self
+            .tell_once(organisation_id, marker, alert, vec![row])
+            .await?;
+        Ok(told.map(|alert| Told { alert, notice_id }))
     }
 }
 

@@ -2,15 +2,17 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
+use super::change::Idempotency;
 use super::expression::number;
 use super::governance::Page;
 use super::keys::{self, WEBHOOK};
 use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
-use crate::domain::incident::Incident;
+use crate::domain::incident::Opened;
 use crate::domain::webhook::{Delivery, Health, Webhook};
 use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
+use jiff::Timestamp;
 
 impl Row {
     /// A webhook as it will be.
@@ -110,6 +112,25 @@ impl Store {
         Ok(())
     }
 
+    /// Makes a delivery that a request asked for, together with the answer under the request's idempotency key; false where that key has
+    /// an answer already.
+    pub async fn add_answered_delivery(
+        &self,
+        organisation_id: &str,
+        delivery: &Delivery,
+        answer: Option<&Idempotency>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = keys::delivery(organisation_id, &delivery.webhook_id, &delivery.id);
+        let mut row = Row::new(key, delivery)?;
+        row.expire(expires_at(delivery.created_at));
+        let mut parts = vec![self.row_item(row)?];
+        if let Some(answer) = answer {
+            parts.push(self.idempotency_item(answer, now)?);
+        }
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
     /// Keeps what has become of a delivery, how its receiver does by now, and the incident of one that was given up, where nobody
     /// changed the delivery since its version before; whether it was so.
     pub async fn set_delivery(
@@ -117,15 +138,17 @@ impl Store {
         organisation_id: &str,
         delivery: &Delivery,
         health: Option<&Health>,
-        incident: Option<&Incident>,
+        opened: Option<&Opened>,
     ) -> Result<bool, StoreError> {
         let health = Row::health(organisation_id, &delivery.webhook_id, health)?;
         let mut parts = vec![
             self.delivery_item(organisation_id, delivery)?,
             self.row_item(health)?,
         ];
-        if let Some(incident) = incident {
-            parts.push(self.row_item(Row::incident(organisation_id, incident)?)?);
+        if let Some(opened) = opened {
+            for row in Row::opened(organisation_id, opened)? {
+                parts.push(self.row_item(row)?);
+            }
         }
         Ok(self.transact(parts).await? == Transacted::Applied)
     }

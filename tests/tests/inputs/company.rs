@@ -110,6 +110,11 @@ impl Company {
         let delivery = world.admin("POST", &test, Value::Null).await;
         let delivery = id(&delivery.expect(202));
         world.system.drain().await.unwrap();
+        let bounce = json!({"email": "old@example.com", "type": "bounce"});
+        world
+            .admin("POST", "/local/bounces", bounce)
+            .await
+            .expect(200);
         let newest_incident = async |key: &str| {
             let page = world.call(key, "GET", "/v1/incidents", Value::Null).await;
             id(&page.expect(200)["items"][0])
@@ -120,6 +125,7 @@ impl Company {
             let page = world.call(key, "GET", "/v1/alerts", Value::Null).await;
             id(&page.expect(200)["items"][0])
         };
+        world.system.drain().await.unwrap();
         let (alert, their_alert) = (newest_alert(ADMIN).await, newest_alert(&rival).await);
         let member = made(
             &world,
@@ -180,6 +186,7 @@ impl Company {
                 "webhooks",
                 "exemptions",
                 "oauth/clients",
+                "suppressions",
             ] {
                 let path = format!("/v1/{path}?limit=100");
                 let page = self

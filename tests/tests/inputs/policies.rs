@@ -153,10 +153,19 @@ POST /v1/webhooks/<webhook>/deliveries/<delivery>/retry {}
   /v1/webhooks/<webhook>/deliveries/nothing/retry => 404
 POST /v1/webhooks/<webhook>/test {}
   surprise=1 => 400 surprise
+  Idempotency-Key: <a256> => 400 Idempotency-Key
   /v1/webhooks/nothing/test => 404
 POST /v1/webhooks/<webhook>/rotate-secret {}
   surprise=1 => 400 surprise
   /v1/webhooks/nothing/rotate-secret => 404
+GET /v1/suppressions
+  ?limit=0&cursor=x&reason=bounce => 400 limit cursor reason
+DELETE /v1/suppressions/old@example.com
+  /v1/suppressions/old => 404
+  /v1/suppressions/nobody@example.com => 404
+  /v1/suppressions/thea@example.com => 404
+  /v1/suppressions/old%23b@example.com => 404
+  /v1/suppressions/<a260>@example.com => 404
 DELETE /v1/webhooks/<webhook>
   /v1/webhooks/nothing => 404
 DELETE /v1/policies/<policy>

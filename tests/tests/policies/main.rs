@@ -79,10 +79,11 @@ async fn firings(world: &World, policy_id: &str) -> Vec<Value> {
     alerts
 }
 
-/// The notices, the oldest first.
+/// The notices that a policy fired, the oldest first.
 async fn notices(world: &World) -> Vec<Value> {
     let notices = world.admin("GET", "/local/notices", Value::Null).await;
     let mut notices = notices.expect(200)["items"].as_array().unwrap().clone();
+    notices.retain(|notice| notice["kind"] == "policy.fired");
     notices.reverse();
     notices
 }

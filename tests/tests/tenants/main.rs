@@ -126,6 +126,12 @@ async fn two_tenants() -> (World, Tenant, Tenant) {
         .admin("GET", "/v1/incidents", Value::Null)
         .await
         .expect(200);
+    let bounce = json!({"email": "onlydemo@example.com", "type": "bounce"});
+    world
+        .admin("POST", "/local/bounces", bounce)
+        .await
+        .expect(200);
+    world.system.drain().await.unwrap();
     let hook = json!({"url": "https://onlydemo.example.com/", "description": MARK});
     let hook = made(&world, ADMIN, "/v1/webhooks", hook).await;
     let tomorrow = world.system.clock().now() + jiff::SignedDuration::from_hours(24);
@@ -162,6 +168,7 @@ async fn everything(world: &World, admin: &str) -> Vec<Value> {
         "webhooks",
         "exemptions",
         "oauth/clients",
+        "suppressions",
     ] {
         let path = format!("/v1/{path}?limit=100");
         seen.push(

@@ -74,6 +74,8 @@ GET /v1/audit-log/verify a
 GET /v1/oauth/clients a
 POST /v1/oauth/clients a
 DELETE /v1/oauth/clients/nobody a
+GET /v1/suppressions a
+DELETE /v1/suppressions/nobody@example.com a
 GET /v1/api-keys a
 POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a

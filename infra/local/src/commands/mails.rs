@@ -2,8 +2,21 @@
 
 use super::{CommandError, say};
 use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use shared::domain::amount::{Amounts, Unit};
+use shared::domain::blocking::{blocked_by_hand, released};
+use shared::domain::closing::{self, ClosedBudget};
+use shared::domain::exemption::{Covers, Decided, Decision, Exemption, Kind, Party, Terms};
+use shared::domain::exemption_notice::{self, Event};
+use shared::domain::incident::Cause;
 use shared::domain::mail::{Letter, LetterStatus, Mail, compose};
+use shared::domain::notice::Notice;
+use shared::domain::people::{Block, Role, Status, Superiors, User};
+use shared::domain::period::Month;
+use shared::domain::rollover::Rollover;
+use shared::domain::self_audit::{Difference, Subject};
+use shared::domain::suppression::{Reason, Suppression};
 use shared::domain::webhook::EventType;
 use std::path::PathBuf;
 
@@ -27,7 +40,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         let shown = || format!("cannot make {}", dir.display());
         std::fs::create_dir_all(dir).map_err(|error| CommandError::Io(shown(), error))?;
     }
-    let samples = samples();
+    let mut samples = samples();
+    samples.extend(more_samples());
     let each = samples
         .iter()
         .map(|(name, letter)| (*name, std::slice::from_ref(letter)));
@@ -108,10 +122,199 @@ fn samples() -> Vec<(&'static str, Letter)> {
             ),
         ),
         (
-            "blocked",
+            "blocked-by-policy",
             letter(EventType::PolicyFired, "it was your activity", blocked),
         ),
     ]
+}
+
+/// Mails of what is no budget's and no policy's, made as the functions make them.
+fn more_samples() -> Vec<(&'static str, Letter)> {
+    let now = made_at();
+    let id = || "ntc_01a20fccf50f".to_owned();
+    let superiors = Superiors {
+        manager: Some((
+            user("mona", "Mona"),
+            "you are the manager of octavia".to_owned(),
+        )),
+        administrators: Vec::new(),
+    };
+    let octavia = user("octavia", "Octavia");
+    let block = Block {
+        policy_id: None,
+        reason: "A key of the shop was pushed to a public repository".to_owned(),
+        since: now,
+        until: now.checked_add(SignedDuration::from_hours(8)).ok(),
+    };
+    let suppression = Suppression {
+        email: "octavia@example.com".to_owned(),
+        reason: Reason::Bounce,
+        since: now,
+        detail: "smtp; 550 5.1.1 user unknown".to_owned(),
+    };
+    let incident = suppression.incident("inc_01a20fccf50f".to_owned());
+    let period = Month::of(now, &jiff::tz::TimeZone::UTC);
+    let difference = Difference {
+        period,
+        subject: Subject::Budget {
+            id: "bud_01a20fccf50f".to_owned(),
+        },
+        unit: Unit::Tokens,
+        expected: 8_000_182,
+        found: 8_000_181,
+    };
+    let alert = difference.alert("alr_01a20fccf50f".to_owned(), now);
+    let administers = "you are an administrator";
+    let each = [
+        (
+            "blocked-by-hand",
+            "it is your access",
+            blocked_by_hand(id(), &octavia, &block, &superiors),
+        ),
+        (
+            "released",
+            "it is your access",
+            released(id(), &octavia, &block, &superiors, now),
+        ),
+        (
+            "incident",
+            administers,
+            incident.notice(id(), Cause::Suppression, Vec::new()),
+        ),
+        (
+            "month-closed",
+            administers,
+            closing::notice(id(), period, closed(period), Vec::new(), now),
+        ),
+        ("books", administers, alert.notice(id(), Vec::new())),
+        (
+            "exemption-requested",
+            "you are an administrator and may decide it",
+            exemption(Event::Requested),
+        ),
+        (
+            "exemption-approved",
+            "it is for you",
+            exemption(Event::Approved),
+        ),
+        (
+            "exemption-denied",
+            "it is for you",
+            exemption(Event::Denied),
+        ),
+        (
+            "exemption-revoked",
+            "it is for you",
+            exemption(Event::Revoked),
+        ),
+        (
+            "exemption-ending",
+            "it is for you",
+            exemption(Event::Ending(Amounts::new(12_000, 0))),
+        ),
+        (
+            "exemption-expired",
+            "it is for you",
+            exemption(Event::Expired(Amounts::new(48_500, 0))),
+        ),
+    ];
+    let each = each.into_iter();
+    each.map(|(name, because, notice)| (name, letter(notice.kind, because, notice.payload)))
+        .collect()
+}
+
+/// A step of a raise for octavia.
+fn exemption(event: Event) -> Notice {
+    let now = made_at();
+    let party = |user_id: &str| Party {
+        key_id: format!("key_{user_id}"),
+        user_id: Some(user_id.to_owned()),
+    };
+    let decision = Decision {
+        by: party("ann"),
+        at: now,
+        note: Some("Until the release, and not longer.".to_owned()),
+    };
+    let exemption = Exemption {
+        id: "exm_01a20fccf50f".to_owned(),
+        terms: Terms {
+            user_id: "octavia".to_owned(),
+            kind: Kind::Raise,
+            tokens: Some(50_000),
+            micro_usd: None,
+            covers: Covers::Path,
+            starts_at: now,
+            ends_at: now
+                .checked_add(SignedDuration::from_hours(72))
+                .unwrap_or(now),
+        },
+        reason: "The release is on Friday".to_owned(),
+        requested_by: party("mona"),
+        decided: Decided::Approved,
+        decision: Some(decision.clone()),
+        revocation: Some(decision),
+        index: None,
+        is_end_told: false,
+        version: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    let id = "ntc_01a20fccf50f".to_owned();
+    let octavia = user("octavia", "Octavia");
+    exemption_notice::notice(id, event, &exemption, &octavia, Vec::new(), now)
+}
+
+fn user(id: &str, name: &str) -> User {
+    User {
+        id: id.to_owned(),
+        email: format!("{id}@example.com"),
+        name: name.to_owned(),
+        department_id: "platform".to_owned(),
+        manager_id: None,
+        role: Role::Member,
+        status: Status::Active,
+        block: None,
+        version: 1,
+        created_at: made_at(),
+        updated_at: made_at(),
+    }
+}
+
+/// A month with a budget that carries something over and one that does not.
+fn closed(period: Month) -> Vec<ClosedBudget> {
+    let budget = |name: &str, unit, [amount, spent, carried_out]: [i64; 3]| ClosedBudget {
+        name: name.to_owned(),
+        department_id: Some("engineering".to_owned()),
+        carries: carried_out > 0,
+        figures: Rollover {
+            budget_id: "bud_01a20fccf50f".to_owned(),
+            unit,
+            from_period: period,
+            to_period: period.next(),
+            amount,
+            carried_in: 0,
+            exempted: 0,
+            spent,
+            held: 0,
+            unused: amount - spent,
+            cap_percent: 50,
+            carried_out,
+            closed_at: made_at(),
+            corrected_at: None,
+        },
+    };
+    vec![
+        budget(
+            "Engineering tokens",
+            Unit::Tokens,
+            [10_000_000, 8_000_000, 1_000_000],
+        ),
+        budget("Engineering spend", Unit::Usd, [30_000_000, 28_250_000, 0]),
+    ]
+}
+
+fn made_at() -> Timestamp {
+    Timestamp::from_second(1_795_521_600).unwrap_or_default()
 }
 
 fn letter(kind: EventType, because: &str, payload: Value) -> Letter {
@@ -122,7 +325,7 @@ fn letter(kind: EventType, because: &str, payload: Value) -> Letter {
         name: "Mona".to_owned(),
         because: because.to_owned(),
         payload,
-        created_at: jiff::Timestamp::from_second(1_795_521_600).unwrap_or_default(),
+        created_at: made_at(),
         status: LetterStatus::Waiting,
     }
 }

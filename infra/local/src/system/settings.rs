@@ -125,6 +125,7 @@ impl SystemSettings {
             .http_client(mails.http_client());
         let ses = aws_sdk_ses::Client::from_conf(config.build());
         Mailer::new(ses, Some("toktra@localhost".to_owned()), None)
+            .with_configuration_set(Some("local".to_owned()))
     }
 
     /// The bus, which is on this machine only.

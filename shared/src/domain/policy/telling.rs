@@ -4,7 +4,7 @@ use super::facts::{Facts, Kind};
 use super::firing::{Firing, Subject};
 use super::{Action, ActivePolicy, BlockUntil, Rule};
 use crate::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
-use crate::domain::amount::{Unit, micro_usd_to_json};
+use crate::domain::amount::Unit;
 use crate::domain::configuration::Configuration;
 use crate::domain::incident::Incident;
 use crate::domain::people::Block;
@@ -12,22 +12,6 @@ use crate::domain::period::Month;
 use crate::domain::usage::RiskLevel;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-
-/// A figure as people read it.
-fn shown(unit: Unit, value: i64) -> String {
-    match unit {
-        Unit::Tokens => format!("{value} tokens"),
-        Unit::Usd => format!("${}", micro_usd_to_json(value)),
-    }
-}
-
-/// A figure as JSON: tokens, or dollars as a text that keeps every digit.
-fn figure(unit: Unit, value: i64) -> Value {
-    match unit {
-        Unit::Tokens => json!(value),
-        Unit::Usd => serde_json::from_str(&micro_usd_to_json(value)).unwrap_or(Value::Null),
-    }
-}
 
 /// An event that fired a policy.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +48,7 @@ impl Telling<'_> {
     /// What happened, in words.
     fn message(&self) -> String {
         let reached = self.firing.measured.map(|m| {
-            let (value, threshold) = (shown(m.unit, m.value), shown(m.unit, m.threshold));
+            let (value, threshold) = (m.unit.shown(m.value), m.unit.shown(m.threshold));
             format!("{value}, and the policy fires at {threshold}")
         });
         let reached = reached.unwrap_or_default();
@@ -108,7 +92,7 @@ impl Telling<'_> {
     pub fn metadata(&self) -> Value {
         let facts = self.facts;
         let measured = self.firing.measured.map(|m| {
-            json!({"unit": m.unit, "value": figure(m.unit, m.value), "threshold": figure(m.unit, m.threshold)})
+            json!({"unit": m.unit, "value": m.unit.figure(m.value), "threshold": m.unit.figure(m.threshold)})
         });
         let mut event = json!({
             "event_id": facts.event_id,
@@ -118,7 +102,7 @@ impl Telling<'_> {
         let more = match &facts.kind {
             Kind::Usage { model, spent } => json!({
                 "type": "llm_request", "model": model, "tokens": spent.charged.tokens,
-                "usd": figure(Unit::Usd, spent.charged.micro_usd), "period": spent.period,
+                "usd": Unit::Usd.figure(spent.charged.micro_usd), "period": spent.period,
             }),
             Kind::Risk {
                 risk_level,

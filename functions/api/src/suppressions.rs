@@ -1,0 +1,77 @@
+//! Addresses that nothing is sent to any more: listed and released.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::{App, view};
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+use shared::domain::name::is_email;
+use shared::domain::suppression::{Reason, Suppression};
+use shared::runtime::auth::Caller;
+use shared::runtime::error::ApiError;
+use shared::runtime::http::{RequestId, json};
+use shared::runtime::list::PageBody;
+use shared::store::Row;
+
+#[derive(Serialize)]
+struct SuppressionView<'a> {
+    email: &'a str,
+    reason: Reason,
+    since: String,
+    detail: &'a str,
+}
+
+fn shown(suppression: &Suppression) -> SuppressionView<'_> {
+    SuppressionView {
+        email: &suppression.email,
+        reason: suppression.reason,
+        since: suppression.since.to_string(),
+        detail: &suppression.detail,
+    }
+}
+
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let list = format!("{} suppressions", owner.organisation_id);
+    let asked = app.page(query.as_deref(), &list)?;
+    let page = app
+        .store
+        .suppressions(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .await?;
+    let items = page.items.iter().map(shown).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// Lets mails go to an address again.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(email): Path<String>,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let unknown = || ApiError::not_found("suppression");
+    if !is_email(&email) {
+        return Err(unknown());
+    }
+    let needs = Needs {
+        suppression: Some(email.clone()),
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, None, |loaded| {
+        let before = loaded.suppression.as_ref().ok_or_else(unknown)?;
+        let resource = format!("suppression/{}", before.email);
+        let mut prepared = Prepared::new(loaded, "suppression.release", resource);
+        let row = Row::no_suppression(&owner.organisation_id, &email);
+        prepared.rows.push(row);
+        prepared.before = Some(view::text(&shown(before)));
+        Ok(prepared)
+    })
+    .await
+}

@@ -1,0 +1,52 @@
+//! Heeding what the mail service reports: an address that bounces for good, or whose reader complains, gets no more mails.
+
+use super::{App, Failure};
+use shared::domain::feedback::Feedback;
+use shared::domain::incident::{Cause, Opened};
+use shared::domain::notice::Address;
+use shared::domain::suppression::Suppression;
+use shared::store::{mailbox_of, new_id};
+
+/// Ends the mails to the addresses of a report, each once, with an incident.
+pub(super) async fn heed(app: &App, feedback: &Feedback) -> Result<(), Failure> {
+    for email in &feedback.emails {
+        suppress(app, feedback, email).await?;
+    }
+    Ok(())
+}
+
+async fn suppress(app: &App, feedback: &Feedback, email: &str) -> Result<(), Failure> {
+    let organisation_id = &feedback.organisation_id;
+    let now = app.clock.now();
+    let suppression = Suppression {
+        email: email.to_owned(),
+        reason: feedback.reason,
+        since: now,
+        detail: feedback.detail.clone(),
+    };
+    let because = "you are an administrator";
+    let mut recipients = app
+        .store
+        .administrator_recipients(organisation_id, because)
+        .await?;
+    // Nothing goes to this address any more, not even this.
+    recipients.retain(|recipient| match &recipient.address {
+        Address::Mail { email: known, .. } => mailbox_of(known) != mailbox_of(email),
+        Address::Webhook { .. } => true,
+    });
+    let incident = suppression.incident(new_id("inc_", now, 0)?);
+    let notice = incident.notice(new_id("ntc_", now, 0)?, Cause::Suppression, recipients);
+    let opened = Opened { incident, notice };
+    let is_new = app
+        .store
+        .suppress(organisation_id, &feedback.id, &suppression, &opened)
+        .await?;
+    if is_new {
+        let incident_id = opened.incident.id.as_str();
+        tracing::warn!(incident_id, reason = ?feedback.reason, "an address gets no more mails");
+        app.notices
+            .tell_or_leave(organisation_id, &opened.notice.id)
+            .await;
+    }
+    Ok(())
+}

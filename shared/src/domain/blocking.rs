@@ -1,0 +1,98 @@
+//! What is told of a user who is kept from LLMs, and of one who is let back.
+
+use super::notice::{Notice, Recipient};
+use super::people::{Block, Superiors, User};
+use super::webhook::EventType;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+/// Whom to ask, in a sentence's middle.
+fn whom(superiors: &Superiors) -> String {
+    let shown = |user: &User| format!("{} ({})", user.name, user.email);
+    match (&superiors.manager, superiors.administrators.first()) {
+        (Some((manager, _)), _) => format!("{} or an administrator", shown(manager)),
+        (None, Some(administrator)) => format!("the administrator {}", shown(administrator)),
+        (None, None) => "an administrator".to_owned(),
+    }
+}
+
+fn until(block: &Block) -> Option<String> {
+    block.until.map(|until| until.to_string())
+}
+
+/// The part that blocks and releases have in common.
+fn payload(user: &User, [title, message]: [String; 2]) -> Value {
+    json!({
+        "title": title,
+        "message": message,
+        "user": {"id": user.id, "name": user.name},
+        "department_id": user.department_id,
+    })
+}
+
+/// The user and their manager, each with why they get it.
+fn people(user: &User, superiors: &Superiors) -> Vec<Recipient> {
+    let own = Recipient::mail(user, "it is your access".to_owned());
+    let manager = superiors.manager.as_ref();
+    let manager = manager.map(|(manager, because)| Recipient::mail(manager, because.clone()));
+    [own].into_iter().chain(manager).collect()
+}
+
+/// The notice of a block by hand, to the user and their manager: why, until when, and whom to ask.
+pub fn blocked_by_hand(id: String, user: &User, block: &Block, superiors: &Superiors) -> Notice {
+    let recipients = people(user, superiors);
+    let by = "An administrator has blocked it";
+    let whom = whom(superiors);
+    blocked(id, user, block, [by, &whom], recipients)
+}
+
+/// The notice of a block by a policy, to nobody but webhooks and the bus: whom a policy writes to is its own choice, and what it
+/// writes says that it blocks.
+pub fn blocked_by_policy(id: String, user: &User, block: &Block) -> Notice {
+    let by = "A policy has blocked it";
+    blocked(id, user, block, [by, "an administrator"], Vec::new())
+}
+
+fn blocked(
+    id: String,
+    user: &User,
+    block: &Block,
+    [by, whom]: [&str; 2],
+    recipients: Vec<Recipient>,
+) -> Notice {
+    let title = format!("The LLM access of {} is blocked", user.name);
+    let message = format!("{by}: {}", block.reason);
+    let mut payload = payload(user, [title, message]);
+    payload["blocked"] = json!({
+        "reason": block.reason,
+        "since": block.since.to_string(),
+        "until": until(block),
+        "policy_id": block.policy_id,
+    });
+    payload["what_now"] = json!(format!("To have it lifted, ask {whom}."));
+    Notice::new(id, EventType::UserBlocked, payload, recipients, block.since)
+}
+
+/// The notice that the block `before` was ended by hand, to those who were told of one.
+pub fn released(
+    id: String,
+    user: &User,
+    before: &Block,
+    superiors: &Superiors,
+    now: Timestamp,
+) -> Notice {
+    let title = format!("The LLM access of {} is released", user.name);
+    let message = format!(
+        "An administrator has ended the block of {}. Requests pass again as far as the budgets allow. It was blocked for: {}",
+        before.since, before.reason
+    );
+    let mut payload = payload(user, [title, message]);
+    payload["released"] = json!({
+        "reason": before.reason,
+        "since": before.since.to_string(),
+        "until": until(before),
+        "policy_id": before.policy_id,
+    });
+    let recipients = people(user, superiors);
+    Notice::new(id, EventType::UserReleased, payload, recipients, now)
+}

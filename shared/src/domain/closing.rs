@@ -1,0 +1,191 @@
+//! What is told of a month that is closed: each budget's figures at its end, and what it carries over.
+
+use super::amount::Unit;
+use super::configuration::Budget;
+use super::notice::{Notice, Recipient};
+use super::period::Month;
+use super::rollover::Rollover;
+use super::webhook::EventType;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+/// The most budgets that a notice lists: it has to fit into an item, a message and a mail. The rest is in the history.
+const MAX_LISTED: usize = 100;
+/// The most budgets that its words list.
+const MAX_SAID: usize = 20;
+
+/// The end of one budget's month.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedBudget {
+    /// The budget's name.
+    pub name: String,
+    /// Whose it is; none is the organisation's.
+    pub department_id: Option<String>,
+    /// Whether it has a rollover at all.
+    pub carries: bool,
+    /// Its figures.
+    pub figures: Rollover,
+}
+
+impl ClosedBudget {
+    /// The end of a month of `budget` with these figures.
+    pub fn new(budget: &Budget, figures: Rollover) -> Self {
+        Self {
+            name: budget.name.clone(),
+            department_id: budget.department_id.clone(),
+            carries: budget.rollover_cap_percent.is_some(),
+            figures,
+        }
+    }
+
+    fn listed(&self) -> Value {
+        let row = &self.figures;
+        let number = |value| row.unit.figure(value);
+        json!({
+            "budget_id": row.budget_id,
+            "name": self.name,
+            "department_id": self.department_id,
+            "unit": row.unit,
+            "amount": number(row.amount),
+            "carried_in": number(row.carried_in),
+            "exempted": number(row.exempted),
+            "spent": number(row.spent),
+            "unused": number(row.unused),
+            "carried_out": number(row.carried_out),
+        })
+    }
+
+    fn said(&self) -> String {
+        let row = &self.figures;
+        let shown = |value| row.unit.shown(value);
+        let whose = self.department_id.as_deref().unwrap_or("organisation");
+        let carried = match (self.carries, row.carried_out) {
+            (false, _) => "no rollover".to_owned(),
+            (true, 0) => "nothing carries over".to_owned(),
+            (true, out) => format!("{} carry over", shown(out)),
+        };
+        format!(
+            "{} ({whose}): {} spent of {}, {} unused, {carried}",
+            self.name,
+            shown(row.spent),
+            shown(
+                row.amount
+                    .saturating_add(row.carried_in)
+                    .saturating_add(row.exempted)
+            ),
+            shown(row.unused),
+        )
+    }
+}
+
+/// The notice that `period` is closed. Those who get a mail of it are `recipients`.
+pub fn notice(
+    id: String,
+    period: Month,
+    mut budgets: Vec<ClosedBudget>,
+    recipients: Vec<Recipient>,
+    now: Timestamp,
+) -> Notice {
+    // What carries over is what changes something; it is not what is left out.
+    budgets.sort_by_key(|budget| (budget.figures.carried_out == 0, !budget.carries));
+    let mut message = format!("{period} has ended and its rollovers are credited.");
+    for unit in [Unit::Tokens, Unit::Usd] {
+        let of_unit = budgets.iter().filter(|budget| budget.figures.unit == unit);
+        let sum = of_unit.map(|budget| budget.figures.carried_out);
+        let sum = sum.fold(0, i64::saturating_add);
+        if sum > 0 {
+            let next = period.next();
+            let _ = write!(message, " {} carry over into {next}.", unit.shown(sum));
+        }
+    }
+    for budget in budgets.iter().take(MAX_SAID) {
+        let _ = write!(message, "\n{}", budget.said());
+    }
+    if let Some(more) = budgets.len().checked_sub(MAX_SAID).filter(|more| *more > 0) {
+        let _ = write!(message, "\nand {more} more budgets");
+    }
+    let listed: Vec<Value> = budgets
+        .iter()
+        .take(MAX_LISTED)
+        .map(ClosedBudget::listed)
+        .collect();
+    let payload = json!({
+        "title": format!("{period} is closed"),
+        "message": message,
+        "period": period,
+        "next_period": period.next(),
+        "budgets": listed,
+        "budgets_not_listed": budgets.len().saturating_sub(MAX_LISTED),
+        "what_now": "Usage that is reported late corrects what carries over once; the history of rollovers shows it.",
+    });
+    Notice::new(id, EventType::PeriodClosed, payload, recipients, now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn budget(n: usize, carried_out: i64) -> ClosedBudget {
+        let period = Month::new(2026, 11).unwrap();
+        let now = "2026-12-01T00:10:00Z".parse().unwrap();
+        ClosedBudget {
+            name: format!("Budget {n}"),
+            department_id: (n > 0).then(|| "eng".to_owned()),
+            carries: carried_out > 0,
+            figures: Rollover {
+                budget_id: format!("bud_{n}"),
+                unit: Unit::Tokens,
+                from_period: period,
+                to_period: period.next(),
+                amount: 1_000,
+                carried_in: 50,
+                exempted: 0,
+                spent: 450,
+                held: 0,
+                unused: 600,
+                cap_percent: 50,
+                carried_out,
+                closed_at: now,
+                corrected_at: None,
+            },
+        }
+    }
+
+    fn told(budgets: Vec<ClosedBudget>) -> Value {
+        let now = "2026-12-01T00:10:00Z".parse().unwrap();
+        let period = Month::new(2026, 11).unwrap();
+        notice("ntc_1".to_owned(), period, budgets, Vec::new(), now).payload
+    }
+
+    #[test]
+    fn what_carries_over_comes_first_and_is_said_in_words() {
+        let payload = told(vec![budget(0, 0), budget(1, 300)]);
+        let expected = "2026-11 has ended and its rollovers are credited. 300 tokens carry over into 2026-12.\n\
+            Budget 1 (eng): 450 tokens spent of 1050 tokens, 600 tokens unused, 300 tokens carry over\n\
+            Budget 0 (organisation): 450 tokens spent of 1050 tokens, 600 tokens unused, no rollover";
+        assert_eq!(payload["message"], expected);
+        assert_eq!(payload["budgets"][0]["carried_out"], 300);
+    }
+
+    #[test]
+    fn an_organisation_with_the_most_and_longest_budgets_still_fits() {
+        let mut budgets: Vec<ClosedBudget> = (0..500).map(|n| budget(n, 1)).collect();
+        for budget in &mut budgets {
+            budget.name = "\u{1f600}".repeat(super::super::name::MAX_NAME);
+        }
+        let payload = told(budgets);
+        assert_eq!(payload["budgets_not_listed"], 400);
+        assert!(
+            payload["message"]
+                .as_str()
+                .unwrap()
+                .ends_with("and 480 more budgets")
+        );
+        assert!(
+            payload.to_string().len() < 200_000,
+            "{}",
+            payload.to_string().len()
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! Addresses that an organisation sends no mail to any more.
+
+use super::alert::Severity;
+use super::incident::Incident;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Why nothing is sent to an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// A mail came back for good.
+    Bounce,
+    /// Its reader called a mail spam.
+    Complaint,
+}
+
+/// An address that nothing is sent to until an administrator releases it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suppression {
+    /// The address as mails were sent to it.
+    pub email: String,
+    /// Why.
+    pub reason: Reason,
+    /// Since when.
+    pub since: Timestamp,
+    /// What the other side said, shortened.
+    pub detail: String,
+}
+
+impl Suppression {
+    /// The incident that tells of it.
+    pub fn incident(&self, id: String) -> Incident {
+        let email = &self.email;
+        let (title, happened) = match self.reason {
+            Reason::Bounce => (
+                format!("Mails to {email} bounce"),
+                "A mail came back for good",
+            ),
+            Reason::Complaint => (
+                format!("{email} complained of a mail"),
+                "A mail was reported as spam",
+            ),
+        };
+        let message = format!(
+            "{happened}: {}. Nothing is sent there any more. Where the address is right and its reader wants mails, DELETE \
+             /v1/suppressions/{email} lets them go there again.",
+            if self.detail.is_empty() {
+                "no reason was given"
+            } else {
+                &self.detail
+            }
+        );
+        let metadata = json!({"email": email, "reason": self.reason, "detail": self.detail});
+        Incident::opened(id, Severity::Low, [title, message], metadata, self.since)
+    }
+}

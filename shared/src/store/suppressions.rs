@@ -1,0 +1,66 @@
+//! Addresses that an organisation sends no mail to any more.
+
+use super::Store;
+use super::call::{StoreError, Transacted};
+use super::governance::{Page, digest_of};
+use super::keys::{self, SUPPRESSED};
+use super::letters::mailbox_of;
+use super::resolutions::expires_at;
+use super::rows::Row;
+use crate::domain::incident::Opened;
+use crate::domain::suppression::Suppression;
+use serde_json::json;
+
+impl Row {
+    /// An address that mails go to again.
+    pub fn no_suppression(organisation_id: &str, email: &str) -> Self {
+        let sk = format!("{SUPPRESSED}{}", mailbox_of(email));
+        Self::gone(keys::governance(organisation_id, sk))
+    }
+}
+
+impl Store {
+    /// Ends the mails to an address, with the incident that tells of it. False where they were ended before, and where the report with
+    /// this id was heeded before: an address that was released stays so however often the report comes again.
+    pub async fn suppress(
+        &self,
+        organisation_id: &str,
+        report_id: &str,
+        suppression: &Suppression,
+        opened: &Opened,
+    ) -> Result<bool, StoreError> {
+        let mailbox = mailbox_of(&suppression.email);
+        let digest = digest_of(&format!("{report_id}\0{mailbox}"));
+        let marker = keys::feedback(organisation_id, &digest);
+        let mut heeded = Row::new(marker, &json!({"since": suppression.since}))?.if_absent();
+        heeded.expire(expires_at(suppression.since));
+        let key = keys::governance(organisation_id, format!("{SUPPRESSED}{mailbox}"));
+        let row = Row::new(key, suppression)?.if_absent();
+        let mut parts = vec![self.row_item(heeded)?, self.row_item(row)?];
+        for row in Row::opened(organisation_id, opened)? {
+            parts.push(self.row_item(row)?);
+        }
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
+    /// Why nothing is sent to an address, by its digest; none where mails go there.
+    pub async fn suppression(
+        &self,
+        organisation_id: &str,
+        mailbox: &str,
+    ) -> Result<Option<Suppression>, StoreError> {
+        let sk = format!("{SUPPRESSED}{mailbox}");
+        self.row(keys::governance(organisation_id, sk)).await
+    }
+
+    /// Addresses that nothing is sent to, in an order of their own.
+    pub async fn suppressions(
+        &self,
+        organisation_id: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Suppression>, StoreError> {
+        self.page(organisation_id, SUPPRESSED, after, limit, |_| true)
+            .await
+    }
+}
