@@ -31,6 +31,9 @@ struct Arguments {
     /// Starts with the organisation `demo` and its keys, without the demo company.
     #[arg(long)]
     empty: bool,
+    /// Posts webhooks to this machine only: no other name is resolved.
+    #[arg(long)]
+    offline: bool,
 }
 
 /// What to do instead of serving.
@@ -50,6 +53,8 @@ enum Command {
     Backtest(commands::backtest::Arguments),
     /// Prints one mail of each kind as it would be sent.
     Mails(commands::mails::Arguments),
+    /// Prints the API's document, made of the handlers: it belongs into docs/openapi.json.
+    Openapi,
 }
 
 /// Why the program ended before it was told to.
@@ -108,6 +113,7 @@ async fn main() -> ExitCode {
             .await
             .map_err(Failure::from),
         Some(Command::Mails(arguments)) => commands::mails::run(&arguments).map_err(Failure::from),
+        Some(Command::Openapi) => commands::openapi::run().map_err(Failure::from),
         Some(Command::Counts(arguments)) => commands::counts::run(arguments)
             .await
             .map_err(Failure::from),
@@ -135,6 +141,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = SystemSettings {
         data: arguments.data.clone(),
         contents,
+        resolves_names: !arguments.offline,
         ..SystemSettings::default()
     };
     let mut signal = std::pin::pin!(signal);
