@@ -377,11 +377,8 @@ pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), Api
         return Ok(());
     };
     let text = value.to_str().unwrap_or_default();
-    let digits = text.trim_start_matches("W/").trim_matches('"');
-    let rule = "must be a version like 3";
-    let wanted: u64 = digits
-        .parse()
-        .map_err(|_| ApiError::field("If-Match", rule))?;
+    let wanted =
+        version_of(text).ok_or_else(|| ApiError::field("If-Match", "must be a version like 3"))?;
     if wanted == version {
         Ok(())
     } else {
@@ -389,4 +386,13 @@ pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), Api
             "the version is {version}, not {wanted}; read it again and decide anew"
         )))
     }
+}
+
+/// `3`, `"3"` or `W/"3"`.
+fn version_of(text: &str) -> Option<u64> {
+    let tag = text.strip_prefix("W/").unwrap_or(text);
+    let quoted = tag.strip_prefix('"').map(|rest| rest.strip_suffix('"'));
+    let digits = quoted.unwrap_or(Some(tag))?;
+    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number)
 }

@@ -1,6 +1,7 @@
 //! Alerts: listed the newest first, acknowledged and resolved.
 
 use super::act::{Actor, Needs, Prepared, change};
+use super::openapi::bodies::UpdateAlert;
 use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -12,6 +13,7 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{Denied, Invalid, Page, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
 use shared::store::Row;
 
@@ -27,6 +29,22 @@ pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
     ("critical", Severity::Critical),
 ];
 
+/// Lists the alerts, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/alerts",
+    operation_id = "listAlerts",
+    tag = "Incidents and alerts",
+    params(
+        ("severity" = Option<Severity>, Query, description = "Those of this severity only."),
+        ("status" = Option<AlertStatus>, Query, description = "Those of this status only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<view::AlertView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -63,6 +81,18 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Shows an alert.
+#[utoipa::path(
+    get,
+    path = "/v1/alerts/{id}",
+    operation_id = "getAlert",
+    tag = "Incidents and alerts",
+    params(("id" = Slug, Path, description = "The alert.")),
+    responses(
+        (status = 200, description = "The alert.", body = view::AlertView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -83,6 +113,19 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&body)))
 }
 
+/// Acknowledges or resolves an alert, or opens it again.
+#[utoipa::path(
+    patch,
+    path = "/v1/alerts/{id}",
+    operation_id = "updateAlert",
+    tag = "Incidents and alerts",
+    params(("id" = Slug, Path, description = "The alert.")),
+    request_body = UpdateAlert,
+    responses(
+        (status = 200, description = "The alert as it is now.", body = view::AlertView),
+        Invalid, Unknown, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,

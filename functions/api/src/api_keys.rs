@@ -1,6 +1,7 @@
 //! Keys: made, listed without their secrets, revoked.
 
 use super::act::{Actor, Needs, Prepared, change};
+use super::openapi::bodies::CreateApiKey;
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -13,6 +14,9 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown,
+};
 use shared::runtime::{parse, random};
 use shared::store::{ApiKey, Row, digest_of};
 
@@ -54,6 +58,19 @@ impl NewKey {
     }
 }
 
+/// Makes a key, which is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/api-keys",
+    operation_id = "createApiKey",
+    tag = "Keys",
+    params(IdempotencyKey),
+    request_body = CreateApiKey,
+    responses(
+        (status = 201, description = "The key.", body = view::ApiKeyView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -97,6 +114,18 @@ pub(crate) async fn create(
     .await
 }
 
+/// Lists the keys without their secrets.
+#[utoipa::path(
+    get,
+    path = "/v1/api-keys",
+    operation_id = "listApiKeys",
+    tag = "Keys",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<view::ApiKeyView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -118,6 +147,15 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Revokes a key, within five seconds.
+#[utoipa::path(
+    delete,
+    path = "/v1/api-keys/{id}",
+    operation_id = "deleteApiKey",
+    tag = "Keys",
+    params(("id" = Slug, Path, description = "The key.")),
+    responses((status = 204, description = "It is gone."), Invalid, Unknown, Denied),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,

@@ -12,7 +12,9 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{AuditText, Denied, Invalid, Moment, Page, Seq};
 use std::time::{Duration, Instant};
+use utoipa::ToSchema;
 
 /// How long a walk goes on before it answers how far it came; the function has half a minute.
 const WALK_TIME: Duration = Duration::from_secs(15);
@@ -21,15 +23,22 @@ const EXPORT_BYTES: usize = 3 * 1024 * 1024;
 /// Where the next export goes on.
 const NEXT: HeaderName = HeaderName::from_static("x-next-after-seq");
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
 struct EntryView<'a> {
     seq: u64,
+    #[schema(value_type = Moment)]
     at: String,
     actor: &'a str,
     action: &'a str,
     resource: &'a str,
+    /// The resource before; null where there was none.
+    #[schema(value_type = Option<serde_json::Value>, required = true)]
     before: Option<Box<RawValue>>,
+    /// The resource after; null where it is gone.
+    #[schema(value_type = Option<serde_json::Value>, required = true)]
     after: Option<Box<RawValue>>,
+    #[schema(required = true)]
     reason: Option<&'a str>,
     request_id: &'a str,
     hash: &'a str,
@@ -80,6 +89,25 @@ fn is_of(value: &str, wanted: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
 }
 
+/// Lists what was changed and decided, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/audit-log",
+    operation_id = "listAuditLog",
+    tag = "Audit",
+    params(
+        ("actor" = Option<AuditText>, Query, description = "By whom: `key/key_1`, `key`, `schedule`."),
+        ("action" = Option<AuditText>, Query, description = "What was done: `budget.create`, or `budget` for all of it."),
+        ("resource" = Option<AuditText>, Query, description = "To what: `budget/bud_1`, or `budget` for all of them."),
+        ("from" = Option<Moment>, Query, description = "Not before."),
+        ("to" = Option<Moment>, Query, description = "Not after."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of it.", body = PageBody<EntryView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -128,6 +156,18 @@ fn after_seq(query: Option<&str>) -> Result<u64, ApiError> {
     Ok(after.unwrap_or(0))
 }
 
+/// Exports the audit log as lines of JSON, the oldest entry first. Where there is more, `X-Next-After-Seq` says where to go on.
+#[utoipa::path(
+    get,
+    path = "/v1/audit-log/export",
+    operation_id = "exportAuditLog",
+    tag = "Audit",
+    params(("after_seq" = Option<Seq>, Query, description = "Entries after this one only.")),
+    responses(
+        (status = 200, description = "An entry a line.", body = String, content_type = "application/x-ndjson"),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn export(
     State(app): State<App>,
     caller: Caller,
@@ -163,24 +203,44 @@ pub(crate) async fn export(
     Ok(response)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditWalk)]
 struct VerifyView {
+    /// Whether nothing was altered, as far as the walk came.
     ok: bool,
+    /// How many entries were walked.
     entries: u64,
     /// The number of the last entry that was walked, and its hash.
     seq: u64,
     head: String,
+    /// Whether it came to the end; otherwise go on with `next_after_seq` as `after_seq`.
     is_complete: bool,
+    #[schema(required = true)]
     next_after_seq: Option<u64>,
+    /// The first thing that is wrong.
+    #[schema(required = true)]
     broken: Option<BreakView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditBreak)]
 struct BreakView {
     seq: u64,
     message: String,
 }
 
+/// Walks the chain of the audit log from its first entry to its last.
+#[utoipa::path(
+    get,
+    path = "/v1/audit-log/verify",
+    operation_id = "verifyAuditLog",
+    tag = "Audit",
+    params(("after_seq" = Option<Seq>, Query, description = "Goes on after this entry.")),
+    responses(
+        (status = 200, description = "What it found.", body = VerifyView),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn verify(
     State(app): State<App>,
     caller: Caller,

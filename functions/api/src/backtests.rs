@@ -3,6 +3,7 @@
 //! It reads the records in order of arrival for as long as a call may take. What is left then goes on with the cursor of the
 //! answer; what was counted so far is kept for an hour.
 
+use super::openapi::bodies::TestPolicy;
 use super::{App, policies, policy_view, view};
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -14,6 +15,7 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, json};
+use shared::runtime::openapi::{Denied, Invalid, Slug, TooLarge, Unknown};
 use shared::runtime::{parse, random};
 use shared::store::Paused;
 use std::time::Instant;
@@ -25,7 +27,21 @@ const DEFAULT_DAYS: i64 = 30;
 /// where the test stops and goes on.
 const MAX_REMEMBERED: usize = 400_000;
 
-/// `POST /v1/policies/{id}/test`: the draft where there is one, the published version otherwise.
+/// Says what a policy would have done: the draft where there is one, the published version otherwise.
+///
+/// A long window is answered in parts: send `next_cursor` as `cursor` to go on.
+#[utoipa::path(
+    post,
+    path = "/v1/policies/{id}/test",
+    operation_id = "testPolicy",
+    tag = "Policies",
+    params(("id" = Slug, Path, description = "The policy.")),
+    request_body(content = Option<TestPolicy>, example = json!({"window_days": 30})),
+    responses(
+        (status = 200, description = "What it would have done.", body = policy_view::TestView),
+        Invalid, Unknown, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn test(
     State(app): State<App>,
     caller: Caller,

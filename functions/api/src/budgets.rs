@@ -2,6 +2,7 @@
 
 use super::act::{Actor, AnswerOf, Loaded, Needs, Prepared, change, check_version};
 use super::exemption_view::ExemptionView;
+use super::openapi::bodies::{CreateBudget, UpdateBudget};
 use super::replay::{Answer, IdempotentRequest};
 use super::sight::{Sight, hidden};
 use super::view::BudgetView;
@@ -23,10 +24,14 @@ use shared::runtime::error::{ApiError, Detail, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown, UserId,
+};
 use shared::runtime::{parse, random};
 use shared::store::{CounterEffect, KeyOwner, Row, StoreError};
 use std::collections::BTreeSet;
 use std::ops::Bound;
+use utoipa::ToSchema;
 
 const UNITS: &[(&str, Option<Unit>)] = &[("tokens", Some(Unit::Tokens)), ("usd", Some(Unit::Usd))];
 const DEFAULT_THRESHOLDS: [u32; 3] = [50, 80, 100];
@@ -96,6 +101,24 @@ fn rollover(raw: &str) -> Result<u32, String> {
     }
 }
 
+/// Makes a budget for a department or the organisation. It is in force at once.
+///
+/// There is one for each department and unit.
+#[utoipa::path(
+    post,
+    path = "/v1/budgets",
+    operation_id = "createBudget",
+    tag = "Budgets",
+    params(IdempotencyKey),
+    request_body(content = CreateBudget, example = json!({
+        "name": "Lab tokens", "department_id": "lab", "unit": "tokens", "amount": 10000, "hard_cap": true,
+        "thresholds": [50, 80, 100], "rollover": {"cap_percent": 50}
+    })),
+    responses(
+        (status = 201, description = "The budget.", body = BudgetView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -248,6 +271,18 @@ fn described(loaded: &Loaded, budget: &Budget, now: Timestamp) -> String {
     ))
 }
 
+/// Lists the budgets with their figures of this month.
+#[utoipa::path(
+    get,
+    path = "/v1/budgets",
+    operation_id = "listBudgets",
+    tag = "Budgets",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them, by id.", body = PageBody<BudgetView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -275,6 +310,18 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Shows a budget with its figures of this month.
+#[utoipa::path(
+    get,
+    path = "/v1/budgets/{id}",
+    operation_id = "getBudget",
+    tag = "Budgets",
+    params(("id" = Slug, Path, description = "The budget.")),
+    responses(
+        (status = 200, description = "The budget.", body = BudgetView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -288,6 +335,19 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view)))
 }
 
+/// Changes a budget. It is in force at once; earlier months keep their amounts.
+#[utoipa::path(
+    patch,
+    path = "/v1/budgets/{id}",
+    operation_id = "updateBudget",
+    tag = "Budgets",
+    params(("id" = Slug, Path, description = "The budget."), IfMatch),
+    request_body(content = UpdateBudget, example = json!({"amount": 20000})),
+    responses(
+        (status = 200, description = "The budget as it is now.", body = BudgetView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,
@@ -362,6 +422,15 @@ fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
     known.ok_or_else(|| ApiError::not_found("budget"))
 }
 
+/// Deletes a budget. Its history stays.
+#[utoipa::path(
+    delete,
+    path = "/v1/budgets/{id}",
+    operation_id = "deleteBudget",
+    tag = "Budgets",
+    params(("id" = Slug, Path, description = "The budget."), IfMatch),
+    responses((status = 204, description = "It is gone."), Invalid, Unknown, Conflict, Denied),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -386,13 +455,26 @@ pub(crate) async fn remove(
     .await
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EffectiveBudgets)]
 struct EffectiveView {
     user_id: String,
     items: Vec<BudgetView>,
     exemptions: Vec<ExemptionView>,
 }
 
+/// Shows every budget that counts for a user, the nearest first, and which would refuse first.
+#[utoipa::path(
+    get,
+    path = "/v1/budgets/effective",
+    operation_id = "getEffectiveBudgets",
+    tag = "Budgets",
+    params(("user_id" = UserId, Query, description = "The user.")),
+    responses(
+        (status = 200, description = "The budgets on the path from the department to the organisation.", body = EffectiveView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn effective(
     State(app): State<App>,
     caller: Caller,

@@ -1,6 +1,7 @@
 //! Departments: a tree of at most eight levels under the organisation.
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::openapi::bodies::{CreateDepartment, UpdateDepartment};
 use super::replay::IdempotentRequest;
 use super::sight::{Sight, hidden};
 use super::{App, view};
@@ -15,6 +16,9 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
+use shared::runtime::openapi::{
+    Conflict, Denied, DepartmentId, IdempotencyKey, IfMatch, Invalid, Page, TooLarge, Unknown,
+};
 use shared::runtime::parse;
 use shared::store::{CounterEffect, Row};
 use std::ops::Bound;
@@ -22,6 +26,19 @@ use std::ops::Bound;
 /// The path of the whole tree stands where a department of this id would.
 const RESERVED_ID: &str = "tree";
 
+/// Makes a department under another one or at the top.
+#[utoipa::path(
+    post,
+    path = "/v1/departments",
+    operation_id = "createDepartment",
+    tag = "Departments",
+    params(IdempotencyKey),
+    request_body = CreateDepartment,
+    responses(
+        (status = 201, description = "The department.", body = view::DepartmentView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -100,6 +117,18 @@ fn check_depth(
     Ok(())
 }
 
+/// Lists the departments.
+#[utoipa::path(
+    get,
+    path = "/v1/departments",
+    operation_id = "listDepartments",
+    tag = "Departments",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them, by id.", body = PageBody<view::DepartmentView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -125,6 +154,18 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Shows a department.
+#[utoipa::path(
+    get,
+    path = "/v1/departments/{id}",
+    operation_id = "getDepartment",
+    tag = "Departments",
+    params(("id" = DepartmentId, Path, description = "The department.")),
+    responses(
+        (status = 200, description = "The department.", body = view::DepartmentView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -140,6 +181,19 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::department(department))))
 }
 
+/// Changes a department; another parent moves its whole subtree.
+#[utoipa::path(
+    patch,
+    path = "/v1/departments/{id}",
+    operation_id = "updateDepartment",
+    tag = "Departments",
+    params(("id" = DepartmentId, Path, description = "The department."), IfMatch),
+    request_body = UpdateDepartment,
+    responses(
+        (status = 200, description = "The department as it is now.", body = view::DepartmentView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,
@@ -224,6 +278,15 @@ fn department<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Department, ApiErr
     known.ok_or_else(|| ApiError::not_found("department"))
 }
 
+/// Deletes a department that has no departments under it, no users and no budgets.
+#[utoipa::path(
+    delete,
+    path = "/v1/departments/{id}",
+    operation_id = "deleteDepartment",
+    tag = "Departments",
+    params(("id" = DepartmentId, Path, description = "The department."), IfMatch),
+    responses((status = 204, description = "It is gone."), Invalid, Unknown, Conflict, Denied),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,

@@ -4,42 +4,63 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::amount::Amounts;
 use shared::domain::exemption::{Covers, Decided, Exemption, Kind, Party};
+use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Exemption)]
 pub(crate) struct ExemptionView {
     id: String,
     user_id: String,
     kind: Kind,
     /// Of a raise, for each month that it reaches.
+    #[schema(required = true)]
     tokens: Option<i64>,
+    #[schema(required = true)]
     usd: Option<Usd>,
     covers: Covers,
     reason: String,
     status: Decided,
+    #[schema(value_type = Moment)]
     starts_at: String,
+    #[schema(value_type = Moment)]
     ends_at: String,
     requested_by: PartyView,
+    #[schema(required = true)]
     decided_by: Option<PartyView>,
+    #[schema(value_type = Option<Moment>, required = true)]
     decided_at: Option<String>,
+    #[schema(required = true)]
     note: Option<String>,
+    #[schema(required = true)]
     revoked_by: Option<PartyView>,
+    #[schema(value_type = Option<Moment>, required = true)]
     revoked_at: Option<String>,
+    #[schema(required = true)]
     revocation_note: Option<String>,
     /// What it has given so far, held or spent; none where it was never approved.
+    #[schema(required = true)]
     used: Option<UsedView>,
     version: u64,
+    #[schema(value_type = Moment)]
     created_at: String,
+    #[schema(value_type = Moment)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+/// Who asked or decided.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Party)]
 struct PartyView {
     key_id: String,
+    #[schema(required = true)]
     user_id: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What was given, held or spent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Used)]
 struct UsedView {
     tokens: i64,
     usd: Usd,

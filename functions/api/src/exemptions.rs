@@ -2,6 +2,7 @@
 
 use super::act::{Actor, Loaded, Needs, Prepared, change};
 use super::exemption_view::{ExemptionView, shown};
+use super::openapi::bodies::{CreateExemption, Note};
 use super::replay::IdempotentRequest;
 use super::sight::{self, Sight};
 use super::{App, no_fields, view};
@@ -24,6 +25,9 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown, UserId,
+};
 use shared::runtime::parse;
 use shared::store::{CounterEffect, KeyOwner, Row, new_id};
 
@@ -105,6 +109,19 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     Ok((terms, reason))
 }
 
+/// Asks for an exemption: more than the hard caps allow, for one user and a while.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions",
+    operation_id = "createExemption",
+    tag = "Exemptions",
+    params(IdempotencyKey),
+    request_body = CreateExemption,
+    responses(
+        (status = 201, description = "The exemption, which waits for a decision.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -231,6 +248,19 @@ impl Letters {
     }
 }
 
+/// Approves an exemption. It is in force with the answer. Nobody decides one that they asked for or that is for them.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions/{id}/approve",
+    operation_id = "approveExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    request_body(content = Option<Note>, example = json!({"note": "for the release"})),
+    responses(
+        (status = 200, description = "The exemption, approved.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn approve(
     State(app): State<App>,
     caller: Caller,
@@ -241,6 +271,19 @@ pub(crate) async fn approve(
     decide(&app, &caller, request_id, &id, &body, Decided::Approved).await
 }
 
+/// Denies an exemption. Nobody decides one that they asked for or that is for them.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions/{id}/deny",
+    operation_id = "denyExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    request_body(content = Option<Note>, example = json!({"note": "for the release"})),
+    responses(
+        (status = 200, description = "The exemption, denied.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn deny(
     State(app): State<App>,
     caller: Caller,
@@ -378,7 +421,19 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// Ends one at once: an administrator any, whoever asked their own while it waits.
+/// Ends an exemption at once; whoever asked for one may withdraw it while it waits.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions/{id}/revoke",
+    operation_id = "revokeExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    request_body(content = Option<Note>, example = json!({"note": "for the release"})),
+    responses(
+        (status = 200, description = "The exemption, revoked.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn revoke(
     State(app): State<App>,
     caller: Caller,
@@ -433,6 +488,18 @@ async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<Exemption, Api
     Ok(exemption)
 }
 
+/// Shows an exemption, with what it has given so far.
+#[utoipa::path(
+    get,
+    path = "/v1/exemptions/{id}",
+    operation_id = "getExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    responses(
+        (status = 200, description = "The exemption.", body = ExemptionView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read_one(
     State(app): State<App>,
     caller: Caller,
@@ -465,6 +532,22 @@ pub(crate) async fn views(
     Ok(exemptions.iter().map(show).collect())
 }
 
+/// Lists exemptions, the newest first: all for an administrator, one's own and one's people's otherwise.
+#[utoipa::path(
+    get,
+    path = "/v1/exemptions",
+    operation_id = "listExemptions",
+    tag = "Exemptions",
+    params(
+        ("status" = Option<Decided>, Query, description = "Those with this status only."),
+        ("user_id" = Option<UserId>, Query, description = "Those for this user only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<ExemptionView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,

@@ -1,6 +1,7 @@
 //! GitHub's webhooks: the secret they are signed with, whose logins they name, and how grave each event is.
 
 use super::act::{Actor, Needs, Prepared, change};
+use super::openapi::bodies::{PutGithub, PutGithubRisks};
 use super::{App, view};
 use axum::extract::State;
 use axum::response::Response;
@@ -12,9 +13,11 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::openapi::{Denied, Invalid, Moment, TooLarge, Unknown};
 use shared::runtime::parse;
 use shared::store::{GithubIntegration, GithubRisks, Row};
 use std::collections::{BTreeMap, BTreeSet};
+use utoipa::ToSchema;
 
 /// The most logins of an organisation.
 const MAX_LOGINS: usize = 1_000;
@@ -28,19 +31,23 @@ const LEVELS: &[(&str, Option<RiskLevel>)] = &[
     ("critical", Some(RiskLevel::Critical)),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GithubIntegration)]
 struct IntegrationView<'a> {
     /// Where GitHub sends its webhooks, under the address of the API.
     receiver: String,
     users: &'a BTreeMap<String, String>,
+    #[schema(value_type = Moment)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GithubRisks)]
 struct RisksView<'a> {
     items: &'a [RiskRow],
     /// Whether these are the rows that every organisation begins with.
     is_default: bool,
+    #[schema(value_type = Option<Moment>, required = true)]
     updated_at: Option<String>,
 }
 
@@ -83,6 +90,18 @@ fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(users)
 }
 
+/// Says what GitHub signs with and whose its logins are.
+#[utoipa::path(
+    put,
+    path = "/v1/integrations/github",
+    operation_id = "putGithub",
+    tag = "GitHub",
+    request_body = PutGithub,
+    responses(
+        (status = 200, description = "The integration.", body = IntegrationView),
+        Invalid, Unknown, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn put(
     State(app): State<App>,
     caller: Caller,
@@ -122,6 +141,17 @@ pub(crate) async fn put(
     .await
 }
 
+/// Shows where GitHub sends its webhooks and whose logins are known.
+#[utoipa::path(
+    get,
+    path = "/v1/integrations/github",
+    operation_id = "getGithub",
+    tag = "GitHub",
+    responses(
+        (status = 200, description = "The integration.", body = IntegrationView),
+        Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let known = app.store.github(&owner.organisation_id).await?;
@@ -129,6 +159,14 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
     Ok(json(200, shown(&owner.organisation_id, &known)))
 }
 
+/// Shows how grave each event of GitHub is.
+#[utoipa::path(
+    get,
+    path = "/v1/integrations/github/risks",
+    operation_id = "getGithubRisks",
+    tag = "GitHub",
+    responses((status = 200, description = "The table.", body = RisksView), Denied),
+)]
 pub(crate) async fn risks(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let own = app.store.github_risks(&owner.organisation_id).await?;
@@ -192,7 +230,18 @@ fn rows(raw: &str) -> Result<Vec<RiskRow>, String> {
     Ok(rows)
 }
 
-/// Puts the whole table in place of the one before.
+/// Puts the whole table of risks in place of the one before.
+#[utoipa::path(
+    put,
+    path = "/v1/integrations/github/risks",
+    operation_id = "putGithubRisks",
+    tag = "GitHub",
+    request_body = PutGithubRisks,
+    responses(
+        (status = 200, description = "The table as it is now.", body = RisksView),
+        Invalid, Unknown, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn put_risks(
     State(app): State<App>,
     caller: Caller,

@@ -1,12 +1,13 @@
 //! Incidents: listed the newest first, acknowledged and resolved, with notes.
 
 use super::act::{Actor, Needs, Prepared, change};
+use super::openapi::bodies::UpdateIncident;
 use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
-use shared::domain::alert::AlertStatus;
+use shared::domain::alert::{AlertStatus, Severity};
 use shared::domain::incident::{Incident, MAX_NOTES, Note};
 use shared::domain::name::is_slug;
 use shared::runtime::auth::Caller;
@@ -14,8 +15,10 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{Conflict, Denied, Invalid, Page, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
 use shared::store::Row;
+use utoipa::ToSchema;
 
 /// What an incident may become; it is never opened again.
 const NEXT_STATUSES: &[(&str, AlertStatus)] = &[
@@ -23,7 +26,8 @@ const NEXT_STATUSES: &[(&str, AlertStatus)] = &[
     ("resolved", AlertStatus::Resolved),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Incident)]
 struct IncidentView<'a> {
     org_id: &'a str,
     #[serde(flatten)]
@@ -37,6 +41,22 @@ fn shown(organisation_id: &str, incident: &Incident) -> String {
     })
 }
 
+/// Lists the incidents, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/incidents",
+    operation_id = "listIncidents",
+    tag = "Incidents and alerts",
+    params(
+        ("severity" = Option<Severity>, Query, description = "Those of this severity only."),
+        ("status" = Option<AlertStatus>, Query, description = "Those of this status only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<IncidentView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -72,6 +92,18 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Shows an incident with its notes.
+#[utoipa::path(
+    get,
+    path = "/v1/incidents/{id}",
+    operation_id = "getIncident",
+    tag = "Incidents and alerts",
+    params(("id" = Slug, Path, description = "The incident.")),
+    responses(
+        (status = 200, description = "The incident.", body = IncidentView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -94,6 +126,19 @@ pub(crate) async fn read(
     Ok(json(200, shown(&owner.organisation_id, &incident)))
 }
 
+/// Acknowledges or resolves an incident, or adds a note.
+#[utoipa::path(
+    patch,
+    path = "/v1/incidents/{id}",
+    operation_id = "updateIncident",
+    tag = "Incidents and alerts",
+    params(("id" = Slug, Path, description = "The incident.")),
+    request_body = UpdateIncident,
+    responses(
+        (status = 200, description = "The incident as it is now.", body = IncidentView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,

@@ -14,6 +14,7 @@ mod exemptions;
 mod github;
 mod incidents;
 mod oauth;
+pub mod openapi;
 mod organisations;
 mod policies;
 mod policy_view;
@@ -39,12 +40,14 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{finished, json};
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
+use shared::runtime::openapi::Failed;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::sealing::Sealer;
 use shared::runtime::token::Tokens;
 use shared::store::Store;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// What the function has for all its requests.
 #[derive(Clone, Debug)]
@@ -137,6 +140,7 @@ pub fn router(app: App) -> Router {
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/v1/health", get(health))
+        .route("/v1/openapi.json", get(openapi::read))
         .route(
             "/v1/organisations",
             get(organisations::list).post(organisations::create),
@@ -242,6 +246,23 @@ pub(crate) fn no_fields(body: &[u8]) -> Result<(), ApiError> {
     Fields::of_body(body)?.finish()
 }
 
+/// Says that the function answers.
+#[utoipa::path(
+    get,
+    path = "/v1/health",
+    operation_id = "getHealth",
+    tag = "Service",
+    responses((status = 200, description = "It answers.", body = Health), Failed),
+    security(()),
+)]
 async fn health() -> Response {
     json(200, r#"{"status":"ok"}"#.to_owned())
+}
+
+/// What a function that answers says.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a constant")]
+struct Health {
+    #[schema(pattern = "^ok$")]
+    status: String,
 }

@@ -3,6 +3,7 @@
 
 use super::act::{Actor, Needs, Prepared, change};
 use super::api_keys::NewKey;
+use super::openapi::bodies::{CreateApiKey, TokenRequest};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -17,23 +18,32 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, form_pairs};
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, Invalid, Moment, Page, Slug, TooLarge, Unknown, Unsigned,
+};
 use shared::runtime::random;
 use shared::runtime::token::TOKEN_SECONDS;
 use shared::store::{ApiKey, Row, digest_of};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// The largest body that asks for a token, in bytes.
 const MAX_FORM_BYTES: usize = 8 * 1024;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OauthClient)]
 struct ClientView<'a> {
     client_id: &'a str,
     role: Role,
+    #[schema(required = true)]
     user_id: Option<&'a str>,
+    #[schema(required = true)]
     description: Option<&'a str>,
+    #[schema(value_type = Moment)]
     created_at: String,
     /// The secret; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     client_secret: Option<&'a str>,
 }
 
@@ -48,6 +58,19 @@ fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
     }
 }
 
+/// Makes a client that may ask for tokens; its secret is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/oauth/clients",
+    operation_id = "createOauthClient",
+    tag = "Keys",
+    params(IdempotencyKey),
+    request_body = CreateApiKey,
+    responses(
+        (status = 201, description = "The client.", body = ClientView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -91,6 +114,18 @@ pub(crate) async fn create(
     .await
 }
 
+/// Lists the clients, without their secrets.
+#[utoipa::path(
+    get,
+    path = "/v1/oauth/clients",
+    operation_id = "listOauthClients",
+    tag = "Keys",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<ClientView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -109,6 +144,17 @@ pub(crate) async fn list(
 }
 
 /// Ends a client and, within five seconds, its tokens.
+#[utoipa::path(
+    delete,
+    path = "/v1/oauth/clients/{id}",
+    operation_id = "deleteOauthClient",
+    tag = "Keys",
+    params(("id" = Slug, Path, description = "The client.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -194,13 +240,27 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), ApiError>
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Token)]
 struct TokenView {
     access_token: String,
     token_type: &'static str,
     expires_in: i64,
 }
 
+/// Gives a client a token for an hour, for its id and secret: in the form, or as `Authorization: Basic`.
+#[utoipa::path(
+    post,
+    path = "/v1/oauth/token",
+    operation_id = "createToken",
+    tag = "Keys",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, description = "The token.", body = TokenView),
+        Invalid, TooLarge, Unsigned,
+    ),
+    security(()),
+)]
 pub(crate) async fn token(
     State(app): State<App>,
     headers: HeaderMap,

@@ -1,6 +1,7 @@
 //! Organisations, for the operator, and the settings of one's own.
 
 use super::act::{Actor, Needs, Prepared, answered_before, change, check_version, respond};
+use super::openapi::bodies::{CreateOrganisation, UpdateOrganisation};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -18,8 +19,12 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown,
+};
 use shared::runtime::{parse, random};
 use shared::store::{ApiKey, Committed, CounterEffect, Row, StoreError, digest_of};
+use utoipa::ToSchema;
 
 const RESERVES: &[(&str, Reserve)] =
     &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
@@ -47,13 +52,15 @@ const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
 const RESERVED_ID: &str = "risks";
 const LIST: &str = "@operator organisations";
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreatedOrganisation)]
 struct CreatedView<'a> {
     organisation: view::OrganisationView<'a>,
     admin_key: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AdminKey)]
 struct AdminKeyView<'a> {
     key_id: &'a str,
     admin_key: &'a str,
@@ -72,6 +79,22 @@ fn new_admin_key(now: jiff::Timestamp) -> Result<(ApiKey, String), ApiError> {
     Ok((key, secret))
 }
 
+/// Makes an organisation with its first key.
+///
+/// For the operator of a deployment. The key is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/organisations",
+    operation_id = "createOrganisation",
+    tag = "Organisations",
+    params(IdempotencyKey),
+    request_body = CreateOrganisation,
+    responses(
+        (status = 201, description = "The organisation and its key.", body = CreatedView),
+        Invalid, Conflict, TooLarge, Denied,
+    ),
+    security(("operator_key" = [])),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -129,6 +152,21 @@ pub(crate) async fn create(
     }
 }
 
+/// Lists all organisations.
+///
+/// For the operator of a deployment.
+#[utoipa::path(
+    get,
+    path = "/v1/organisations",
+    operation_id = "listOrganisations",
+    tag = "Organisations",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them, by id.", body = PageBody<view::OrganisationView>),
+        Invalid, Denied,
+    ),
+    security(("operator_key" = [])),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     _: Caller,
@@ -144,6 +182,21 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Makes another key for the administrators of an organisation that has lost its own.
+///
+/// For the operator of a deployment. The key is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/organisations/{id}/admin-keys",
+    operation_id = "createAdminKey",
+    tag = "Organisations",
+    params(("id" = Slug, Path, description = "The organisation."), IdempotencyKey),
+    responses(
+        (status = 201, description = "The key.", body = AdminKeyView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+    security(("operator_key" = [])),
+)]
 pub(crate) async fn create_admin_key(
     State(app): State<App>,
     caller: Caller,
@@ -190,6 +243,17 @@ pub(crate) async fn create_admin_key(
     .await
 }
 
+/// Shows the settings of the organisation that the key belongs to.
+#[utoipa::path(
+    get,
+    path = "/v1/organisation",
+    operation_id = "getOrganisation",
+    tag = "Organisations",
+    responses(
+        (status = 200, description = "The settings.", body = view::OrganisationView),
+        Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let head = app.store.head(&owner.organisation_id).await?;
@@ -200,6 +264,19 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
     ))
 }
 
+/// Changes settings of the organisation. They are in force at once.
+#[utoipa::path(
+    patch,
+    path = "/v1/organisation",
+    operation_id = "updateOrganisation",
+    tag = "Organisations",
+    params(IfMatch),
+    request_body = UpdateOrganisation,
+    responses(
+        (status = 200, description = "The settings as they are now.", body = view::OrganisationView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,

@@ -2,6 +2,7 @@
 //! own that only publishing writes.
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::openapi::rules::{CreatePolicy, UpdatePolicy};
 use super::policy_view;
 use super::replay::{Answer, IdempotentRequest};
 use super::rule_fields::{self, AskedAction, RuleFields};
@@ -20,6 +21,9 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown,
+};
 use shared::runtime::random;
 use shared::store::Row;
 
@@ -127,6 +131,28 @@ fn described(policy: &Policy) -> String {
     view::text(&policy_view::policy(policy, &[]))
 }
 
+/// Makes a policy as a draft, which fires nothing until it is published.
+///
+/// A webhook that is given by its `url` is registered, and its secret shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/policies",
+    operation_id = "createPolicy",
+    tag = "Policies",
+    params(IdempotencyKey),
+    request_body(content = CreatePolicy, example = json!({
+        "name": "Leaks of engineering", "trigger": {"type": "ip_risk_event"}, "match": "all",
+        "conditions": [
+            {"field": "risk_level", "op": "eq", "value": "high"},
+            {"field": "department_id", "op": "eq", "value": "engineering"}
+        ],
+        "actions": [{"type": "create_incident"}, {"type": "email_manager"}]
+    })),
+    responses(
+        (status = 201, description = "The policy.", body = policy_view::PolicyView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -192,6 +218,21 @@ pub(crate) async fn create(
     .await
 }
 
+/// Lists the policies.
+#[utoipa::path(
+    get,
+    path = "/v1/policies",
+    operation_id = "listPolicies",
+    tag = "Policies",
+    params(
+        ("status" = Option<PolicyStatus>, Query, description = "Those of this status only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<policy_view::PolicyView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -228,6 +269,18 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
     policy.ok_or_else(unknown)
 }
 
+/// Shows a policy, with the draft beside what is published.
+#[utoipa::path(
+    get,
+    path = "/v1/policies/{id}",
+    operation_id = "getPolicy",
+    tag = "Policies",
+    params(("id" = Slug, Path, description = "The policy.")),
+    responses(
+        (status = 200, description = "The policy.", body = policy_view::PolicyView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -341,6 +394,21 @@ fn set<T: Clone>(slot: &mut T, given: Option<&T>) {
     }
 }
 
+/// Changes a policy. One that is published goes on as it is until the draft is published.
+#[utoipa::path(
+    patch,
+    path = "/v1/policies/{id}",
+    operation_id = "updatePolicy",
+    tag = "Policies",
+    params(("id" = Slug, Path, description = "The policy."), IfMatch),
+    request_body(content = UpdatePolicy, example = json!({
+        "conditions": [{"field": "risk_level", "op": "gte", "value": "low"}]
+    })),
+    responses(
+        (status = 200, description = "The policy as it is now.", body = policy_view::PolicyView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,
@@ -376,6 +444,15 @@ pub(crate) async fn update(
     change_policy(&app, &actor, &headers, &id, edit, become_of).await
 }
 
+/// Deletes a policy. What it did stays.
+#[utoipa::path(
+    delete,
+    path = "/v1/policies/{id}",
+    operation_id = "deletePolicy",
+    tag = "Policies",
+    params(("id" = Slug, Path, description = "The policy."), IfMatch),
+    responses((status = 204, description = "It is gone."), Invalid, Unknown, Conflict, Denied),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -391,6 +468,17 @@ pub(crate) async fn remove(
 }
 
 /// Lets the newest version be evaluated, from the next batch of events on. Published again, nothing changes.
+#[utoipa::path(
+    post,
+    path = "/v1/policies/{id}/publish",
+    operation_id = "publishPolicy",
+    tag = "Policies",
+    params(("id" = Slug, Path, description = "The policy."), IfMatch),
+    responses(
+        (status = 200, description = "The policy as it is now.", body = policy_view::PolicyView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn publish(
     State(app): State<App>,
     caller: Caller,
@@ -420,6 +508,17 @@ pub(crate) async fn publish(
 }
 
 /// Ends the evaluation without deleting anything. Disabled again, nothing changes.
+#[utoipa::path(
+    post,
+    path = "/v1/policies/{id}/disable",
+    operation_id = "disablePolicy",
+    tag = "Policies",
+    params(("id" = Slug, Path, description = "The policy."), IfMatch),
+    responses(
+        (status = 200, description = "The policy as it is now.", body = policy_view::PolicyView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn disable(
     State(app): State<App>,
     caller: Caller,

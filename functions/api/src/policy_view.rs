@@ -1,5 +1,8 @@
 //! Policies and their tests as JSON.
 
+use super::openapi::rules::{
+    Action as ActionSchema, Condition as ConditionSchema, Trigger as TriggerSchema,
+};
 use super::webhooks::NewWebhook;
 use serde::Serialize;
 use serde::ser::Serializer;
@@ -10,8 +13,10 @@ use shared::domain::policy::{
     Action, BlockUntil, Condition, Doings, Figures, Limit, Match, Operand, Policy, PolicyStatus,
     Replay, Rule, Sample, Scalar, Tally, Trigger, Whose,
 };
+use shared::runtime::openapi::Moment;
 use shared::runtime::wire::{Figure, Usd};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// How many users a test names.
 const MAX_USERS: usize = 1_000;
@@ -136,14 +141,18 @@ fn action(action: &Action) -> Value {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rule)]
 struct RuleView<'a> {
     name: &'a str,
     description: &'a str,
+    #[schema(value_type = TriggerSchema)]
     trigger: TriggerView<'a>,
     #[serde(rename = "match")]
     combine: Match,
+    #[schema(value_type = Vec<ConditionSchema>)]
     conditions: Vec<Value>,
+    #[schema(value_type = Vec<ActionSchema>)]
     actions: Vec<Value>,
 }
 
@@ -160,27 +169,36 @@ impl<'a> RuleView<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewWebhook)]
 struct NewWebhookView<'a> {
     id: &'a str,
     url: &'a str,
     signing_secret: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Policy)]
 pub(crate) struct PolicyView<'a> {
     id: &'a str,
     #[serde(flatten)]
     rule: RuleView<'a>,
     status: PolicyStatus,
     /// A version beside the published one, until it is published.
+    #[schema(required = true)]
     draft: Option<RuleView<'a>>,
+    /// For `If-Match`.
     version: u64,
+    #[schema(value_type = Moment)]
     created_at: String,
+    #[schema(value_type = Moment)]
     updated_at: String,
+    #[schema(value_type = Option<Moment>, required = true)]
     published_at: Option<String>,
     /// From when on events are evaluated by what is shown; none where they are not.
+    #[schema(value_type = Option<Moment>, required = true)]
     effective_from: Option<String>,
+    /// Those that its urls became, with their secrets, shown this once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     webhooks: Vec<NewWebhookView<'a>>,
 }
@@ -209,13 +227,17 @@ pub(crate) fn policy<'a>(policy: &'a Policy, webhooks: &'a [NewWebhook]) -> Poli
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Window)]
 struct WindowView {
+    #[schema(value_type = Moment)]
     from: String,
+    #[schema(value_type = Moment)]
     to: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Measured)]
 struct FiguresView {
     unit: Unit,
     value: Figure,
@@ -237,12 +259,17 @@ impl From<Figures> for FiguresView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sample)]
 struct SampleView<'a> {
     event_id: &'a str,
+    #[schema(value_type = Moment)]
     occurred_at: String,
+    #[schema(required = true)]
     user_id: Option<&'a str>,
+    #[schema(required = true)]
     department_id: Option<&'a str>,
+    #[schema(required = true)]
     measured: Option<FiguresView>,
     conditions: &'a [String],
 }
@@ -258,7 +285,8 @@ fn sample(sample: &Sample) -> SampleView<'_> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PolicyTest)]
 pub(crate) struct TestView<'a> {
     window: WindowView,
     events_evaluated: u64,
@@ -274,7 +302,9 @@ pub(crate) struct TestView<'a> {
     /// Whether all of the window was evaluated.
     is_complete: bool,
     /// Up to when, where it was not: send `next_cursor` as `cursor` to go on.
+    #[schema(value_type = Moment)]
     evaluated_until: String,
+    #[schema(required = true)]
     next_cursor: Option<String>,
 }
 

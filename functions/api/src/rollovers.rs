@@ -10,7 +10,20 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::PageBody;
+use shared::runtime::openapi::{Denied, Invalid, Page, Slug, Unknown};
 
+/// Lists what all budgets carried from month to month, the newest month first.
+#[utoipa::path(
+    get,
+    path = "/v1/rollovers",
+    operation_id = "listRollovers",
+    tag = "Budgets",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<view::ClosedMonthView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -40,7 +53,18 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Those of one budget, the newest month first.
+/// Lists what one budget carried from month to month, the newest month first.
+#[utoipa::path(
+    get,
+    path = "/v1/budgets/{id}/rollovers",
+    operation_id = "listBudgetRollovers",
+    tag = "Budgets",
+    params(("id" = Slug, Path, description = "The budget."), Page),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<view::ClosedMonthView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn of_budget(
     State(app): State<App>,
     caller: Caller,

@@ -12,15 +12,15 @@ use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 
 /// The most values that one condition compares with.
-const MAX_VALUES: usize = 50;
+pub(crate) const MAX_VALUES: usize = 50;
 /// How long all conditions of a policy may be together, as they are shown. They are told with each firing.
 const MAX_CONDITIONS_BYTES: usize = 8_000;
 /// The longest name of a model or pattern.
 const MAX_TEXT: usize = 200;
 /// The longest block, in hours: a year.
-const MAX_HOURS: i64 = 24 * 366;
+pub(crate) const MAX_HOURS: i64 = 24 * 366;
 
-const FIELDS: &[(&str, Option<Field>)] = &[
+pub(crate) const FIELDS: &[(&str, Option<Field>)] = &[
     ("risk_level", Some(Field::RiskLevel)),
     ("user_id", Some(Field::UserId)),
     ("department_id", Some(Field::DepartmentId)),

@@ -11,12 +11,16 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::{RequestId, json};
 use shared::runtime::list::PageBody;
+use shared::runtime::openapi::{Denied, Email, Invalid, Moment, Page, Unknown};
 use shared::store::Row;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Suppression)]
 struct SuppressionView<'a> {
     email: &'a str,
     reason: Reason,
+    #[schema(value_type = Moment)]
     since: String,
     detail: &'a str,
 }
@@ -30,6 +34,18 @@ fn shown(suppression: &Suppression) -> SuppressionView<'_> {
     }
 }
 
+/// Lists the addresses that no mail goes to, because they bounced or their reader complained.
+#[utoipa::path(
+    get,
+    path = "/v1/suppressions",
+    operation_id = "listSuppressions",
+    tag = "Incidents and alerts",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<SuppressionView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -48,6 +64,17 @@ pub(crate) async fn list(
 }
 
 /// Lets mails go to an address again.
+#[utoipa::path(
+    delete,
+    path = "/v1/suppressions/{email}",
+    operation_id = "deleteSuppression",
+    tag = "Incidents and alerts",
+    params(("email" = Email, Path, description = "The address.")),
+    responses(
+        (status = 204, description = "Mails go there again."),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,

@@ -14,11 +14,14 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::Parameters;
+use shared::runtime::openapi::{Denied, Invalid, Unknown};
 use shared::runtime::wire::Usd;
 use shared::store::{DepartmentTotals, Sums};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DepartmentTree)]
 struct TreeView {
     period: String,
     /// The organisation's own budgets.
@@ -31,19 +34,24 @@ struct TreeView {
     items: Vec<NodeView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DepartmentNode)]
 struct NodeView {
     id: String,
     name: String,
+    #[schema(required = true)]
     parent_id: Option<String>,
+    #[schema(required = true)]
     manager_id: Option<String>,
     budgets: Vec<view::BudgetView>,
     usage: UsageView,
     over_allocated: bool,
+    #[schema(no_recursion)]
     children: Vec<NodeView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SubtreeUsage)]
 struct UsageView {
     tokens: i64,
     usd: Usd,
@@ -138,6 +146,14 @@ impl<'a> Drawing<'a> {
     }
 }
 
+/// Shows the whole tree with the budgets and the usage of each subtree in this month.
+#[utoipa::path(
+    get,
+    path = "/v1/departments/tree",
+    operation_id = "getDepartmentTree",
+    tag = "Departments",
+    responses((status = 200, description = "The tree.", body = TreeView), Invalid, Unknown, Denied),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,

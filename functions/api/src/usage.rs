@@ -1,5 +1,6 @@
 //! Usage reports: by hour, day or month, user, department, provider and model.
 
+use super::openapi::bodies::UsagePeriod;
 use super::sight::Sight;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
@@ -16,9 +17,11 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{Day, Denied, DepartmentId, Invalid, Moment, Page, Unknown, UserId};
 use shared::runtime::wire::Usd;
 use shared::store::{UsageFilter, UsageRow};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// The most hours (a week), days and months of one report.
 const MOST: [(Division, usize); 3] = [
@@ -27,14 +30,17 @@ const MOST: [(Division, usize); 3] = [
     (Division::Monthly, 14),
 ];
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UsageRow)]
 struct UsageView {
     user_id: String,
+    #[schema(required = true)]
     department_id: Option<String>,
     model: String,
     provider: String,
     period: &'static str,
     period_id: String,
+    #[schema(value_type = Option<Moment>, required = true)]
     starts_at: Option<String>,
     total_requests: i64,
     total_input_tokens: i64,
@@ -173,6 +179,29 @@ impl Asked {
     }
 }
 
+/// Reports usage by hour, day or month, user, department, provider and model.
+///
+/// A report by the hour has at most 7 days, by the day 92, by the month 14 months.
+#[utoipa::path(
+    get,
+    path = "/v1/usage",
+    operation_id = "listUsage",
+    tag = "Budgets",
+    params(
+        ("period" = Option<UsagePeriod>, Query, description = "By hour, day or month; by day where nothing is said."),
+        ("start_date" = Option<Day>, Query, description = "The first day, or the first of a month."),
+        ("end_date" = Option<Day>, Query, description = "The last day, or the last of a month; today where nothing is said."),
+        ("user_id" = Option<UserId>, Query, description = "Of this user only."),
+        ("department_id" = Option<DepartmentId>, Query, description = "Of this department and its subtree only."),
+        ("model" = Option<String>, Query, min_length = 1, max_length = 200, description = "Of this model only."),
+        ("provider" = Option<String>, Query, min_length = 1, max_length = 100, description = "Of this provider only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of it.", body = PageBody<UsageView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,

@@ -1,6 +1,7 @@
 //! Users: made, listed, changed, blocked and released.
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::openapi::bodies::{BlockUser, CreateUser, UpdateUser};
 use super::replay::IdempotentRequest;
 use super::sight::Sight;
 use super::{App, view};
@@ -17,6 +18,10 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{
+    Conflict, Denied, DepartmentId, IdempotencyKey, IfMatch, Invalid, Page, TooLarge, Unknown,
+    UserId,
+};
 use shared::runtime::parse;
 use shared::store::{CounterEffect, Row, new_id};
 
@@ -27,6 +32,19 @@ const ROLES: &[(&str, Option<Role>)] = &[
 ];
 const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
 
+/// Makes a user.
+#[utoipa::path(
+    post,
+    path = "/v1/users",
+    operation_id = "createUser",
+    tag = "Users",
+    params(IdempotencyKey),
+    request_body = CreateUser,
+    responses(
+        (status = 201, description = "The user.", body = view::UserView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -121,6 +139,22 @@ fn counted(
     Ok(Some(Row::department(organisation_id, &department)?))
 }
 
+/// Lists the users, of one department or status where that is asked for.
+#[utoipa::path(
+    get,
+    path = "/v1/users",
+    operation_id = "listUsers",
+    tag = "Users",
+    params(
+        ("department" = Option<DepartmentId>, Query, description = "Those of this department only, not of its subtree."),
+        ("status" = Option<Status>, Query, description = "Those of this status only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of them, by id.", body = PageBody<view::UserView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -171,6 +205,18 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// Shows a user, to themselves, their managers and administrators.
+#[utoipa::path(
+    get,
+    path = "/v1/users/{id}",
+    operation_id = "getUser",
+    tag = "Users",
+    params(("id" = UserId, Path, description = "The user.")),
+    responses(
+        (status = 200, description = "The user.", body = view::UserView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -243,6 +289,19 @@ async fn change_user(
     .await
 }
 
+/// Changes a user. Where it decides about requests, it does so at once.
+#[utoipa::path(
+    patch,
+    path = "/v1/users/{id}",
+    operation_id = "updateUser",
+    tag = "Users",
+    params(("id" = UserId, Path, description = "The user."), IfMatch),
+    request_body = UpdateUser,
+    responses(
+        (status = 200, description = "The user as they are now.", body = view::UserView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn update(
     State(app): State<App>,
     caller: Caller,
@@ -296,6 +355,19 @@ pub(crate) async fn update(
     .await
 }
 
+/// Refuses every request of a user from now on, until a time or until the user is released.
+#[utoipa::path(
+    put,
+    path = "/v1/users/{id}/block",
+    operation_id = "blockUser",
+    tag = "Users",
+    params(("id" = UserId, Path, description = "The user."), IfMatch),
+    request_body = BlockUser,
+    responses(
+        (status = 200, description = "The user with the block.", body = view::UserView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn block(
     State(app): State<App>,
     caller: Caller,
@@ -355,6 +427,18 @@ pub(crate) async fn block(
     .await
 }
 
+/// Ends the block of a user, whoever made it. Released again, nothing changes.
+#[utoipa::path(
+    delete,
+    path = "/v1/users/{id}/block",
+    operation_id = "releaseUser",
+    tag = "Users",
+    params(("id" = UserId, Path, description = "The user."), IfMatch),
+    responses(
+        (status = 204, description = "The user is not blocked."),
+        Invalid, Unknown, Conflict, Denied,
+    ),
+)]
 pub(crate) async fn release(
     State(app): State<App>,
     caller: Caller,

@@ -9,27 +9,40 @@ use shared::domain::configuration::{Budget, Configuration, Department, Organisat
 use shared::domain::people::{Role, Status, User};
 use shared::domain::refusal::Figures;
 use shared::domain::rollover::Rollover;
+use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Figure;
 use shared::store::ApiKey;
+use utoipa::ToSchema;
 
 /// JSON of a view; a view of plain fields has one always.
 pub(crate) fn text(view: &impl Serialize) -> String {
     serde_json::to_string(view).unwrap_or_default()
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Organisation)]
 pub(crate) struct OrganisationView<'a> {
     id: &'a str,
     name: &'a str,
+    /// Months and days begin by it.
     timezone: &'a str,
+    /// What a hold covers of an answer.
     reserve: shared::domain::configuration::Reserve,
+    /// What is held for an answer of a request that says no limit.
     output_reserve_tokens: i64,
+    /// How long a hold lives.
     hold_seconds: u32,
+    /// What becomes of holds that nobody settles.
     abandoned_holds: shared::domain::configuration::AbandonedHolds,
+    /// What a model without a price may do under a hard cap in US dollars.
     unknown_model: shared::domain::configuration::UnknownModel,
+    /// The answer where nothing can be decided.
     on_unavailable: shared::domain::configuration::OnUnavailable,
+    /// How long usage that comes late corrects what was carried over.
     rollover_grace_hours: u32,
+    /// For `If-Match`.
     version: u64,
+    #[schema(value_type = Moment)]
     created_at: String,
 }
 
@@ -50,15 +63,24 @@ pub(crate) fn organisation(organisation: &Organisation) -> OrganisationView<'_> 
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Department)]
 pub(crate) struct DepartmentView<'a> {
     id: &'a str,
     name: &'a str,
+    /// Null at the top of the tree.
+    #[schema(required = true)]
     parent_id: Option<&'a str>,
+    /// Who is told of its budgets.
+    #[schema(required = true)]
     manager_id: Option<&'a str>,
+    /// How many are in it, without those of departments under it.
     users: u64,
+    /// For `If-Match`.
     version: u64,
+    #[schema(value_type = Moment)]
     created_at: String,
+    #[schema(value_type = Moment)]
     updated_at: String,
 }
 
@@ -75,26 +97,39 @@ pub(crate) fn department(department: &Department) -> DepartmentView<'_> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
 pub(crate) struct UserView<'a> {
     id: &'a str,
     email: &'a str,
     name: &'a str,
     department_id: &'a str,
+    #[schema(required = true)]
     manager_id: Option<&'a str>,
     role: Role,
     status: Status,
+    /// Null where the user may send requests.
+    #[schema(required = true)]
     block: Option<BlockView<'a>>,
+    /// For `If-Match`.
     version: u64,
+    #[schema(value_type = Moment)]
     created_at: String,
+    #[schema(value_type = Moment)]
     updated_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Block)]
 struct BlockView<'a> {
+    /// The policy that blocked; null where an administrator did.
+    #[schema(required = true)]
     policy_id: Option<&'a str>,
     reason: &'a str,
+    #[schema(value_type = Moment)]
     since: String,
+    /// Null is until it is released.
+    #[schema(value_type = Option<Moment>, required = true)]
     until: Option<String>,
 }
 
@@ -121,12 +156,17 @@ pub(crate) fn user(user: &User, now: Timestamp) -> UserView<'_> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApiKey)]
 pub(crate) struct ApiKeyView<'a> {
     id: &'a str,
     role: Role,
+    /// Whose it is.
+    #[schema(required = true)]
     user_id: Option<&'a str>,
+    #[schema(required = true)]
     description: Option<&'a str>,
+    #[schema(value_type = Moment)]
     created_at: String,
     /// The secret; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +184,8 @@ pub(crate) fn api_key<'a>(key: &'a ApiKey, secret: Option<&'a str>) -> ApiKeyVie
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Alert)]
 pub(crate) struct AlertView<'a> {
     id: &'a str,
     org_id: &'a str,
@@ -153,12 +194,19 @@ pub(crate) struct AlertView<'a> {
     status: AlertStatus,
     title: &'a str,
     message: &'a str,
+    #[schema(required = true)]
     user_id: Option<&'a str>,
+    #[schema(required = true)]
     department_id: Option<&'a str>,
+    #[schema(required = true)]
     budget_id: Option<&'a str>,
+    #[schema(required = true)]
     policy_id: Option<&'a str>,
+    /// The figures of that moment.
     metadata: &'a serde_json::Value,
+    #[schema(value_type = Moment)]
     created_at: String,
+    #[schema(value_type = Option<Moment>, required = true)]
     resolved_at: Option<String>,
 }
 
@@ -181,21 +229,30 @@ pub(crate) fn alert<'a>(alert: &'a Alert, organisation_id: &'a str) -> AlertView
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rollover)]
 pub(crate) struct ClosedMonthView<'a> {
     budget_id: &'a str,
     unit: Unit,
     from_period: String,
     to_period: String,
     amount: Figure,
+    /// What came from the month before.
     carried_in: Figure,
     exempted: Figure,
     spent: Figure,
+    /// What was still held when the month was closed.
     held: Figure,
+    /// What was left of the month's own amount.
     unused: Figure,
+    /// The most that goes over, in percent of the month's own amount.
     cap_percent: u32,
+    /// What went into the next month.
     carried_out: Figure,
+    #[schema(value_type = Moment)]
     closed_at: String,
+    /// When usage that came late corrected it.
+    #[schema(value_type = Option<Moment>, required = true)]
     corrected_at: Option<String>,
 }
 
@@ -220,35 +277,61 @@ pub(crate) fn rollover(rollover: &Rollover) -> ClosedMonthView<'_> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RolloverSetting)]
 struct RolloverView {
     cap_percent: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Budget)]
 pub(crate) struct BudgetView {
     id: String,
     org_id: String,
     name: String,
+    /// Null is the whole organisation.
+    #[schema(required = true)]
     department_id: Option<String>,
+    /// The department's name.
+    #[schema(required = true)]
     department: Option<String>,
     unit: Unit,
+    /// `USD`, or null for tokens.
+    #[schema(required = true)]
     currency: Option<&'static str>,
+    /// `monthly`.
     period: &'static str,
+    /// The month of the figures: `2026-11`.
     period_id: String,
+    /// What the budget gives in a month.
     amount: Figure,
+    /// What came from the month before.
     carried: Figure,
+    /// What exemptions add.
     exempted: Figure,
+    /// What was used.
     spent: Figure,
+    /// What requests hold that are not settled.
     held: Figure,
+    /// `amount + carried + exempted - spent`.
     remaining: Figure,
+    /// `remaining - held`: what requests may still hold.
     available: Figure,
+    /// Whether requests beyond it are refused.
     hard_cap: bool,
+    /// The percentages at which people are told.
     thresholds: Vec<u32>,
+    /// Null where nothing goes over into the next month.
+    #[schema(required = true)]
     rollover: Option<RolloverView>,
+    /// When the next month begins.
+    #[schema(value_type = Moment)]
     resets_at: String,
+    /// For `If-Match`.
     version: u64,
+    #[schema(value_type = Moment)]
     created_at: String,
+    #[schema(value_type = Moment)]
     updated_at: String,
     /// Whether it would refuse first; only among the effective budgets of a user.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! Webhooks: made, tried, their secrets rotated, their deliveries listed and retried.
 
 use super::act::{Actor, Needs, Prepared, answered_before, change, respond};
+use super::openapi::bodies::CreateWebhook;
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -21,8 +22,12 @@ use shared::runtime::error::{ApiError, ErrorCode, log_chain};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
+use shared::runtime::openapi::{
+    Conflict, Denied, IdempotencyKey, Invalid, Moment, Page, Slug, TooLarge, Unknown,
+};
 use shared::runtime::{parse, random};
 use shared::store::{Row, new_id};
+use utoipa::ToSchema;
 
 /// A webhook that is new, with its secret, which is shown once.
 pub(crate) struct NewWebhook {
@@ -30,19 +35,25 @@ pub(crate) struct NewWebhook {
     pub(crate) secret: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Webhook)]
 struct WebhookView<'a> {
     id: &'a str,
     url: &'a str,
     /// What it is told of; null is everything, an empty list only what names it.
+    #[schema(required = true)]
     events: Option<&'a [EventType]>,
+    #[schema(required = true)]
     description: Option<&'a str>,
     /// `paused` after a delivery was given up: each is tried once until one is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    #[schema(value_type = Option<Moment>, required = true)]
     failing_since: Option<String>,
     /// Until when the secret before the newest one signs too.
+    #[schema(value_type = Option<Moment>, required = true)]
     old_secret_until: Option<String>,
+    #[schema(value_type = Moment)]
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_secret: Option<&'a str>,
@@ -69,7 +80,8 @@ fn shown<'a>(
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
 struct DeliveryView<'a> {
     id: &'a str,
     webhook_id: &'a str,
@@ -77,7 +89,9 @@ struct DeliveryView<'a> {
     kind: EventType,
     status: DeliveryStatus,
     attempts: &'a [Attempt],
+    #[schema(value_type = Option<Moment>, required = true)]
     next_attempt_at: Option<Timestamp>,
+    #[schema(value_type = Moment)]
     created_at: Timestamp,
 }
 
@@ -151,6 +165,19 @@ fn events(raw: &str) -> Result<Vec<EventType>, String> {
     Ok(events)
 }
 
+/// Registers a receiver. Its secret is shown once.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks",
+    operation_id = "createWebhook",
+    tag = "Webhooks",
+    params(IdempotencyKey),
+    request_body = CreateWebhook,
+    responses(
+        (status = 201, description = "The webhook.", body = WebhookView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -195,6 +222,18 @@ pub(crate) async fn create(
     .await
 }
 
+/// Lists the webhooks and how their receivers do.
+#[utoipa::path(
+    get,
+    path = "/v1/webhooks",
+    operation_id = "listWebhooks",
+    tag = "Webhooks",
+    params(Page),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<WebhookView>),
+        Invalid, Denied,
+    ),
+)]
 pub(crate) async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -227,6 +266,18 @@ async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Webhook, Ap
     webhook.ok_or_else(unknown)
 }
 
+/// Shows a webhook and how its receiver does.
+#[utoipa::path(
+    get,
+    path = "/v1/webhooks/{id}",
+    operation_id = "getWebhook",
+    tag = "Webhooks",
+    params(("id" = Slug, Path, description = "The webhook.")),
+    responses(
+        (status = 200, description = "The webhook.", body = WebhookView),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn read(
     State(app): State<App>,
     caller: Caller,
@@ -239,6 +290,15 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view)))
 }
 
+/// Deletes a webhook. What is on its way is not delivered any more.
+#[utoipa::path(
+    delete,
+    path = "/v1/webhooks/{id}",
+    operation_id = "deleteWebhook",
+    tag = "Webhooks",
+    params(("id" = Slug, Path, description = "The webhook.")),
+    responses((status = 204, description = "It is gone."), Invalid, Unknown, Denied),
+)]
 pub(crate) async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -268,7 +328,18 @@ pub(crate) async fn remove(
     .await
 }
 
-/// A new secret; the one before signs for a day more, the one before that no longer.
+/// Makes a new secret, shown once. The one before signs for a day more, the one before that no longer.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/{id}/rotate-secret",
+    operation_id = "rotateWebhookSecret",
+    tag = "Webhooks",
+    params(("id" = Slug, Path, description = "The webhook."), IdempotencyKey),
+    responses(
+        (status = 200, description = "The webhook with its new secret.", body = WebhookView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn rotate(
     State(app): State<App>,
     caller: Caller,
@@ -333,6 +404,17 @@ async fn queue(app: &App, organisation_id: &str, delivery: &Delivery) -> Result<
 }
 
 /// Sends the receiver an event of the type `webhook.test`; under the same idempotency key, once.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/{id}/test",
+    operation_id = "testWebhook",
+    tag = "Webhooks",
+    params(("id" = Slug, Path, description = "The webhook."), IdempotencyKey),
+    responses(
+        (status = 202, description = "The delivery, which is queued.", body = DeliveryView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn test(
     State(app): State<App>,
     caller: Caller,
@@ -398,6 +480,18 @@ async fn tested_before(
     Ok(respond(answer))
 }
 
+/// Lists what was sent to a receiver, the newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/webhooks/{id}/deliveries",
+    operation_id = "listDeliveries",
+    tag = "Webhooks",
+    params(("id" = Slug, Path, description = "The webhook."), Page),
+    responses(
+        (status = 200, description = "A page of it.", body = PageBody<DeliveryView>),
+        Invalid, Unknown, Denied,
+    ),
+)]
 pub(crate) async fn deliveries(
     State(app): State<App>,
     caller: Caller,
@@ -419,6 +513,20 @@ pub(crate) async fn deliveries(
 }
 
 /// Makes a delivery due again at once, whatever became of it.
+#[utoipa::path(
+    post,
+    path = "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
+    operation_id = "retryDelivery",
+    tag = "Webhooks",
+    params(
+        ("id" = Slug, Path, description = "The webhook."),
+        ("delivery_id" = Slug, Path, description = "The delivery."),
+    ),
+    responses(
+        (status = 202, description = "The delivery, which is queued.", body = DeliveryView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
 pub(crate) async fn retry(
     State(app): State<App>,
     caller: Caller,

@@ -13,12 +13,18 @@ use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::{Body, json};
+use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReceivedWebhook)]
 struct ReceivedView {
     /// The event that was queued; none where the webhook is no risk.
+    #[schema(required = true)]
     event_id: Option<String>,
+    #[schema(required = true)]
     risk_level: Option<RiskLevel>,
+    #[schema(required = true)]
     user_id: Option<String>,
     message: &'static str,
 }
@@ -49,6 +55,28 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
     value.ok_or_else(|| ApiError::field(name, rule))
 }
 
+/// Receives a webhook of GitHub for one organisation. A signature stands for the key.
+#[utoipa::path(
+    post,
+    path = "/v1/integrations/github/{id}",
+    operation_id = "receiveGithub",
+    tag = "GitHub",
+    params(
+        ("id" = Slug, Path, description = "The organisation."),
+        ("X-GitHub-Event" = String, Header, min_length = 1, max_length = 64, pattern = "^[!-~]+$",
+            description = "The event."),
+        ("X-GitHub-Delivery" = String, Header, min_length = 1, max_length = 100, pattern = "^[!-~]+$",
+            description = "The delivery; it counts once."),
+        ("X-Hub-Signature-256" = String, Header, pattern = "^sha256=[0-9a-f]{64}$",
+            description = "HMAC-SHA256 of the body by the integration's secret."),
+    ),
+    request_body(content = Value, content_type = "application/json", description = "The webhook as GitHub sends it."),
+    responses(
+        (status = 202, description = "It is queued, or no risk.", body = ReceivedView),
+        Invalid, TooLarge, Unsigned
+    ),
+    security(()),
+)]
 pub(crate) async fn receive(
     State(app): State<App>,
     Path(organisation_id): Path<String>,

@@ -2,6 +2,7 @@
 //! here, and one bad event never refuses its neighbours.
 
 mod github;
+pub mod openapi;
 mod read;
 mod send;
 
@@ -9,6 +10,7 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use axum::routing::post;
+use openapi::EventsBody;
 use serde::Serialize;
 use shared::domain::people::Role;
 use shared::domain::usage::{Event, EventMessage};
@@ -17,6 +19,7 @@ use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished, json};
+use shared::runtime::openapi::{Denied, Invalid, TooLarge};
 use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::sealing::Sealer;
@@ -24,6 +27,7 @@ use shared::runtime::token::Tokens;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use utoipa::ToSchema;
 
 /// The most events of one request.
 pub const MAX_EVENTS: usize = 500;
@@ -119,9 +123,11 @@ pub fn routes() -> Router<App> {
 }
 
 /// An event that was not accepted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RejectedEvent)]
 struct Rejected {
     index: usize,
+    #[schema(required = true)]
     event_id: Option<String>,
     error: &'static str,
     message: String,
@@ -140,12 +146,30 @@ impl Rejected {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AcceptedEvents)]
 struct EventsView {
     accepted: usize,
     rejected: Vec<Rejected>,
 }
 
+/// Takes up to 500 events. Accepted means durable; each counts once, by its `event_id`, however often it is sent.
+///
+/// One bad event never refuses its neighbours: it is in `rejected`, and the status is 202.
+#[utoipa::path(
+    post,
+    path = "/v1/events",
+    operation_id = "reportEvents",
+    tag = "Requests",
+    request_body(content = EventsBody, example = json!({"events": [{
+        "event_id": "e-1", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z", "user_id": "ada",
+        "provider": "openai", "model": "gpt-4o", "input_tokens": 1000, "output_tokens": 500
+    }]})),
+    responses(
+        (status = 202, description = "How many are durable, and which are not.", body = EventsView),
+        Invalid, TooLarge, Denied
+    ),
+)]
 async fn events(
     State(app): State<App>,
     caller: Caller,

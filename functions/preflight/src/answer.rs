@@ -1,6 +1,8 @@
 //! A decision as JSON.
 
 use super::decide::{Decision, Verdict};
+#[cfg(feature = "openapi")]
+use super::openapi;
 use axum::response::Response;
 use serde::Serialize;
 use shared::domain::amount::Unit;
@@ -8,31 +10,53 @@ use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::refusal::{Ask, Reason, Warning};
 use shared::runtime::http::json;
+#[cfg(feature = "openapi")]
+use shared::runtime::openapi::Moment;
 use shared::runtime::wire::{Figure, Usd};
 
 #[derive(Serialize)]
-struct DecisionBody<'a> {
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Decision))]
+pub(crate) struct DecisionBody<'a> {
+    /// Whether the request may be sent.
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::Answer))]
     decision: &'static str,
     request_id: &'a str,
+    /// What is held for it; null where nothing is.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     hold: Option<HoldBody>,
+    /// What somebody should know who may go on.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
     warnings: Vec<WarningBody<'a>>,
+    /// Every level that refused.
     reasons: Vec<ReasonBody<'a>>,
+    /// A smaller answer that would be admitted.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     offer: Option<OfferBody>,
+    /// Whether the same request may pass in some seconds.
     retryable: bool,
+    /// The exemption that let it pass.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption_id: Option<&'a str>,
+    /// What to do where nobody answers.
+    #[cfg_attr(feature = "openapi", schema(value_type = OnUnavailable))]
     on_unavailable: &'static str,
+    /// Whether it was decided without the database.
     degraded: bool,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Hold))]
 struct HoldBody {
+    /// For the `hold_id` of the usage.
     id: String,
     tokens: i64,
     usd: Usd,
+    #[cfg_attr(feature = "openapi", schema(value_type = Moment))]
     expires_at: String,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Offer))]
 struct OfferBody {
     max_output_tokens: i64,
 }
@@ -58,24 +82,41 @@ enum WarningBody<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Refusal))]
 struct ReasonBody<'a> {
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::RefusalCode))]
     code: &'static str,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     budget_id: Option<&'a str>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     department_id: Option<&'a str>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     unit: Option<Unit>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     amount: Option<Figure>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     carried: Option<Figure>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     spent: Option<Figure>,
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     held: Option<Figure>,
+    /// What was left at that moment.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     available: Option<Figure>,
+    /// What the request would have held.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     requested: Option<Figure>,
+    /// When there is more.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Moment>, required = true))]
     resets_at: Option<String>,
     message: &'a str,
     /// What would help, and who can do it.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption: Option<ExemptionBody<'a>>,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Help))]
 struct ExemptionBody<'a> {
     /// The body of `POST /v1/exemptions`, but for the reason.
     request: ExemptionRequestBody<'a>,
@@ -85,6 +126,7 @@ struct ExemptionBody<'a> {
 }
 
 #[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = HelpfulExemption))]
 struct ExemptionRequestBody<'a> {
     user_id: &'a str,
     kind: &'static str,
@@ -93,6 +135,7 @@ struct ExemptionRequestBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     usd: Option<Usd>,
     covers: &'static str,
+    #[cfg_attr(feature = "openapi", schema(value_type = Moment))]
     ends_at: String,
 }
 

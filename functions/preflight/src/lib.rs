@@ -5,6 +5,8 @@
 
 mod answer;
 mod decide;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod refusals;
 
 pub use refusals::Refusals;
@@ -14,6 +16,8 @@ use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, post};
 use http::StatusCode;
+#[cfg(feature = "openapi")]
+use openapi::PreflightBody;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
 use shared::domain::hold::HoldId;
@@ -23,6 +27,10 @@ use shared::runtime::configuration_cache::ConfigurationCache;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished};
+#[cfg(feature = "openapi")]
+use shared::runtime::openapi::{
+    Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
+};
 use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
@@ -96,6 +104,23 @@ pub fn routes() -> Router<App> {
         .route("/v1/holds/{id}", delete(void))
 }
 
+/// Decides whether a request may be sent, and holds what it may use at every level above its user.
+///
+/// A refusal is a 200 too. While its hold lives, the same `request_id` of the same user gets the same hold again.
+#[cfg_attr(feature = "openapi", utoipa::path(
+    post,
+    path = "/v1/preflight",
+    operation_id = "preflight",
+    tag = "Requests",
+    request_body(content = PreflightBody, example = json!({
+        "request_id": "r-1", "user_id": "ada", "provider": "openai", "model": "gpt-4o",
+        "input_tokens": 1000, "max_output_tokens": 3000
+    })),
+    responses(
+        (status = 200, description = "The decision.", body = answer::DecisionBody),
+        Invalid, Conflict, TooLarge, Denied
+    ),
+))]
 async fn preflight(
     State(app): State<App>,
     caller: Result<Caller, ApiError>,
@@ -153,6 +178,15 @@ fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     })
 }
 
+/// Gives a hold back that nobody will use. Given back again, nothing changes.
+#[cfg_attr(feature = "openapi", utoipa::path(
+    delete,
+    path = "/v1/holds/{id}",
+    operation_id = "releaseHold",
+    tag = "Requests",
+    params(("id" = HoldIdText, Path, description = "The hold.")),
+    responses((status = 204, description = "Nothing is held."), Invalid, Unknown, Denied),
+))]
 async fn void(
     State(app): State<App>,
     caller: Caller,

@@ -8,5 +8,6 @@ pub mod engine;
 mod local_routes;
 pub mod mail;
 pub mod mapping;
+pub mod openapi;
 pub mod queue;
 pub mod system;

@@ -34,6 +34,9 @@ struct Arguments {
     /// Lets each key make as many requests as it likes, not 1,000 a minute as where it is deployed.
     #[arg(long)]
     unlimited: bool,
+    /// Posts webhooks to this machine only: no other name is resolved.
+    #[arg(long)]
+    offline: bool,
 }
 
 /// What to do instead of serving.
@@ -55,6 +58,8 @@ enum Command {
     Mails(commands::mails::Arguments),
     /// Prints who may do what: each endpoint and role.
     Roles,
+    /// Prints the API's document, made of the handlers: it belongs into docs/openapi.json.
+    Openapi,
 }
 
 /// Why the program ended before it was told to.
@@ -117,6 +122,7 @@ async fn main() -> ExitCode {
             commands::roles::run();
             Ok(())
         }
+        Some(Command::Openapi) => commands::openapi::run().map_err(Failure::from),
         Some(Command::Counts(arguments)) => commands::counts::run(arguments)
             .await
             .map_err(Failure::from),
@@ -145,6 +151,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         data: arguments.data.clone(),
         contents,
         is_limited: !arguments.unlimited,
+        resolves_names: !arguments.offline,
         ..SystemSettings::default()
     };
     let mut signal = std::pin::pin!(signal);

@@ -22,6 +22,7 @@ pub const MAX_DEPARTMENTS: usize = 2_000;
 
 /// What a hold reserves for the answer of a request that names no output limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Reserve {
     /// The organisation's output reserve: held + spent may pass a cap by what answers exceed it.
@@ -32,6 +33,7 @@ pub enum Reserve {
 
 /// What becomes of a hold that nobody settles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AbandonedHolds {
     /// All of it comes back.
@@ -42,6 +44,7 @@ pub enum AbandonedHolds {
 
 /// What a model without a price may do under a hard cap in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownModel {
     /// Nothing.
@@ -52,6 +55,7 @@ pub enum UnknownModel {
 
 /// The answer where no decision can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnavailable {
     /// Let requests pass without a hold.

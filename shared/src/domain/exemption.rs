@@ -25,6 +25,7 @@ const TOLD_BEFORE: SignedDuration = SignedDuration::from_hours(24);
 
 /// How far an exemption goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionKind))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// So much more than the caps allow, in each month that it reaches.
@@ -35,6 +36,7 @@ pub enum Kind {
 
 /// Which caps give way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionCovers))]
 #[serde(rename_all = "lowercase")]
 pub enum Covers {
     /// Those of the user's own department.
@@ -177,6 +179,7 @@ impl Party {
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionStatus))]
 #[serde(rename_all = "lowercase")]
 pub enum Decided {
     /// Nothing yet.

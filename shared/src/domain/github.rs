@@ -10,12 +10,15 @@ pub const MAX_ROWS: usize = 200;
 
 /// How grave one event of GitHub is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RiskRow {
     /// GitHub's name of the event: `secret_scanning_alert`.
     pub event: String,
     /// The action of the event; none is any action that has no row of its own.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub action: Option<String>,
     /// How grave it is; none is no risk.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub risk_level: Option<RiskLevel>,
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a key may do; a user has one of the first three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Everything in the organisation.
@@ -31,6 +32,7 @@ impl Role {
 
 /// Whether a user may use LLMs at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = UserStatus))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// May use LLMs.

@@ -41,16 +41,39 @@ impl Reach {
             (None, Some(rest)) => (true, rest),
             (None, None) => return false,
         };
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, path) = rest.split_at(end);
         if is_plain && !(self == Self::PublicAndLoopback && is_this_machine(host)) {
             return false;
         }
         url.len() <= MAX_URL
-            && url.bytes().all(|b| b.is_ascii_graphic())
-            && !url.contains(['#', '\\', '"', '<', '>'])
-            && !host.contains('@')
-            && host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && is_host(host)
+            && path.bytes().all(|b| b.is_ascii_graphic())
+            && !path.contains(['#', '\\', '"', '<', '>', '^', '`', '{', '|', '}'])
     }
+}
+
+/// Whether `host` is a name or an address as a url has it, with or without a port.
+fn is_host(host: &str) -> bool {
+    let is_port = |port: &str| {
+        (1..=5).contains(&port.len()) && port.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        let is_address = !address.is_empty()
+            && address
+                .bytes()
+                .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+    }
+    let (name, is_right) = match host.split_once(':') {
+        Some((name, port)) => (name, is_port(port)),
+        None => (host, true),
+    };
+    is_right
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
 }
 
 /// Whether `host`, which may have a port, is this machine by the way it is written.
@@ -189,6 +212,12 @@ mod tests {
             "https://user@example.com",
             "https://example.com/#x",
             "https://exa mple.com",
+            "https://exa}mple.com",
+            "https://example.com:x",
+            "https://example.com:123456",
+            "https://[example.com]/",
+            "https://[::1",
+            "https://example.com/a|b",
             "ftp://example.com",
             "",
         ] {

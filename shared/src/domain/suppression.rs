@@ -8,6 +8,7 @@ use serde_json::json;
 
 /// Why nothing is sent to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SuppressionReason))]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
     /// A mail came back for good.

@@ -13,6 +13,7 @@ pub const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 396);
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RequestOutcome))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// With a whole answer.
@@ -52,6 +53,7 @@ pub struct Usage {
 
 /// How grave a risk is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RiskLevel {
     /// Worth knowing.

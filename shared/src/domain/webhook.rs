@@ -19,6 +19,7 @@ const MAX_RETRY_AFTER: i64 = 86_400;
 
 /// What a webhook can be told of. A name stays; its `data` only grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventType {
     /// A policy fired.
     #[serde(rename = "policy.fired", alias = "policy_fired")]
@@ -140,6 +141,7 @@ pub struct Health {
 
 /// What has become of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryStatus {
     /// It waits for its next attempt.
@@ -152,12 +154,16 @@ pub enum DeliveryStatus {
 
 /// One attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attempt {
     /// When.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// What the receiver answered, if it did.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub status_code: Option<u16>,
     /// Why there was no answer.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub error: Option<String>,
 }
 

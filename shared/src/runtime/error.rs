@@ -9,6 +9,7 @@ use std::error::Error;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Detail {
     /// The field's path: `events[3].model`.
     pub field: String,

@@ -195,10 +195,12 @@ impl Cursors {
 
 /// A page as clients see it.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Page))]
 pub struct PageBody<T> {
     /// The items.
     pub items: Vec<T>,
     /// What to ask for next; null at the end.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
     pub next_cursor: Option<String>,
     /// Whether there is more.
     pub has_more: bool,

@@ -7,6 +7,8 @@ pub mod error;
 pub mod fields;
 pub mod http;
 pub mod list;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod parse;
 #[cfg(feature = "queue")]
 pub mod queue;

@@ -48,6 +48,9 @@ PATCH /v1/departments/backend {"name": "Backend"}
   If-Match: 99 => 409
   If-Match: "x" => 400 If-Match
   If-Match: 99999999999999999999 => 400 If-Match
+  If-Match: "1 => 400 If-Match
+  If-Match: W/W/"1" => 400 If-Match
+  If-Match: +1 => 400 If-Match
 DELETE /v1/departments/empty
   /v1/departments/eng => 409
   /v1/departments/backend => 409

@@ -40,7 +40,7 @@ pub(super) fn request(key: &str, method: &str, path: &str, body: impl Into<Body>
 }
 
 #[tokio::test]
-async fn a_missing_wrong_or_revoked_key_is_refused_everywhere_but_for_health() {
+async fn a_missing_wrong_or_revoked_key_is_refused_everywhere_but_for_what_is_open() {
     let company = Company::new().await;
     let revoked = made(
         &company.world,
@@ -92,11 +92,14 @@ async fn a_missing_wrong_or_revoked_key_is_refused_everywhere_but_for_health() {
         }
     }
     all_refused(&company, requests).await;
-    let health = Request::builder()
-        .uri(OPEN[0].1)
-        .body(Body::empty())
-        .unwrap();
-    assert_eq!(company.world.send(health).await.status, 200);
+    for (method, path) in OPEN.into_iter().filter(|(method, _)| *method == "GET") {
+        let open = Request::builder()
+            .method(method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap();
+        assert_eq!(company.world.send(open).await.status, 200, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -132,6 +132,8 @@ POST /v1/webhooks {"url": "https://example.com/hook", "events": ["policy.fired"]
   -url => 400 url
   url="http://example.com" => 400 url
   url="https://a@example.com" => 400 url
+  url="https://exa}mple.com" => 400 url
+  url="https://example.com:port" => 400 url
   url=null => 400 url
   events=["mood.changed"] => 400 events
   events=["policy.fired", "policy.fired"] => 400 events

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 /// Each endpoint, and who may call it: admin, manager, member (e), agent, operator.
 const ROLES: &str = "
 GET /v1/health ameg o
+GET /v1/openapi.json ameg o
 GET /v1/organisations o
 POST /v1/organisations o
 POST /v1/organisations/nobody/admin-keys o

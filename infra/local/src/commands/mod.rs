@@ -5,6 +5,7 @@ pub(crate) mod backtest;
 pub(crate) mod counts;
 pub(crate) mod crash;
 pub(crate) mod mails;
+pub(crate) mod openapi;
 pub(crate) mod race;
 pub(crate) mod replay;
 pub(crate) mod roles;

@@ -38,6 +38,7 @@ pub const MAX_ACTIONS: usize = 10;
 
 /// Whose total a threshold looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Whose {
     /// The total of the user whose event it is.
@@ -85,6 +86,7 @@ pub enum Trigger {
 
 /// How conditions are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Combination))]
 #[serde(rename_all = "lowercase")]
 pub enum Match {
     /// All must hold.
@@ -149,6 +151,7 @@ pub struct Rule {
 
 /// Where a policy is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum PolicyStatus {
     /// Never published.

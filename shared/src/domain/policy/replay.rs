@@ -25,6 +25,7 @@ pub struct Window {
 
 /// How often each action would have been taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Doings {
     /// Mails to users.
     pub email_user: u64,

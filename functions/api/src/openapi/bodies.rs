@@ -1,0 +1,414 @@
+//! What the bodies of requests look like, with the limits that the handlers read them by. They are never made: a handler reads
+//! its fields one by one, so that every wrong one is named at once.
+//!
+//! A field that may be missing and may be null is an `Option`; one of a `PATCH` that may be missing only is `required = false`.
+
+#![expect(dead_code, reason = "they describe bodies and are never made")]
+
+use super::lists::{BudgetAmount, EventTypes, GithubUsers, Thresholds};
+use shared::domain::alert::AlertStatus;
+use shared::domain::configuration::{AbandonedHolds, OnUnavailable, Reserve, UnknownModel};
+use shared::domain::exemption::Covers;
+use shared::domain::people::Status;
+use shared::domain::usage::RiskLevel;
+use shared::domain::webhook::EventType;
+use shared::runtime::openapi::{
+    Cursor, DepartmentId, Dollars, Email, GithubWord, Moment, Name, NoteText, Reason, ReceiverUrl,
+    SharedSecret, Slug, SomeDollars, SomeTokens, TimeZone, Tokens, UserId,
+};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateOrganisation {
+    /// Not `risks`, which is a path.
+    id: Slug,
+    name: Name,
+    timezone: TimeZone,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateOrganisation {
+    #[schema(required = false)]
+    name: Name,
+    #[schema(required = false)]
+    timezone: TimeZone,
+    #[schema(required = false)]
+    reserve: Reserve,
+    #[schema(required = false, minimum = 0, maximum = 10_000_000)]
+    output_reserve_tokens: i64,
+    #[schema(required = false, minimum = 30, maximum = 3600)]
+    hold_seconds: i64,
+    #[schema(required = false)]
+    abandoned_holds: AbandonedHolds,
+    #[schema(required = false)]
+    unknown_model: UnknownModel,
+    #[schema(required = false)]
+    on_unavailable: OnUnavailable,
+    #[schema(required = false, minimum = 0, maximum = 672)]
+    rollover_grace_hours: i64,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateDepartment {
+    /// Not `tree`, which is a path.
+    id: Slug,
+    name: Name,
+    /// Null is the top of the tree, which is at most eight levels deep.
+    parent_id: Option<DepartmentId>,
+    manager_id: Option<UserId>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateDepartment {
+    #[schema(required = false)]
+    name: Name,
+    /// Moves the subtree; null makes it a root.
+    parent_id: Option<DepartmentId>,
+    manager_id: Option<UserId>,
+}
+
+/// What a user may do.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum UserRole {
+    Member,
+    Manager,
+    Admin,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateUser {
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._@-]+$")]
+    id: String,
+    email: Email,
+    name: Name,
+    department_id: DepartmentId,
+    manager_id: Option<UserId>,
+    role: UserRole,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateUser {
+    #[schema(required = false)]
+    email: Email,
+    #[schema(required = false)]
+    name: Name,
+    #[schema(required = false)]
+    department_id: DepartmentId,
+    manager_id: Option<UserId>,
+    #[schema(required = false)]
+    role: UserRole,
+    #[schema(required = false)]
+    status: Status,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BlockUser {
+    reason: Reason,
+    /// In the future; null is until it is released.
+    until: Option<Moment>,
+}
+
+/// Unused amounts go over into the next month.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetRollover {
+    /// At most so much of the month's own amount.
+    #[schema(minimum = 0, maximum = 100)]
+    cap_percent: i64,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum InTokens {
+    Tokens,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum InUsd {
+    Usd,
+}
+
+/// A budget in tokens or in US dollars.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum CreateBudget {
+    Tokens(CreateTokenBudget),
+    Usd(CreateUsdBudget),
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateTokenBudget {
+    name: Name,
+    /// Null is the whole organisation.
+    department_id: Option<DepartmentId>,
+    unit: InTokens,
+    amount: Tokens,
+    /// Whether requests beyond it are refused.
+    hard_cap: bool,
+    #[schema(value_type = Option<Thresholds>)]
+    thresholds: (),
+    rollover: Option<SetRollover>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateUsdBudget {
+    name: Name,
+    /// Null is the whole organisation.
+    department_id: Option<DepartmentId>,
+    unit: InUsd,
+    amount: Dollars,
+    /// Whether requests beyond it are refused.
+    hard_cap: bool,
+    #[schema(value_type = Option<Thresholds>)]
+    thresholds: (),
+    rollover: Option<SetRollover>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateBudget {
+    #[schema(required = false)]
+    name: Name,
+    /// In the budget's unit: whole tokens, or dollars with at most six decimals.
+    #[schema(required = false)]
+    amount: BudgetAmount,
+    #[schema(required = false)]
+    hard_cap: bool,
+    #[schema(required = false, value_type = Thresholds)]
+    thresholds: (),
+    /// Null ends it.
+    rollover: Option<SetRollover>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestPolicy {
+    /// How far back from now; 30 where nothing is said. Not with a cursor, which has its window.
+    #[schema(minimum = 1, maximum = 90)]
+    window_days: Option<i64>,
+    /// The `next_cursor` of the answer before, to go on.
+    cursor: Option<Cursor>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateAlert {
+    #[schema(required = false)]
+    status: AlertStatus,
+}
+
+/// What an incident may become; it is never opened again.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum NextStatus {
+    Acknowledged,
+    Resolved,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateIncident {
+    #[schema(required = false)]
+    status: NextStatus,
+    note: Option<NoteText>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateWebhook {
+    url: ReceiverUrl,
+    /// What it is told of; null is everything, an empty list only what names it.
+    #[schema(value_type = Option<EventTypes>)]
+    events: Option<Vec<EventType>>,
+    description: Option<Name>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutGithub {
+    secret: SharedSecret,
+    /// From logins of GitHub to ids of users.
+    #[schema(value_type = GithubUsers)]
+    users: BTreeMap<String, UserId>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutGithubRisks {
+    /// Each event and action once.
+    #[schema(max_items = 200)]
+    items: Vec<PutGithubRisk>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PutGithubRisk {
+    event: GithubWord,
+    /// Null is any action that has no row of its own.
+    action: Option<GithubWord>,
+    /// Null is no risk.
+    risk_level: Option<RiskLevel>,
+}
+
+/// A key: bound to a user for members and managers, to nobody for agents.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum CreateApiKey {
+    Bound(CreateBoundKey),
+    Admin(CreateAdminKey),
+    Agent(CreateAgentKey),
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum BoundRole {
+    Member,
+    Manager,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateBoundKey {
+    role: BoundRole,
+    user_id: UserId,
+    description: Option<Name>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum AdminRole {
+    Admin,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateAdminKey {
+    role: AdminRole,
+    user_id: Option<UserId>,
+    description: Option<Name>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum AgentRole {
+    Agent,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateAgentKey {
+    role: AgentRole,
+    description: Option<Name>,
+}
+
+/// How finely a report divides time.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum UsagePeriod {
+    Hourly,
+    Daily,
+    Monthly,
+}
+
+/// What is asked for: more tokens, more dollars, both, or no limit.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum CreateExemption {
+    Tokens(RaiseOfTokens),
+    Dollars(RaiseOfDollars),
+    Lift(Lift),
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum RaiseKind {
+    Raise,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum LiftKind {
+    Lift,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RaiseOfTokens {
+    user_id: UserId,
+    kind: RaiseKind,
+    /// For each month that it reaches.
+    tokens: SomeTokens,
+    usd: Option<SomeDollars>,
+    /// Which caps give way; those of the whole path where nothing is said.
+    covers: Option<Covers>,
+    reason: NoteText,
+    /// The decision where nothing is said, or it is over.
+    starts_at: Option<Moment>,
+    /// In the future, at most 366 days after the start.
+    ends_at: Moment,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RaiseOfDollars {
+    user_id: UserId,
+    kind: RaiseKind,
+    tokens: Option<SomeTokens>,
+    /// For each month that it reaches.
+    usd: SomeDollars,
+    /// Which caps give way; those of the whole path where nothing is said.
+    covers: Option<Covers>,
+    reason: NoteText,
+    /// The decision where nothing is said, or it is over.
+    starts_at: Option<Moment>,
+    /// In the future, at most 366 days after the start.
+    ends_at: Moment,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lift {
+    user_id: UserId,
+    kind: LiftKind,
+    /// Which caps give way; those of the whole path where nothing is said.
+    covers: Option<Covers>,
+    reason: NoteText,
+    /// The decision where nothing is said, or it is over.
+    starts_at: Option<Moment>,
+    /// In the future, at most 366 days after the start.
+    ends_at: Moment,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Note {
+    note: Option<NoteText>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum GrantType {
+    ClientCredentials,
+}
+
+/// Fields that are not known are ignored.
+#[derive(ToSchema)]
+pub(crate) struct TokenRequest {
+    grant_type: GrantType,
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    client_id: String,
+    #[schema(required = false, min_length = 1, max_length = 256)]
+    client_secret: String,
+}

@@ -1,0 +1,166 @@
+//! Texts, moments and dollars with the limits that [`parse`](super::super::parse) holds them to.
+
+use crate::runtime::wire::{Figure, Usd};
+use std::borrow::Cow;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
+
+/// Declares a text with its limits: its description, lengths, pattern, format and an example.
+macro_rules! texts {
+    ($($(#[doc = $doc:literal])+ $name:ident { $least:literal..=$most:literal, $pattern:expr, $format:expr, $example:literal })+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let pattern: Option<&str> = $pattern;
+                let format: Option<&str> = $format;
+                let text = ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .description(Some(concat!($($doc),+).trim()))
+                    .min_length(Some($least))
+                    .max_length(Some($most))
+                    .pattern(pattern)
+                    .format(format.map(|name| SchemaFormat::Custom(name.to_owned())))
+                    .examples([$example]);
+                RefOr::T(text.into())
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
+    )+};
+}
+
+/// Not only spaces, and no control character.
+const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+/// The same where line feeds and tabs are welcome.
+const TEXT: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff][^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*$";
+/// The same, or nothing at all.
+const TEXT_OR_NOTHING: &str = r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff][^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*)?$";
+const DAY: &str = "^[2-9][0-9]{3}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])([Tt].+)?)?$";
+const RECEIVER: &str = r"^https://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!$-;=?-\[\]_a-z~]*)?$";
+const SLUG: &str = "^[a-z0-9][a-z0-9_-]*$";
+const VISIBLE: &str = "^[!-~]+$";
+
+texts! {
+    /// An id of lower-case letters, digits, `_` and `-`.
+    Slug { 1..=64, Some(SLUG), None, "engineering" }
+    /// The id of a department.
+    DepartmentId { 1..=64, Some(SLUG), Some("department-id"), "engineering" }
+    /// The id of a user.
+    UserId { 1..=128, Some("^[A-Za-z0-9._@-]+$"), Some("user-id"), "ada" }
+    /// The id that a client gives a request or an event.
+    ClientId { 1..=128, Some(VISIBLE), None, "r-1" }
+    /// The id of a hold, from a preflight.
+    HoldId { 39..=39, Some("^hold_[0-9]{6}_[A-Za-z0-9_-]{16}_[A-Za-z0-9_-]{10}$"), Some("hold-id"), "hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA" }
+    /// A name for people: no control characters, not only spaces.
+    Name { 1..=200, Some(NAME), None, "Engineering" }
+    /// The name of a model, or a pattern of names.
+    Model { 1..=200, Some(TEXT), None, "gpt-4o" }
+    /// Who runs the model.
+    Provider { 1..=100, Some(TEXT), None, "openai" }
+    /// A reason for people.
+    Reason { 1..=500, Some(TEXT), None, "asked for by the works council" }
+    /// A note for people.
+    NoteText { 1..=1000, Some(TEXT), None, "the key was revoked" }
+    /// What an event comes from.
+    Source { 1..=100, Some(TEXT), None, "browser-extension" }
+    /// A repository.
+    Repository { 1..=300, Some(TEXT), None, "acme/shop" }
+    /// What a policy is for; it may be empty.
+    Description { 0..=1000, Some(TEXT_OR_NOTHING), None, "Leaks of engineering" }
+    /// What happened, for people.
+    Summary { 1..=2000, Some(TEXT), None, "a key was pushed to a public repository" }
+    /// A mail address.
+    Email { 5..=254, Some(r"^[^\s\u0000-\u001f\u007f-\u009f@]+@[^\s\u0000-\u001f\u007f-\u009f@]+\.[^\s\u0000-\u001f\u007f-\u009f@]+$"), None, "ada@example.com" }
+    /// An IANA time zone.
+    TimeZone { 1..=64, None, Some("iana-time-zone"), "Europe/Berlin" }
+    /// Where a webhook posts: a public address over https.
+    ReceiverUrl { 9..=2048, Some(RECEIVER), Some("receiver-url"), "https://example.com/hook" }
+    /// The id of a webhook.
+    WebhookId { 1..=64, Some(SLUG), Some("webhook-id"), "whk_1" }
+    /// What both sides know and GitHub signs with.
+    SharedSecret { 16..=256, Some(VISIBLE), Some("password"), "a-secret-both-sides-know" }
+    /// A name of GitHub's: an event or an action.
+    GithubWord { 1..=64, Some("^[a-z0-9_]+$"), None, "secret_scanning_alert" }
+    /// A time of day in the organisation's time zone.
+    TimeOfDay { 5..=5, Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"), None, "22:00" }
+    /// A day, as a date, a month or a time.
+    Day { 7..=100, Some(DAY), None, "2026-11-24" }
+    /// Who, what or to what, as the audit log says it, or the first part of it.
+    AuditText { 1..=200, None, None, "budget" }
+    /// The `next_cursor` of the page before, unchanged.
+    Cursor { 1..=4096, Some("^[A-Za-z0-9_-]+$"), Some("cursor"), "b3BhcXVl" }
+}
+
+/// Declares something that is not made here, with its schema.
+macro_rules! values {
+    ($($(#[doc = $doc:literal])+ $name:ident = $schema:expr;)+) => {$(
+        $(#[doc = $doc])+
+        #[derive(Debug)]
+        pub enum $name {}
+
+        schema_of!($(#[doc = $doc])+ $name = $schema);
+    )+};
+}
+
+/// Gives a type its schema.
+macro_rules! schema_of {
+    ($(#[doc = $doc:literal])+ $name:ident = $schema:expr) => {
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                let schema: ObjectBuilder = $schema;
+                RefOr::T(schema.description(Some(concat!($($doc),+).trim())).into())
+            }
+        }
+
+        impl ToSchema for $name {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed(stringify!($name))
+            }
+        }
+    };
+}
+
+schema_of!(
+    /// US dollars, exactly, with at most six decimals.
+    Usd = number()
+);
+schema_of!(
+    /// Tokens, or US dollars, by the unit beside it.
+    Figure = number()
+);
+
+fn number() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Number)
+}
+
+fn whole() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer)
+}
+
+values! {
+    /// A moment in RFC 3339; answers are in UTC.
+    Moment = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-11-23T12:00:00Z"]);
+    /// US dollars, exactly, with at most six decimals.
+    Dollars = number().minimum(Some(0)).maximum(Some(1_000_000_000)).multiple_of(Some(0.000_001));
+    /// More than no US dollars, exactly, with at most six decimals.
+    SomeDollars = number().exclusive_minimum(Some(0)).maximum(Some(1_000_000_000)).multiple_of(Some(0.000_001));
+    /// Tokens of a budget.
+    Tokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000_000_000_i64));
+    /// More than no tokens of a budget.
+    SomeTokens = whole().minimum(Some(1)).maximum(Some(1_000_000_000_000_000_i64));
+    /// The number of an entry of the audit log.
+    Seq = whole().minimum(Some(0)).maximum(Some(999_999_999_999_i64));
+    /// Tokens of one request.
+    RequestTokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000));
+}
