@@ -96,6 +96,9 @@ struct ReasonBody<'a> {
     amount: Option<Figure>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     carried: Option<Figure>,
+    /// What exemptions gave beyond the two.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    exempted: Option<Figure>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     spent: Option<Figure>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
@@ -189,6 +192,7 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
         unit: budget.map(|b| b.unit),
         amount: figure(|b| b.figures.amount),
         carried: figure(|b| b.figures.carried),
+        exempted: figure(|b| b.figures.exempted),
         spent: figure(|b| b.figures.spent),
         held: figure(|b| b.figures.held),
         available: figure(|b| b.figures.available),

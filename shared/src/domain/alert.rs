@@ -253,8 +253,8 @@ impl Crossing<'_> {
         };
         let message = format!(
             "{} of {} are spent in {period}. {what_now}",
-            show(figures.spent),
-            show(figures.limit)
+            show(figures.own_spent()),
+            show(figures.own_limit())
         );
         Alert {
             id,
@@ -274,6 +274,7 @@ impl Crossing<'_> {
                 "hard_cap": budget.hard_cap,
                 "amount": number(figures.amount),
                 "carried": number(figures.carried),
+                "exempted": number(figures.exempted),
                 "spent": number(figures.spent),
             }),
             created_at: now,

@@ -252,7 +252,7 @@ impl Reason {
                          {local_reset}; until then request an exemption, or ask {whom} to",
                         budget.name,
                         show(figures.available),
-                        show(figures.limit),
+                        show(figures.own_limit()),
                         show(requested),
                     ),
                     budget: Some(ShortBudget {

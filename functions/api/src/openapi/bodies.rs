@@ -365,7 +365,6 @@ pub(crate) struct RaiseOfTokens {
 pub(crate) struct RaiseOfDollars {
     user_id: UserId,
     kind: RaiseKind,
-    tokens: Option<SomeTokens>,
     /// For each month that it reaches.
     usd: SomeDollars,
     /// Which caps give way; those of the whole path where nothing is said.

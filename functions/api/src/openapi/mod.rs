@@ -92,7 +92,9 @@ use utoipa::OpenApi;
     components(schemas(
         shared::runtime::openapi::Cursor,
         shared::runtime::openapi::ErrorBody,
+        shared::runtime::openapi::AuditText,
         shared::runtime::openapi::Day,
+        shared::runtime::openapi::Seq,
         bodies::UsagePeriod,
     ))
 )]
