@@ -1,5 +1,6 @@
 //! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
 
+mod permissions;
 pub mod receiver;
 pub mod routes;
 
@@ -50,7 +51,7 @@ impl Answer {
 }
 
 /// A running system. When it is dropped, the audit log of each of its organisations is walked, so that it holds after whatever a test
-/// has done.
+/// has done, and what each function did with the tables is compared with what the deployment template lets it do.
 pub struct World {
     /// The system itself.
     pub system: System,
@@ -63,6 +64,11 @@ impl Drop for World {
         if std::thread::panicking() || self.is_tampered {
             return;
         }
+        let missing = permissions::missing(self.system.engine().permissions_used());
+        assert!(
+            missing.is_empty(),
+            "not allowed by the template: {missing:#?}"
+        );
         self.system.engine().clear_faults();
         let store = self.system.store().clone();
         // In a thread of its own: this one may be in the middle of another runtime.

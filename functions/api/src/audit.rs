@@ -248,6 +248,10 @@ pub(crate) async fn verify(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let after = after_seq(query.as_deref())?;
+    let head = app.store.head(&owner.organisation_id).await?;
+    if head.is_some_and(|head| after > head.seq) {
+        return Err(ApiError::field("after_seq", "there is no such entry yet"));
+    }
     let until = Instant::now() + WALK_TIME;
     let verified = app
         .store

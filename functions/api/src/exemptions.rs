@@ -415,7 +415,7 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
     }
     let is_full = |cell: &shared::domain::cell::Cell| cell.nodes.len() + 2 > MAX_NODES;
     if living.count() >= MAX_GRANTS || loaded.cells.iter().any(|(_, cell)| is_full(cell)) {
-        let message = "the organisation has as many exemptions as there is room for; revoke one, or change a budget instead";
+        let message = "the organisation has as many exemptions as there is room for this month; change a budget instead, or wait until some have ended and the next month has begun";
         return Err(ApiError::conflict(message));
     }
     Ok(())
@@ -455,8 +455,9 @@ pub(crate) async fn revoke(
     change(&app, &actor, &needs, None, |loaded| {
         let before = loaded.exemption()?;
         check_open(before, &[Decided::Pending, Decided::Approved], now)?;
-        let is_own = before.requested_by.is(&party(owner));
-        if !is_admin && !(is_own && before.decided == Decided::Pending) {
+        let waits = before.decided == Decided::Pending;
+        let withdraws = waits && before.requested_by.is(&party(owner));
+        if !(is_admin || withdraws) {
             return Err(ApiError::forbidden(
                 "only an administrator ends an exemption; whoever asked for one may withdraw it while it waits",
             ));

@@ -185,7 +185,10 @@ pub(crate) async fn read(
     let is_whole = sight.has_department(None);
     let tree = TreeView {
         period: period.to_string(),
-        budgets: is_whole.then(|| drawing.budgets(None)).unwrap_or_default(),
+        budgets: match is_whole {
+            true => drawing.budgets(None),
+            false => Vec::new(),
+        },
         usage: is_whole.then(|| usage(totals.sums_under(None))),
         over_allocated: is_whole.then(|| drawing.is_over_allocated(None)),
         items: drawing.seen(None, &sight),

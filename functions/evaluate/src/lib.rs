@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use shared::domain::configuration::Configuration;
 use shared::domain::price::PriceBooks;
-use shared::domain::refused::RefusalMessage;
+use shared::domain::refused::{RefusalMessage, Refused};
 use shared::domain::usage::{Event, EventMessage, Usage};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::log_chain;
@@ -79,17 +79,14 @@ enum Failure {
 pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
     let mut failed: Vec<String> = Vec::new();
     let mut organisations: BTreeMap<String, Vec<Delivery>> = BTreeMap::new();
+    let mut refusals: BTreeMap<String, Vec<(String, Refused)>> = BTreeMap::new();
     for message in batch.records {
         let message_id = message.message_id.clone().unwrap_or_default();
         match read(&message) {
-            Ok(QueueMessage::Refusal(refusal)) => {
-                let refused = &refusal.refused;
-                let kept = app.store.record_refusal(&refusal.organisation_id, refused);
-                if let Err(error) = kept.await {
-                    log_chain("a refusal has to come again", &error);
-                    failed.push(message_id);
-                }
-            }
+            Ok(QueueMessage::Refusal(refusal)) => refusals
+                .entry(refusal.organisation_id)
+                .or_default()
+                .push((message_id, refusal.refused)),
             Ok(QueueMessage::Event(EventMessage {
                 organisation_id,
                 received_at,
@@ -111,9 +108,31 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
     for (organisation_id, deliveries) in organisations {
         failed.extend(record_all(app, &organisation_id, &deliveries).await);
     }
+    // What was refused can wait for what was used.
+    for (organisation_id, refused) in refusals {
+        failed.extend(record_refusals(app, &organisation_id, refused).await);
+    }
     let mut answer = SqsBatchResponse::default();
     answer.batch_item_failures = failed.into_iter().map(item_failure).collect();
     answer
+}
+
+/// Records what was refused to users of one organisation; the messages that failed.
+async fn record_refusals(
+    app: &App,
+    organisation_id: &str,
+    refused: Vec<(String, Refused)>,
+) -> Vec<String> {
+    let (messages, refused): (Vec<String>, Vec<Refused>) = refused.into_iter().unzip();
+    let recording = AssertUnwindSafe(Box::pin(
+        app.store.record_refusals(organisation_id, &refused),
+    ));
+    match recording.catch_unwind().await {
+        Ok(Ok(())) => return Vec::new(),
+        Ok(Err(error)) => log_chain("refusals have to come again", &error),
+        Err(_) => log_chain("refusals have to come again", &Failure::Panicked),
+    }
+    messages
 }
 
 fn item_failure(message_id: String) -> BatchItemFailure {

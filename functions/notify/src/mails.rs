@@ -215,7 +215,7 @@ pub(super) async fn send(
     let day = SignedDuration::from_hours(GIVEN_UP_HOURS);
     let is_old = |letter: &Letter| now.duration_since(letter.created_at) >= day;
     let letters: Vec<Letter> = letters.into_iter().filter(is_old).collect();
-    let Some(opened) = given_up(&letters, now) else {
+    let Some(opened) = given_up(&letters, mailbox, now) else {
         return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
     };
     let message = NoticeMessage::Mailbox {
@@ -235,14 +235,16 @@ pub(super) async fn send(
     Ok(())
 }
 
-/// The incident of letters that were given up, and its notice. Their ids are the first letter's, so that it is opened once. No mail
+/// The incident of letters that were given up, and its notice. Their ids are the first letter's and the box's, so that it is opened once. No mail
 /// tells of it: mails are what fails.
-fn given_up(letters: &[Letter], now: Timestamp) -> Option<Opened> {
+fn given_up(letters: &[Letter], mailbox: &str, now: Timestamp) -> Option<Opened> {
     let first = letters.first()?;
     let suffix = first
         .notice_id
         .strip_prefix("ntc_")
         .unwrap_or(&first.notice_id);
+    // Several boxes may give the same notice up.
+    let of: String = mailbox.chars().take(8).collect();
     let notices: Vec<&str> = letters.iter().map(|l| l.notice_id.as_str()).collect();
     let title = "A mail could not be sent".to_owned();
     let message = format!(
@@ -250,8 +252,8 @@ fn given_up(letters: &[Letter], now: Timestamp) -> Option<Opened> {
         first.name
     );
     let metadata = json!({ "notice_ids": notices });
-    let id = format!("inc_{suffix}-mail");
+    let id = format!("inc_{suffix}-mail-{of}");
     let incident = Incident::opened(id, Severity::Medium, [title, message], metadata, now);
-    let notice = incident.notice(format!("ntc_{suffix}-mail"), Cause::Mail, Vec::new());
+    let notice = incident.notice(format!("ntc_{suffix}-mail-{of}"), Cause::Mail, Vec::new());
     Some(Opened { incident, notice })
 }

@@ -261,7 +261,18 @@ fn hold_request(
         exempt: Vec::new(),
     };
     let grants = configuration.grants_of(&user.id, now).into_iter();
-    let ways = grants.filter_map(|grant| asked.under(grant, &grant.covered(user, budgets)));
+    let ways = grants.flat_map(|grant| {
+        let covered = grant.covered(user, budgets);
+        // One of both units may be short of one only, and then has to last for that.
+        let of = |unit| covered.iter().copied().filter(|n| n.unit == unit).collect();
+        let mut some: Vec<Vec<Node>> = vec![of(Unit::Tokens), of(Unit::Usd), covered];
+        some.retain(|covered| !covered.is_empty());
+        some.dedup();
+        let asked = &asked;
+        some.into_iter()
+            .filter_map(move |covered| asked.under(grant, &covered))
+            .collect::<Vec<_>>()
+    });
     asked.exempt = ways.collect();
     Ok(asked)
 }

@@ -68,6 +68,11 @@ pub(super) async fn tend(
 ) -> Result<Tended, StoreError> {
     let now = app.clock.now();
     let mut tended = Tended::default();
+    // Whatever else fails, the audit log is complete.
+    match super::refusals::tell(&app.store, organisation_id, now, until).await {
+        Ok(written) => tended.refusals_audited += written,
+        Err(error) => log_chain("refusals are left to the next pass", &error),
+    }
     let mut snapshot = None;
     while Instant::now() < until {
         let Some(read) = app.store.snapshot_for_change(organisation_id).await? else {
@@ -90,10 +95,6 @@ pub(super) async fn tend(
     match super::exemptions::tend(app, &configuration, now).await {
         Ok(ended) => tended.exemptions_ended += ended,
         Err(error) => log_chain("the ends of exemptions are left to the next pass", &error),
-    }
-    match super::refusals::tell(&app.store, organisation_id, now, until).await {
-        Ok(written) => tended.refusals_audited += written,
-        Err(error) => log_chain("refusals are left to the next pass", &error),
     }
     if let Err(error) = queue_untold(app, organisation_id, now).await {
         log_chain("notices are left to the next pass", &error);

@@ -3,10 +3,12 @@
 mod dispatch;
 mod fault;
 mod meter;
+mod permission;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transport;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use dynoxide::{Database, DynoxideError};
 pub(crate) use fault::FaultPlan;
 pub use fault::{Fault, FaultKind, When};
 pub use meter::{CallerUnits, Meter, TableUnits};
+pub use permission::Permission;
 use transport::{Reply, Service};
 
 const FILE: &str = "dynamodb.sqlite";
@@ -28,6 +31,7 @@ pub struct Engine {
     database: Database,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
+    used: Arc<Mutex<BTreeSet<Permission>>>,
     /// Whose calls the meter counts with a client of this clone.
     caller: &'static str,
 }
@@ -76,6 +80,7 @@ impl Engine {
             database,
             meter: Arc::default(),
             faults: FaultPlan::default(),
+            used: Arc::default(),
             caller: "other",
         })
     }
@@ -106,6 +111,13 @@ impl Engine {
         *self.lock_meter() = Meter::default();
     }
 
+    /// What each function did since the engine was opened, as the permissions that it needed.
+    #[must_use]
+    pub fn permissions_used(&self) -> BTreeSet<Permission> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.clone()
+    }
+
     /// Plans a failure of a later call. Of two for the same call, the second waits for the next.
     pub fn inject(&self, fault: Fault) {
         self.faults.inject(fault);
@@ -128,6 +140,16 @@ impl Engine {
         self.database.sweep_ttl().map_err(EngineError::Sweep)
     }
 
+    fn record_permissions(&self, operation: &str, body: &str) {
+        let needed = permission::needed(operation, body);
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.extend(needed.into_iter().map(|(action, resource)| Permission {
+            caller: self.caller,
+            action,
+            resource,
+        }));
+    }
+
     fn lock_meter(&self) -> MutexGuard<'_, Meter> {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,6 +165,7 @@ impl Service for Engine {
     const TARGET_PREFIX: &'static str = "DynamoDB_20120810.";
 
     async fn serve(&self, operation: &str, body: &str) -> Reply {
+        self.record_permissions(operation, body);
         let answer = dispatch::dispatch(&self.database, operation, body);
         if let Some(answer) = &answer {
             let mut meter = self.lock_meter();

@@ -125,6 +125,11 @@ pub fn notice(
             format!("What {name} has, {what}, ends at {until}."),
             "Ask for another one in time if it is still needed.".to_owned(),
         ),
+        Event::Expired(_) if exemption.decision.is_none() => (
+            format!("The exemption for {name} was not decided"),
+            format!("Nobody decided in time whether {name} gets {what} until {until}."),
+            "Ask again if it is still needed, and tell an administrator.".to_owned(),
+        ),
         Event::Expired(_) => (
             format!("The exemption for {name} has ended"),
             format!("What {name} had, {what}, ended at {until}."),

@@ -7,8 +7,8 @@ use serde_json::json;
 
 /// How long after an hour its refusals are written into the audit log, in minutes: those on their way have come by then.
 const GRACE_MINUTES: i64 = 10;
-/// How far back hours are looked at, in hours.
-const LOOK_BACK_HOURS: i64 = 26;
+/// How far back hours are looked at, in hours: as long as their counts are kept.
+const LOOK_BACK_HOURS: i64 = 70;
 
 /// What stands for all users who are not known: they have no entries of their own.
 const NOBODY: &str = "unknown";

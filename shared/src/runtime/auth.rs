@@ -259,7 +259,11 @@ where
         } else {
             let owner = keys.owner(secret).await?;
             let owner = owner.ok_or_else(unknown)?;
-            let secret = Secret(secret.to_owned());
+            let secret = match Tokens::has_form(secret) {
+                true => keys.tokens.secret_of(&owner),
+                false => secret.to_owned(),
+            };
+            let secret = Secret(secret);
             Self::Key { owner, secret }
         };
         keys.count(&caller, parts).await?;

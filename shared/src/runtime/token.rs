@@ -1,7 +1,7 @@
 //! Access tokens: what a client's id and secret are exchanged for, for an hour.
 
 use super::error::{ApiError, ErrorCode};
-use crate::store::digest_of;
+use crate::store::{KeyOwner, digest_of};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +37,10 @@ impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tokens")
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn day(at: Timestamp) -> String {
@@ -79,6 +83,13 @@ impl Tokens {
         header.kid = Some(id);
         let signed = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&key));
         signed.map_err(|_| failed())
+    }
+
+    /// What a client's tokens have in common and only this deployment can make: it stands for their secret where that has to be
+    /// the same after an hour.
+    pub(super) fn secret_of(&self, owner: &KeyOwner) -> String {
+        let name = format!("client\0{}\0{}", owner.organisation_id, owner.key_id);
+        digest_of(&hex(&self.key(&name).unwrap_or_default()))
     }
 
     /// Whether a secret has the form of a token, so that it is no key.

@@ -20,6 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
+/// The most counters that one change opens beside its own, for its expression; the others are opened by the next one.
+const MAX_OPENED: usize = 60;
 
 /// An organisation as it was when a change was prepared. A change on it takes effect only while it is so.
 #[derive(Clone, Debug)]
@@ -187,7 +189,8 @@ impl Store {
                         .into_iter()
                         .filter(|_| grant.reaches(period, &zone));
                     let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
-                    update.open.extend(opens.filter(is_new));
+                    let room = MAX_OPENED.saturating_sub(update.open.len());
+                    update.open.extend(opens.filter(is_new).take(room));
                 }
                 update.conditions.push(Condition::EpochIs(before.epoch));
                 update.epoch = Some(head.epoch);

@@ -30,6 +30,17 @@ pub struct Asked {
 }
 
 impl Row {
+    /// An exemption as it will be, and nothing of its places: what the schedule writes of its end, which deletes nothing.
+    pub fn exemption_alone(
+        organisation_id: &str,
+        exemption: &Exemption,
+    ) -> Result<Self, StoreError> {
+        let key = keys::governance(organisation_id, format!("{EXEMPTION}{}", exemption.id));
+        let mut known = Self::new(key, exemption)?;
+        known.expire(expires_at(exemption.terms.ends_at));
+        Ok(known)
+    }
+
     /// An exemption as it will be, with its place among those that wait and among those in force.
     pub fn exemption(
         organisation_id: &str,
@@ -38,8 +49,7 @@ impl Row {
         let id = &exemption.id;
         let ends_at = exemption.terms.ends_at;
         let key = |prefix: &str| keys::governance(organisation_id, format!("{prefix}{id}"));
-        let mut known = Self::new(key(EXEMPTION), exemption)?;
-        known.expire(expires_at(ends_at));
+        let known = Self::exemption_alone(organisation_id, exemption)?;
         let asked = Asked {
             id: id.clone(),
             user_id: exemption.terms.user_id.clone(),

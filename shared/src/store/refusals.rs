@@ -11,10 +11,13 @@ use super::tables::TTL;
 use crate::domain::refused::{Refused, RefusedHour};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long counts and what was told of them are kept, in seconds: longer than anybody looks back.
 const KEPT_SECONDS: i64 = 3 * 24 * 3_600;
+
+/// The most refusals of one transaction, which has at most 100 parts: each is a record and may count for two hours or reasons.
+const TOGETHER: usize = 30;
 
 /// How many refusals of an hour, user and reason the audit log knows of.
 #[derive(Serialize, Deserialize)]
@@ -37,55 +40,99 @@ impl Row {
 }
 
 impl Store {
-    /// Records a refusal and counts it, once.
-    pub async fn record_refusal(
+    /// Records refusals and counts each once. Those that come together are counted together, one by one only where some of them
+    /// were recorded before.
+    pub async fn record_refusals(
         &self,
         organisation_id: &str,
-        refused: &Refused,
+        refused: &[Refused],
     ) -> Result<(), StoreError> {
-        let mut item: Item = serde_dynamo::to_item(refused)?;
-        item.extend(keys::refusal(organisation_id, &refused.refusal_id).attributes());
-        item.insert("type".to_owned(), text("refused_preflight"));
-        item.insert(TTL.to_owned(), number(expires_at(refused.refused_at)));
-        let put = Put::builder()
-            .table_name(&self.tables.ledger)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?;
-        let mut parts = vec![TransactWriteItem::builder().put(put).build()];
-        let at = refused.refused_at.to_string();
-        for reason in &refused.reasons {
-            let (hour, user_id) = (refused.hour(), refused.counted_user(reason));
-            let update = Update::builder()
-                .table_name(&self.tables.ledger)
-                .set_key(Some(
-                    keys::refusals(organisation_id, &hour, user_id, reason).attributes(),
-                ))
-                .update_expression(
-                    "SET #hour = :hour, user_id = :user, reason = :reason, #first = if_not_exists(#first, :at), \
-                     #last = :at, #count = if_not_exists(#count, :zero) + :one, #ttl = :ttl",
-                )
-                .expression_attribute_names("#hour", "hour")
-                .expression_attribute_names("#first", "first")
-                .expression_attribute_names("#last", "last")
-                .expression_attribute_names("#count", "count")
-                .expression_attribute_names("#ttl", TTL)
-                .expression_attribute_values(":hour", text(&hour))
-                .expression_attribute_values(":user", text(user_id))
-                .expression_attribute_values(":reason", text(reason))
-                .expression_attribute_values(":at", text(&at))
-                .expression_attribute_values(":zero", number(0))
-                .expression_attribute_values(":one", number(1))
-                .expression_attribute_values(
-                    ":ttl",
-                    number(refused.refused_at.as_second() + KEPT_SECONDS),
-                )
-                .build()?;
-            parts.push(TransactWriteItem::builder().update(update).build());
+        // The same message may be in a batch twice, and a transaction names an item once.
+        let mut seen = BTreeSet::new();
+        let each = refused.iter().filter(|one| seen.insert(&one.refusal_id));
+        let each: Vec<&Refused> = each.collect();
+        for some in each.chunks(TOGETHER) {
+            if self.record_some(organisation_id, some).await? == Transacted::Applied {
+                continue;
+            }
+            for one in some {
+                // Where it is refused alone, it is recorded already.
+                let _: Transacted = self.record_some(organisation_id, &[one]).await?;
+            }
         }
-        // Where it was refused, it is recorded already.
-        let _: Transacted = self.transact(parts).await?;
         Ok(())
+    }
+
+    async fn record_some(
+        &self,
+        organisation_id: &str,
+        refused: &[&Refused],
+    ) -> Result<Transacted, StoreError> {
+        let mut parts = Vec::new();
+        let mut hours: BTreeMap<(String, String, String), RefusedHour> = BTreeMap::new();
+        for &one in refused {
+            let mut item: Item = serde_dynamo::to_item(one)?;
+            item.extend(keys::refusal(organisation_id, &one.refusal_id).attributes());
+            item.insert("type".to_owned(), text("refused_preflight"));
+            item.insert(TTL.to_owned(), number(expires_at(one.refused_at)));
+            let put = Put::builder()
+                .table_name(&self.tables.ledger)
+                .set_item(Some(item))
+                .condition_expression("attribute_not_exists(pk)")
+                .build()?;
+            parts.push(TransactWriteItem::builder().put(put).build());
+            for reason in &one.reasons {
+                let (hour, user_id) = (one.hour(), one.counted_user(reason).to_owned());
+                let counted = hours
+                    .entry((hour.clone(), user_id.clone(), reason.clone()))
+                    .or_insert_with(|| RefusedHour {
+                        hour,
+                        user_id,
+                        reason: reason.clone(),
+                        first: one.refused_at,
+                        last: one.refused_at,
+                        count: 0,
+                    });
+                counted.first = counted.first.min(one.refused_at);
+                counted.last = counted.last.max(one.refused_at);
+                counted.count += 1;
+            }
+        }
+        for counted in hours.values() {
+            parts.push(self.counted_item(organisation_id, counted)?);
+        }
+        self.transact(parts).await
+    }
+
+    /// Adds to what an hour counts, as a part of a transaction.
+    fn counted_item(
+        &self,
+        organisation_id: &str,
+        more: &RefusedHour,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::refusals(organisation_id, &more.hour, &more.user_id, &more.reason);
+        let update = Update::builder()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(key.attributes()))
+            .update_expression(
+                "SET #hour = :hour, user_id = :user, reason = :reason, #first = if_not_exists(#first, :first), \
+                 #last = :last, #count = if_not_exists(#count, :zero) + :more, #ttl = :ttl",
+            )
+            .expression_attribute_names("#hour", "hour")
+            .expression_attribute_names("#first", "first")
+            .expression_attribute_names("#last", "last")
+            .expression_attribute_names("#count", "count")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":hour", text(&more.hour))
+            .expression_attribute_values(":user", text(&more.user_id))
+            .expression_attribute_values(":reason", text(&more.reason))
+            .expression_attribute_values(":first", text(&more.first.to_string()))
+            .expression_attribute_values(":last", text(&more.last.to_string()))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":more", number(more.count))
+            .expression_attribute_values(":ttl", number(more.last.as_second() + KEPT_SECONDS))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// What was refused in the hours from `first` to `last` that the audit log does not know of, `most` at the most: each

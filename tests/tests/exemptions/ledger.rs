@@ -124,6 +124,23 @@ async fn a_raise_helps_in_its_unit_only() {
 }
 
 #[tokio::test]
+async fn a_raise_of_both_units_gives_what_is_short_and_keeps_the_other() {
+    let company = company(0).await;
+    let world = &company.world;
+    let usd = world.budget(None, "usd", json!(1_000), true).await;
+    let both = json!({"kind": "raise", "tokens": 10_000, "usd": 0.001});
+    let id = company.granted(both).await;
+    // $0.0025 each: more than the raise has, and the cap in dollars is far away.
+    for name in ["r-1", "r-2"] {
+        world.hold("ada", name, 1_000, 0).await;
+    }
+    let used = company.exemption(&id).await;
+    assert_eq!(used["used"], json!({"tokens": 2_000, "usd": 0}));
+    let usd = world.figures(&usd).await;
+    assert_eq!(usd["held"].to_string(), "0.005");
+}
+
+#[tokio::test]
 async fn one_that_covers_the_department_leaves_the_caps_above_it() {
     let company = company(100).await;
     let world = &company.world;

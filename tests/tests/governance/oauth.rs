@@ -81,6 +81,24 @@ async fn a_token_is_as_good_as_a_key_of_its_role_for_an_hour() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_is_the_same_one_after_a_new_token() {
+    let world = world(100).await;
+    let (id, secret) = client(&world, json!({"role": "admin"})).await;
+    let mut answers = Vec::new();
+    for clock in ["2026-11-24T12:00:00Z", "2026-11-24T13:30:00Z"] {
+        world.set_clock(clock).await;
+        let token = token(&world, &id, &secret).await;
+        let headers = [("idempotency-key", "once")];
+        let body = r#"{"role": "agent"}"#;
+        let made = world
+            .raw(&token, "POST", "/v1/api-keys", &headers, body)
+            .await;
+        answers.push(made.expect(201));
+    }
+    assert_eq!(answers[0], answers[1], "with its secret");
+}
+
+#[tokio::test]
 async fn it_may_be_asked_for_with_the_header_of_a_client_too() {
     let world = world(100).await;
     let (id, secret) = client(&world, json!({"role": "admin"})).await;
