@@ -125,7 +125,6 @@ impl Company {
             let page = world.call(key, "GET", "/v1/alerts", Value::Null).await;
             id(&page.expect(200)["items"][0])
         };
-        world.system.drain().await.unwrap();
         let (alert, their_alert) = (newest_alert(ADMIN).await, newest_alert(&rival).await);
         let member = made(
             &world,
@@ -145,6 +144,8 @@ impl Company {
         }
         let client = made(&world, ADMIN, "/v1/oauth/clients", json!({"role": "agent"})).await;
         let client = client["client_id"].as_str().unwrap().to_owned();
+        // What is on its way would change something by itself.
+        world.system.drain().await.unwrap();
         let ids = BTreeMap::from([
             ("client", client),
             ("own", exemptions.remove(3)),
