@@ -93,7 +93,10 @@ class Api:
 
     def preflight(self, request_id, user_id, input_tokens, max_output_tokens=0):
         body = {"request_id": request_id, "user_id": user_id, "model": "gpt-4o", "input_tokens": input_tokens}
-        return self.post("/v1/preflight", body | {"max_output_tokens": max_output_tokens})
+        decision = self.post("/v1/preflight", body | {"max_output_tokens": max_output_tokens})
+        if decision["degraded"]:
+            raise SystemExit(f"deploy: preflight decides without the database: {decision}")
+        return decision
 
 
 def usage(event_id, user_id, tokens, hold=None, at=None):
