@@ -27,7 +27,12 @@ def read(function, key):
 def send(stack, bootstraps, function, key):
     environment = stack.environment(FUNCTIONS[function]) | {"AWS_ENDPOINT_URL": stack.emulator.url}
     with Bootstrap(f"{bootstraps}/{function}/bootstrap", environment) as bootstrap:
-        return bootstrap.invoke(read(function, key))
+        # See Api.preflight: again, where the emulator was too slow.
+        for _ in range(50):
+            answer = bootstrap.invoke(read(function, key))
+            if '"degraded":true' not in str(answer.get("body", "") if answer else ""):
+                break
+        return answer
 
 
 def check(function, answer, check):
