@@ -38,6 +38,7 @@ class Counter:
     def _handler(of):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def setup(self):
                 of.connections += 1

@@ -74,6 +74,7 @@ class Bootstrap:
     def _handler(of):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self):
                 if of.first_next is None:
