@@ -12,7 +12,7 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::{PageBody, Parameters};
-use shared::runtime::openapi::{AuditText, Denied, Invalid, Moment, Page, Seq};
+use shared::runtime::openapi::{AuditText, Denied, Invalid, Moment, Page, Seq, Unknown};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
@@ -238,7 +238,7 @@ struct BreakView {
     params(("after_seq" = Option<Seq>, Query, description = "Goes on after this entry.")),
     responses(
         (status = 200, description = "What it found.", body = VerifyView),
-        Invalid, Denied,
+        Invalid, Unknown, Denied,
     ),
 )]
 pub(crate) async fn verify(
@@ -250,7 +250,7 @@ pub(crate) async fn verify(
     let after = after_seq(query.as_deref())?;
     let head = app.store.head(&owner.organisation_id).await?;
     if head.is_some_and(|head| after > head.seq) {
-        return Err(ApiError::field("after_seq", "there is no such entry yet"));
+        return Err(ApiError::not_found("entry yet"));
     }
     let until = Instant::now() + WALK_TIME;
     let verified = app

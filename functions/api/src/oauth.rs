@@ -228,16 +228,19 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), ApiError>
     let by_form = (take("client_id"), take("client_secret"));
     let (id, secret) = basic(headers).unwrap_or(by_form);
     for (name, value) in [("client_id", &id), ("client_secret", &secret)] {
-        if value.is_empty() {
-            refuse(name, "is required");
-        } else if value.len() > 256 {
+        if value.len() > 256 {
             refuse(name, "must have at most 256 characters");
         }
     }
-    match invalid.is_empty() {
-        true => Ok((id, secret)),
-        false => Err(ApiError::invalid(invalid)),
+    if !invalid.is_empty() {
+        return Err(ApiError::invalid(invalid));
     }
+    // Who does not say who they are is not known (RFC 6749, section 5.2).
+    if id.is_empty() || secret.is_empty() {
+        let message = "send client_id and client_secret, in the form or as Authorization: Basic";
+        return Err(ApiError::new(ErrorCode::Unauthorized, message));
+    }
+    Ok((id, secret))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -3,7 +3,7 @@
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
 use super::openapi::bodies::{BlockUser, CreateUser, UpdateUser};
 use super::replay::IdempotentRequest;
-use super::sight::Sight;
+use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -174,6 +174,9 @@ pub(crate) async fn list(
     parameters.finish()?;
     let sight = Sight::of(&app, owner).await?;
     // Who does not see everything is not told which departments there are.
+    if department_id.is_some() && !sight.has_department(department_id.as_deref()) {
+        return Err(hidden());
+    }
     if let (Some(id), Sight::All) = (&department_id, &sight) {
         let configuration = super::budgets::configuration(&app, owner).await?;
         if !configuration.departments.contains_key(id) {

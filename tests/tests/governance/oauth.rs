@@ -133,28 +133,16 @@ async fn wrong_questions_for_a_token_are_refused() {
     let (id, secret) = client(&world, json!({"role": "admin"})).await;
     let right = form(&id, &secret);
     for (asked, status, fields) in [
-        (
-            String::new(),
-            400,
-            vec!["grant_type", "client_id", "client_secret"],
-        ),
-        (
-            "{}".to_owned(),
-            400,
-            vec!["grant_type", "client_id", "client_secret"],
-        ),
+        (String::new(), 400, vec!["grant_type"]),
+        ("{}".to_owned(), 400, vec!["grant_type"]),
         (
             right.replace("client_credentials", "password"),
             400,
             vec!["grant_type"],
         ),
-        (
-            right.replace(&format!("client_id={id}&"), ""),
-            400,
-            vec!["client_id"],
-        ),
+        (right.replace(&format!("client_id={id}&"), ""), 401, vec![]),
         (format!("client_id=x&{right}"), 400, vec!["client_id"]),
-        (form(&id, ""), 400, vec!["client_secret"]),
+        (form(&id, ""), 401, vec![]),
         (form(&id, &"a".repeat(300)), 400, vec!["client_secret"]),
         (form(&id, "wrong"), 401, vec![]),
         (form("oac_nobody", &secret), 401, vec![]),

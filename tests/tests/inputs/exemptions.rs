@@ -79,7 +79,7 @@ GET /v1/audit-log/export?after_seq=3
   /v1/audit-log/export?limit=5 => 400 limit
 GET /v1/audit-log/verify?after_seq=0
   /v1/audit-log/verify?after_seq=1e3 => 400 after_seq
-  /v1/audit-log/verify?after_seq=900000 => 400 after_seq
+  /v1/audit-log/verify?after_seq=900000 => 404
   /v1/audit-log/verify?from=1 => 400 from
 GET /v1/oauth/clients
   ?role=admin => 400 role
