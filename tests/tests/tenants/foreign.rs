@@ -3,6 +3,7 @@
 use super::{MARK, everything, two_tenants};
 use end_to_end::ADMIN;
 use serde_json::{Value, json};
+use shared::runtime::roles::{ENDPOINTS, Who};
 
 #[tokio::test]
 async fn another_tenants_resources_are_neither_shown_nor_changed() {
@@ -128,6 +129,60 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
     for seen in &own_before {
         assert!(!seen.to_string().contains(MARK), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn every_endpoint_of_the_table_refuses_another_tenants_ids_to_every_role() {
+    let (world, first, rival) = two_tenants().await;
+    let alerts = world.admin("GET", "/v1/alerts", Value::Null).await;
+    let alert = alerts.expect(200)["items"][0]["id"].clone();
+    let before = everything(&world, ADMIN).await;
+    let mut tried = 0;
+    for (method, path, who) in ENDPOINTS.iter().filter(|(_, path, _)| path.contains('{')) {
+        if *who == Who::Anybody {
+            continue;
+        }
+        let of = |name: &str| first.ids[name].clone();
+        let id = match path.split('/').nth(2).unwrap() {
+            "alerts" => alert.as_str().unwrap().to_owned(),
+            "api-keys" => of("key"),
+            "budgets" => of("secret_budget"),
+            "departments" => "d-onlydemo".to_owned(),
+            "exemptions" => of("exemption"),
+            "holds" => of("hold"),
+            "incidents" => of("incident"),
+            "oauth" => of("client"),
+            "organisations" => "demo".to_owned(),
+            "policies" => of("policy"),
+            "suppressions" => "onlydemo@example.com".to_owned(),
+            "users" => "u-onlydemo".to_owned(),
+            "webhooks" => of("webhook"),
+            other => panic!("no id of {other}"),
+        };
+        let path = path.replace("{id}", &id).replace("{email}", &id);
+        let path = path.replace("{delivery_id}", "nothing");
+        let keys = &rival.keys;
+        for key in [&keys.admin, &keys.agent, &keys.manager, &keys.member] {
+            // Bodies that any endpoint would take.
+            let body = match *method {
+                "PUT" => json!({"reason": "spite"}),
+                "PATCH" | "POST" => json!({}),
+                _ => Value::Null,
+            };
+            let answer = world.call(key, method, &path, body).await;
+            let is_refused = matches!(answer.status, 403 | 404);
+            let shows = answer.body.to_string().contains(MARK);
+            assert!(
+                is_refused && !shows,
+                "{method} {path} {} {}",
+                answer.status,
+                answer.body
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 100, "{tried}");
+    assert_eq!(everything(&world, ADMIN).await, before);
 }
 
 #[tokio::test]
