@@ -13,6 +13,7 @@ use shared::domain::incident::{Cause, Incident, Opened};
 use shared::domain::mail::{
     JOIN_SECONDS, Letter, LetterStatus, MAX_LETTERS, Mail, compose, retry_delay,
 };
+use shared::domain::mail_layout::Layout;
 use shared::domain::notice::{NoticeMessage, RecipientStatus};
 use shared::runtime::error::log_chain;
 use shared::store::mailbox_of;
@@ -30,6 +31,7 @@ pub struct Mailer {
     ses: aws_sdk_ses::Client,
     sender: Option<String>,
     console: Option<String>,
+    layout: Layout,
     configuration_set: Option<String>,
 }
 
@@ -49,6 +51,7 @@ impl Mailer {
             ses,
             sender,
             console,
+            layout: Layout::default(),
             configuration_set: None,
         }
     }
@@ -60,6 +63,12 @@ impl Mailer {
             configuration_set,
             ..self
         }
+    }
+
+    /// The same with mails that look otherwise.
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Sends a mail of an organisation, which what is reported of it names again.
@@ -173,7 +182,7 @@ pub(super) async fn send(
         .store
         .waiting_letters(organisation_id, mailbox, MAX_LETTERS)
         .await?;
-    let Some(mail) = compose(&letters, app.mailer.console.as_deref()) else {
+    let Some(mail) = compose(&letters, &app.mailer.layout, app.mailer.console.as_deref()) else {
         return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
     };
     // It may have bounced while these waited.

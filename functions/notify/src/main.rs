@@ -5,6 +5,7 @@ use aws_sdk_ses::config::retry::RetryConfig;
 use aws_sdk_ses::config::timeout::TimeoutConfig;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use notify::{App, Bus, Mailer, Poster, handle};
+use shared::domain::mail_layout::Layout;
 use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
@@ -23,7 +24,9 @@ async fn main() -> Result<(), Error> {
     let poster = Poster::new(Reach::Public)?;
     let console = settings::optional("CONSOLE_URL");
     let sender = settings::optional("MAIL_SENDER");
+    let parts = ["MAIL_SUBJECT", "MAIL_TEXT", "MAIL_HTML"].map(settings::optional);
     let mailer = Mailer::new(ses(&aws), sender, console)
+        .with_layout(Layout::new(parts)?)
         .with_configuration_set(settings::optional("MAIL_CONFIGURATION_SET"));
     let store = settings::store(&aws)?;
     let events = aws_sdk_eventbridge::Client::new(&aws);

@@ -1,6 +1,7 @@
 //! What mails say: a letter is a notice as one person gets it; letters that wait for the same person within a minute become one
 //! mail.
 
+use super::mail_layout::Layout;
 use super::webhook::EventType;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -141,19 +142,16 @@ fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
     (text("title"), said)
 }
 
-/// One mail of all `letters`, which are for the same address; none without a letter. Links lead to `console`, where there is one.
-pub fn compose(letters: &[Letter], console: Option<&str>) -> Option<Mail> {
+/// One mail of all `letters`, which are for the same address, in `layout`; none without a letter. Links lead to `console`, where
+/// there is one.
+pub fn compose(letters: &[Letter], layout: &Layout, console: Option<&str>) -> Option<Mail> {
     let first = letters.first()?;
     let (first_title, _) = paragraphs(first, console);
     let subject = match letters.len() {
         1 => line(&first_title),
         count => line(&format!("{count} notices: {first_title}, and more")),
     };
-    let mut text = format!("Hello {},\n", first.name);
-    let mut html = format!(
-        "<!doctype html><html><body style=\"font-family: sans-serif; max-width: 40em\"><p>Hello {},</p>",
-        escaped(&first.name)
-    );
+    let (mut text, mut html) = (String::new(), String::new());
     for letter in letters {
         let (title, said) = paragraphs(letter, console);
         let _ = write!(text, "\n{title}\n{}\n", letter.created_at);
@@ -174,13 +172,11 @@ pub fn compose(letters: &[Letter], console: Option<&str>) -> Option<Mail> {
             }
         }
     }
-    text.push_str("\nToktra\n");
-    html.push_str("<p>Toktra</p></body></html>");
     Some(Mail {
         to: first.email.clone(),
-        subject,
-        text,
-        html,
+        subject: line(&layout.subject(&subject)),
+        text: layout.text(&first.name, &text),
+        html: layout.html(&escaped(&first.name), &html),
     })
 }
 
@@ -209,6 +205,7 @@ mod tests {
     fn a_mail_says_what_happened_until_when_where_to_look_and_why_one_gets_it() {
         let mail = compose(
             &[letter("Policy fired")],
+            &Layout::default(),
             Some("https://console.example.com/"),
         )
         .unwrap();
@@ -237,6 +234,7 @@ mod tests {
     fn several_letters_are_one_mail_and_a_title_cannot_break_the_subject() {
         let mail = compose(
             &[letter("One\r\nBcc: all@example.com"), letter("Two")],
+            &Layout::default(),
             None,
         )
         .unwrap();
@@ -245,7 +243,7 @@ mod tests {
             "2 notices: One  Bcc: all@example.com, and more"
         );
         assert!(mail.text.contains("\nTwo\n") && !mail.text.contains("https://"));
-        assert_eq!(compose(&[], None), None);
+        assert_eq!(compose(&[], &Layout::default(), None), None);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use shared::domain::exemption::{Covers, Decided, Decision, Exemption, Kind, Part
 use shared::domain::exemption_notice::{self, Event};
 use shared::domain::incident::Cause;
 use shared::domain::mail::{Letter, LetterStatus, Mail, compose};
+use shared::domain::mail_layout::Layout;
 use shared::domain::notice::Notice;
 use shared::domain::people::{Block, Role, Status, Superiors, User};
 use shared::domain::period::Month;
@@ -18,7 +19,7 @@ use shared::domain::rollover::Rollover;
 use shared::domain::self_audit::{Difference, Subject};
 use shared::domain::suppression::{Reason, Suppression};
 use shared::domain::webhook::EventType;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Prints one mail of each kind as it would be sent.
 #[derive(Debug, Args)]
@@ -33,6 +34,10 @@ pub(crate) struct Arguments {
         default_value = "https://console.example.com"
     )]
     console: String,
+    /// Tries another layout: `subject.txt`, `mail.txt` and `mail.html` of this directory, those that are there, as the parameters
+    /// MailSubject, MailText and MailHtml of the stack.
+    #[arg(long, value_name = "DIR")]
+    layout: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
@@ -40,6 +45,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         let shown = || format!("cannot make {}", dir.display());
         std::fs::create_dir_all(dir).map_err(|error| CommandError::Io(shown(), error))?;
     }
+    let layout = layout(arguments.layout.as_deref())?;
     let mut samples = samples();
     samples.extend(more_samples());
     let each = samples
@@ -47,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         .map(|(name, letter)| (*name, std::slice::from_ref(letter)));
     let all: Vec<Letter> = samples.iter().map(|(_, letter)| letter.clone()).collect();
     for (name, letters) in each.chain([("joined", all.as_slice())]) {
-        let Some(mail) = compose(letters, Some(&arguments.console)) else {
+        let Some(mail) = compose(letters, &layout, Some(&arguments.console)) else {
             continue;
         };
         print(name, &mail);
@@ -59,6 +65,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
         }
     }
     Ok(())
+}
+
+/// The layout of a directory; the usual one without.
+fn layout(dir: Option<&Path>) -> Result<Layout, CommandError> {
+    let read = |name: &str| match dir.map(|dir| dir.join(name)) {
+        Some(path) if path.exists() => {
+            let shown = format!("cannot read {}", path.display());
+            let text = std::fs::read_to_string(&path);
+            // A file ends with a line feed, which is none of the layout.
+            text.map(|text| Some(text.trim_end().to_owned()))
+                .map_err(|error| CommandError::Io(shown, error))
+        }
+        _ => Ok(None),
+    };
+    let parts = [read("subject.txt")?, read("mail.txt")?, read("mail.html")?];
+    Layout::new(parts).map_err(|error| CommandError::Answer(error.to_string()))
 }
 
 fn print(name: &str, mail: &Mail) {

@@ -1,0 +1,138 @@
+//! What stands around the letters of a mail: a subject, a plain text and a page with places for what changes.
+
+/// The longest layout of one part, in characters.
+const MAX_LENGTH: usize = 2_000;
+const TEXT: &str = include_str!("../../data/mail/mail.txt");
+const HTML: &str = include_str!("../../data/mail/mail.html");
+
+/// The layout of all mails of a deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    subject: String,
+    text: String,
+    html: String,
+}
+
+/// Why mails cannot look so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// What it is for has no place.
+    #[error("the layout of the {part} has no {place}")]
+    Lacks {
+        /// `subject`, `text` or `page`.
+        part: &'static str,
+        /// `{subject}` or `{letters}`.
+        place: &'static str,
+    },
+    /// It is too long.
+    #[error("the layout of the {0} has more than {MAX_LENGTH} characters")]
+    TooLong(&'static str),
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            subject: "{subject}".to_owned(),
+            text: TEXT.to_owned(),
+            html: HTML.trim_end().to_owned(),
+        }
+    }
+}
+
+impl Layout {
+    /// The usual layout with other parts where they are given. A subject has the place `{subject}`; text and page have
+    /// `{letters}` and may have `{name}`. In a text `\n` stands for a new line, as in a parameter of one line.
+    pub fn new([subject, text, html]: [Option<String>; 3]) -> Result<Self, LayoutError> {
+        let usual = Self::default();
+        let checked = |part, given: Option<String>, usual: String, place: &'static str| {
+            let layout = given.unwrap_or(usual);
+            if layout.chars().count() > MAX_LENGTH {
+                return Err(LayoutError::TooLong(part));
+            }
+            match layout.contains(place) {
+                true => Ok(layout),
+                false => Err(LayoutError::Lacks { part, place }),
+            }
+        };
+        let text = text.map(|text| text.replace("\\n", "\n"));
+        Ok(Self {
+            subject: checked("subject", subject, usual.subject, "{subject}")?,
+            text: checked("text", text, usual.text, "{letters}")?,
+            html: checked("page", html, usual.html, "{letters}")?,
+        })
+    }
+
+    pub(super) fn subject(&self, subject: &str) -> String {
+        filled(&self.subject, &[("{subject}", subject)])
+    }
+
+    pub(super) fn text(&self, name: &str, letters: &str) -> String {
+        filled(&self.text, &[("{name}", name), ("{letters}", letters)])
+    }
+
+    /// Name and letters are taken as they stand: they are markup already.
+    pub(super) fn html(&self, name: &str, letters: &str) -> String {
+        filled(&self.html, &[("{name}", name), ("{letters}", letters)])
+    }
+}
+
+/// A layout with its places filled. What is filled in is not looked at again.
+fn filled(layout: &str, places: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(layout.len());
+    let mut rest = layout;
+    while let Some(at) = rest.find('{') {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        let place = places.iter().find(|(place, _)| after.starts_with(place));
+        let (filling, length) = place.map_or(("{", 1), |(place, value)| (*value, place.len()));
+        out.push_str(filling);
+        rest = after.get(length..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(part: usize, layout: &str) -> Result<Layout, LayoutError> {
+        let mut parts = [None, None, None];
+        parts[part] = Some(layout.to_owned());
+        Layout::new(parts)
+    }
+
+    #[test]
+    fn each_part_can_be_another_one() {
+        let subject = of(0, "[LLM] {subject}").unwrap();
+        assert_eq!(subject.subject("80 % are used"), "[LLM] 80 % are used");
+        let text = of(1, r"Dear {name},\n{letters}\nAsk it@example.com").unwrap();
+        assert_eq!(
+            text.text("Ada", "One."),
+            "Dear Ada,\nOne.\nAsk it@example.com"
+        );
+        let html = of(2, "<style>p {margin: 0}</style><p>{name}</p>{letters}").unwrap();
+        assert_eq!(
+            html.html("Ada", "<p>One.</p>"),
+            "<style>p {margin: 0}</style><p>Ada</p><p>One.</p>"
+        );
+        assert_eq!(html.subject("x"), "x", "the others are as usual");
+    }
+
+    #[test]
+    fn one_without_a_place_for_the_letters_is_refused() {
+        let lacks = |part, place| Err(LayoutError::Lacks { part, place });
+        assert_eq!(of(0, "News"), lacks("subject", "{subject}"));
+        assert_eq!(of(1, "Hello {name}"), lacks("text", "{letters}"));
+        assert_eq!(of(2, ""), lacks("page", "{letters}"));
+        let long = format!("{}{{letters}}", "a".repeat(MAX_LENGTH));
+        assert_eq!(of(1, &long), Err(LayoutError::TooLong("text")));
+    }
+
+    #[test]
+    fn what_is_filled_in_is_not_filled_again() {
+        let layout = Layout::default();
+        let text = layout.text("{letters}", "{name} {subject}");
+        assert_eq!(text, "Hello {letters},\n{name} {subject}\nToktra\n");
+    }
+}
