@@ -81,7 +81,7 @@ impl Rates {
     }
 
     /// Counts a request of a key at `now`; none where there is no limit.
-    pub(super) async fn take(
+    pub async fn take(
         &self,
         organisation_id: &str,
         key_id: &str,

@@ -3,6 +3,7 @@
 use end_to_end::{ADMIN, AGENT, World};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use shared::runtime::rate::Rates;
 
 #[tokio::test]
 async fn a_thousand_requests_a_minute_are_answered_and_the_next_is_told_to_wait() {
@@ -71,4 +72,24 @@ async fn the_path_of_a_preflight_pays_nothing_for_its_limit() {
         calls.push(count() - before);
     }
     assert_eq!(calls, [50, 50]);
+}
+
+#[tokio::test]
+async fn instances_tell_each_other_so_that_a_limit_holds_for_all_of_them_within_a_tenth_each() {
+    let world = World::empty().await;
+    let store = world.system.store();
+    let limit = 1_000;
+    let instances = [(); 4].map(|()| Rates::of(limit).shared(store.clone()));
+    let now = "2026-11-24T12:00:20Z".parse().unwrap();
+    let mut admitted = 0;
+    for _ in 0..limit {
+        for instance in &instances {
+            let standing = instance.take("demo", "key_1", now).await.unwrap();
+            admitted += u32::from(!standing.is_over);
+        }
+    }
+    let most = limit + 4 * limit / 10;
+    assert!((limit..=most).contains(&admitted), "{admitted}");
+    let other = instances[0].take("demo", "key_2", now).await.unwrap();
+    assert!(!other.is_over);
 }
