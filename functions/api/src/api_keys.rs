@@ -7,6 +7,7 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
+use jiff::Timestamp;
 use shared::domain::name::is_slug;
 use shared::domain::people::Role;
 use shared::runtime::auth::Caller;
@@ -27,6 +28,9 @@ const ROLES: &[(&str, Option<Role>)] = &[
     ("agent", Some(Role::Agent)),
 ];
 
+/// What the id of a key and its secret begin with.
+pub(crate) const API_KEY: [&str; 2] = ["key_", "tk_"];
+
 /// What a new key or client may do and whom it is bound to.
 pub(crate) struct NewKey {
     pub(crate) role: Role,
@@ -35,6 +39,24 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
+    /// The key under a new id, with its secret: each with its prefix.
+    pub(crate) fn made(
+        self,
+        [id, secret]: [&str; 2],
+        now: Timestamp,
+    ) -> Result<(ApiKey, String), ApiError> {
+        let secret = random::secret(secret)?;
+        let key = ApiKey {
+            id: random::id(id)?,
+            role: self.role,
+            user_id: self.user_id,
+            description: self.description,
+            created_at: now,
+            digest: digest_of(&secret),
+        };
+        Ok((key, secret))
+    }
+
     pub(crate) fn read(body: &[u8]) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(body)?;
         let role = fields.required("role", parse::one_of(ROLES));
@@ -81,15 +103,7 @@ pub(crate) async fn create(
     let owner = caller.owner()?;
     let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/api-keys", &body)?;
-    let secret = random::secret("tk_")?;
-    let key = ApiKey {
-        id: random::id("key_")?,
-        role: new.role,
-        user_id: new.user_id,
-        description: new.description,
-        created_at: app.clock.now(),
-        digest: digest_of(&secret),
-    };
+    let (key, secret) = new.made(API_KEY, app.clock.now())?;
     let needs = Needs {
         users: key.user_id.iter().cloned().collect(),
         ..Needs::default()

@@ -73,17 +73,6 @@ fn party(party: &Party) -> PartyView {
     }
 }
 
-/// A status as the API names it.
-pub(crate) fn name(status: Decided) -> &'static str {
-    match status {
-        Decided::Pending => "pending",
-        Decided::Approved => "approved",
-        Decided::Denied => "denied",
-        Decided::Expired => "expired",
-        Decided::Revoked => "revoked",
-    }
-}
-
 /// An exemption at `now`, and what it has given.
 pub(crate) fn shown(
     exemption: &Exemption,

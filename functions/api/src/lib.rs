@@ -9,6 +9,7 @@ mod audit;
 mod backtests;
 mod budgets;
 mod departments;
+mod exemption_steps;
 mod exemption_view;
 mod exemptions;
 mod github;
@@ -214,9 +215,12 @@ pub fn routes() -> Router<App> {
             get(exemptions::list).post(exemptions::create),
         )
         .route("/v1/exemptions/{id}", get(exemptions::read_one))
-        .route("/v1/exemptions/{id}/approve", post(exemptions::approve))
-        .route("/v1/exemptions/{id}/deny", post(exemptions::deny))
-        .route("/v1/exemptions/{id}/revoke", post(exemptions::revoke))
+        .route(
+            "/v1/exemptions/{id}/approve",
+            post(exemption_steps::approve),
+        )
+        .route("/v1/exemptions/{id}/deny", post(exemption_steps::deny))
+        .route("/v1/exemptions/{id}/revoke", post(exemption_steps::revoke))
         .route("/v1/audit-log", get(audit::list))
         .route("/v1/audit-log/export", get(audit::export))
         .route("/v1/audit-log/verify", get(audit::verify))

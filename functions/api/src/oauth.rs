@@ -21,7 +21,6 @@ use shared::runtime::list::{PageBody, form_pairs};
 use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Moment, Page, Slug, TooLarge, Unknown, Unsigned,
 };
-use shared::runtime::random;
 use shared::runtime::token::TOKEN_SECONDS;
 use shared::store::{ApiKey, Row, digest_of};
 use std::collections::BTreeMap;
@@ -81,15 +80,7 @@ pub(crate) async fn create(
     let owner = caller.owner()?;
     let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/oauth/clients", &body)?;
-    let secret = random::secret("tks_")?;
-    let client = ApiKey {
-        id: random::id("oac_")?,
-        role: new.role,
-        user_id: new.user_id,
-        description: new.description,
-        created_at: app.clock.now(),
-        digest: digest_of(&secret),
-    };
+    let (client, secret) = new.made(["oac_", "tks_"], app.clock.now())?;
     let needs = Needs {
         users: client.user_id.iter().cloned().collect(),
         ..Needs::default()

@@ -1,6 +1,7 @@
 //! Organisations, for the operator, and the settings of one's own.
 
 use super::act::{Actor, Needs, Prepared, answered_before, change, check_version, respond};
+use super::api_keys::{API_KEY, NewKey};
 use super::openapi::bodies::{CreateOrganisation, UpdateOrganisation};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -22,8 +23,8 @@ use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown,
 };
-use shared::runtime::{parse, random};
-use shared::store::{ApiKey, Committed, CounterEffect, Row, StoreError, digest_of};
+use shared::runtime::parse;
+use shared::store::{ApiKey, Committed, CounterEffect, Row, StoreError};
 use utoipa::ToSchema;
 
 const RESERVES: &[(&str, Reserve)] =
@@ -67,16 +68,12 @@ struct AdminKeyView<'a> {
 }
 
 fn new_admin_key(now: jiff::Timestamp) -> Result<(ApiKey, String), ApiError> {
-    let secret = random::secret("tk_")?;
-    let key = ApiKey {
-        id: random::id("key_")?,
+    let key = NewKey {
         role: Role::Admin,
         user_id: None,
         description: Some("made by the operator".to_owned()),
-        created_at: now,
-        digest: digest_of(&secret),
     };
-    Ok((key, secret))
+    key.made(API_KEY, now)
 }
 
 /// Makes an organisation with its first key.

@@ -222,10 +222,7 @@ fn limit(fields: &mut Fields) -> Option<Limit> {
         }
     }
     let tokens = fields.changed_value("tokens", parse::whole(1, MAX_AMOUNT));
-    let usd = fields.changed_value("usd", |raw| match parse::micro_usd(raw)? {
-        0 => Err("must be more than 0".to_owned()),
-        micro_usd => Ok(micro_usd),
-    });
+    let usd = fields.changed_value("usd", parse::some_micro_usd);
     let percent = fields.changed_value("budget_percent", parse::whole(1, 1_000));
     let percent = percent.and_then(|percent| u32::try_from(percent).ok());
     let tokens = tokens.map(Limit::Tokens);

@@ -1,9 +1,9 @@
 //! The audit log: what was changed or decided, by whom, chained so that nothing can be altered unseen.
 
+use super::hex::hex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 
 /// Who did what to what, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,11 +92,7 @@ impl AuditRecord {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        let mut hex = String::with_capacity(64);
-        for byte in hash.finalize() {
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
+        hex(&hash.finalize())
     }
 }
 

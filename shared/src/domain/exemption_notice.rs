@@ -38,10 +38,6 @@ impl Event {
     }
 }
 
-fn usd(micro: i64) -> Value {
-    Unit::Usd.figure(micro)
-}
-
 /// `50000 tokens more than the caps of engineering allow`.
 fn terms(exemption: &Exemption, user: &User) -> String {
     let terms = &exemption.terms;
@@ -138,7 +134,7 @@ pub fn notice(
     };
     let used = match event {
         Event::Ending(used) | Event::Expired(used) => {
-            json!({"tokens": used.tokens, "usd": usd(used.micro_usd)})
+            json!({"tokens": used.tokens, "usd": Unit::Usd.figure(used.micro_usd)})
         }
         _ => Value::Null,
     };
@@ -152,7 +148,7 @@ pub fn notice(
         "department_id": user.department_id,
         "kind": terms.kind,
         "tokens": terms.tokens,
-        "usd": terms.micro_usd.map(usd),
+        "usd": terms.micro_usd.map(|micro| Unit::Usd.figure(micro)),
         "covers": terms.covers,
         "starts_at": terms.starts_at,
         "ends_at": terms.ends_at,

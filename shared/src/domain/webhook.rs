@@ -1,6 +1,7 @@
 //! Webhooks of an organisation: where its own systems are told, how each delivery is signed, and when one that failed is
 //! tried again.
 
+use super::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -305,8 +306,7 @@ pub fn standard_signature(secrets: &[String], id: &str, at: Timestamp, body: &st
 /// of it, as `openssl dgst -sha256 -hmac "$SECRET"` makes it.
 pub fn body_signature(secret: &str, body: &str) -> String {
     let mac = hmac(secret.as_bytes(), &[body.as_bytes()]).unwrap_or_default();
-    let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256={hex}")
+    format!("sha256={}", hex(&mac))
 }
 
 #[cfg(test)]

@@ -110,6 +110,14 @@ pub fn micro_usd(raw: &str) -> Result<i64, String> {
     }
 }
 
+/// The same, and more than nothing.
+pub fn some_micro_usd(raw: &str) -> Result<i64, String> {
+    match micro_usd(raw)? {
+        0 => Err("must be more than 0".to_owned()),
+        amount => Ok(amount),
+    }
+}
+
 /// A number with at most two decimals, in hundredths, from `least` to `most` hundredths.
 pub fn hundredths(least: i64, most: i64) -> impl Fn(&str) -> Result<i64, String> {
     move |raw| {

@@ -1,6 +1,7 @@
 //! Access tokens: what a client's id and secret are exchanged for, for an hour.
 
 use super::error::{ApiError, ErrorCode};
+use crate::domain::hex::hex;
 use crate::store::{KeyOwner, digest_of};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::tz::TimeZone;
@@ -37,10 +38,6 @@ impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tokens")
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn day(at: Timestamp) -> String {
@@ -89,7 +86,7 @@ impl Tokens {
     /// the same after an hour.
     pub(super) fn secret_of(&self, owner: &KeyOwner) -> String {
         let name = format!("client\0{}\0{}", owner.organisation_id, owner.key_id);
-        digest_of(&hex(&self.key(&name).unwrap_or_default()))
+        hex(&self.key(&name).unwrap_or_default())
     }
 
     /// Whether a secret has the form of a token, so that it is no key.

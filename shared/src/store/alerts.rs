@@ -1,7 +1,7 @@
 //! Alerts, and the markers that make each crossing told once.
 
 use super::Store;
-use super::call::{StoreError, Transacted, hex};
+use super::call::{StoreError, Transacted};
 use super::expression::Item;
 use super::governance::Page;
 use super::keys::{self, ALERT, TOLD};
@@ -10,6 +10,7 @@ use super::rows::Row;
 use crate::domain::alert::{Alert, Level, crossings};
 use crate::domain::cell::Cell;
 use crate::domain::configuration::Configuration;
+use crate::domain::hex::hex;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

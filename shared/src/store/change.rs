@@ -182,16 +182,17 @@ impl Store {
                 let Some(mut update) = prepared.await? else {
                     return Ok(Committed::Stale);
                 };
-                // Another time zone may let an exemption reach a month that it did not reach before.
-                for grant in &configuration.grants {
-                    let opens = grant
-                        .opens()
-                        .into_iter()
-                        .filter(|_| grant.reaches(period, &zone));
-                    let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
-                    let room = MAX_OPENED.saturating_sub(update.open.len());
-                    update.open.extend(opens.filter(is_new).take(room));
-                }
+                // The exemptions that reach the month from now on: one that is approved now comes first, and another time zone
+                // may let others reach it.
+                let approved = match &change.counters {
+                    CounterEffect::Grant(grant) => Some(grant),
+                    _ => None,
+                };
+                let grants = approved.into_iter().chain(&configuration.grants);
+                let reaching = grants.filter(|grant| grant.reaches(period, &zone));
+                let opens = reaching.flat_map(Grant::opens);
+                let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
+                update.open.extend(opens.filter(is_new).take(MAX_OPENED));
                 update.conditions.push(Condition::EpochIs(before.epoch));
                 update.epoch = Some(head.epoch);
                 parts.push(self.cell_update_item(organisation_id, period, &update)?);
@@ -225,7 +226,9 @@ impl Store {
         effect: &CounterEffect,
     ) -> Result<Option<CellUpdate>, StoreError> {
         match effect {
-            CounterEffect::Unseen | CounterEffect::Seen => Ok(Some(CellUpdate::default())),
+            CounterEffect::Unseen | CounterEffect::Seen | CounterEffect::Grant(_) => {
+                Ok(Some(CellUpdate::default()))
+            }
             CounterEffect::Amount { before, after } => {
                 let (node, mut update) = (after.counter(), CellUpdate::default());
                 if cell.nodes.contains_key(&node) {
@@ -239,13 +242,6 @@ impl Store {
                 Ok(Some(carry(cell, carried)))
             }
             CounterEffect::Carry(..) => Ok(Some(CellUpdate::default())),
-            CounterEffect::Grant(grant) => {
-                let mut update = CellUpdate::default();
-                if grant.reaches(period, &configuration.organisation.zone()) {
-                    update.open = grant.opens().into_iter().collect();
-                }
-                Ok(Some(update))
-            }
             CounterEffect::Open(budget) => self.opened(configuration, period, cell, budget).await,
         }
     }

@@ -1,12 +1,13 @@
 //! Users, keys and organisations: reading them, one or in pages.
 
 use super::Store;
-use super::call::{StoreError, hex};
+use super::call::StoreError;
 use super::configuration::data;
 use super::expression::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
 use crate::domain::configuration::Organisation;
+use crate::domain::hex::hex;
 use crate::domain::people::{Role, Status, User};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

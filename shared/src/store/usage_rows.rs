@@ -2,7 +2,7 @@
 //! written in the record's own transaction, so each record counts in them once.
 
 use super::Store;
-use super::call::{StoreError, hex};
+use super::call::StoreError;
 use super::expression::{Item, number};
 use super::governance::Page;
 use super::keys;
@@ -13,6 +13,7 @@ use super::usage::Entry;
 use crate::domain::amount::Amounts;
 use crate::domain::buckets::of_usage;
 use crate::domain::configuration::{Configuration, Path};
+use crate::domain::hex::hex;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::Deserialize;

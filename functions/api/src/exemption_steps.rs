@@ -1,0 +1,313 @@
+//! The steps of an exemption after it was asked for: approved or denied by an administrator, ended early; and who is told.
+
+use super::act::{Actor, Loaded, Needs, Prepared, change};
+use super::exemption_view::{ExemptionView, shown};
+use super::exemptions::{known, party, visible};
+use super::openapi::bodies::Note;
+use super::{App, view};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use shared::domain::cell::{Cell, MAX_NODES};
+use shared::domain::exemption::{
+    Decided, Decision, Exemption, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
+};
+use shared::domain::exemption_notice::{Event, notice};
+use shared::domain::notice::{Notice, Recipient};
+use shared::domain::people::{Status, User};
+use shared::runtime::auth::Caller;
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId};
+use shared::runtime::openapi::{Conflict, Denied, Invalid, Slug, TooLarge, Unknown};
+use shared::runtime::parse;
+use shared::runtime::roles::Sphere;
+use shared::store::{CounterEffect, KeyOwner, Row, new_id};
+
+/// Who is told of a step, in one notice that is written with it.
+pub(super) struct Letters {
+    notice_id: String,
+    recipients: Vec<Recipient>,
+    user: User,
+}
+
+impl Letters {
+    /// To those who may decide.
+    pub(super) async fn to_approvers(
+        app: &App,
+        owner: &KeyOwner,
+        exemption: &Exemption,
+        user: &User,
+    ) -> Result<Self, ApiError> {
+        let all = app
+            .store
+            .some_administrators(&owner.organisation_id)
+            .await?;
+        let may_decide = |admin: &&User| {
+            let asked_by = exemption.requested_by.user_id.as_deref();
+            admin.id != user.id && asked_by != Some(admin.id.as_str())
+        };
+        let because = "you are an administrator and may decide it";
+        let mails = all.iter().filter(may_decide);
+        Ok(Self {
+            notice_id: new_id("ntc_", app.clock.now(), 0)?,
+            recipients: mails
+                .map(|admin| Recipient::mail(admin, because.to_owned()))
+                .collect(),
+            user: user.clone(),
+        })
+    }
+
+    /// To whom it is for and to whoever asked.
+    async fn to_those_concerned(
+        app: &App,
+        owner: &KeyOwner,
+        exemption: &Exemption,
+    ) -> Result<Self, ApiError> {
+        let organisation_id = &owner.organisation_id;
+        let user_id = &exemption.terms.user_id;
+        let user = app.store.user(organisation_id, user_id).await?;
+        let user = user.ok_or_else(|| ApiError::not_found("user"))?;
+        let mut recipients = vec![Recipient::mail(&user, "it is for you".to_owned())];
+        if let Some(asker_id) = &exemption.requested_by.user_id
+            && asker_id != user_id
+            && let Some(asker) = app.store.user(organisation_id, asker_id).await?
+            && asker.status == Status::Active
+        {
+            let because = format!("you asked for it on behalf of {user_id}");
+            recipients.push(Recipient::mail(&asker, because));
+        }
+        Ok(Self {
+            notice_id: new_id("ntc_", app.clock.now(), 0)?,
+            recipients,
+            user,
+        })
+    }
+
+    pub(super) fn notice(&self, event: Event, exemption: &Exemption, now: Timestamp) -> Notice {
+        let recipients = self.recipients.clone();
+        let id = self.notice_id.clone();
+        notice(id, event, exemption, &self.user, recipients, now)
+    }
+}
+
+/// Approves an exemption. It is in force with the answer. Nobody decides one that they asked for or that is for them.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions/{id}/approve",
+    operation_id = "approveExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    request_body(content = Option<Note>, example = json!({"note": "for the release"})),
+    responses(
+        (status = 200, description = "The exemption, approved.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
+pub(crate) async fn approve(
+    State(app): State<App>,
+    caller: Caller,
+    request_id: RequestId,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    decide(&app, &caller, request_id, &id, &body, Decided::Approved).await
+}
+
+/// Denies an exemption. Nobody decides one that they asked for or that is for them.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions/{id}/deny",
+    operation_id = "denyExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    request_body(content = Option<Note>, example = json!({"note": "for the release"})),
+    responses(
+        (status = 200, description = "The exemption, denied.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
+pub(crate) async fn deny(
+    State(app): State<App>,
+    caller: Caller,
+    request_id: RequestId,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    decide(&app, &caller, request_id, &id, &body, Decided::Denied).await
+}
+
+fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let mut fields = Fields::of_body(body)?;
+    let note = fields.optional("note", parse::sentence(1_000));
+    fields.finish()?;
+    Ok(note)
+}
+
+/// Refuses what was decided already or is over.
+fn check_open(exemption: &Exemption, wanted: &[Decided], now: Timestamp) -> Result<(), ApiError> {
+    let status = exemption.status(now);
+    if wanted.contains(&status) {
+        return Ok(());
+    }
+    let message = format!("the exemption is {}", status.as_str());
+    Err(ApiError::conflict(message))
+}
+
+async fn decide(
+    app: &App,
+    caller: &Caller,
+    RequestId(request_id): RequestId,
+    id: &str,
+    body: &[u8],
+    decided: Decided,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let note = note(body)?;
+    let asked = known(app, owner, id).await?;
+    let letters = Letters::to_those_concerned(app, owner, &asked).await?;
+    let now = app.clock.now();
+    let needs = Needs {
+        exemption: Some(id.to_owned()),
+        cells: true,
+        ..Needs::default()
+    };
+    let (action, event) = match decided {
+        Decided::Approved => ("exemption.approve", Event::Approved),
+        _ => ("exemption.deny", Event::Denied),
+    };
+    let actor = Actor::of(owner, &request_id);
+    change(app, &actor, &needs, None, |loaded| {
+        let before = loaded.exemption()?;
+        if !before.may_be_decided_by(&party(owner)) {
+            return Err(ApiError::forbidden(
+                "nobody decides an exemption that they asked for or that is for them; another administrator has to",
+            ));
+        }
+        check_open(before, &[Decided::Pending], now)?;
+        let mut after = before.clone();
+        after.decided = decided;
+        after.decision = Some(Decision {
+            by: party(owner),
+            at: now,
+            note: note.clone(),
+        });
+        let mut prepared = Prepared::new(loaded, action, format!("exemption/{id}"));
+        if decided == Decided::Approved {
+            check_room(loaded, &after, now)?;
+            after.index = Some(loaded.snapshot.head.next_node);
+            prepared.head.next_node += 1;
+            prepared.counters = match after.grant() {
+                Some(grant) => CounterEffect::Grant(grant),
+                None => CounterEffect::Seen,
+            };
+        }
+        prepared.reason.clone_from(&note);
+        stepped(prepared, owner, before, after, (&letters, event), now)
+    })
+    .await
+}
+
+/// Completes a change from `before` to `after` with its rows, audit and answer.
+fn stepped(
+    mut prepared: Prepared,
+    owner: &KeyOwner,
+    before: &Exemption,
+    mut after: Exemption,
+    (letters, event): (&Letters, Event),
+    now: Timestamp,
+) -> Result<Prepared, ApiError> {
+    let organisation_id = &owner.organisation_id;
+    after.version += 1;
+    after.updated_at = now;
+    prepared
+        .rows
+        .extend(Row::exemption(organisation_id, &after)?);
+    prepared.notices.push(letters.notice(event, &after, now));
+    prepared.before = Some(view::text(&shown(before, None, now)));
+    let body = view::text(&shown(&after, None, now));
+    prepared.after = Some(body.clone());
+    Ok(prepared.answering(200, body))
+}
+
+/// Refuses more than decisions can have in view.
+fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<(), ApiError> {
+    let grants = &loaded.snapshot.configuration.grants;
+    let living = grants.iter().filter(|grant| grant.terms.ends_at > now);
+    let of_user = |grant: &&Grant| grant.terms.user_id == exemption.terms.user_id;
+    if living.clone().filter(of_user).count() >= MAX_GRANTS_OF_USER {
+        let message = format!(
+            "{} has {MAX_GRANTS_OF_USER} exemptions already; revoke one first",
+            exemption.terms.user_id
+        );
+        return Err(ApiError::conflict(message));
+    }
+    let is_full = |cell: &Cell| cell.nodes.len() + 2 > MAX_NODES;
+    if living.count() >= MAX_GRANTS || loaded.cells.iter().any(|(_, cell)| is_full(cell)) {
+        let message = "the organisation has as many exemptions as there is room for this month; change a budget instead, or wait until some have ended and the next month has begun";
+        return Err(ApiError::conflict(message));
+    }
+    Ok(())
+}
+
+/// Ends an exemption at once; whoever asked for one may withdraw it while it waits.
+#[utoipa::path(
+    post,
+    path = "/v1/exemptions/{id}/revoke",
+    operation_id = "revokeExemption",
+    tag = "Exemptions",
+    params(("id" = Slug, Path, description = "The exemption.")),
+    request_body(content = Option<Note>, example = json!({"note": "for the release"})),
+    responses(
+        (status = 200, description = "The exemption, revoked.", body = ExemptionView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
+pub(crate) async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let note = note(&body)?;
+    let asked = visible(&app, owner, &id).await?;
+    let letters = Letters::to_those_concerned(&app, owner, &asked).await?;
+    let now = app.clock.now();
+    let needs = Needs {
+        exemption: Some(id.clone()),
+        ..Needs::default()
+    };
+    let is_admin = owner.role.sphere() == Sphere::All;
+    let actor = Actor::of(owner, &request_id);
+    change(&app, &actor, &needs, None, |loaded| {
+        let before = loaded.exemption()?;
+        check_open(before, &[Decided::Pending, Decided::Approved], now)?;
+        let waits = before.decided == Decided::Pending;
+        let withdraws = waits && before.requested_by.is(&party(owner));
+        if !(is_admin || withdraws) {
+            return Err(ApiError::forbidden(
+                "only an administrator ends an exemption; whoever asked for one may withdraw it while it waits",
+            ));
+        }
+        let mut after = before.clone();
+        after.decided = Decided::Revoked;
+        after.revocation = Some(Decision {
+            by: party(owner),
+            at: now,
+            note: note.clone(),
+        });
+        let mut prepared = Prepared::new(loaded, "exemption.revoke", format!("exemption/{id}"));
+        if before.decided == Decided::Approved {
+            prepared.counters = CounterEffect::Seen;
+        }
+        prepared.reason.clone_from(&note);
+        let told = (&letters, Event::Revoked);
+        stepped(prepared, owner, before, after, told, now)
+    })
+    .await
+}
