@@ -19,8 +19,8 @@ use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
-    ApiKey, Asked, Change, Committed, CounterEffect, Head, KeyOwner, Row, Snapshot, StoreError,
-    mailbox_of,
+    ApiKey, Change, Committed, CounterEffect, Head, KeyOwner, PendingExemption, Row, Snapshot,
+    StoreError, mailbox_of,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,8 +59,8 @@ pub(crate) struct Needs {
     pub(crate) policy: Option<String>,
     pub(crate) webhooks: Vec<String>,
     pub(crate) exemption: Option<String>,
-    /// The exemptions that wait for a decision.
-    pub(crate) asked: bool,
+    /// The exemptions that are pending.
+    pub(crate) pending: bool,
     /// An address.
     pub(crate) suppression: Option<String>,
     /// The user whose manager, or the administrators in their place, will be told.
@@ -81,7 +81,7 @@ pub(crate) struct Loaded {
     /// Those that exist, by id.
     pub(crate) webhooks: BTreeMap<String, Webhook>,
     exemption: Option<Exemption>,
-    pub(crate) asked: Vec<Asked>,
+    pub(crate) pending: Vec<PendingExemption>,
     pub(crate) suppression: Option<Suppression>,
     pub(crate) superiors: Superiors,
     /// The cells of the periods in force, where there are any.
@@ -320,8 +320,8 @@ async fn load(
         Some(id) => app.store.exemption(organisation_id, id).await?,
         None => None,
     };
-    let asked = match needs.asked {
-        true => app.store.asked_exemptions(organisation_id).await?,
+    let pending = match needs.pending {
+        true => app.store.pending_exemptions(organisation_id).await?,
         false => Vec::new(),
     };
     let suppression = match &needs.suppression {
@@ -356,7 +356,7 @@ async fn load(
         policy,
         webhooks,
         exemption,
-        asked,
+        pending,
         suppression,
         superiors,
         cells,

@@ -25,13 +25,13 @@ use shared::runtime::roles::Sphere;
 use shared::store::{CounterEffect, KeyOwner, Row, new_id};
 
 /// Who is told of a step, in one notice that is written with it.
-pub(super) struct Letters {
+pub(super) struct Audience {
     notice_id: String,
     recipients: Vec<Recipient>,
     user: User,
 }
 
-impl Letters {
+impl Audience {
     /// To those who may decide.
     pub(super) async fn to_approvers(
         app: &App,
@@ -168,7 +168,7 @@ async fn decide(
     let owner = caller.owner()?;
     let note = note(body)?;
     let asked = known(app, owner, id).await?;
-    let letters = Letters::to_those_concerned(app, owner, &asked).await?;
+    let audience = Audience::to_those_concerned(app, owner, &asked).await?;
     let now = app.clock.now();
     let needs = Needs {
         exemption: Some(id.to_owned()),
@@ -206,7 +206,7 @@ async fn decide(
             };
         }
         prepared.reason.clone_from(&note);
-        stepped(prepared, owner, before, after, (&letters, event), now)
+        stepped(prepared, owner, before, after, (&audience, event), now)
     })
     .await
 }
@@ -217,7 +217,7 @@ fn stepped(
     owner: &KeyOwner,
     before: &Exemption,
     mut after: Exemption,
-    (letters, event): (&Letters, Event),
+    (audience, event): (&Audience, Event),
     now: Timestamp,
 ) -> Result<Prepared, ApiError> {
     let organisation_id = &owner.organisation_id;
@@ -226,7 +226,7 @@ fn stepped(
     prepared
         .rows
         .extend(Row::exemption(organisation_id, &after)?);
-    prepared.notices.push(letters.notice(event, &after, now));
+    prepared.notices.push(audience.notice(event, &after, now));
     prepared.before = Some(view::text(&shown(before, None, now)));
     let body = view::text(&shown(&after, None, now));
     prepared.after = Some(body.clone());
@@ -276,7 +276,7 @@ pub(crate) async fn revoke(
     let owner = caller.owner()?;
     let note = note(&body)?;
     let asked = visible(&app, owner, &id).await?;
-    let letters = Letters::to_those_concerned(&app, owner, &asked).await?;
+    let audience = Audience::to_those_concerned(&app, owner, &asked).await?;
     let now = app.clock.now();
     let needs = Needs {
         exemption: Some(id.clone()),
@@ -306,7 +306,7 @@ pub(crate) async fn revoke(
             prepared.counters = CounterEffect::Seen;
         }
         prepared.reason.clone_from(&note);
-        let told = (&letters, Event::Revoked);
+        let told = (&audience, Event::Revoked);
         stepped(prepared, owner, before, after, told, now)
     })
     .await

@@ -1,7 +1,7 @@
 //! Exemptions: asked for by a user or their manager, and listed for those who may see them.
 
 use super::act::{Actor, Needs, Prepared, change};
-use super::exemption_steps::Letters;
+use super::exemption_steps::Audience;
 use super::exemption_view::{ExemptionView, shown};
 use super::openapi::bodies::CreateExemption;
 use super::replay::IdempotentRequest;
@@ -141,14 +141,14 @@ pub(crate) async fn create(
         updated_at: now,
     };
     let needs = Needs {
-        asked: true,
+        pending: true,
         ..Needs::default()
     };
-    let letters = Letters::to_approvers(&app, owner, &exemption, &user).await?;
+    let audience = Audience::to_approvers(&app, owner, &exemption, &user).await?;
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        let waiting = loaded.asked.iter().filter(|asked| asked.ends_at > now);
-        let of_user = waiting.clone().filter(|asked| asked.user_id == user.id);
+        let waiting = loaded.pending.iter().filter(|one| one.ends_at > now);
+        let of_user = waiting.clone().filter(|one| one.user_id == user.id);
         if of_user.count() >= MAX_PENDING_OF_USER || waiting.count() >= MAX_PENDING {
             let message = "too many requests for exemptions wait for a decision; withdraw one, or ask an administrator to decide";
             return Err(ApiError::conflict(message));
@@ -159,7 +159,7 @@ pub(crate) async fn create(
         prepared.rows.extend(Row::exemption(organisation_id, &exemption)?);
         prepared
             .notices
-            .push(letters.notice(Event::Requested, &exemption, now));
+            .push(audience.notice(Event::Requested, &exemption, now));
         prepared.reason = Some(exemption.reason.clone());
         let body = view::text(&shown(&exemption, None, now));
         prepared.after = Some(body.clone());

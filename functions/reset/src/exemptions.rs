@@ -10,7 +10,9 @@ use shared::domain::exemption::{Decided, Exemption, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
 use shared::runtime::error::log_chain;
-use shared::store::{Asked, Change, Committed, CounterEffect, Row, Snapshot, StoreError, new_id};
+use shared::store::{
+    Change, Committed, CounterEffect, PendingExemption, Row, Snapshot, StoreError, new_id,
+};
 
 /// How often a step that met others is tried again in one pass; the next pass does what is left.
 const ATTEMPTS: usize = 5;
@@ -31,10 +33,10 @@ pub(super) async fn tend(
     let is_due = |grant: &&Grant| grant.terms.is_ending(now) && is_recent(grant.terms.ends_at);
     let due = grants.filter(is_due);
     ids.extend(due.map(|grant| grant.id.clone()));
-    let asked = app.store.asked_exemptions(organisation_id).await?;
-    let is_over = |asked: &Asked| asked.ends_at <= now && is_recent(asked.ends_at);
-    let over = asked.into_iter().filter(is_over);
-    ids.extend(over.map(|asked| asked.id));
+    let pending = app.store.pending_exemptions(organisation_id).await?;
+    let is_over = |one: &PendingExemption| one.ends_at <= now && is_recent(one.ends_at);
+    let over = pending.into_iter().filter(is_over);
+    ids.extend(over.map(|one| one.id));
     let mut ended = 0;
     for id in ids {
         for _ in 0..ATTEMPTS {

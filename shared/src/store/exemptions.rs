@@ -4,7 +4,7 @@ use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
 use super::governance::Page;
-use super::keys::{self, ASKED, EXEMPTION, GRANT};
+use super::keys::{self, EXEMPTION, GRANT, PENDING};
 use super::resolutions::expires_at;
 use super::rows::Row;
 use crate::domain::amount::Amounts;
@@ -20,7 +20,7 @@ const KEPT_SECONDS: i64 = 3 * 24 * 3_600;
 
 /// A request that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct PendingExemption {
     /// The exemption.
     pub id: String,
     /// For whom.
@@ -50,7 +50,7 @@ impl Row {
         let ends_at = exemption.terms.ends_at;
         let key = |prefix: &str| keys::governance(organisation_id, format!("{prefix}{id}"));
         let known = Self::exemption_alone(organisation_id, exemption)?;
-        let asked = Asked {
+        let pending = PendingExemption {
             id: id.clone(),
             user_id: exemption.terms.user_id.clone(),
             ends_at,
@@ -58,13 +58,13 @@ impl Row {
         let mut rows = vec![known];
         // What is over by time says so itself, and goes by itself some days later.
         let places = match exemption.decided {
-            Decided::Pending => [Some(Self::new(key(ASKED), &asked)?), None],
+            Decided::Pending => [Some(Self::new(key(PENDING), &pending)?), None],
             Decided::Approved => {
                 let grant = exemption.grant().map(|grant| Self::new(key(GRANT), &grant));
-                [Some(Self::gone(key(ASKED))), grant.transpose()?]
+                [Some(Self::gone(key(PENDING))), grant.transpose()?]
             }
-            Decided::Denied => [Some(Self::gone(key(ASKED))), None],
-            Decided::Revoked => [Some(Self::gone(key(ASKED))), Some(Self::gone(key(GRANT)))],
+            Decided::Denied => [Some(Self::gone(key(PENDING))), None],
+            Decided::Revoked => [Some(Self::gone(key(PENDING))), Some(Self::gone(key(GRANT)))],
             Decided::Expired => [None, None],
         };
         for mut row in places.into_iter().flatten() {
@@ -99,8 +99,11 @@ impl Store {
     }
 
     /// Every request that waits for a decision; one whose time is over is among them until the schedule has seen it.
-    pub async fn asked_exemptions(&self, organisation_id: &str) -> Result<Vec<Asked>, StoreError> {
-        let rows = self.rows_under(organisation_id, ASKED).await?;
+    pub async fn pending_exemptions(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Vec<PendingExemption>, StoreError> {
+        let rows = self.rows_under(organisation_id, PENDING).await?;
         rows.into_iter().map(data).collect()
     }
 

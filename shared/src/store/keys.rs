@@ -42,8 +42,8 @@ pub(super) const GONE: &str = "config#gone#";
 /// Exemptions that were approved, as decisions see them.
 pub(super) const GRANT: &str = "config#grant#";
 pub(super) const EXEMPTION: &str = "exemption#";
-/// Exemptions that wait for a decision.
-pub(super) const ASKED: &str = "asked#";
+/// Exemptions that are pending.
+pub(super) const PENDING: &str = "pending#";
 pub(super) const ALERT: &str = "alert#";
 pub(super) const TOLD: &str = "told#";
 /// What the audit log knows of refused preflights.

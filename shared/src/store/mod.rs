@@ -46,7 +46,7 @@ pub use call::StoreError;
 pub use change::{Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer};
 pub use clients::KnownClient;
 pub use configuration::{Head, PolicyCounts};
-pub use exemptions::Asked;
+pub use exemptions::PendingExemption;
 pub use facts::Arrivals;
 pub use firings::Fired;
 pub use governance::{ApiKey, KeyOwner, Page, digest_of};
