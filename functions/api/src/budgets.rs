@@ -20,10 +20,11 @@ use shared::domain::name::is_user_id;
 use shared::domain::period::Month;
 use shared::domain::refusal::Figures;
 use shared::runtime::auth::Caller;
-use shared::runtime::error::{ApiError, Detail, log_chain};
+use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown, UserId,
 };
@@ -197,7 +198,11 @@ async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
         Ok::<(), ApiError>(())
     };
     if let Err(error) = told.await {
-        log_chain("crossings are left to the next look", &error);
+        report(
+            ErrorType::CrossingNotTold,
+            "crossings are left to the next look",
+            &error,
+        );
     }
 }
 

@@ -5,12 +5,12 @@ use lambda_http::Error;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
-use shared::runtime::settings;
 use shared::runtime::token::Tokens;
+use shared::runtime::{logs, settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    settings::start_logs();
+    logs::start();
     let aws = settings::aws(settings::Patience::USUAL).await;
     let operator_key = settings::required("OPERATOR_KEY")?;
     let sealer = Sealer::new(&settings::required("SEALING_KEY")?);

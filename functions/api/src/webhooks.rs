@@ -18,10 +18,11 @@ use shared::domain::webhook::{
     OLD_SECRET_LIVES, OldSecret, Webhook,
 };
 use shared::runtime::auth::Caller;
-use shared::runtime::error::{ApiError, ErrorCode, log_chain};
+use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
+use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Moment, Page, Slug, TooLarge, Unknown,
 };
@@ -397,7 +398,11 @@ async fn queue(app: &App, organisation_id: &str, delivery: &Delivery) -> Result<
         delivery_id: delivery.id.clone(),
     };
     app.notices.queue(&message).await.map_err(|error| {
-        log_chain("a delivery was not queued", &error);
+        report(
+            ErrorType::NoticeNotQueued,
+            "a delivery was not queued",
+            &error,
+        );
         let message = "the queue does not answer; the request may be repeated";
         ApiError::new(ErrorCode::Unavailable, message)
     })

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::period::Month;
 use shared::domain::usage::Usage;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};
 use std::collections::BTreeSet;
@@ -33,7 +33,11 @@ pub(super) async fn tell(
         .collect();
     for month in months {
         if let Err(error) = tell_month(store, notices, configuration, month, now).await {
-            log_chain("crossings were not told", &error);
+            report(
+                ErrorType::CrossingNotTold,
+                "crossings were not told",
+                &error,
+            );
             return Err(error);
         }
     }
@@ -62,6 +66,7 @@ async fn tell_month(
             {
                 let (alert_id, title) = (&told.alert.id, &told.alert.title);
                 tracing::info!(alert_id, title, "alert");
+                logs::count(&[(Metric::AlertsRaised, 1)]);
                 notices
                     .tell_or_leave(organisation_id, &told.notice_id)
                     .await;

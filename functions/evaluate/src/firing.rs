@@ -11,6 +11,7 @@ use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
 use shared::domain::policy::{Action, Telling};
 use shared::domain::webhook::EventType;
+use shared::runtime::logs::{self, Metric};
 use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -110,6 +111,7 @@ pub(super) async fn fire(
     if let Some(fired) = &fired {
         let policy_id = &found.policy.id;
         tracing::info!(policy_id, alert_id = fired.alert_id, "a policy fired");
+        logs::count(&[(Metric::PoliciesFired, 1)]);
     }
     Ok(fired)
 }

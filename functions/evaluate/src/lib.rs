@@ -16,7 +16,7 @@ use shared::domain::price::PriceBooks;
 use shared::domain::refused::{RefusalMessage, Refused};
 use shared::domain::usage::{Event, EventMessage, Usage};
 use shared::runtime::clock::Clock;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::runtime::queue::Notices;
 use shared::store::{Mark, Recorded, Store, StoreError};
 use std::collections::BTreeMap;
@@ -100,7 +100,11 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
                     event,
                 }),
             Err(failure) => {
-                log_chain("a message cannot be read", &failure);
+                report(
+                    ErrorType::UnreadableMessage,
+                    "a message cannot be read",
+                    &failure,
+                );
                 failed.push(message_id);
             }
         }
@@ -129,8 +133,16 @@ async fn record_refusals(
     ));
     match recording.catch_unwind().await {
         Ok(Ok(())) => return Vec::new(),
-        Ok(Err(error)) => log_chain("refusals have to come again", &error),
-        Err(_) => log_chain("refusals have to come again", &Failure::Panicked),
+        Ok(Err(error)) => report(
+            ErrorType::RefusalNotRecorded,
+            "refusals have to come again",
+            &error,
+        ),
+        Err(_) => report(
+            ErrorType::Panicked,
+            "refusals have to come again",
+            &Failure::Panicked,
+        ),
     }
     messages
 }
@@ -165,6 +177,7 @@ async fn record_all(app: &App, organisation_id: &str, deliveries: &[Delivery]) -
             results
         }
     };
+    count(app.clock.now(), deliveries, &results);
     let mut failed = Vec::new();
     for (delivery, result) in deliveries.iter().zip(results) {
         let event_id = delivery.event.event_id();
@@ -172,12 +185,33 @@ async fn record_all(app: &App, organisation_id: &str, deliveries: &[Delivery]) -
             Ok(Recorded::Counted(Mark::Settled) | Recorded::Duplicate) => {}
             Ok(Recorded::Counted(mark)) => tracing::info!(event_id, ?mark, "charged directly"),
             Err(failure) => {
-                log_chain("an event has to come again", &failure);
+                let of = match failure {
+                    Failure::Panicked => ErrorType::Panicked,
+                    _ => ErrorType::EventNotRecorded,
+                };
+                report(of, "an event has to come again", &failure);
                 failed.push(delivery.message_id.clone());
             }
         }
     }
     failed
+}
+
+/// Counts what was recorded, and how long it had waited for that.
+fn count(now: Timestamp, deliveries: &[Delivery], results: &[Result<Recorded, Failure>]) {
+    let recorded = deliveries
+        .iter()
+        .zip(results)
+        .filter(|(_, result)| matches!(result, Ok(Recorded::Counted(_))));
+    let ages = recorded.map(|(delivery, _)| now.duration_since(delivery.received_at).as_millis());
+    let ages: Vec<u64> = ages.map(|age| u64::try_from(age).unwrap_or(0)).collect();
+    if let Some(oldest) = ages.iter().max() {
+        let recorded = logs::number_of(ages.len());
+        logs::count(&[
+            (Metric::EventsRecorded, recorded),
+            (Metric::EventAge, *oldest),
+        ]);
+    }
 }
 
 async fn record(
@@ -192,7 +226,11 @@ async fn record(
             return deliveries.iter().map(|_| unknown()).collect();
         }
         Err(error) => {
-            log_chain("the configuration cannot be read", &error);
+            report(
+                ErrorType::of(&error),
+                "the configuration cannot be read",
+                &error,
+            );
             return deliveries
                 .iter()
                 .map(|_| Err(StoreError::Contended.into()))
@@ -251,7 +289,11 @@ async fn act(
         .collect();
     let failed = policies::act(app, configuration, &events).await;
     if let Err(error) = &failed {
-        log_chain("events were not evaluated", error);
+        report(
+            ErrorType::PolicyNotActed,
+            "events were not evaluated",
+            error,
+        );
     }
     for (delivery, result) in deliveries.iter().zip(results) {
         let has_acted = match &failed {

@@ -5,11 +5,11 @@ use evaluate::{App, handle};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
-use shared::runtime::settings;
+use shared::runtime::{logs, settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    settings::start_logs();
+    logs::start();
     let aws = settings::aws(settings::Patience::USUAL).await;
     let queue_url = settings::required("NOTICES_QUEUE_URL")?;
     let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::policy::{ActivePolicy, Facts, Firing, Needs, Trigger, firings};
 use shared::domain::usage::Event;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::queue::NotQueued;
 use shared::store::{Fired, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -184,7 +184,11 @@ async fn in_time(
     match once(acting, &name, &same, known).await {
         Ok(()) => Vec::new(),
         Err(error) => {
-            log_chain("a policy fired and could not act", &error);
+            report(
+                ErrorType::PolicyNotActed,
+                "a policy fired and could not act",
+                &error,
+            );
             ids
         }
     }

@@ -13,6 +13,7 @@ use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::{Body, json};
+use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
 use utoipa::ToSchema;
 
@@ -142,6 +143,7 @@ pub(crate) async fn receive(
         let message = "the queue does not answer; redeliver the webhook, it counts once";
         return Err(ApiError::new(ErrorCode::Unavailable, message));
     }
+    logs::count(&[(Metric::EventsAccepted, 1)]);
     let said = "queued; a delivery counts once";
     Ok(answer(Some(event_id), Some(risk_level), user_id, said))
 }

@@ -19,6 +19,7 @@ use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished, json};
+use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Denied, Invalid, TooLarge};
 use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
@@ -215,6 +216,7 @@ async fn events(
             "the queue does not answer; the request may be repeated, each event counts once",
         ));
     }
+    logs::count(&[(Metric::EventsAccepted, logs::number_of(sent - failed.len()))]);
     for (index, message) in &messages {
         if failed.contains(index) {
             let event_id = Some(message.event.event_id().to_owned());

@@ -4,12 +4,12 @@ use ingest::{App, router};
 use lambda_http::Error;
 use shared::runtime::clock::Clock;
 use shared::runtime::sealing::Sealer;
-use shared::runtime::settings;
 use shared::runtime::token::Tokens;
+use shared::runtime::{logs, settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    settings::start_logs();
+    logs::start();
     let aws = settings::aws(settings::Patience::USUAL).await;
     let queue_url = settings::required("EVENTS_QUEUE_URL")?;
     let sqs = aws_sdk_sqs::Client::new(&aws);

@@ -4,7 +4,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures::StreamExt;
 use shared::domain::usage::EventMessage;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 use std::collections::HashSet;
 
 /// The most messages that SQS takes at once.
@@ -48,11 +48,23 @@ async fn one(sqs: &Client, queue_url: &str, batch: &[(usize, EventMessage)]) -> 
     match call.send().await {
         Ok(answer) => {
             let refused = answer.failed().iter();
+            for entry in answer.failed() {
+                let error_type = ErrorType::EventsNotQueued.as_str();
+                tracing::error!(
+                    error_type,
+                    code = entry.code(),
+                    "the queue did not take an event"
+                );
+            }
             failed.extend(refused.filter_map(|entry| entry.id().parse::<usize>().ok()));
             failed
         }
         Err(error) => {
-            log_chain("the queue did not take a batch", &error);
+            report(
+                ErrorType::EventsNotQueued,
+                "the queue did not take a batch",
+                &error,
+            );
             batch.iter().map(|(index, _)| *index).collect()
         }
     }

@@ -2,7 +2,7 @@
 
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 
 /// What the events' `source` is.
 const SOURCE: &str = "toktra";
@@ -52,7 +52,11 @@ impl Bus {
                     done.extend((0..batch.len()).map(|at| taken.get(at).copied().unwrap_or(false)));
                 }
                 Err(error) => {
-                    log_chain("the bus did not take a batch", &error);
+                    report(
+                        ErrorType::NoticeNotSent,
+                        "the bus did not take a batch",
+                        &error,
+                    );
                     done.extend(batch.iter().map(|_| false));
                 }
             }

@@ -11,6 +11,7 @@ use shared::domain::webhook::{
     Attempt, Delivery, DeliveryStatus, EventType, Health, Webhook, body_signature,
     standard_signature,
 };
+use shared::runtime::logs::{self, Metric};
 use shared::store::new_id;
 use std::time::Duration;
 
@@ -85,6 +86,11 @@ pub(super) async fn attempt(
     );
     let is_paused = health.is_some_and(|health| health.paused_at.is_some());
     let after = delivery.after(attempt, retry_after, is_paused);
+    let outcome = match after.status {
+        DeliveryStatus::Delivered => Metric::DeliveriesTaken,
+        DeliveryStatus::Pending | DeliveryStatus::Failed => Metric::DeliveriesRefused,
+    };
+    logs::count(&[(outcome, 1)]);
     let health_after = health_after(&after, health, now);
     let is_given_up = after.status == DeliveryStatus::Failed;
     let opened = if is_given_up && !is_paused && !tells_of_telling(&after) {

@@ -5,6 +5,7 @@ use shared::domain::feedback::Feedback;
 use shared::domain::incident::{Cause, Opened};
 use shared::domain::notice::Address;
 use shared::domain::suppression::Suppression;
+use shared::runtime::logs::{self, Metric};
 use shared::store::{mailbox_of, new_id};
 
 /// Ends the mails to the addresses of a report, each once, with an incident.
@@ -44,6 +45,7 @@ async fn suppress(app: &App, feedback: &Feedback, email: &str) -> Result<(), Fai
     if is_new {
         let incident_id = opened.incident.id.as_str();
         tracing::warn!(incident_id, reason = ?feedback.reason, "an address gets no more mails");
+        logs::count(&[(Metric::MailsBounced, 1)]);
         app.notices
             .tell_or_leave(organisation_id, &opened.notice.id)
             .await;

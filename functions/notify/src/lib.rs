@@ -19,7 +19,7 @@ pub use post::{Lookup, Poster};
 use shared::domain::feedback::{Feedback, Unreadable};
 use shared::domain::notice::NoticeMessage;
 use shared::runtime::clock::Clock;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::queue::{NotQueued, Notices};
 use shared::runtime::sealing::Sealer;
 use shared::store::{Store, StoreError};
@@ -82,7 +82,11 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
     let outcomes = futures::future::join_all(each).await;
     let mut failed: Vec<String> = Vec::new();
     let mut fail = |message: &SqsMessage, failure: &Failure| {
-        log_chain("a notice has to come again", failure);
+        let of = match failure {
+            Failure::Unreadable(_) | Failure::Feedback(_) => ErrorType::UnreadableMessage,
+            _ => ErrorType::NoticeNotSent,
+        };
+        report(of, "a notice has to come again", failure);
         failed.push(message.message_id.clone().unwrap_or_default());
     };
     let mut told: Vec<(&SqsMessage, Told)> = Vec::new();

@@ -15,7 +15,7 @@ use shared::domain::mail::{
 };
 use shared::domain::mail_layout::Layout;
 use shared::domain::notice::{NoticeMessage, RecipientStatus};
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::mailbox_of;
 use std::error::Error;
 use std::time::Duration;
@@ -198,6 +198,9 @@ pub(super) async fn send(
         Err(error) => error,
         Ok(status) => {
             tracing::info!(letters = letters.len(), ?status, "a mail is done");
+            if status == LetterStatus::Sent {
+                logs::count(&[(Metric::MailsSent, 1)]);
+            }
             app.store
                 .end_letters(organisation_id, mailbox, &letters, status, None)
                 .await?;
@@ -208,7 +211,7 @@ pub(super) async fn send(
             return Ok(());
         }
     };
-    log_chain("a mail was not sent", &error);
+    report(ErrorType::MailNotSent, "a mail was not sent", &error);
     if let Some(seconds) = retry_delay(attempt) {
         app.store.release_mailbox(organisation_id, mailbox).await?;
         return look_later(

@@ -10,12 +10,12 @@ use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
-use shared::runtime::settings;
+use shared::runtime::{logs, settings};
 use std::time::Duration;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    settings::start_logs();
+    logs::start();
     let aws = settings::aws(settings::Patience::USUAL).await;
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let notices = Notices::new(sqs.clone(), settings::required("NOTICES_QUEUE_URL")?);

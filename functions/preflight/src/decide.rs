@@ -9,7 +9,8 @@ use shared::domain::hold::{Exempt, Hold, HoldId, Node, Rid};
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, Warning, offer, passed_soft_caps};
-use shared::runtime::error::{ApiError, log_chain};
+use shared::runtime::error::ApiError;
+use shared::runtime::logs::{self, ErrorType};
 use shared::runtime::random;
 use shared::store::{HoldOutcome, StoreError};
 use std::sync::Arc;
@@ -73,7 +74,9 @@ pub(crate) async fn decide(
             Err(Failed::Answer(error)) => return Err(error),
             Err(Failed::Store(error @ StoreError::Unreadable(_))) => return Err(error.into()),
             Err(Failed::Store(error)) => {
-                log_chain("a decision without the database", &error);
+                let (error_type, error) = (ErrorType::of(&error).as_str(), logs::chain(&error));
+                let organisation = organisation_id;
+                tracing::error!(error_type, organisation, error, "the store did not decide");
                 return Ok(degraded(on_unavailable));
             }
         }

@@ -15,6 +15,7 @@ use axum::Router;
 use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, post};
+use decide::{Decision, Verdict};
 use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
@@ -27,6 +28,7 @@ use shared::runtime::configuration_cache::ConfigurationCache;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, finished};
+use shared::runtime::logs::{self, ErrorType, Metric};
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
@@ -132,7 +134,7 @@ async fn preflight(
         Err(error) if error.code == ErrorCode::Unavailable => {
             let request = read(&body)?;
             let decision = decide::degraded(app.on_unavailable);
-            return Ok(answer::response(&decision, &request));
+            return Ok(answered(&decision, &request));
         }
         Err(error) => return Err(error),
     };
@@ -145,7 +147,21 @@ async fn preflight(
     app.refusals
         .tell(&owner.organisation_id, &request, &decision, app.clock.now())
         .await;
-    Ok(answer::response(&decision, &request))
+    Ok(answered(&decision, &request))
+}
+
+/// The answer to a request, which is counted.
+fn answered(decision: &Decision, request: &PreflightRequest) -> Response {
+    let outcome = match decision.verdict {
+        Verdict::Allow(_) => Metric::PreflightsAllowed,
+        Verdict::Block { .. } => Metric::PreflightsBlocked,
+    };
+    logs::count(&[(outcome, 1)]);
+    if decision.is_degraded {
+        let error_type = ErrorType::DecisionWithoutDatabase.as_str();
+        tracing::error!(error_type, "a decision without the database");
+    }
+    answer::response(decision, request)
 }
 
 fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {

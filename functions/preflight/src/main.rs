@@ -5,13 +5,13 @@ use lambda_http::Error;
 use preflight::{App, Refusals, router};
 use shared::domain::configuration::OnUnavailable;
 use shared::runtime::clock::Clock;
-use shared::runtime::settings;
 use shared::runtime::token::Tokens;
+use shared::runtime::{logs, settings};
 use std::env::VarError;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    settings::start_logs();
+    logs::start();
     let aws = settings::aws(settings::Patience::SHORT).await;
     let default = match std::env::var("ON_UNAVAILABLE").as_deref() {
         Ok("deny") => OnUnavailable::Deny,

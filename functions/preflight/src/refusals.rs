@@ -6,7 +6,7 @@ use aws_sdk_sqs::Client;
 use jiff::Timestamp;
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::refused::{RefusalMessage, Refused};
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::random;
 use std::time::Duration;
 
@@ -65,8 +65,16 @@ impl Refusals {
             .message_body(body);
         match tokio::time::timeout(PATIENCE, call.send()).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => log_chain("a refusal is not recorded", &error),
-            Err(_) => tracing::warn!("a refusal is not recorded: the queue is slow"),
+            Ok(Err(error)) => report(
+                ErrorType::RefusalNotRecorded,
+                "a refusal is not recorded",
+                &error,
+            ),
+            Err(slow) => report(
+                ErrorType::RefusalNotRecorded,
+                "a refusal is not recorded",
+                &slow,
+            ),
         }
     }
 }

@@ -9,7 +9,7 @@ use shared::domain::configuration::Configuration;
 use shared::domain::exemption::{Decided, Exemption, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 use shared::store::{
     Change, Committed, CounterEffect, PendingExemption, Row, Snapshot, StoreError, new_id,
 };
@@ -48,7 +48,11 @@ pub(super) async fn tend(
                 Ok(None) => tokio::task::yield_now().await,
                 // The others have their turn.
                 Err(error) => {
-                    log_chain("the end of an exemption is left to the next pass", &error);
+                    report(
+                        ErrorType::OrganisationNotTended,
+                        "the end of an exemption is left to the next pass",
+                        &error,
+                    );
                     break;
                 }
             }

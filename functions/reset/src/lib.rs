@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::join_all;
 use serde::Serialize;
 use shared::runtime::clock::Clock;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{self, ErrorType, Metric};
 use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};
 use std::panic::AssertUnwindSafe;
@@ -60,6 +60,17 @@ pub struct Report {
     pub is_complete: bool,
 }
 
+impl Report {
+    fn count(&self) {
+        logs::count(&[
+            (Metric::OrganisationsTended, self.organisations),
+            (Metric::MonthsClosed, self.tended.months_closed),
+            (Metric::RecordsCompared, self.tended.records_compared),
+            (Metric::Differences, self.tended.differences),
+        ]);
+    }
+}
+
 /// One pass, until `until` at the latest. It begins where the one before ran out of time.
 pub async fn handle(app: &App, until: Instant) -> Result<Report, StoreError> {
     let mut report = Report::default();
@@ -71,6 +82,7 @@ pub async fn handle(app: &App, until: Instant) -> Result<Report, StoreError> {
             if Instant::now() >= until {
                 app.store.set_schedule_cursor(after).await?;
                 tracing::warn!("the pass ran out of time and goes on with the next one");
+                report.count();
                 return Ok(report);
             }
             let tended = some.iter().map(|organisation| async {
@@ -82,11 +94,20 @@ pub async fn handle(app: &App, until: Instant) -> Result<Report, StoreError> {
                 match result {
                     Ok(Ok(tended)) => report.tended.add(tended),
                     Ok(Err(error)) => {
-                        log_chain("an organisation was not tended", &error);
+                        logs::report(
+                            ErrorType::OrganisationNotTended,
+                            "an organisation was not tended",
+                            &error,
+                        );
                         report.failed.push(id.clone());
                     }
                     Err(_) => {
-                        tracing::error!(organisation = id, "tending an organisation panicked");
+                        let error_type = ErrorType::Panicked.as_str();
+                        tracing::error!(
+                            error_type,
+                            organisation = id,
+                            "tending an organisation panicked"
+                        );
                         report.failed.push(id.clone());
                     }
                 }
@@ -98,6 +119,7 @@ pub async fn handle(app: &App, until: Instant) -> Result<Report, StoreError> {
             None => break,
         }
     }
+    report.count();
     if begun_after.is_some() {
         // Those before it had their turn in the pass that stopped there.
         app.store.set_schedule_cursor(None).await?;

@@ -5,7 +5,7 @@ use reset::{App, AuditRequest, audit, handle};
 use serde_json::Value;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
-use shared::runtime::settings;
+use shared::runtime::{logs, settings};
 use std::time::{Duration, Instant};
 
 /// What is kept back of the function's time, so that a pass ends by itself.
@@ -13,7 +13,7 @@ const RESERVE: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    settings::start_logs();
+    logs::start();
     let aws = settings::aws(settings::Patience::USUAL).await;
     let queue_url = settings::required("NOTICES_QUEUE_URL")?;
     let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::domain::configuration::Configuration;
 use shared::domain::period::Month;
 use shared::domain::rollover::{Due, due};
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::{ErrorType, report};
 use shared::store::{Snapshot, StoreError};
 use std::time::Instant;
 
@@ -71,7 +71,11 @@ pub(super) async fn tend(
     // Whatever else fails, the audit log is complete.
     match super::refusals::tell(&app.store, organisation_id, now, until).await {
         Ok(written) => tended.refusals_audited += written,
-        Err(error) => log_chain("refusals are left to the next pass", &error),
+        Err(error) => report(
+            ErrorType::OrganisationNotTended,
+            "refusals are left to the next pass",
+            &error,
+        ),
     }
     let mut snapshot = None;
     while Instant::now() < until {
@@ -94,10 +98,18 @@ pub(super) async fn tend(
     }
     match super::exemptions::tend(app, &configuration, now).await {
         Ok(ended) => tended.exemptions_ended += ended,
-        Err(error) => log_chain("the ends of exemptions are left to the next pass", &error),
+        Err(error) => report(
+            ErrorType::OrganisationNotTended,
+            "the ends of exemptions are left to the next pass",
+            &error,
+        ),
     }
     if let Err(error) = queue_untold(app, organisation_id, now).await {
-        log_chain("notices are left to the next pass", &error);
+        report(
+            ErrorType::OrganisationNotTended,
+            "notices are left to the next pass",
+            &error,
+        );
     }
     compare_books(app, &configuration, months, until, &mut tended).await?;
     Ok(tended)
@@ -109,7 +121,11 @@ async fn queue_untold(app: &App, organisation_id: &str, now: Timestamp) -> Resul
     let times = [before(UNTOLD_FOR), before(UNDER_WAY)];
     for notice_id in app.store.untold_notices(organisation_id, times).await? {
         if let Err(error) = app.notices.tell(organisation_id, &notice_id).await {
-            log_chain("a notice is left to the next pass", &error);
+            report(
+                ErrorType::NoticeNotQueued,
+                "a notice is left to the next pass",
+                &error,
+            );
             return Ok(());
         }
     }
@@ -160,7 +176,7 @@ async fn compare_books(
     tended.differences += count(&differences);
     for difference in differences.iter().take(MAX_TOLD) {
         tracing::error!(
-            error_type = "self_audit_difference",
+            error_type = ErrorType::SelfAuditDifference.as_str(),
             organisation = organisation_id,
             %difference,
             "the books do not agree"

@@ -8,9 +8,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use shared::domain::suppression::Reason;
 use shared::runtime::clock::Clock;
-use shared::runtime::error::{ApiError, ErrorCode, log_chain};
+use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
+use shared::runtime::logs::note;
 use shared::runtime::{parse, random};
 use shared::store::Store;
 use std::time::{Duration, Instant};
@@ -168,7 +169,7 @@ async fn drain(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
 }
 
 fn queues_failed(error: QueueError) -> ApiError {
-    log_chain("the queues failed", &error);
+    note("the queues failed", &error);
     ApiError::new(
         ErrorCode::Internal,
         "the local queues failed; the log says why",

@@ -14,7 +14,7 @@ use std::time::Duration;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use shared::runtime::error::log_chain;
+use shared::runtime::logs::note;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -136,7 +136,7 @@ impl Mapping {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => return messages,
                 Err(error) => {
-                    log_chain("the queue did not give its messages", &error);
+                    note("the queue did not give its messages", &error);
                     tokio::time::sleep(REST).await;
                 }
             }
@@ -169,7 +169,7 @@ impl Mapping {
             .map(|message| message.receipt_handle.as_str())
             .collect();
         if let Err(error) = self.queues.delete(&self.queue.name, &handled) {
-            log_chain(
+            note(
                 "handled messages were not deleted and will come again",
                 &error,
             );
@@ -180,7 +180,7 @@ impl Mapping {
                 .queues
                 .release(&self.queue.name, &message.receipt_handle, delay);
             if let Err(error) = released {
-                log_chain(
+                note(
                     "a failed message was not released and comes again later",
                     &error,
                 );
@@ -244,7 +244,7 @@ impl Running {
     pub async fn stop(self) {
         drop(self.stop);
         if let Err(error) = self.task.await {
-            log_chain("the event source mapping failed", &error);
+            note("the event source mapping failed", &error);
         }
     }
 }

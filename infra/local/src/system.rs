@@ -18,8 +18,8 @@ use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
 use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
-use shared::runtime::error::log_chain;
 use shared::runtime::http::finished;
+use shared::runtime::logs::note;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
 use shared::runtime::sealing::Sealer;
@@ -252,7 +252,7 @@ impl System {
             hours.tick().await;
             match self.schedule(Instant::now() + HOUR / 2).await {
                 Ok(report) => tracing::debug!(?report, "the schedule's pass is over"),
-                Err(error) => log_chain("the schedule's pass failed", &error),
+                Err(error) => note("the schedule's pass failed", &error),
             }
         }
     }

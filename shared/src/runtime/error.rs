@@ -1,11 +1,11 @@
 //! Errors as clients see them.
 
+use super::logs::{ErrorType, report};
 use crate::store::StoreError;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use std::error::Error;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -138,21 +138,9 @@ impl ApiError {
     }
 }
 
-/// Writes an error and what caused it to the log, once, on one line.
-pub fn log_chain(context: &str, error: &(dyn Error + 'static)) {
-    let mut chain = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        chain.push_str(": ");
-        chain.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    tracing::error!(error = chain, "{context}");
-}
-
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        log_chain("the store failed", &error);
+        report(ErrorType::of(&error), "the store failed", &error);
         match error {
             StoreError::Unavailable(_) => Self::new(
                 ErrorCode::Unavailable,
@@ -169,7 +157,7 @@ impl From<StoreError> for ApiError {
 
 impl From<getrandom::Error> for ApiError {
     fn from(error: getrandom::Error) -> Self {
-        tracing::error!(%error, "no randomness");
+        report(ErrorType::Panicked, "no randomness", &error);
         Self::internal()
     }
 }

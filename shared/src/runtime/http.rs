@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, header};
 use std::sync::{Arc, Mutex};
+use tracing::Instrument as _;
 
 /// The largest body of any request, in bytes; events come 500 at a time.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
@@ -72,9 +73,11 @@ pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S
 async fn with_request_id(mut request: Request, next: Next) -> Response {
     let id = random::id("req_").unwrap_or_else(|_| "req_unknown".to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
+    // What the log says of it can be found by the id that its client was told.
+    let span = tracing::info_span!("request", request_id = id);
     let standing = StandingSlot::default();
     request.extensions_mut().insert(standing.clone());
-    let mut response = next.run(request).await;
+    let mut response = next.run(request).instrument(span).await;
     if let Some(error) = response.extensions().get::<ApiError>() {
         response = error.response(&id);
     } else if response.status().is_client_error() && !is_json(&response) {

@@ -7,6 +7,7 @@ pub mod error;
 pub mod fields;
 pub mod http;
 pub mod list;
+pub mod logs;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 pub mod parse;

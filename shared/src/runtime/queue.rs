@@ -1,6 +1,6 @@
 //! The queue of notices.
 
-use super::error::log_chain;
+use super::logs::{ErrorType, report};
 use crate::domain::notice::NoticeMessage;
 use std::error::Error;
 use std::time::Duration;
@@ -44,7 +44,11 @@ impl Notices {
     /// The same where the notice may wait: one that the queue does not take is found by the schedule.
     pub async fn tell_or_leave(&self, organisation_id: &str, notice_id: &str) {
         if let Err(error) = self.tell(organisation_id, notice_id).await {
-            log_chain("a notice is left to the schedule", &error);
+            report(
+                ErrorType::NoticeNotQueued,
+                "a notice is left to the schedule",
+                &error,
+            );
         }
     }
 

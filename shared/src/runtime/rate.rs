@@ -3,7 +3,7 @@
 //! Each instance of a function counts for itself, in memory. One that has seen a tenth of a limit tells the others, by one write for
 //! each twentieth of it, so a limit may be passed by a tenth for each instance. Where nobody is told, it holds for each instance.
 
-use super::error::log_chain;
+use super::logs::note;
 use crate::store::Store;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -101,7 +101,7 @@ impl Rates {
                     used = total.max(window.own);
                     self.learn(&name, minute, total);
                 }
-                Err(error) => log_chain("requests are counted alone", &error),
+                Err(error) => note("requests are counted alone", &error),
             }
         }
         let resets_at = (minute + 1) * 60;

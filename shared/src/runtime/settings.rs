@@ -1,17 +1,12 @@
 //! What a deployed function reads from its environment, and the clients it makes before its first request.
 
-use super::error::log_chain;
+use super::logs::note;
 use crate::store::{Store, Tables};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use std::env;
 use std::time::Duration;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How long a start waits for its connection.
 const CONNECT: Duration = Duration::from_millis(400);
@@ -104,21 +99,7 @@ pub fn store(aws: &SdkConfig) -> Result<Store, MissingSetting> {
 pub async fn connect(store: &Store) {
     match tokio::time::timeout(CONNECT, store.connect()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => log_chain("no connection before the first request", &error),
+        Ok(Err(error)) => note("no connection before the first request", &error),
         Err(_) => tracing::warn!("no connection before the first request in time"),
-    }
-}
-
-/// Starts structured logs at the level of `RUST_LOG`, or `info`. It may name targets (`info,shared=debug`).
-pub fn start_logs() {
-    let asked = optional("RUST_LOG").and_then(|text| text.parse().ok());
-    let filter = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    let logs = tracing_subscriber::fmt::layer()
-        .json()
-        .with_current_span(false)
-        .without_time()
-        .with_filter(filter);
-    if let Err(error) = tracing_subscriber::registry().with(logs).try_init() {
-        tracing::debug!(%error, "logs were started before");
     }
 }

@@ -70,7 +70,7 @@ impl Store {
             match data::<ActivePolicy>(row) {
                 Ok(policy) => found.push(policy),
                 Err(error) => tracing::error!(
-                    error_type = "unreadable_policy",
+                    error_type = "unreadable_data",
                     organisation = organisation_id,
                     %error,
                     "a published policy is left out"
