@@ -20,9 +20,12 @@ class Server(http.server.ThreadingHTTPServer):
 class Bootstrap:
     """A function's bootstrap, started between `with` and its end. `exec_to_next_ms` is what its start took."""
 
-    def __init__(self, bootstrap, environment):
-        self.bootstrap, self.environment = bootstrap, environment
+    def __init__(self, bootstrap, environment, runner=()):
+        """`runner` is what the bootstrap is started with where it is not for this processor."""
+        self.bootstrap, self.environment, self.runner = bootstrap, environment, list(runner)
         self.waiting, self.answers = queue.Queue(), queue.Queue()
+        # What it logs
+        self.lines = []
         self.is_ready = threading.Event()
         self.first_next = None
 
@@ -43,7 +46,8 @@ class Bootstrap:
             "AWS_SECRET_ACCESS_KEY": "test",
         } | self.environment
         begun = time.perf_counter()
-        self.process = subprocess.Popen([self.bootstrap], env=environment, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*self.runner, self.bootstrap], env=environment, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read_log, daemon=True).start()
         if not self.is_ready.wait(30):
             self.__exit__()
             raise SystemExit(f"{self.bootstrap} did not ask for its first event")
@@ -55,6 +59,10 @@ class Bootstrap:
         self.process.wait()
         self.server.shutdown()
         self.server.server_close()
+
+    def _read_log(self):
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
 
     def memory_kib(self):
         """What it has in memory now."""

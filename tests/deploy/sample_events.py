@@ -32,7 +32,7 @@ def send(stack, bootstraps, function, key):
             answer = bootstrap.invoke(read(function, key))
             if '"degraded":true' not in str(answer.get("body", "") if answer else ""):
                 break
-        return answer
+        return answer, bootstrap.lines
 
 
 def check(function, answer, check):

@@ -28,12 +28,12 @@ def zipped(bootstrap):
 class Stack:
     """The deployed stack."""
 
-    def __init__(self, emulator, bootstraps, parameters):
+    def __init__(self, emulator, bootstraps, parameters, name=NAME):
         """Deploys the functions of the folder `bootstraps`."""
-        self.emulator = emulator
+        self.emulator, self.name, self.parameters = emulator, name, parameters
         self.template = yaml_parse((ROOT / "template.yaml").read_text())
         self._package(bootstraps)
-        self._deploy(parameters)
+        self._deploy()
         self._mend_permissions()
         self._route()
 
@@ -45,33 +45,37 @@ class Stack:
         build for arm64, which cannot be executed on another processor."""
         s3 = self.emulator.client("s3")
         s3.create_bucket(Bucket=BUCKET)
+        for nested in self._of_type("AWS::CloudFormation::Stack").values():
+            path = nested["Properties"]["TemplateURL"]
+            s3.put_object(Bucket=BUCKET, Key=path, Body=(ROOT / path).read_bytes())
+            nested["Properties"]["TemplateURL"] = f"{self.emulator.url}/{BUCKET}/{path}"
         for function in self._of_type("AWS::Serverless::Function").values():
             binary = function["Metadata"]["BuildProperties"]["Binary"]
             s3.put_object(Bucket=BUCKET, Key=binary, Body=zipped(f"{bootstraps}/{binary}/bootstrap"))
             function["Properties"]["CodeUri"] = f"s3://{BUCKET}/{binary}"
 
-    def _deploy(self, parameters):
+    def _deploy(self):
         cloudformation = self.emulator.client("cloudformation")
         cloudformation.create_stack(
-            StackName=NAME,
+            StackName=self.name,
             TemplateBody=json.dumps(self.template),
-            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+            Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in self.parameters.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
         while True:
-            stack = cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
+            stack = cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
             if not stack["StackStatus"].endswith("IN_PROGRESS"):
                 break
             time.sleep(0.2)
         if stack["StackStatus"] != "CREATE_COMPLETE":
-            events = cloudformation.describe_stack_events(StackName=NAME)["StackEvents"]
+            events = cloudformation.describe_stack_events(StackName=self.name)["StackEvents"]
             failed = [e for e in events if e["ResourceStatus"].endswith("FAILED")]
             raise SystemExit(f"{stack['StackStatus']}: {failed}")
         self.outputs = {o["OutputKey"]: o["OutputValue"] for o in stack["Outputs"]}
-        resources = cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
+        resources = cloudformation.describe_stack_resources(StackName=self.name)["StackResources"]
         self.physical = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in resources}
         self.kinds = {r["LogicalResourceId"]: r["ResourceType"] for r in resources}
-        self.processed = cloudformation.get_template(StackName=NAME, TemplateStage="Processed")["TemplateBody"]
+        self.processed = cloudformation.get_template(StackName=self.name, TemplateStage="Processed")["TemplateBody"]
 
     def _route(self):
         """Gap: the emulator ignores the OpenAPI body that the transform makes of the routes. Each of its operations becomes a route
@@ -84,13 +88,13 @@ class Stack:
         self.api_id = self.physical["HttpApi"]
         known = {route["RouteKey"] for route in api.get_routes(ApiId=self.api_id)["Items"]}
         self.routes_of_the_stack = len(known)
-        self.routes = []
+        self.routes, self.target_of = [], {}
         for path, operations in body["paths"].items():
             for method, operation in operations.items():
                 of = operation["x-amazon-apigateway-integration"]
-                function = re.search(r"\$\{(\w+)\.Arn\}", json.dumps(of["uri"])).group(1)
+                function = self._target(of["uri"])
                 if function not in integrations:
-                    arn = f"arn:aws:lambda:{region}:{account}:function:{self.physical[function]}"
+                    arn = f"arn:aws:lambda:{region}:{account}:function:{function}"
                     made = api.create_integration(
                         ApiId=self.api_id,
                         IntegrationType="AWS_PROXY",
@@ -100,10 +104,21 @@ class Stack:
                     integrations[function] = made["IntegrationId"]
                 key = f"{method.upper()} {path}"
                 self.routes.append(key)
+                self.target_of[key] = function
                 if key not in known:
                     target = f"integrations/{integrations[function]}"
                     api.create_route(ApiId=self.api_id, RouteKey=key, Target=target)
         self.cors = body.get("x-amazon-apigateway-cors")
+
+    def _target(self, uri):
+        """The function, or its alias, that the URI of an integration leads to."""
+        said = json.dumps(uri)
+        if "Fn::If" in said:
+            choice = uri["Fn::Sub"][1]["Target"]["Fn::If"]
+            said = json.dumps(choice[1 if int(self.parameters.get(choice[0].removeprefix("Has"), 0)) else 2])
+        name = next(name for name in self.physical if re.search(rf"\b{name}\b", said))
+        physical = self.physical[name]
+        return physical.split(":function:")[-1] if self.kinds[name] == "AWS::Lambda::Alias" else physical
 
     def _mend_permissions(self):
         """The emulator holds each function to its role, with two gaps. It asks for the permission sqs:SendMessageBatch, which AWS does

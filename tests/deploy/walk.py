@@ -1,6 +1,6 @@
 """The main flow, over HTTP, on the functions as they are deployed: run by tests/deploy/run.
 
-    walk.py BOOTSTRAPS      a folder with <function>/bootstrap for each function, as cargo-lambda makes it
+    walk.py BOOTSTRAPS LOCAL      a folder with <function>/bootstrap for each function, as cargo-lambda makes it, and the local program
 """
 
 import collections
@@ -9,17 +9,21 @@ import datetime
 import hashlib
 import hmac
 import json
+import os
+import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 
 import sample_events
-from emulator import Emulator
+from emulator import ACCOUNT, REGION, Emulator
+from runtime_api import Bootstrap
 from stack import Stack
 
 ZONE = "Europe/Berlin"
 SENDER = "toktra@example.com"
+GITHUB_SECRET = "a-secret-both-sides-know"
 PATIENCE_SECONDS = 150
 passed = 0
 
@@ -59,8 +63,12 @@ def now():
 class Api:
     """The deployed API, with a key."""
 
+    # Every key that was used, to be looked for where none may be
+    keys = set()
+
     def __init__(self, stack, key):
         self.stack, self.key = stack, key
+        self.keys.add(key or "tk_nobody")
 
     def call(self, method, path, body=None, headers=None):
         """The status and the body of an answer."""
@@ -88,8 +96,12 @@ class Api:
     def post(self, path, body=None):
         return self.ok("POST", path, body)
 
+    def as_(self, key):
+        """The same with another key."""
+        return Api(self.stack, key)
+
     def with_key(self, **body):
-        return Api(self.stack, self.post("/v1/api-keys", body)["key"])
+        return self.as_(self.post("/v1/api-keys", body)["key"])
 
     def preflight(self, request_id, user_id, input_tokens, max_output_tokens=0):
         body = {"request_id": request_id, "user_id": user_id, "model": "gpt-4o", "input_tokens": input_tokens}
@@ -111,7 +123,7 @@ def usage(event_id, user_id, tokens, hold=None, at=None):
 def organisation(operator, organisation_id):
     body = {"id": organisation_id, "name": organisation_id.title(), "timezone": ZONE}
     made = operator.post("/v1/organisations", body)
-    return Api(operator.stack, made["admin_key"])
+    return operator.as_(made["admin_key"])
 
 
 def spent(api, user_id):
@@ -142,7 +154,7 @@ def listen_to_bus(stack):
     return url
 
 
-def walk(stack):
+def walk(stack, local):
     secret = stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.outputs["OperatorKeyArn"])
     operator = Api(stack, secret["SecretString"])
     # SES takes mails only from an identity that somebody has verified by hand; on AWS that is a step of the deployment.
@@ -223,6 +235,7 @@ def walk(stack):
     policy(stack, admin)
     exemption(admin)
     month_is_closed(stack, past)
+    dead_letters(stack, local, past)
 
     # What was told, in the end: letters for one address wait for a minute
     def mail_to_manager():
@@ -247,7 +260,7 @@ def walk(stack):
 
 def policy(stack, admin):
     """From a webhook of GitHub to an incident, a mail and a webhook."""
-    secret = "a-secret-both-sides-know"
+    secret = GITHUB_SECRET
     admin.ok("PUT", "/v1/integrations/github", {"secret": secret, "users": {"octocat": "octavia"}})
     # Nothing of this machine may be reached by a deployed webhook, so this receiver has a name that nobody can ever have: the
     # attempt is made, and fails. Signatures and retries are tested with real receivers by the local system.
@@ -362,22 +375,106 @@ def month_is_closed(stack, past):
     return seen
 
 
-def main(bootstraps):
+def dead_letters(stack, local, past):
+    """The runbook's command moves them back, and they count."""
+    api, _ = past
+    urls = [stack.outputs[name] for name in ("DeadLettersUrl", "EventsQueueUrl")]
+    sqs = stack.emulator.client("sqs")
+    dead = json.loads(sample_events.read("evaluate", "")["Records"][0]["body"])
+    dead |= {"organisation_id": "past", "event": dead["event"] | usage("dead-1", "pia", 7)}
+    for body in (json.dumps(dead), "not an event"):
+        sqs.send_message(QueueUrl=urls[0], MessageBody=body)
+    environment = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": stack.emulator.url, "AWS_REGION": REGION}
+    environment |= {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
+    command = [local, "redrive", "--from", urls[0], "--to", urls[1], "--discard-unreadable"]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    said = "2 looked at, 1 moved, 1 none of ours (1 deleted), 0 could not be moved"
+    check(ran.returncode == 0 and said in ran.stdout, "a dead event is moved back to its queue", ran.stdout + ran.stderr)
+    wait_for("and counts", lambda: spent(api, "pia") == 7)
+
+
+def watched(stack):
+    """Alarms and the dashboard are there. Gap: the emulator does not make metrics of logs, so no alarm of them can go off."""
+    cloudwatch = stack.emulator.client("cloudwatch")
+    pages = cloudwatch.get_paginator("describe_alarms").paginate()
+    alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
+    named = [alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{stack.name}-") and alarm["AlarmActions"]]
+    check(len(named) > 40, f"{len(named)} alarms are there, each with somebody to tell")
+    queues = [d["Value"] for a in named for d in a["Dimensions"] if d["Name"] == "QueueName"]
+    known = [url.rsplit("/", 1)[1] for url in stack.emulator.client("sqs").list_queues()["QueueUrls"]]
+    check(queues and set(queues) <= set(known), "those of queues name queues that are there", queues)
+    board = json.loads(cloudwatch.get_dashboard(DashboardName=stack.name)["DashboardBody"])
+    check(len(board["widgets"]) == 9 and "${" not in json.dumps(board), "the dashboard has its nine pictures")
+
+
+def logs_are_clean(stack, lines):
+    """Structured lines, counts, and neither a secret nor an address in any of them."""
+    ours = [json.loads(line) for line in lines if line.startswith("{")]
+    check(all("level" in line or "_aws" in line for line in ours), "what functions log is JSON")
+    counted = {name for line in ours if "_aws" in line for name in line}
+    expected = {"PreflightsAllowed", "PreflightsBlocked", "EventsAccepted", "EventsRecorded", "OrganisationsTended"}
+    check(expected <= counted, "they count what they do", counted)
+    secrets = [stack.environment(f)[name] for f, name in [("ApiFunction", "SEALING_KEY"), ("ApiFunction", "TOKEN_KEY")]]
+    said = "\n".join(lines)
+    leaked = [word for word in [*Api.keys, *secrets, GITHUB_SECRET, "@example.com"] if word in said]
+    check(not leaked, f"no key, secret or address is in {len(lines)} lines of log", leaked)
+
+
+def outage(stack, bootstraps, key):
+    """A preflight that reaches no database decides by the deployment's setting, and the alarm's error type says so."""
+    environment = stack.environment("PreflightFunction") | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+    with Bootstrap(f"{bootstraps}/preflight/bootstrap", environment) as bootstrap:
+        answer = json.loads(bootstrap.invoke(sample_events.read("preflight", key))["body"])
+        check(answer["decision"] == "allow" and answer["degraded"], "without a database preflight answers all the same")
+        wait_for("and writes it", lambda: any("decision_without_database" in line for line in bootstrap.lines))
+        lines = [json.loads(line) for line in bootstrap.lines if line.startswith("{")]
+        logged = [line for line in lines if line.get("error_type") == "decision_without_database" and "_aws" not in line]
+        spans = {name for line in logged for span in line["spans"] for name in span}
+        check({"requestId", "request_id"} <= spans, "with Lambda's id of the request and the client's", logged)
+        metric = [line for line in lines if line.get("ErrorType") == "decision_without_database"]
+        wanted = {"Namespace": "Toktra", "Dimensions": [["Stack", "ErrorType"]], "Metrics": [{"Name": "Errors", "Unit": "Count"}]}
+        check_equal(metric[0]["_aws"]["CloudWatchMetrics"], [wanted], "and counts it for its alarm")
+        return bootstrap.lines
+
+
+def every_option(emulator, bootstraps):
+    """The template with all its options: what a parameter adds deploys too, and requests go to the version that is kept warm."""
+    options = {"AlarmMail": "ops@example.com", "ProvisionedConcurrency": "1", "Tracing": "Active", "KeyGeneration": "2"}
+    options |= {"MailSender": SENDER, "MailIdentity": SENDER, "MakeMailIdentity": "true", "OnUnavailable": "deny"}
+    stack = Stack(emulator, bootstraps, options, name="toktra-options")
+    check("AWS::SES::EmailIdentity" in stack.kinds.values(), "with every option it is deployed beside the first")
+    check_equal(Api(stack, None).get("/v1/health"), {"status": "ok"}, "its API answers")
+    check(":warm" in stack.target_of["POST /v1/preflight"], "preflight's route leads to the version that is kept warm")
+    status, _ = Api(stack, "tk_nobody").call("POST", "/v1/preflight", {})
+    check_equal(status, 401, "and it answers")
+    client = emulator.client("lambda")
+    of = client.get_function_configuration(FunctionName=stack.physical["PreflightFunction"])
+    check_equal(of["TracingConfig"]["Mode"], "Active", "X-Ray traces it")
+
+
+def main(bootstraps, local):
     begun = time.monotonic()
     parameters = {"MailSender": SENDER, "MailIdentity": SENDER, "ConsoleUrl": "https://console.example.com"}
     with Emulator() as emulator:
         stack = Stack(emulator, bootstraps, parameters)
         check(True, f"template.yaml is deployed, {len(stack.routes)} routes, {time.monotonic() - begun:.0f} s")
         try:
-            agent = walk(stack)
+            agent = walk(stack, local)
+            lines = []
             for function in sample_events.FUNCTIONS:
-                answer = sample_events.send(stack, bootstraps, function, agent.key)
+                answer, logged = sample_events.send(stack, bootstraps, function, agent.key)
                 sample_events.check(function, answer, check)
+                lines += logged
+            lines += outage(stack, bootstraps, agent.key)
+            watched(stack)
+            logs_are_clean(stack, lines + emulator.lines())
+            every_option(emulator, bootstraps)
         except SystemExit:
-            print("\n".join(emulator.logs()[-20:]), file=sys.stderr)
+            bad = [line for line in emulator.lines() if '"level":"ERROR"' in line or '"level":"WARN"' in line]
+            print("\n".join(bad[-20:]), file=sys.stderr)
             raise
     print(f"deploy: {passed} checks, {time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -3,6 +3,8 @@
 mod permissions;
 pub mod receiver;
 pub mod routes;
+pub mod sources;
+pub mod template;
 
 use aws_sdk_dynamodb::{Client, config};
 use axum::body::Body;

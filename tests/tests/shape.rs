@@ -1,31 +1,9 @@
 //! The boundaries of the code, read from its text.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    fn walk(folder: &Path, out: &mut Vec<(PathBuf, String)>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, out);
-            } else if path.extension().is_some_and(|ext| ext == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                out.push((path, text));
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("..")
-        .join(folder);
-    let mut out = Vec::new();
-    walk(&root, &mut out);
-    assert!(!out.is_empty(), "{folder}");
-    out
-}
+use end_to_end::sources::{read, sources};
 
 fn none_names(folders: &[&str], forbidden: &[&str], except: &[&str]) {
-    for (path, text) in folders.iter().flat_map(|folder| sources(folder)) {
+    for (path, text) in sources(folders) {
         if except.iter().any(|name| path.ends_with(name)) {
             continue;
         }
@@ -78,10 +56,7 @@ fn no_float_is_near_money() {
 
 #[test]
 fn preflight_knows_no_mail_and_no_bus() {
-    let manifest = fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/preflight/Cargo.toml"),
-    );
-    let manifest = manifest.unwrap();
+    let manifest = read("functions/preflight/Cargo.toml");
     assert!(
         !manifest.contains("eventbridge") && !manifest.contains("ses"),
         "{manifest}"

@@ -1,0 +1,317 @@
+//! What may be wrong with the deployment template.
+
+use end_to_end::template::{Template, each, name_of};
+use serde_json::Value;
+use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
+use std::collections::BTreeSet;
+
+/// What is deployed, as text, and what has to fit to it.
+#[derive(Clone)]
+pub(crate) struct Deployed {
+    pub(crate) template: String,
+    pub(crate) monitoring: String,
+    pub(crate) runbook: String,
+    /// The routes that the functions handle.
+    pub(crate) routes: BTreeSet<(String, String)>,
+    /// The settings that the functions require.
+    pub(crate) settings: BTreeSet<String>,
+}
+
+/// What each function must not do, whatever its role is like: action, table or queue, partition.
+const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
+    ("*", "dynamodb:Scan", "Counters", ""),
+    ("*", "dynamodb:Scan", "Ledger", ""),
+    ("*", "dynamodb:Scan", "Governance", ""),
+    ("*", "dynamodb:DeleteTable", "Governance", ""),
+    ("*", "dynamodb:UpdateItem", "Governance", "org#audit"),
+    ("*", "dynamodb:DeleteItem", "Governance", "org#audit"),
+    ("*", "dynamodb:BatchWriteItem", "Governance", "org#audit"),
+    ("*", "dynamodb:DeleteItem", "Ledger", "org#record#id"),
+    ("*", "dynamodb:DeleteItem", "Counters", "org.id"),
+    // Preflight holds, and changes nothing that was decided.
+    ("preflight", "dynamodb:PutItem", "Governance", "org"),
+    ("preflight", "dynamodb:UpdateItem", "Governance", "org"),
+    ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("preflight", "sqs:SendMessage", "NoticesQueue", ""),
+    // Ingest writes no table: what it takes is durable in the queue.
+    ("ingest", "dynamodb:PutItem", "Governance", "org"),
+    ("ingest", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("ingest", "dynamodb:UpdateItem", "Counters", "org.id"),
+    // The API records nothing, and neither does the schedule.
+    ("api", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("api", "dynamodb:UpdateItem", "Governance", "org"),
+    ("reset", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("reset", "dynamodb:DeleteItem", "Governance", "org"),
+    // Evaluate puts alerts and their markers and changes nothing.
+    ("evaluate", "dynamodb:UpdateItem", "Governance", "org"),
+    ("evaluate", "dynamodb:GetItem", "Governance", "@key#id"),
+    // Notify sends what is frozen.
+    ("notify", "dynamodb:GetItem", "Counters", "org.id"),
+    ("notify", "dynamodb:GetItem", "Ledger", "org#record#id"),
+];
+
+const FUNCTIONS: [&str; 6] = ["preflight", "api", "ingest", "evaluate", "reset", "notify"];
+
+impl Deployed {
+    /// Everything that is wrong, each in a sentence.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let template = Template::parse(&self.template);
+        let monitoring = Template::parse(&self.monitoring);
+        let mut faults = Vec::new();
+        self.routes(&template, &mut faults);
+        roles(&template, &mut faults);
+        tables(&template, &mut faults);
+        queues(&template, &mut faults);
+        functions(&template, &mut faults);
+        reports(&template, &mut faults);
+        for name in &self.settings {
+            if !self.template.contains(&format!("{name}: ")) {
+                faults.push(format!("the setting {name} is given to no function"));
+            }
+        }
+        self.alarms(&monitoring, &mut faults);
+        faults
+    }
+
+    fn routes(&self, template: &Template, faults: &mut Vec<String>) {
+        let given = template.routes();
+        for (method, path) in given.difference(&self.routes) {
+            faults.push(format!("no function handles {method} {path}"));
+        }
+        for (method, path) in self.routes.difference(&given) {
+            faults.push(format!("nothing leads to {method} {path}"));
+        }
+    }
+
+    fn alarms(&self, monitoring: &Template, faults: &mut Vec<String>) {
+        let alarms = monitoring.of_type("AWS::CloudWatch::Alarm");
+        let dimension = |of: &Value, name: &str| {
+            let mut dimensions = each(&of["Dimensions"]);
+            let found = dimensions
+                .find(|one| one["Name"] == name)
+                .map(|one| &one["Value"]);
+            found.and_then(|value| value.as_str().map(str::to_owned).or(name_of(value)))
+        };
+        let has = |metric: &str, name: &str, value: &str| {
+            alarms.values().any(|of| {
+                of["MetricName"] == metric && dimension(of, name).as_deref() == Some(value)
+            })
+        };
+        for of in ErrorType::ALL {
+            if !has("Errors", "ErrorType", of.as_str()) {
+                faults.push(format!("no alarm of the error type {}", of.as_str()));
+            }
+        }
+        for queue in ["EventsDeadLetters", "NoticesDeadLetters"] {
+            if !has("ApproximateNumberOfMessagesVisible", "QueueName", queue) {
+                faults.push(format!("no alarm of the depth of {queue}"));
+            }
+        }
+        for queue in ["EventsQueue", "NoticesQueue"] {
+            if !has("ApproximateAgeOfOldestMessage", "QueueName", queue) {
+                faults.push(format!("no alarm of the oldest message of {queue}"));
+            }
+        }
+        for function in ["Preflight", "Api", "Ingest", "Evaluate", "Notify", "Reset"] {
+            for metric in ["Throttles", "Errors"] {
+                if !has(metric, "FunctionName", function) {
+                    faults.push(format!("no alarm of the {metric} of {function}"));
+                }
+            }
+        }
+        for table in ["Counters", "Ledger", "Governance"] {
+            for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
+                if !has(metric, "TableName", table) {
+                    faults.push(format!("no alarm of the {metric} of {table}"));
+                }
+            }
+        }
+        let ours: BTreeSet<&str> = Metric::ALL.iter().map(|of| of.as_str()).collect();
+        for (name, of) in &alarms {
+            let metric = of["MetricName"].as_str().unwrap_or_default();
+            if of["Namespace"] == NAMESPACE && metric != "Errors" && !ours.contains(metric) {
+                faults.push(format!("{name} waits for {metric}, which nobody counts"));
+            }
+            let error_type = dimension(of, "ErrorType").unwrap_or_default();
+            let is_known = ErrorType::ALL.iter().any(|of| of.as_str() == error_type);
+            if !error_type.is_empty() && !is_known {
+                faults.push(format!(
+                    "{name} waits for {error_type}, which nobody reports"
+                ));
+            }
+            if name_of(&of["AlarmActions"][0]).as_deref() != Some("Alarms") {
+                faults.push(format!("{name} tells nobody"));
+            }
+            let called = of["AlarmName"]["Fn::Sub"].as_str().unwrap_or_default();
+            let called = called.trim_start_matches("${Stack}-");
+            if called.is_empty() || !self.runbook.contains(&format!("`{called}`")) {
+                faults.push(format!(
+                    "the runbook does not say what to do about {called} ({name})"
+                ));
+            }
+        }
+    }
+}
+
+fn roles(template: &Template, faults: &mut Vec<String>) {
+    for function in FUNCTIONS {
+        let statements = template.statements(function);
+        if statements.is_empty() {
+            faults.push(format!("{function} has no role of its own"));
+        }
+        for of in &statements {
+            let wide = of
+                .actions
+                .iter()
+                .chain(&of.resources)
+                .find(|of| of.contains('*'));
+            if let Some(wide) = wide.filter(|_| of.is_allowed) {
+                faults.push(format!("{function} has a wildcard: {wide}"));
+            }
+        }
+    }
+    for (of, action, resource, partition) in FORBIDDEN {
+        for function in FUNCTIONS.iter().filter(|name| of == "*" || of == **name) {
+            if template.may(function, action, resource, partition) {
+                faults.push(format!("{function} may {action} in {resource} {partition}"));
+            }
+        }
+    }
+    for (name, of) in template.of_type("AWS::Serverless::Function") {
+        if !of["Policies"].is_null() {
+            faults.push(format!("{name} has policies beside its role"));
+        }
+    }
+    for (name, of) in template.of_type("AWS::IAM::Role") {
+        let managed = &of["ManagedPolicyArns"];
+        if !managed.is_null() && managed["Fn::If"][0] != "IsTraced" {
+            faults.push(format!(
+                "{name} has policies that the template does not show"
+            ));
+        }
+    }
+}
+
+fn tables(template: &Template, faults: &mut Vec<String>) {
+    for (name, of) in template.of_type("AWS::DynamoDB::Table") {
+        let checks = [
+            ("is not paid by use", of["BillingMode"] == "PAY_PER_REQUEST"),
+            (
+                "cannot be restored",
+                of["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] == true,
+            ),
+            (
+                "is not encrypted",
+                of["SSESpecification"]["SSEEnabled"] == true,
+            ),
+            (
+                "forgets nothing",
+                of["TimeToLiveSpecification"]["AttributeName"] == "y"
+                    && of["TimeToLiveSpecification"]["Enabled"] == true,
+            ),
+            (
+                "can be deleted by mistake",
+                of["DeletionProtectionEnabled"]["Ref"] == "DeletionProtection",
+            ),
+        ];
+        let wrong = checks.iter().filter(|(_, is_right)| !is_right);
+        faults.extend(wrong.map(|(what, _)| format!("{name} {what}")));
+        let kept = &template.document["Resources"][name];
+        if kept["DeletionPolicy"] != "Retain" || kept["UpdateReplacePolicy"] != "Retain" {
+            faults.push(format!("{name} goes with the stack"));
+        }
+    }
+}
+
+fn queues(template: &Template, faults: &mut Vec<String>) {
+    let queues = template.of_type("AWS::SQS::Queue");
+    for (name, of) in &queues {
+        if of["SqsManagedSseEnabled"] != true {
+            faults.push(format!("{name} is not encrypted"));
+        }
+        let dead = &of["RedrivePolicy"]["deadLetterTargetArn"];
+        let known = name_of(dead).is_some_and(|dead| queues.contains_key(dead.as_str()));
+        if !name.ends_with("DeadLetters") && !known {
+            faults.push(format!("{name} has no dead letters"));
+        }
+    }
+    for (name, function) in template.functions() {
+        for (_, event) in function["Events"].as_object().into_iter().flatten() {
+            if event["Type"] != "SQS" {
+                continue;
+            }
+            let of = &event["Properties"];
+            if of["FunctionResponseTypes"][0] != "ReportBatchItemFailures" {
+                faults.push(format!("{name} fails a batch for one message"));
+            }
+            if of["ScalingConfig"]["MaximumConcurrency"].is_null() {
+                faults.push(format!("{name} may run without limit"));
+            }
+            let queue = name_of(&of["Queue"]).unwrap_or_default();
+            let visible = queues
+                .get(queue.as_str())
+                .map(|of| &of["VisibilityTimeout"]);
+            let visible = visible.and_then(Value::as_i64).unwrap_or(0);
+            if visible < 6 * function["Timeout"].as_i64().unwrap_or(i64::MAX / 6) {
+                faults.push(format!("{queue} shows a message again while {name} has it"));
+            }
+            if !template.may(&name, "sqs:DeleteMessage", &queue, "") {
+                faults.push(format!("{name} may not take from {queue}"));
+            }
+        }
+    }
+}
+
+fn functions(template: &Template, faults: &mut Vec<String>) {
+    let global = &template.document["Globals"]["Function"];
+    if global["Architectures"][0] != "arm64" || global["Runtime"] != "provided.al2023" {
+        faults.push("the functions do not run on arm64 and provided.al2023".to_owned());
+    }
+    let names: Vec<String> = template.functions().into_keys().collect();
+    if names.iter().map(String::as_str).collect::<BTreeSet<_>>() != BTreeSet::from(FUNCTIONS) {
+        faults.push(format!("the functions are {names:?}"));
+    }
+    for (name, of) in template.functions() {
+        if of["MemorySize"].is_null() || of["Timeout"].is_null() {
+            faults.push(format!("{name} has no memory or no time of its own"));
+        }
+        let logs = name_of(&of["LoggingConfig"]["LogGroup"]).unwrap_or_default();
+        let kept = &template.document["Resources"][&logs]["Properties"]["RetentionInDays"];
+        if kept.is_null() {
+            faults.push(format!("the logs of {name} are kept for ever"));
+        }
+        if !template.may(&name, "logs:PutLogEvents", &logs, "") {
+            faults.push(format!("{name} may not write its log"));
+        }
+    }
+}
+
+/// Only the mail service of this account may report, and only its topic may queue.
+fn reports(template: &Template, faults: &mut Vec<String>) {
+    for (name, of) in template.of_type("AWS::SNS::TopicPolicy") {
+        for statement in each(&of["PolicyDocument"]["Statement"]) {
+            let only = &statement["Condition"]["StringEquals"];
+            let is_narrow = statement["Principal"]["Service"] == "ses.amazonaws.com"
+                && only["aws:SourceAccount"]["Ref"] == "AWS::AccountId"
+                && only["aws:SourceArn"]
+                    .to_string()
+                    .contains("MailConfigurationSet");
+            if !is_narrow {
+                faults.push(format!("{name} lets others publish"));
+            }
+        }
+    }
+    for (name, of) in template.of_type("AWS::SQS::QueuePolicy") {
+        for statement in each(&of["PolicyDocument"]["Statement"]) {
+            let source = &statement["Condition"]["ArnEquals"]["aws:SourceArn"];
+            if name_of(source).as_deref() != Some("MailReports") {
+                faults.push(format!("{name} lets others send"));
+            }
+        }
+    }
+    for (name, of) in template.of_type("AWS::SNS::Subscription") {
+        if of["RedrivePolicy"].is_null() {
+            faults.push(format!("{name} has no dead letters"));
+        }
+    }
+}
