@@ -1,6 +1,8 @@
-//! DynamoDB in this process: the official SDK talks to an embedded database, without a socket.
+//! DynamoDB in this process: the official SDK talks to an embedded database, without a socket; or to another DynamoDB where the
+//! environment names one, so that what the suites show does not hang on one engine.
 
 mod dispatch;
+mod endpoint;
 mod fault;
 mod meter;
 mod permission;
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, DynoxideError};
+use endpoint::Endpoint;
 
 pub(crate) use fault::FaultPlan;
 pub use fault::{Fault, FaultKind, When};
@@ -25,10 +28,17 @@ use transport::{Reply, Service};
 
 const FILE: &str = "dynamodb.sqlite";
 
-/// An embedded DynamoDB. Clones share the data, the meter and the planned faults.
+/// What answers.
+#[derive(Clone)]
+enum Backend {
+    Embedded(Database),
+    Other(Endpoint),
+}
+
+/// A DynamoDB. Clones share the data, the meter and the planned faults.
 #[derive(Clone)]
 pub struct Engine {
-    database: Database,
+    backend: Backend,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
     used: Arc<Mutex<BTreeSet<Permission>>>,
@@ -53,36 +63,30 @@ pub enum EngineError {
     /// The database cannot be opened.
     #[error("cannot open the database")]
     Open(#[source] DynoxideError),
-    /// Expired items cannot be deleted.
-    #[error("cannot sweep expired items")]
-    Sweep(#[source] DynoxideError),
 }
 
 impl Engine {
     /// Opens the data in `dir`, made if missing, or an empty database in memory. What was
-    /// written to `dir` outlives the process, however it ends.
+    /// written to `dir` outlives the process, however it ends. Where `TOKTRA_DYNAMODB_ENDPOINT`
+    /// names another DynamoDB, the data is there, under an access key of its own.
     pub fn open(dir: Option<&Path>) -> Result<Self, EngineError> {
-        let database = match dir {
-            None => Database::memory().map_err(EngineError::Open)?,
-            Some(dir) => {
-                std::fs::create_dir_all(dir).map_err(|source| EngineError::Directory {
-                    path: dir.to_owned(),
-                    source,
-                })?;
-                let path = dir.join(FILE);
-                let path = path
-                    .to_str()
-                    .ok_or_else(|| EngineError::PathNotUtf8(path.clone()))?;
-                Database::new(path).map_err(EngineError::Open)?
-            }
+        let backend = match Endpoint::from_env(dir) {
+            Some(endpoint) => Backend::Other(endpoint),
+            None => Backend::Embedded(open_database(dir)?),
         };
         Ok(Self {
-            database,
+            backend,
             meter: Arc::default(),
             faults: FaultPlan::default(),
             used: Arc::default(),
             caller: "other",
         })
+    }
+
+    /// Whether another DynamoDB answers than the one in this process.
+    #[must_use]
+    pub fn is_another(&self) -> bool {
+        matches!(self.backend, Backend::Other(_))
     }
 
     /// The client through which `aws-sdk-dynamodb` reaches this engine.
@@ -134,25 +138,39 @@ impl Engine {
         self.faults.fired()
     }
 
-    /// Deletes the items whose time to live has passed by the computer's clock, and returns how
-    /// many.
-    pub fn sweep_ttl(&self) -> Result<usize, EngineError> {
-        self.database.sweep_ttl().map_err(EngineError::Sweep)
-    }
-
     fn record_permissions(&self, operation: &str, body: &str) {
         let needed = permission::needed(operation, body);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.extend(needed.into_iter().map(|(action, resource)| Permission {
-            caller: self.caller,
-            action,
-            resource,
-        }));
+        used.extend(
+            needed
+                .into_iter()
+                .map(|(action, resource, partition)| Permission {
+                    caller: self.caller,
+                    action,
+                    resource,
+                    partition,
+                }),
+        );
     }
 
     fn lock_meter(&self) -> MutexGuard<'_, Meter> {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn open_database(dir: Option<&Path>) -> Result<Database, EngineError> {
+    let Some(dir) = dir else {
+        return Database::memory().map_err(EngineError::Open);
+    };
+    std::fs::create_dir_all(dir).map_err(|source| EngineError::Directory {
+        path: dir.to_owned(),
+        source,
+    })?;
+    let path = dir.join(FILE);
+    let path = path
+        .to_str()
+        .ok_or_else(|| EngineError::PathNotUtf8(path.clone()))?;
+    Database::new(path).map_err(EngineError::Open)
 }
 
 impl fmt::Debug for Engine {
@@ -166,15 +184,22 @@ impl Service for Engine {
 
     async fn serve(&self, operation: &str, body: &str) -> Reply {
         self.record_permissions(operation, body);
-        let answer = dispatch::dispatch(&self.database, operation, body);
-        if let Some(answer) = &answer {
-            let mut meter = self.lock_meter();
-            meter.record_call(self.caller, operation);
-            if let Ok(body) = answer {
-                meter.record_answer(self.caller, operation, body);
+        let reply = match &self.backend {
+            Backend::Embedded(database) => {
+                dispatch::reply(dispatch::dispatch(database, operation, body))
             }
+            Backend::Other(endpoint) => {
+                let target = format!("{}{operation}", Self::TARGET_PREFIX);
+                let answer = endpoint.call(&target, body).await;
+                answer.unwrap_or_else(|error| Reply::new(503, error.to_string()))
+            }
+        };
+        let mut meter = self.lock_meter();
+        meter.record_call(self.caller, operation);
+        if reply.status == 200 {
+            meter.record_answer(self.caller, operation, &reply.body);
         }
-        dispatch::reply(answer)
+        reply
     }
 
     fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Reply> {

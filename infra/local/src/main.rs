@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use commands::CommandError;
 use local::system::{Contents, StartError, System, SystemSettings};
+use shared::runtime::logs::COUNTS;
 use shared::store::StoreError;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -54,6 +55,8 @@ enum Command {
     Audit(commands::audit::Arguments),
     /// Tries policies on a million stored records and prints the processor time.
     Backtest(commands::backtest::Arguments),
+    /// Moves dead letters of a deployment back to their queue.
+    Redrive(commands::redrive::Arguments),
     /// Prints one mail of each kind as it would be sent.
     Mails(commands::mails::Arguments),
     /// Prints who may do what: each endpoint and role.
@@ -118,6 +121,9 @@ async fn main() -> ExitCode {
             .await
             .map_err(Failure::from),
         Some(Command::Mails(arguments)) => commands::mails::run(&arguments).map_err(Failure::from),
+        Some(Command::Redrive(arguments)) => commands::redrive::run(arguments)
+            .await
+            .map_err(Failure::from),
         Some(Command::Roles) => {
             commands::roles::run();
             Ok(())
@@ -220,6 +226,11 @@ fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
 fn start_logs() {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,notify=info"));
+    // Those are for CloudWatch.
+    let filter = match format!("{COUNTS}=off").parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

@@ -7,6 +7,7 @@ pub(crate) mod crash;
 pub(crate) mod mails;
 pub(crate) mod openapi;
 pub(crate) mod race;
+pub(crate) mod redrive;
 pub(crate) mod replay;
 pub(crate) mod roles;
 pub(crate) mod tenant;

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, ConditionCheck, KeySchemaElement, KeyType,
     Put, ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
-    ScalarAttributeType, TimeToLiveSpecification, TransactWriteItem, Update,
+    ScalarAttributeType, TransactWriteItem, Update,
 };
 
 use super::{Engine, Fault, FaultKind, When};
@@ -384,29 +384,6 @@ async fn data_in_a_directory_outlives_the_engine() {
     let engine = Engine::open(Some(dir.path())).unwrap();
     let item = get(&client(&engine), "x").await.unwrap();
     assert_eq!(item["used"], n(5));
-}
-
-#[tokio::test]
-async fn expired_items_are_swept() {
-    let (engine, client) = open(None).await;
-    let spec = TimeToLiveSpecification::builder()
-        .attribute_name("expires_at")
-        .enabled(true)
-        .build()
-        .unwrap();
-    client
-        .update_time_to_live()
-        .table_name(TABLE)
-        .time_to_live_specification(spec)
-        .send()
-        .await
-        .unwrap();
-    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    put(&client, "old", "expires_at", n(now - 60)).await;
-    put(&client, "new", "expires_at", n(now + 3_600)).await;
-    assert_eq!(engine.sweep_ttl().unwrap(), 1);
-    assert!(get(&client, "old").await.is_none());
-    assert!(get(&client, "new").await.is_some());
 }
 
 #[tokio::test]

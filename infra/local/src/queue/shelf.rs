@@ -160,10 +160,6 @@ impl Shelf {
             .collect()
     }
 
-    pub(super) fn ready(&self) -> Vec<i64> {
-        self.ready.iter().copied().collect()
-    }
-
     pub(super) fn counts(&self) -> Counts {
         let mut counts = Counts {
             visible: self.ready.len(),

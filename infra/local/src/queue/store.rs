@@ -133,18 +133,4 @@ impl Store {
         }
         transaction.commit()
     }
-
-    /// Moves messages to `queue` under new ids, as if they had never been received.
-    pub(super) fn redrive(&mut self, queue: &str, moved: &[(i64, String)]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        {
-            let mut statement = transaction.prepare_cached(
-                "UPDATE messages SET queue = ?2, message_id = ?3, receive_count = 0 WHERE seq = ?1",
-            )?;
-            for (seq, message_id) in moved {
-                statement.execute(params![seq, queue, message_id])?;
-            }
-        }
-        transaction.commit()
-    }
 }

@@ -126,7 +126,7 @@ async fn a_message_comes_back_when_its_visibility_timeout_ends() {
 }
 
 #[tokio::test]
-async fn the_fourth_receive_goes_to_the_dead_letters_and_can_be_redriven() {
+async fn the_fourth_receive_goes_to_the_dead_letters() {
     let queues = open(None);
     let id = queues.send("events", "poison", NOW).unwrap();
     for receive in 1..=3 {
@@ -145,12 +145,6 @@ async fn the_fourth_receive_goes_to_the_dead_letters_and_can_be_redriven() {
         (dead[0].id.as_str(), dead[0].receive_count),
         (id.as_str(), 3)
     );
-
-    assert_eq!(queues.redrive("events-dead", "events").unwrap(), 1);
-    assert_eq!(queues.depths()["events-dead"], Counts::default());
-    let again = queues.receive("events", 10).unwrap().remove(0);
-    assert_eq!((again.body.as_str(), again.receive_count), ("poison", 1));
-    assert_ne!(again.id, id);
 }
 
 #[tokio::test]

@@ -185,36 +185,6 @@ impl Queues {
         self.announce(queue);
         Ok(true)
     }
-
-    /// Moves every visible message of a dead letter queue to `to`, under new ids and as if never
-    /// received, and returns how many.
-    pub fn redrive(&self, dead_letter_queue: &str, to: &str) -> Result<usize, QueueError> {
-        let moved = {
-            let mut shared = self.shared();
-            let Shared { store, queues } = &mut *shared;
-            find(queues, to)?;
-            let source = &mut find(queues, dead_letter_queue)?.shelf;
-            source.promote(Instant::now());
-            let moved: Vec<(i64, String)> = source
-                .ready()
-                .into_iter()
-                .map(|seq| (seq, new_id()))
-                .collect();
-            store.redrive(to, &moved)?;
-            let held: Vec<Option<Held>> =
-                moved.iter().map(|(seq, _)| source.remove(*seq)).collect();
-            let target = &mut find(queues, to)?.shelf;
-            for ((seq, message_id), held) in moved.iter().zip(held) {
-                let Some(mut held) = held else { continue };
-                held.message_id.clone_from(message_id);
-                held.receive_count = 0;
-                target.add(*seq, held);
-            }
-            moved.len()
-        };
-        self.announce(to);
-        Ok(moved)
-    }
 }
 
 fn after(now: Instant, delay: Duration) -> Instant {

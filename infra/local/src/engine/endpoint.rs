@@ -1,0 +1,54 @@
+//! Another DynamoDB, behind HTTP: the suites run against it where the environment names one.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::path::Path;
+
+use super::transport::{Reply, random_bits};
+
+/// Names the endpoint, such as `http://127.0.0.1:4566`. It has to keep the tables of access keys apart, as ministack does and
+/// DynamoDB Local without `-sharedDb`.
+const VARIABLE: &str = "TOKTRA_DYNAMODB_ENDPOINT";
+
+/// The endpoint with an access key of its own: 12 digits, as emulators take for an account.
+#[derive(Clone)]
+pub(super) struct Endpoint {
+    http: reqwest::Client,
+    url: String,
+    account: String,
+}
+
+impl Endpoint {
+    /// The endpoint of the environment, if it names one. The same directory finds the same tables again.
+    pub(super) fn from_env(dir: Option<&Path>) -> Option<Self> {
+        let url = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty())?;
+        let bits = match dir {
+            Some(dir) => BuildHasherDefault::<DefaultHasher>::default().hash_one(dir),
+            None => random_bits(),
+        };
+        Some(Self {
+            http: reqwest::Client::new(),
+            url,
+            account: format!("{:012}", bits % 1_000_000_000_000),
+        })
+    }
+
+    /// Sends one call on. Emulators look at the access key and not at the signature.
+    pub(super) async fn call(&self, target: &str, body: &str) -> Result<Reply, reqwest::Error> {
+        let account = &self.account;
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={account}/20260101/us-east-1/dynamodb/aws4_request, \
+             SignedHeaders=host, Signature=0"
+        );
+        let request = self
+            .http
+            .post(&self.url)
+            .header("x-amz-target", target)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-date", "20260101T000000Z")
+            .header("authorization", authorization)
+            .body(body.to_owned());
+        let answer = request.send().await?;
+        let status = answer.status().as_u16();
+        Ok(Reply::new(status, answer.text().await?))
+    }
+}
