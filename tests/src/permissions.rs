@@ -16,8 +16,9 @@ pub(crate) fn missing(used: BTreeSet<Permission>) -> Vec<Permission> {
     let functions = template().functions();
     let is_missing = |one: &Permission| {
         let action = format!("dynamodb:{}", one.action);
+        let partitions: Vec<&str> = one.partitions.iter().map(String::as_str).collect();
         functions.contains_key(one.caller)
-            && !template().may(one.caller, &action, &one.resource, &one.partition)
+            && !template().may(one.caller, &action, &one.resource, &partitions)
     };
     used.into_iter().filter(is_missing).collect()
 }

@@ -20,8 +20,43 @@ pub struct Statement {
     pub actions: Vec<String>,
     /// The name of a resource of the template where it is one (`Counters`, `EventsQueue`), what it says otherwise.
     pub resources: Vec<String>,
-    /// Patterns of partition keys, and whether a key has to match one of them or none.
-    pub partitions: Option<(Vec<String>, bool)>,
+    /// What the partition keys have to be like.
+    pub partitions: Option<Partitions>,
+}
+
+/// A condition on partition keys.
+#[derive(Clone, Debug)]
+pub struct Partitions {
+    patterns: Vec<String>,
+    /// Whether a key has to match one of the patterns, or none.
+    has_to_match: bool,
+    /// Whether one key is enough, or each has to.
+    is_any: bool,
+}
+
+impl Partitions {
+    fn hold(&self, keys: &[&str]) -> bool {
+        let fits = |key: &&str| {
+            let matches = self.patterns.iter().any(|pattern| is_like(pattern, key));
+            matches == self.has_to_match
+        };
+        // A call without keys fulfils "each" and not "any", as in IAM.
+        if self.is_any {
+            keys.iter().any(fits)
+        } else {
+            keys.iter().all(fits)
+        }
+    }
+}
+
+impl Statement {
+    /// Whether it is about this.
+    pub fn applies(&self, action: &str, resource: &str, partitions: &[&str]) -> bool {
+        let known = self.partitions.as_ref();
+        self.actions.iter().any(|known| is_like(known, action))
+            && self.resources.iter().any(|known| is_like(known, resource))
+            && known.is_none_or(|known| known.hold(partitions))
+    }
 }
 
 impl Template {
@@ -60,20 +95,11 @@ impl Template {
         documents.flat_map(each).filter_map(statement).collect()
     }
 
-    /// Whether a function may do this to a table, an index or a queue of the template, in a partition such as `org#record#id`.
-    pub fn may(&self, function: &str, action: &str, resource: &str, partition: &str) -> bool {
+    /// Whether a function may do this to a table, an index or a queue of the template, in partitions such as `org#record#id`. Those
+    /// of a transaction are looked at together, which is at least as strict as one after the other.
+    pub fn may(&self, function: &str, action: &str, resource: &str, partitions: &[&str]) -> bool {
         let statements = self.statements(function);
-        let applies = |of: &&Statement| {
-            let is_in = of
-                .partitions
-                .as_ref()
-                .is_none_or(|(patterns, has_to_match)| {
-                    patterns.iter().any(|pattern| is_like(pattern, partition)) == *has_to_match
-                });
-            of.actions.iter().any(|known| is_like(known, action))
-                && of.resources.iter().any(|known| is_like(known, resource))
-                && is_in
-        };
+        let applies = |of: &&Statement| of.applies(action, resource, partitions);
         let applying: Vec<&Statement> = statements.iter().filter(applies).collect();
         !applying.is_empty() && applying.iter().all(|of| of.is_allowed)
     }
@@ -141,8 +167,11 @@ fn statement(of: &Value) -> Option<Statement> {
     let condition = of["Condition"].as_object().and_then(|of| of.iter().next());
     let partitions = condition.map(|(operator, of)| {
         let patterns = each(&of["dynamodb:LeadingKeys"]).filter_map(Value::as_str);
-        let patterns = patterns.map(str::to_owned).collect();
-        (patterns, !operator.ends_with("NotLike"))
+        Partitions {
+            patterns: patterns.map(str::to_owned).collect(),
+            has_to_match: !operator.ends_with("NotLike"),
+            is_any: operator.starts_with("ForAnyValue"),
+        }
     });
     Some(Statement {
         is_allowed: effect == "Allow",

@@ -1,6 +1,8 @@
 //! DynamoDB in this process: the official SDK talks to an embedded database, without a socket; or to another DynamoDB where the
 //! environment names one, so that what the suites show does not hang on one engine.
 
+#[cfg(test)]
+mod differences;
 mod dispatch;
 mod endpoint;
 mod fault;
@@ -144,11 +146,11 @@ impl Engine {
         used.extend(
             needed
                 .into_iter()
-                .map(|(action, resource, partition)| Permission {
+                .map(|((action, resource), partitions)| Permission {
                     caller: self.caller,
                     action,
                     resource,
-                    partition,
+                    partitions,
                 }),
         );
     }

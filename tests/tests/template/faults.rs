@@ -50,6 +50,11 @@ const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
     ("notify", "dynamodb:GetItem", "Ledger", "org#record#id"),
 ];
 
+/// The partition, where one is named.
+pub(crate) fn keys(partition: &str) -> Vec<&str> {
+    partition.split(' ').filter(|key| !key.is_empty()).collect()
+}
+
 const FUNCTIONS: [&str; 6] = ["preflight", "api", "ingest", "evaluate", "reset", "notify"];
 
 impl Deployed {
@@ -170,9 +175,21 @@ fn roles(template: &Template, faults: &mut Vec<String>) {
             }
         }
     }
+    for function in ["api", "evaluate", "reset", "notify"] {
+        let denies = |action: &str| {
+            let statements = template.statements(function);
+            let mut denied = statements.iter().filter(|of| !of.is_allowed);
+            denied.any(|of| of.applies(&format!("dynamodb:{action}"), "Governance", &["org#audit"]))
+        };
+        if !denies("UpdateItem") || !denies("DeleteItem") {
+            faults.push(format!(
+                "the audit log can be altered by a later permission of {function}"
+            ));
+        }
+    }
     for (of, action, resource, partition) in FORBIDDEN {
         for function in FUNCTIONS.iter().filter(|name| of == "*" || of == **name) {
-            if template.may(function, action, resource, partition) {
+            if template.may(function, action, resource, &keys(partition)) {
                 faults.push(format!("{function} may {action} in {resource} {partition}"));
             }
         }
@@ -255,7 +272,7 @@ fn queues(template: &Template, faults: &mut Vec<String>) {
             if visible < 6 * function["Timeout"].as_i64().unwrap_or(i64::MAX / 6) {
                 faults.push(format!("{queue} shows a message again while {name} has it"));
             }
-            if !template.may(&name, "sqs:DeleteMessage", &queue, "") {
+            if !template.may(&name, "sqs:DeleteMessage", &queue, &[]) {
                 faults.push(format!("{name} may not take from {queue}"));
             }
         }
@@ -280,7 +297,7 @@ fn functions(template: &Template, faults: &mut Vec<String>) {
         if kept.is_null() {
             faults.push(format!("the logs of {name} are kept for ever"));
         }
-        if !template.may(&name, "logs:PutLogEvents", &logs, "") {
+        if !template.may(&name, "logs:PutLogEvents", &logs, &[]) {
             faults.push(format!("{name} may not write its log"));
         }
     }

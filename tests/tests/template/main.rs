@@ -43,7 +43,7 @@ fn nothing_is_wrong_with_the_template() {
 /// A mistake, and what is said of it: the text that is replaced, by what, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 34] = [
+const IN_THE_TEMPLATE: [Planted; 37] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
@@ -67,9 +67,14 @@ const IN_THE_TEMPLATE: [Planted; 34] = [
         "preflight may dynamodb:PutItem in Governance",
     ),
     (
-        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:PutItem]\n                Resource: !GetAtt Ledger.Arn\n                Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*']}}",
-        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:PutItem]\n                Resource: !GetAtt Ledger.Arn",
+        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*', '*#total#*']}}",
+        "# everything",
         "preflight may dynamodb:PutItem in Ledger org#record#id",
+    ),
+    (
+        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*', '*#total#*']}}",
+        "# everything",
+        "reset may dynamodb:PutItem in Ledger org#record#id",
     ),
     (
         "# Tells of what it refuses; an admitted request queues nothing\n                Action: [sqs:SendMessage]\n                Resource: !GetAtt EventsQueue.Arn",
@@ -77,9 +82,19 @@ const IN_THE_TEMPLATE: [Planted; 34] = [
         "preflight may sqs:SendMessage in NoticesQueue",
     ),
     (
-        "# Reads the audit log and adds to it\n                Action: [dynamodb:Query, dynamodb:PutItem]",
-        "Action: [dynamodb:Query, dynamodb:PutItem, dynamodb:BatchWriteItem]",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:ConditionCheckItem]",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:BatchWriteItem]",
         "api may dynamodb:BatchWriteItem in Governance org#audit",
+    ),
+    (
+        "Condition: {'ForAnyValue:StringLike': {'dynamodb:LeadingKeys': ['*#audit']}}",
+        "Condition: {'ForAnyValue:StringLike': {'dynamodb:LeadingKeys': ['*#audits']}}",
+        "can be altered by a later permission",
+    ),
+    (
+        "['*#backtest#*', '*#requests', '@*']",
+        "['*#backtest#*', '*#requests']",
+        "evaluate may dynamodb:GetItem in Governance @key#id",
     ),
     (
         "'dynamodb:LeadingKeys': ['*#requests']",
@@ -313,18 +328,52 @@ fn roles_are_read_as_iam_reads_them() {
         ("preflight", "GetItem", "Governance", "org#audit", false),
         ("preflight", "GetItem", "Governance", "@key#id", true),
         ("preflight", "Query", "Governance", "@key#id", false),
-        ("api", "PutItem", "Governance", "org#audit", true),
+        (
+            "preflight",
+            "PutItem",
+            "Ledger",
+            "org#resolution#id org#abandoned#id",
+            true,
+        ),
+        (
+            "preflight",
+            "PutItem",
+            "Ledger",
+            "org#resolution#id org#record#id",
+            false,
+        ),
+        (
+            "api",
+            "PutItem",
+            "Governance",
+            "org org#audit @key#id",
+            true,
+        ),
+        ("api", "DeleteItem", "Governance", "org @key#id", true),
+        ("api", "DeleteItem", "Governance", "org#audit", false),
         ("api", "UpdateItem", "Governance", "org#requests", true),
+        ("api", "UpdateItem", "Governance", "org", false),
         ("api", "Query", "Ledger/index/by_day", "", true),
         ("ingest", "Query", "Ledger/index/by_day", "", false),
-        ("evaluate", "PutItem", "Ledger", "org#record#id", true),
+        (
+            "evaluate",
+            "PutItem",
+            "Ledger",
+            "org#record#id org#resolution#id",
+            true,
+        ),
+        ("evaluate", "PutItem", "Governance", "org org#audit", true),
         ("evaluate", "PutItem", "Governance", "@key#id", false),
         ("reset", "PutItem", "Ledger", "org#resolution#id", true),
         ("reset", "UpdateItem", "Ledger", "org#total#id", true),
-        ("reset", "UpdateItem", "Ledger", "org#resolution#id", false),
+        ("reset", "PutItem", "Governance", "org org#audit", true),
+        ("reset", "Query", "Governance", "@organisations", true),
+        ("reset", "GetItem", "Governance", "@key#id", false),
+        ("notify", "PutItem", "Governance", "org", true),
+        ("notify", "PutItem", "Governance", "org#audit", false),
     ] {
         let action = format!("dynamodb:{action}");
-        let found = template.may(function, &action, resource, partition);
+        let found = template.may(function, &action, resource, &faults::keys(partition));
         assert_eq!(
             found, expected,
             "{function} {action} {resource} {partition}"

@@ -1,7 +1,11 @@
 //! Another DynamoDB, behind HTTP: the suites run against it where the environment names one.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Runtime};
 
 use super::transport::{Reply, random_bits};
 
@@ -33,7 +37,7 @@ impl Endpoint {
     }
 
     /// Sends one call on. Emulators look at the access key and not at the signature.
-    pub(super) async fn call(&self, target: &str, body: &str) -> Result<Reply, reqwest::Error> {
+    pub(super) async fn call(&self, target: &str, body: &str) -> io::Result<Reply> {
         let account = &self.account;
         let authorization = format!(
             "AWS4-HMAC-SHA256 Credential={account}/20260101/us-east-1/dynamodb/aws4_request, \
@@ -47,8 +51,25 @@ impl Endpoint {
             .header("x-amz-date", "20260101T000000Z")
             .header("authorization", authorization)
             .body(body.to_owned());
-        let answer = request.send().await?;
-        let status = answer.status().as_u16();
-        Ok(Reply::new(status, answer.text().await?))
+        let answered = runtime()?.spawn(async move {
+            let answer = request.send().await?;
+            let status = answer.status().as_u16();
+            Ok::<_, reqwest::Error>(Reply::new(status, answer.text().await?))
+        });
+        answered
+            .await
+            .map_err(io::Error::other)?
+            .map_err(io::Error::other)
     }
+}
+
+/// Where connections live: whoever calls may end, or wait for somebody else's call, before a connection does.
+fn runtime() -> Result<&'static Runtime, io::Error> {
+    static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
+    let made = RUNTIME.get_or_init(|| {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build()
+    });
+    made.as_ref()
+        .map_err(|error| io::Error::other(error.to_string()))
 }

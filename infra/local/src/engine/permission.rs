@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a function did: an action of IAM, the table, or `<table>/index/<name>`, and the kind of partition.
+/// What a function did in one call: an action of IAM, the table, or `<table>/index/<name>`, and the kinds of partitions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
     /// The function whose client it was.
@@ -14,9 +14,9 @@ pub struct Permission {
     pub action: String,
     /// The table or index.
     pub resource: String,
-    /// The partition key with `org` for the organisation and `id` for an id: `org#record#id`, `@key#id`. Empty for a call that
-    /// names none.
-    pub partition: String,
+    /// The partition keys of all items that the call does this to, with `org` for the organisation and `id` for an id:
+    /// `org#record#id`, `@key#id`.
+    pub partitions: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,52 +50,42 @@ struct Part {
 
 type Item = BTreeMap<String, Value>;
 
-/// The permissions that a call needs, each as its action, resource and kind of partition.
-pub(super) fn needed(operation: &str, body: &str) -> BTreeSet<(String, String, String)> {
+/// The permissions that a call needs: for each action and resource the kinds of partitions.
+pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let mut found: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     let Ok(request) = serde_json::from_str::<Request>(body) else {
-        return BTreeSet::new();
+        return found;
     };
-    if let Some(parts) = request.transact_items {
-        let action = |part: &str| match part {
-            "ConditionCheck" => "ConditionCheckItem".to_owned(),
-            part => format!("{part}Item"),
-        };
-        let parts = parts.into_iter().flatten();
-        return parts
-            .map(|(part, of)| {
-                let kind = of.key.or(of.item).map(|item| kind_of(&item));
-                (action(&part), of.table_name, kind.unwrap_or_default())
-            })
-            .collect();
-    }
-    let batches = request.request_items.unwrap_or_default().into_iter();
-    let batches = batches.flat_map(|(table, batch)| {
-        let kinds = batch.keys.into_iter().map(|key| kind_of(&key));
-        kinds.map(move |kind| (table.clone(), kind))
-    });
-    let kind = match (
-        request.key.or(request.item),
-        request.key_condition_expression,
-    ) {
-        (Some(item), _) => kind_of(&item),
-        // The condition on the partition comes first.
-        (None, Some(condition)) => {
-            let name = condition
-                .split_whitespace()
-                .find(|word| word.starts_with(':'));
-            let value = name.and_then(|name| request.expression_attribute_values.get(name));
-            value.map(partition).unwrap_or_default()
+    let mut need = |action: &str, resource: String, kind: Option<String>| {
+        let kinds = found.entry((action.to_owned(), resource)).or_default();
+        kinds.extend(kind);
+    };
+    for (part, of) in request.transact_items.into_iter().flatten().flatten() {
+        let kind = of.key.or(of.item).map(|item| kind_of(&item));
+        match part.as_str() {
+            "ConditionCheck" => need("ConditionCheckItem", of.table_name, kind),
+            part => need(&format!("{part}Item"), of.table_name, kind),
         }
-        (None, None) => String::new(),
-    };
-    let table = request.table_name.map(|table| match request.index_name {
-        Some(index) => (format!("{table}/index/{index}"), String::new()),
-        None => (table, kind),
-    });
-    batches
-        .chain(table)
-        .map(|(resource, kind)| (operation.to_owned(), resource, kind))
-        .collect()
+    }
+    for (table, batch) in request.request_items.into_iter().flatten() {
+        for key in batch.keys {
+            need(operation, table.clone(), Some(kind_of(&key)));
+        }
+    }
+    if let Some(table) = request.table_name {
+        let item = request.key.or(request.item).map(|item| kind_of(&item));
+        // The condition on the partition comes first.
+        let condition = request.key_condition_expression.unwrap_or_default();
+        let name = condition
+            .split_whitespace()
+            .find(|word| word.starts_with(':'));
+        let value = name.and_then(|name| request.expression_attribute_values.get(name));
+        match request.index_name {
+            Some(index) => need(operation, format!("{table}/index/{index}"), None),
+            None => need(operation, table, item.or(value.map(partition))),
+        }
+    }
+    found
 }
 
 /// The kind of partition that an item or a key is in.

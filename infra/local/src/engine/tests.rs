@@ -15,9 +15,9 @@ use aws_sdk_dynamodb::types::{
 
 use super::{Engine, Fault, FaultKind, When};
 
-const TABLE: &str = "budgets";
+pub(super) const TABLE: &str = "budgets";
 
-fn client(engine: &Engine) -> Client {
+pub(super) fn client(engine: &Engine) -> Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -28,7 +28,7 @@ fn client(engine: &Engine) -> Client {
     Client::from_conf(config)
 }
 
-async fn open(dir: Option<&Path>) -> (Engine, Client) {
+pub(super) async fn open(dir: Option<&Path>) -> (Engine, Client) {
     let engine = Engine::open(dir).unwrap();
     let client = client(&engine);
     let key = |name: &str, kind| {
@@ -60,23 +60,23 @@ async fn open(dir: Option<&Path>) -> (Engine, Client) {
     (engine, client)
 }
 
-fn s(value: &str) -> AttributeValue {
+pub(super) fn s(value: &str) -> AttributeValue {
     AttributeValue::S(value.to_owned())
 }
 
-fn n(value: u64) -> AttributeValue {
+pub(super) fn n(value: u64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-fn b(value: &[u8]) -> AttributeValue {
+pub(super) fn b(value: &[u8]) -> AttributeValue {
     AttributeValue::B(Blob::new(value))
 }
 
-fn key(pk: &str) -> HashMap<String, AttributeValue> {
+pub(super) fn key(pk: &str) -> HashMap<String, AttributeValue> {
     HashMap::from([("pk".to_owned(), s(pk)), ("sk".to_owned(), s("a"))])
 }
 
-async fn put(client: &Client, pk: &str, name: &str, value: AttributeValue) {
+pub(super) async fn put(client: &Client, pk: &str, name: &str, value: AttributeValue) {
     client
         .put_item()
         .table_name(TABLE)
@@ -87,7 +87,7 @@ async fn put(client: &Client, pk: &str, name: &str, value: AttributeValue) {
         .unwrap();
 }
 
-async fn get(client: &Client, pk: &str) -> Option<HashMap<String, AttributeValue>> {
+pub(super) async fn get(client: &Client, pk: &str) -> Option<HashMap<String, AttributeValue>> {
     client
         .get_item()
         .table_name(TABLE)
@@ -388,7 +388,10 @@ async fn data_in_a_directory_outlives_the_engine() {
 
 #[tokio::test]
 async fn an_operation_that_is_not_served_is_unknown() {
-    let (_engine, client) = open(None).await;
+    let (engine, client) = open(None).await;
+    if engine.is_another() {
+        return;
+    }
     let error = client.describe_limits().send().await.unwrap_err();
     assert_eq!(error.code(), Some("UnknownOperationException"));
 }
