@@ -1,8 +1,12 @@
 //! What a request costs in round trips and write units, counted by the engine as AWS would bill it.
 
-use end_to_end::World;
+use axum::body::Body;
+use end_to_end::{AGENT, OPERATOR, World};
+use http::Request;
+use http_body_util::BodyExt;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 /// Calls and tenths of write units in the table of cells since the last reset.
 fn spent(world: &World) -> (u64, u64) {
@@ -54,6 +58,115 @@ async fn a_warm_preflight_is_one_round_trip_and_one_write_unit_at_any_depth() {
             settled.1 % 10,
         );
     }
+}
+
+/// What a new instance answers to its first request, and what that cost: calls of its start, of the request, and of the next one.
+async fn first_request(world: &World, key: &str, user_id: &str) -> (Value, [u64; 3]) {
+    let engine = world.system.engine();
+    let calls = || {
+        let meter = engine.meter();
+        engine.reset_meter();
+        meter.callers.get("preflight").map_or(0, |of| of.calls)
+    };
+    calls();
+    let instance = world.system.another_preflight().await;
+    let start = calls();
+    let mut answers = Vec::new();
+    let mut counted = vec![start];
+    for number in 0..2 {
+        let body = json!({
+            "request_id": format!("{user_id}-{number}"), "user_id": user_id, "model": "gpt-4o", "input_tokens": 10,
+            "max_output_tokens": 10
+        });
+        let request = Request::post("/v1/preflight")
+            .header("authorization", format!("Bearer {key}"))
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let answer = instance.clone().oneshot(request).await.unwrap();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        answers.push(serde_json::from_slice::<Value>(&bytes).unwrap());
+        counted.push(calls());
+    }
+    (answers.remove(0), counted.try_into().unwrap())
+}
+
+#[tokio::test]
+async fn the_first_request_of_an_instance_is_one_call_more_than_a_warm_one_where_organisations_are_few()
+ {
+    let world = World::empty().await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    world.user("bob", "eng").await;
+    world
+        .budget(Some("eng"), "tokens", json!(1_000_000), true)
+        .await;
+    // Opens the month's cell
+    world.hold("ada", "cell", 10, 10).await;
+    let (answer, [start, first, warm]) = first_request(&world, AGENT, "ada").await;
+    assert_eq!(answer["decision"], "allow");
+    assert_eq!((start, first, warm), (4, 2, 1));
+
+    // What it has read decides nothing by itself: a change since its start is seen
+    let instance = world.system.another_preflight().await;
+    let block = json!({"reason": "lost laptop"});
+    world
+        .admin("PUT", "/v1/users/bob/block", block)
+        .await
+        .expect(200);
+    let body = json!({
+        "request_id": "b-1", "user_id": "bob", "model": "gpt-4o", "input_tokens": 10, "max_output_tokens": 10
+    });
+    let ask = |key: &str| {
+        Request::post("/v1/preflight")
+            .header("authorization", format!("Bearer {key}"))
+            .body(Body::from(body.to_string()))
+            .unwrap()
+    };
+    let answer = instance.clone().oneshot(ask(AGENT)).await.unwrap();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    let answer: Value = serde_json::from_slice(&bytes).unwrap();
+    assert_eq!(answer["reasons"][0]["code"], "user_blocked");
+    let unknown = instance.oneshot(ask("tk_nobody")).await.unwrap();
+    assert_eq!(unknown.status(), 401);
+}
+
+#[tokio::test]
+async fn among_many_organisations_an_instance_reads_whose_key_it_is_first() {
+    let world = World::empty().await;
+    let mut admins = Vec::new();
+    for number in 0..4 {
+        let body = json!({"id": format!("org-{number}"), "name": "Org", "timezone": "UTC"});
+        let made = world
+            .call(OPERATOR, "POST", "/v1/organisations", body)
+            .await
+            .expect(201);
+        admins.push(made["admin_key"].as_str().unwrap().to_owned());
+    }
+    let key = &admins[2];
+    let department = json!({"id": "eng", "name": "Eng"});
+    world
+        .call(key, "POST", "/v1/departments", department)
+        .await
+        .expect(201);
+    let user = json!({
+        "id": "ada", "email": "ada@example.com", "name": "Ada", "department_id": "eng", "role": "member"
+    });
+    world.call(key, "POST", "/v1/users", user).await.expect(201);
+    let budget = json!({
+        "name": "Eng", "department_id": "eng", "unit": "tokens", "amount": 1_000, "hard_cap": true
+    });
+    world
+        .call(key, "POST", "/v1/budgets", budget)
+        .await
+        .expect(201);
+    let cell = json!({"request_id": "c", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 1});
+    world
+        .call(key, "POST", "/v1/preflight", cell)
+        .await
+        .expect(200);
+    let (answer, [start, first, warm]) = first_request(&world, key, "ada").await;
+    assert_eq!(answer["decision"], "allow");
+    assert_eq!((start, first, warm), (1, 6, 1));
 }
 
 #[tokio::test]

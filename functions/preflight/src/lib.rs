@@ -4,6 +4,7 @@
 //! the cell has the same epoch, which every decision checks.
 
 mod answer;
+mod cold;
 mod decide;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -27,7 +28,7 @@ use shared::runtime::clock::Clock;
 use shared::runtime::configuration_cache::ConfigurationCache;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, finished};
+use shared::runtime::http::finished;
 use shared::runtime::logs::{self, ErrorType, Metric};
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::{
@@ -125,8 +126,7 @@ pub fn routes() -> Router<App> {
 ))]
 async fn preflight(
     State(app): State<App>,
-    caller: Result<Caller, ApiError>,
-    Body(body): Body,
+    cold::Asked { caller, body }: cold::Asked,
 ) -> Result<Response, ApiError> {
     let caller = match caller {
         Ok(caller) => caller,

@@ -23,8 +23,8 @@ async fn main() -> Result<(), Error> {
     let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
     let refusals = Refusals::new(sqs, settings::required("EVENTS_QUEUE_URL")?);
     let store = settings::store(&aws)?;
-    settings::connect(&store).await;
     let tokens = Tokens::new(&settings::required("TOKEN_KEY")?);
     let app = App::new(store, Clock::default(), default, (tokens, refusals));
+    app.make_ready().await;
     lambda_http::run(router(app)).await
 }

@@ -4,6 +4,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::Path;
@@ -72,7 +73,18 @@ pub struct System {
     mails: Mails,
     bus: LocalBus,
     reset: reset::App,
+    new_preflight: NewPreflight,
     running: Vec<Running>,
+}
+
+/// Makes an instance of preflight that knows nothing.
+#[derive(Clone)]
+struct NewPreflight(Arc<dyn Fn() -> preflight::App + Send + Sync>);
+
+impl fmt::Debug for NewPreflight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewPreflight")
+    }
 }
 
 /// How much the organisation has.
@@ -163,18 +175,20 @@ impl System {
             Some(test_time) => api.with_test_time(test_time),
             None => api,
         };
-        let preflight = preflight::App::new(
-            new_store("preflight"),
-            clock.clone(),
-            settings.on_unavailable,
-            (
-                tokens.clone(),
-                preflight::Refusals::new(sqs.clone(), Queues::url(EVENTS)),
-            ),
-        );
-        let preflight = match settings.is_limited {
-            true => preflight,
-            false => preflight.with_rates(Rates::unlimited()),
+        let new_preflight = {
+            let (store, clock) = (new_store("preflight"), clock.clone());
+            let (tokens, sqs) = (tokens.clone(), sqs.clone());
+            let (on_unavailable, is_limited) = (settings.on_unavailable, settings.is_limited);
+            move || {
+                let refusals = preflight::Refusals::new(sqs.clone(), Queues::url(EVENTS));
+                let tells = (tokens.clone(), refusals);
+                let (store, clock) = (store.clone(), clock.clone());
+                let preflight = preflight::App::new(store, clock, on_unavailable, tells);
+                match is_limited {
+                    true => preflight,
+                    false => preflight.with_rates(Rates::unlimited()),
+                }
+            }
         };
         let ingest = ingest::App::new(
             new_store("ingest"),
@@ -198,7 +212,7 @@ impl System {
         );
         let router = Router::new()
             .merge(api::routes().with_state(api))
-            .merge(preflight::routes().with_state(preflight))
+            .merge(preflight::routes().with_state(new_preflight()))
             .merge(ingest::routes().with_state(ingest))
             .merge(local_routes::routes().with_state(local));
 
@@ -213,11 +227,19 @@ impl System {
             mails,
             bus,
             reset,
+            new_preflight: NewPreflight(Arc::new(new_preflight)),
         };
         if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
             demo::create(&system).await?;
         }
         Ok(system)
+    }
+
+    /// Another instance of preflight, which has read what one reads before its first request.
+    pub async fn another_preflight(&self) -> Router {
+        let preflight = (self.new_preflight.0)();
+        preflight.make_ready().await;
+        preflight::router(preflight)
     }
 
     /// Every function's routes and those under `/local`.

@@ -8,6 +8,7 @@ use super::roles::{Sphere, Who, who_may};
 use super::token::Tokens;
 use crate::store::{KeyOwner, Store, StoreError, digest_of};
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use jiff::Timestamp;
@@ -113,16 +114,30 @@ impl Keys {
             }
             Err(error) => return Err(error.into()),
         };
+        self.remember(name, owner.as_ref(), asked_at);
+        Ok(owner)
+    }
+
+    /// Remembers whose a key is, or that it is nobody's, as it was read at `asked_at`; `name` is the digest of a key.
+    pub fn remember(&self, name: &str, owner: Option<&KeyOwner>, asked_at: Instant) {
         if let Ok(mut believed) = self.believed.lock() {
             if believed.len() >= MAX_REMEMBERED {
                 believed.clear();
             }
-            match &owner {
+            match owner {
                 Some(owner) => believed.insert(name.to_owned(), (owner.clone(), asked_at)),
                 None => believed.remove(name),
             };
         }
-        Ok(owner)
+    }
+
+    /// The digest of the key that a request comes with, where it would have to be asked for.
+    pub fn unknown(&self, headers: &HeaderMap) -> Option<String> {
+        let secret = bearer(headers).filter(|secret| !Tokens::has_form(secret))?;
+        let digest = digest_of(secret);
+        self.remembered(&digest, KEY_BELIEVED)
+            .is_none()
+            .then_some(digest)
     }
 
     /// Counts a request of a caller, and refuses one too many.
@@ -147,6 +162,16 @@ impl Keys {
         }
         Ok(())
     }
+}
+
+/// The secret of a request.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, secret) = value.split_once(' ')?;
+    let secret = scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| secret.trim())?;
+    (1..=1024).contains(&secret.len()).then_some(secret)
 }
 
 /// Whose request it is.
@@ -236,19 +261,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let keys = Keys::from_ref(state);
         let unauthorized = |message: &str| ApiError::new(ErrorCode::Unauthorized, message);
-        let header = parts
-            .headers
-            .get(AUTHORIZATION)
-            .ok_or_else(|| unauthorized("send a key: Authorization: Bearer <key>"))?;
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Err(unauthorized("send a key: Authorization: Bearer <key>"));
+        }
         let unknown = || unauthorized("the key is not known or was revoked");
-        let secret = header
-            .to_str()
-            .ok()
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, secret)| secret.trim())
-            .filter(|secret| (1..=1024).contains(&secret.len()))
-            .ok_or_else(unknown)?;
+        let secret = bearer(&parts.headers).ok_or_else(unknown)?;
         let is_operator = keys
             .operator_digest
             .as_ref()

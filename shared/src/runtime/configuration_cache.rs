@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex};
 /// The most organisations, and the most users of each, that an instance keeps.
 const MAX_ORGANISATIONS: usize = 1_000;
 const MAX_USERS: usize = 20_000;
+/// How many organisations a deployment has whose configurations an instance reads before its first request.
+const FEW: usize = 3;
 
 #[derive(Debug)]
 struct Kept {
@@ -60,6 +62,44 @@ impl ConfigurationCache {
         Ok(configuration)
     }
 
+    /// Reads the configurations of all organisations where those are few, as where a company runs its own deployment.
+    pub async fn fill(&self) -> Result<(), ApiError> {
+        let known = self.store.organisations(None, FEW + 1).await?;
+        if known.items.len() > FEW {
+            return Ok(());
+        }
+        for organisation in known.items {
+            self.configuration(&organisation.id).await?;
+        }
+        Ok(())
+    }
+
+    /// The configurations that are known, where they are few and none knows this user.
+    pub fn few_without(&self, user_id: &str) -> Vec<Arc<Configuration>> {
+        let Ok(kept) = self.kept.lock() else {
+            return Vec::new();
+        };
+        if kept.len() > FEW || kept.values().any(|known| known.users.contains_key(user_id)) {
+            return Vec::new();
+        }
+        kept.values()
+            .map(|known| known.configuration.clone())
+            .collect()
+    }
+
+    /// Keeps a user who was read after `configuration`.
+    pub fn keep(&self, configuration: &Arc<Configuration>, user: Arc<User>) {
+        if let Ok(mut kept) = self.kept.lock()
+            && let Some(known) = kept.get_mut(&configuration.organisation.id)
+            && Arc::ptr_eq(&known.configuration, configuration)
+        {
+            if known.users.len() >= MAX_USERS {
+                known.users.clear();
+            }
+            known.users.insert(user.id.clone(), user);
+        }
+    }
+
     /// A user as they were read after `configuration`; one that is not there is asked for each time.
     pub async fn user(
         &self,
@@ -79,15 +119,8 @@ impl ConfigurationCache {
             .user(organisation_id, user_id)
             .await?
             .map(Arc::new);
-        if let Some(user) = &user
-            && let Ok(mut kept) = self.kept.lock()
-            && let Some(known) = kept.get_mut(organisation_id)
-            && Arc::ptr_eq(&known.configuration, configuration)
-        {
-            if known.users.len() >= MAX_USERS {
-                known.users.clear();
-            }
-            known.users.insert(user_id.to_owned(), user.clone());
+        if let Some(user) = &user {
+            self.keep(configuration, user.clone());
         }
         Ok(user)
     }

@@ -1,15 +1,11 @@
 //! What a deployed function reads from its environment, and the clients it makes before its first request.
 
-use super::logs::note;
 use crate::store::{Store, Tables};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use std::env;
 use std::time::Duration;
-
-/// How long a start waits for its connection.
-const CONNECT: Duration = Duration::from_millis(400);
 
 /// A setting that is missing.
 #[derive(Debug, thiserror::Error)]
@@ -92,14 +88,4 @@ pub fn store(aws: &SdkConfig) -> Result<Store, MissingSetting> {
         aws_sdk_dynamodb::Client::new(aws),
         Tables::from_env()?,
     ))
-}
-
-/// Opens the store's connection before the first request, which would wait for it: names, TLS, credentials. It takes
-/// [`CONNECT`] at most, and where it fails the first request does it.
-pub async fn connect(store: &Store) {
-    match tokio::time::timeout(CONNECT, store.connect()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => note("no connection before the first request", &error),
-        Err(_) => tracing::warn!("no connection before the first request in time"),
-    }
 }

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// The most rows that one page of a filtered list looks at.
 const ROWS_A_READ: i32 = 200;
@@ -152,6 +153,32 @@ impl Store {
     /// Whose key has this digest.
     pub async fn key_owner(&self, digest: &str) -> Result<Option<KeyOwner>, StoreError> {
         self.row(keys::secret(digest)).await
+    }
+
+    /// Whose key has this digest, and the user as each of these organisations knows them, which are all different: one read.
+    pub async fn key_owner_and_users(
+        &self,
+        digest: &str,
+        organisation_ids: &[&str],
+        user_id: &str,
+    ) -> Result<(Option<KeyOwner>, BTreeMap<String, User>), StoreError> {
+        let users = organisation_ids
+            .iter()
+            .map(|organisation_id| keys::governance(*organisation_id, format!("{USER}{user_id}")));
+        let key = keys::secret(digest);
+        let asked = users.chain([key.clone()]).map(|key| key.attributes());
+        let found = self.items(&self.tables.governance, asked.collect(), None);
+        let (mut owner, mut users) = (None, BTreeMap::new());
+        for item in found.await? {
+            match item.get("pk") {
+                Some(AttributeValue::S(pk)) if *pk == key.pk => owner = Some(data(item)?),
+                Some(AttributeValue::S(pk)) => {
+                    users.insert(pk.clone(), data(item)?);
+                }
+                _ => return Err(StoreError::unreadable("an item without a key")),
+            }
+        }
+        Ok((owner, users))
     }
 
     /// Users by id, those that are `wanted` only.

@@ -188,11 +188,6 @@ pub(super) fn audited(organisation_id: &str) -> Key {
     Key::new(organisation_id, "audited")
 }
 
-/// Where nothing ever is.
-pub(super) fn nothing() -> Key {
-    Key::new("@nothing", "nothing")
-}
-
 /// Where the schedule goes on that ran out of time.
 pub(super) fn schedule_cursor() -> Key {
     Key::new("@schedule", "cursor")

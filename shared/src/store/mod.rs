@@ -75,15 +75,4 @@ impl Store {
     pub fn new(client: Client, tables: Tables) -> Self {
         Self { client, tables }
     }
-
-    /// Opens a connection before anybody waits for one, by reading an item that nobody writes.
-    pub async fn connect(&self) -> Result<(), StoreError> {
-        self.client
-            .get_item()
-            .table_name(&self.tables.governance)
-            .set_key(Some(keys::nothing().attributes()))
-            .send()
-            .await?;
-        Ok(())
-    }
 }

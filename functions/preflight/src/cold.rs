@@ -1,0 +1,81 @@
+//! An instance that knows nothing yet: what it reads before its first request, and what that request reads at once.
+//!
+//! Nothing is decided here. What is read goes where the decision looks first, under the same rules: a key is believed for
+//! seconds, a configuration while the cell has its epoch, a user who was read after it likewise.
+
+use super::App;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::HeaderMap;
+use shared::runtime::auth::Caller;
+use shared::runtime::error::ApiError;
+use shared::runtime::http::Body;
+use shared::runtime::logs::note;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a start takes at most.
+const START: Duration = Duration::from_millis(400);
+/// How long the first request waits for reading at once what it could read step by step.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+impl App {
+    /// Opens the connection before the first request, which would wait for it: names, TLS, credentials; and reads by what a
+    /// deployment of few organisations decides. What fails here, the first request does.
+    pub async fn make_ready(&self) {
+        match tokio::time::timeout(START, self.cache.fill()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => note("not ready before the first request", &error),
+            Err(late) => note("not ready before the first request", &late),
+        }
+    }
+
+    /// Reads a key and its user together, where neither is known and it is likely whose they are.
+    async fn meet(&self, headers: &HeaderMap, body: &[u8]) {
+        let (Some(digest), Ok(request)) = (self.keys.unknown(headers), super::read(body)) else {
+            return;
+        };
+        let configurations = self.cache.few_without(&request.user_id);
+        if configurations.is_empty() {
+            return;
+        }
+        let ids: Vec<&str> = configurations
+            .iter()
+            .map(|configuration| configuration.organisation.id.as_str())
+            .collect();
+        let asked_at = Instant::now();
+        let asked = self
+            .store
+            .key_owner_and_users(&digest, &ids, &request.user_id);
+        // Where it fails, each is asked for by itself, and that says why it fails.
+        let Ok(Ok((Some(owner), mut users))) = tokio::time::timeout(PATIENCE, asked).await else {
+            return;
+        };
+        self.keys.remember(&digest, Some(&owner), asked_at);
+        let mut configurations = configurations.iter();
+        let its = configurations.find(|of| of.organisation.id == owner.organisation_id);
+        if let Some(configuration) = its
+            && let Some(user) = users.remove(&owner.organisation_id)
+        {
+            self.cache.keep(configuration, Arc::new(user));
+        }
+    }
+}
+
+/// A request for a decision: whose it is, and its body.
+pub(super) struct Asked {
+    pub(super) caller: Result<Caller, ApiError>,
+    pub(super) body: axum::body::Bytes,
+}
+
+impl FromRequest<App> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let Body(body) = Body::from_request(whole, app).await?;
+        app.meet(&parts.headers, &body).await;
+        let caller = Caller::from_request_parts(&mut parts, app).await;
+        Ok(Self { caller, body })
+    }
+}
