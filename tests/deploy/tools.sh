@@ -10,3 +10,5 @@ fi
 functions=(preflight api ingest evaluate reset notify)
 packages=("${functions[@]/#/--package=}")
 build() { PATH="$tools/bin:$PATH" cargo lambda build --locked "${packages[@]}" "$@"; }
+# The SAM command line: of $SAM, of the PATH, or the one that the gate keeps.
+sam_command() { echo "${SAM:-$(command -v sam || echo "${XDG_CACHE_HOME:-$HOME/.cache}/toktra-template-tools/bin/sam")}"; }

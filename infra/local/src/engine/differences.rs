@@ -72,6 +72,15 @@ async fn number(client: &Client, pk: &str) -> String {
     }
 }
 
+/// The units that a transaction of one write uses.
+async fn units(client: &Client, item: TransactWriteItem) -> String {
+    let call = client.transact_write_items().transact_items(item);
+    let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
+    let consumed = call.send().await.unwrap().consumed_capacity;
+    let units = consumed.unwrap_or_default()[0].capacity_units;
+    units.map_or("none".to_owned(), |units| units.to_string())
+}
+
 /// Each rule with what was found and what DynamoDB documents.
 async fn probes(client: &Client) -> Vec<(&'static str, String, &'static str)> {
     let mut found = Vec::new();
@@ -248,48 +257,22 @@ async fn probes(client: &Client) -> Vec<(&'static str, String, &'static str)> {
     // "DynamoDB processes up to 1 MB": the item that passes it ends the page
     found.push(("a page has at most 1 MB", said, "2 of 3, more: true"));
 
-    let capacity = |units: Option<f64>| units.map_or("none".to_owned(), |units| units.to_string());
-    let call = client
-        .put_item()
+    let large = Put::builder()
         .table_name(TABLE)
         .set_item(Some(key("units")))
         .item("v", s(&"x".repeat(1_020)));
-    let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
-    let units = call
-        .send()
-        .await
-        .unwrap()
-        .consumed_capacity
-        .and_then(|of| of.capacity_units);
-    found.push(("a write of 1,029 bytes is two units", capacity(units), "2"));
-    let call = client
-        .transact_write_items()
-        .transact_items(put_of("small"));
-    let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
-    let units = call
-        .send()
-        .await
-        .unwrap()
-        .consumed_capacity
-        .unwrap_or_default();
+    let large = TransactWriteItem::builder()
+        .put(large.build().unwrap())
+        .build();
     found.push((
-        "in a transaction a write is two for each KB",
-        capacity(units[0].capacity_units),
+        "in a transaction a write is two units for each KB",
+        units(client, put_of("small")).await,
         "2",
     ));
-    let call = client
-        .transact_write_items()
-        .transact_items(put_of("units"));
-    let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
-    let units = call
-        .send()
-        .await
-        .unwrap()
-        .consumed_capacity
-        .unwrap_or_default();
+    found.push(("of 1,029 bytes it is four", units(client, large).await, "4"));
     found.push((
         "what is written over counts where it was larger",
-        capacity(units[0].capacity_units),
+        units(client, put_of("units")).await,
         "4",
     ));
     found
