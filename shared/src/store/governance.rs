@@ -164,7 +164,7 @@ impl Store {
     ) -> Result<(Option<KeyOwner>, BTreeMap<String, User>), StoreError> {
         let users = organisation_ids
             .iter()
-            .map(|organisation_id| keys::governance(*organisation_id, format!("{USER}{user_id}")));
+            .map(|organisation_id| keys::governance(organisation_id, format!("{USER}{user_id}")));
         let key = keys::secret(digest);
         let asked = users.chain([key.clone()]).map(|key| key.attributes());
         let found = self.items(&self.tables.governance, asked.collect(), None);
