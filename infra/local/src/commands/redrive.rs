@@ -25,12 +25,18 @@ const PATIENCE: Patience = Patience {
 /// The most that SQS hands out at once.
 const BATCH: i32 = 10;
 
-/// Moves dead letters back to their queue, each deleted only when it is there. It may be stopped and repeated: what is handled twice
-/// counts once. Needs AWS credentials and a region in the environment, as `aws configure export-credentials --format env` gives them.
-///
-/// Example: redrive --from "$DEAD_LETTERS_URL" --to "$EVENTS_QUEUE_URL" --dry-run
+/// Said below the options.
+const HELP: &str = "\
+Each message is deleted only when it is in the other queue. It may be stopped and repeated: what is handled twice counts once.
+Needs AWS_REGION and AWS credentials in the environment:
+    eval \"$(aws configure export-credentials --format env)\"
+
+Example, with the outputs of the stack:
+    redrive --from \"$DEAD_LETTERS_URL\" --to \"$EVENTS_QUEUE_URL\" --dry-run";
+
+/// Moves dead letters back to their queue.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = HELP)]
 pub(crate) struct Arguments {
     /// The URL of the queue of dead letters: an output of the stack.
     #[arg(long, value_name = "URL")]
@@ -93,7 +99,9 @@ async fn waiting(sqs: &Client, url: &str) -> Result<u64, CommandError> {
     let name = QueueAttributeName::ApproximateNumberOfMessages;
     let call = sqs.get_queue_attributes().queue_url(url);
     let answer = call.attribute_names(name.clone()).send().await;
-    let answer = answer.map_err(|error| refused("the queue cannot be looked at", &error))?;
+    let failed =
+        "the queue cannot be looked at (are AWS_REGION and credentials in the environment?)";
+    let answer = answer.map_err(|error| refused(failed, &error))?;
     let said = answer.attributes().and_then(|known| known.get(&name));
     Ok(said.and_then(|said| said.parse().ok()).unwrap_or(0))
 }
