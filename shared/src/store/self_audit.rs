@@ -116,6 +116,19 @@ impl Store {
         Ok(Vec::new())
     }
 
+    /// Returns true if anything was counted or recorded in `period`.
+    pub async fn has_books(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<bool, StoreError> {
+        if self.cell(organisation_id, period).await?.is_some() {
+            return Ok(true);
+        }
+        let totals = self.department_totals(organisation_id, period).await?;
+        Ok(!totals.rows().is_empty())
+    }
+
     /// One look; none where the configuration changed meanwhile.
     async fn look_at_counters(
         &self,
