@@ -30,6 +30,7 @@ use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
+use std::time::Duration;
 use utoipa::ToSchema;
 
 /// The most events of one request.
@@ -105,6 +106,15 @@ impl App {
     pub fn with_rates(self, rates: Rates) -> Self {
         Self {
             keys: self.keys.with_rates(rates),
+            ..self
+        }
+    }
+
+    /// The same, believing keys for so long.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
             ..self
         }
     }

@@ -58,6 +58,8 @@ pub(super) const INCIDENT: &str = "incident#";
 pub(super) const NOTICE: &str = "notice#";
 /// Addresses that nothing is sent to, by their digest.
 pub(super) const SUPPRESSED: &str = "suppressed#";
+/// Whom an address belongs to, by its digest.
+pub(super) const MAIL_OWNER: &str = "mailowner#";
 pub(super) const WEBHOOK: &str = "webhook#";
 pub(super) const API_KEY: &str = "key#";
 pub(super) const CLIENT: &str = "oauth#";
