@@ -1,10 +1,11 @@
 //! An organisation's compiled configuration: settings, department tree and budgets of one epoch.
 
 use super::amount::Unit;
+use super::calendar::Begun;
 use super::exemption::Grant;
 use super::hold::Node;
 use super::people::User;
-use super::period::{Month, time_zone};
+use super::period::{Month, stored_time_zone};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,6 +74,9 @@ pub struct Organisation {
     pub name: String,
     /// An IANA name; its midnight begins a month.
     pub timezone: String,
+    /// Since when, and in which month: one that had begun or ended by then stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_begun: Option<Begun>,
     /// How much a hold reserves.
     pub reserve: Reserve,
     /// Tokens reserved for an answer without a limit.
@@ -108,6 +112,7 @@ impl Organisation {
             id,
             name,
             timezone,
+            zone_begun: None,
             reserve: Reserve::Estimate,
             output_reserve_tokens: 4096,
             hold_seconds: 600,
@@ -120,9 +125,9 @@ impl Organisation {
         }
     }
 
-    /// The time zone; UTC where the tables know the name no more.
+    /// The time zone; UTC if no table knows its name any more.
     pub fn zone(&self) -> TimeZone {
-        time_zone(&self.timezone).unwrap_or(TimeZone::UTC)
+        stored_time_zone(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 }
 
@@ -308,19 +313,18 @@ impl Path {
 impl Configuration {
     /// The period that `at` falls into.
     pub fn period_of(&self, at: Timestamp) -> Month {
-        Month::of(at, &self.organisation.zone())
+        self.organisation.month_of(at)
     }
 
     /// The periods in which something can be held by a clock that is at most five minutes off, and the next, which
     /// may be open already: those that a change has to reach.
     pub fn periods_in_force(&self, now: Timestamp) -> Vec<Month> {
-        let zone = self.organisation.zone();
         let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
         let later = now.saturating_add(CLOCK_SKEW).unwrap_or(now);
         let mut periods = vec![
-            Month::of(earlier, &zone),
-            Month::of(later, &zone),
-            Month::of(now, &zone).next(),
+            self.period_of(earlier),
+            self.period_of(later),
+            self.period_of(now).next(),
         ];
         periods.dedup();
         periods

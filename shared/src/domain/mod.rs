@@ -5,6 +5,7 @@ pub mod amount;
 pub mod audit;
 pub mod blocking;
 pub mod buckets;
+pub mod calendar;
 pub mod cell;
 pub mod closing;
 pub mod configuration;

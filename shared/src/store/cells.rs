@@ -187,7 +187,7 @@ impl Store {
             cell.nodes.extend(others);
         }
         for grant in &configuration.grants {
-            if grant.reaches(period, &organisation.zone()) {
+            if grant.reaches(period, organisation) {
                 for (node, given) in grant.opens() {
                     cell.nodes.entry(node).or_insert(given);
                 }
@@ -208,7 +208,7 @@ impl Store {
                 cell.carried.insert(node, carried);
             }
         }
-        let expires_at = period.end(&organisation.zone()).as_second() + KEPT_SECONDS;
+        let expires_at = organisation.month_end(period).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
         let put = Put::builder()
             .table_name(&self.tables.counters)

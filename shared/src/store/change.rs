@@ -158,7 +158,6 @@ impl Store {
         let mut current = None;
         if is_seen {
             let configuration = &snapshot.configuration;
-            let zone = head.organisation.zone();
             let mut periods = periods_seen(configuration, &head.organisation, now);
             if let CounterEffect::Carry(period, _) = &change.counters {
                 periods.insert(*period);
@@ -189,7 +188,7 @@ impl Store {
                     _ => None,
                 };
                 let grants = approved.into_iter().chain(&configuration.grants);
-                let reaching = grants.filter(|grant| grant.reaches(period, &zone));
+                let reaching = grants.filter(|grant| grant.reaches(period, &head.organisation));
                 let opens = reaching.flat_map(Grant::opens);
                 let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
                 update.open.extend(opens.filter(is_new).take(MAX_OPENED));
@@ -200,7 +199,7 @@ impl Store {
                 if update.apply(&mut after).is_err() {
                     return Ok(Committed::Stale);
                 }
-                if period == Month::of(now, &zone) {
+                if period == head.organisation.month_of(now) {
                     current = after;
                 }
             }

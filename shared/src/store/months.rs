@@ -129,7 +129,7 @@ impl Store {
             is_done,
             |snapshot, cell, known| {
                 let configuration = &snapshot.configuration;
-                let end = period.end(&configuration.organisation.zone());
+                let end = configuration.organisation.month_end(period);
                 let budgets = configuration.budgets.values();
                 let open = budgets
                     .filter(|budget| budget.created_at < end && !known.contains_key(&budget.id));
@@ -351,7 +351,7 @@ fn closed_budgets(
     known: BTreeMap<String, Rollover>,
 ) -> Vec<ClosedBudget> {
     let period = batch.period;
-    let end = period.end(&configuration.organisation.zone());
+    let end = configuration.organisation.month_end(period);
     let new = batch.after.iter();
     let new = new.map(|row| (row.budget_id.clone(), row.clone()));
     let mut rows: BTreeMap<String, Rollover> = known.into_iter().chain(new).collect();
