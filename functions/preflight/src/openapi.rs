@@ -22,6 +22,9 @@ pub(crate) enum PreflightBody {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CountedRequest {
+    /// Made by the client for this one request: a random id. The same id with the same body is a retry and gets the same
+    /// hold, which counts once. So a gateway that asks for several people makes it itself and never takes it from them:
+    /// who may choose it can let many requests pass on one hold.
     request_id: ClientId,
     user_id: UserId,
     model: Model,
@@ -34,6 +37,9 @@ pub(crate) struct CountedRequest {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MeasuredRequest {
+    /// Made by the client for this one request: a random id. The same id with the same body is a retry and gets the same
+    /// hold, which counts once. So a gateway that asks for several people makes it itself and never takes it from them:
+    /// who may choose it can let many requests pass on one hold.
     request_id: ClientId,
     user_id: UserId,
     model: Model,

@@ -175,7 +175,7 @@ fn hold_step(
         hold: Hold {
             department,
             tree: 0,
-            fingerprint: [u8::try_from(amounts.tokens % 251).unwrap(), 0, 0],
+            fingerprint: [u8::try_from(amounts.tokens % 251).unwrap(); 8],
             nonce: [0; 3],
             expires_at: real.now + lives,
             amounts,
@@ -444,7 +444,7 @@ fn request(tokens: i64, levels: u32) -> HoldRequest {
         hold: Hold {
             department: 0,
             tree: 0,
-            fingerprint: [7; 3],
+            fingerprint: [7; 8],
             nonce: [0; 3],
             expires_at: 1_000,
             amounts: Amounts::new(tokens, 0),
@@ -502,7 +502,7 @@ fn the_same_request_is_the_same_hold_until_it_lapses() {
         Obstacle::Lapsed(_)
     ));
     let mut other = request(5, 1);
-    other.hold.fingerprint = [8; 3];
+    other.hold.fingerprint = [8; 8];
     assert_eq!(other.obstacle(&held, at(0)), Obstacle::AnotherBody);
 }
 

@@ -2,6 +2,7 @@
 
 use super::amount::Amounts;
 use super::configuration::{Organisation, Reserve};
+use super::hold::Fingerprint;
 use super::price::{Found, Price, PriceBook, TokenCounts, value};
 use sha2::{Digest, Sha256};
 
@@ -40,15 +41,17 @@ pub struct PreflightRequest {
 }
 
 impl PreflightRequest {
-    /// Three bytes that tell this body from another under the same request id.
-    pub fn fingerprint(&self) -> [u8; 3] {
+    /// Tells this body from another under the same request id.
+    pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update(format!(
             "{:?}{:?}{:?}{:?}",
             self.model, self.provider, self.input, self.max_output_tokens
         ));
         let digest: [u8; 32] = hash.finalize().into();
-        [digest[0], digest[1], digest[2]]
+        let mut fingerprint = Fingerprint::default();
+        fingerprint.copy_from_slice(&digest[..size_of::<Fingerprint>()]);
+        fingerprint
     }
 
     /// What the request is held for.
@@ -165,13 +168,20 @@ mod tests {
     fn another_body_has_another_fingerprint() {
         let one = request(Input::Tokens(1), None, "m");
         assert_eq!(one.fingerprint(), one.clone().fingerprint());
+        let by = |provider: &str| PreflightRequest {
+            provider: Some(provider.into()),
+            ..one.clone()
+        };
         for other in [
             request(Input::Tokens(2), None, "m"),
             request(Input::Bytes(1), None, "m"),
             request(Input::Tokens(1), Some(0), "m"),
             request(Input::Tokens(1), None, "n"),
+            by("openai"),
         ] {
             assert_ne!(one.fingerprint(), other.fingerprint());
         }
+        assert_ne!(by("openai").fingerprint(), by("azure").fingerprint());
+        assert_eq!(one.fingerprint().len(), 8, "24 bits were found in seconds");
     }
 }

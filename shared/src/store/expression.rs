@@ -233,7 +233,7 @@ mod tests {
         Hold {
             department: 1,
             tree: 0,
-            fingerprint: [1; 3],
+            fingerprint: [1; 8],
             nonce: [2; 3],
             expires_at: 3,
             amounts: Amounts::new(5, 6),

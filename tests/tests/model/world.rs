@@ -136,7 +136,7 @@ impl World {
             hold: Hold {
                 department: u32::from(department),
                 tree: 0,
-                fingerprint: [request; 3],
+                fingerprint: [request; 8],
                 nonce: [0; 3],
                 expires_at: EXPIRES,
                 amounts: Amounts::new(Q, 0),
