@@ -8,6 +8,7 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
+use jiff::Timestamp;
 use shared::domain::configuration::{
     Configuration, Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move,
 };
@@ -97,6 +98,7 @@ pub(crate) async fn create(
         if let Some(gone) = deleted {
             let moved = Move {
                 tree: configuration.tree + 1,
+                at: now,
                 department_id: id.clone(),
                 old_ancestors: gone.ancestors().to_vec(),
             };
@@ -246,7 +248,7 @@ pub(crate) async fn update(
         after.updated_at = now;
         let mut prepared = Prepared::new(loaded, "department.update", format!("department/{id}"));
         if after.parent_id != before.parent_id {
-            let moved = moved(&loaded.snapshot.configuration, before, &after)?;
+            let moved = moved(&loaded.snapshot.configuration, before, &after, now)?;
             prepared.head.tree = moved.tree;
             prepared.action = "department.move";
             prepared
@@ -270,6 +272,7 @@ fn moved(
     configuration: &Configuration,
     before: &Department,
     after: &Department,
+    now: Timestamp,
 ) -> Result<Move, ApiError> {
     if let Some(parent_id) = &after.parent_id
         && configuration.path(parent_id).0.contains(&before.id)
@@ -287,6 +290,7 @@ fn moved(
         tree: configuration.tree + 1,
         department_id: before.id.clone(),
         old_ancestors,
+        at: now,
     })
 }
 

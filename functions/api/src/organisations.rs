@@ -302,13 +302,15 @@ pub(crate) async fn update(
     );
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
     change(&app, &actor, &Needs::default(), None, |loaded| {
         let before = &loaded.snapshot.head.organisation;
         check_version(&headers, before.version)?;
-        let after = Organisation {
+        let mut after = Organisation {
             id: before.id.clone(),
             name: name.clone().unwrap_or_else(|| before.name.clone()),
-            timezone: timezone.clone().unwrap_or_else(|| before.timezone.clone()),
+            timezone: before.timezone.clone(),
+            zone_begun: before.zone_begun,
             reserve: reserve.unwrap_or(before.reserve),
             output_reserve_tokens: output_reserve.unwrap_or(before.output_reserve_tokens),
             hold_seconds: hold_seconds
@@ -323,6 +325,9 @@ pub(crate) async fn update(
             version: before.version + 1,
             created_at: before.created_at,
         };
+        if let Some(timezone) = &timezone {
+            after.change_zone(timezone.clone(), now);
+        }
         let resource = format!("organisation/{}", before.id);
         let body = view::text(&view::organisation(&after));
         let mut prepared = Prepared::new(loaded, "organisation.update", resource);

@@ -138,7 +138,12 @@ impl Asked {
         now: Timestamp,
     ) -> Result<Vec<Bucket>, ApiError> {
         let zone = configuration.organisation.zone();
-        let today = zone.to_datetime(now).date();
+        let mut today = zone.to_datetime(now).date();
+        if self.division == Division::Monthly {
+            // After a change of time zone, a month may have begun before its first day.
+            let begun = configuration.period_of(now).day(1);
+            today = begun.map_or(today, |begun| begun.max(today));
+        }
         let last = self.end.map_or(today, |edge| edge.days(&zone).1);
         let first = self.start.map(|edge| edge.days(&zone).0);
         let first = first.unwrap_or(match self.division {
@@ -163,10 +168,17 @@ impl Asked {
         // Years of hours are not counted out before they are refused.
         let days = first.until(last).map_or(i32::MAX, |span| span.get_days());
         let is_long = usize::try_from(days).is_ok_and(|days| days > 14 * 31);
-        let buckets = match is_long {
+        let mut buckets = match is_long {
             true => Vec::new(),
             false => between(self.division, first, last, &zone),
         };
+        if self.division == Division::Monthly {
+            for bucket in &mut buckets {
+                if let Ok(month) = bucket.id.parse() {
+                    bucket.starts_at = configuration.organisation.month_start(month);
+                }
+            }
+        }
         if is_long || buckets.len() > most {
             let message = match self.division {
                 Division::Hourly => "a report by the hour has at most 7 days",

@@ -86,6 +86,7 @@ pub(crate) async fn create(
             email: email.clone(),
             name: name.clone(),
             department_id: department_id.clone(),
+            former: Vec::new(),
             manager_id: manager_id.clone(),
             role: role.unwrap_or(Role::Member),
             status: Status::Active,
@@ -267,10 +268,13 @@ async fn change_user(
         after.version += 1;
         after.updated_at = now;
         let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
-        prepared.rows.push(Row::user(organisation_id, &after)?);
         let claim = loaded.claimed_mail(organisation_id, Some(before), &after)?;
         prepared.rows.extend(claim);
         if after.department_id != before.department_id {
+            let departments = &loaded.snapshot.configuration.departments;
+            if let Some(left) = departments.get(&before.department_id) {
+                after.move_to(after.department_id.clone(), left.index, now);
+            }
             prepared.rows.extend(counted(
                 loaded,
                 organisation_id,
@@ -284,6 +288,7 @@ async fn change_user(
                 true,
             )?);
         }
+        prepared.rows.push(Row::user(organisation_id, &after)?);
         let decided_by =
             |user: &User| (user.department_id.clone(), user.status, user.block.clone());
         if decided_by(before) != decided_by(&after) {

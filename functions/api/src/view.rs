@@ -355,7 +355,6 @@ pub(crate) fn budget(
     cell: Option<&Cell>,
     now: Timestamp,
 ) -> BudgetView {
-    let zone = configuration.organisation.zone();
     let period = configuration.period_of(now);
     let untouched = Cell::default();
     let figures = Figures::of(budget, period, cell.unwrap_or(&untouched));
@@ -386,7 +385,7 @@ pub(crate) fn budget(
         rollover: budget
             .rollover_cap_percent
             .map(|cap_percent| RolloverView { cap_percent }),
-        resets_at: period.end(&zone).to_string(),
+        resets_at: configuration.organisation.month_end(period).to_string(),
         version: budget.version,
         created_at: budget.created_at.to_string(),
         updated_at: budget.updated_at.to_string(),

@@ -29,8 +29,8 @@ use shared::runtime::token::Tokens;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 /// The most events of one request.

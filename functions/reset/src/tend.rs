@@ -243,7 +243,7 @@ async fn open_ahead(
     period: Month,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let end = period.end(&configuration.organisation.zone());
+    let end = configuration.organisation.month_end(period);
     if end.duration_since(now) <= AHEAD {
         // Where the configuration changed meanwhile, the next pass or the first request opens it.
         let _opened = app

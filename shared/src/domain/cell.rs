@@ -57,9 +57,8 @@ impl Cell {
             let path = configuration.path_at(hold.department, hold.tree);
             hold.move_to(&configuration.counters_on(&path.unwrap_or_default()));
         }
-        let zone = configuration.organisation.zone();
         for grant in &configuration.grants {
-            if grant.reaches(period, &zone) {
+            if grant.reaches(period, &configuration.organisation) {
                 for (node, given) in grant.opens() {
                     cell.nodes.entry(node).or_insert(given);
                 }

@@ -1,10 +1,11 @@
 //! An organisation's compiled configuration: settings, department tree and budgets of one epoch.
 
 use super::amount::{MAX_AMOUNT, Unit};
+use super::calendar::Begun;
 use super::exemption::Grant;
 use super::hold::Node;
 use super::people::User;
-use super::period::{Month, time_zone};
+use super::period::{Month, stored_time_zone};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,6 +74,9 @@ pub struct Organisation {
     pub name: String,
     /// An IANA name; its midnight begins a month.
     pub timezone: String,
+    /// Since when, and in which month: one that had begun or ended by then stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone_begun: Option<Begun>,
     /// How much a hold reserves.
     pub reserve: Reserve,
     /// Tokens reserved for an answer without a limit.
@@ -108,6 +112,7 @@ impl Organisation {
             id,
             name,
             timezone,
+            zone_begun: None,
             reserve: Reserve::Estimate,
             output_reserve_tokens: 4096,
             hold_seconds: 600,
@@ -120,9 +125,9 @@ impl Organisation {
         }
     }
 
-    /// The time zone; UTC where the tables know the name no more.
+    /// The time zone; UTC if no table knows its name any more.
     pub fn zone(&self) -> TimeZone {
-        time_zone(&self.timezone).unwrap_or(TimeZone::UTC)
+        stored_time_zone(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 }
 
@@ -283,6 +288,9 @@ pub struct Move {
     pub department_id: String,
     /// The departments above it before, topmost first.
     pub old_ancestors: Vec<String>,
+    /// When it moved. A row from before moves had a time counts as older than all usage.
+    #[serde(default)]
+    pub at: Timestamp,
 }
 
 /// A department that is no more, for the holds and late usage that still name it.
@@ -367,19 +375,18 @@ impl Path {
 impl Configuration {
     /// The period that `at` falls into.
     pub fn period_of(&self, at: Timestamp) -> Month {
-        Month::of(at, &self.organisation.zone())
+        self.organisation.month_of(at)
     }
 
     /// The periods in which something can be held by a clock that is at most five minutes off, and the next, which
     /// may be open already: those that a change has to reach.
     pub fn periods_in_force(&self, now: Timestamp) -> Vec<Month> {
-        let zone = self.organisation.zone();
         let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
         let later = now.saturating_add(CLOCK_SKEW).unwrap_or(now);
         let mut periods = vec![
-            Month::of(earlier, &zone),
-            Month::of(later, &zone),
-            Month::of(now, &zone).next(),
+            self.period_of(earlier),
+            self.period_of(later),
+            self.period_of(now).next(),
         ];
         periods.dedup();
         periods
@@ -441,6 +448,27 @@ impl Configuration {
             }
         }
         Some(path)
+    }
+
+    /// The version of the tree at `at`.
+    fn tree_at(&self, at: Timestamp) -> u32 {
+        let last = self.moves.iter().rev().find(|moved| moved.at <= at);
+        match (last, self.moves.first()) {
+            (Some(last), _) => last.tree,
+            (None, Some(first)) => first.tree.saturating_sub(1),
+            (None, None) => self.tree,
+        }
+    }
+
+    /// Returns the path of the department that `user` was in at `at`, in the tree of that moment; before they were made, it
+    /// is that of their beginning. None if this configuration is older than the user's row.
+    pub fn path_of_user_at(&self, user: &User, at: Timestamp) -> Option<Path> {
+        let at = at.max(user.created_at);
+        let index = match user.former_department(at) {
+            Some(index) => index,
+            None => self.departments.get(&user.department_id)?.index,
+        };
+        self.path_at(index, self.tree_at(at))
     }
 
     /// The budgets that count usage on `path`, the nearest first, tokens before US dollars.
@@ -542,6 +570,7 @@ impl Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::people::{Role, Status};
 
     fn department(index: u32, id: &str, parent: Option<&str>) -> (String, Department) {
         let department = Department {
@@ -621,7 +650,12 @@ mod tests {
             tree,
             department_id: id.to_owned(),
             old_ancestors: old.iter().map(|s| (*s).to_owned()).collect(),
+            at: second(i64::from(tree) * 10),
         }
+    }
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
     }
 
     #[test]
@@ -652,6 +686,44 @@ mod tests {
             "a department that is no more"
         );
         assert_eq!(at(0).as_deref(), Some("/a/b/"));
+    }
+
+    #[test]
+    fn a_users_path_is_that_of_the_moment() {
+        // a > b and c at first; at second 10 b went under c, and at second 20 c under a.
+        let config = configuration(
+            &[(0, "a", None), (1, "b", Some("c")), (2, "c", Some("a"))],
+            vec![moved(1, "b", &["a"]), moved(2, "c", &[])],
+        );
+        let mut user = User {
+            id: "ada".into(),
+            email: "ada@example.com".into(),
+            name: "Ada".into(),
+            department_id: "b".into(),
+            former: Vec::new(),
+            manager_id: None,
+            role: Role::Member,
+            status: Status::Active,
+            block: None,
+            version: 1,
+            created_at: second(5),
+            updated_at: second(5),
+        };
+        let path = |user: &User, n| {
+            let path = config.path_of_user_at(user, second(n));
+            path.map(|path| path.to_text())
+        };
+        for (n, expected) in [(0, "/a/b/"), (9, "/a/b/"), (10, "/c/b/"), (20, "/a/c/b/")] {
+            assert_eq!(path(&user, n).as_deref(), Some(expected), "{n}");
+        }
+        user.move_to("a".into(), 1, second(15));
+        assert_eq!(path(&user, 14).as_deref(), Some("/c/b/"));
+        assert_eq!(path(&user, 15).as_deref(), Some("/a/"));
+        user.created_at = second(12);
+        assert_eq!(path(&user, 3).as_deref(), Some("/c/b/"), "before the user");
+        user.move_to("new".into(), 0, second(30));
+        assert_eq!(path(&user, 30), None, "a department that is not known yet");
+        assert_eq!(path(&user, 29).as_deref(), Some("/a/"));
     }
 
     #[test]

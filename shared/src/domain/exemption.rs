@@ -3,11 +3,11 @@
 
 use super::amount::{Amounts, Unit};
 use super::cell::Cell;
-use super::configuration::{Budget, Configuration};
+use super::configuration::{Budget, Configuration, Organisation};
 use super::hold::Node;
 use super::people::User;
 use super::period::Month;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The longest that an exemption lasts: a year.
@@ -104,8 +104,9 @@ impl Grant {
     }
 
     /// Whether it is in force at any moment of `period`.
-    pub fn reaches(&self, period: Month, zone: &TimeZone) -> bool {
-        self.terms.starts_at < period.end(zone) && period.start(zone) < self.terms.ends_at
+    pub fn reaches(&self, period: Month, organisation: &Organisation) -> bool {
+        self.terms.starts_at < organisation.month_end(period)
+            && organisation.month_start(period) < self.terms.ends_at
     }
 
     /// What its counters open with: what a raise gives; a lift's go below zero with what is used.
@@ -342,7 +343,9 @@ mod tests {
             assert_eq!(grant.is_active(at(now)), is_active, "{now}");
         }
         let month = |n| Month::new(2026, n).unwrap();
-        let reached = (10..=12).map(|n| grant.reaches(month(n), &TimeZone::UTC));
+        let zone = "UTC".to_owned();
+        let organisation = Organisation::new("a".into(), "A".into(), zone, Timestamp::UNIX_EPOCH);
+        let reached = (10..=12).map(|n| grant.reaches(month(n), &organisation));
         assert_eq!(reached.collect::<Vec<_>>(), [false, true, true]);
     }
 

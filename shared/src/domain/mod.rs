@@ -6,6 +6,7 @@ pub mod audit;
 pub mod authority;
 pub mod blocking;
 pub mod buckets;
+pub mod calendar;
 pub mod cell;
 pub mod closing;
 pub mod configuration;

@@ -1,9 +1,14 @@
 //! Months in an organisation's time zone.
 
-use jiff::{Timestamp, civil, tz::TimeZone};
+use jiff::Timestamp;
+use jiff::civil;
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+
+/// The longest name of a time zone.
+const MAX_ZONE_NAME: usize = 64;
 
 /// A calendar month, written `2026-11`: the period of every budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -126,11 +131,24 @@ impl FromStr for Month {
 #[error("must be a month like 2026-11")]
 pub struct InvalidMonth;
 
-/// The time zone of an IANA name, or `None` where there is none of that name.
+/// Returns the time zone of an IANA name as the IANA writes it, or None if the build knows no such zone.
+///
+/// The zones of the machine are never asked: `localtime` and `posixrules` are what its owner chose, `posix/..` and
+/// `right/..` (which counts leap seconds) are there or not, and two machines of one deployment could begin a month at
+/// different moments. `Factory` and `Etc/Unknown` stand for "not set".
 pub fn time_zone(name: &str) -> Option<TimeZone> {
-    (name.len() <= 64)
-        .then(|| TimeZone::get(name).ok())
-        .flatten()
+    if name.len() > MAX_ZONE_NAME || matches!(name, "Factory" | "Etc/Unknown") {
+        return None;
+    }
+    let zone = TimeZoneDatabase::bundled().get(name).ok()?;
+    // The database ignores case, and what is stored has one spelling.
+    (zone.iana_name() == Some(name)).then_some(zone)
+}
+
+/// Returns the time zone of a name that was stored, perhaps when more names were taken than today.
+pub fn stored_time_zone(name: &str) -> Option<TimeZone> {
+    let known = time_zone(name);
+    known.or_else(|| TimeZoneDatabase::bundled().get(name).ok())
 }
 
 #[cfg(test)]
@@ -172,5 +190,42 @@ mod tests {
     fn unknown_time_zones_are_none() {
         assert!(time_zone("Mars/Olympus").is_none());
         assert!(time_zone("Europe/Berlin").is_some());
+    }
+
+    #[test]
+    fn every_name_of_the_iana_is_a_time_zone_in_its_own_spelling_only() {
+        let mut known = 0;
+        for name in TimeZoneDatabase::bundled().available() {
+            let name = name.as_str();
+            let is_unset = matches!(name, "Factory" | "Etc/Unknown");
+            assert_eq!(time_zone(name).is_some(), !is_unset, "{name}");
+            let other = name.to_ascii_lowercase();
+            assert!(other == name || time_zone(&other).is_none(), "{other}");
+            known += 1;
+        }
+        assert!(known > 500, "{known}");
+    }
+
+    #[test]
+    fn what_depends_on_the_machine_is_no_time_zone() {
+        for name in [
+            "localtime",
+            "posixrules",
+            "Factory",
+            "Etc/Unknown",
+            "posix/Europe/Berlin",
+            "right/Europe/Berlin",
+            "right/UTC",
+            "europe/berlin",
+            "utc",
+            "leapseconds",
+            "tzdata.zi",
+            "zone.tab",
+            "/etc/localtime",
+            "Europe",
+            "",
+        ] {
+            assert!(time_zone(name).is_none(), "{name}");
+        }
     }
 }

@@ -246,7 +246,7 @@ impl Reason {
     ) -> Vec<Self> {
         let zone = configuration.organisation.zone();
         let period = configuration.period_of(now);
-        let resets_at = period.end(&zone);
+        let resets_at = configuration.organisation.month_end(period);
         let path = configuration.path(&user.department_id);
         let needs = |unit| {
             let is_short = short.iter().any(|node| node.unit == unit);

@@ -146,7 +146,7 @@ pub fn due(
     if corrected < closed {
         let month = corrected.next();
         let grace = SignedDuration::from_hours(i64::from(organisation.rollover_grace_hours));
-        let end = month.end(&organisation.zone());
+        let end = organisation.month_end(month);
         let is_final = end.saturating_add(grace).is_ok_and(|at| at <= now);
         let is_next_over = month.next() < current;
         return (is_final || is_next_over).then_some(Due::Correct(month));

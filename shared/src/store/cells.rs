@@ -165,7 +165,7 @@ impl Store {
         }
         let spent = |department_id: Option<&str>| totals.spent_under(department_id);
         let cell = Cell::open(configuration, period, behind, spent);
-        let expires_at = period.end(&organisation.zone()).as_second() + KEPT_SECONDS;
+        let expires_at = organisation.month_end(period).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
         let put = Put::builder()
             .table_name(&self.tables.counters)

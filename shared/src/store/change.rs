@@ -185,7 +185,6 @@ impl Store {
         let mut current = None;
         if is_seen {
             let configuration = &snapshot.configuration;
-            let zone = head.organisation.zone();
             let mut periods = periods_seen(configuration, &head.organisation, now);
             if let CounterEffect::Carry(period, _) = &change.counters {
                 periods.insert(*period);
@@ -205,7 +204,7 @@ impl Store {
                     self.open_cell(configuration, period, Some(&cell)).await?;
                     return Ok(Committed::Stale);
                 }
-                let current_month = Month::of(now, &zone);
+                let current_month = head.organisation.month_of(now);
                 let mut update = change.counters.update(&cell, period, current_month);
                 // The exemptions that reach the month from now on: one that is approved now comes first, and another time zone
                 // may let others reach it.
@@ -214,7 +213,7 @@ impl Store {
                     _ => None,
                 };
                 let grants = approved.into_iter().chain(&configuration.grants);
-                let reaching = grants.filter(|grant| grant.reaches(period, &zone));
+                let reaching = grants.filter(|grant| grant.reaches(period, &head.organisation));
                 let opens = reaching.flat_map(Grant::opens);
                 let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
                 update.open.extend(opens.filter(is_new).take(MAX_OPENED));

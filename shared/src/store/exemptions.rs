@@ -114,11 +114,10 @@ impl Store {
         grants: &[Grant],
         now: Timestamp,
     ) -> Result<BTreeMap<String, Amounts>, StoreError> {
-        let zone = configuration.organisation.zone();
         let mut of_month: BTreeMap<Month, Vec<&Grant>> = BTreeMap::new();
         for grant in grants {
-            let mut month = Month::of(grant.terms.starts_at, &zone);
-            let last = Month::of(grant.terms.ends_at.min(now), &zone);
+            let mut month = configuration.period_of(grant.terms.starts_at);
+            let last = configuration.period_of(grant.terms.ends_at.min(now));
             while month <= last {
                 of_month.entry(month).or_default().push(grant);
                 month = month.next();

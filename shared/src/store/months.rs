@@ -351,7 +351,7 @@ fn closed_budgets(
     known: BTreeMap<String, Rollover>,
 ) -> Vec<ClosedBudget> {
     let period = batch.period;
-    let end = period.end(&configuration.organisation.zone());
+    let end = configuration.organisation.month_end(period);
     let new = batch.after.iter();
     let new = new.map(|row| (row.budget_id.clone(), row.clone()));
     let mut rows: BTreeMap<String, Rollover> = known.into_iter().chain(new).collect();

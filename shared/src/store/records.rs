@@ -17,8 +17,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 impl Store {
-    /// Keeps a risk event with the path of its user's department; it counts once, by its event id. One
-    /// of GitHub that comes again is completed if its user was not known before.
+    /// Keeps a risk event with the path of the department that its user was in when it happened; it counts once, by its
+    /// event id. One of GitHub that comes again is completed if its user was not known before.
     pub async fn record_risk(
         &self,
         configuration: &Configuration,
@@ -26,13 +26,13 @@ impl Store {
         received_at: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let user = match &risk.user_id {
-            Some(user_id) => self.user(organisation_id, user_id).await?,
-            None => None,
+        let path = match &risk.user_id {
+            Some(user_id) => {
+                self.path_of_user_in_force(configuration, user_id, risk.occurred_at)
+                    .await?
+            }
+            None => Path::default(),
         };
-        let path = user.map_or_else(Path::default, |user| {
-            configuration.path(&user.department_id)
-        });
         let mut item: Item = serde_dynamo::to_item(risk)?;
         item.insert("path".to_owned(), AttributeValue::S(path.to_text()));
         item.extend(keys::record(organisation_id, &risk.event_id).attributes());

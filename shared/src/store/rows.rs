@@ -16,6 +16,9 @@ use serde::Serialize;
 /// The condition that there is no item of a key.
 const ABSENT: &str = "attribute_not_exists(pk)";
 
+/// How long an event that was accepted may wait until it is recorded: twice the two weeks of a dead-letter queue.
+const WAITING_SECONDS: i64 = 28 * 24 * 3600;
+
 /// A row that a change writes or deletes.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -77,7 +80,7 @@ impl Row {
     ) -> Result<[Self; 2], StoreError> {
         let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
         let mut remembered = Self::new(deleted_department(organisation_id, gone), gone)?;
-        remembered.expire(expires_at(now));
+        remembered.expire(expires_at(now) + WAITING_SECONDS);
         Ok([Self::gone(key), remembered])
     }
 
@@ -92,11 +95,11 @@ impl Row {
         Self::new(keys::governance(organisation_id, sk), user)
     }
 
-    /// A move of a department, remembered as long as a hold may refer to it.
+    /// A move of a department, remembered as long as late usage may be of the time before it.
     pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
         let sk = format!("{MOVE}{:010}", moved.tree);
         let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
-        row.expire(expires_at(now));
+        row.expire(expires_at(now) + WAITING_SECONDS);
         Ok(row)
     }
 

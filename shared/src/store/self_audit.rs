@@ -242,10 +242,11 @@ impl Store {
         let departments_before = self.department_totals(organisation_id, period).await?;
         let users_before = self.user_totals(organisation_id, period).await?;
         tokio::time::sleep(wait).await;
-        let start = period.start(&configuration.organisation.zone());
-        // An event may be five minutes ahead of its receiver's clock.
+        let start = configuration.organisation.month_start(period);
+        // An event may be five minutes ahead of its receiver's clock, and in another time zone, which was changed since, the
+        // month may have begun up to 26 hours before.
         let first = start
-            .saturating_sub(SignedDuration::from_hours(1))
+            .saturating_sub(SignedDuration::from_hours(27))
             .unwrap_or(start);
         let mut day = first.to_zoned_datetime(TimeZone::UTC).date();
         let today = now.to_zoned_datetime(TimeZone::UTC).date();

@@ -214,7 +214,6 @@ impl Store {
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let user = self.user(organisation_id, &usage.user_id).await?;
         let hold_id = own_hold(organisation_id, usage);
         let book = books.at(usage.occurred_at);
         let mut current = Cow::Borrowed(configuration);
@@ -252,7 +251,18 @@ impl Store {
             {
                 return Ok(Recorded::Duplicate);
             }
-            let own_path = || user.as_ref().map(|user| current.path(&user.department_id));
+            let path = match &resolved {
+                Some(resolved) => Some(resolved.path.clone()),
+                None => {
+                    self.path_of_user(&current, &usage.user_id, usage.occurred_at)
+                        .await?
+                }
+            };
+            let Some(path) = path else {
+                back_off(attempt).await;
+                current = self.newer(current).await?;
+                continue;
+            };
             let offset = match (&hold_id, &resolved) {
                 (
                     Some(hold_id),
@@ -275,10 +285,7 @@ impl Store {
                     _ => current.period_of(usage.occurred_at),
                 },
                 day: day_of(&current, usage),
-                path: match &resolved {
-                    Some(resolved) => resolved.path.clone(),
-                    None => own_path().unwrap_or_default(),
-                },
+                path,
                 charge: usage.charge(book, resolved.as_ref().map(|r| &r.hold)),
                 price_version: book.version().to_owned(),
                 mark,
@@ -287,6 +294,39 @@ impl Store {
             };
             if let Some(recorded) = self.charge(&current, &entry, offset.as_ref(), now).await? {
                 return Ok(recorded);
+            }
+            back_off(attempt).await;
+            current = self.newer(current).await?;
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Returns where a user was at `at`: the path that what they did then counts on. It is empty for a user who is not
+    /// known, and None if `configuration` is older than the user's row.
+    async fn path_of_user(
+        &self,
+        configuration: &Configuration,
+        user_id: &str,
+        at: Timestamp,
+    ) -> Result<Option<Path>, StoreError> {
+        let user = self.user(&configuration.organisation.id, user_id).await?;
+        Ok(match user {
+            None => Some(Path::default()),
+            Some(user) => configuration.path_of_user_at(&user, at),
+        })
+    }
+
+    /// Returns the same in the configuration in force, whichever the caller has.
+    pub(super) async fn path_of_user_in_force(
+        &self,
+        configuration: &Configuration,
+        user_id: &str,
+        at: Timestamp,
+    ) -> Result<Path, StoreError> {
+        let mut current = Cow::Borrowed(configuration);
+        for attempt in 0..ATTEMPTS {
+            if let Some(path) = self.path_of_user(&current, user_id, at).await? {
+                return Ok(path);
             }
             back_off(attempt).await;
             current = self.newer(current).await?;

@@ -24,6 +24,14 @@ POST /v1/organisations {"id": "third", "name": "Third", "timezone": "Europe/Berl
   name="a\u0000b" => 400 name
   name=["x"] => 400 name
   timezone="Mars/Olympus" => 400 timezone
+  timezone="localtime" => 400 timezone
+  timezone="posixrules" => 400 timezone
+  timezone="Factory" => 400 timezone
+  timezone="posix/Europe/Berlin" => 400 timezone
+  timezone="right/Europe/Berlin" => 400 timezone
+  timezone="europe/berlin" => 400 timezone
+  timezone="utc" => 400 timezone
+  timezone="Etc/Unknown" => 400 timezone
   timezone="" => 400 timezone
   timezone="../../etc/passwd" => 400 timezone
   timezone="Europe/Berlin " => 400 timezone
@@ -46,6 +54,14 @@ PATCH /v1/organisation {"name": "Demo"}
   name="   " => 400 name
   name="<a201>" => 400 name
   timezone="utc+2" => 400 timezone
+  timezone="localtime" => 400 timezone
+  timezone="posixrules" => 400 timezone
+  timezone="Factory" => 400 timezone
+  timezone="posix/Europe/Berlin" => 400 timezone
+  timezone="right/Europe/Berlin" => 400 timezone
+  timezone="europe/berlin" => 400 timezone
+  timezone="utc" => 400 timezone
+  timezone="Etc/Unknown" => 400 timezone
   reserve="Strict" => 400 reserve
   output_reserve_tokens=-1 => 400 output_reserve_tokens
   output_reserve_tokens=1000000000000000000000000000000 => 400 output_reserve_tokens

@@ -118,7 +118,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
                 assert_eq!(answer["accepted"], 1, "{answer}");
                 model
                     .waiting
-                    .push((id.clone(), user, Some(of.clone()), sum));
+                    .push((id.clone(), user, Some(of.clone()), sum, model.now));
             }
         }
         Step::Unreserved {
@@ -126,6 +126,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             event,
             input,
             times,
+            ago,
         } => {
             let id = format!("e-{event}");
             if model.counted.contains(&id) || model.waiting.iter().any(|(known, ..)| *known == id) {
@@ -135,12 +136,15 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
                 tokens: input,
                 micro_usd: micro_usd(input, 0),
             };
-            let body = json!({"events": [world.usage(&id, USERS[user], input, 0, None)]});
+            let at = model.now - ago;
+            let mut event = world.usage(&id, USERS[user], input, 0, None);
+            event["occurred_at"] = json!(jiff_text(at));
+            let body = json!({ "events": [event] });
             for _ in 0..times {
                 persist(world, AGENT, "POST", "/v1/events", body.clone())
                     .await
                     .expect(202);
-                model.waiting.push((id.clone(), user, None, sum));
+                model.waiting.push((id.clone(), user, None, sum, at));
             }
         }
         Step::Deliver => {
@@ -248,6 +252,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             model
                 .homes
                 .insert(USERS[user].to_owned(), DEPARTMENTS[department].to_owned());
+            model.note_move();
         }
         Step::MoveDepartment { department, parent } => {
             let id = DEPARTMENTS[department];
@@ -267,6 +272,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             } else {
                 answer.expect(200);
                 model.parents.insert(id.to_owned(), parent);
+                model.note_move();
             }
         }
         Step::Fail {

@@ -69,6 +69,7 @@ async fn run(steps: Vec<Step>) {
             .homes
             .insert((*user).to_owned(), department.to_owned());
     }
+    model.note_move();
     let org = world.budget(None, "tokens", json!(1_200), true).await;
     model.budgets.push(ModelBudget {
         id: org,

@@ -50,6 +50,14 @@ impl ModelBudget {
     }
 }
 
+/// Where everybody was from a moment on.
+#[derive(Clone)]
+pub(super) struct Whereabouts {
+    since: i64,
+    parents: BTreeMap<String, Option<String>>,
+    homes: BTreeMap<String, String>,
+}
+
 #[derive(Default)]
 pub(super) struct Model {
     pub(super) now: i64,
@@ -64,19 +72,42 @@ pub(super) struct Model {
     pub(super) earlier: Vec<ModelHold>,
     pub(super) charges: Vec<(Vec<String>, Sum)>,
     pub(super) counted: BTreeSet<String>,
-    /// Reported and not yet delivered.
-    pub(super) waiting: Vec<(String, usize, Option<String>, Sum)>,
+    /// Reported and not yet delivered: what, whose, of which hold, how much and when it happened.
+    pub(super) waiting: Vec<(String, usize, Option<String>, Sum, i64)>,
+    /// After each move, in order.
+    pub(super) whereabouts: Vec<Whereabouts>,
+}
+
+fn path_in(parents: &BTreeMap<String, Option<String>>, department: &str) -> Vec<String> {
+    let mut path = vec![department.to_owned()];
+    let mut next = parents[department].clone();
+    while let Some(parent) = next {
+        next = parents[&parent].clone();
+        path.push(parent);
+    }
+    path
 }
 
 impl Model {
     pub(super) fn path(&self, department: &str) -> Vec<String> {
-        let mut path = vec![department.to_owned()];
-        let mut next = self.parents[department].clone();
-        while let Some(parent) = next {
-            next = self.parents[&parent].clone();
-            path.push(parent);
-        }
-        path
+        path_in(&self.parents, department)
+    }
+
+    /// Notes that somebody or something has moved now.
+    pub(super) fn note_move(&mut self) {
+        self.whereabouts.push(Whereabouts {
+            since: self.now,
+            parents: self.parents.clone(),
+            homes: self.homes.clone(),
+        });
+    }
+
+    /// The path of a user at a moment; before everything, that of the beginning.
+    fn path_at(&self, user: &str, at: i64) -> Vec<String> {
+        let begin = self.whereabouts[0].since;
+        let mut known = self.whereabouts.iter().rev();
+        let then = known.find(|w| w.since <= at.max(begin)).unwrap();
+        path_in(&then.parents, &then.homes[user])
     }
 
     fn all_holds(&self) -> impl Iterator<Item = &ModelHold> {
@@ -109,7 +140,7 @@ impl Model {
     }
 
     pub(super) fn deliver(&mut self) {
-        for (event, user, hold, sum) in std::mem::take(&mut self.waiting) {
+        for (event, user, hold, sum, at) in std::mem::take(&mut self.waiting) {
             if !self.counted.insert(event) {
                 continue;
             }
@@ -120,7 +151,7 @@ impl Model {
                 })
             }) {
                 Some(path) => path,
-                None => self.path(&self.homes[USERS[user]].clone()),
+                None => self.path_at(USERS[user], at),
             };
             self.charges.push((path, sum));
         }

@@ -24,6 +24,8 @@ pub(super) enum Step {
         event: u8,
         input: i64,
         times: u8,
+        /// How long ago it happened, in seconds.
+        ago: i64,
     },
     Deliver,
     Void {
@@ -68,8 +70,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(user, request, input, output)| Step::Hold { user, request, input, output }),
         5 => (user.clone(), 0_u8..8, 0_u8..30, 0_i64..300, 0_i64..150, 1_u8..3).prop_map(
             |(user, request, event, input, output, times)| Step::Usage { user, request, event, input, output, times }),
-        2 => (user.clone(), 0_u8..30, 0_i64..100, 1_u8..3)
-            .prop_map(|(user, event, input, times)| Step::Unreserved { user, event, input, times }),
+        3 => (user.clone(), 0_u8..30, 0_i64..100, 1_u8..3, prop_oneof![Just(0), 0_i64..3_000]).prop_map(
+            |(user, event, input, times, ago)| Step::Unreserved { user, event, input, times, ago }),
         4 => Just(Step::Deliver),
         2 => (user.clone(), 0_u8..8).prop_map(|(user, request)| Step::Void { user, request }),
         2 => (1_i64..900).prop_map(|seconds| Step::Tick { seconds }),

@@ -3,6 +3,7 @@
 mod model;
 mod rules;
 mod two_years;
+mod zones;
 
 use end_to_end::World;
 use local::system::SystemSettings;

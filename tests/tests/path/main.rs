@@ -10,6 +10,7 @@ mod refusals;
 mod reports;
 mod tree;
 mod usage;
+mod whereabouts;
 
 use end_to_end::World;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! When each trigger fires, and for whom.
 
-use super::{active, all, firings, world};
+use super::{active, all, firings, risk, tested, world};
 use end_to_end::World;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -275,4 +275,49 @@ async fn conditions_see_the_organisation_s_clock_and_tokens_and_what_is_missing_
         1,
         "one minute before six in the morning"
     );
+}
+
+#[tokio::test]
+async fn what_is_reported_late_is_judged_in_the_department_of_then() {
+    let world = world().await;
+    let of =
+        |department: &str| json!([{"field": "department_id", "op": "eq", "value": department}]);
+    let mut policies = Vec::new();
+    for department in ["engineering", "sales"] {
+        let mut risks = json!({"name": "Risks", "trigger": {"type": "ip_risk_event"}});
+        risks["conditions"] = of(department);
+        let used =
+            json!({"type": "department_threshold", "department_id": department, "tokens": 100});
+        policies.push((
+            active(&world, risks).await,
+            active(&world, threshold(used)).await,
+        ));
+    }
+    let mut leak = risk(&world, "leak", Some("ada"), "high");
+    let mut usage = world.usage("usage", "ada", 100, 0, None);
+    world.set_clock("2026-11-24T13:00:00Z").await;
+    let body = json!({"department_id": "sales"});
+    world
+        .admin("PATCH", "/v1/users/ada", body)
+        .await
+        .expect(200);
+    world.report(&[leak.clone(), usage.clone()]).await;
+    for (n, (risks, used)) in policies.iter().enumerate() {
+        let expected = usize::from(n == 0);
+        assert_eq!(firings(&world, risks).await.len(), expected, "{n}");
+        assert_eq!(firings(&world, used).await.len(), expected, "{n}");
+        for id in [risks, used] {
+            let tested = tested(&world, id, 1).await;
+            assert_eq!(tested["would_trigger"], expected, "a test agrees: {tested}");
+        }
+    }
+    // What happens from now on is of sales.
+    for (event, id) in [(&mut leak, "leak-2"), (&mut usage, "usage-2")] {
+        event["event_id"] = json!(id);
+        event["occurred_at"] = json!("2026-11-24T13:00:00Z");
+    }
+    world.report(&[leak, usage]).await;
+    let (risks, used) = &policies[1];
+    assert_eq!(firings(&world, risks).await.len(), 1);
+    assert_eq!(firings(&world, used).await.len(), 1);
 }

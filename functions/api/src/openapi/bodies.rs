@@ -33,6 +33,7 @@ pub(crate) struct CreateOrganisation {
 pub(crate) struct UpdateOrganisation {
     #[schema(required = false)]
     name: Name,
+    /// A month that has begun goes on until it ends in the new zone, and one that is over does not come back.
     #[schema(required = false)]
     timezone: TimeZone,
     #[schema(required = false)]

@@ -293,6 +293,7 @@ fn user(id: &str, name: &str) -> User {
         email: format!("{id}@example.com"),
         name: name.to_owned(),
         department_id: "platform".to_owned(),
+        former: Vec::new(),
         manager_id: None,
         role: Role::Member,
         status: Status::Active,

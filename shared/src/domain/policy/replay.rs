@@ -128,13 +128,13 @@ impl Replay {
     /// Where the records begin that it has to see: a threshold needs the totals of this month and the one before, which late
     /// usage may still reach; the unusual needs the days before.
     pub fn begins_at(&self, configuration: &Configuration) -> Timestamp {
-        let zone = configuration.organisation.zone();
         let from = self.window.from;
         let hour = jiff::SignedDuration::from_hours(1);
         match &self.policy.rule.trigger {
             Trigger::IpRiskEvent => from,
             Trigger::TokenBudgetExceeded { .. } | Trigger::DepartmentThreshold { .. } => {
-                let start = configuration.period_of(from).prev().start(&zone);
+                let month = configuration.period_of(from).prev();
+                let start = configuration.organisation.month_start(month);
                 // An event may be some minutes ahead of its receiver's clock.
                 start.saturating_sub(hour).unwrap_or(start)
             }

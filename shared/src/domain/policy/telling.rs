@@ -177,7 +177,6 @@ impl Telling<'_> {
     /// The block of the user, where the policy blocks. The end of the period is that of the month that it is about, so it may
     /// be over already.
     pub fn block(&self, configuration: &Configuration) -> Option<Block> {
-        let zone = configuration.organisation.zone();
         let period = match &self.firing.subject {
             Subject::Event { .. } => configuration.period_of(self.now),
             Subject::User { period, .. } | Subject::Department { period, .. } => *period,
@@ -185,7 +184,7 @@ impl Telling<'_> {
         };
         let until = match self.policy.rule.blocks()? {
             BlockUntil::Released => None,
-            BlockUntil::PeriodEnd => Some(period.end(&zone)),
+            BlockUntil::PeriodEnd => Some(configuration.organisation.month_end(period)),
             BlockUntil::Hours(hours) => {
                 let hours = SignedDuration::from_hours(i64::from(hours));
                 Some(self.now.saturating_add(hours).unwrap_or(Timestamp::MAX))
