@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::Sha256;
 use shared::domain::github::{Read, Sighting, default_rows, read, user_of};
+use shared::domain::identity::GITHUB_PREFIX;
 use shared::domain::name::is_slug;
-use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel};
+use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel, RiskOrigin};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::{Body, json};
 use shared::runtime::logs::{self, Metric};
@@ -121,7 +122,7 @@ pub(crate) async fn receive(
     } = sighting;
     let user_id = user_of(&integration.users, login.as_deref()).map(str::to_owned);
     // A webhook that GitHub sends again has the same delivery, and an event id counts once.
-    let event_id = format!("github-{delivery}");
+    let event_id = format!("{GITHUB_PREFIX}{delivery}");
     let now = app.clock.now();
     let message = EventMessage {
         organisation_id,
@@ -134,6 +135,7 @@ pub(crate) async fn receive(
             repository,
             summary,
             source: Some("github".to_owned()),
+            origin: RiskOrigin::Github,
         }),
     };
     if !send::all(&app.sqs, &app.queue_url, &[(0, message)])

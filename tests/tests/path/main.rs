@@ -5,6 +5,7 @@ mod books;
 mod changes;
 mod github;
 mod holds;
+mod identity;
 mod refusals;
 mod reports;
 mod tree;
