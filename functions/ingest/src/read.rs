@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use shared::domain::estimate::MAX_TOKENS;
+use shared::domain::github::GITHUB_PREFIX;
 use shared::domain::hold::HoldId;
-use shared::domain::identity::GITHUB_PREFIX;
 use shared::domain::usage::{
     Event, MAX_AGE, MAX_AHEAD, Operation, Outcome, Risk, RiskLevel, RiskOrigin, Usage,
 };

@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// What the event ids of GitHub's webhooks begin with. `POST /v1/events` refuses ids that begin so.
-pub const GITHUB_PREFIX: &str = "github-";
-
 const CONFLICT: &str = "conflict#";
 
 /// The name of an event within its organisation: `llm_request#ada#e-1`.

@@ -153,6 +153,14 @@ impl RiskOrigin {
     }
 }
 
+impl Risk {
+    /// Whether it came as a webhook of GitHub. Its id is made of what was signed, and says nothing of a
+    /// user.
+    pub fn is_of_github(&self) -> bool {
+        self.origin == RiskOrigin::Github
+    }
+}
+
 /// Anything a client reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -20,7 +20,8 @@ use jiff::Timestamp;
 
 impl Store {
     /// Keeps a risk event with the path of its user's department. It counts once, by its identity; one
-    /// that comes under the identity of another is kept beside it, and no policy sees it.
+    /// that comes under the identity of another is kept beside it, and no policy sees it. One of GitHub
+    /// that comes again is completed if its user was not known before.
     pub async fn record_risk(
         &self,
         configuration: &Configuration,
@@ -50,7 +51,11 @@ impl Store {
                 .await?
             {
                 Known::Nothing => back_off(attempt).await,
-                Known::Same => return Ok(Recorded::Duplicate),
+                Known::Same => {
+                    self.complete_risk(organisation_id, risk, &path, received_at)
+                        .await?;
+                    return Ok(Recorded::Duplicate);
+                }
                 Known::Another(_) => {
                     let mark = serde_dynamo::to_attribute_value(Mark::Conflict)?;
                     item.insert("mark".to_owned(), mark);
