@@ -5,6 +5,7 @@ mod books;
 mod changes;
 mod github;
 mod holds;
+mod identity;
 mod live;
 mod refusals;
 mod reports;
