@@ -61,8 +61,7 @@ async fn put(world: &World, method: &str, path: &str, body: Value) -> Value {
 
 /// A world in which everything happens once that there is an event of; what its webhook was sent.
 async fn everything_sent() -> Vec<Value> {
-    let world = World::empty().await;
-    world.set_clock("2026-11-24T12:00:00Z").await;
+    let world = World::at("2026-11-24T12:00:00Z").await;
     let mut last = String::new();
     let receiver = Receiver::start().await;
     let hook = put(&world, "POST", "/v1/webhooks", json!({"url": receiver.url})).await;
@@ -102,13 +101,12 @@ async fn everything_sent() -> Vec<Value> {
         "user_id": "ada", "kind": "lift", "reason": "the release", "ends_at": "2026-12-01T00:00:00Z",
     });
     let bob = json!({"role": "manager", "user_id": "bob"});
-    put(
-        &world,
-        "PATCH",
-        "/v1/users/ada",
-        json!({"manager_id": "bob"}),
-    )
-    .await;
+    for (path, body) in [
+        ("/v1/users/ada", json!({"manager_id": "bob"})),
+        ("/v1/users/bob", json!({"role": "manager"})),
+    ] {
+        put(&world, "PATCH", path, body).await;
+    }
     let bob = put(&world, "POST", "/v1/api-keys", bob).await;
     for step in ["approve", "deny", "approve"] {
         let key = bob["key"].as_str().unwrap();
@@ -128,7 +126,7 @@ async fn everything_sent() -> Vec<Value> {
         .update_item()
         .table_name("Counters")
         .key("k", AttributeValue::S("demo.2026-11.0.0".to_owned()))
-        .update_expression("SET t0 = t0 + :one")
+        .update_expression("SET t2 = t2 + :one")
         .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
     edited.send().await.unwrap();
     put(&world, "POST", "/local/schedule", Value::Null).await;

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn two_thousand_holds_of_ten_users_live_and_the_next_one_has_to_wait() {
-    let world = World::empty().await;
-    world.set_clock("2026-11-23T12:00:00Z").await;
+    let world = World::at("2026-11-23T12:00:00Z").await;
     world.department("eng", None).await;
     for user in 0..10 {
         world.user(&format!("u{user}"), "eng").await;

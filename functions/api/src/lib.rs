@@ -3,9 +3,11 @@
 //! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
 
 mod act;
+mod addresses;
 mod alerts;
 mod api_keys;
 mod audit;
+mod authority;
 mod backtests;
 mod budgets;
 mod departments;
@@ -24,6 +26,7 @@ mod rollovers;
 mod rule_fields;
 mod sight;
 mod suppressions;
+mod top_ups;
 mod tree;
 mod usage;
 mod users;
@@ -109,6 +112,15 @@ impl App {
         }
     }
 
+    /// The same, believing keys for so long.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
+            ..self
+        }
+    }
+
     /// The same where one call of a policy's test evaluates for so long.
     #[must_use]
     pub fn with_test_time(self, test_time: Duration) -> Self {
@@ -179,6 +191,7 @@ pub fn routes() -> Router<App> {
                 .patch(budgets::update)
                 .delete(budgets::remove),
         )
+        .route("/v1/budgets/{id}/top-ups", post(top_ups::create))
         .route("/v1/budgets/{id}/rollovers", get(rollovers::of_budget))
         .route("/v1/rollovers", get(rollovers::list))
         .route("/v1/alerts", get(alerts::list))

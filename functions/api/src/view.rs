@@ -171,6 +171,12 @@ pub(crate) struct ApiKeyView<'a> {
     description: Option<&'a str>,
     #[schema(value_type = Moment)]
     created_at: String,
+    /// Who made it, as the audit log names them: `key/key_1`, `operator`; null where that was not kept.
+    #[schema(required = true)]
+    created_by: Option<&'a str>,
+    /// Who answers for it: its user, or else the user at the beginning of the chain of keys that made it; null is the operator.
+    #[schema(required = true)]
+    responsible_user_id: Option<&'a str>,
     /// The secret; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
@@ -183,6 +189,8 @@ pub(crate) fn api_key<'a>(key: &'a ApiKey, secret: Option<&'a str>) -> ApiKeyVie
         user_id: key.user_id.as_deref(),
         description: key.description.as_deref(),
         created_at: key.created_at.to_string(),
+        created_by: key.made_by.as_ref().map(|maker| maker.actor.as_str()),
+        responsible_user_id: key.responsible_user_id(),
         key: secret,
     }
 }
@@ -310,8 +318,10 @@ pub(crate) struct BudgetView {
     amount: Figure,
     /// What came from the month before.
     carried: Figure,
-    /// What exemptions add.
+    /// What exemptions and top-ups add.
     exempted: Figure,
+    /// The part of `exempted` that was added for this month only.
+    topped_up: Figure,
     /// What was used.
     spent: Figure,
     /// What requests hold that are not settled.
@@ -368,7 +378,8 @@ pub(crate) fn budget(
         period_id: period.to_string(),
         amount: figure(figures.amount),
         carried: figure(figures.carried),
-        exempted: figure(figures.exempted),
+        exempted: figure(figures.beyond()),
+        topped_up: figure(figures.topped_up),
         spent: figure(figures.spent),
         held: figure(figures.held),
         remaining: figure(figures.remaining),

@@ -248,6 +248,7 @@ async fn fire_and_block(
                 before: Some(shown(&before)),
                 after: Some(shown(&after)),
                 reason: Some(block.reason.clone()),
+                authority: None,
                 request_id: telling.facts.event_id.clone(),
             }],
         };

@@ -1,6 +1,7 @@
 //! Checks events and makes them durable: `POST /v1/events`, and GitHub's webhooks. Accepted means that the queue has it; nothing is recorded
 //! here, and one bad event never refuses its neighbours.
 
+mod body;
 mod github;
 pub mod openapi;
 mod read;
@@ -28,6 +29,8 @@ use shared::runtime::token::Tokens;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 /// The most events of one request.
@@ -46,6 +49,8 @@ pub struct App {
     sealer: Sealer,
     /// Users that were found to exist, by organisation and id; they never cease to.
     known_users: Arc<Mutex<HashSet<(String, String)>>>,
+    /// Places for bodies of webhooks that are larger than those of other requests.
+    large_bodies: Arc<Semaphore>,
 }
 
 impl App {
@@ -71,6 +76,7 @@ impl App {
             queue_url,
             clock,
             known_users: Arc::default(),
+            large_bodies: Arc::new(Semaphore::new(body::LARGE_AT_ONCE)),
         }
     }
 
@@ -100,6 +106,15 @@ impl App {
     pub fn with_rates(self, rates: Rates) -> Self {
         Self {
             keys: self.keys.with_rates(rates),
+            ..self
+        }
+    }
+
+    /// The same, believing keys for so long.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
             ..self
         }
     }

@@ -171,7 +171,7 @@ impl Asking<'_> {
     async fn refuse(&self, nodes: &[Node], cell: Cell) -> Answer {
         let Self { asked, now, .. } = *self;
         let by_holds = asked.is_refused_by_holds_alone(&cell, now).then(|| {
-            let takes = |_: &Rid, hold: &Hold| hold.nodes.iter().any(|node| nodes.contains(node));
+            let takes = |_: &Rid, hold: &Hold| nodes.iter().any(|n| hold.taken_from(*n) > 0);
             let first = cell.seconds_to_first_end(now, takes);
             first.or_else(|| cell.seconds_to_first_end(now, |_, _| true))
         });

@@ -142,7 +142,7 @@ mod tests {
             hold: Hold::default(),
             hard: Vec::new(),
             epoch: 0,
-            exempt: Vec::new(),
+            exemptions: Vec::new(),
         };
         places.enter("acme", period(), &asked, most, NOW)
     }
@@ -207,7 +207,7 @@ mod tests {
             hold: Hold::default(),
             hard: Vec::new(),
             epoch: 0,
-            exempt: Vec::new(),
+            exemptions: Vec::new(),
         };
         let later = Timestamp::from_second(60).unwrap();
         assert!(places.enter("acme", period(), &asked, 1, later).is_some());

@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod amount;
 pub mod audit;
+pub mod authority;
 pub mod blocking;
 pub mod buckets;
 pub mod cell;

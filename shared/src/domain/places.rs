@@ -1,6 +1,7 @@
 //! The places of a cell: how many holds live in it, of whom, and when one of them ends.
 
-use super::cell::{Cell, HoldRequest, MAX_HOLDS, Obstacle};
+use super::amount::Amounts;
+use super::cell::{Cell, HoldRequest, MAX_HOLDS, Obstacle, finish};
 use super::hold::{Hold, Rid};
 use jiff::Timestamp;
 
@@ -48,25 +49,12 @@ impl Cell {
         Some(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
-    /// The cell as it would be if all its holds were given back unused.
-    #[must_use]
-    pub fn without_holds(&self) -> Self {
-        let mut cell = Self {
-            holds: Default::default(),
-            ..self.clone()
-        };
-        for hold in self.holds.values() {
-            for node in &hold.nodes {
-                if let Some(rest) = cell.nodes.get_mut(node) {
-                    *rest = rest.saturating_add(hold.amounts.of(node.unit));
-                }
-            }
-            for node in hold.exempt.iter().flat_map(|exempt| &exempt.covered) {
-                if let Some(given) = cell.exempted.get_mut(node) {
-                    *given = given.saturating_sub(hold.amounts.of(node.unit));
-                }
-            }
-        }
+    /// The cell as it would be if all its holds were given back unused. None if it lacks a counter of theirs.
+    fn without_holds(&self) -> Option<Self> {
+        let holds = self.holds.iter();
+        let update = finish(holds.map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
+        let mut cell = Some(self.clone());
+        update.apply(&mut cell).ok()?;
         cell
     }
 }
@@ -74,17 +62,15 @@ impl Cell {
 impl HoldRequest {
     /// Whether nothing but live holds stands in the way of a request that is refused for what `cell` has left.
     pub fn is_refused_by_holds_alone(&self, cell: &Cell, now: Timestamp) -> bool {
-        !matches!(
-            self.obstacle(&cell.without_holds(), now),
-            Obstacle::Short(_)
-        )
+        let obstacle = cell.without_holds().map(|cell| self.obstacle(&cell, now));
+        !matches!(obstacle, None | Some(Obstacle::Short(_)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::amount::{Amounts, Unit};
+    use crate::domain::amount::Unit;
     use crate::domain::hold::Node;
     use std::collections::BTreeMap;
 
@@ -129,7 +115,7 @@ mod tests {
             hold: hold(tokens, 100),
             hard: vec![NODE],
             epoch: 0,
-            exempt: Vec::new(),
+            exemptions: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Three tables. `Counters` holds the cells, `Ledger` the records, resolutions and totals, `Governance` what is
 //! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
 
+mod addresses;
 mod alerts;
 mod answered;
 mod audit;
@@ -24,11 +25,13 @@ mod keys;
 mod letters;
 mod months;
 mod notices;
+mod owners;
 mod people;
 mod policies;
 mod records;
 mod refusals;
 mod resolutions;
+mod risks;
 mod rows;
 mod schedule;
 mod self_audit;
@@ -46,16 +49,16 @@ pub use audit::Verified;
 pub use backtests::Paused;
 pub use call::StoreError;
 pub use change::{Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer};
-pub use clients::KnownClient;
 pub use configuration::{Head, PolicyCounts};
 pub use exemptions::PendingExemption;
 pub use facts::Arrivals;
 pub use firings::Fired;
-pub use governance::{ApiKey, KeyOwner, Page, digest_of};
+pub use governance::{ApiKey, Page, digest_of};
 pub use holds::{HoldOutcome, VoidOutcome};
 pub use integrations::{GithubIntegration, GithubRisks};
 pub use letters::mailbox_of;
 pub use months::Turned;
+pub use owners::{Credential, Found, KeyOwner};
 pub use rows::Row;
 pub use self_audit::Books;
 pub use tables::Tables;

@@ -73,7 +73,7 @@ async fn lives_through(fault: Fault) -> u64 {
         assert_eq!(held["exemption_id"], json!(id), "{fault:?} {held}");
         holds.push(held["hold"]["id"].as_str().unwrap().to_owned());
     }
-    let refused = persist(AGENT, "POST", "/v1/preflight", ask("r-3", 101)).await;
+    let refused = persist(AGENT, "POST", "/v1/preflight", ask("r-3", 201)).await;
     assert_eq!(refused.expect(200)["decision"], "block", "{fault:?}");
     let events = json!({"events": [world.usage("e-1", "ada", 150, 0, Some(&holds[0]))]});
     persist(AGENT, "POST", "/v1/events", events)
@@ -100,11 +100,11 @@ async fn lives_through(fault: Fault) -> u64 {
     world.system.schedule(hours).await.unwrap();
     world.system.drain().await.unwrap();
 
-    assert_eq!(company.figures().await, [150, 150, 0, 100], "{fault:?}");
+    assert_eq!(company.figures().await, [50, 150, 0, 0], "{fault:?}");
     let seen = company.exemption(&id).await;
     assert_eq!(
         (&seen["status"], &seen["used"]["tokens"]),
-        (&json!("revoked"), &json!(150)),
+        (&json!("revoked"), &json!(50)),
         "{fault:?}"
     );
     let log = "/v1/audit-log?action=exemption&limit=100";

@@ -1,7 +1,7 @@
 //! Honest load: many clients that ask, use what they asked for and report it at once, while evaluation lags behind.
 
 use super::figure;
-use super::places::{NOON, fill};
+use super::places::fill;
 use end_to_end::{AGENT, World};
 use futures::future::join_all;
 use local::system::SystemSettings;
@@ -61,7 +61,6 @@ async fn load(clients: usize, places: usize, delay: Duration) -> (Arc<World>, Ar
         ..SystemSettings::empty()
     };
     let world = World::with(settings).await;
-    world.set_clock(NOON).await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     for user in 0..4 {
@@ -126,7 +125,6 @@ async fn while_no_event_is_evaluated_nothing_is_opened() {
         ..SystemSettings::empty()
     };
     let world = World::with(settings).await;
-    world.set_clock(NOON).await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     let budget = world.budget(Some("eng"), "tokens", json!(CAP), true).await;

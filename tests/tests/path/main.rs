@@ -5,6 +5,7 @@ mod books;
 mod changes;
 mod github;
 mod holds;
+mod live;
 mod load;
 mod overload;
 mod places;

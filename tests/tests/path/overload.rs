@@ -1,6 +1,5 @@
 //! A database that answers and does not decide opens nothing that has to hold; one that is silent is an outage.
 
-use super::places::NOON;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{AGENT, World};
 use local::engine::{Fault, FaultKind, When};
@@ -12,7 +11,6 @@ use std::time::Duration;
 /// A world whose functions try no call again: ada is under a hard cap, bob under a soft one.
 async fn two_caps(settings: SystemSettings) -> World {
     let world = World::with(settings).await;
-    world.set_clock(NOON).await;
     for (department, user, is_hard) in [("eng", "ada", true), ("sales", "bob", false)] {
         world.department(department, None).await;
         world.user(user, department).await;

@@ -16,8 +16,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-pub(super) const NOON: &str = "2026-11-23T12:00:00Z";
-
 /// Puts `holds` of other users into November's cell, by hand. They are of no budget and live for `seconds` more.
 pub(super) async fn fill(world: &World, holds: usize, seconds: i64) {
     // The cell has to be there.
@@ -51,7 +49,6 @@ pub(super) async fn fill(world: &World, holds: usize, seconds: i64) {
 #[tokio::test]
 async fn a_full_cell_blocks_under_a_hard_cap_whatever_is_done_in_an_outage() {
     let (world, budget) = world(1_000).await;
-    world.set_clock(NOON).await;
     fill(&world, MAX_HOLDS, 90).await;
     for on_unavailable in ["allow", "deny"] {
         let body = json!({ "on_unavailable": on_unavailable });
@@ -75,17 +72,16 @@ async fn a_full_cell_blocks_under_a_hard_cap_whatever_is_done_in_an_outage() {
         (&json!(false), &Value::Null)
     );
     // A second before the first one ends, that is the time to wait; then it is released and gives its place.
-    world.set_clock("2026-11-23T12:01:29Z").await;
+    world.set_clock("2026-11-24T12:01:29Z").await;
     let refused = world.preflight("ada", "r-1", 10, 0).await;
     assert_eq!(refused["retry_after_seconds"], 1);
-    world.set_clock("2026-11-23T12:01:30Z").await;
+    world.set_clock("2026-11-24T12:01:30Z").await;
     world.hold("ada", "r-1", 10, 0).await;
 }
 
 #[tokio::test]
 async fn a_full_cell_lets_pass_without_a_hold_and_says_so_where_no_cap_is_hard() {
     let world = World::empty().await;
-    world.set_clock(NOON).await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     world.budget(Some("eng"), "tokens", json!(100), false).await;
@@ -102,7 +98,6 @@ async fn a_full_cell_lets_pass_without_a_hold_and_says_so_where_no_cap_is_hard()
 #[tokio::test]
 async fn a_request_of_nothing_holds_nothing_and_takes_no_place() {
     let (world, budget) = world(1_000).await;
-    world.set_clock(NOON).await;
     // As many as opened every cap when each took a place; the cell is looked at when it is full and when it is not.
     for n in 0..20 {
         let passed = world.preflight("ada", &format!("zero-{n}"), 0, 0).await;
@@ -133,7 +128,6 @@ async fn a_request_of_nothing_holds_nothing_and_takes_no_place() {
 #[tokio::test]
 async fn a_member_who_holds_as_often_as_they_can_leaves_the_places_of_the_others() {
     let (world, _) = world(1_000_000).await;
-    world.set_clock(NOON).await;
     world.user("bob", "backend").await;
     // Half of the smallest share, so that the test is short: a share of one percent is fifty places.
     let body = json!({"user_holds_percent": 1});
@@ -173,14 +167,13 @@ async fn a_member_who_holds_as_often_as_they_can_leaves_the_places_of_the_others
     world.hold("ada", "after-a-void", 1, 0).await;
     let refused = world.preflight("ada", "one-more", 1, 0).await;
     assert_eq!(refused["reasons"][0]["code"], "too_many_holds");
-    world.set_clock("2026-11-23T12:02:00Z").await;
+    world.set_clock("2026-11-24T12:02:00Z").await;
     world.hold("ada", "after-all-have-lapsed", 1, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_requests_of_one_user_at_once_exactly_the_share_is_held() {
     let (world, budget) = world(1_000_000).await;
-    world.set_clock(NOON).await;
     let body = json!({"user_holds_percent": 1});
     let changed = world.admin("PATCH", "/v1/organisation", body).await;
     changed.expect(200);

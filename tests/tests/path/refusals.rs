@@ -161,9 +161,8 @@ async fn a_user_without_any_budget_passes_without_a_hold() {
 #[tokio::test]
 async fn a_refusal_because_of_live_holds_alone_says_when_the_first_of_them_ends() {
     let (world, _) = world(1_000).await;
-    world.set_clock("2026-11-23T12:00:00Z").await;
     world.hold("ada", "r-1", 600, 0).await;
-    world.set_clock("2026-11-23T12:00:30Z").await;
+    world.set_clock("2026-11-24T12:00:30Z").await;
     let second = world.hold("ada", "r-2", 400, 0).await;
     let refused = world.preflight("ada", "r-3", 10, 0).await;
     assert_eq!(refused["decision"], "block");
@@ -199,7 +198,7 @@ async fn a_refusal_because_of_live_holds_alone_says_when_the_first_of_them_ends(
     );
     assert!(never_fits["reasons"][0]["exemption"].is_object());
     // As it said: when the hold has ended, the request passes.
-    world.set_clock("2026-11-23T12:02:00Z").await;
+    world.set_clock("2026-11-24T12:02:00Z").await;
     world.hold("ada", "r-4", 600, 0).await;
 }
 
@@ -207,7 +206,6 @@ async fn a_refusal_because_of_live_holds_alone_says_when_the_first_of_them_ends(
 async fn a_refusal_is_a_sentence_that_names_people_and_groups_digits() {
     let (world, _) = world(1_234_567).await;
     world.budget(None, "usd", json!(1_234.5), true).await;
-    world.set_clock("2026-11-23T12:00:00Z").await;
     for (id, name, role, manager) in [
         ("m-1", "Mara", "manager", None),
         ("m-2", "Ines", "admin", None),

@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
+use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
@@ -36,6 +37,8 @@ pub struct SystemSettings {
     pub data: Option<PathBuf>,
     /// What is put into it. What is there already stays.
     pub contents: Contents,
+    /// Where the clock stands still, from before anything is made until it is set; none lets the computer's run.
+    pub now: Option<Timestamp>,
     /// How the functions' clients try again. With [`RetryConfig::disabled`] a function sees every injected fault.
     pub retry: RetryConfig,
     /// Whether events are handled as they come. Otherwise they wait until the system is drained.
@@ -55,6 +58,8 @@ pub struct SystemSettings {
     pub resolves_names: bool,
     /// Whether keys may make only so many requests a minute, as they may where it is deployed.
     pub is_limited: bool,
+    /// How long keys are believed without asking again; none as where they are deployed.
+    pub keys_believed: Option<Duration>,
 }
 
 impl Default for SystemSettings {
@@ -62,6 +67,7 @@ impl Default for SystemSettings {
         Self {
             data: None,
             contents: Contents::Demo,
+            now: None,
             retry: RetryConfig::standard(),
             delivers_events: true,
             preflight_patience: None,
@@ -71,6 +77,7 @@ impl Default for SystemSettings {
             test_time: None,
             resolves_names: true,
             is_limited: false,
+            keys_believed: None,
         }
     }
 }
