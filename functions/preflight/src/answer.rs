@@ -34,6 +34,9 @@ pub(crate) struct DecisionBody<'a> {
     offer: Option<OfferBody>,
     /// Whether the same request may pass in some seconds.
     retryable: bool,
+    /// When to ask again a request that is refused and may pass soon: in so many seconds.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    retry_after_seconds: Option<u32>,
     /// The exemption that let it pass.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption_id: Option<&'a str>,
@@ -213,6 +216,7 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         reasons: Vec::new(),
         offer: None,
         retryable: false,
+        retry_after_seconds: None,
         exemption_id: decision.exemption_id.as_deref(),
         on_unavailable: match decision.on_unavailable {
             OnUnavailable::Allow => "allow",
@@ -232,12 +236,13 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         Verdict::Block {
             reasons,
             offer,
-            is_retryable,
+            retry_after_seconds,
         } => {
             body.decision = "block";
             body.reasons = reasons.iter().map(reason).collect();
             body.offer = offer.map(|max_output_tokens| OfferBody { max_output_tokens });
-            body.retryable = *is_retryable;
+            body.retryable = retry_after_seconds.is_some();
+            body.retry_after_seconds = *retry_after_seconds;
         }
     }
     json(200, serde_json::to_string(&body).unwrap_or_default())

@@ -26,6 +26,7 @@ pub mod name;
 pub mod notice;
 pub mod people;
 pub mod period;
+pub mod places;
 pub mod policy;
 pub mod price;
 pub mod reach;

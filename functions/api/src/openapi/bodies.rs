@@ -40,8 +40,12 @@ pub(crate) struct UpdateOrganisation {
     reserve: Reserve,
     #[schema(required = false, minimum = 0, maximum = 10_000_000)]
     output_reserve_tokens: i64,
+    /// A new organisation has 120.
     #[schema(required = false, minimum = 30, maximum = 3600)]
     hold_seconds: i64,
+    /// A new organisation has 10.
+    #[schema(required = false, minimum = 1, maximum = 100)]
+    user_holds_percent: i64,
     #[schema(required = false)]
     abandoned_holds: AbandonedHolds,
     #[schema(required = false)]
