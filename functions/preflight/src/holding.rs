@@ -187,7 +187,7 @@ impl Asking<'_> {
             },
         };
         let (configuration, user, estimate) = (self.configuration, self.user, self.estimate);
-        let reasons = Reason::short(configuration, user, &cell, nodes, estimate, way_out, now);
+        let reasons = Reason::short(configuration, user, &cell, nodes, asked, way_out, now);
         let verdict = Verdict::Block {
             reasons,
             offer: offer(asked, &cell, estimate),

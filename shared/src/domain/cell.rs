@@ -8,6 +8,7 @@ use super::configuration::Configuration;
 use super::exemption::Grant;
 use super::hold::{Charged, Exempt, Hold, Node, Rid};
 use super::period::Month;
+use super::refusal::ExemptionLeft;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -422,6 +423,21 @@ impl HoldRequest {
             Some(admitted) => Obstacle::Exempt(Box::new(admitted)),
             None => Obstacle::Gone,
         }
+    }
+
+    /// The limited exemptions that cover `node`, and what each has left.
+    pub fn left_of_exemptions(&self, cell: &Cell, node: Node) -> Vec<ExemptionLeft> {
+        let limited = self
+            .exemptions
+            .iter()
+            .filter(|exemption| exemption.grant.is_limited() && exemption.covers(node));
+        let left = limited.filter_map(|exemption| {
+            Some(ExemptionLeft {
+                id: exemption.grant.id.clone(),
+                left: exemption.rest(cell, node.unit)?,
+            })
+        });
+        left.collect()
     }
 
     fn short(&self, cell: &Cell) -> Vec<Node> {

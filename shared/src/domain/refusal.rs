@@ -184,6 +184,17 @@ pub struct ShortBudget {
     pub figures: Figures,
     /// What was asked for.
     pub requested: i64,
+    /// The exemptions of the user that cover it, and what each has left.
+    pub exemptions: Vec<ExemptionLeft>,
+}
+
+/// What an exemption that was approved has left of what it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExemptionLeft {
+    /// The exemption.
+    pub id: String,
+    /// Tokens or micro-USD.
+    pub left: i64,
 }
 
 impl Reason {
@@ -261,7 +272,7 @@ impl Reason {
         user: &User,
         cell: &Cell,
         short: &[Node],
-        estimate: &Estimate,
+        asked: &HoldRequest,
         way_out: WayOut<'_>,
         now: Timestamp,
     ) -> Vec<Self> {
@@ -271,7 +282,7 @@ impl Reason {
         let path = configuration.path(&user.department_id);
         let needs = |unit| {
             let is_short = short.iter().any(|node| node.unit == unit);
-            is_short.then(|| estimate.amounts.of(unit).max(1))
+            is_short.then(|| asked.hold.amounts.of(unit).max(1))
         };
         let ask = Ask {
             user_id: user.id.clone(),
@@ -290,7 +301,8 @@ impl Reason {
             .filter(|budget| short.contains(&budget.counter()))
             .map(|budget| {
                 let figures = Figures::of(budget, period, cell);
-                let requested = estimate.amounts.of(budget.unit);
+                let requested = asked.hold.amounts.of(budget.unit);
+                let exemptions = asked.left_of_exemptions(cell, budget.counter());
                 let whose = match &budget.department_id {
                     None => "the organisation",
                     Some(id) => {
@@ -301,9 +313,10 @@ impl Reason {
                 Self {
                     code: ReasonCode::BudgetExhausted,
                     message: format!(
-                        "the budget {:?} of {whose} {}; {}",
+                        "the budget {:?} of {whose} {}{}; {}",
                         budget.name,
                         left(budget.unit, &figures, requested),
+                        left_of(budget.unit, &exemptions),
                         way_out.said(budget.unit, &figures, &local_reset),
                     ),
                     budget: Some(ShortBudget {
@@ -312,6 +325,7 @@ impl Reason {
                         unit: budget.unit,
                         figures,
                         requested,
+                        exemptions,
                     }),
                     resets_at: Some(resets_at),
                     ask: match way_out {
@@ -360,6 +374,15 @@ impl WayOut<'_> {
 }
 
 /// What a budget has left for a request, in words: a debt is no amount that is available.
+/// What exemptions have left, to be said after what their cap has left.
+fn left_of(unit: Unit, exemptions: &[ExemptionLeft]) -> String {
+    let said = |exemption: &ExemptionLeft| {
+        let left = unit.shown(exemption.left.max(0));
+        format!(" (your exemption {} has {left} left)", exemption.id)
+    };
+    exemptions.iter().map(said).collect()
+}
+
 fn left(unit: Unit, figures: &Figures, requested: i64) -> String {
     let limit = unit.shown(figures.own_limit());
     let left = match figures {
