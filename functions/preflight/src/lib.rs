@@ -47,8 +47,6 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 use undecided::Known;
 
-/// Where decisions are asked for.
-const PREFLIGHT: &str = "/v1/preflight";
 /// How often a decision is begun anew because the configuration changed meanwhile.
 const ATTEMPTS: u32 = 8;
 
@@ -97,7 +95,7 @@ impl App {
             clock.clone(),
         );
         Self {
-            keys: keys.through_outages(PREFLIGHT),
+            keys: keys.through_outages("/v1/preflight"),
             cache: ConfigurationCache::new(store.clone()),
             store,
             clock,
@@ -156,7 +154,7 @@ pub fn router(app: App) -> Router {
 /// The routes without what surrounds them, to be served beside those of other functions.
 pub fn routes() -> Router<App> {
     Router::new()
-        .route(PREFLIGHT, post(preflight))
+        .route("/v1/preflight", post(preflight))
         .route("/v1/holds/{id}", delete(void))
 }
 
