@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::{Client, config};
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
 use local::system::{System, SystemSettings};
 use serde_json::{Value, json};
 use shared::store::Store;
@@ -22,6 +23,9 @@ pub const ADMIN: &str = "tk_local_admin";
 pub const AGENT: &str = "tk_local_agent";
 /// The operator's key.
 pub const OPERATOR: &str = "tk_local_operator";
+/// The time of a world whose test names none. Each world has its time before anything is made in it, so that no test
+/// depends on the day it runs on.
+pub const NOW: &str = "2026-11-24T12:00:00Z";
 
 /// An answer over HTTP.
 #[derive(Clone, Debug)]
@@ -52,7 +56,7 @@ impl Answer {
     }
 }
 
-/// A running system. When it is dropped, the audit log of each of its organisations is walked, so that it holds after whatever a test
+/// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is dropped, the audit log of each of its organisations is walked, so that it holds after whatever a test
 /// has done, and what each function did with the tables is compared with what the deployment template lets it do.
 pub struct World {
     /// The system itself.
@@ -85,6 +89,10 @@ impl Drop for World {
     }
 }
 
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
 async fn walk_all(store: &Store) {
     let until = Instant::now() + Duration::from_secs(600);
     let organisations = store.organisations(None, 100).await.unwrap();
@@ -104,8 +112,18 @@ impl World {
         Self::with(SystemSettings::empty()).await
     }
 
-    /// A system with these settings.
-    pub async fn with(settings: SystemSettings) -> Self {
+    /// The same, whose clock stands still at `now` before anything is made.
+    pub async fn at(now: &str) -> Self {
+        let settings = SystemSettings {
+            now: Some(time(now)),
+            ..SystemSettings::empty()
+        };
+        Self::with(settings).await
+    }
+
+    /// A system with these settings. Settings without a time get [`NOW`]: a world never sees the computer's clock.
+    pub async fn with(mut settings: SystemSettings) -> Self {
+        settings.now.get_or_insert_with(|| time(NOW));
         let system = System::start(settings).await.unwrap();
         Self {
             system,

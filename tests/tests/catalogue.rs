@@ -61,8 +61,7 @@ async fn put(world: &World, method: &str, path: &str, body: Value) -> Value {
 
 /// A world in which everything happens once that there is an event of; what its webhook was sent.
 async fn everything_sent() -> Vec<Value> {
-    let world = World::empty().await;
-    world.set_clock("2026-11-24T12:00:00Z").await;
+    let world = World::at("2026-11-24T12:00:00Z").await;
     let mut last = String::new();
     let receiver = Receiver::start().await;
     let hook = put(&world, "POST", "/v1/webhooks", json!({"url": receiver.url})).await;
@@ -128,7 +127,7 @@ async fn everything_sent() -> Vec<Value> {
         .update_item()
         .table_name("Counters")
         .key("k", AttributeValue::S("demo.2026-11.0.0".to_owned()))
-        .update_expression("SET t0 = t0 + :one")
+        .update_expression("SET t2 = t2 + :one")
         .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
     edited.send().await.unwrap();
     put(&world, "POST", "/local/schedule", Value::Null).await;

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn two_thousand_holds_live_and_the_next_one_is_answered_by_on_unavailable() {
-    let world = World::empty().await;
-    world.set_clock("2026-11-23T12:00:00Z").await;
+    let world = World::at("2026-11-23T12:00:00Z").await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     let budget = world.budget(None, "tokens", json!(1_000_000), true).await;

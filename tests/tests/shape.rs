@@ -29,6 +29,16 @@ fn the_domain_knows_neither_aws_nor_time_nor_chance_nor_async() {
 }
 
 #[test]
+fn no_suite_asks_the_computer_for_the_date() {
+    let forbidden = ["Timestamp::now", "SystemTime", "System::start"];
+    let except = ["tests/tests/shape.rs", "tests/src/lib.rs"];
+    none_names(&["tests/tests", "tests/src"], &forbidden, &except);
+    let harness = read("tests/src/lib.rs");
+    assert_eq!(harness.matches("System::start").count(), 1);
+    assert!(!harness.contains("Timestamp::now") && !harness.contains("SystemTime"));
+}
+
+#[test]
 fn only_the_store_knows_dynamodb() {
     let forbidden = [
         "AttributeValue",

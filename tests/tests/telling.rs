@@ -257,7 +257,7 @@ async fn a_difference_of_the_books_is_told_once_to_the_administrators() {
         .update_item()
         .table_name("Counters")
         .key("k", AttributeValue::S("demo.2026-11.0.0".to_owned()))
-        .update_expression("SET t0 = t0 + :one")
+        .update_expression("SET t2 = t2 + :one")
         .expression_attribute_values(":one", AttributeValue::N("1".to_owned()));
     edited.send().await.unwrap();
     schedule(&world).await;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
-use shared::domain::cell::{Cell, MAX_NODES};
+use shared::domain::cell::Cell;
 use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
 use shared::domain::period::Month;
@@ -61,7 +61,7 @@ pub(crate) async fn in_force(
     Err(StoreError::Contended.into())
 }
 
-fn amount(unit: Unit) -> impl Fn(&str) -> Result<i64, String> {
+pub(crate) fn amount(unit: Unit) -> impl Fn(&str) -> Result<i64, String> {
     move |raw| match unit {
         Unit::Tokens => parse::whole(0, MAX_AMOUNT)(raw),
         Unit::Usd => parse::micro_usd(raw),
@@ -150,9 +150,13 @@ pub(crate) async fn create(
     let made = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
         loaded.check_department("department_id", department_id.as_ref())?;
         check_room(loaded, department_id.as_ref(), unit)?;
+        let configuration = &loaded.snapshot.configuration;
+        let level = configuration.level(department_id.as_deref());
         let budget = Budget {
             id: id.clone(),
-            node: loaded.snapshot.head.next_node,
+            node: level.ok_or_else(|| ApiError::field("department_id", "is unknown"))?,
+            since: configuration.period_of(now),
+            top_ups: Vec::new(),
             name: name.clone(),
             department_id: department_id.clone(),
             unit,
@@ -166,11 +170,14 @@ pub(crate) async fn create(
             updated_at: now,
         };
         let mut prepared = Prepared::new(loaded, "budget.create", format!("budget/{id}"));
-        prepared.head.next_node += 1;
         prepared
             .rows
             .push(Row::budget(&owner.organisation_id, &budget)?);
-        prepared.counters = CounterEffect::Open(budget.clone());
+        prepared.rows.extend(armed(loaded, &[&budget], &budget));
+        prepared.counters = CounterEffect::Budget {
+            before: None,
+            after: Some(budget.clone()),
+        };
         prepared.after = Some(described(loaded, &budget, now));
         prepared.answer = answer(201, loaded, budget, now);
         Ok(prepared)
@@ -182,7 +189,7 @@ pub(crate) async fn create(
 
 /// Alerts at once where a change left a budget above one of its levels. The change is done by now; what fails here is
 /// found again by the next usage or the schedule.
-async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
+pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
     let told = async {
         let (configuration, cell) = in_force(app, owner, now).await?;
         let period = configuration.period_of(now);
@@ -207,23 +214,19 @@ async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
 }
 
 /// Rows that let levels tell again which are not reached any more.
-fn armed(loaded: &Loaded, before: &Budget, after: &Budget) -> Vec<Row> {
+///
+/// `known` are the budget as it was, if it was there, and as it will be: what is told of both is looked at.
+pub(crate) fn armed(loaded: &Loaded, known: &[&Budget], after: &Budget) -> Vec<Row> {
     let organisation_id = &loaded.snapshot.head.organisation.id;
+    let before = known.iter().find(|budget| budget.version < after.version);
     let mut rows = Vec::new();
     for (period, cell) in &loaded.cells {
-        let figures = Figures {
-            amount: after.amount_in(*period),
-            ..Figures::of(before, *period, cell)
-        };
-        let levels = Level::all_of(before)
-            .into_iter()
-            .chain(Level::all_of(after));
+        let given = before.map_or(0, |before| before.gives_in(*period));
+        let figures = Figures::changed(after, *period, cell, given);
+        let levels = known.iter().flat_map(|budget| Level::all_of(budget));
         let levels: BTreeSet<Level> = levels.filter(|l| !l.is_reached(&figures)).collect();
-        rows.extend(
-            levels
-                .into_iter()
-                .map(|level| Row::armed(organisation_id, *period, &after.id, level)),
-        );
+        let rearmed = levels.into_iter();
+        rows.extend(rearmed.map(|level| Row::armed(organisation_id, *period, after, level)));
     }
     rows
 }
@@ -244,20 +247,11 @@ fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Re
         let message = format!("an organisation has at most {MAX_BUDGETS} budgets");
         return Err(ApiError::conflict(message));
     }
-    if loaded
-        .cells
-        .iter()
-        .any(|(_, cell)| cell.nodes.len() >= MAX_NODES)
-    {
-        let message =
-            "too many budgets were made and deleted this month; there is room again next month";
-        return Err(ApiError::conflict(message));
-    }
     Ok(())
 }
 
 /// The answer to a change of a budget, with its figures as they will be.
-fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestamp) -> AnswerOf {
+pub(crate) fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestamp) -> AnswerOf {
     let configuration = loaded.snapshot.configuration.clone();
     Box::new(move |cell| Answer {
         status,
@@ -267,7 +261,7 @@ fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestamp) -> Answe
 }
 
 /// What the audit log says of a budget: everything but its figures of the moment.
-fn described(loaded: &Loaded, budget: &Budget, now: Timestamp) -> String {
+pub(crate) fn described(loaded: &Loaded, budget: &Budget, now: Timestamp) -> String {
     view::text(&view::budget(
         &loaded.snapshot.configuration,
         budget,
@@ -385,7 +379,7 @@ pub(crate) async fn update(
         after.thresholds = thresholds.unwrap_or(after.thresholds);
         after.rollover_cap_percent = rollover.unwrap_or(after.rollover_cap_percent);
         if let Some(amount) = amount {
-            after.change_amount(amount, loaded.snapshot.configuration.first_in_force(now));
+            after.change_amount(amount, loaded.snapshot.configuration.period_of(now));
         }
         after.version += 1;
         after.updated_at = now;
@@ -393,10 +387,12 @@ pub(crate) async fn update(
         prepared
             .rows
             .push(Row::budget(&owner.organisation_id, &after)?);
-        prepared.rows.extend(armed(loaded, before, &after));
-        prepared.counters = CounterEffect::Amount {
-            before: before.clone(),
-            after: after.clone(),
+        prepared
+            .rows
+            .extend(armed(loaded, &[before, &after], &after));
+        prepared.counters = CounterEffect::Budget {
+            before: Some(before.clone()),
+            after: Some(after.clone()),
         };
         prepared.before = Some(described(loaded, before, now));
         prepared.after = Some(described(loaded, &after, now));
@@ -422,7 +418,7 @@ pub(crate) fn seen<'a>(
     budget.ok_or_else(|| ApiError::not_found("budget"))
 }
 
-fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
+pub(crate) fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
     let known = loaded.snapshot.configuration.budgets.get(id);
     known.ok_or_else(|| ApiError::not_found("budget"))
 }
@@ -453,7 +449,10 @@ pub(crate) async fn remove(
         prepared
             .rows
             .push(Row::no_budget(&owner.organisation_id, &id));
-        prepared.counters = CounterEffect::Seen;
+        prepared.counters = CounterEffect::Budget {
+            before: Some(before.clone()),
+            after: None,
+        };
         prepared.before = Some(described(loaded, before, now));
         Ok(prepared)
     })

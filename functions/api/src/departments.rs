@@ -80,9 +80,10 @@ pub(crate) async fn create(
             return Err(ApiError::conflict(message));
         }
         check_depth(configuration, parent_id.as_deref(), 1)?;
+        let deleted = configuration.deleted_department(&id);
         let department = Department {
             id: id.clone(),
-            index: loaded.snapshot.head.next_department,
+            index: deleted.map_or(loaded.snapshot.head.next_department, |gone| gone.index),
             name: name.clone(),
             parent_id: parent_id.clone(),
             manager_id: manager_id.clone(),
@@ -93,7 +94,24 @@ pub(crate) async fn create(
         };
         let body = view::text(&view::department(&department));
         let mut prepared = Prepared::new(loaded, "department.create", format!("department/{id}"));
-        prepared.head.next_department += 1;
+        // A department that is made again has what it used this month: it keeps its number, and comes back by a move.
+        if let Some(gone) = deleted {
+            let moved = Move {
+                tree: configuration.tree + 1,
+                department_id: id.clone(),
+                old_ancestors: gone.ancestors().to_vec(),
+                at: now,
+            };
+            prepared.head.tree = moved.tree;
+            prepared
+                .rows
+                .push(Row::moved(&owner.organisation_id, &moved, now)?);
+            prepared
+                .rows
+                .push(Row::not_deleted(&owner.organisation_id, gone));
+        } else {
+            prepared.head.next_department += 1;
+        }
         prepared
             .rows
             .push(Row::department(&owner.organisation_id, &department)?);

@@ -8,11 +8,12 @@ use super::{App, view};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
-use shared::domain::cell::{Cell, MAX_NODES};
+use shared::domain::cell::{Cell, MAX_EXEMPTION_COUNTERS};
 use shared::domain::exemption::{
     Decided, Decision, Exemption, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
 };
 use shared::domain::exemption_notice::{Event, notice};
+use shared::domain::hold::Node;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Status, User};
 use shared::runtime::auth::Caller;
@@ -198,8 +199,8 @@ async fn decide(
         let mut prepared = Prepared::new(loaded, action, format!("exemption/{id}"));
         if decided == Decided::Approved {
             check_room(loaded, &after, now)?;
-            after.index = Some(loaded.snapshot.head.next_node);
-            prepared.head.next_node += 1;
+            after.index = Some(Node::exemption(loaded.snapshot.head.next_exemption));
+            prepared.head.next_exemption += 1;
             prepared.counters = match after.grant() {
                 Some(grant) => CounterEffect::Grant(grant),
                 None => CounterEffect::Seen,
@@ -245,7 +246,10 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
         );
         return Err(ApiError::conflict(message));
     }
-    let is_full = |cell: &Cell| cell.nodes.len() + 2 > MAX_NODES;
+    let is_full = |cell: &Cell| {
+        let of_exemptions = cell.nodes.keys().filter(|node| node.is_of_exemption());
+        of_exemptions.count() + 2 > MAX_EXEMPTION_COUNTERS
+    };
     if living.count() >= MAX_GRANTS || loaded.cells.iter().any(|(_, cell)| is_full(cell)) {
         let message = "the organisation has as many exemptions as there is room for this month; change a budget instead, or wait until some have ended and the next month has begun";
         return Err(ApiError::conflict(message));

@@ -6,6 +6,7 @@ use super::{App, view};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use shared::domain::github::{MAX_ROWS, RiskRow, default_rows};
 use shared::domain::name::is_user_id;
 use shared::domain::usage::RiskLevel;
@@ -72,14 +73,39 @@ fn is_login(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(is_right)
 }
 
+/// An object with all its fields, those that come twice included.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
 fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
     let rule = "must be an object from GitHub logins to user ids";
-    let users: BTreeMap<String, String> = serde_json::from_str(raw).map_err(|_| rule.to_owned())?;
-    if users.len() > MAX_LOGINS {
+    let Pairs(pairs) = serde_json::from_str(raw).map_err(|_| rule.to_owned())?;
+    if pairs.len() > MAX_LOGINS {
         return Err(format!("must have at most {MAX_LOGINS} logins"));
     }
     let mut logins = BTreeSet::new();
-    for (login, user_id) in &users {
+    for (login, user_id) in &pairs {
         if !is_login(login) || !is_user_id(user_id) {
             return Err(rule.to_owned());
         }
@@ -87,7 +113,7 @@ fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
             return Err("must name each login once, in whatever case".to_owned());
         }
     }
-    Ok(users)
+    Ok(pairs.into_iter().collect())
 }
 
 /// Says what GitHub signs with and whose its logins are.

@@ -24,6 +24,7 @@ mod rollovers;
 mod rule_fields;
 mod sight;
 mod suppressions;
+mod top_ups;
 mod tree;
 mod usage;
 mod users;
@@ -179,6 +180,7 @@ pub fn routes() -> Router<App> {
                 .patch(budgets::update)
                 .delete(budgets::remove),
         )
+        .route("/v1/budgets/{id}/top-ups", post(top_ups::create))
         .route("/v1/budgets/{id}/rollovers", get(rollovers::of_budget))
         .route("/v1/rollovers", get(rollovers::list))
         .route("/v1/alerts", get(alerts::list))

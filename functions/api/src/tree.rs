@@ -46,6 +46,8 @@ struct NodeView {
     budgets: Vec<view::BudgetView>,
     usage: UsageView,
     over_allocated: bool,
+    /// Whether it was deleted, and is here for what it used this month.
+    deleted: bool,
     #[schema(no_recursion)]
     children: Vec<NodeView>,
 }
@@ -71,9 +73,54 @@ struct Drawing<'a> {
     configuration: &'a Configuration,
     period: Month,
     cell: &'a Cell,
-    totals: &'a DepartmentTotals,
     children: BTreeMap<Option<&'a str>, Vec<&'a Department>>,
+    totals: &'a DepartmentTotals,
+    used: Used<'a>,
     now: Timestamp,
+}
+
+/// What was used under the topmost departments. Each record is under one of them, so they add up to the organisation.
+#[derive(Default)]
+struct Used<'a> {
+    /// By id.
+    roots: BTreeMap<String, Sums>,
+    /// Departments that were deleted, if nothing above or below them is left, by id.
+    deleted: BTreeMap<&'a str, Sums>,
+}
+
+impl<'a> Used<'a> {
+    /// Usage stays where it was spent, also after a department has moved: it is under the topmost department of its time, or
+    /// under whatever that is in today.
+    fn of(configuration: &'a Configuration, totals: &'a DepartmentTotals) -> Self {
+        let mut used = Self::default();
+        for (path, sums) in totals.rows() {
+            let mut steps = path.0.iter();
+            let known = steps.find(|id| configuration.departments.contains_key(*id));
+            let root = known.and_then(|id| configuration.path(id).0.into_iter().next());
+            let sum = match (root, path.department_id()) {
+                (Some(root), _) => used.roots.entry(root).or_default(),
+                (None, Some(id)) => used.deleted.entry(id).or_default(),
+                (None, None) => continue,
+            };
+            *sum = sum.plus(*sums);
+        }
+        used
+    }
+
+    /// The nodes of departments that were deleted.
+    fn deleted(&self) -> impl Iterator<Item = NodeView> {
+        self.deleted.iter().map(|(id, sums)| NodeView {
+            id: (*id).to_owned(),
+            name: (*id).to_owned(),
+            parent_id: None,
+            manager_id: None,
+            budgets: Vec::new(),
+            usage: usage(*sums),
+            over_allocated: false,
+            deleted: true,
+            children: Vec::new(),
+        })
+    }
 }
 
 impl<'a> Drawing<'a> {
@@ -110,6 +157,19 @@ impl<'a> Drawing<'a> {
         children.map(given).fold(0, i64::saturating_add)
     }
 
+    /// What was used under a department.
+    fn used_under(&self, department: &Department) -> Sums {
+        match department.parent_id {
+            None => self
+                .used
+                .roots
+                .get(&department.id)
+                .copied()
+                .unwrap_or_default(),
+            Some(_) => self.totals.sums_under(Some(&department.id)),
+        }
+    }
+
     fn is_over_allocated(&self, id: Option<&'a str>) -> bool {
         [Unit::Tokens, Unit::Usd].into_iter().any(|unit| {
             self.amount(id, unit)
@@ -130,6 +190,13 @@ impl<'a> Drawing<'a> {
         each.flatten().collect()
     }
 
+    /// All topmost departments, with those that were deleted.
+    fn whole(&self, sight: &Sight) -> Vec<NodeView> {
+        let mut items = self.seen(None, sight);
+        items.extend(self.used.deleted());
+        items
+    }
+
     fn node(&self, department: &'a Department) -> NodeView {
         let id = Some(department.id.as_str());
         let children = self.children(id).iter();
@@ -139,8 +206,9 @@ impl<'a> Drawing<'a> {
             parent_id: department.parent_id.clone(),
             manager_id: department.manager_id.clone(),
             budgets: self.budgets(id),
-            usage: usage(self.totals.sums_under(id)),
+            usage: usage(self.used_under(department)),
             over_allocated: self.is_over_allocated(id),
+            deleted: false,
             children: children.map(|child| self.node(child)).collect(),
         }
     }
@@ -178,6 +246,7 @@ pub(crate) async fn read(
         period,
         cell: &cell,
         totals: &totals,
+        used: Used::of(&configuration, &totals),
         children,
         now,
     };
@@ -191,7 +260,10 @@ pub(crate) async fn read(
         },
         usage: is_whole.then(|| usage(totals.sums_under(None))),
         over_allocated: is_whole.then(|| drawing.is_over_allocated(None)),
-        items: drawing.seen(None, &sight),
+        items: match is_whole {
+            true => drawing.whole(&sight),
+            false => drawing.seen(None, &sight),
+        },
     };
     Ok(json(200, view::text(&tree)))
 }

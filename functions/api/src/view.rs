@@ -307,8 +307,10 @@ pub(crate) struct BudgetView {
     amount: Figure,
     /// What came from the month before.
     carried: Figure,
-    /// What exemptions add.
+    /// What exemptions and top-ups add.
     exempted: Figure,
+    /// The part of `exempted` that was added for this month only.
+    topped_up: Figure,
     /// What was used.
     spent: Figure,
     /// What requests hold that are not settled.
@@ -364,7 +366,8 @@ pub(crate) fn budget(
         period_id: period.to_string(),
         amount: figure(figures.amount),
         carried: figure(figures.carried),
-        exempted: figure(figures.exempted),
+        exempted: figure(figures.beyond()),
+        topped_up: figure(figures.topped_up),
         spent: figure(figures.spent),
         held: figure(figures.held),
         remaining: figure(figures.remaining),

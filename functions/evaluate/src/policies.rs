@@ -94,7 +94,8 @@ fn looks_at(policy: &ActivePolicy, event: &Event) -> bool {
 /// Evaluates `events`, which are recorded, and acts. The ids of the events that have to come again.
 ///
 /// An event is evaluated when its own message comes, also when the queue brings that message again. One that somebody sends a
-/// second time, perhaps after months, was evaluated when it came first: its record has the time of that.
+/// second time, perhaps after months, was evaluated when it came first: its record has the time of that. A risk that came without
+/// a user is evaluated once more when it comes with one.
 pub(super) async fn act(
     app: &App,
     configuration: &Configuration,
@@ -116,7 +117,7 @@ pub(super) async fn act(
     let mut facts = app.store.facts_of(configuration, &ids).await?;
     facts.retain(|facts| {
         let times = received.get(facts.event_id.as_str());
-        times.is_some_and(|times| times.contains(&facts.received_at))
+        times.is_some_and(|times| facts.is_of_message(times))
     });
     let needs = Needs::of(policies.iter().map(|policy| &policy.rule.trigger));
     let mut standing = app.store.standing(configuration, &needs, &facts).await?;

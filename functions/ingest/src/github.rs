@@ -1,26 +1,27 @@
 //! Receives GitHub's webhooks: checked by their signature, read by the organisation's table, queued as risk events.
 
+use super::body::{self, Received};
 use super::{App, send};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use serde::Serialize;
-use serde_json::Value;
 use sha2::Sha256;
-use shared::domain::github::{Read, Sighting, default_rows, read, user_of};
+use shared::domain::github::{Read, Sighting, default_rows, event_id, read, user_of};
 use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel};
 use shared::runtime::error::{ApiError, ErrorCode};
-use shared::runtime::http::{Body, json};
+use shared::runtime::http::json;
 use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
+use shared::store::GithubIntegration;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReceivedWebhook)]
 struct ReceivedView {
-    /// The event that was queued; none where the webhook is no risk.
+    /// The event that was queued; null if the webhook is no risk.
     #[schema(required = true)]
     event_id: Option<String>,
     #[schema(required = true)]
@@ -30,21 +31,36 @@ struct ReceivedView {
     message: &'static str,
 }
 
-/// Whether `header` is the signature of `body`, compared in constant time.
-fn is_signed(secret: &str, header: &str, body: &[u8]) -> bool {
-    let Some(hex) = header.strip_prefix("sha256=").filter(|hex| hex.len() == 64) else {
-        return false;
-    };
-    let byte = |at: usize| {
-        let digits = hex.get(at..at + 2)?;
-        u8::from_str_radix(digits, 16).ok()
-    };
-    let given: Option<Vec<u8>> = (0..64).step_by(2).map(byte).collect();
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
-        return false;
-    };
-    mac.update(body);
-    given.is_some_and(|given| mac.verify_slice(&given).is_ok())
+/// The signature of a body, as its header says it.
+struct Signature(Vec<u8>);
+
+impl Signature {
+    /// Reads the header `X-Hub-Signature-256`: `sha256=` and 64 hexadecimal digits.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let header = headers.get("x-hub-signature-256")?.to_str().ok()?;
+        let digits = header.strip_prefix("sha256=")?;
+        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+        let bytes: Option<Vec<u8>> = (0..64).step_by(2).map(byte).collect();
+        bytes.map(Self)
+    }
+
+    /// Whether it is that of `body` by `secret`, compared in constant time.
+    fn is_of(&self, secret: &str, body: &[u8]) -> bool {
+        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
+            return false;
+        };
+        mac.update(body);
+        mac.verify_slice(&self.0).is_ok()
+    }
+}
+
+/// The same answer whether there is no such organisation, no integration, or another secret.
+fn unsigned() -> ApiError {
+    let message = "the signature does not fit; X-Hub-Signature-256 must be made with the integration's secret";
+    ApiError::new(ErrorCode::Unauthorized, message)
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str, ApiError> {
@@ -56,7 +72,11 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
     value.ok_or_else(|| ApiError::field(name, rule))
 }
 
-/// Receives a webhook of GitHub for one organisation. A signature stands for the key.
+/// Receives a webhook of GitHub for one organisation, of at most 25 MB. A signature stands for the key.
+///
+/// What happened counts once, by what is signed: however often it is delivered, by whichever hooks, under
+/// whatever other headers. A webhook that is sent again after a login was mapped to a user completes what
+/// was missing.
 #[utoipa::path(
     post,
     path = "/v1/integrations/github/{id}",
@@ -65,13 +85,19 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
     params(
         ("id" = Slug, Path, description = "The organisation."),
         ("X-GitHub-Event" = String, Header, min_length = 1, max_length = 64, pattern = "^[!-~]+$",
-            description = "The event."),
+            description = "The event. The body must be one of it."),
         ("X-GitHub-Delivery" = String, Header, min_length = 1, max_length = 100, pattern = "^[!-~]+$",
-            description = "The delivery; it counts once."),
+            description = "The delivery. What counts once is what the body says, not the delivery."),
         ("X-Hub-Signature-256" = String, Header, pattern = "^sha256=[0-9a-f]{64}$",
             description = "HMAC-SHA256 of the body by the integration's secret."),
     ),
-    request_body(content = Value, content_type = "application/json", description = "The webhook as GitHub sends it."),
+    request_body(
+        content(
+            (Value = "application/json"),
+            (FormBody = "application/x-www-form-urlencoded"),
+        ),
+        description = "The webhook as GitHub sends it.",
+    ),
     responses(
         (status = 202, description = "It is queued, or no risk.", body = ReceivedView),
         Invalid, TooLarge, Unsigned
@@ -81,17 +107,12 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
 pub(crate) async fn receive(
     State(app): State<App>,
     Path(organisation_id): Path<String>,
-    headers: HeaderMap,
-    Body(body): Body,
+    request: Request,
 ) -> Result<Response, ApiError> {
-    // The same answer whether there is no such organisation, no integration, or another secret.
-    let unsigned = || {
-        let message = "the signature does not fit; X-Hub-Signature-256 must be made with the integration's secret";
-        ApiError::new(ErrorCode::Unauthorized, message)
-    };
-    let signature = headers.get("x-hub-signature-256");
-    let signature = signature
-        .and_then(|value| value.to_str().ok())
+    // The body comes last: it costs memory, and nobody knows yet who sends it.
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    let signature = Signature::of(headers)
         .filter(|_| is_slug(&organisation_id))
         .ok_or_else(unsigned)?;
     let integration = app.store.github(&organisation_id).await?;
@@ -100,65 +121,88 @@ pub(crate) async fn receive(
         .sealer
         .open(&organisation_id, &integration.sealed_secret)
         .ok_or_else(unsigned)?;
-    if !is_signed(&secret, signature, &body) {
+    let received = body::read(&app, headers, body).await?;
+    if !signature.is_of(&secret, &received.bytes) {
         return Err(unsigned());
     }
-    let event = header(&headers, "x-github-event", 64)?;
-    let delivery = header(&headers, "x-github-delivery", 100)?;
-    let json_body: Value = serde_json::from_slice(&body)
-        .map_err(|_| ApiError::field("body", "must be JSON: choose application/json in GitHub"))?;
-    let own = app.store.github_risks(&organisation_id).await?;
+    let event = header(headers, "x-github-event", 64)?;
+    let delivery = header(headers, "x-github-delivery", 100)?;
+    let (risk, message) = risk(&app, &organisation_id, event, &integration, &received).await?;
+    let Some(risk) = risk else {
+        return Ok(answer(None, message));
+    };
+    tracing::info!(delivery, event_id = risk.event_id, "a webhook of GitHub");
+    queue(&app, organisation_id, risk.clone()).await?;
+    Ok(answer(Some(&risk), message))
+}
+
+/// The risk that a body tells of, if it is one, and what is said of it.
+async fn risk(
+    app: &App,
+    organisation_id: &str,
+    event: &str,
+    integration: &GithubIntegration,
+    received: &Received<'_>,
+) -> Result<(Option<Risk>, &'static str), ApiError> {
+    let body = body::json(&received.bytes)?;
+    let own = app.store.github_risks(organisation_id).await?;
     let rows = own.map_or_else(default_rows, |own| own.rows);
-    let sighting = match read(event, &json_body, &rows) {
+    let sighting = match read(event, &body, &rows) {
         Read::Risk(sighting) => sighting,
-        Read::Ignored(message) => return Ok(answer(None, None, None, message)),
+        Read::Ignored(message) => return Ok((None, message)),
+        Read::Mismatch => {
+            let message = "the body is not one of this event; redeliver the webhook as it was";
+            return Err(ApiError::field("x-github-event", message));
+        }
     };
     let Sighting {
         risk_level,
-        login,
+        logins,
         repository,
         summary,
     } = sighting;
-    let user_id = user_of(&integration.users, login.as_deref()).map(str::to_owned);
-    // A webhook that GitHub sends again has the same delivery, and an event id counts once.
-    let event_id = format!("github-{delivery}");
-    let now = app.clock.now();
+    let risk = Risk {
+        event_id: event_id(event, &body),
+        occurred_at: app.clock.now(),
+        user_id: user_of(&integration.users, &logins).map(str::to_owned),
+        risk_level,
+        repository,
+        summary,
+        source: Some("github".to_owned()),
+    };
+    Ok((Some(risk), "queued; what happened counts once"))
+}
+
+async fn queue(app: &App, organisation_id: String, risk: Risk) -> Result<(), ApiError> {
     let message = EventMessage {
         organisation_id,
-        received_at: now,
-        event: Event::IpRisk(Risk {
-            event_id: event_id.clone(),
-            occurred_at: now,
-            user_id: user_id.clone(),
-            risk_level,
-            repository,
-            summary,
-            source: Some("github".to_owned()),
-        }),
+        received_at: risk.occurred_at,
+        event: Event::IpRisk(risk),
     };
-    if !send::all(&app.sqs, &app.queue_url, &[(0, message)])
-        .await
-        .is_empty()
-    {
+    let failed = send::all(&app.sqs, &app.queue_url, &[(0, message)]).await;
+    if !failed.is_empty() {
         let message = "the queue does not answer; redeliver the webhook, it counts once";
         return Err(ApiError::new(ErrorCode::Unavailable, message));
     }
     logs::count(&[(Metric::EventsAccepted, 1)]);
-    let said = "queued; a delivery counts once";
-    Ok(answer(Some(event_id), Some(risk_level), user_id, said))
+    Ok(())
 }
 
-fn answer(
-    event_id: Option<String>,
-    risk_level: Option<RiskLevel>,
-    user_id: Option<String>,
-    message: &'static str,
-) -> Response {
+fn answer(risk: Option<&Risk>, message: &'static str) -> Response {
     let view = ReceivedView {
-        event_id,
-        risk_level,
-        user_id,
+        event_id: risk.map(|risk| risk.event_id.clone()),
+        risk_level: risk.map(|risk| risk.risk_level),
+        user_id: risk.and_then(|risk| risk.user_id.clone()),
         message,
     };
     json(202, serde_json::to_string(&view).unwrap_or_default())
+}
+
+/// The form that GitHub sends if nobody chose JSON.
+#[derive(ToSchema)]
+#[schema(as = GithubForm)]
+#[expect(dead_code, reason = "it describes a body and is never made")]
+pub(crate) struct FormBody {
+    /// The webhook, as JSON.
+    payload: String,
 }

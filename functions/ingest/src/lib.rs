@@ -1,6 +1,7 @@
 //! Checks events and makes them durable: `POST /v1/events`, and GitHub's webhooks. Accepted means that the queue has it; nothing is recorded
 //! here, and one bad event never refuses its neighbours.
 
+mod body;
 mod github;
 pub mod openapi;
 mod read;
@@ -28,6 +29,7 @@ use shared::runtime::token::Tokens;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 /// The most events of one request.
@@ -46,6 +48,8 @@ pub struct App {
     sealer: Sealer,
     /// Users that were found to exist, by organisation and id; they never cease to.
     known_users: Arc<Mutex<HashSet<(String, String)>>>,
+    /// Places for bodies of webhooks that are larger than those of other requests.
+    large_bodies: Arc<Semaphore>,
 }
 
 impl App {
@@ -71,6 +75,7 @@ impl App {
             queue_url,
             clock,
             known_users: Arc::default(),
+            large_bodies: Arc::new(Semaphore::new(body::LARGE_AT_ONCE)),
         }
     }
 

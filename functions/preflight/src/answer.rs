@@ -192,7 +192,7 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
         unit: budget.map(|b| b.unit),
         amount: figure(|b| b.figures.amount),
         carried: figure(|b| b.figures.carried),
-        exempted: figure(|b| b.figures.exempted),
+        exempted: figure(|b| b.figures.beyond()),
         spent: figure(|b| b.figures.spent),
         held: figure(|b| b.figures.held),
         available: figure(|b| b.figures.available),

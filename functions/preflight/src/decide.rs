@@ -2,10 +2,10 @@
 
 use super::{ATTEMPTS, App};
 use shared::domain::amount::Unit;
-use shared::domain::cell::HoldRequest;
+use shared::domain::cell::{HoldRequest, UsableExemption};
 use shared::domain::configuration::{Budget, Configuration, OnUnavailable, UnknownModel};
 use shared::domain::estimate::PreflightRequest;
-use shared::domain::hold::{Exempt, Hold, HoldId, Node, Rid};
+use shared::domain::hold::{Exempt, Hold, HoldId, Rid};
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, Warning, offer, passed_soft_caps};
@@ -238,8 +238,7 @@ fn hold_request(
 ) -> Result<HoldRequest, Failed> {
     let organisation = &configuration.organisation;
     let nonce = random::bytes::<3>().map_err(|error| Failed::Answer(error.into()))?;
-    let mut nodes: Vec<Node> = budgets.iter().map(|b| b.counter()).collect();
-    nodes.sort_unstable();
+    let nodes = configuration.counters_on(&configuration.path(&user.department_id));
     let hard = budgets
         .iter()
         .filter(|b| b.hard_cap)
@@ -247,7 +246,12 @@ fn hold_request(
         .collect();
     let expires_at = now.as_second() + i64::from(organisation.hold_seconds);
     let department = configuration.departments.get(&user.department_id);
-    let mut asked = HoldRequest {
+    let grants = configuration.grants_of(&user.id, now).into_iter();
+    let exemptions = grants.map(|grant| UsableExemption {
+        grant: grant.clone(),
+        covered: grant.covered(user, budgets),
+    });
+    Ok(HoldRequest {
         rid: Rid::derive(&organisation.id, &request.user_id, &request.request_id),
         hold: Hold {
             department: department.map_or(u32::MAX, |department| department.index),
@@ -261,21 +265,6 @@ fn hold_request(
         },
         hard,
         epoch: configuration.epoch,
-        exempt: Vec::new(),
-    };
-    let grants = configuration.grants_of(&user.id, now).into_iter();
-    let ways = grants.flat_map(|grant| {
-        let covered = grant.covered(user, budgets);
-        // One of both units may be short of one only, and then has to last for that.
-        let of = |unit| covered.iter().copied().filter(|n| n.unit == unit).collect();
-        let mut some: Vec<Vec<Node>> = vec![of(Unit::Tokens), of(Unit::Usd), covered];
-        some.retain(|covered| !covered.is_empty());
-        some.dedup();
-        let asked = &asked;
-        some.into_iter()
-            .filter_map(move |covered| asked.under(grant, &covered))
-            .collect::<Vec<_>>()
-    });
-    asked.exempt = ways.collect();
-    Ok(asked)
+        exemptions: exemptions.collect(),
+    })
 }

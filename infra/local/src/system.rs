@@ -115,7 +115,7 @@ impl System {
         let engine = Engine::open(data)?;
         let new_store =
             |function| Store::new(settings.dynamodb(&engine, function), Tables::local());
-        let clock = Clock::default();
+        let clock = settings.now.map_or_else(Clock::default, Clock::standing_at);
         let store = new_store("local");
         store.create_missing_tables().await?;
         create_organisation(&store, clock.now()).await?;

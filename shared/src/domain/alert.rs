@@ -181,9 +181,12 @@ pub fn crossings<'a>(
         let Some(rest) = cell.nodes.get(&budget.counter()) else {
             continue;
         };
+        if !budget.counts_in(period) {
+            continue;
+        }
         // What is held is worked out only where it matters: most budgets are far from their first level.
         let limit = budget
-            .amount_in(period)
+            .gives_in(period)
             .saturating_add(cell.carried(budget.counter()));
         if *rest >= limit {
             continue;
@@ -274,7 +277,7 @@ impl Crossing<'_> {
                 "hard_cap": budget.hard_cap,
                 "amount": number(figures.amount),
                 "carried": number(figures.carried),
-                "exempted": number(figures.exempted),
+                "exempted": number(figures.beyond()),
                 "spent": number(figures.spent),
             }),
             created_at: now,

@@ -74,6 +74,15 @@ impl Amounts {
         }
     }
 
+    /// `self - other` in both units, within the range of an `i64`.
+    #[must_use]
+    pub fn saturating_sub(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_sub(other.tokens),
+            micro_usd: self.micro_usd.saturating_sub(other.micro_usd),
+        }
+    }
+
     /// `self - other` in both units, or `None` where a unit leaves the range of an `i64`.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Some(Self {

@@ -3,22 +3,24 @@
 //! Every operation is a [`CellUpdate`]: conditions, then effects, applied at once or not at all. The store
 //! turns it into one DynamoDB expression, and the model applies it to a value with [`CellUpdate::apply`].
 
-use super::amount::Amounts;
+use super::amount::{Amounts, Unit};
+use super::configuration::Configuration;
 use super::exemption::Grant;
-use super::hold::{Exempt, Hold, Node, Rid};
+use super::hold::{Charged, Exempt, Hold, Node, Rid};
+use super::period::Month;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
-/// The most counters of a cell: 500 budgets, and as many deleted in the period or of exemptions.
-pub const MAX_NODES: usize = 1_000;
+/// The most counters of exemptions in a cell, those that have ended in its month included. Levels have two counters each.
+pub const MAX_EXEMPTION_COUNTERS: usize = 4_000;
 /// The most lapsed holds that one update releases, and the most counters that it touches: an expression of
 /// DynamoDB has at most 4,096 bytes.
 pub const MAX_RELEASED_AT_ONCE: usize = 25;
-const MAX_COUNTERS_AT_ONCE: usize = 100;
-/// How much longer what is said of a counter is that an exemption stands in for.
-const COVERED_WEIGHS: usize = 3;
+const MAX_COUNTERS_AT_ONCE: usize = 75;
+/// A counter covered by an exemption adds twice as many bytes to the expression.
+const COVERED_WEIGHS: usize = 2;
 
 /// The counters and holds of one organisation and period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,7 +29,8 @@ pub struct Cell {
     pub epoch: u64,
     /// Counts the updates.
     pub version: u64,
-    /// What remains of each budget: amount + carried + exempted - spent - held. Below zero is a debt.
+    /// What remains at each level: amount + carried + exempted - spent - held. Without a budget the amount is zero, so the
+    /// counter says what was used, below zero. An absent counter is zero.
     pub nodes: BTreeMap<Node, i64>,
     /// What was carried over into the budgets from the month before, where that is anything.
     pub carried: BTreeMap<Node, i64>,
@@ -38,6 +41,58 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// The cell of `period` as `configuration` and the totals of the period have it; `spent` is what the subtree of a
+    /// department has spent, or the organisation. Holds, carries and what exemptions gave stay as they are in `behind`, the
+    /// cell before.
+    pub fn open(
+        configuration: &Configuration,
+        period: Month,
+        behind: Option<&Self>,
+        spent: impl Fn(Option<&str>) -> Amounts,
+    ) -> Self {
+        let mut cell = behind.cloned().unwrap_or_default();
+        cell.epoch = configuration.epoch;
+        cell.version += u64::from(behind.is_some());
+        for hold in cell.holds.values_mut() {
+            let path = configuration.path_at(hold.department, hold.tree);
+            hold.move_to(&configuration.counters_on(&path.unwrap_or_default()));
+        }
+        for grant in &configuration.grants {
+            if grant.reaches(period, &configuration.organisation) {
+                for (node, given) in grant.opens() {
+                    cell.nodes.entry(node).or_insert(given);
+                }
+            }
+        }
+        let mut gives: BTreeMap<Node, i64> = BTreeMap::new();
+        for budget in configuration.budgets.values() {
+            if budget.counts_in(period) {
+                gives.insert(budget.counter(), budget.gives_in(period));
+            }
+        }
+        let departments = configuration.departments.keys();
+        let departments = departments.map(|id| Some(id.as_str()));
+        for department_id in departments.chain([None]) {
+            let spent = spent(department_id);
+            for unit in [Unit::Tokens, Unit::Usd] {
+                let Some(index) = configuration.level(department_id) else {
+                    continue;
+                };
+                let node = Node { unit, index };
+                let used = cell.held(node).saturating_add(cell.held_exempt(node));
+                let used = used.saturating_add(spent.of(unit));
+                let given = gives.get(&node).copied();
+                let limit = given.unwrap_or(0).saturating_add(cell.carried(node));
+                let limit = limit.saturating_add(cell.exempted(node));
+                let rest = limit.saturating_sub(used);
+                if given.is_some() || rest != 0 || cell.nodes.contains_key(&node) {
+                    cell.nodes.insert(node, rest);
+                }
+            }
+        }
+        cell
+    }
+
     /// What was carried over into `node`.
     pub fn carried(&self, node: Node) -> i64 {
         self.carried.get(&node).copied().unwrap_or(0)
@@ -50,21 +105,12 @@ impl Cell {
 
     /// What live and unreleased holds take from `node`.
     pub fn held(&self, node: Node) -> i64 {
-        self.holds
-            .values()
-            .filter(|hold| hold.nodes.contains(&node))
-            .map(|hold| hold.amounts.of(node.unit))
-            .sum()
+        self.holds.values().map(|hold| hold.taken_from(node)).sum()
     }
 
     /// What live and unreleased holds of exemptions have of what is counted under `node`, without taking it from there.
     pub fn held_exempt(&self, node: Node) -> i64 {
-        let covers = |exempt: &Exempt| exempt.covered.contains(&node);
-        self.holds
-            .values()
-            .filter(|hold| hold.exempt.as_ref().is_some_and(covers))
-            .map(|hold| hold.amounts.of(node.unit))
-            .sum()
+        self.holds.values().map(|hold| hold.given_for(node)).sum()
     }
 }
 
@@ -75,8 +121,6 @@ pub enum Condition {
     Exists,
     /// The counters agree with this epoch of the configuration.
     EpochIs(u64),
-    /// Nothing was updated since this version was read.
-    VersionIs(u64),
     /// No hold of this name.
     HoldAbsent(Rid),
     /// Exactly this hold under this name.
@@ -96,6 +140,8 @@ pub struct CellUpdate {
     pub epoch: Option<u64>,
     /// What is added to existing counters; negative takes away.
     pub add: BTreeMap<Node, i64>,
+    /// What is added to counters that may not be there yet; they begin at zero.
+    pub add_or_begin: BTreeMap<Node, i64>,
     /// New counters and what they open with.
     pub open: BTreeMap<Node, i64>,
     /// What the carry of counters is from now on; what it adds to them is in `add`.
@@ -106,8 +152,6 @@ pub struct CellUpdate {
     pub put: Option<(Rid, Hold)>,
     /// Holds that go.
     pub remove: BTreeSet<Rid>,
-    /// All holds anew, together with [`Condition::VersionIs`].
-    pub replace: Option<BTreeMap<Rid, Hold>>,
 }
 
 /// Why an update took no effect on a value.
@@ -145,14 +189,17 @@ impl CellUpdate {
                 .checked_add(delta)
                 .ok_or(NotApplied::OutOfRange(node))?;
         }
+        for (&node, &delta) in &self.add_or_begin {
+            let value = after.nodes.entry(node).or_default();
+            *value = value
+                .checked_add(delta)
+                .ok_or(NotApplied::OutOfRange(node))?;
+        }
         after.nodes.extend(&self.open);
         after.carried.extend(&self.carry);
         for (&node, &delta) in &self.exempt {
             let sum = after.exempted.entry(node).or_default();
             *sum = sum.checked_add(delta).ok_or(NotApplied::OutOfRange(node))?;
-        }
-        if let Some(holds) = &self.replace {
-            after.holds.clone_from(holds);
         }
         for rid in &self.remove {
             after.holds.remove(rid);
@@ -164,24 +211,38 @@ impl CellUpdate {
         Ok(())
     }
 
+    /// Adds to a counter. Those of exemptions are opened before they are used, those of levels begin by themselves.
     fn add_to(&mut self, node: Node, delta: i64) {
-        let sum = self.add.entry(node).or_default();
-        *sum = sum.saturating_add(delta);
+        let counters = match node.is_of_exemption() {
+            true => &mut self.add,
+            false => &mut self.add_or_begin,
+        };
+        if delta != 0 {
+            let sum = counters.entry(node).or_default();
+            *sum = sum.saturating_add(delta);
+        }
     }
 
     fn exempt_at(&mut self, node: Node, delta: i64) {
-        let sum = self.exempt.entry(node).or_default();
-        *sum = sum.saturating_add(delta);
+        if delta != 0 {
+            let sum = self.exempt.entry(node).or_default();
+            *sum = sum.saturating_add(delta);
+        }
     }
 
-    /// Takes `amounts` from what `hold` is about, or gives them back where they are below zero: from its counters, and
-    /// beyond those that an exemption stands in for.
-    fn take(&mut self, hold: &Hold, of: impl Fn(Node) -> i64) {
+    /// Takes a charge of `hold` from its counters; below zero it gives back.
+    fn take(&mut self, hold: &Hold, charged: Charged) {
+        let (own, given) = (charged.own, charged.given);
         for &node in &hold.nodes {
-            self.add_to(node, -of(node));
+            let amount = match node.is_of_exemption() {
+                true => given.of(node.unit),
+                false => own.of(node.unit).saturating_add(given.of(node.unit)),
+            };
+            self.add_to(node, amount.saturating_neg());
         }
         for &node in hold.exempt.iter().flat_map(|exempt| &exempt.covered) {
-            self.exempt_at(node, of(node));
+            self.add_to(node, own.of(node.unit).saturating_neg());
+            self.exempt_at(node, given.of(node.unit));
         }
     }
 }
@@ -191,7 +252,6 @@ impl Condition {
         match self {
             Self::Exists => true,
             Self::EpochIs(epoch) => cell.epoch == *epoch,
-            Self::VersionIs(version) => cell.version == *version,
             Self::HoldAbsent(rid) => !cell.holds.contains_key(rid),
             Self::HoldIs(rid, hold) => cell.holds.get(rid) == Some(hold),
             Self::FewerHoldsThan(most) => cell.holds.len() < *most,
@@ -205,14 +265,50 @@ impl Condition {
 pub struct HoldRequest {
     /// Its name.
     pub rid: Rid,
-    /// What it will be; `nodes` are all counters on the path, soft ones too.
+    /// What it will be; `nodes` are the counters of every level of the path.
     pub hold: Hold,
-    /// Those of the path whose cap is hard.
+    /// The counters of the hard caps.
     pub hard: Vec<Node>,
     /// The configuration's epoch that the path was read from.
     pub epoch: u64,
-    /// The same hold under each exemption of the user, in the order in which they are tried.
-    pub exempt: Vec<HoldRequest>,
+    /// The exemptions of the user, in the order in which they are tried.
+    pub exemptions: Vec<UsableExemption>,
+}
+
+/// An exemption that may stand in for caps of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsableExemption {
+    /// The exemption.
+    pub grant: Grant,
+    /// The counters of the budgets on the path that it covers.
+    pub covered: Vec<Node>,
+}
+
+impl UsableExemption {
+    fn covers(&self, node: Node) -> bool {
+        self.grant.gives(node.unit) && self.covered.contains(&node)
+    }
+
+    /// What the exemption has left in `unit`. None if it has no counter in this month.
+    pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i64> {
+        let rest = *cell.nodes.get(&self.grant.counter(unit))?;
+        Some(match self.grant.is_limited() {
+            true => rest,
+            false => i64::MAX,
+        })
+    }
+
+    /// What `node`, a counter of the path, admits together with the exemption.
+    pub fn available(&self, cell: &Cell, node: Node) -> Option<i64> {
+        let available = cell.nodes.get(&node).copied()?;
+        if !self.covers(node) {
+            return Some(available);
+        }
+        match self.rest(cell, node.unit) {
+            Some(rest) => Some(available.max(0).saturating_add(rest.max(0))),
+            None => Some(available),
+        }
+    }
 }
 
 impl HoldRequest {
@@ -228,42 +324,62 @@ impl HoldRequest {
             ..CellUpdate::default()
         };
         for &node in &self.hard {
-            let asked = self.hold.amounts.of(node.unit);
-            update.conditions.push(Condition::AtLeast(node, asked));
+            let least = self.hold.taken_from(node);
+            // An exemption that gives all of it also helps where the cap is in debt.
+            if least > 0 || !self.hold.covers(node) {
+                update.conditions.push(Condition::AtLeast(node, least));
+            }
         }
-        update.take(&self.hold, |node| self.hold.amounts.of(node.unit));
+        let charged = self.hold.split(self.hold.amounts);
+        update.take(&self.hold, charged);
         update
     }
 
-    /// The same hold where `grant` stands in for the counters of `covered` among those of the path: they give way to its
-    /// own, which admit no more than there is left of a raise, and anything under a lift. None where it covers none of
-    /// them.
-    pub fn under(&self, grant: &Grant, covered: &[Node]) -> Option<Self> {
-        let is_covered = |node: &Node| grant.gives(node.unit) && covered.contains(node);
-        let (given, mut nodes): (Vec<Node>, Vec<Node>) =
-            self.hold.nodes.iter().copied().partition(is_covered);
-        let mut own: Vec<Node> = given.iter().map(|node| grant.counter(node.unit)).collect();
-        own.sort_unstable();
-        own.dedup();
-        if own.is_empty() {
+    /// The same hold with `exemption` giving what the caps of `cell` lack. None if that does not help: a short cap is not
+    /// covered, or the exemption has less than what is missing. A lift gives all of it, so it takes nothing from others.
+    pub fn under(&self, exemption: &UsableExemption, cell: &Cell) -> Option<Self> {
+        let short = self.short(cell);
+        if short.is_empty() || !short.iter().all(|&node| exemption.covers(node)) {
             return None;
         }
-        let hard = self.hard.iter().copied().filter(|node| !is_covered(node));
-        let limits = own.iter().copied().filter(|_| grant.is_limited());
-        let hard = hard.chain(limits).collect();
+        let missing = |unit: Unit| {
+            let of_unit = short.iter().filter(|node| node.unit == unit);
+            let left = of_unit.map(|node| cell.nodes.get(node).copied().unwrap_or(0).max(0));
+            let amount = self.hold.amounts.of(unit);
+            match left.min() {
+                Some(left) if exemption.grant.is_limited() => amount.saturating_sub(left),
+                Some(_) => amount,
+                None => 0,
+            }
+        };
+        let given = Amounts::new(missing(Unit::Tokens), missing(Unit::Usd));
+        let gives = |unit: Unit| short.iter().any(|node| node.unit == unit);
+        let units = || [Unit::Tokens, Unit::Usd].into_iter().filter(|&u| gives(u));
+        if !units().all(|unit| exemption.rest(cell, unit) >= Some(given.of(unit))) {
+            return None;
+        }
+        let is_covered = |node: &Node| gives(node.unit) && exemption.covers(*node);
+        let nodes = self.hold.nodes.iter().copied();
+        let (covered, mut nodes): (Vec<Node>, Vec<Node>) = nodes.partition(is_covered);
+        let own: Vec<Node> = units().map(|unit| exemption.grant.counter(unit)).collect();
+        let mut hard = self.hard.clone();
+        if exemption.grant.is_limited() {
+            hard.extend(&own);
+        }
         nodes.extend(own);
         nodes.sort_unstable();
         Some(Self {
             hold: Hold {
                 nodes,
                 exempt: Some(Exempt {
-                    index: grant.index,
-                    covered: given,
+                    index: exemption.grant.index,
+                    covered,
+                    given,
                 }),
                 ..self.hold.clone()
             },
             hard,
-            exempt: Vec::new(),
+            exemptions: Vec::new(),
             ..self.clone()
         })
     }
@@ -286,23 +402,22 @@ impl HoldRequest {
         }
         let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);
-        // An exemption helps where it stands in for all that is short and has counters in this month.
-        let is_usable = |node: &Node| !short.contains(node) && cell.nodes.contains_key(node);
-        let helps = |request: &&Self| request.hold.nodes.iter().all(is_usable);
-        let ways: Vec<&Self> = self.exempt.iter().filter(helps).collect();
-        let way = ways.iter().find(|way| way.short(cell).is_empty());
+        let mut admitted = self.exemptions.iter();
+        let admitted = admitted.find_map(|exemption| self.under(exemption, cell));
         let mut scarce = short.clone();
-        if way.is_none() {
-            scarce.extend(ways.iter().flat_map(|way| way.short(cell)));
+        if !short.is_empty() && admitted.is_none() {
+            let counters = self.exemptions.iter().map(|exemption| &exemption.grant);
+            let counters = counters.flat_map(|grant| grant.opens());
+            scarce.extend(counters.map(|(node, _)| node));
         }
-        let matters = |hold: &Hold| is_full || hold.nodes.iter().any(|node| scarce.contains(node));
-        let lapsed = lapsed_holds(cell, now, matters);
-        match way {
+        let is_helped_by = |hold: &Hold| scarce.iter().any(|node| hold.taken_from(*node) > 0);
+        let lapsed = lapsed_holds(cell, now, |hold| is_full || is_helped_by(hold));
+        match admitted {
             _ if !lapsed.is_empty() => Obstacle::Lapsed(lapsed),
+            None if !short.is_empty() => Obstacle::Short(short),
             _ if is_full => Obstacle::TooManyHolds,
-            _ if short.is_empty() => Obstacle::Gone,
-            Some(way) => Obstacle::Exempt(Box::new((*way).clone())),
-            None => Obstacle::Short(short),
+            Some(admitted) => Obstacle::Exempt(Box::new(admitted)),
+            None => Obstacle::Gone,
         }
     }
 
@@ -365,15 +480,18 @@ pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts
             .conditions
             .push(Condition::HoldIs(rid.clone(), hold.clone()));
         update.remove.insert(rid.clone());
-        update.take(hold, |node| {
-            charged.of(node.unit) - hold.amounts.of(node.unit)
-        });
+        let (held, stays) = (hold.split(hold.amounts), hold.split(charged));
+        let change = Charged {
+            own: stays.own.saturating_sub(held.own),
+            given: stays.given.saturating_sub(held.given),
+        };
+        update.take(hold, change);
     }
     update
 }
 
-/// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. Where `ended`, the hold
-/// that it names, was taken from an exemption, so is this.
+/// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. If an exemption gave to
+/// `ended`, the hold that it names, it pays by the same rule as that hold.
 pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpdate {
     let mut update = CellUpdate {
         conditions: vec![Condition::Exists],
@@ -381,33 +499,9 @@ pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpda
     };
     let mut charged_to = ended.cloned().unwrap_or_default();
     charged_to.move_to(nodes);
-    update.take(&charged_to, |node| charged.of(node.unit));
+    let charged = charged_to.split(charged);
+    update.take(&charged_to, charged);
     update
-}
-
-/// Opens the counter of a budget made in the middle of a period: it starts at `limit` less what its subtree
-/// has `spent` and less what `members`, the live holds of its subtree, hold; those holds give back to it too.
-/// Bound to the version of `cell`, so nothing is missed or counted twice.
-pub fn open_node(
-    cell: &Cell,
-    node: Node,
-    limit: i64,
-    spent: i64,
-    members: &BTreeSet<Rid>,
-) -> CellUpdate {
-    let mut holds = cell.holds.clone();
-    let mut held = 0_i64;
-    for (_, hold) in holds.iter_mut().filter(|(rid, _)| members.contains(rid)) {
-        hold.nodes.push(node);
-        hold.nodes.sort_unstable();
-        held = held.saturating_add(hold.amounts.of(node.unit));
-    }
-    CellUpdate {
-        conditions: vec![Condition::VersionIs(cell.version)],
-        open: BTreeMap::from([(node, limit.saturating_sub(spent).saturating_sub(held))]),
-        replace: (!members.is_empty()).then_some(holds),
-        ..CellUpdate::default()
-    }
 }
 
 /// Brings the carry of counters to what it is to be: each gains what that is more than before.

@@ -6,14 +6,14 @@ use crate::domain::exemption::{Covers, Kind, Terms};
 use crate::domain::hold::{Exempt, Hold, Node, Rid};
 use jiff::Timestamp;
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// A budget of the model: its limit, whether it is hard, and which departments count in it.
+/// A budget of the model: its limit, whether it is hard, and the department it is for.
 struct ModelBudget {
     node: Node,
     limit: i64,
     hard: bool,
-    members: Vec<u32>,
+    under: u32,
 }
 
 #[derive(Default)]
@@ -28,29 +28,41 @@ struct Model {
 }
 
 impl Model {
-    fn rest(&self, budget: &ModelBudget) -> i64 {
-        let unit = budget.node.unit;
-        let counts = |department: &u32| budget.members.contains(department);
-        let held: i64 = self
-            .live
-            .values()
-            .filter(|(d, _)| counts(d))
-            .map(|(_, a)| a.of(unit))
-            .sum();
-        let spent: i64 = self
-            .charges
-            .iter()
-            .filter(|(d, _)| counts(d))
-            .map(|(_, a)| a.of(unit))
-            .sum();
-        budget.limit - held - spent
+    /// What is held and what is spent under a department.
+    fn used(&self, under: u32, unit: Unit) -> (i64, i64) {
+        let counts = |department: u32| path(department).contains(&under);
+        let live = self.live.values().filter(|(d, _)| counts(*d));
+        let charges = self.charges.iter().filter(|(d, _)| counts(*d));
+        (
+            live.map(|(_, a)| a.of(unit)).sum(),
+            charges.map(|(_, a)| a.of(unit)).sum(),
+        )
     }
 
-    fn on(&self, department: u32) -> impl Iterator<Item = &ModelBudget> {
-        self.budgets
-            .iter()
-            .filter(move |b| b.members.contains(&department))
+    fn rest(&self, under: u32, unit: Unit) -> i64 {
+        let node = level(under, unit);
+        let budget = self.budgets.iter().find(|budget| budget.node == node);
+        let (held, spent) = self.used(under, unit);
+        budget.map_or(0, |budget| budget.limit) - held - spent
     }
+
+    fn hard_on(&self, department: u32) -> impl Iterator<Item = &ModelBudget> {
+        let on_path = move |b: &&ModelBudget| b.hard && path(department).contains(&b.under);
+        self.budgets.iter().filter(on_path)
+    }
+}
+
+fn level(department: u32, unit: Unit) -> Node {
+    let index = Node::level(Some(department));
+    Node { unit, index }
+}
+
+/// The counters of the levels above a department and of its own.
+fn levels(department: u32) -> Vec<Node> {
+    let both = |department| [Unit::Tokens, Unit::Usd].map(|unit| level(department, unit));
+    let mut nodes: Vec<Node> = path(department).into_iter().flat_map(both).collect();
+    nodes.sort_unstable();
+    nodes
 }
 
 #[derive(Clone, Debug)]
@@ -113,11 +125,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Departments 0 > 1 > 2, and 3 beside them: the members of a budget under each.
-fn subtree(under: u32) -> Vec<u32> {
-    match under {
-        0 => vec![0, 1, 2],
-        1 => vec![1, 2],
+/// Departments 0 > 1 > 2, and 3 beside them.
+fn path(department: u32) -> Vec<u32> {
+    match department {
+        1 => vec![0, 1],
+        2 => vec![0, 1, 2],
         other => vec![other],
     }
 }
@@ -164,12 +176,6 @@ fn hold_step(
     if model.resolved.contains_key(&rid) {
         return;
     }
-    let nodes: Vec<Node> = model
-        .on(department)
-        .map(|b| b.node)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect();
     let request = HoldRequest {
         rid: rid.clone(),
         hold: Hold {
@@ -179,21 +185,15 @@ fn hold_step(
             nonce: [0; 3],
             expires_at: real.now + lives,
             amounts,
-            nodes,
+            nodes: levels(department),
             exempt: None,
         },
-        hard: model
-            .on(department)
-            .filter(|b| b.hard)
-            .map(|b| b.node)
-            .collect(),
+        hard: model.hard_on(department).map(|b| b.node).collect(),
         epoch: 1,
-        exempt: Vec::new(),
+        exemptions: Vec::new(),
     };
-    let fits = model
-        .on(department)
-        .filter(|b| b.hard)
-        .all(|b| model.rest(b) >= amounts.of(b.node.unit));
+    let has_room = |b: &ModelBudget| model.rest(b.under, b.node.unit) >= amounts.of(b.node.unit);
+    let fits = model.hard_on(department).all(has_room);
     let now = Timestamp::from_second(real.now.into()).unwrap();
     match request.update().apply(&mut real.cell) {
         Ok(()) => {
@@ -218,7 +218,7 @@ fn hold_step(
                 for node in short {
                     let budget = model.budgets.iter().find(|b| b.node == node).unwrap();
                     assert!(
-                        model.rest(budget) < amounts.of(node.unit),
+                        model.rest(budget.under, node.unit) < amounts.of(node.unit),
                         "a refusal names a node that was short"
                     );
                 }
@@ -314,8 +314,8 @@ fn run(steps: Vec<Step>) {
                 micro_usd,
             } => {
                 let charged = Amounts::new(tokens, micro_usd);
-                let nodes: Vec<Node> = model.on(department).map(|b| b.node).collect();
-                debit(&nodes, None, charged).apply(&mut real.cell).unwrap();
+                let charge = debit(&levels(department), None, charged);
+                charge.apply(&mut real.cell).unwrap();
                 model.charges.push((department, charged));
             }
             Step::Raise { budget, by } => {
@@ -334,35 +334,20 @@ fn run(steps: Vec<Step>) {
                 hard,
                 under,
             } => {
-                let index = u32::try_from(model.budgets.len()).unwrap();
-                let node = Node { unit, index };
-                let members = subtree(under);
-                let counts = |department: &u32| members.contains(department);
-                let spent = model
-                    .charges
-                    .iter()
-                    .filter(|(d, _)| counts(d))
-                    .map(|(_, a)| a.of(unit))
-                    .sum();
-                let holds = real
-                    .cell()
-                    .holds
-                    .iter()
-                    .filter(|(_, h)| counts(&h.department))
-                    .map(|(r, _)| r.clone());
-                let holds: BTreeSet<Rid> = holds.collect();
-                let update = open_node(real.cell(), node, limit, spent, &holds);
+                let node = level(under, unit);
+                if model.budgets.iter().any(|budget| budget.node == node) {
+                    continue;
+                }
+                let update = CellUpdate {
+                    add_or_begin: BTreeMap::from([(node, limit)]),
+                    ..CellUpdate::default()
+                };
                 update.apply(&mut real.cell).unwrap();
-                let stale = update.apply(&mut real.cell);
-                assert!(matches!(
-                    stale,
-                    Err(NotApplied::Condition(Condition::VersionIs(_)))
-                ));
                 model.budgets.push(ModelBudget {
                     node,
                     limit,
                     hard,
-                    members,
+                    under,
                 });
             }
             Step::Tick { seconds } => real.now += seconds,
@@ -376,24 +361,14 @@ fn check(model: &Model, cell: &Cell) {
         cell.holds.keys().collect::<Vec<_>>(),
         model.live.keys().collect::<Vec<_>>()
     );
-    for budget in &model.budgets {
-        assert_eq!(
-            cell.nodes[&budget.node],
-            model.rest(budget),
-            "conservation of {:?}",
-            budget.node
-        );
-        let held: i64 = model
-            .live
-            .values()
-            .filter(|(d, _)| budget.members.contains(d))
-            .map(|(_, a)| a.of(budget.node.unit))
-            .sum();
-        assert_eq!(
-            cell.held(budget.node),
-            held,
-            "a hold counts at all levels or none"
-        );
+    for under in 0..4 {
+        for unit in [Unit::Tokens, Unit::Usd] {
+            let node = level(under, unit);
+            let rest = cell.nodes.get(&node).copied().unwrap_or(0);
+            assert_eq!(rest, model.rest(under, unit), "conservation of {node:?}");
+            let (held, _) = model.used(under, unit);
+            assert_eq!(cell.held(node), held, "a hold counts at every level");
+        }
     }
 }
 
@@ -415,15 +390,7 @@ fn token_cell(rests: &[i64]) -> Option<Cell> {
     let nodes = rests
         .iter()
         .zip(0..)
-        .map(|(&rest, index)| {
-            (
-                Node {
-                    unit: Unit::Tokens,
-                    index,
-                },
-                rest,
-            )
-        })
+        .map(|(&rest, index)| (tokens_of(index), rest))
         .collect();
     Some(Cell {
         epoch: 1,
@@ -433,12 +400,7 @@ fn token_cell(rests: &[i64]) -> Option<Cell> {
 }
 
 fn request(tokens: i64, levels: u32) -> HoldRequest {
-    let nodes: Vec<Node> = (0..levels)
-        .map(|index| Node {
-            unit: Unit::Tokens,
-            index,
-        })
-        .collect();
+    let nodes: Vec<Node> = (0..levels).map(tokens_of).collect();
     HoldRequest {
         rid: rid(0),
         hold: Hold {
@@ -453,7 +415,7 @@ fn request(tokens: i64, levels: u32) -> HoldRequest {
         },
         hard: nodes,
         epoch: 1,
-        exempt: Vec::new(),
+        exemptions: Vec::new(),
     }
 }
 
@@ -465,10 +427,7 @@ fn at(second: i64) -> Timestamp {
 fn exactly_what_remains_is_admitted_and_one_more_is_not() {
     let mut cell = token_cell(&[10, 5]);
     assert!(request(6, 2).update().apply(&mut cell).is_err());
-    let short = Obstacle::Short(vec![Node {
-        unit: Unit::Tokens,
-        index: 1,
-    }]);
+    let short = Obstacle::Short(vec![tokens_of(1)]);
     assert_eq!(request(6, 2).obstacle(cell.as_ref().unwrap(), at(0)), short);
     request(5, 2).update().apply(&mut cell).unwrap();
     assert_eq!(
@@ -532,15 +491,31 @@ fn a_full_cell_refuses_by_its_own_name_after_releasing_what_has_lapsed() {
 }
 
 #[test]
-fn no_update_makes_a_cell_or_a_counter_out_of_nothing() {
+fn a_level_begins_at_zero_and_no_update_makes_a_cell_or_a_raise_out_of_nothing() {
     assert!(request(1, 1).update().apply(&mut None).is_err());
-    let unknown = Node {
-        unit: Unit::Usd,
-        index: 9,
+    let mut cell = token_cell(&[1]);
+    let level = tokens_of(9);
+    let charge = debit(&[level], None, Amounts::new(4, 0));
+    charge.apply(&mut cell).unwrap();
+    assert_eq!(cell.as_ref().unwrap().nodes[&level], -4);
+    let of_raise = Node {
+        unit: Unit::Tokens,
+        index: Node::exemption(0),
     };
+    let under_a_raise = Hold {
+        amounts: Amounts::new(4, 0),
+        nodes: vec![of_raise],
+        exempt: Some(Exempt {
+            index: of_raise.index,
+            covered: vec![level],
+            given: Amounts::new(4, 0),
+        }),
+        ..Hold::default()
+    };
+    let charge = debit(&[level], Some(&under_a_raise), Amounts::new(4, 0));
     assert_eq!(
-        debit(&[unknown], None, Amounts::new(0, 1)).apply(&mut token_cell(&[1])),
-        Err(NotApplied::NoSuchNode(unknown))
+        charge.apply(&mut cell),
+        Err(NotApplied::NoSuchNode(of_raise))
     );
 }
 
@@ -549,25 +524,21 @@ fn what_one_update_releases_fits_into_one_expression() {
     let mut cell = Cell::default();
     for n in 0..60_u32 {
         let mut hold = request(1, 1).hold;
-        hold.nodes = (0..18)
-            .map(|k| Node {
-                unit: Unit::Tokens,
-                index: n * 18 + k,
-            })
-            .collect();
+        hold.nodes = (0..18).map(|k| tokens_of(n * 18 + k)).collect();
         cell.holds
             .insert(Rid::derive("acme", "bob", &n.to_string()), hold);
     }
     let lapsed = lapsed_holds(&cell, at(2_000), |_| true);
-    assert_eq!(lapsed.len(), 5, "18 counters each");
+    assert_eq!(lapsed.len(), 4, "18 counters each");
     for hold in cell.holds.values_mut() {
         hold.exempt = Some(Exempt {
-            index: 5_000,
+            index: Node::exemption(2_500),
             covered: std::mem::take(&mut hold.nodes),
+            given: hold.amounts,
         });
     }
     let exempt = lapsed_holds(&cell, at(2_000), |_| true);
-    assert_eq!(exempt.len(), 1, "what is said of 18 is three times as long");
+    assert_eq!(exempt.len(), 2, "18 covered counters take twice the room");
     assert_eq!(lapsed_holds(&cell, at(0), |_| true), []);
 }
 
@@ -591,10 +562,10 @@ fn exempt_step() -> impl Strategy<Value = ExemptStep> {
 const LIMITS: [i64; 2] = [120, 80];
 const RAISED: i64 = 90;
 
-fn tokens_of(index: u32) -> Node {
+fn tokens_of(level: u32) -> Node {
     Node {
         unit: Unit::Tokens,
-        index,
+        index: 2 * level,
     }
 }
 
@@ -627,7 +598,7 @@ impl Exempted {
         };
         let grant = Grant {
             id: "exm_1".to_owned(),
-            index: 7,
+            index: Node::exemption(3),
             terms,
         };
         let mut cell = token_cell(&LIMITS);
@@ -652,6 +623,14 @@ impl Exempted {
         }
     }
 
+    /// What the exemption gives of a charge: the caps come first, up to what they gave to the hold.
+    fn given_of(hold: &Hold, charged: i64) -> i64 {
+        if hold.exempt.is_none() {
+            return 0;
+        }
+        (charged - (hold.amounts.tokens - hold.given().tokens)).max(0)
+    }
+
     fn rest(&self, node: Node) -> i64 {
         self.cell.as_ref().unwrap().nodes[&node]
     }
@@ -659,10 +638,10 @@ impl Exempted {
     fn asked(&self, name: u8, tokens: i64) -> HoldRequest {
         let mut asked = request(tokens, 2);
         asked.rid = rid(name);
-        asked.exempt = asked
-            .under(&self.grant, &self.covered)
-            .into_iter()
-            .collect();
+        asked.exemptions = vec![UsableExemption {
+            grant: self.grant.clone(),
+            covered: self.covered.clone(),
+        }];
         asked
     }
 
@@ -676,7 +655,12 @@ impl Exempted {
         let is_plain = path.iter().all(fits);
         let short_is_covered = path.iter().all(|n| fits(n) || self.covered.contains(n));
         let own = self.grant.counter(Unit::Tokens);
-        let is_exempt = short_is_covered && (!self.grant.is_limited() || fits(&own));
+        let short = path.iter().filter(|node| !fits(node));
+        let least = short.map(|node| self.rest(*node).max(0)).min();
+        let left = least.unwrap_or(tokens);
+        let missing = tokens - if self.grant.is_limited() { left } else { 0 };
+        let is_enough = !self.grant.is_limited() || self.rest(own) >= missing;
+        let is_exempt = short_is_covered && is_enough;
         let obstacle = match asked.update().apply(&mut self.cell) {
             Ok(()) => {
                 assert!(is_plain, "admitted by caps that have less");
@@ -690,7 +674,8 @@ impl Exempted {
             Obstacle::Exempt(way) => {
                 assert!(is_exempt, "an exemption gave what it has not");
                 way.update().apply(&mut self.cell).unwrap();
-                self.given += tokens;
+                assert_eq!(way.hold.given().tokens, missing, "only what is missing");
+                self.given += missing;
                 self.living.insert(name, way.hold);
             }
             Obstacle::Short(_) => assert!(!is_exempt, "the exemption was not asked"),
@@ -711,9 +696,7 @@ impl Exempted {
                     .unwrap();
                 self.spent += tokens;
                 self.was_unheld |= tokens > hold.amounts.tokens;
-                if hold.exempt.is_some() {
-                    self.given += tokens - hold.amounts.tokens;
-                }
+                self.given += Self::given_of(&hold, tokens) - hold.given().tokens;
                 self.ended.insert(request, hold);
             }
             ExemptStep::Late { request, tokens } => {
@@ -726,7 +709,7 @@ impl Exempted {
                     .unwrap();
                 self.spent += tokens;
                 self.was_unheld = true;
-                self.given += if hold.exempt.is_some() { tokens } else { 0 };
+                self.given += Self::given_of(hold, tokens);
             }
             ExemptStep::Usage { tokens } => {
                 let path = [tokens_of(0), tokens_of(1)];
@@ -779,4 +762,26 @@ proptest! {
             exempted.check();
         }
     }
+}
+
+#[test]
+fn a_raise_adds_to_what_is_left_and_gives_that_much_and_no_more() {
+    let mut exempted = Exempted::new(Kind::Raise, true);
+    // 80 are left at the lower cap and 120 above it; the raise gives 90.
+    exempted.hold(0, 171);
+    assert!(exempted.living.is_empty(), "one more than both together");
+    exempted.hold(0, 150);
+    assert_eq!((exempted.given, exempted.living.len()), (70, 1));
+    exempted.check();
+    // It used only 100: the caps pay up to what they gave, the rest of the raise comes back.
+    exempted.act(ExemptStep::Settle {
+        request: 0,
+        tokens: 100,
+    });
+    assert_eq!(exempted.given, 20);
+    exempted.hold(1, 71);
+    assert!(exempted.living.is_empty());
+    exempted.hold(1, 70);
+    assert_eq!((exempted.given, exempted.living.len()), (90, 1));
+    exempted.check();
 }

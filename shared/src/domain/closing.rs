@@ -136,6 +136,7 @@ mod tests {
             figures: Rollover {
                 budget_id: format!("bud_{n}"),
                 unit: Unit::Tokens,
+                level: 0,
                 from_period: period,
                 to_period: period.next(),
                 amount: 1_000,

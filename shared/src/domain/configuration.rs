@@ -1,6 +1,6 @@
 //! An organisation's compiled configuration: settings, department tree and budgets of one epoch.
 
-use super::amount::Unit;
+use super::amount::{MAX_AMOUNT, Unit};
 use super::calendar::Begun;
 use super::exemption::Grant;
 use super::hold::Node;
@@ -163,12 +163,21 @@ pub struct EarlierAmount {
     pub amount: i64,
 }
 
+/// What was added to a budget for one month only. It does not carry over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopUp {
+    /// The month.
+    pub period: Month,
+    /// Tokens or micro-USD, the sum of all top-ups of the month.
+    pub amount: i64,
+}
+
 /// One budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Made here: `bud_...`.
     pub id: String,
-    /// The number of its counter, never used twice.
+    /// The number of its level's counters: see [`Node`]. A budget that is made again goes on with what they say.
     pub node: u32,
     /// For people.
     pub name: String,
@@ -178,9 +187,14 @@ pub struct Budget {
     pub unit: Unit,
     /// Tokens or micro-USD a month.
     pub amount: i64,
-    /// Its amounts in months gone by, ascending, where they were others.
+    /// The first month that it counts in.
+    pub since: Month,
+    /// Its amounts in months gone by, ascending, if they were others.
     #[serde(default)]
     pub earlier_amounts: Vec<EarlierAmount>,
+    /// What was added to the amount of single months, ascending.
+    #[serde(default)]
+    pub top_ups: Vec<TopUp>,
     /// Whether requests are refused at the limit.
     pub hard_cap: bool,
     /// Percentages at which to tell, ascending.
@@ -204,6 +218,44 @@ impl Budget {
         }
     }
 
+    /// Returns true if it counts in `period`: from the month on in which it was made.
+    pub fn counts_in(&self, period: Month) -> bool {
+        self.since <= period
+    }
+
+    /// What it gives to the counter of its level in `period`: its amount and what was topped up.
+    pub fn gives_in(&self, period: Month) -> i64 {
+        if !self.counts_in(period) {
+            return 0;
+        }
+        let amount = self.amount_in(period);
+        amount.saturating_add(self.topped_up_in(period))
+    }
+
+    /// What was added to its amount for `period` only.
+    pub fn topped_up_in(&self, period: Month) -> i64 {
+        let known = self.top_ups.iter().find(|known| known.period == period);
+        known.map_or(0, |known| known.amount)
+    }
+
+    /// Adds `amount` for `period` only. None if there would be more than [`MAX_AMOUNT`] in all.
+    pub fn top_up(&mut self, amount: i64, period: Month) -> Option<()> {
+        let sum = self.topped_up_in(period).checked_add(amount)?;
+        let all = sum.checked_add(self.amount)?;
+        if sum < 0 || all > MAX_AMOUNT {
+            return None;
+        }
+        self.top_ups.retain(|known| known.period != period);
+        self.top_ups.push(TopUp {
+            period,
+            amount: sum,
+        });
+        self.top_ups.sort_by_key(|known| known.period);
+        let surplus = self.top_ups.len().saturating_sub(MAX_EARLIER_AMOUNTS);
+        self.top_ups.drain(..surplus);
+        Some(())
+    }
+
     /// Its amount in `period`: for a month gone by the one at that month's end.
     pub fn amount_in(&self, period: Month) -> i64 {
         let known = self.earlier_amounts.iter();
@@ -211,7 +263,7 @@ impl Budget {
         earlier.map_or(self.amount, |earlier| earlier.amount)
     }
 
-    /// Changes the amount from `period` on, the first one in force; months before keep theirs.
+    /// Changes the amount from `period` on, the current month; months before keep theirs.
     pub fn change_amount(&mut self, amount: i64, period: Month) {
         let until = period.prev();
         let old = self.amount_in(until);
@@ -250,6 +302,13 @@ pub struct Gone {
     pub tree: u32,
     /// Its last path, topmost first.
     pub path: Vec<String>,
+}
+
+impl Gone {
+    /// The departments above it at its end, topmost first.
+    pub fn ancestors(&self) -> &[String] {
+        self.path.split_last().map_or(&[], |(_, above)| above)
+    }
 }
 
 /// Everything about an organisation that a decision needs, at one epoch.
@@ -333,15 +392,10 @@ impl Configuration {
         periods
     }
 
-    /// The earliest of [`Self::periods_in_force`].
-    pub fn first_in_force(&self, now: Timestamp) -> Month {
-        let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
-        self.period_of(earlier)
-    }
-
     /// Whether `period` is over by every clock of the deployment.
     pub fn is_over(&self, period: Month, now: Timestamp) -> bool {
-        period < self.first_in_force(now)
+        let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
+        period < self.period_of(earlier)
     }
 
     /// The path of a department today; the empty path where there is none of that id.
@@ -422,6 +476,35 @@ impl Configuration {
             .collect();
         found.sort_by_key(|(depth, budget)| (std::cmp::Reverse(*depth), budget.unit));
         found.into_iter().map(|(_, budget)| budget).collect()
+    }
+
+    /// The number of a level's counters: of a department, also of one that was deleted, or of the organisation. None if
+    /// there is no such department.
+    pub fn level(&self, department_id: Option<&str>) -> Option<u32> {
+        let Some(id) = department_id else {
+            return Some(Node::level(None));
+        };
+        let known = self.departments.get(id).map(|known| known.index);
+        let deleted = || self.deleted_department(id).map(|gone| gone.index);
+        let index = known.or_else(deleted)?;
+        Some(Node::level(Some(index)))
+    }
+
+    /// The department of this id that was deleted in the last months.
+    pub fn deleted_department(&self, id: &str) -> Option<&Gone> {
+        let of_id = |gone: &&Gone| gone.path.last().is_some_and(|last| last == id);
+        self.gone.iter().rfind(of_id)
+    }
+
+    /// The counters of every level of `path` in both units, ascending.
+    pub fn counters_on(&self, path: &Path) -> Vec<Node> {
+        let departments = path.0.iter().map(|id| self.level(Some(id)));
+        let levels = std::iter::once(self.level(None)).chain(departments);
+        let both = |index| [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index });
+        let mut counters: Vec<Node> = levels.flatten().flat_map(both).collect();
+        counters.sort_unstable();
+        counters.dedup();
+        counters
     }
 
     /// The departments directly under `parent_id`.
@@ -516,6 +599,8 @@ mod tests {
         let mut budget = Budget {
             id: "bud_1".into(),
             node: 0,
+            since: month(1),
+            top_ups: Vec::new(),
             name: "b".into(),
             department_id: None,
             unit: Unit::Tokens,

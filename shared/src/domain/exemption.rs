@@ -69,7 +69,7 @@ pub struct Terms {
 pub struct Grant {
     /// The exemption: `exm_...`.
     pub id: String,
-    /// The number of its counters, never used twice.
+    /// The number of its counters, never used twice: see [`Node::exemption`].
     pub index: u32,
     /// What it gives.
     pub terms: Terms,

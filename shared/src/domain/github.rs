@@ -1,9 +1,14 @@
 //! GitHub's webhooks as risk events: which event is how grave, and who caused it.
 
+mod identity;
+mod people;
+mod shape;
+
 use super::usage::RiskLevel;
+pub use identity::{GITHUB_PREFIX, event_id};
+pub use people::user_of;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The most rows of an organisation's table.
 pub const MAX_ROWS: usize = 200;
@@ -57,8 +62,8 @@ pub fn default_rows() -> Vec<RiskRow> {
 pub struct Sighting {
     /// How grave it is.
     pub risk_level: RiskLevel,
-    /// Who caused it, by their login.
-    pub login: Option<String>,
+    /// Who may have caused it, by their logins, the likeliest first.
+    pub logins: Vec<String>,
     /// Where: `owner/name`.
     pub repository: Option<String>,
     /// What happened.
@@ -72,9 +77,12 @@ pub enum Read {
     Risk(Sighting),
     /// It is none, and why.
     Ignored(&'static str),
+    /// The body is not one of that event.
+    Mismatch,
 }
 
-/// Reads the webhook called `event` by an organisation's table.
+/// Reads the webhook called `event` by an organisation's table. Nobody signs the name, so a body that
+/// cannot be one of that event is no risk of it.
 pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
     let action = body["action"].as_str();
     let of_event = || rows.iter().filter(|row| row.event == event);
@@ -85,6 +93,9 @@ pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
     let Some(risk_level) = row.risk_level else {
         return Read::Ignored("the table of risks says that this event and action are no risk");
     };
+    if !shape::fits(event, body) {
+        return Read::Mismatch;
+    }
     let mut sensitive = Vec::new();
     if event == "push" {
         sensitive = sensitive_paths(body);
@@ -92,11 +103,10 @@ pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
             return Read::Ignored("the push adds and changes no file that usually holds secrets");
         }
     }
-    let login = |of: &Value| of["login"].as_str().map(str::to_owned);
     let repository = body["repository"]["full_name"].as_str();
     Read::Risk(Sighting {
         risk_level,
-        login: login(&body["sender"]),
+        logins: people::logins(event, body),
         repository: repository.map(|name| shortened(name, 200)),
         summary: shortened(&summary(event, action, body, &sensitive), 500),
     })
@@ -199,15 +209,6 @@ pub fn is_sensitive(path: &str) -> bool {
         || ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The user behind a login; GitHub's logins are the same in upper and lower case.
-pub fn user_of<'a>(users: &'a BTreeMap<String, String>, login: Option<&str>) -> Option<&'a str> {
-    let login = login?;
-    let found = users
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(login));
-    found.map(|(_, user_id)| user_id.as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,9 +250,12 @@ mod tests {
             row(Some("x"), Some(RiskLevel::High)),
             row(Some("y"), None),
         ];
-        let level = |action: &str| match read("fork", &json!({"action": action}), &rows) {
-            Read::Risk(sighting) => Some(sighting.risk_level),
-            Read::Ignored(_) => None,
+        let level = |action: &str| {
+            let body = json!({"action": action, "forkee": {}});
+            match read("fork", &body, &rows) {
+                Read::Risk(sighting) => Some(sighting.risk_level),
+                Read::Ignored(_) | Read::Mismatch => None,
+            }
         };
         assert_eq!(
             (level("x"), level("y"), level("z")),
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn only_pushes_with_sensitive_files_are_risks_and_what_leaked_is_never_told() {
         let rows = default_rows();
-        let push = json!({"commits": [{"added": ["a.rs", "deploy/.env"], "modified": ["k.pem"], "removed": ["id_rsa"]}]});
+        let push = json!({"ref": "refs/heads/main", "commits": [{"added": ["a.rs", "deploy/.env"], "modified": ["k.pem"], "removed": ["id_rsa"]}]});
         let Read::Risk(sighting) = read("push", &push, &rows) else {
             panic!("no risk")
         };
@@ -276,8 +280,16 @@ mod tests {
             sighting.summary,
             "secret scanning alert created: aws, alert 7"
         );
-        let users = BTreeMap::from([("Ada".to_owned(), "ada".to_owned())]);
-        assert_eq!(user_of(&users, Some("aDA")), Some("ada"));
-        assert_eq!(user_of(&users, Some("bob")), None);
+    }
+
+    #[test]
+    fn a_body_under_the_name_of_another_event_is_no_risk() {
+        let fork = json!({"forkee": {}, "repository": {"full_name": "acme/shop"}});
+        let rows = default_rows();
+        assert!(matches!(read("fork", &fork, &rows), Read::Risk(_)));
+        for event in ["public", "push", "secret_scanning_alert"] {
+            let body = json!({"action": "created", "forkee": {}, "repository": {}});
+            assert_eq!(read(event, &body, &rows), Read::Mismatch, "{event}");
+        }
     }
 }

@@ -5,15 +5,36 @@ use super::period::Month;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fmt;
 
-/// One budget's counter in a cell: `t3` counts tokens, `m3` micro-USD.
+/// One counter of a cell: `t4` counts tokens, `m4` micro-USD.
+///
+/// Each level has two, one for each unit, whether or not it has a budget: the organisation has the number 0, the department
+/// with index `i` has `2i + 2`. The counters of an exemption have odd numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
     /// What it counts.
     pub unit: Unit,
-    /// The budget's number in its organisation, never used twice.
+    /// Whose counter it is.
     pub index: u32,
+}
+
+impl Node {
+    /// The number of a level: of the department with this index, or of the organisation if none.
+    pub fn level(department_index: Option<u32>) -> u32 {
+        department_index.map_or(0, |index| index.saturating_mul(2).saturating_add(2))
+    }
+
+    /// The number of the counters of the exemption that was the `n`th to be approved.
+    pub fn exemption(n: u32) -> u32 {
+        n.saturating_mul(2).saturating_add(1)
+    }
+
+    /// Returns true for the counters of exemptions.
+    pub fn is_of_exemption(self) -> bool {
+        self.index % 2 == 1
+    }
 }
 
 /// The name of a hold inside its cell: 16 characters derived from (organisation, user, the client's request id),
@@ -66,9 +87,6 @@ impl Rid {
 /// the body found one of millions of tokens in seconds that passed as a retry of a small one.
 pub type Fingerprint = [u8; 8];
 
-/// How many bytes an earlier release kept of a fingerprint. Holds of those days read with zeros behind them.
-const SHORT_FINGERPRINT: usize = 3;
-
 /// What a cell keeps of a hold, in about 30 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hold {
@@ -90,13 +108,24 @@ pub struct Hold {
     pub exempt: Option<Exempt>,
 }
 
-/// An exemption that a hold was taken from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// An exemption that a part of a hold was taken from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Exempt {
     /// The number of its counters, which are among the hold's nodes.
     pub index: u32,
-    /// The counters of the path that it covers, ascending: nothing was taken from them.
+    /// The counters of the path that it covers, ascending. Only what it did not give was taken from them.
     pub covered: Vec<Node>,
+    /// What it gave of the amounts, in the units of the counters that it covers.
+    pub given: Amounts,
+}
+
+/// A charge of a hold: what its caps pay, and what its exemption gives beyond them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charged {
+    /// Paid by the caps.
+    pub own: Amounts,
+    /// Given by the exemption.
+    pub given: Amounts,
 }
 
 /// Bytes that are not a hold.
@@ -104,9 +133,7 @@ pub struct Exempt {
 #[error("a hold has an unreadable form")]
 pub struct UnreadableHold;
 
-/// The forms of a packed hold: plain or under an exemption, with a short or a whole fingerprint.
-const FORM_PLAIN_SHORT: u8 = 1;
-const FORM_EXEMPT_SHORT: u8 = 2;
+/// The forms of a packed hold: plain, or under an exemption.
 const FORM_PLAIN: u8 = 3;
 const FORM_EXEMPT: u8 = 4;
 
@@ -122,40 +149,34 @@ impl Hold {
     }
 
     /// The packed form: form, varints of department and tree, fingerprint, nonce, expiry, varints of the
-    /// amounts, if there is an exemption its number and how many counters it covers with each of them, then each
-    /// node as a varint of `index * 2 + unit`.
+    /// amounts, if there is an exemption its number, what it gave, how many levels it covers and each of them, then each level or
+    /// exemption that it was taken from: a varint of `index * 4 + units`, with 1 for tokens and 2 for US dollars.
     pub fn pack(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(40);
-        // A hold packs as it was read: conditions compare the bytes, those of an earlier release too.
-        let (short, rest) = self.fingerprint.split_at(SHORT_FINGERPRINT);
-        let is_short = rest.iter().all(|byte| *byte == 0);
-        out.push(match (&self.exempt, is_short) {
-            (None, true) => FORM_PLAIN_SHORT,
-            (Some(_), true) => FORM_EXEMPT_SHORT,
-            (None, false) => FORM_PLAIN,
-            (Some(_), false) => FORM_EXEMPT,
+        out.push(match &self.exempt {
+            None => FORM_PLAIN,
+            Some(_) => FORM_EXEMPT,
         });
         push_varint(&mut out, self.department.into());
         push_varint(&mut out, self.tree.into());
-        out.extend_from_slice(if is_short { short } else { &self.fingerprint });
+        out.extend_from_slice(&self.fingerprint);
         out.extend_from_slice(&self.nonce);
         out.extend_from_slice(&self.expires_at.to_be_bytes());
         push_varint(&mut out, self.amounts.tokens.unsigned_abs());
         push_varint(&mut out, self.amounts.micro_usd.unsigned_abs());
         if let Some(exempt) = &self.exempt {
             push_varint(&mut out, exempt.index.into());
-            push_varint(&mut out, exempt.covered.len().try_into().unwrap_or(0));
-            for node in &exempt.covered {
-                push_node(&mut out, *node);
-            }
+            push_varint(&mut out, exempt.given.tokens.unsigned_abs());
+            push_varint(&mut out, exempt.given.micro_usd.unsigned_abs());
+            let covered = by_index(&exempt.covered);
+            push_varint(&mut out, covered.len().try_into().unwrap_or(0));
+            push_nodes(&mut out, &covered);
         }
-        for node in &self.nodes {
-            push_node(&mut out, *node);
-        }
+        push_nodes(&mut out, &by_index(&self.nodes));
         out
     }
 
-    /// Makes it a hold of `path`, the counters of its path by now. What an exemption stood in for, it stands in for still.
+    /// Makes it a hold of `path`, the counters of its path by now. An exemption goes on standing in for what it stood in for.
     pub fn move_to(&mut self, path: &[Node]) {
         let (mut own, mut covered) = (Vec::new(), Vec::new());
         if let Some(exempt) = &mut self.exempt {
@@ -174,6 +195,67 @@ impl Hold {
         self.nodes.sort_unstable();
     }
 
+    /// What an exemption gave of the hold; the rest was taken from the caps.
+    pub fn given(&self) -> Amounts {
+        self.exempt
+            .as_ref()
+            .map_or(Amounts::ZERO, |exempt| exempt.given)
+    }
+
+    /// Splits a charge into what the caps pay and what the exemption gives. The caps come first, up to what was taken from
+    /// them.
+    pub fn split(&self, charged: Amounts) -> Charged {
+        let covers = |unit: Unit| {
+            let mut covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
+            covered.any(|node| node.unit == unit)
+        };
+        let given = self.given();
+        let split = |unit: Unit| {
+            let charged = charged.of(unit);
+            if !covers(unit) {
+                return (charged, 0);
+            }
+            let taken = self.amounts.of(unit).saturating_sub(given.of(unit));
+            let own = charged.min(taken);
+            (own, charged.saturating_sub(own))
+        };
+        let (tokens, micro_usd) = (split(Unit::Tokens), split(Unit::Usd));
+        Charged {
+            own: Amounts::new(tokens.0, micro_usd.0),
+            given: Amounts::new(tokens.1, micro_usd.1),
+        }
+    }
+
+    /// What the hold takes from `node`.
+    pub fn taken_from(&self, node: Node) -> i64 {
+        let (amount, given) = (self.amounts.of(node.unit), self.given().of(node.unit));
+        if self.covers(node) {
+            amount.saturating_sub(given)
+        } else if !self.nodes.contains(&node) {
+            0
+        } else if node.is_of_exemption() {
+            given
+        } else {
+            amount
+        }
+    }
+
+    /// What an exemption gives in the place of `node`.
+    pub fn given_for(&self, node: Node) -> i64 {
+        if self.covers(node) {
+            self.given().of(node.unit)
+        } else {
+            0
+        }
+    }
+
+    /// Returns true if an exemption stands in for `node`.
+    pub fn covers(&self, node: Node) -> bool {
+        self.exempt
+            .as_ref()
+            .is_some_and(|exempt| exempt.covered.contains(&node))
+    }
+
     /// The counters that the hold is about: those it was taken from and those an exemption stood in for.
     pub fn about(&self) -> impl Iterator<Item = Node> {
         let covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
@@ -184,20 +266,15 @@ impl Hold {
     pub fn unpack(bytes: &[u8]) -> Result<Self, UnreadableHold> {
         let mut rest = bytes;
         let [form] = take::<1>(&mut rest)?;
-        let (is_exempt, is_short) = match form {
-            FORM_PLAIN_SHORT => (false, true),
-            FORM_EXEMPT_SHORT => (true, true),
-            FORM_PLAIN => (false, false),
-            FORM_EXEMPT => (true, false),
+        let is_exempt = match form {
+            FORM_PLAIN => false,
+            FORM_EXEMPT => true,
             _ => return Err(UnreadableHold),
         };
         let hold = Self {
             department: take_varint(&mut rest)?,
             tree: take_varint(&mut rest)?,
-            fingerprint: match is_short {
-                true => take_short_fingerprint(&mut rest)?,
-                false => take(&mut rest)?,
-            },
+            fingerprint: take(&mut rest)?,
             nonce: take(&mut rest)?,
             expires_at: u32::from_be_bytes(take(&mut rest)?),
             amounts: Amounts {
@@ -212,37 +289,61 @@ impl Hold {
         };
         let mut nodes = Vec::new();
         while !rest.is_empty() {
-            nodes.push(take_node(&mut rest)?);
+            take_nodes(&mut rest, &mut nodes)?;
         }
+        nodes.sort_unstable();
         Ok(Self { nodes, ..hold })
     }
 }
 
-fn push_node(out: &mut Vec<u8>, node: Node) {
-    let unit = u64::from(node.unit == Unit::Usd);
-    push_varint(out, u64::from(node.index) * 2 + unit);
+const TOKENS: u64 = 1;
+const USD: u64 = 2;
+
+/// The units of each number.
+fn by_index(nodes: &[Node]) -> BTreeMap<u32, u64> {
+    let mut units: BTreeMap<u32, u64> = BTreeMap::new();
+    for node in nodes {
+        *units.entry(node.index).or_default() |= match node.unit {
+            Unit::Tokens => TOKENS,
+            Unit::Usd => USD,
+        };
+    }
+    units
 }
 
-fn take_node(rest: &mut &[u8]) -> Result<Node, UnreadableHold> {
+fn push_nodes(out: &mut Vec<u8>, nodes: &BTreeMap<u32, u64>) {
+    for (index, units) in nodes {
+        push_varint(out, u64::from(*index) * 4 + units);
+    }
+}
+
+/// Reads the one or two counters of a number.
+fn take_nodes(rest: &mut &[u8], nodes: &mut Vec<Node>) -> Result<(), UnreadableHold> {
     let packed: u64 = take_varint(rest)?;
-    Ok(Node {
-        unit: if packed % 2 == 1 {
-            Unit::Usd
-        } else {
-            Unit::Tokens
-        },
-        index: u32::try_from(packed / 2).map_err(|_| UnreadableHold)?,
-    })
+    let index = u32::try_from(packed / 4).map_err(|_| UnreadableHold)?;
+    let counters = [(TOKENS, Unit::Tokens), (USD, Unit::Usd)];
+    let counters = counters.iter().filter(|(bit, _)| packed & bit != 0);
+    nodes.extend(counters.map(|&(_, unit)| Node { unit, index }));
+    Ok(())
 }
 
 fn take_exempt(rest: &mut &[u8]) -> Result<Exempt, UnreadableHold> {
     let index = take_varint(rest)?;
+    let given = Amounts {
+        tokens: take_varint(rest)?,
+        micro_usd: take_varint(rest)?,
+    };
     let count: u16 = take_varint(rest)?;
     let mut covered = Vec::new();
     for _ in 0..count {
-        covered.push(take_node(rest)?);
+        take_nodes(rest, &mut covered)?;
     }
-    Ok(Exempt { index, covered })
+    covered.sort_unstable();
+    Ok(Exempt {
+        index,
+        covered,
+        given,
+    })
 }
 
 fn push_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -261,12 +362,6 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], UnreadableHold> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(UnreadableHold)?;
     *rest = tail;
     Ok(*head)
-}
-
-fn take_short_fingerprint(rest: &mut &[u8]) -> Result<Fingerprint, UnreadableHold> {
-    let mut fingerprint = Fingerprint::default();
-    fingerprint[..SHORT_FINGERPRINT].copy_from_slice(&take::<SHORT_FINGERPRINT>(rest)?);
-    Ok(fingerprint)
 }
 
 fn take_varint<T: TryFrom<u64>>(rest: &mut &[u8]) -> Result<T, UnreadableHold> {
@@ -347,25 +442,27 @@ impl fmt::Display for HoldId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::collection::vec;
+    use proptest::collection::{btree_set, vec};
     use proptest::prelude::*;
-
-    fn any_fingerprint() -> impl Strategy<Value = Fingerprint> {
-        let short = any::<[u8; 3]>().prop_map(|[a, b, c]| [a, b, c, 0, 0, 0, 0, 0]);
-        prop_oneof![any::<Fingerprint>(), short]
-    }
 
     prop_compose! {
         fn any_hold()(
-            department in any::<u32>(), tree in any::<u32>(), fingerprint in any_fingerprint(),
+            department in any::<u32>(), tree in any::<u32>(), fingerprint in any::<Fingerprint>(),
             nonce in any::<[u8; 3]>(), expires_at in any::<u32>(),
             tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
-            nodes in vec((any::<bool>(), any::<u32>()), 0..18),
-            exempt in proptest::option::of((any::<u32>(), vec((any::<bool>(), any::<u32>()), 0..18))),
+            nodes in btree_set((any::<bool>(), any::<u32>()), 0..18),
+            exempt in proptest::option::of((any::<u32>(), 0..i64::MAX, 0..i64::MAX, btree_set((any::<bool>(), any::<u32>()), 0..18))),
         ) -> Hold {
             let node = |(usd, index)| Node { unit: if usd { Unit::Usd } else { Unit::Tokens }, index };
-            let nodes = nodes.into_iter().map(node).collect();
-            let exempt = exempt.map(|(index, covered)| Exempt { index, covered: covered.into_iter().map(node).collect() });
+            let sorted = |nodes: std::collections::BTreeSet<(bool, u32)>| {
+                let mut nodes: Vec<Node> = nodes.into_iter().map(node).collect();
+                nodes.sort_unstable();
+                nodes
+            };
+            let nodes = sorted(nodes);
+            let exempt = exempt.map(|(index, tokens, micro_usd, covered)| Exempt {
+                index, covered: sorted(covered), given: Amounts { tokens, micro_usd },
+            });
             Hold { department, tree, fingerprint, nonce, expires_at, amounts: Amounts { tokens, micro_usd }, nodes, exempt }
         }
     }
@@ -397,10 +494,17 @@ mod tests {
 
     #[test]
     fn a_usual_hold_takes_about_30_bytes() {
-        let node = |index| Node {
-            unit: Unit::Tokens,
-            index,
+        let both = |index| {
+            [Unit::Tokens, Unit::Usd].map(|unit| Node {
+                unit,
+                index: Node::level(index),
+            })
         };
+        let mut nodes: Vec<Node> = [None, Some(3), Some(7), Some(11)]
+            .into_iter()
+            .flat_map(both)
+            .collect();
+        nodes.sort_unstable();
         let hold = Hold {
             department: 12,
             tree: 1,
@@ -408,20 +512,10 @@ mod tests {
             nonce: [2; 3],
             expires_at: 1_790_000_000,
             amounts: Amounts::new(5120, 21_300),
-            nodes: vec![node(0), node(3), node(7), node(11)],
+            nodes,
             exempt: None,
         };
         assert!(hold.pack().len() <= 30, "{}", hold.pack().len());
-    }
-
-    #[test]
-    fn a_hold_of_an_earlier_release_reads_and_packs_as_it_was() {
-        let packed = [1, 12, 0, 7, 8, 9, 1, 2, 3, 0, 0, 0, 5, 100, 0, 6];
-        let hold = Hold::unpack(&packed).unwrap();
-        assert_eq!(hold.fingerprint, [7, 8, 9, 0, 0, 0, 0, 0]);
-        assert_eq!(hold.nonce, [1, 2, 3]);
-        assert_eq!((hold.expires_at, hold.amounts.tokens), (5, 100));
-        assert_eq!(hold.pack(), packed);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why a request may not pass, what would, and what to warn of.
 
 use super::amount::Unit;
-use super::cell::{Cell, HoldRequest};
+use super::cell::{Cell, HoldRequest, UsableExemption};
 use super::configuration::{Budget, Configuration, Path};
 use super::estimate::Estimate;
 use super::hold::Node;
@@ -16,9 +16,11 @@ pub struct Figures {
     pub amount: i64,
     /// What was carried over from the month before.
     pub carried: i64,
-    /// What exemptions gave beyond the two, held or spent.
+    /// What was added to the amount for this month only.
+    pub topped_up: i64,
+    /// What exemptions gave beyond all of these, held or spent.
     pub exempted: i64,
-    /// amount + carried + exempted.
+    /// amount + carried + topped_up + exempted.
     pub limit: i64,
     /// What records have used.
     pub spent: i64,
@@ -33,13 +35,14 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The figures of `budget` in `cell`, the cell of `period` and of one epoch with the budget; a budget without a
-    /// counter yet is untouched.
+    /// The figures of `budget` in `cell`, the cell of `period` and of one epoch with the budget. A level without a counter
+    /// is untouched.
     pub fn of(budget: &Budget, period: Month, cell: &Cell) -> Self {
         let node = budget.counter();
         let amount = budget.amount_in(period);
         let carried = cell.carried(node);
-        let own_limit = amount.saturating_add(carried);
+        let topped_up = budget.topped_up_in(period);
+        let own_limit = amount.saturating_add(carried).saturating_add(topped_up);
         let available = cell.nodes.get(&node).copied().unwrap_or(own_limit);
         let exempted = cell.exempted(node);
         let limit = own_limit.saturating_add(exempted);
@@ -48,6 +51,7 @@ impl Figures {
         Self {
             amount,
             carried,
+            topped_up,
             exempted,
             limit,
             spent: limit.saturating_sub(available).saturating_sub(held),
@@ -58,9 +62,32 @@ impl Figures {
         }
     }
 
-    /// amount + carried: the limit without what exemptions gave beyond it.
+    /// The figures of `budget` as they will be in `cell`, to which the budget before it gave `given`.
+    pub fn changed(budget: &Budget, period: Month, cell: &Cell, given: i64) -> Self {
+        let before = Self::of(budget, period, cell);
+        let Some(rest) = cell.nodes.get(&budget.counter()) else {
+            return before;
+        };
+        let more = budget.gives_in(period).saturating_sub(given);
+        let available = rest.saturating_add(more);
+        let remaining = available.saturating_add(before.held);
+        Self {
+            spent: before.limit.saturating_sub(remaining),
+            remaining,
+            available,
+            ..before
+        }
+    }
+
+    /// amount + carried + topped_up: the limit without what exemptions gave beyond it.
     pub fn own_limit(&self) -> i64 {
-        self.amount.saturating_add(self.carried)
+        let amount = self.amount.saturating_add(self.carried);
+        amount.saturating_add(self.topped_up)
+    }
+
+    /// What is beyond amount + carried: given by exemptions, held or spent, or added for this month only.
+    pub fn beyond(&self) -> i64 {
+        self.exempted.saturating_add(self.topped_up)
     }
 
     /// What records have used of the own limit, without what exemptions gave beyond it.
@@ -280,23 +307,24 @@ fn show(unit: Unit, value: i64) -> String {
 /// The largest answer that would be admitted with this input, in tokens, if that is at least one: by the hard counters of
 /// `asked`, or under one of its exemptions.
 pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i64> {
-    let fits = |node: &Node| {
-        let available = cell.nodes.get(node).copied()?;
-        match (node.unit, estimate.price) {
-            (Unit::Tokens, _) => available.checked_sub(estimate.input),
-            (Unit::Usd, Some(price)) => price.output_tokens_within(estimate.input, available),
-            (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),
-        }
+    let fits = |node: &Node, available: i64| match (node.unit, estimate.price) {
+        (Unit::Tokens, _) => available.checked_sub(estimate.input),
+        (Unit::Usd, Some(price)) => price.output_tokens_within(estimate.input, available),
+        (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),
     };
-    let within = |hard: &[Node]| {
+    let within = |exemption: Option<&UsableExemption>| {
         let mut most = i64::MAX;
-        for node in hard {
-            most = most.min(fits(node)?);
+        for node in &asked.hard {
+            let available = match exemption {
+                Some(exemption) => exemption.available(cell, *node),
+                None => cell.nodes.get(node).copied(),
+            };
+            most = most.min(fits(node, available?)?);
         }
         (1..i64::MAX).contains(&most).then_some(most)
     };
-    let ways = std::iter::once(asked).chain(&asked.exempt);
-    ways.filter_map(|way| within(&way.hard)).max()
+    let ways = std::iter::once(None).chain(asked.exemptions.iter().map(Some));
+    ways.filter_map(within).max()
 }
 
 /// Something that did not stop the request but should be seen.

@@ -15,6 +15,8 @@ pub struct Rollover {
     pub budget_id: String,
     /// What it counts.
     pub unit: Unit,
+    /// The number of its level's counters: a budget that is made again at that level has its carry.
+    pub level: u32,
     /// The month that ended.
     pub from_period: Month,
     /// The month that it carries into.
@@ -23,7 +25,7 @@ pub struct Rollover {
     pub amount: i64,
     /// What the month before had carried into it.
     pub carried_in: i64,
-    /// What exemptions gave beyond the two: it is spent, and no part of what is unused.
+    /// What exemptions gave beyond the two, and what was added for this month only: no part of what is unused.
     #[serde(default)]
     pub exempted: i64,
     /// What was spent, live holds included: a hold counts as spent until it settles.
@@ -67,6 +69,7 @@ impl Rollover {
         let blank = Self {
             budget_id: budget.id.clone(),
             unit: budget.unit,
+            level: budget.node,
             from_period: period,
             to_period: period.next(),
             amount: 0,
@@ -102,7 +105,7 @@ impl Rollover {
         Self {
             amount: figures.amount,
             carried_in: figures.carried,
-            exempted: figures.exempted,
+            exempted: figures.beyond(),
             spent,
             held: figures.held,
             unused,

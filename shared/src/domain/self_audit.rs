@@ -3,10 +3,9 @@
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
 use super::amount::{Amounts, Unit, micro_usd_to_json};
 use super::cell::Cell;
-use super::configuration::Configuration;
+use super::configuration::{Budget, Configuration};
 use super::hold::Node;
 use super::period::Month;
-use super::refusal::Figures;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
@@ -21,6 +20,11 @@ pub enum Subject {
     Budget {
         /// The budget.
         id: String,
+    },
+    /// What the counter of a level without a budget says is spent, against the totals of its subtree.
+    Level {
+        /// The department; none is the organisation.
+        department_id: Option<String>,
     },
     /// What was carried into a budget, against the rollover's history.
     Carry {
@@ -71,6 +75,11 @@ impl fmt::Display for Difference {
             Subject::Budget { id } => write!(
                 f,
                 "{period} budget {id}: the counter says {found} are spent, the totals say {expected}"
+            ),
+            Subject::Level { department_id } => write!(
+                f,
+                "{period} {}: the counter says {found} are spent, the totals say {expected}",
+                department_id.as_deref().unwrap_or("the organisation")
             ),
             Subject::Carry { id } => write!(
                 f,
@@ -126,7 +135,10 @@ impl Difference {
                 Subject::User { id } => Some(id.clone()),
                 _ => None,
             },
-            department_id: None,
+            department_id: match &self.subject {
+                Subject::Level { department_id } => department_id.clone(),
+                _ => None,
+            },
             budget_id: match &self.subject {
                 Subject::Budget { id } | Subject::Carry { id } => Some(id.clone()),
                 _ => None,
@@ -152,37 +164,68 @@ pub struct Look<'a> {
 
 impl Look<'_> {
     /// Where the counters of `period` cannot be brought together with what `spent` gives for each department. A charge
-    /// that came between the reads explains a difference as large as itself.
+    /// that came between the reads explains a difference as large as itself. Levels without a budget are compared only with
+    /// `all_levels`.
     pub fn differences(
         &self,
         configuration: &Configuration,
         period: Month,
+        all_levels: bool,
         spent: impl Fn(Option<&str>) -> Amounts,
     ) -> Vec<Difference> {
+        let budgets = configuration.budgets.values();
+        let budgets = budgets.filter(|budget| budget.counts_in(period));
+        let budgets: BTreeMap<Node, &Budget> =
+            budgets.map(|budget| (budget.counter(), budget)).collect();
+        let departments = configuration.departments.keys().map(Some).chain([None]);
         let mut found = Vec::new();
-        for budget in configuration.budgets.values() {
-            let node = budget.counter();
-            let is_counted = |cell: &Cell| cell.nodes.contains_key(&node);
-            if !is_counted(self.before) || !is_counted(self.after) {
-                continue;
-            }
-            let before = Figures::of(budget, period, self.before).spent;
-            let after = Figures::of(budget, period, self.after).spent;
-            let underway = self.underway.get(&node).copied().unwrap_or(0);
-            let expected = spent(budget.department_id.as_deref()).of(budget.unit);
-            let possible = before.min(after)..=before.max(after).saturating_add(underway);
-            if !possible.contains(&expected) {
-                found.push(Difference {
-                    period,
-                    subject: Subject::Budget {
-                        id: budget.id.clone(),
-                    },
-                    unit: budget.unit,
-                    expected,
-                    found: after,
-                });
+        for department_id in departments {
+            let department_id = department_id.map(String::as_str);
+            let spent = spent(department_id);
+            for unit in [Unit::Tokens, Unit::Usd] {
+                let Some(index) = configuration.level(department_id) else {
+                    continue;
+                };
+                let node = Node { unit, index };
+                let budget = budgets.get(&node).copied();
+                if budget.is_none() && !all_levels {
+                    continue;
+                }
+                let gives = budget.map_or(0, |budget| budget.gives_in(period));
+                let before = spent_of(self.before, node, gives);
+                let after = spent_of(self.after, node, gives);
+                let underway = self.underway.get(&node).copied().unwrap_or(0);
+                let expected = spent.of(unit);
+                let possible = before.min(after)..=before.max(after).saturating_add(underway);
+                if !possible.contains(&expected) {
+                    found.push(Difference {
+                        period,
+                        subject: match budget {
+                            Some(budget) => Subject::Budget {
+                                id: budget.id.clone(),
+                            },
+                            None => Subject::Level {
+                                department_id: department_id.map(str::to_owned),
+                            },
+                        },
+                        unit,
+                        expected,
+                        found: after,
+                    });
+                }
             }
         }
         found
     }
+}
+
+/// What the counter of a level says is spent, if its budget gives it `gives`.
+fn spent_of(cell: &Cell, node: Node, gives: i64) -> i64 {
+    let limit = gives.saturating_add(cell.carried(node));
+    let limit = limit.saturating_add(cell.exempted(node));
+    // Nothing was used at a level whose budget has no counter, and without a budget no counter says zero.
+    let own_limit = limit.saturating_sub(cell.exempted(node));
+    let available = cell.nodes.get(&node).copied().unwrap_or(own_limit);
+    let held = cell.held(node).saturating_add(cell.held_exempt(node));
+    limit.saturating_sub(available).saturating_sub(held)
 }

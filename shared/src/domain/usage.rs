@@ -1,6 +1,7 @@
 //! Events that clients report, and what they are charged.
 
 use super::amount::Amounts;
+use super::github::GITHUB_PREFIX;
 use super::hold::{Hold, HoldId};
 use super::price::{PriceBook, TokenCounts, value};
 use jiff::{SignedDuration, Timestamp};
@@ -95,6 +96,14 @@ pub struct Risk {
     pub summary: String,
     /// What reported it.
     pub source: Option<String>,
+}
+
+impl Risk {
+    /// Whether it came as a webhook of GitHub. Its id is made of what was signed, and says nothing of a
+    /// user.
+    pub fn is_of_github(&self) -> bool {
+        self.event_id.starts_with(GITHUB_PREFIX)
+    }
 }
 
 /// Anything a client reports.

@@ -21,6 +21,13 @@ impl Default for Clock {
 }
 
 impl Clock {
+    /// Returns a clock that stands still at `at`, to the millisecond.
+    pub fn standing_at(at: Timestamp) -> Self {
+        let clock = Self::default();
+        clock.set(at);
+        clock
+    }
+
     /// Now, to the millisecond.
     pub fn now(&self) -> Timestamp {
         let ms = match self.fixed_ms.load(Ordering::SeqCst) {

@@ -13,7 +13,7 @@ use http::{HeaderValue, header};
 use std::sync::{Arc, Mutex};
 use tracing::Instrument as _;
 
-/// The largest body of any request, in bytes; events come 500 at a time.
+/// The largest body of a request, in bytes; events come 500 at a time. Webhooks of GitHub may be larger.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The id of a request, in its answer's `x-request-id` and in every error.
@@ -40,19 +40,22 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         match Bytes::from_request(request, state).await {
             Ok(bytes) => Ok(Self(bytes)),
             Err(rejection) if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
-                let mut error = ApiError::new(
-                    ErrorCode::PayloadTooLarge,
-                    format!("the body is larger than {MAX_BODY_BYTES} bytes"),
-                );
-                error.details.push(super::error::Detail {
-                    field: "body".to_owned(),
-                    message: format!("must have at most {MAX_BODY_BYTES} bytes"),
-                });
-                Err(error)
+                Err(too_large(MAX_BODY_BYTES))
             }
             Err(_) => Err(ApiError::field("body", "could not be read to its end")),
         }
     }
+}
+
+/// 413 for a body of more than `most` bytes.
+pub fn too_large(most: usize) -> ApiError {
+    let message = format!("the body is larger than {most} bytes");
+    let mut error = ApiError::new(ErrorCode::PayloadTooLarge, message);
+    error.details.push(super::error::Detail {
+        field: "body".to_owned(),
+        message: format!("must have at most {most} bytes"),
+    });
+    error
 }
 
 /// A router with request ids, one form for all errors, and the limits of bodies.

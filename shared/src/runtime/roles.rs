@@ -61,6 +61,7 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
     ("PATCH", "/v1/budgets/{id}", ADMIN),
     ("DELETE", "/v1/budgets/{id}", ADMIN),
     ("GET", "/v1/budgets/{id}/rollovers", MANAGED),
+    ("POST", "/v1/budgets/{id}/top-ups", ADMIN),
     ("GET", "/v1/departments", MANAGED),
     ("POST", "/v1/departments", ADMIN),
     ("GET", "/v1/departments/tree", MANAGED),

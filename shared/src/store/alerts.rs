@@ -2,14 +2,14 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::expression::Item;
+use super::expression::{Item, attribute};
 use super::governance::Page;
 use super::keys::{self, ALERT, TOLD};
 use super::resolutions::expires_at;
 use super::rows::Row;
 use crate::domain::alert::{Alert, Level, crossings};
 use crate::domain::cell::Cell;
-use crate::domain::configuration::Configuration;
+use crate::domain::configuration::{Budget, Configuration};
 use crate::domain::hex::hex;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -50,9 +50,14 @@ impl Row {
     }
 
     /// Makes a level of a budget tell again when it is crossed the next time.
-    pub fn armed(organisation_id: &str, period: Month, budget_id: &str, level: Level) -> Self {
-        let level = level.to_string();
-        Self::gone(keys::told(organisation_id, period, budget_id, &level))
+    pub fn armed(organisation_id: &str, period: Month, budget: &Budget, level: Level) -> Self {
+        let counter = attribute(budget.counter());
+        Self::gone(keys::told(
+            organisation_id,
+            period,
+            &counter,
+            &level.to_string(),
+        ))
     }
 }
 
@@ -75,7 +80,8 @@ impl Store {
         let mut told_now = Vec::new();
         for (order, crossing) in crossings.into_iter().enumerate() {
             let level = crossing.level.to_string();
-            let marker = keys::told(organisation_id, period, &crossing.budget.id, &level);
+            let counter = attribute(crossing.budget.counter());
+            let marker = keys::told(organisation_id, period, &counter, &level);
             if !told.contains(&marker.sk) {
                 let id = new_id("alr_", now, order)?;
                 let alert = crossing.alert(id, configuration, now);

@@ -2,17 +2,16 @@
 
 use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item, number};
+use super::tables::TTL;
 use super::{Store, keys};
 use crate::domain::cell::{Cell, CellUpdate};
-use crate::domain::configuration::{Budget, Configuration};
-use crate::domain::hold::Node;
+use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Cells stay 13 months after their period, as long as an event may come.
 const KEPT_SECONDS: i64 = 396 * 24 * 3600;
@@ -142,10 +141,11 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Opens the cell of `period` where there is none, or brings one up to date that `configuration` has left behind
-    /// because its period was not in force for a while: each budget has its amount and what was carried into it, less what records of the period
-    /// have spent and live holds take. The transaction checks the configuration's epoch, so a stale caller cannot
-    /// open a month with old amounts; whether it took effect is seen by reading again.
+    /// Opens the cell of `period` if there is none, or brings one up to date that `configuration` has left behind
+    /// because its period was not in force for a while: each level has what its budget gives and what was carried into it,
+    /// less what records of the period have spent and live holds take. The transaction checks the configuration's epoch, so a
+    /// stale caller cannot open a month with old amounts, and that no usage was recorded past the totals that were read. Whether
+    /// it took effect is seen by reading again.
     pub(super) async fn open_cell(
         &self,
         configuration: &Configuration,
@@ -153,61 +153,18 @@ impl Store {
         behind: Option<&Cell>,
     ) -> Result<(), StoreError> {
         let organisation = &configuration.organisation;
-        let mut holds = behind.map(|cell| cell.holds.clone()).unwrap_or_default();
+        // Read before the totals: whoever records usage of a month without a cell counts it here.
+        let uncounted = self.charges_without_cell(&organisation.id, period).await?;
         let totals = self.department_totals(&organisation.id, period).await?;
+        let holds = behind.map(|cell| cell.holds.clone()).unwrap_or_default();
         if self
             .finish_resolved(&organisation.id, period, &holds)
             .await?
         {
             return Ok(());
         }
-        for hold in holds.values_mut() {
-            let path = configuration.path_at(hold.department, hold.tree);
-            let on_path = configuration.budgets_on(&path.unwrap_or_default());
-            let on_path: Vec<Node> = on_path.iter().map(|budget| budget.counter()).collect();
-            hold.move_to(&on_path);
-        }
-        let mut cell = Cell {
-            epoch: configuration.epoch,
-            version: behind.map_or(0, |cell| cell.version + 1),
-            nodes: BTreeMap::new(),
-            carried: BTreeMap::new(),
-            exempted: behind.map(|cell| cell.exempted.clone()).unwrap_or_default(),
-            holds,
-        };
-        // What exemptions have given stays given, whatever becomes of them; those that reach the month are there from
-        // its beginning.
-        if let Some(behind) = behind {
-            let budgets = configuration.budgets.values();
-            let budgets: BTreeSet<Node> = budgets.map(Budget::counter).collect();
-            let others = behind
-                .nodes
-                .iter()
-                .filter(|(node, _)| !budgets.contains(node));
-            cell.nodes.extend(others);
-        }
-        for grant in &configuration.grants {
-            if grant.reaches(period, organisation) {
-                for (node, given) in grant.opens() {
-                    cell.nodes.entry(node).or_insert(given);
-                }
-            }
-        }
-        for budget in configuration.budgets.values() {
-            let spent = totals
-                .spent_under(budget.department_id.as_deref())
-                .of(budget.unit);
-            let node = budget.counter();
-            let carried = behind.map_or(0, |cell| cell.carried(node));
-            let limit = budget.amount_in(period).saturating_add(carried);
-            let limit = limit.saturating_add(cell.exempted(node));
-            let held = cell.held(node).saturating_add(cell.held_exempt(node));
-            let rest = limit.saturating_sub(spent).saturating_sub(held);
-            cell.nodes.insert(node, rest);
-            if carried != 0 {
-                cell.carried.insert(node, carried);
-            }
-        }
+        let spent = |department_id: Option<&str>| totals.spent_under(department_id);
+        let cell = Cell::open(configuration, period, behind, spent);
         let expires_at = organisation.month_end(period).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
         let put = Put::builder()
@@ -222,9 +179,73 @@ impl Store {
         self.transact(vec![
             TransactWriteItem::builder().put(put.build()?).build(),
             self.same_epoch_item(configuration)?,
+            self.charges_are_item(&organisation.id, period, uncounted)?,
         ])
         .await?;
         Ok(())
+    }
+
+    /// How many charges of `period` were recorded while it had no cell.
+    async fn charges_without_cell(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<u64, StoreError> {
+        let key = keys::charges_without_cell(organisation_id, period);
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let counted = answer.item.as_ref().and_then(|item| item.get("n"));
+        let counted = counted.and_then(|value| value.as_n().ok());
+        Ok(counted.and_then(|n| n.parse().ok()).unwrap_or(0))
+    }
+
+    /// The condition that as many charges were recorded without a cell as `counted`, as a part of a transaction.
+    fn charges_are_item(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        counted: u64,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::charges_without_cell(organisation_id, period);
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(key.attributes()));
+        let check = match counted {
+            0 => check.condition_expression("attribute_not_exists(pk)"),
+            counted => check
+                .condition_expression("n = :n")
+                .expression_attribute_values(":n", number(counted)),
+        };
+        Ok(TransactWriteItem::builder()
+            .condition_check(check.build()?)
+            .build())
+    }
+
+    /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction: whoever opens the cell
+    /// meanwhile reads the totals again.
+    pub(super) fn charge_without_cell_item(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        expires_at: i64,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::charges_without_cell(organisation_id, period);
+        let update = Update::builder()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(key.attributes()))
+            .update_expression("SET n = if_not_exists(n, :zero) + :one, #ttl = :at")
+            .expression_attribute_names("#ttl", TTL)
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":at", number(expires_at))
+            .build()?;
+        Ok(TransactWriteItem::builder().update(update).build())
     }
 
     /// The cell of a period in force, opened or brought up to date where it has to be; none where `configuration` is

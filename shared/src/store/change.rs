@@ -8,10 +8,10 @@ use super::expression::{Item, number};
 use super::keys;
 use super::rows::Row;
 use crate::domain::audit::{AuditEntry, AuditRecord};
-use crate::domain::cell::{Cell, CellUpdate, Condition, carry, open_node};
+use crate::domain::cell::{Cell, CellUpdate, Condition, carry};
 use crate::domain::configuration::{Budget, Configuration, Organisation};
 use crate::domain::exemption::Grant;
-use crate::domain::hold::{Node, Rid};
+use crate::domain::hold::Node;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
@@ -40,17 +40,15 @@ pub enum CounterEffect {
     Unseen,
     /// Decisions see it; no counter changes.
     Seen,
-    /// A budget's amount changes.
-    Amount {
-        /// The budget before.
-        before: Budget,
-        /// The budget after.
-        after: Budget,
+    /// A budget is made, changed or deleted.
+    Budget {
+        /// The budget before; none if it is made.
+        before: Option<Budget>,
+        /// The budget after; none if it is deleted.
+        after: Option<Budget>,
     },
     /// This is what counters of a month carry over from the one before.
     Carry(Month, BTreeMap<Node, i64>),
-    /// A budget is new.
-    Open(Budget),
     /// An exemption is approved.
     Grant(Grant),
 }
@@ -115,6 +113,35 @@ fn periods_seen(before: &Configuration, after: &Organisation, now: Timestamp) ->
     periods
 }
 
+impl CounterEffect {
+    /// What the counters of `cell`, the cell of `period`, do. A month before the current one keeps its amounts: it is only
+    /// told the epoch.
+    fn update(&self, cell: &Cell, period: Month, current: Month) -> CellUpdate {
+        let mut update = CellUpdate::default();
+        match self {
+            Self::Unseen | Self::Seen | Self::Grant(_) => {}
+            Self::Budget { before, after } if period >= current => {
+                let given = |budget: &Option<Budget>| {
+                    let budget = budget.as_ref()?;
+                    Some((budget.counter(), budget.gives_in(period)))
+                };
+                if let Some((node, gone)) = given(before) {
+                    update.add_or_begin.insert(node, -gone);
+                }
+                if let Some((node, gives)) = given(after) {
+                    let change = update.add_or_begin.entry(node).or_default();
+                    *change = change.saturating_add(gives);
+                }
+            }
+            Self::Budget { .. } => {}
+            // Only changes touch a carry, and no two of them cross.
+            Self::Carry(into, carried) if *into == period => update = carry(cell, carried),
+            Self::Carry(..) => {}
+        }
+        update
+    }
+}
+
 impl Store {
     /// The organisation as it is now, to prepare a change on.
     pub async fn snapshot_for_change(
@@ -177,10 +204,8 @@ impl Store {
                     self.open_cell(configuration, period, Some(&cell)).await?;
                     return Ok(Committed::Stale);
                 }
-                let prepared = self.counters(configuration, period, &cell, &change.counters);
-                let Some(mut update) = prepared.await? else {
-                    return Ok(Committed::Stale);
-                };
+                let current_month = head.organisation.month_of(now);
+                let mut update = change.counters.update(&cell, period, current_month);
                 // The exemptions that reach the month from now on: one that is approved now comes first, and another time zone
                 // may let others reach it.
                 let approved = match &change.counters {
@@ -199,7 +224,7 @@ impl Store {
                 if update.apply(&mut after).is_err() {
                     return Ok(Committed::Stale);
                 }
-                if period == head.organisation.month_of(now) {
+                if period == current_month {
                     current = after;
                 }
             }
@@ -214,71 +239,6 @@ impl Store {
             refused if refused.was_refused_at(answered_at) => Committed::AnsweredBefore,
             Transacted::Refused(_) => Committed::Stale,
         })
-    }
-
-    /// What the counters of one cell do; none where holds had to be finished first.
-    async fn counters(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        cell: &Cell,
-        effect: &CounterEffect,
-    ) -> Result<Option<CellUpdate>, StoreError> {
-        match effect {
-            CounterEffect::Unseen | CounterEffect::Seen | CounterEffect::Grant(_) => {
-                Ok(Some(CellUpdate::default()))
-            }
-            CounterEffect::Amount { before, after } => {
-                let (node, mut update) = (after.counter(), CellUpdate::default());
-                if cell.nodes.contains_key(&node) {
-                    let delta = after.amount_in(period) - before.amount_in(period);
-                    update.add.insert(node, delta);
-                }
-                Ok(Some(update))
-            }
-            CounterEffect::Carry(into, carried) if *into == period => {
-                // Only changes touch a carry, and no two of them cross.
-                Ok(Some(carry(cell, carried)))
-            }
-            CounterEffect::Carry(..) => Ok(Some(CellUpdate::default())),
-            CounterEffect::Open(budget) => self.opened(configuration, period, cell, budget).await,
-        }
-    }
-
-    /// The counter of a new budget: its amount less what its subtree has spent and holds. Totals are read after the
-    /// cell and resolutions after the totals, so a settlement on its way is either in none of them, and its hold
-    /// gives back to the new counter, or its resolution is seen here and finished first.
-    async fn opened(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        cell: &Cell,
-        budget: &Budget,
-    ) -> Result<Option<CellUpdate>, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let totals = self.department_totals(organisation_id, period).await?;
-        let department_id = budget.department_id.as_deref();
-        let spent = totals.spent_under(department_id).of(budget.unit);
-        let is_member = |rid: &Rid| {
-            let hold = &cell.holds[rid];
-            let path = configuration.path_at(hold.department, hold.tree);
-            path.unwrap_or_default().is_under(department_id)
-        };
-        let members: BTreeSet<Rid> = cell
-            .holds
-            .keys()
-            .filter(|r| is_member(r))
-            .cloned()
-            .collect();
-        let held = members
-            .iter()
-            .map(|rid| (rid.clone(), cell.holds[rid].clone()))
-            .collect();
-        if self.finish_resolved(organisation_id, period, &held).await? {
-            return Ok(None);
-        }
-        let node = budget.counter();
-        Ok(Some(open_node(cell, node, budget.amount, spent, &members)))
     }
 
     /// The answer under an idempotency key, if there is one.
@@ -317,7 +277,7 @@ impl Store {
             seq: 1,
             audit_hash: record.hash.clone(),
             next_department: 0,
-            next_node: 0,
+            next_exemption: 0,
             closed_through: None,
             corrected_through: None,
             policies: PolicyCounts::default(),

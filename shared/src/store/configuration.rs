@@ -25,8 +25,8 @@ pub struct Head {
     pub audit_hash: String,
     /// The number of the next department.
     pub next_department: u32,
-    /// The number of the next budget's counter.
-    pub next_node: u32,
+    /// The number of the next exemption that is approved.
+    pub next_exemption: u32,
     /// The last month that is closed: its rollover is credited.
     #[serde(default)]
     pub closed_through: Option<Month>,

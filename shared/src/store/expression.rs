@@ -147,6 +147,9 @@ impl Expression {
             let value = out.value(number(delta.unsigned_abs()));
             sets.push(format!("{name} = {name} {sign} {value}"));
         }
+        for (&node, &delta) in &update.add_or_begin {
+            sets.push(out.add_or_begin(&attribute(node), delta));
+        }
         for (&node, rest) in &update.open {
             let value = out.value(number(rest));
             sets.push(format!("{} = {value}", attribute(node)));
@@ -156,17 +159,7 @@ impl Expression {
             sets.push(format!("{} = {value}", carry_attribute(node)));
         }
         for (&node, &delta) in &update.exempt {
-            let name = exempted_attribute(node);
-            let sign = if delta < 0 { '-' } else { '+' };
-            let zero = out.value(number(0));
-            let value = out.value(number(delta.unsigned_abs()));
-            sets.push(format!(
-                "{name} = if_not_exists({name}, {zero}) {sign} {value}"
-            ));
-        }
-        if let Some(holds) = &update.replace {
-            let value = out.value(packed_all(holds));
-            sets.push(format!("p = {value}"));
+            sets.push(out.add_or_begin(&exempted_attribute(node), delta));
         }
         if let Some((rid, hold)) = &update.put {
             let name = out.name(rid);
@@ -185,11 +178,18 @@ impl Expression {
         out
     }
 
+    /// Adds to a number that is zero if it is not there.
+    fn add_or_begin(&mut self, name: &str, delta: i64) -> String {
+        let sign = if delta < 0 { '-' } else { '+' };
+        let zero = self.value(number(0));
+        let value = self.value(number(delta.unsigned_abs()));
+        format!("{name} = if_not_exists({name}, {zero}) {sign} {value}")
+    }
+
     fn condition(&mut self, condition: &Condition) -> String {
         match condition {
             Condition::Exists => "attribute_exists(k)".to_owned(),
             Condition::EpochIs(epoch) => format!("e = {}", self.value(number(epoch))),
-            Condition::VersionIs(version) => format!("v = {}", self.value(number(version))),
             Condition::HoldAbsent(rid) => format!("attribute_not_exists(p.{})", self.name(rid)),
             Condition::HoldIs(rid, hold) => {
                 format!("p.{} = {}", self.name(rid), self.value(packed(hold)))
@@ -290,15 +290,19 @@ mod tests {
         let mut cell = Cell::default();
         for n in 0..60_u32 {
             let nodes = (0..9).flat_map(|k| {
-                let index = 4_000_000_000 + n * 9 + k;
+                let index = Node::level(Some(1_000_000 + n * 9 + k));
                 [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index })
             });
             let mut hold = hold();
             hold.nodes = nodes.collect();
             if n % 2 == 0 {
                 let covered = std::mem::take(&mut hold.nodes);
-                let index = 4_100_000_000 + n;
-                hold.exempt = Some(Exempt { index, covered });
+                let given = Amounts::new(2, 2);
+                hold.exempt = Some(Exempt {
+                    index: Node::exemption(1_000_000 + n),
+                    covered,
+                    given,
+                });
             }
             let rid = Rid::derive("a", "b", &n.to_string());
             cell.holds.insert(rid, hold);

@@ -4,6 +4,7 @@ use super::Store;
 use super::call::StoreError;
 use super::expression::Item;
 use super::keys;
+use super::risks::COMPLETED_AT;
 use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Configuration, Path};
@@ -173,5 +174,12 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Facts, StoreError> {
     let path = Path::from_text(&text(&mut item, "path").unwrap_or_default());
     let user_id = text(&mut item, "user_id");
     let times = [received_at, occurred_at];
-    Ok(Facts::new(event_id, times, zone, user_id, path, kind))
+    let completed_at = text(&mut item, COMPLETED_AT)
+        .map(|at| parsed(Some(&at), COMPLETED_AT))
+        .transpose()?;
+    let facts = Facts::new(event_id, times, zone, user_id, path, kind);
+    Ok(Facts {
+        completed_at,
+        ..facts
+    })
 }

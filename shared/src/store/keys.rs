@@ -97,12 +97,10 @@ pub(super) fn rollover(organisation_id: &str, period: Month, budget_id: &str) ->
     Key::new(organisation_id, format!("{ROLLOVER}{period}#{budget_id}"))
 }
 
-/// That a crossing was told: `level` is a percentage or a name.
-pub(super) fn told(organisation_id: &str, period: Month, budget_id: &str, level: &str) -> Key {
-    Key::new(
-        organisation_id,
-        format!("{TOLD}{period}#{budget_id}#{level}"),
-    )
+/// The marker of a crossing that was told: `counter` is the name of the budget's counter, so a budget that is made again is
+/// not told again; `level` is a percentage or a name.
+pub(super) fn told(organisation_id: &str, period: Month, counter: &str, level: &str) -> Key {
+    Key::new(organisation_id, format!("{TOLD}{period}#{counter}#{level}"))
 }
 
 /// That a policy fired for a subject.
@@ -164,11 +162,12 @@ pub(super) fn day(organisation_id: &str, date: &str) -> String {
 /// That a difference was told.
 pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject) -> Key {
     let (of, name) = match subject {
-        Subject::Budget { id } => ("budget", id),
-        Subject::Carry { id } => ("carry", id),
-        Subject::Department { path } => ("department", path),
-        Subject::User { id } => ("user", id),
-        Subject::Settlement { event_id } => ("settlement", event_id),
+        Subject::Budget { id } => ("budget", id.as_str()),
+        Subject::Level { department_id } => ("level", department_id.as_deref().unwrap_or("/")),
+        Subject::Carry { id } => ("carry", id.as_str()),
+        Subject::Department { path } => ("department", path.as_str()),
+        Subject::User { id } => ("user", id.as_str()),
+        Subject::Settlement { event_id } => ("settlement", event_id.as_str()),
     };
     Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
 }
@@ -260,6 +259,11 @@ pub(super) fn department_total(organisation_id: &str, period: Month, path: &str)
         totals(organisation_id, period),
         format!("{DEPARTMENT_TOTAL}{path}"),
     )
+}
+
+/// Counts the charges of a month that were recorded while it had no cell.
+pub(super) fn charges_without_cell(organisation_id: &str, period: Month) -> Key {
+    Key::new(totals(organisation_id, period), "charges_without_cell")
 }
 
 /// A row of the reports: `bucket` is an hour, a day or a month.

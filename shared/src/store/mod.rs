@@ -28,6 +28,7 @@ mod policies;
 mod records;
 mod refusals;
 mod resolutions;
+mod risks;
 mod rows;
 mod schedule;
 mod self_audit;

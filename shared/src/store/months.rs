@@ -129,10 +129,9 @@ impl Store {
             is_done,
             |snapshot, cell, known| {
                 let configuration = &snapshot.configuration;
-                let end = configuration.organisation.month_end(period);
                 let budgets = configuration.budgets.values();
                 let open = budgets
-                    .filter(|budget| budget.created_at < end && !known.contains_key(&budget.id));
+                    .filter(|budget| budget.counts_in(period) && !known.contains_key(&budget.id));
                 let mut after: Vec<Rollover> = open
                     .filter_map(|budget| Rollover::close(budget, period, cell, now))
                     .collect();
@@ -356,7 +355,7 @@ fn closed_budgets(
     let new = new.map(|row| (row.budget_id.clone(), row.clone()));
     let mut rows: BTreeMap<String, Rollover> = known.into_iter().chain(new).collect();
     let budgets = configuration.budgets.values();
-    let closed = budgets.filter(|budget| budget.created_at < end);
+    let closed = budgets.filter(|budget| budget.counts_in(period));
     closed
         .map(|budget| {
             let row = rows.remove(&budget.id);

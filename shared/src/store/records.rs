@@ -17,7 +17,8 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 impl Store {
-    /// Keeps a risk event with the path of the department that its user was in when it happened; it counts once, by its event id.
+    /// Keeps a risk event with the path of the department that its user was in when it happened; it counts once, by its
+    /// event id. One of GitHub that comes again is completed if its user was not known before.
     pub async fn record_risk(
         &self,
         configuration: &Configuration,
@@ -40,7 +41,11 @@ impl Store {
         let part = self.new_record(item, received_at)?;
         Ok(match self.transact(vec![part]).await? {
             Transacted::Applied => Recorded::Counted(Mark::Unreserved),
-            Transacted::Refused(_) => Recorded::Duplicate,
+            Transacted::Refused(_) => {
+                self.complete_risk(organisation_id, risk, &path, received_at)
+                    .await?;
+                Recorded::Duplicate
+            }
         })
     }
 

@@ -79,10 +79,14 @@ impl Row {
         now: Timestamp,
     ) -> Result<[Self; 2], StoreError> {
         let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
-        let sk = format!("{GONE}{:010}", gone.index);
-        let mut remembered = Self::new(keys::governance(organisation_id, sk), gone)?;
+        let mut remembered = Self::new(deleted_department(organisation_id, gone), gone)?;
         remembered.expire(expires_at(now) + WAITING_SECONDS);
         Ok([Self::gone(key), remembered])
+    }
+
+    /// A deleted department that is made again.
+    pub fn not_deleted(organisation_id: &str, gone: &Gone) -> Self {
+        Self::gone(deleted_department(organisation_id, gone))
     }
 
     /// A user as they will be.
@@ -134,4 +138,8 @@ impl Store {
         }
         .build())
     }
+}
+
+fn deleted_department(organisation_id: &str, gone: &Gone) -> Key {
+    keys::governance(organisation_id, format!("{GONE}{:010}", gone.index))
 }

@@ -13,6 +13,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{HoldId, Node};
 use crate::domain::period::Month;
+use crate::domain::rollover::Rollover;
 use crate::domain::self_audit::{Difference, Look, Subject};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -159,11 +160,18 @@ impl Store {
             after: &after,
             underway: &underway,
         };
-        let mut found = look.differences(&configuration, period, |id| totals.spent_under(id));
+        // A budget that was deleted leaves its amount in the counters of months that were over.
+        let is_current = period >= configuration.period_of(now);
+        let spent = |id: Option<&str>| totals.spent_under(id);
+        let mut found = look.differences(&configuration, period, is_current, spent);
         for budget in configuration.budgets.values() {
-            let credited = history.get(&budget.id).map_or(0, |row| row.carried_out);
+            let of_level = |row: &&Rollover| row.unit == budget.unit && row.level == budget.node;
+            let credited = history.values().find(of_level);
+            let credited = credited.map_or(0, |row| row.carried_out);
             let carried = after.carried(budget.counter());
-            if after.nodes.contains_key(&budget.counter()) && carried != credited {
+            let is_counted =
+                budget.counts_in(period) && after.nodes.contains_key(&budget.counter());
+            if is_counted && carried != credited {
                 found.push(Difference {
                     period,
                     subject: Subject::Carry {

@@ -37,7 +37,9 @@ impl Sums {
         }
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    /// The sum of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
         Self {
             tokens: self.tokens.saturating_add(other.tokens),
             micro_usd: self.micro_usd.saturating_add(other.micro_usd),
@@ -59,6 +61,11 @@ impl DepartmentTotals {
     /// What the subtree of a department has spent, or the organisation where that is none.
     pub fn spent_under(&self, department_id: Option<&str>) -> Amounts {
         self.sums_under(department_id).amounts()
+    }
+
+    /// Each path on which anything was used, with the sums of that path itself.
+    pub fn rows(&self) -> &[(Path, Sums)] {
+        &self.0
     }
 
     /// What was spent on each path itself.

@@ -7,12 +7,12 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
 use super::cells::Updated;
-use super::resolutions::Resolved;
+use super::resolutions::{Resolved, expires_at};
 use super::totals::Sums;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, Condition, debit, finish};
 use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hold::{Hold, HoldId, Node};
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::period::Month;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
@@ -419,14 +419,15 @@ impl Store {
         }
         match &cell {
             None => {
-                // Whoever opens the month meanwhile does so under another epoch, or meets the missing cell.
-                parts.push(self.same_epoch_item(configuration)?);
+                // Whoever opens the month meanwhile meets the count, and reads the totals again.
+                let expires_at = expires_at(entry.received_at);
+                let counted =
+                    self.charge_without_cell_item(organisation_id, entry.period, expires_at)?;
+                parts.push(counted);
                 parts.push(self.no_cell_item(organisation_id, entry.period)?);
             }
             Some(cell) => {
-                let on_path = configuration.budgets_on(&entry.path);
-                let counters = on_path.iter().map(|budget| budget.counter());
-                let nodes: Vec<Node> = counters.filter(|n| cell.nodes.contains_key(n)).collect();
+                let nodes = configuration.counters_on(&entry.path);
                 let mut update = debit(&nodes, entry.ended.as_ref(), more);
                 update.conditions.push(Condition::EpochIs(cell.epoch));
                 parts.push(self.cell_update_item(organisation_id, entry.period, &update)?);

@@ -62,8 +62,8 @@ async fn over_the_end_of_a_month_a_raise_gives_as_much_in_the_next() {
     world.hold("ada", "r-3", 300, 0).await;
     let refused = world.preflight("ada", "r-4", 101, 0).await;
     assert_eq!(refused["decision"], "block", "{refused}");
-    assert_eq!(company.figures().await, [300, 0, 300, 100]);
-    assert_eq!(company.exemption(&id).await["used"]["tokens"], 300 + 300);
+    assert_eq!(company.figures().await, [200, 0, 300, 0]);
+    assert_eq!(company.exemption(&id).await["used"]["tokens"], 200 + 200);
     world.set_clock("2026-12-05T00:00:00Z").await;
     let refused = world.preflight("ada", "r-5", 300, 0).await;
     assert_eq!(refused["decision"], "block");
@@ -85,7 +85,7 @@ async fn a_month_that_was_opened_ahead_has_an_exemption_approved_after_that() {
         .await;
     world.set_clock("2026-12-01T00:00:00Z").await;
     world.hold("ada", "r-1", 300, 0).await;
-    assert_eq!(company.figures().await, [300, 0, 300, 100]);
+    assert_eq!(company.figures().await, [200, 0, 300, 0]);
     assert_eq!(company.differences().await, 0);
 }
 

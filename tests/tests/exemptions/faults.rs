@@ -73,7 +73,7 @@ async fn lives_through(fault: Fault) -> u64 {
         assert_eq!(held["exemption_id"], json!(id), "{fault:?} {held}");
         holds.push(held["hold"]["id"].as_str().unwrap().to_owned());
     }
-    let refused = persist(AGENT, "POST", "/v1/preflight", ask("r-3", 101)).await;
+    let refused = persist(AGENT, "POST", "/v1/preflight", ask("r-3", 201)).await;
     assert_eq!(refused.expect(200)["decision"], "block", "{fault:?}");
     let events = json!({"events": [world.usage("e-1", "ada", 150, 0, Some(&holds[0]))]});
     persist(AGENT, "POST", "/v1/events", events)

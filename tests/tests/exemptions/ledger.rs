@@ -113,14 +113,18 @@ async fn a_raise_helps_in_its_unit_only() {
     let passed = world.preflight("ada", "r-1", 1_000, 0).await;
     assert_eq!(passed["exemption_id"], json!(id), "{passed}");
     let after = world.figures(&usd).await;
-    assert_eq!(after["exempted"].to_string(), "0.0025");
+    assert_eq!(
+        after["exempted"].to_string(),
+        "0.0015",
+        "the cap has $0.001"
+    );
     assert_eq!(
         company.figures().await,
         [0, 0, 1_000, 999_000],
         "tokens are counted as ever"
     );
     let used = company.exemption(&id).await;
-    assert_eq!(used["used"], json!({"tokens": 0, "usd": 0.0025}));
+    assert_eq!(used["used"], json!({"tokens": 0, "usd": 0.0015}));
 }
 
 #[tokio::test]
@@ -163,8 +167,8 @@ async fn an_offer_is_what_the_exemption_would_admit() {
     company
         .granted(json!({"kind": "raise", "tokens": 1_000}))
         .await;
-    let refused = company.world.preflight("ada", "r-1", 200, 900).await;
-    assert_eq!(refused["offer"]["max_output_tokens"], 800, "{refused}");
+    let refused = company.world.preflight("ada", "r-1", 200, 901).await;
+    assert_eq!(refused["offer"]["max_output_tokens"], 900, "{refused}");
 }
 
 #[tokio::test]

@@ -83,9 +83,9 @@ async fn the_effective_budgets_show_those_in_force_and_those_to_come() {
         .collect();
     let (now, later) = (json!(now), json!(later));
     assert_eq!(shown.len(), 2, "{seen}");
-    assert!(shown.contains(&(&now, &json!(300))), "{seen}");
+    assert!(shown.contains(&(&now, &json!(200))), "{seen}");
     assert!(shown.contains(&(&later, &json!(0))), "{seen}");
-    assert_eq!(seen["items"][0]["exempted"], 300);
+    assert_eq!(seen["items"][0]["exempted"], 200);
 }
 
 #[tokio::test]

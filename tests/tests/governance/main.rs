@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 
 /// `eng` > `backend` with ada in it, and a hard cap of so many tokens on `eng`.
 async fn world(cap: i64) -> World {
-    let world = World::empty().await;
-    world.set_clock("2026-11-24T12:00:00Z").await;
+    let world = World::at("2026-11-24T12:00:00Z").await;
     world.department("eng", None).await;
     world.department("backend", Some("eng")).await;
     world.user("ada", "backend").await;

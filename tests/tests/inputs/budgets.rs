@@ -15,6 +15,18 @@ GET /v1/budgets/effective?user_id=ada
   /v1/budgets/effective?user_id=ada&user_id=bob => 400 user_id
   /v1/budgets/effective?user_id=nobody => 404
   /v1/budgets/effective?user_id=thea => 404
+POST /v1/budgets/<budget>/top-ups {"amount": 5, "reason": "The release"}
+  -amount ; -reason => 400 amount reason
+  amount=0 => 400 amount
+  amount=-1 => 400 amount
+  amount=1.5 => 400 amount
+  amount=1000000000000001 => 400 amount
+  amount=1000000000000000 => 400 amount
+  reason="" => 400 reason
+  reason="<a1001>" => 400 reason
+  surprise=1 => 400 surprise
+  /v1/budgets/nothing/top-ups => 404
+  /v1/budgets/<their_budget>/top-ups => 404
 POST /v1/budgets {"name": "New", "department_id": "eng", "unit": "tokens", "amount": 5, "hard_cap": true}
   -name ; -unit ; -amount ; -hard_cap => 400 name unit amount hard_cap
   name=null ; unit=null ; amount=null ; hard_cap=null => 400 name unit amount hard_cap

@@ -17,6 +17,8 @@ PUT /v1/integrations/github {"secret": "a-secret-of-github", "users": {"Codertoc
   users={"x": "nobody"} => 400 users
   users={"x": "thea"} => 400 users
   users={"x": "ada", "X": "bob"} => 400 users
+  users={"x": "ada", "x": "bob"} => 400 users
+  users={"x": "ada", "X": "ada"} => 400 users
   surprise=1 => 400 surprise
 PUT /v1/integrations/github/risks {"items": [{"event": "fork", "action": null, "risk_level": "low"}]}
   -items => 400 items

@@ -84,7 +84,7 @@ pub struct World {
 pub fn node(index: u32) -> Node {
     Node {
         unit: Unit::Tokens,
-        index,
+        index: 2 * index,
     }
 }
 
@@ -145,7 +145,7 @@ impl World {
             },
             hard: nodes,
             epoch,
-            exempt: Vec::new(),
+            exemptions: Vec::new(),
         }
     }
 
@@ -168,7 +168,7 @@ impl World {
         };
         update.conditions.retain(|condition| !drops(condition));
         if self.makes(Mistake::TakesFromOneLevelOnly) {
-            update.add.remove(&node(0));
+            update.add_or_begin.remove(&node(0));
         }
         update
     }

@@ -19,8 +19,7 @@ fn thresholds(alerts: &[Value]) -> Vec<i64> {
 
 #[tokio::test]
 async fn each_level_is_told_once_however_often_and_concurrently_usage_comes() {
-    let world = World::empty().await;
-    world.set_clock("2026-11-20T12:00:00Z").await;
+    let world = World::at("2026-11-20T12:00:00Z").await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     let budget = world
@@ -200,8 +199,7 @@ async fn alerts_are_listed_newest_first_and_can_be_acknowledged_and_resolved() {
 
 #[tokio::test]
 async fn a_soft_cap_without_thresholds_tells_at_its_limit_and_requests_go_on_with_a_warning() {
-    let world = World::empty().await;
-    world.set_clock("2026-11-20T12:00:00Z").await;
+    let world = World::at("2026-11-20T12:00:00Z").await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     let body = json!({

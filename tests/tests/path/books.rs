@@ -75,7 +75,7 @@ async fn books_that_agree_have_no_difference_and_one_that_is_planted_is_found_an
     assert!(books(&world, false).await.is_empty());
     let before = figure(&world.figures(&budget).await);
     assert_eq!(before.0, 150 + 5 + 20 + 7);
-    set(&world, "Counters", [("k", CELL), ("", "")], "t0", 1).await;
+    set(&world, "Counters", [("k", CELL), ("", "")], "t2", 1).await;
     assert_eq!(
         books(&world, false).await,
         [format!(
@@ -175,7 +175,7 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
         &world,
         "Counters",
         [("k", "demo.2026-12.0.0"), ("", "")],
-        "ct0",
+        "ct2",
         9,
     )
     .await;

@@ -17,8 +17,7 @@ const NOON: &str = "2026-11-24T12:00:00Z";
 
 /// A world with `engineering` > `backend`, `sales`, and ada in `backend`.
 async fn world() -> World {
-    let world = World::empty().await;
-    world.set_clock(NOON).await;
+    let world = World::at(NOON).await;
     world.department("engineering", None).await;
     world.department("backend", Some("engineering")).await;
     world.department("sales", None).await;

@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 const NOON: &str = "2026-11-24T12:00:00Z";
 
 async fn world() -> (World, Receiver) {
-    let world = World::empty().await;
-    world.set_clock(NOON).await;
+    let world = World::at(NOON).await;
     (world, Receiver::start().await)
 }
 

@@ -195,6 +195,15 @@ pub(crate) struct UpdateBudget {
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct TopUpBudget {
+    /// In the budget's unit, more than zero: whole tokens, or dollars with at most six decimals.
+    amount: BudgetAmount,
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct TestPolicy {
     /// How far back from now; 30 where nothing is said. Not with a cursor, which has its window.
     #[schema(minimum = 1, maximum = 90)]

@@ -41,6 +41,7 @@ use utoipa::OpenApi;
         super::budgets::read,
         super::budgets::update,
         super::budgets::remove,
+        super::top_ups::create,
         super::rollovers::of_budget,
         super::rollovers::list,
         super::usage::list,

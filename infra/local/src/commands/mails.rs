@@ -312,6 +312,7 @@ fn closed(period: Month) -> Vec<ClosedBudget> {
         figures: Rollover {
             budget_id: "bud_01a20fccf50f".to_owned(),
             unit,
+            level: 0,
             from_period: period,
             to_period: period.next(),
             amount,

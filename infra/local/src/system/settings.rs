@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
 };
+use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
@@ -36,6 +37,8 @@ pub struct SystemSettings {
     pub data: Option<PathBuf>,
     /// What is put into it. What is there already stays.
     pub contents: Contents,
+    /// Where the clock stands still, from before anything is made until it is set; none lets the computer's run.
+    pub now: Option<Timestamp>,
     /// How the functions' clients try again. With [`RetryConfig::disabled`] a function sees every injected fault.
     pub retry: RetryConfig,
     /// Whether events are handled as they come. Otherwise they wait until the system is drained.
@@ -58,6 +61,7 @@ impl Default for SystemSettings {
         Self {
             data: None,
             contents: Contents::Demo,
+            now: None,
             retry: RetryConfig::standard(),
             delivers_events: true,
             preflight_patience: None,

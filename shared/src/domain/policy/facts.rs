@@ -7,6 +7,7 @@ use crate::domain::usage::RiskLevel;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
 
 /// What a record added to the totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Facts {
     pub event_id: String,
     /// When it arrived.
     pub received_at: Timestamp,
+    /// When it came again and said whose it is, if nobody was known at first.
+    pub completed_at: Option<Timestamp>,
     /// When it happened.
     pub occurred_at: Timestamp,
     /// The local day on which it happened.
@@ -82,6 +85,7 @@ impl Facts {
         Self {
             event_id,
             received_at,
+            completed_at: None,
             occurred_at,
             day: local.date(),
             received_day: received.date(),
@@ -91,6 +95,13 @@ impl Facts {
             path,
             kind,
         }
+    }
+
+    /// Whether the message that came at one of `times` is to be evaluated: the first one, or the one that
+    /// said whose it is.
+    pub fn is_of_message(&self, times: &BTreeSet<Timestamp>) -> bool {
+        let completed = self.completed_at.as_ref();
+        times.contains(&self.received_at) || completed.is_some_and(|at| times.contains(at))
     }
 
     /// Where it stands among others in order of arrival.

@@ -44,6 +44,8 @@ fn configuration() -> Configuration {
         id: format!("bud_{node}"),
         node,
         name: "b".to_owned(),
+        since: Month::new(2026, 1).unwrap(),
+        top_ups: Vec::new(),
         department_id: department.map(str::to_owned),
         unit,
         amount,
