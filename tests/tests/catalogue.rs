@@ -101,13 +101,12 @@ async fn everything_sent() -> Vec<Value> {
         "user_id": "ada", "kind": "lift", "reason": "the release", "ends_at": "2026-12-01T00:00:00Z",
     });
     let bob = json!({"role": "manager", "user_id": "bob"});
-    put(
-        &world,
-        "PATCH",
-        "/v1/users/ada",
-        json!({"manager_id": "bob"}),
-    )
-    .await;
+    for (path, body) in [
+        ("/v1/users/ada", json!({"manager_id": "bob"})),
+        ("/v1/users/bob", json!({"role": "manager"})),
+    ] {
+        put(&world, "PATCH", path, body).await;
+    }
     let bob = put(&world, "POST", "/v1/api-keys", bob).await;
     for step in ["approve", "deny", "approve"] {
         let key = bob["key"].as_str().unwrap();

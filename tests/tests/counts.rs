@@ -6,6 +6,7 @@ use http::Request;
 use http_body_util::BodyExt;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tower::ServiceExt;
 
 /// Calls and tenths of write units in the table of cells since the last reset.
@@ -128,6 +129,32 @@ async fn the_first_request_of_an_instance_is_one_call_more_than_a_warm_one_where
     assert_eq!(answer["reasons"][0]["code"], "user_blocked");
     let unknown = instance.oneshot(ask("tk_nobody")).await.unwrap();
     assert_eq!(unknown.status(), 401);
+}
+
+#[tokio::test]
+async fn a_key_that_is_bound_to_a_user_costs_no_call_more_cold_or_read_again() {
+    for role in ["agent", "member"] {
+        let settings = SystemSettings {
+            keys_believed: Some(Duration::ZERO),
+            ..SystemSettings::empty()
+        };
+        for (settings, again) in [(SystemSettings::empty(), 1), (settings, 2)] {
+            let world = World::with(settings).await;
+            world.department("eng", None).await;
+            world.user("ada", "eng").await;
+            world.budget(None, "tokens", json!(1_000_000), true).await;
+            world.hold("ada", "cell", 10, 10).await;
+            let user = (role == "member").then_some("ada");
+            let body = json!({"role": role, "user_id": user});
+            let made = world.admin("POST", "/v1/api-keys", body).await.expect(201);
+            let (answer, counted) =
+                first_request(&world, made["key"].as_str().unwrap(), "ada").await;
+            assert_eq!(answer["decision"], "allow", "{answer}");
+            // Where nothing is believed, each request reads the key, and the user with it.
+            let first = if again == 1 { 2 } else { 3 };
+            assert_eq!(counted, [4, first, again], "{role}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //! faster, answered once for each idempotency key.
 
 use super::App;
+use super::addresses::MailOwners;
+use super::authority;
 use super::replay::{Answer, IdempotentRequest};
 use axum::response::Response;
 use http::HeaderMap;
@@ -34,6 +36,8 @@ pub(crate) struct Actor {
     pub(crate) organisation_id: String,
     /// As the audit log names them: `key/<id>` or `operator`.
     pub(crate) name: String,
+    /// Why they can, for the audit log; none for the operator.
+    pub(crate) authority: Option<String>,
     pub(crate) request_id: String,
 }
 
@@ -43,6 +47,7 @@ impl Actor {
         Self {
             organisation_id: owner.organisation_id.clone(),
             name: format!("key/{}", owner.key_id),
+            authority: Some(authority::text(owner)),
             request_id: request_id.to_owned(),
         }
     }
@@ -63,6 +68,8 @@ pub(crate) struct Needs {
     pub(crate) pending: bool,
     /// An address.
     pub(crate) suppression: Option<String>,
+    /// Addresses of users, and the user whose own address is asked for, too: whom each belongs to.
+    pub(crate) mail_owners: MailOwners,
     /// The user whose manager, or the administrators in their place, will be told.
     pub(crate) superiors_of: Option<String>,
     pub(crate) cells: bool,
@@ -83,6 +90,8 @@ pub(crate) struct Loaded {
     exemption: Option<Exemption>,
     pub(crate) pending: Vec<PendingExemption>,
     pub(crate) suppression: Option<Suppression>,
+    /// Whom addresses belong to, by their mailbox.
+    pub(crate) mail_owners: BTreeMap<String, String>,
     pub(crate) superiors: Superiors,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
@@ -227,6 +236,7 @@ pub(crate) async fn change(
                 before: prepared.before,
                 after: prepared.after,
                 reason: prepared.reason,
+                authority: actor.authority.clone(),
                 request_id: actor.request_id.clone(),
             }],
         };
@@ -331,6 +341,7 @@ async fn load(
         }
         None => None,
     };
+    let mail_owners = needs.mail_owners.load(app, organisation_id, &users).await?;
     let superiors = match needs.superiors_of.as_ref().and_then(|id| users.get(id)) {
         Some(user) => {
             app.store
@@ -358,6 +369,7 @@ async fn load(
         exemption,
         pending,
         suppression,
+        mail_owners,
         superiors,
         cells,
     })

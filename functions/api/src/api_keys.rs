@@ -1,6 +1,6 @@
 //! Keys: made, listed without their secrets, revoked.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::act::{Actor, Loaded, Needs, Prepared, change};
 use super::openapi::bodies::CreateApiKey;
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -8,15 +8,16 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
-use shared::domain::name::is_slug;
+use shared::domain::authority::Maker;
+use shared::domain::name::{is_slug, is_user_id};
 use shared::domain::people::Role;
-use shared::runtime::auth::Caller;
+use shared::runtime::auth::{Caller, KEY_PREFIX};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
-use shared::runtime::list::PageBody;
+use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::openapi::{
-    Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown,
+    Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown, UserId,
 };
 use shared::runtime::{parse, random};
 use shared::store::{ApiKey, Row, digest_of};
@@ -29,7 +30,7 @@ const ROLES: &[(&str, Option<Role>)] = &[
 ];
 
 /// What the id of a key and its secret begin with.
-pub(crate) const API_KEY: [&str; 2] = ["key_", "tk_"];
+pub(crate) const API_KEY: [&str; 2] = ["key_", KEY_PREFIX];
 
 /// What a new key or client may do and whom it is bound to.
 pub(crate) struct NewKey {
@@ -43,6 +44,7 @@ impl NewKey {
     pub(crate) fn made(
         self,
         [id, secret]: [&str; 2],
+        made_by: Maker,
         now: Timestamp,
     ) -> Result<(ApiKey, String), ApiError> {
         let secret = random::secret(secret)?;
@@ -52,6 +54,7 @@ impl NewKey {
             user_id: self.user_id,
             description: self.description,
             created_at: now,
+            made_by: Some(made_by),
             digest: digest_of(&secret),
         };
         Ok((key, secret))
@@ -103,14 +106,14 @@ pub(crate) async fn create(
     let owner = caller.owner()?;
     let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/api-keys", &body)?;
-    let (key, secret) = new.made(API_KEY, app.clock.now())?;
+    let (key, secret) = new.made(API_KEY, owner.as_maker(), app.clock.now())?;
     let needs = Needs {
         users: key.user_id.iter().cloned().collect(),
         ..Needs::default()
     };
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        loaded.check_user("user_id", key.user_id.as_ref())?;
+        check_bound(loaded, &key)?;
         let resource = format!("api_key/{}", key.id);
         let mut prepared = Prepared::new(loaded, "api_key.create", resource);
         prepared
@@ -128,13 +131,64 @@ pub(crate) async fn create(
     .await
 }
 
-/// Lists the keys without their secrets.
+/// Refuses a key for a user who is not there, or for a role above its user's.
+pub(crate) fn check_bound(loaded: &Loaded, key: &ApiKey) -> Result<(), ApiError> {
+    loaded.check_user("user_id", key.user_id.as_ref())?;
+    let user = key.user_id.as_ref().and_then(|id| loaded.users.get(id));
+    match user {
+        Some(user) if !key.role.is_within(user.role) => Err(ApiError::field(
+            "role",
+            format!(
+                "must not be above the user's own: {} is a {}",
+                user.id,
+                user.role.as_str()
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Which keys or clients are listed.
+#[derive(Debug, Default)]
+pub(crate) struct KeyFilter {
+    user_id: Option<String>,
+    responsible_user_id: Option<String>,
+}
+
+impl KeyFilter {
+    /// Reads the parameters of a list of keys or clients, which may name users who are not there any more.
+    pub(crate) fn read(parameters: &mut Parameters) -> Self {
+        let mut user = |name: &str| {
+            parameters.take(name, "must be a user's id", |text| {
+                is_user_id(text).then(|| text.to_owned())
+            })
+        };
+        Self {
+            user_id: user("user_id"),
+            responsible_user_id: user("responsible_user_id"),
+        }
+    }
+
+    pub(crate) fn admits(&self, key: &ApiKey) -> bool {
+        let fits = |wanted: &Option<String>, is: Option<&str>| {
+            wanted.as_ref().is_none_or(|wanted| is == Some(wanted))
+        };
+        fits(&self.user_id, key.user_id.as_deref())
+            && fits(&self.responsible_user_id, key.responsible_user_id())
+    }
+}
+
+/// Lists the keys without their secrets: all of them, those of one user, or those that one user answers for.
 #[utoipa::path(
     get,
     path = "/v1/api-keys",
     operation_id = "listApiKeys",
     tag = "Keys",
-    params(Page),
+    params(
+        ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
+        ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also keys without a user that they made, or keys of theirs."),
+        Page,
+    ),
     responses(
         (status = 200, description = "A page of them.", body = PageBody<view::ApiKeyView>),
         Invalid, Denied,
@@ -146,11 +200,19 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let list = format!("{} api-keys", owner.organisation_id);
-    let asked = app.page(query.as_deref(), &list)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let filter = KeyFilter::read(&mut parameters);
+    let list = format!("{} api-keys {filter:?}", owner.organisation_id);
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
     let page = app
         .store
-        .api_keys(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .api_keys(
+            &owner.organisation_id,
+            |key| filter.admits(key),
+            asked.after.as_deref(),
+            asked.limit,
+        )
         .await?;
     let items: Vec<_> = page
         .items

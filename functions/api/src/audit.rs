@@ -1,5 +1,6 @@
 //! The audit log: listed the newest first, exported as lines of JSON, walked from its first entry to its last.
 
+use super::authority::AuthorityView;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -40,6 +41,9 @@ struct EntryView<'a> {
     after: Option<Box<RawValue>>,
     #[schema(required = true)]
     reason: Option<&'a str>,
+    /// Why the actor could; null for what no key of the organisation did, and in entries from before it was kept.
+    #[schema(value_type = Option<AuthorityView>, required = true)]
+    authority: Option<Box<RawValue>>,
     request_id: &'a str,
     hash: &'a str,
     previous_hash: &'a str,
@@ -64,6 +68,7 @@ fn entry(record: &AuditRecord) -> EntryView<'_> {
         before: as_json(record.before.as_ref()),
         after: as_json(record.after.as_ref()),
         reason: record.reason.as_deref(),
+        authority: as_json(record.authority.as_ref()),
         request_id: &record.request_id,
         hash: &record.hash,
         previous_hash: &record.previous_hash,

@@ -98,6 +98,7 @@ pub(crate) async fn create(
         if let Some(gone) = deleted {
             let moved = Move {
                 tree: configuration.tree + 1,
+                at: now,
                 department_id: id.clone(),
                 old_ancestors: gone.ancestors().to_vec(),
                 at: now,

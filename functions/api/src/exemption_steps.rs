@@ -45,7 +45,7 @@ impl Audience {
             .some_administrators(&owner.organisation_id)
             .await?;
         let may_decide = |admin: &&User| {
-            let asked_by = exemption.requested_by.user_id.as_deref();
+            let asked_by = exemption.requested_by.person();
             admin.id != user.id && asked_by != Some(admin.id.as_str())
         };
         let because = "you are an administrator and may decide it";
@@ -92,7 +92,9 @@ impl Audience {
     }
 }
 
-/// Approves an exemption. It is in force with the answer. Nobody decides one that they asked for or that is for them.
+/// Approves an exemption. It is in force with the answer.
+///
+/// Nobody decides one that they asked for or that is for them. A key without a user stands for whoever made it.
 #[utoipa::path(
     post,
     path = "/v1/exemptions/{id}/approve",
@@ -115,7 +117,9 @@ pub(crate) async fn approve(
     decide(&app, &caller, request_id, &id, &body, Decided::Approved).await
 }
 
-/// Denies an exemption. Nobody decides one that they asked for or that is for them.
+/// Denies an exemption.
+///
+/// Nobody decides one that they asked for or that is for them. A key without a user stands for whoever made it.
 #[utoipa::path(
     post,
     path = "/v1/exemptions/{id}/deny",
@@ -185,7 +189,7 @@ async fn decide(
         let before = loaded.exemption()?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
-                "nobody decides an exemption that they asked for or that is for them; another administrator has to",
+                "nobody decides an exemption that they asked for or that is for them, and a key without a user stands for whoever made it; another administrator has to",
             ));
         }
         check_open(before, &[Decided::Pending], now)?;

@@ -44,6 +44,10 @@ pub(crate) fn party(owner: &KeyOwner) -> Party {
     Party {
         key_id: owner.key_id.clone(),
         user_id: owner.user_id.clone(),
+        responsible_user_id: match owner.user_id {
+            Some(_) => None,
+            None => owner.responsible_user_id().map(str::to_owned),
+        },
     }
 }
 

@@ -3,9 +3,11 @@
 //! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
 
 mod act;
+mod addresses;
 mod alerts;
 mod api_keys;
 mod audit;
+mod authority;
 mod backtests;
 mod budgets;
 mod departments;
@@ -106,6 +108,15 @@ impl App {
     pub fn with_rates(self, rates: Rates) -> Self {
         Self {
             keys: self.keys.with_rates(rates),
+            ..self
+        }
+    }
+
+    /// The same, believing keys for so long.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
             ..self
         }
     }

@@ -2,7 +2,7 @@
 //! secret for a token that is good for an hour.
 
 use super::act::{Actor, Needs, Prepared, change};
-use super::api_keys::NewKey;
+use super::api_keys::{KeyFilter, NewKey, check_bound};
 use super::openapi::bodies::{CreateApiKey, TokenRequest};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -10,22 +10,26 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderValue};
+use http::{Extensions, HeaderMap, HeaderValue};
 use serde::Serialize;
 use shared::domain::name::is_slug;
 use shared::domain::people::Role;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::http::{Body, RequestId, json};
-use shared::runtime::list::{PageBody, form_pairs};
+use shared::runtime::list::{PageBody, Parameters, form_pairs};
 use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Moment, Page, Slug, TooLarge, Unknown, Unsigned,
+    UserId,
 };
+use shared::runtime::random::{could_be_id, could_be_secret};
 use shared::runtime::token::TOKEN_SECONDS;
-use shared::store::{ApiKey, Row, digest_of};
+use shared::store::{ApiKey, Credential, Row, digest_of};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
+/// What the id of a client and its secret begin with.
+const CLIENT: [&str; 2] = ["oac_", "tks_"];
 /// The largest body that asks for a token, in bytes.
 const MAX_FORM_BYTES: usize = 8 * 1024;
 
@@ -40,6 +44,12 @@ struct ClientView<'a> {
     description: Option<&'a str>,
     #[schema(value_type = Moment)]
     created_at: String,
+    /// Who made it, as the audit log names them: `key/key_1`; null where that was not kept.
+    #[schema(required = true)]
+    created_by: Option<&'a str>,
+    /// Who answers for it: its user, or else the user at the beginning of the chain of keys that made it; null is the operator.
+    #[schema(required = true)]
+    responsible_user_id: Option<&'a str>,
     /// The secret; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -53,6 +63,8 @@ fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
         user_id: client.user_id.as_deref(),
         description: client.description.as_deref(),
         created_at: client.created_at.to_string(),
+        created_by: client.made_by.as_ref().map(|maker| maker.actor.as_str()),
+        responsible_user_id: client.responsible_user_id(),
         client_secret: secret,
     }
 }
@@ -80,14 +92,14 @@ pub(crate) async fn create(
     let owner = caller.owner()?;
     let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/oauth/clients", &body)?;
-    let (client, secret) = new.made(["oac_", "tks_"], app.clock.now())?;
+    let (client, secret) = new.made(CLIENT, owner.as_maker(), app.clock.now())?;
     let needs = Needs {
         users: client.user_id.iter().cloned().collect(),
         ..Needs::default()
     };
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        loaded.check_user("user_id", client.user_id.as_ref())?;
+        check_bound(loaded, &client)?;
         let resource = format!("oauth_client/{}", client.id);
         let mut prepared = Prepared::new(loaded, "oauth_client.create", resource);
         prepared
@@ -105,13 +117,17 @@ pub(crate) async fn create(
     .await
 }
 
-/// Lists the clients, without their secrets.
+/// Lists the clients, without their secrets: all of them, those of one user, or those that one user answers for.
 #[utoipa::path(
     get,
     path = "/v1/oauth/clients",
     operation_id = "listOauthClients",
     tag = "Keys",
-    params(Page),
+    params(
+        ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
+        ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also clients without a user that they made, or keys of theirs."),
+        Page,
+    ),
     responses(
         (status = 200, description = "A page of them.", body = PageBody<ClientView>),
         Invalid, Denied,
@@ -123,11 +139,19 @@ pub(crate) async fn list(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let list = format!("{} oauth-clients", owner.organisation_id);
-    let asked = app.page(query.as_deref(), &list)?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let filter = KeyFilter::read(&mut parameters);
+    let list = format!("{} oauth-clients {filter:?}", owner.organisation_id);
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
     let page = app
         .store
-        .clients(&owner.organisation_id, asked.after.as_deref(), asked.limit)
+        .clients(
+            &owner.organisation_id,
+            |client| filter.admits(client),
+            asked.after.as_deref(),
+            asked.limit,
+        )
         .await?;
     let items = page.items.iter().map(|client| shown(client, None));
     let body = PageBody::new(items.collect(), page.next.as_deref(), &app.cursors, &list);
@@ -258,22 +282,29 @@ struct TokenView {
 pub(crate) async fn token(
     State(app): State<App>,
     headers: HeaderMap,
+    extensions: Extensions,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let (id, secret) = asked(&headers, &body)?;
     let unknown = || {
         let message = "the client is not known, or its secret is another one";
-        ApiError::new(ErrorCode::Unauthorized, message)
+        app.keys.refusal(&extensions, message)
     };
-    if !is_slug(&id) {
+    // What was never made here needs no look into the database.
+    if !could_be_id(CLIENT[0], &id) || !could_be_secret(CLIENT[1], &secret) {
         return Err(unknown());
     }
-    let client = app.store.client(&id).await?.ok_or_else(unknown)?;
-    if client.digest != digest_of(&secret) {
+    app.keys.check_source(&extensions)?;
+    let found = app.store.find_owner(Credential::Client(&id), None).await?;
+    let client = found.ok_or_else(unknown)?;
+    if client.secret_digest != Some(digest_of(&secret)) {
         return Err(unknown());
     }
-    let owner = &client.owner;
     let now = app.clock.now();
+    let owner = client.owner.empowered(&client.backing, now);
+    // A client without power is not told apart by a status of its own: it gets no token.
+    let owner =
+        owner.map_err(|why| ApiError::new(ErrorCode::Unauthorized, why.message("client")))?;
     let body = TokenView {
         access_token: app.tokens.issue(&owner.organisation_id, &id, now)?,
         token_type: "bearer",

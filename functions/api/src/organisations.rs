@@ -10,6 +10,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use serde::Serialize;
 use shared::domain::audit::AuditEntry;
+use shared::domain::authority::{Maker, OPERATOR};
 use shared::domain::configuration::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
@@ -73,7 +74,7 @@ fn new_admin_key(now: jiff::Timestamp) -> Result<(ApiKey, String), ApiError> {
         user_id: None,
         description: Some("made by the operator".to_owned()),
     };
-    key.made(API_KEY, now)
+    key.made(API_KEY, Maker::operator(), now)
 }
 
 /// Makes an organisation with its first key.
@@ -124,12 +125,13 @@ pub(crate) async fn create(
     };
     let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
     let audit = AuditEntry {
-        actor: "operator".to_owned(),
+        actor: OPERATOR.to_owned(),
         action: "organisation.create".to_owned(),
         resource: format!("organisation/{id}"),
         before: None,
         after: Some(view::text(&view::organisation(&organisation))),
         reason: None,
+        authority: None,
         request_id,
     };
     let rows = Row::api_key(&id, &key)?.into();
@@ -219,7 +221,8 @@ pub(crate) async fn create_admin_key(
     };
     let actor = Actor {
         organisation_id: id.clone(),
-        name: "operator".to_owned(),
+        name: OPERATOR.to_owned(),
+        authority: None,
         request_id,
     };
     change(

@@ -1,6 +1,7 @@
 //! Users: made, listed, changed, blocked and released.
 
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::addresses::MailOwners;
 use super::openapi::bodies::{BlockUser, CreateUser, UpdateUser};
 use super::replay::IdempotentRequest;
 use super::sight::{Sight, hidden};
@@ -64,6 +65,7 @@ pub(crate) async fn create(
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/users", &body)?;
     let needs = Needs {
         users: manager_id.iter().chain([&id]).cloned().collect(),
+        mail_owners: MailOwners::of(&id, [&email]),
         ..Needs::default()
     };
     let actor = Actor::of(owner, &request_id);
@@ -94,6 +96,8 @@ pub(crate) async fn create(
             updated_at: now,
         };
         let mut prepared = Prepared::new(loaded, "user.create", format!("user/{id}"));
+        let claim = loaded.claimed_mail(&owner.organisation_id, None, &user)?;
+        prepared.rows.extend(claim);
         prepared
             .rows
             .push(Row::user(&owner.organisation_id, &user)?);
@@ -264,6 +268,8 @@ async fn change_user(
         after.version += 1;
         after.updated_at = now;
         let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
+        let claim = loaded.claimed_mail(organisation_id, Some(before), &after)?;
+        prepared.rows.extend(claim);
         if after.department_id != before.department_id {
             let departments = &loaded.snapshot.configuration.departments;
             if let Some(left) = departments.get(&before.department_id) {
@@ -331,6 +337,7 @@ pub(crate) async fn update(
     let actor = Actor::of(owner, &request_id);
     let needs = Needs {
         users: manager_id.iter().flatten().cloned().collect(),
+        mail_owners: MailOwners::of(&id, &email),
         ..Needs::default()
     };
     change_user(
@@ -397,6 +404,7 @@ pub(crate) async fn block(
     let actor = Actor::of(owner, &request_id);
     let needs = Needs {
         superiors_of: Some(id.clone()),
+        mail_owners: MailOwners::of(&id, None),
         ..Needs::default()
     };
     change_user(
@@ -460,6 +468,7 @@ pub(crate) async fn release(
     let now = app.clock.now();
     let needs = Needs {
         superiors_of: Some(id.clone()),
+        mail_owners: MailOwners::of(&id, None),
         ..Needs::default()
     };
     change_user(

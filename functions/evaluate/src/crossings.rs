@@ -55,8 +55,16 @@ async fn tell_month(
     let mut newer;
     let mut configuration = configuration;
     for _ in 0..ATTEMPTS {
-        let Some(cell) = store.cell(organisation_id, month).await? else {
-            return Ok(());
+        let cell = match store.cell(organisation_id, month).await? {
+            Some(cell) => Some(cell),
+            // Late usage of a month that nobody had used: its budgets count it all the same.
+            None if configuration.has_budgets_in(month) => {
+                store.swept_cell(configuration, month, now).await?
+            }
+            None => return Ok(()),
+        };
+        let Some(cell) = cell else {
+            continue;
         };
         let is_over = configuration.is_over(month, now);
         if cell.epoch == configuration.epoch || (is_over && cell.epoch < configuration.epoch) {

@@ -88,7 +88,7 @@ pub(super) async fn fire(
         (Some(block), Some(_)) => Some(block),
     };
     let fired = Fired {
-        event_id: found.facts.event_id.clone(),
+        event: found.facts.identity.clone(),
         at: now,
         alert_id: new_id("alr_", now, 0)?,
         notice_id: new_id("ntc_", now, 0)?,
@@ -248,6 +248,7 @@ async fn fire_and_block(
                 before: Some(shown(&before)),
                 after: Some(shown(&after)),
                 reason: Some(block.reason.clone()),
+                authority: None,
                 request_id: telling.facts.event_id.clone(),
             }],
         };

@@ -6,12 +6,15 @@
 mod crossings;
 mod firing;
 mod policies;
+mod troubles;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::FutureExt;
 use jiff::Timestamp;
+use policies::Counted;
 use serde::Deserialize;
 use shared::domain::configuration::Configuration;
+use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::price::PriceBooks;
 use shared::domain::refused::{RefusalMessage, Refused};
 use shared::domain::usage::{Event, EventMessage, Usage};
@@ -50,6 +53,20 @@ struct Delivery {
     event: Event,
 }
 
+impl Delivery {
+    /// The identity under which its event is recorded and counted; none if it is kept and not counted.
+    fn counted_as(&self, recorded: Recorded) -> Option<EventIdentity> {
+        let identity = EventIdentity::of(&self.event);
+        match recorded {
+            Recorded::Counted(_) | Recorded::Duplicate => Some(identity),
+            Recorded::Conflict { is_charged: true } => {
+                Some(identity.in_conflict(&BodyDigest::of(&self.event)))
+            }
+            Recorded::Conflict { is_charged: false } => None,
+        }
+    }
+}
+
 /// What the queue carries.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -71,6 +88,8 @@ enum Failure {
     NotTold,
     #[error("it counts, but a policy may not have acted yet")]
     NotActed,
+    #[error("it is kept, but what is wrong with it may not be told yet")]
+    TroubleNotTold,
     #[error("the code failed")]
     Panicked,
 }
@@ -184,6 +203,9 @@ async fn record_all(app: &App, organisation_id: &str, deliveries: &[Delivery]) -
         match result {
             Ok(Recorded::Counted(Mark::Settled) | Recorded::Duplicate) => {}
             Ok(Recorded::Counted(mark)) => tracing::info!(event_id, ?mark, "charged directly"),
+            Ok(Recorded::Conflict { is_charged }) => {
+                tracing::warn!(event_id, is_charged, "an event came with another body");
+            }
             Err(failure) => {
                 let of = match failure {
                     Failure::Panicked => ErrorType::Panicked,
@@ -271,6 +293,7 @@ async fn record(
         });
     }
     act(app, &configuration, deliveries, &mut results).await;
+    troubles::tell(app, &configuration, deliveries, &mut results).await;
     results
 }
 
@@ -281,11 +304,24 @@ async fn act(
     deliveries: &[Delivery],
     results: &mut [Result<Recorded, Failure>],
 ) {
-    let of = deliveries.iter().zip(results.iter());
-    let recorded =
-        of.filter(|(_, result)| result.is_ok() || matches!(result, Err(Failure::NotTold)));
-    let events: Vec<(&Event, Timestamp)> = recorded
-        .map(|(delivery, _)| (&delivery.event, delivery.received_at))
+    let each = deliveries.iter().zip(results.iter());
+    let identities: Vec<Option<EventIdentity>> = each
+        .map(|(delivery, result)| match result {
+            Ok(recorded) => delivery.counted_as(*recorded),
+            Err(Failure::NotTold) => delivery.counted_as(Recorded::Duplicate),
+            Err(_) => None,
+        })
+        .collect();
+    let events: Vec<Counted<'_>> = deliveries
+        .iter()
+        .zip(&identities)
+        .filter_map(|(delivery, identity)| {
+            identity.as_ref().map(|identity| Counted {
+                identity,
+                event: &delivery.event,
+                received_at: delivery.received_at,
+            })
+        })
         .collect();
     let failed = policies::act(app, configuration, &events).await;
     if let Err(error) = &failed {
@@ -295,11 +331,11 @@ async fn act(
             error,
         );
     }
-    for (delivery, result) in deliveries.iter().zip(results) {
-        let has_acted = match &failed {
-            Ok(failed) => !failed.contains(delivery.event.event_id()),
-            Err(_) => false,
-        };
+    for (identity, result) in identities.iter().zip(results) {
+        let Some(identity) = identity else { continue };
+        let has_acted = failed
+            .as_ref()
+            .is_ok_and(|failed| !failed.contains(identity));
         if result.is_ok() && !has_acted {
             *result = Err(Failure::NotActed);
         }

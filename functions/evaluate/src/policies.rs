@@ -8,6 +8,7 @@ use super::firing::{Acting, fire};
 use futures::StreamExt;
 use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
+use shared::domain::identity::EventIdentity;
 use shared::domain::policy::{ActivePolicy, Facts, Firing, Needs, Trigger, firings};
 use shared::domain::usage::Event;
 use shared::runtime::logs::{ErrorType, report};
@@ -78,6 +79,14 @@ impl Kept {
     }
 }
 
+/// An event that is recorded and counted.
+pub(super) struct Counted<'a> {
+    /// The identity of its record.
+    pub(super) identity: &'a EventIdentity,
+    pub(super) event: &'a Event,
+    pub(super) received_at: Timestamp,
+}
+
 /// A policy that an event of the batch fires.
 pub(super) struct Found<'a> {
     pub(super) policy: &'a ActivePolicy,
@@ -91,7 +100,7 @@ fn looks_at(policy: &ActivePolicy, event: &Event) -> bool {
     is_of_risks == matches!(event, Event::IpRisk(_))
 }
 
-/// Evaluates `events`, which are recorded, and acts. The ids of the events that have to come again.
+/// Evaluates `events`, which are recorded, and acts. Those that have to come again.
 ///
 /// An event is evaluated when its own message comes, also when the queue brings that message again. One that somebody sends a
 /// second time, perhaps after months, was evaluated when it came first: its record has the time of that. A risk that came without
@@ -99,24 +108,24 @@ fn looks_at(policy: &ActivePolicy, event: &Event) -> bool {
 pub(super) async fn act(
     app: &App,
     configuration: &Configuration,
-    events: &[(&Event, Timestamp)],
-) -> Result<BTreeSet<String>, StoreError> {
+    events: &[Counted<'_>],
+) -> Result<BTreeSet<EventIdentity>, StoreError> {
     let until = Instant::now() + ACTING;
     let policies = app.policies.active(&app.store, configuration).await?;
-    let mut received: BTreeMap<&str, BTreeSet<Timestamp>> = BTreeMap::new();
-    for (event, received_at) in events {
-        if policies.iter().any(|policy| looks_at(policy, event)) {
-            let times = received.entry(event.event_id()).or_default();
-            times.insert(*received_at);
+    let mut received: BTreeMap<&EventIdentity, BTreeSet<Timestamp>> = BTreeMap::new();
+    for of in events {
+        if policies.iter().any(|policy| looks_at(policy, of.event)) {
+            let times = received.entry(of.identity).or_default();
+            times.insert(of.received_at);
         }
     }
     if received.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let ids: Vec<&str> = received.keys().copied().collect();
+    let ids: Vec<&EventIdentity> = received.keys().copied().collect();
     let mut facts = app.store.facts_of(configuration, &ids).await?;
     facts.retain(|facts| {
-        let times = received.get(facts.event_id.as_str());
+        let times = received.get(&facts.identity);
         times.is_some_and(|times| facts.is_of_message(times))
     });
     let needs = Needs::of(policies.iter().map(|policy| &policy.rule.trigger));
@@ -146,7 +155,7 @@ pub(super) async fn act(
         let first = same.first();
         first.is_some_and(|found| found.policy.rule.blocks().is_some())
     });
-    let mut failed: BTreeSet<String> = BTreeSet::new();
+    let mut failed: BTreeSet<EventIdentity> = BTreeSet::new();
     // First what stops somebody.
     let blocking = futures::stream::iter(begun(&acting, blocking, &known, until)).buffered(1);
     failed.extend(blocking.concat().await);
@@ -156,28 +165,28 @@ pub(super) async fn act(
     Ok(failed)
 }
 
-/// What is to be done for each of `firings`; the ids of the events that have to come again for it.
+/// What is to be done for each of `firings`; the events that have to come again for it.
 fn begun<'a>(
     acting: &'a Acting<'a>,
     firings: Vec<(String, Vec<Found<'a>>)>,
     known: &'a BTreeMap<String, Fired>,
     until: Instant,
-) -> Vec<impl Future<Output = Vec<String>> + 'a> {
+) -> Vec<impl Future<Output = Vec<EventIdentity>> + 'a> {
     let each = firings.into_iter();
     each.map(|(name, same)| in_time(acting, known.get(&name), name, same, until))
         .collect()
 }
 
-/// Fires, unless the time of the batch is over. The ids of the events that have to come again.
+/// Fires, unless the time of the batch is over. The events that have to come again.
 async fn in_time(
     acting: &Acting<'_>,
     known: Option<&Fired>,
     name: String,
     same: Vec<Found<'_>>,
     until: Instant,
-) -> Vec<String> {
-    let ids = same.iter().map(|found| found.facts.event_id.clone());
-    let ids: Vec<String> = ids.collect();
+) -> Vec<EventIdentity> {
+    let ids = same.iter().map(|found| found.facts.identity.clone());
+    let ids: Vec<EventIdentity> = ids.collect();
     if Instant::now() >= until {
         tracing::warn!("a batch has more to do than time; its events come again");
         return ids;
@@ -249,7 +258,7 @@ async fn once(
     let organisation_id = &acting.configuration.organisation.id;
     let fired = match (known, same.first()) {
         (Some(fired), _) => {
-            let is_again = |found: &Found<'_>| found.facts.event_id == fired.event_id;
+            let is_again = |found: &Found<'_>| found.facts.identity == fired.event;
             if !same.iter().any(is_again) {
                 return Ok(());
             }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::Sha256;
 use shared::domain::github::{Read, Sighting, default_rows, event_id, read, user_of};
 use shared::domain::name::is_slug;
-use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel};
+use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel, RiskOrigin};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::json;
 use shared::runtime::logs::{self, Metric};
@@ -169,6 +169,7 @@ async fn risk(
         repository,
         summary,
         source: Some("github".to_owned()),
+        origin: RiskOrigin::Github,
     };
     Ok((Some(risk), "queued; what happened counts once"))
 }

@@ -1,7 +1,8 @@
-//! Checks events and makes them durable: `POST /v1/events`, and GitHub's webhooks. Accepted means that the queue has it; nothing is recorded
-//! here, and one bad event never refuses its neighbours.
+//! Checks events and makes them durable: `POST /v1/events`, and GitHub's webhooks. Accepted means that the queue has it. Nothing is recorded
+//! here, only claimed, and one bad event never refuses its neighbours.
 
 mod body;
+mod claims;
 mod github;
 pub mod openapi;
 mod read;
@@ -11,7 +12,8 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
 use axum::routing::post;
-use openapi::EventsBody;
+use claims::{Candidate, Sorted, Standing};
+use openapi::{EventsBody, NothingAccepted};
 use serde::Serialize;
 use shared::domain::people::Role;
 use shared::domain::usage::{Event, EventMessage};
@@ -19,9 +21,9 @@ use shared::runtime::auth::{Caller, Keys, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, finished, json};
+use shared::runtime::http::{Body, RequestId, finished, json};
 use shared::runtime::logs::{self, Metric};
-use shared::runtime::openapi::{Denied, Invalid, TooLarge};
+use shared::runtime::openapi::{Denied, TooLarge};
 use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::sealing::Sealer;
@@ -29,6 +31,7 @@ use shared::runtime::token::Tokens;
 use shared::store::{KeyOwner, Store};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
@@ -108,6 +111,15 @@ impl App {
             ..self
         }
     }
+
+    /// The same, believing keys for so long.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
+            ..self
+        }
+    }
 }
 
 impl FromRef<App> for Keys {
@@ -141,6 +153,11 @@ struct Rejected {
 }
 
 impl Rejected {
+    fn of(candidate: &Candidate, error: &'static str, message: &str) -> Self {
+        let event_id = candidate.event.event_id().to_owned();
+        Self::new(candidate.index, Some(event_id), error, message)
+    }
+
     fn new(index: usize, event_id: Option<String>, error: &'static str, message: &str) -> Self {
         Self {
             index,
@@ -155,13 +172,36 @@ impl Rejected {
 #[derive(Serialize, ToSchema)]
 #[schema(as = AcceptedEvents)]
 struct EventsView {
+    /// Events that are new and durable.
     accepted: usize,
+    /// Events that came before with the same body. They count once.
+    duplicates: usize,
+    /// Events that are wrong, each with what is wrong.
     rejected: Vec<Rejected>,
+    /// Events that came before with another body. They are kept and marked; one that names a hold of its
+    /// own is charged to it, and no other counts.
+    conflicts: Vec<Rejected>,
 }
 
-/// Takes up to 500 events. Accepted means durable; each counts once, by its `event_id`, however often it is sent.
+/// The answer if nothing was accepted.
+#[derive(Serialize)]
+struct NothingAcceptedView {
+    error: &'static str,
+    message: &'static str,
+    details: Vec<Detail>,
+    request_id: String,
+    #[serde(flatten)]
+    events: EventsView,
+}
+
+/// The most fields that the answer names of events of which none was accepted.
+const MAX_DETAILS: usize = 100;
+
+/// Takes up to 500 events. Accepted means durable. Each counts once, however often it is sent.
 ///
-/// One bad event never refuses its neighbours: it is in `rejected`, and the status is 202.
+/// An event is the same as another if its user, `type` and `event_id` are. The same body again is in
+/// `duplicates`, another body in `conflicts`. One bad event never refuses its neighbours: it is in `rejected`. The
+/// status is 202 if any event is accepted or a duplicate, otherwise 400.
 #[utoipa::path(
     post,
     path = "/v1/events",
@@ -173,12 +213,14 @@ struct EventsView {
     }]})),
     responses(
         (status = 202, description = "How many are durable, and which are not.", body = EventsView),
-        Invalid, TooLarge, Denied
+        (status = 400, description = "The input is wrong: as a whole, or every event of it.", body = NothingAccepted),
+        TooLarge, Denied
     ),
 )]
 async fn events(
     State(app): State<App>,
     caller: Caller,
+    RequestId(request_id): RequestId,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
@@ -187,7 +229,7 @@ async fn events(
     fields.finish()?;
     let now = app.clock.now();
     let mut rejected = Vec::new();
-    let mut messages = Vec::new();
+    let mut candidates = Vec::new();
     let mut checked: HashMap<String, bool> = HashMap::new();
     for (index, raw) in raw_events.iter().enumerate() {
         let event = match read::event(raw, index, &owner.organisation_id, now) {
@@ -206,35 +248,79 @@ async fn events(
             rejected.push(Rejected::new(index, event_id, code, message));
             continue;
         }
-        let message = EventMessage {
-            organisation_id: owner.organisation_id.clone(),
-            received_at: now,
-            event,
-        };
-        messages.push((index, message));
+        candidates.push(Candidate::new(index, event));
     }
-    let sent = messages.len();
+    let organisation_id = &owner.organisation_id;
+    let sorted = claims::sort(&app.store, organisation_id, &request_id, &candidates, now).await;
+    let messages: Vec<(usize, EventMessage)> = sorted
+        .iter()
+        .filter(|of| of.carried_by == Some(of.candidate.index))
+        .map(|of| {
+            let message = EventMessage {
+                organisation_id: organisation_id.clone(),
+                received_at: now,
+                event: of.candidate.event.clone(),
+            };
+            (of.candidate.index, message)
+        })
+        .collect();
     let failed = send::all(&app.sqs, &app.queue_url, &messages).await;
-    if sent > 0 && failed.len() == sent {
+    let view = view_of(&sorted, rejected, &failed);
+    logs::count(&[(Metric::EventsAccepted, logs::number_of(view.accepted))]);
+    answer(view, !failed.is_empty(), request_id)
+}
+
+/// What is said of each event, in the order of the request.
+fn view_of(
+    sorted: &[Sorted<'_>],
+    mut rejected: Vec<Rejected>,
+    failed: &HashSet<usize>,
+) -> EventsView {
+    let (mut accepted, mut duplicates, mut conflicts) = (0, 0, Vec::new());
+    for of in sorted {
+        if of.carried_by.is_some_and(|index| failed.contains(&index)) {
+            let said = "the queue did not take it; send it again, it counts once";
+            rejected.push(Rejected::of(of.candidate, "unavailable", said));
+            continue;
+        }
+        match of.standing {
+            Standing::New => accepted += 1,
+            Standing::Duplicate => duplicates += 1,
+            Standing::Conflict => {
+                let said = "another event of this user and type has this event_id; give each event an id of its own";
+                conflicts.push(Rejected::of(of.candidate, "conflict", said));
+            }
+        }
+    }
+    rejected.sort_by_key(|rejected| rejected.index);
+    EventsView {
+        accepted,
+        duplicates,
+        rejected,
+        conflicts,
+    }
+}
+
+/// 202 if anything is durable, otherwise what is in the way of all of it.
+fn answer(view: EventsView, has_failed: bool, request_id: String) -> Result<Response, ApiError> {
+    if view.accepted + view.duplicates > 0 {
+        return Ok(json(202, serde_json::to_string(&view).unwrap_or_default()));
+    }
+    if has_failed {
         return Err(ApiError::new(
             ErrorCode::Unavailable,
             "the queue does not answer; the request may be repeated, each event counts once",
         ));
     }
-    logs::count(&[(Metric::EventsAccepted, logs::number_of(sent - failed.len()))]);
-    for (index, message) in &messages {
-        if failed.contains(index) {
-            let event_id = Some(message.event.event_id().to_owned());
-            let said = "the queue did not take it; send it again, it counts once";
-            rejected.push(Rejected::new(*index, event_id, "unavailable", said));
-        }
-    }
-    rejected.sort_by_key(|rejected| rejected.index);
-    let view = EventsView {
-        accepted: sent - failed.len(),
-        rejected,
+    let details = view.rejected.iter().flat_map(|rejected| &rejected.details);
+    let view = NothingAcceptedView {
+        error: ErrorCode::BadRequest.as_str(),
+        message: "no event was accepted; rejected and conflicts say why",
+        details: details.take(MAX_DETAILS).cloned().collect(),
+        request_id,
+        events: view,
     };
-    Ok(json(202, serde_json::to_string(&view).unwrap_or_default()))
+    Ok(json(400, serde_json::to_string(&view).unwrap_or_default()))
 }
 
 /// Why a well-formed event may not be reported by this key, if so.

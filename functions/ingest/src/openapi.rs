@@ -2,9 +2,12 @@
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
+use super::Rejected;
 use shared::domain::usage::RiskLevel;
+use shared::runtime::error::Detail;
 use shared::runtime::openapi::{
-    ClientId, HoldId, Model, Moment, Provider, Repository, RequestTokens, Source, Summary, UserId,
+    ClientId, ErrorName, HoldId, Model, Moment, Provider, Repository, RequestTokens, Source,
+    Summary, UserId,
 };
 use utoipa::{OpenApi, ToSchema};
 
@@ -48,6 +51,20 @@ pub(crate) enum Whole {
 pub(crate) enum CutOff {
     Aborted,
     Failed,
+}
+
+/// An error, with what is said of each event if it is about them.
+#[derive(ToSchema)]
+#[schema(as = NoAcceptedEvents)]
+pub(crate) struct NothingAccepted {
+    error: ErrorName,
+    message: String,
+    details: Vec<Detail>,
+    request_id: String,
+    accepted: Option<usize>,
+    duplicates: Option<usize>,
+    rejected: Option<Vec<Rejected>>,
+    conflicts: Option<Vec<Rejected>>,
 }
 
 /// A request that was answered. With a `hold_id` it settles the hold.

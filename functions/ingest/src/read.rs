@@ -2,8 +2,11 @@
 
 use jiff::Timestamp;
 use shared::domain::estimate::MAX_TOKENS;
+use shared::domain::github::GITHUB_PREFIX;
 use shared::domain::hold::HoldId;
-use shared::domain::usage::{Event, MAX_AGE, MAX_AHEAD, Outcome, Risk, RiskLevel, Usage};
+use shared::domain::usage::{
+    Event, MAX_AGE, MAX_AHEAD, Operation, Outcome, Risk, RiskLevel, RiskOrigin, Usage,
+};
 use shared::runtime::error::Detail;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -39,7 +42,7 @@ pub(crate) fn event(
 ) -> Result<Event, (Option<String>, Vec<Detail>)> {
     let path = format!("events[{index}]");
     let mut fields = Fields::of_value(raw, &path).map_err(|details| (None, details))?;
-    let event_id = fields.required("event_id", parse::client_id);
+    let event_id = fields.required("event_id", event_id);
     let shown_id = (!event_id.is_empty()).then(|| event_id.clone());
     let kind = fields.required("type", parse::one_of(KINDS));
     let occurred_at = occurred_at(&mut fields, now);
@@ -73,6 +76,7 @@ pub(crate) fn event(
                 .unwrap_or(RiskLevel::Low),
             repository: fields.optional("repository", parse::sentence(300)),
             summary: fields.required("summary", parse::sentence(2_000)),
+            origin: RiskOrigin::Reported,
         }),
     };
     let details = fields.into_details();
@@ -81,6 +85,17 @@ pub(crate) fn event(
     } else {
         Err((shown_id, details))
     }
+}
+
+/// An id that a client may give: GitHub's webhooks have their own.
+fn event_id(raw: &str) -> Result<String, String> {
+    let id = parse::client_id(raw)?;
+    if id.starts_with(GITHUB_PREFIX) {
+        return Err(format!(
+            "must not begin with {GITHUB_PREFIX}, which is for GitHub's webhooks"
+        ));
+    }
+    Ok(id)
 }
 
 fn occurred_at(fields: &mut Fields, now: Timestamp) -> Timestamp {
@@ -139,6 +154,7 @@ fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
         cached_input_tokens: cached,
         hold_id,
         outcome,
+        operation: Operation::Chat,
         source: None,
     }
 }

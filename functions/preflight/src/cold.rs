@@ -5,7 +5,8 @@
 
 use super::App;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use http::HeaderMap;
+use http::request::Parts;
+use shared::domain::authority::Backing;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::Body;
@@ -30,8 +31,8 @@ impl App {
     }
 
     /// Reads a key and its user together, where neither is known and it is likely whose they are.
-    async fn meet(&self, headers: &HeaderMap, body: &[u8]) {
-        let (Some(digest), Ok(request)) = (self.keys.unknown(headers), super::read(body)) else {
+    async fn meet(&self, parts: &Parts, body: &[u8]) {
+        let (Some(digest), Ok(request)) = (self.keys.unknown(parts), super::read(body)) else {
             return;
         };
         let configurations = self.cache.few_without(&request.user_id);
@@ -50,11 +51,22 @@ impl App {
         let Ok(Ok((Some(owner), mut users))) = tokio::time::timeout(PATIENCE, asked).await else {
             return;
         };
-        self.keys.remember(&digest, Some(&owner), asked_at);
+        let organisation_id = owner.organisation_id.clone();
+        let backing = match owner.user_id.as_deref() {
+            None => Some(Backing::Organisation),
+            // The key's own user was read, too, if the request is theirs.
+            Some(user_id) if user_id == request.user_id && ids.contains(&&*organisation_id) => {
+                Some(Backing::of(users.get(&organisation_id)))
+            }
+            Some(_) => None,
+        };
+        if let Some(backing) = backing {
+            self.keys.remember(&digest, owner, backing, asked_at);
+        }
         let mut configurations = configurations.iter();
-        let its = configurations.find(|of| of.organisation.id == owner.organisation_id);
+        let its = configurations.find(|of| of.organisation.id == organisation_id);
         if let Some(configuration) = its
-            && let Some(user) = users.remove(&owner.organisation_id)
+            && let Some(user) = users.remove(&organisation_id)
         {
             self.cache.keep(configuration, Arc::new(user));
         }
@@ -74,7 +86,7 @@ impl FromRequest<App> for Asked {
         let (mut parts, body) = request.into_parts();
         let whole = Request::from_parts(parts.clone(), body);
         let Body(body) = Body::from_request(whole, app).await?;
-        app.meet(&parts.headers, &body).await;
+        app.meet(&parts, &body).await;
         let caller = Caller::from_request_parts(&mut parts, app).await;
         Ok(Self { caller, body })
     }

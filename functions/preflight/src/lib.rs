@@ -38,7 +38,10 @@ use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
 use shared::store::{Store, VoidOutcome};
+use std::time::Duration;
 
+/// Where decisions are asked for.
+const PREFLIGHT: &str = "/v1/preflight";
 /// How often a decision is begun anew because the configuration changed meanwhile.
 const ATTEMPTS: u32 = 8;
 
@@ -68,7 +71,7 @@ impl App {
             clock.clone(),
         );
         Self {
-            keys: keys.through_outages(),
+            keys: keys.through_outages(PREFLIGHT),
             cache: ConfigurationCache::new(store.clone()),
             store,
             clock,
@@ -84,6 +87,15 @@ impl App {
     pub fn with_rates(self, rates: Rates) -> Self {
         Self {
             keys: self.keys.with_rates(rates),
+            ..self
+        }
+    }
+
+    /// The same, believing keys for so long.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
             ..self
         }
     }
@@ -103,7 +115,7 @@ pub fn router(app: App) -> Router {
 /// The routes without what surrounds them, to be served beside those of other functions.
 pub fn routes() -> Router<App> {
     Router::new()
-        .route("/v1/preflight", post(preflight))
+        .route(PREFLIGHT, post(preflight))
         .route("/v1/holds/{id}", delete(void))
 }
 

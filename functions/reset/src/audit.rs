@@ -17,7 +17,7 @@ pub struct AuditRequest {
     pub repair: bool,
 }
 
-/// Compares the books of this month and the one before. Where it was asked to repair, a cell that differs is made anew,
+/// Compares the books of every month of the last thirteen that has any. Where it was asked to repair, a cell that differs is made anew,
 /// unless the totals it would be made from differ from their records too.
 pub async fn audit(
     app: &App,
@@ -29,9 +29,11 @@ pub async fn audit(
         return Ok(Vec::new());
     };
     let now = app.clock.now();
-    let period = configuration.period_of(now);
     let mut books = Vec::new();
-    for month in [period.prev(), period] {
+    for month in configuration.months_with_usage(now) {
+        if !app.store.has_books(organisation_id, month).await? {
+            continue;
+        }
         let compared = app
             .store
             .compare_records(&configuration, month, now, until)
@@ -63,5 +65,8 @@ pub async fn audit(
 
 /// A counter follows from the totals; a carry does not.
 fn is_of_counter(difference: &Difference) -> bool {
-    matches!(difference.subject, Subject::Budget { .. })
+    matches!(
+        difference.subject,
+        Subject::Budget { .. } | Subject::Level { .. }
+    )
 }

@@ -145,6 +145,7 @@ fn change_of(
             before: Some(described(before)),
             after: Some(described(after)),
             reason: None,
+            authority: None,
             request_id: "schedule".to_owned(),
         }],
     }

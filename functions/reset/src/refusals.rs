@@ -54,6 +54,7 @@ fn change_of(snapshot: &Snapshot, untold: &[(RefusedHour, u64)]) -> Result<Chang
         before: None,
         after: Some(hour.described(*count)),
         reason: Some(hour.reason.clone()),
+        authority: None,
         request_id: "schedule".to_owned(),
     });
     Ok(Change {

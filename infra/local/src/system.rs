@@ -7,6 +7,7 @@ mod tests;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use jiff::Timestamp;
 use shared::domain::audit::AuditEntry;
+use shared::domain::authority::Maker;
 use shared::domain::configuration::Organisation;
 use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
@@ -171,6 +173,11 @@ impl System {
             true => api,
             false => api.with_rates(Rates::unlimited()),
         };
+        let believed = settings.keys_believed;
+        let api = match believed {
+            Some(believed) => api.believing_keys(believed),
+            None => api,
+        };
         let api = match settings.test_time {
             Some(test_time) => api.with_test_time(test_time),
             None => api,
@@ -184,6 +191,10 @@ impl System {
                 let tells = (tokens.clone(), refusals);
                 let (store, clock) = (store.clone(), clock.clone());
                 let preflight = preflight::App::new(store, clock, on_unavailable, tells);
+                let preflight = match believed {
+                    Some(believed) => preflight.believing_keys(believed),
+                    None => preflight,
+                };
                 match is_limited {
                     true => preflight,
                     false => preflight.with_rates(Rates::unlimited()),
@@ -200,6 +211,10 @@ impl System {
         let ingest = match settings.is_limited {
             true => ingest,
             false => ingest.with_rates(Rates::unlimited()),
+        };
+        let ingest = match believed {
+            Some(believed) => ingest.believing_keys(believed),
+            None => ingest,
         };
         let local = local_routes::Local::new(
             engine.clone(),
@@ -259,7 +274,11 @@ impl System {
             shutdown.await;
             stop.notify_one();
         };
-        let serving = axum::serve(listener, self.router()).with_graceful_shutdown(signal);
+        // With each peer's address, by which unknown keys are limited.
+        let service = self
+            .router()
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(signal);
         tokio::select! {
             served = serving => served,
             () = self.fire_hourly() => Ok(()),
@@ -435,6 +454,7 @@ async fn create_organisation(store: &Store, now: Timestamp) -> Result<(), StoreE
             user_id: None,
             description: Some("made by the local stack".to_owned()),
             created_at: now,
+            made_by: Some(Maker::operator()),
             digest: digest_of(secret),
         };
         rows.extend(Row::api_key(ORGANISATION, &key)?);
@@ -446,6 +466,7 @@ async fn create_organisation(store: &Store, now: Timestamp) -> Result<(), StoreE
         before: None,
         after: None,
         reason: None,
+        authority: None,
         request_id: "local".to_owned(),
     };
     // Whether it was made now or before is the same here.

@@ -20,6 +20,8 @@ pub struct AuditEntry {
     pub after: Option<String>,
     /// Why, where that was said.
     pub reason: Option<String>,
+    /// Why the actor could, as JSON: the key's role, what it may do now, whose it is and who made it. None for what no key did.
+    pub authority: Option<String>,
     /// The request.
     pub request_id: String,
 }
@@ -43,9 +45,13 @@ pub struct AuditRecord {
     pub after: Option<String>,
     /// Why, where that was said.
     pub reason: Option<String>,
+    /// Why the actor could, as JSON. Entries that were written before it was kept have none, and neither has what no key did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
     /// The request.
     pub request_id: String,
-    /// SHA-256 over the previous hash and every field, each with its length before it, in hex.
+    /// SHA-256 over the previous hash and every field, each with its length before it, in hex. An authority comes last, and only
+    /// if there is one, so that older entries keep their hashes.
     pub hash: String,
     /// The hash of the entry before; empty at the first.
     pub previous_hash: String,
@@ -63,6 +69,7 @@ impl AuditRecord {
             before: entry.before.clone(),
             after: entry.after.clone(),
             reason: entry.reason.clone(),
+            authority: entry.authority.clone(),
             request_id: entry.request_id.clone(),
             hash: String::new(),
             previous_hash: previous_hash.to_owned(),
@@ -77,7 +84,7 @@ impl AuditRecord {
         let (seq, at) = (self.seq.to_string(), self.at.to_string());
         let optional =
             |text: &Option<String>| text.as_ref().map_or(String::new(), |t| format!("={t}"));
-        for part in [
+        let parts = [
             &self.previous_hash,
             &seq,
             &at,
@@ -88,7 +95,8 @@ impl AuditRecord {
             &optional(&self.after),
             &optional(&self.reason),
             &self.request_id,
-        ] {
+        ];
+        for part in parts.into_iter().chain(&self.authority) {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -186,6 +194,7 @@ mod tests {
                 before: Some("{\"amount\":1}".to_owned()),
                 after: Some("{\"amount\":2}".to_owned()),
                 reason: None,
+                authority: (seq % 2 == 0).then(|| "{\"role\":\"admin\"}".to_owned()),
                 request_id: format!("req_{seq}"),
             };
             let previous = log.last().map_or("", |last| last.hash.as_str()).to_owned();
@@ -211,15 +220,35 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_without_an_authority_has_the_hash_that_it_always_had() {
+        let first = &log(1)[0];
+        assert_eq!(
+            first.hash,
+            "ca8b52768dcbe1d65ea3c47a7681cb4d5cbb6b9bd5e6979486268c3d48b134a3"
+        );
+        let stored = serde_json::to_value(first).unwrap();
+        assert!(stored.get("authority").is_none(), "{stored}");
+    }
+
+    #[test]
     fn whatever_is_altered_is_found_at_its_place() {
         type Plant = fn(&mut Vec<AuditRecord>);
-        let plants: [(&str, u64, Plant); 9] = [
+        let plants: [(&str, u64, Plant); 12] = [
             ("an amount", 3, |log| {
                 log[2].after = Some("{\"amount\":3}".into());
             }),
             ("an actor", 3, |log| log[2].actor = "key/key_2".into()),
             ("a reason where there was none", 3, |log| {
                 log[2].reason = Some(String::new());
+            }),
+            ("an authority", 4, |log| {
+                log[3].authority = Some("{\"role\":\"owner\"}".into());
+            }),
+            ("an authority that is gone", 4, |log| {
+                log[3].authority = None;
+            }),
+            ("an authority where there was none", 3, |log| {
+                log[2].authority = Some(String::new());
             }),
             ("a time", 3, |log| {
                 log[2].at = "2026-11-24T12:00:01Z".parse().unwrap();

@@ -392,6 +392,17 @@ impl Configuration {
         periods
     }
 
+    /// The months that usage may come for: this one and the thirteen before it, the earliest first.
+    pub fn months_with_usage(&self, now: Timestamp) -> Vec<Month> {
+        let current = self.period_of(now);
+        let mut months: Vec<Month> =
+            std::iter::successors(Some(current), |month| Some(month.prev()))
+                .take(MAX_EARLIER_AMOUNTS)
+                .collect();
+        months.reverse();
+        months
+    }
+
     /// Whether `period` is over by every clock of the deployment.
     pub fn is_over(&self, period: Month, now: Timestamp) -> bool {
         let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
@@ -505,6 +516,12 @@ impl Configuration {
         counters.sort_unstable();
         counters.dedup();
         counters
+    }
+
+    /// Returns true if a budget counts in `period`.
+    pub fn has_budgets_in(&self, period: Month) -> bool {
+        let mut budgets = self.budgets.values();
+        budgets.any(|budget| budget.counts_in(period))
     }
 
     /// The departments directly under `parent_id`.

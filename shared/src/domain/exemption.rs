@@ -164,12 +164,23 @@ pub struct Party {
     pub key_id: String,
     /// Whom the key is bound to.
     pub user_id: Option<String>,
+    /// The user at the beginning of the chain of makers of a key that is bound to nobody; none is the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsible_user_id: Option<String>,
 }
 
 impl Party {
-    /// Whether both are the same person, as far as that can be known: the same key or the same user.
+    /// Returns whom the key stands for: its user, or else whoever began the chain of its makers. None is the operator; a key of
+    /// which nobody knows who made it counts as the operator's, as every chain begins there or at a user.
+    pub fn person(&self) -> Option<&str> {
+        self.user_id
+            .as_deref()
+            .or(self.responsible_user_id.as_deref())
+    }
+
+    /// Whether both are the same person, as far as that can be known: the same key, or keys that stand for the same person.
     pub fn is(&self, other: &Self) -> bool {
-        self.key_id == other.key_id || (self.user_id.is_some() && self.user_id == other.user_id)
+        self.key_id == other.key_id || self.person() == other.person()
     }
 
     /// The user, or the key where there is none.
@@ -269,8 +280,7 @@ impl Exemption {
 
     /// Whether `decider` may decide it: neither whoever asked nor whom it is for.
     pub fn may_be_decided_by(&self, decider: &Party) -> bool {
-        !decider.is(&self.requested_by)
-            && decider.user_id.as_deref() != Some(self.terms.user_id.as_str())
+        !decider.is(&self.requested_by) && decider.person() != Some(self.terms.user_id.as_str())
     }
 
     /// Whether it is time to tell its user that it ends.
@@ -341,15 +351,16 @@ mod tests {
 
     #[test]
     fn nobody_decides_their_own() {
-        let party = |key_id: &str, user_id: Option<&str>| Party {
+        let party = |key_id: &str, user_id: Option<&str>, maker: Option<&str>| Party {
             key_id: key_id.to_owned(),
             user_id: user_id.map(str::to_owned),
+            responsible_user_id: maker.map(str::to_owned),
         };
-        let exemption = Exemption {
+        let mut exemption = Exemption {
             id: "exm_1".to_owned(),
             terms: grant(Kind::Lift, None, None).terms,
             reason: "a release".to_owned(),
-            requested_by: party("key_1", Some("mo")),
+            requested_by: party("key_1", Some("mo"), None),
             decided: Decided::Pending,
             decision: None,
             revocation: None,
@@ -359,18 +370,31 @@ mod tests {
             created_at: at("2026-11-24T12:00:00Z"),
             updated_at: at("2026-11-24T12:00:00Z"),
         };
-        for (key, user, may) in [
-            ("key_1", None, false),
-            ("key_2", Some("mo"), false),
-            ("key_2", Some("ada"), false),
-            ("key_2", Some("root"), true),
-            ("key_2", None, true),
+        for (key, user, maker, may) in [
+            ("key_1", None, None, false),
+            ("key_2", Some("mo"), None, false),
+            ("key_2", Some("ada"), None, false),
+            ("key_2", Some("root"), None, true),
+            ("key_2", None, None, true),
+            ("key_2", None, Some("mo"), false),
+            ("key_2", None, Some("ada"), false),
+            ("key_2", None, Some("root"), true),
+            ("key_2", Some("root"), Some("mo"), true),
         ] {
             assert_eq!(
-                exemption.may_be_decided_by(&party(key, user)),
+                exemption.may_be_decided_by(&party(key, user, maker)),
                 may,
-                "{key} {user:?}"
+                "asked by mo: {key} {user:?} {maker:?}"
             );
+        }
+        for (asker, maker, may) in [
+            ("key_1", None, false),
+            ("key_1", Some("root"), true),
+            ("key_2", Some("root"), false),
+        ] {
+            exemption.requested_by = party(asker, None, maker);
+            let by_operators = exemption.may_be_decided_by(&party("key_2", None, None));
+            assert_eq!(by_operators, may, "asked by {asker} {maker:?}");
         }
         assert_eq!(
             exemption.status(at("2026-12-01T12:00:00Z")),
@@ -387,6 +411,7 @@ mod tests {
             requested_by: Party {
                 key_id: "key_1".to_owned(),
                 user_id: None,
+                responsible_user_id: None,
             },
             decided: Decided::Approved,
             decision: None,

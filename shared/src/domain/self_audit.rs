@@ -43,8 +43,12 @@ pub enum Subject {
     },
     /// What a settled hold was charged, against the record of the event that settled it.
     Settlement {
-        /// The event.
+        /// The event's id, for people.
         event_id: String,
+        /// Whose it is.
+        user_id: String,
+        /// What no other event has.
+        identity: String,
     },
 }
 
@@ -93,9 +97,11 @@ impl fmt::Display for Difference {
                 f,
                 "{period} user {id}: the total says {found}, their records say {expected}"
             ),
-            Subject::Settlement { event_id } => write!(
+            Subject::Settlement {
+                event_id, user_id, ..
+            } => write!(
                 f,
-                "{period} event {event_id}: its hold was charged {found}, its record says {expected}"
+                "{period} event {event_id} of {user_id}: its hold was charged {found}, its record says {expected}"
             ),
         }
     }

@@ -1,8 +1,8 @@
 //! Events that clients report, and what they are charged.
 
 use super::amount::Amounts;
-use super::github::GITHUB_PREFIX;
 use super::hold::{Hold, HoldId};
+use super::identity::EventIdentity;
 use super::price::{PriceBook, TokenCounts, value};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub enum Outcome {
 /// Tokens that an LLM request used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// The client's id; it counts once.
+    /// The client's id; it counts once for its user.
     pub event_id: String,
     /// When it happened.
     pub occurred_at: Timestamp,
@@ -48,8 +48,43 @@ pub struct Usage {
     pub hold_id: Option<String>,
     /// How the request ended.
     pub outcome: Outcome,
+    /// What kind of request it was.
+    #[serde(default, skip_serializing_if = "Operation::is_chat")]
+    pub operation: Operation,
     /// What reported it.
     pub source: Option<String>,
+}
+
+/// What kind of request used tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// One request with one answer.
+    #[default]
+    Chat,
+    /// Texts turned into vectors, many at once.
+    Embedding,
+    /// Many requests that were run as one job.
+    Batch,
+    /// The sum of many requests, as telemetry reports them.
+    Aggregate,
+}
+
+impl Operation {
+    /// The name in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Embedding => "embedding",
+            Self::Batch => "batch",
+            Self::Aggregate => "aggregate",
+        }
+    }
+
+    fn is_chat(&self) -> bool {
+        *self == Self::Chat
+    }
 }
 
 /// How grave a risk is.
@@ -82,7 +117,7 @@ impl RiskLevel {
 /// A possible leak of intellectual property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Risk {
-    /// The reporter's id; it counts once.
+    /// The reporter's id; it counts once for its user.
     pub event_id: String,
     /// When it happened.
     pub occurred_at: Timestamp,
@@ -96,13 +131,33 @@ pub struct Risk {
     pub summary: String,
     /// What reported it.
     pub source: Option<String>,
+    /// By which way it came; a client cannot say this.
+    #[serde(default, skip_serializing_if = "RiskOrigin::is_reported")]
+    pub origin: RiskOrigin,
+}
+
+/// By which way a risk came. Each way has its own event ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RiskOrigin {
+    /// A client reported it to `POST /v1/events`.
+    #[default]
+    Reported,
+    /// GitHub sent a signed webhook.
+    Github,
+}
+
+impl RiskOrigin {
+    fn is_reported(&self) -> bool {
+        *self == Self::Reported
+    }
 }
 
 impl Risk {
     /// Whether it came as a webhook of GitHub. Its id is made of what was signed, and says nothing of a
     /// user.
     pub fn is_of_github(&self) -> bool {
-        self.event_id.starts_with(GITHUB_PREFIX)
+        self.origin == RiskOrigin::Github
     }
 }
 
@@ -156,6 +211,17 @@ pub struct Charge {
     pub is_estimated: bool,
 }
 
+impl Charge {
+    /// That of usage that does not count.
+    pub fn nothing() -> Self {
+        Self {
+            amounts: Amounts::ZERO,
+            is_unpriced: false,
+            is_estimated: false,
+        }
+    }
+}
+
 impl Usage {
     /// The hold it settles, where it names one in the right form.
     pub fn hold(&self) -> Option<HoldId> {
@@ -197,8 +263,8 @@ impl Usage {
 pub enum Resolution {
     /// By the usage of this event.
     Settled {
-        /// The event.
-        event_id: String,
+        /// The event, by the identity that it was recorded under.
+        event: EventIdentity,
         /// What it was charged.
         charged: Amounts,
     },

@@ -1,37 +1,86 @@
 //! Keys: whose request it is, and what its role may do.
 
+use super::beliefs::{Beliefs, Known};
 use super::clock::Clock;
 use super::error::{ApiError, ErrorCode};
+use super::failures::Failures;
 use super::http::StandingSlot;
+use super::random::could_be_secret;
 use super::rate::Rates;
-use super::roles::{Sphere, Who, who_may};
+use super::roles::{Sphere, Who, is_open_while_blocked, who_may};
+use super::source::Source;
 use super::token::Tokens;
-use crate::store::{KeyOwner, Store, StoreError, digest_of};
+use crate::domain::authority::Backing;
+use crate::store::{Credential, KeyOwner, Store, StoreError, digest_of};
 use axum::extract::{FromRef, FromRequestParts, MatchedPath};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{Extensions, HeaderMap};
 use jiff::Timestamp;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a key is believed without asking again, so that a revoked one ends within it.
-const KEY_BELIEVED: Duration = Duration::from_secs(5);
-/// The most keys that one instance remembers.
-const MAX_REMEMBERED: usize = 10_000;
+/// The prefix of keys.
+pub const KEY_PREFIX: &str = "tk_";
+/// The keys of the local stack, which have no secret form because people type them.
+const LOCAL_KEYS: [&str; 2] = ["tk_local_admin", "tk_local_agent"];
+/// How long a key that was known is believed while it cannot be asked for.
+const OUTAGE: Duration = Duration::from_secs(900);
+/// The answer to a blocked user who would change something.
+const BLOCKED: &str = "the user of this key is blocked: while that lasts, it reads the user's own data, asks for exemptions and \
+    reports usage, and changes nothing";
+/// The answer to a key that is nobody's.
+const UNKNOWN: &str = "the key is not known or was revoked";
 
 /// The secret of the deployment and the keys of the organisations.
 #[derive(Clone, Debug)]
 pub struct Keys {
     store: Store,
     operator_digest: Option<String>,
-    believed: Arc<Mutex<HashMap<String, (KeyOwner, Instant)>>>,
-    /// How long a key that was known is believed while it cannot be asked for.
-    outage: Duration,
+    beliefs: Beliefs,
+    /// The path that goes on with known keys while the database does not answer.
+    through_outages: Option<&'static str>,
+    failures: Failures,
     tokens: Tokens,
     rates: Rates,
     clock: Clock,
+}
+
+/// What a secret leads to, if it can be one at all.
+enum Shown {
+    /// A key, by its digest.
+    Key { digest: String },
+    /// A token of a client that this deployment has signed.
+    Token {
+        client_id: String,
+        organisation_id: String,
+        name: String,
+    },
+}
+
+impl Shown {
+    /// Returns what it is remembered by.
+    fn name(&self) -> &str {
+        match self {
+            Self::Key { digest } => digest,
+            Self::Token { name, .. } => name,
+        }
+    }
+
+    fn credential(&self) -> Credential<'_> {
+        match self {
+            Self::Key { digest } => Credential::Key(digest),
+            Self::Token { client_id, .. } => Credential::Client(client_id),
+        }
+    }
+
+    fn fits(&self, owner: &KeyOwner) -> bool {
+        match self {
+            Self::Key { .. } => true,
+            Self::Token {
+                organisation_id, ..
+            } => *organisation_id == owner.organisation_id,
+        }
+    }
 }
 
 impl Keys {
@@ -40,8 +89,9 @@ impl Keys {
         Self {
             store,
             operator_digest: None,
-            believed: Arc::default(),
-            outage: Duration::ZERO,
+            beliefs: Beliefs::default(),
+            through_outages: None,
+            failures: Failures::new(!rates.is_unlimited()),
             tokens,
             rates,
             clock,
@@ -57,95 +107,122 @@ impl Keys {
         }
     }
 
-    /// The same with other limits.
+    /// The same with other limits; without any, unknown keys are not limited either.
     #[must_use]
     pub fn with_rates(self, rates: Rates) -> Self {
-        Self { rates, ..self }
-    }
-
-    /// The same, believing known keys for a quarter of an hour while the database does not answer, so that the
-    /// organisation's `on_unavailable` can. A key can be revoked only where the database answers.
-    pub fn through_outages(self) -> Self {
         Self {
-            outage: Duration::from_secs(900),
+            failures: Failures::new(!rates.is_unlimited()),
+            rates,
             ..self
         }
     }
 
-    fn remembered(&self, digest: &str, for_at_most: Duration) -> Option<KeyOwner> {
-        let believed = self.believed.lock().ok()?;
-        let (owner, since) = believed.get(digest)?;
-        (since.elapsed() < for_at_most).then(|| owner.clone())
-    }
-
-    /// Whose a key or token is.
-    async fn owner(&self, secret: &str) -> Result<Option<KeyOwner>, ApiError> {
-        if !Tokens::has_form(secret) {
-            let digest = digest_of(secret);
-            let asked = self.store.key_owner(&digest);
-            return self.asked(&digest, asked).await;
+    /// The same, believing what was read for so long. The usual five seconds are what is promised.
+    #[must_use]
+    pub fn believing(self, believed: Duration) -> Self {
+        Self {
+            beliefs: Beliefs::lasting(believed),
+            ..self
         }
-        let Some(claims) = self.tokens.read(secret, self.clock.now()) else {
-            return Ok(None);
-        };
-        let asked = async {
-            let client = self.store.client(&claims.sub).await?;
-            let of_same = |owner: &KeyOwner| owner.organisation_id == claims.org;
-            Ok(client.map(|client| client.owner).filter(of_same))
-        };
-        self.asked(&Tokens::name(&claims), asked).await
     }
 
-    /// What is remembered under `name`, or else what `asking` finds.
-    async fn asked(
+    /// The same, but `path` goes on for a quarter of an hour with a key that was known, while the database does not answer: so that
+    /// the organisation's `on_unavailable` decides. No other path does, and a key that is revoked meanwhile ends with the first
+    /// answer of the database.
+    #[must_use]
+    pub fn through_outages(self, path: &'static str) -> Self {
+        Self {
+            through_outages: Some(path),
+            ..self
+        }
+    }
+
+    /// Returns what a secret leads to; none if it has a form that no key and no token has, or nobody here signed it.
+    fn shown(&self, secret: &str) -> Option<Shown> {
+        if Tokens::has_form(secret) {
+            let claims = self.tokens.read(secret, self.clock.now())?;
+            return Some(Shown::Token {
+                name: Tokens::name(&claims),
+                client_id: claims.sub,
+                organisation_id: claims.org,
+            });
+        }
+        let digest = || digest_of(secret);
+        could_be_key(secret).then(|| Shown::Key { digest: digest() })
+    }
+
+    /// Returns whose key or token it is, as it was read at most five seconds ago.
+    async fn known(
         &self,
-        name: &str,
-        asking: impl Future<Output = Result<Option<KeyOwner>, StoreError>>,
-    ) -> Result<Option<KeyOwner>, ApiError> {
-        if let Some(owner) = self.remembered(name, KEY_BELIEVED) {
-            return Ok(Some(owner));
+        shown: &Shown,
+        path: &str,
+        source: Option<Source>,
+    ) -> Result<Option<Known>, ApiError> {
+        let name = shown.name();
+        if let Some(known) = self.beliefs.fresh(name) {
+            return Ok(Some(known));
         }
+        let last = self.beliefs.last(name);
         let asked_at = Instant::now();
-        let owner = match asking.await {
-            Ok(owner) => owner,
-            Err(error @ StoreError::Unavailable(_)) => {
-                let known = self.remembered(name, self.outage);
+        if last.is_none() {
+            self.failures.check(source, asked_at)?;
+        }
+        let owner = last.as_ref().map(|known| &known.owner);
+        let bound_to = owner.and_then(|owner| {
+            let user_id = owner.user_id.as_deref()?;
+            Some((owner.organisation_id.as_str(), user_id))
+        });
+        let found = match self.store.find_owner(shown.credential(), bound_to).await {
+            Ok(found) => found,
+            Err(error @ StoreError::Unavailable(_)) if self.through_outages == Some(path) => {
+                let known = self.beliefs.within(name, OUTAGE);
                 return known.map(Some).ok_or_else(|| error.into());
             }
             Err(error) => return Err(error.into()),
         };
-        self.remember(name, owner.as_ref(), asked_at);
-        Ok(owner)
+        let known = found
+            .filter(|found| shown.fits(&found.owner))
+            .map(|found| Known {
+                owner: found.owner,
+                backing: found.backing,
+            });
+        self.beliefs.remember(name, known.clone(), asked_at);
+        Ok(known)
     }
 
-    /// Remembers whose a key is, or that it is nobody's, as it was read at `asked_at`; `name` is the digest of a key.
-    pub fn remember(&self, name: &str, owner: Option<&KeyOwner>, asked_at: Instant) {
-        if let Ok(mut believed) = self.believed.lock() {
-            if believed.len() >= MAX_REMEMBERED {
-                believed.clear();
-            }
-            match owner {
-                Some(owner) => believed.insert(name.to_owned(), (owner.clone(), asked_at)),
-                None => believed.remove(name),
-            };
-        }
+    /// Remembers whose a key is and what its user gives it, as both were read at `asked_at`.
+    pub fn remember(&self, digest: &str, owner: KeyOwner, backing: Backing, asked_at: Instant) {
+        let known = Known { owner, backing };
+        self.beliefs.remember(digest, Some(known), asked_at);
     }
 
-    /// The digest of the key that a request comes with, where it would have to be asked for.
-    pub fn unknown(&self, headers: &HeaderMap) -> Option<String> {
-        let secret = bearer(headers).filter(|secret| !Tokens::has_form(secret))?;
+    /// Returns the digest of the key that a request comes with, if it would have to be asked for and may be.
+    pub fn unknown(&self, parts: &Parts) -> Option<String> {
+        let secret = bearer(&parts.headers).filter(|secret| could_be_key(secret))?;
         let digest = digest_of(secret);
-        self.remembered(&digest, KEY_BELIEVED)
-            .is_none()
-            .then_some(digest)
+        let source = Source::of(&parts.extensions);
+        let may_ask = self.failures.check(source, Instant::now()).is_ok();
+        (may_ask && self.beliefs.fresh(&digest).is_none()).then_some(digest)
+    }
+
+    /// Refuses whoever has failed so often that nothing is looked up for them.
+    pub fn check_source(&self, extensions: &Extensions) -> Result<(), ApiError> {
+        self.failures.check(Source::of(extensions), Instant::now())
+    }
+
+    /// Counts somebody whom nobody knows, and returns their answer.
+    pub fn refusal(&self, extensions: &Extensions, message: &str) -> ApiError {
+        self.failures
+            .add(Source::of(extensions), message, Instant::now())
     }
 
     /// Counts a request of a caller, and refuses one too many.
-    async fn count(&self, caller: &Caller, parts: &Parts) -> Result<(), ApiError> {
-        let (organisation_id, key_id) = match caller {
-            Caller::Operator { .. } => ("@operator", "operator"),
-            Caller::Key { owner, .. } => (owner.organisation_id.as_str(), owner.key_id.as_str()),
-        };
+    async fn count(
+        &self,
+        organisation_id: &str,
+        key_id: &str,
+        parts: &Parts,
+    ) -> Result<(), ApiError> {
         let now = Timestamp::now();
         let Some(standing) = self.rates.take(organisation_id, key_id, now).await else {
             return Ok(());
@@ -162,6 +239,36 @@ impl Keys {
         }
         Ok(())
     }
+
+    /// Returns whose request it is, with what they may do now.
+    async fn caller(&self, secret: &str, parts: &Parts, path: &str) -> Result<Caller, ApiError> {
+        let is_operator = |digest: &String| *digest == digest_of(secret);
+        if self.operator_digest.as_ref().is_some_and(is_operator) {
+            self.count("@operator", "operator", parts).await?;
+            let secret = Secret(secret.to_owned());
+            return Ok(Caller::Operator { secret });
+        }
+        let unknown = || self.refusal(&parts.extensions, UNKNOWN);
+        let shown = self.shown(secret).ok_or_else(unknown)?;
+        let source = Source::of(&parts.extensions);
+        let known = self.known(&shown, path, source).await?;
+        let Known { owner, backing } = known.ok_or_else(unknown)?;
+        self.count(&owner.organisation_id, &owner.key_id, parts)
+            .await?;
+        let secret = match shown {
+            Shown::Token { .. } => self.tokens.secret_of(&owner),
+            Shown::Key { .. } => secret.to_owned(),
+        };
+        let owner = owner.empowered(&backing, self.clock.now());
+        let owner = owner.map_err(|why| ApiError::forbidden(why.message("key")))?;
+        let secret = Secret(secret);
+        Ok(Caller::Key { owner, secret })
+    }
+}
+
+/// Whether a secret could be a key. What could not is known to be nobody's without a look into the database.
+fn could_be_key(secret: &str) -> bool {
+    could_be_secret(KEY_PREFIX, secret) || LOCAL_KEYS.contains(&secret)
 }
 
 /// The secret of a request.
@@ -216,18 +323,16 @@ impl Caller {
         match (&self, who) {
             (_, Some(Who::Anybody)) | (Self::Operator { .. }, Some(Who::Operator)) => Ok(self),
             (Self::Key { owner, .. }, Some(Who::Roles(roles))) if roles.contains(&owner.role) => {
-                Ok(self)
+                match owner.is_blocked && !is_open_while_blocked(method, path) {
+                    true => Err(ApiError::forbidden(BLOCKED)),
+                    false => Ok(self),
+                }
             }
             (Self::Operator { .. }, _) => Err(operator_only()),
             (Self::Key { .. }, Some(Who::Operator)) => {
                 Err(ApiError::forbidden("only the operator's key may do this"))
             }
-            (Self::Key { owner, .. }, _) => {
-                let role = owner.role.as_str();
-                Err(ApiError::forbidden(format!(
-                    "a key with the role {role} may not do this"
-                )))
-            }
+            (Self::Key { owner, .. }, _) => Err(role_refused(owner)),
         }
     }
 
@@ -237,6 +342,21 @@ impl Caller {
             Self::Operator { secret } | Self::Key { secret, .. } => &secret.0,
         }
     }
+}
+
+/// Why a key may not do what is not for its role.
+fn role_refused(owner: &KeyOwner) -> ApiError {
+    let role = owner.role.as_str();
+    if owner.is_blocked {
+        return ApiError::forbidden(BLOCKED);
+    }
+    ApiError::forbidden(match owner.role == owner.key_role {
+        true => format!("a key with the role {role} may not do this"),
+        false => format!(
+            "the key was made for the role {}, but its user is a {role} now, and a {role} may not do this",
+            owner.key_role.as_str()
+        ),
+    })
 }
 
 fn operator_only() -> ApiError {
@@ -264,27 +384,101 @@ where
         if !parts.headers.contains_key(AUTHORIZATION) {
             return Err(unauthorized("send a key: Authorization: Bearer <key>"));
         }
-        let unknown = || unauthorized("the key is not known or was revoked");
-        let secret = bearer(&parts.headers).ok_or_else(unknown)?;
-        let is_operator = keys
-            .operator_digest
-            .as_ref()
-            .is_some_and(|digest| *digest == digest_of(secret));
-        let caller = if is_operator {
-            let secret = Secret(secret.to_owned());
-            Self::Operator { secret }
-        } else {
-            let owner = keys.owner(secret).await?;
-            let owner = owner.ok_or_else(unknown)?;
-            let secret = match Tokens::has_form(secret) {
-                true => keys.tokens.secret_of(&owner),
-                false => secret.to_owned(),
-            };
-            let secret = Secret(secret);
-            Self::Key { owner, secret }
-        };
-        keys.count(&caller, parts).await?;
         let path = parts.extensions.get::<MatchedPath>();
-        caller.allowed(parts.method.as_str(), path.map_or("", MatchedPath::as_str))
+        let path = path.map_or("", MatchedPath::as_str);
+        let secret = bearer(&parts.headers);
+        let secret = secret.ok_or_else(|| keys.refusal(&parts.extensions, UNKNOWN))?;
+        let caller = keys.caller(secret, parts, path).await?;
+        caller.allowed(parts.method.as_str(), path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::people::{Role, Status};
+
+    fn owner(key_role: Role, role: Role, is_blocked: bool) -> Caller {
+        let owner = KeyOwner {
+            organisation_id: "demo".to_owned(),
+            key_id: "key_1".to_owned(),
+            key_role,
+            role,
+            is_blocked,
+            user_id: Some("ann".to_owned()),
+            made_by: None,
+        };
+        let secret = Secret("tk_1".to_owned());
+        Caller::Key { owner, secret }
+    }
+
+    #[test]
+    fn keys_have_one_form_and_those_of_the_local_stack_are_known_by_name() {
+        let key = super::super::random::secret(KEY_PREFIX).unwrap();
+        for (secret, could_be) in [
+            (key.as_str(), true),
+            ("tk_local_admin", true),
+            ("tk_local_agent", true),
+            ("tk_local_operator", false),
+            ("tk_local_admin2", false),
+            ("", false),
+        ] {
+            assert_eq!(could_be_key(secret), could_be, "{secret}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_that_it_is_the_user_who_lost_the_role_or_is_blocked() {
+        for (caller, words) in [
+            (
+                owner(Role::Member, Role::Member, false),
+                "with the role member",
+            ),
+            (
+                owner(Role::Admin, Role::Member, false),
+                "its user is a member now",
+            ),
+            (owner(Role::Admin, Role::Member, true), "is blocked"),
+        ] {
+            let refused = caller.allowed("POST", "/v1/budgets").unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Forbidden);
+            assert!(refused.message.contains(words), "{}", refused.message);
+        }
+        let blocked = owner(Role::Admin, Role::Member, true);
+        assert!(blocked.clone().allowed("GET", "/v1/usage").is_ok());
+        assert!(blocked.allowed("POST", "/v1/exemptions").is_ok());
+    }
+
+    #[test]
+    fn what_was_read_is_believed_for_so_long_and_an_outage_for_a_quarter_of_an_hour() {
+        let beliefs = Beliefs::default();
+        let Caller::Key { owner, .. } = owner(Role::Admin, Role::Admin, false) else {
+            panic!("a key");
+        };
+        let known = Known {
+            owner,
+            backing: Backing::User {
+                role: Role::Admin,
+                status: Status::Active,
+                block: None,
+            },
+        };
+        for (age, is_fresh, outlasts) in [
+            (0, true, true),
+            (4, true, true),
+            (5, false, true),
+            (899, false, true),
+            (900, false, false),
+        ] {
+            let read_at = Instant::now()
+                .checked_sub(Duration::from_secs(age))
+                .unwrap();
+            beliefs.remember("name", Some(known.clone()), read_at);
+            assert_eq!(beliefs.fresh("name").is_some(), is_fresh, "{age}");
+            let through = beliefs.within("name", OUTAGE);
+            assert_eq!(through.is_some(), outlasts, "{age}");
+        }
+        beliefs.remember("name", None, Instant::now());
+        assert_eq!(beliefs.last("name"), None, "revoked");
     }
 }

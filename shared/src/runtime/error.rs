@@ -85,6 +85,8 @@ pub struct ApiError {
     pub message: String,
     /// Every invalid field.
     pub details: Vec<Detail>,
+    /// After how many seconds the request may be repeated, if that is known.
+    pub retry_after_seconds: Option<u64>,
 }
 
 impl ApiError {
@@ -94,6 +96,7 @@ impl ApiError {
             code,
             message: message.into(),
             details: Vec::new(),
+            retry_after_seconds: None,
         }
     }
 
@@ -104,6 +107,7 @@ impl ApiError {
             code: ErrorCode::BadRequest,
             message: format!("invalid: {}", fields.join(", ")),
             details,
+            retry_after_seconds: None,
         }
     }
 
@@ -128,6 +132,14 @@ impl ApiError {
     /// 409.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Conflict, message)
+    }
+
+    /// 409 because of one field.
+    pub fn taken(field: impl Into<String>, message: impl Into<String>) -> Self {
+        let (field, message) = (field.into(), message.into());
+        let mut error = Self::conflict(format!("{field}: {message}"));
+        error.details.push(Detail { field, message });
+        error
     }
 
     fn internal() -> Self {
@@ -190,6 +202,9 @@ impl ApiError {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
     }

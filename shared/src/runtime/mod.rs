@@ -1,9 +1,11 @@
 //! The boundary to Lambda and HTTP: configuration, keys, errors, bodies, lists, time.
 
 pub mod auth;
+mod beliefs;
 pub mod clock;
 pub mod configuration_cache;
 pub mod error;
+pub mod failures;
 pub mod fields;
 pub mod http;
 pub mod list;
@@ -18,5 +20,6 @@ pub mod rate;
 pub mod roles;
 pub mod sealing;
 pub mod settings;
+pub mod source;
 pub mod token;
 pub mod wire;

@@ -80,6 +80,11 @@ impl Rates {
         }
     }
 
+    /// Whether nothing is counted.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.limit.is_none()
+    }
+
     /// Counts a request of a key at `now`; none where there is no limit.
     pub async fn take(
         &self,

@@ -128,6 +128,21 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
     ("POST", "/v1/webhooks/{id}/test", ADMIN),
 ];
 
+/// What a blocked user's key may do beside reading what a member may read: ask for an exemption and take that back, be told of
+/// the block, give back what is held, and report what was used.
+pub const WHILE_BLOCKED: &[(&str, &str)] = &[
+    ("POST", "/v1/exemptions"),
+    ("POST", "/v1/exemptions/{id}/revoke"),
+    ("POST", "/v1/preflight"),
+    ("DELETE", "/v1/holds/{id}"),
+    ("POST", "/v1/events"),
+];
+
+/// Whether an endpoint is open to a blocked user's key, if it is open to members at all.
+pub fn is_open_while_blocked(method: &str, path: &str) -> bool {
+    matches!(method, "GET" | "HEAD") || WHILE_BLOCKED.contains(&(method, path))
+}
+
 /// Who may call an endpoint; none where it is in no line, and then nobody may.
 pub fn who_may(method: &str, path: &str) -> Option<Who> {
     // The answer to `HEAD` is that to `GET` without its body.
@@ -149,6 +164,17 @@ mod tests {
         lines.sort_unstable();
         lines.dedup();
         assert_eq!(lines.len(), all);
+    }
+
+    #[test]
+    fn what_a_blocked_user_may_do_is_what_members_may() {
+        for (method, path) in WHILE_BLOCKED {
+            let Some(Who::Roles(roles)) = who_may(method, path) else {
+                panic!("{method} {path}");
+            };
+            assert!(roles.contains(&Role::Member), "{method} {path}");
+        }
+        assert!(!is_open_while_blocked("PATCH", "/v1/users/{id}"));
     }
 
     #[test]

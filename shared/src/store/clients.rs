@@ -3,57 +3,15 @@
 use super::Store;
 use super::call::StoreError;
 use super::expression::number;
-use super::governance::{ApiKey, KeyOwner, Page};
+use super::governance::{ApiKey, Page};
 use super::keys::{self, CLIENT};
-use super::rows::Row;
 use super::tables::TTL;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-use serde::{Deserialize, Serialize};
 
 /// How long a minute's count is kept, in seconds.
 const RATE_KEPT_SECONDS: i64 = 600;
 
-/// Where a client's id leads to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownClient {
-    /// Whose it is and what it may do; its key is the client itself.
-    pub owner: KeyOwner,
-    /// The SHA-256 of its secret, in hex.
-    pub digest: String,
-}
-
-impl Row {
-    /// The two rows of a client: one under its organisation, one that leads from its id to it.
-    pub fn client(organisation_id: &str, client: &ApiKey) -> Result<[Self; 2], StoreError> {
-        let leads_to = KnownClient {
-            owner: KeyOwner {
-                organisation_id: organisation_id.to_owned(),
-                key_id: client.id.clone(),
-                role: client.role,
-                user_id: client.user_id.clone(),
-            },
-            digest: client.digest.clone(),
-        };
-        let listed = keys::governance(organisation_id, format!("{CLIENT}{}", client.id));
-        Ok([
-            Self::new(listed, client)?,
-            Self::new(keys::client(&client.id), &leads_to)?,
-        ])
-    }
-
-    /// A client no more.
-    pub fn no_client(organisation_id: &str, id: &str) -> [Self; 2] {
-        let listed = keys::governance(organisation_id, format!("{CLIENT}{id}"));
-        [Self::gone(listed), Self::gone(keys::client(id))]
-    }
-}
-
 impl Store {
-    /// Where a client's id leads to.
-    pub async fn client(&self, id: &str) -> Result<Option<KnownClient>, StoreError> {
-        self.row(keys::client(id)).await
-    }
-
     /// A client of an organisation.
     pub async fn client_of(
         &self,
@@ -64,14 +22,15 @@ impl Store {
         self.row(key).await
     }
 
-    /// Clients by id.
+    /// Clients by id, those that are `wanted` only.
     pub async fn clients(
         &self,
         organisation_id: &str,
+        wanted: impl Fn(&ApiKey) -> bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<ApiKey>, StoreError> {
-        self.page(organisation_id, CLIENT, after, limit, |_| true)
+        self.page(organisation_id, CLIENT, after, limit, wanted)
             .await
     }
 

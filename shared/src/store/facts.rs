@@ -4,10 +4,12 @@ use super::Store;
 use super::call::StoreError;
 use super::expression::Item;
 use super::keys;
+use super::records::UNCOUNTED;
 use super::risks::COMPLETED_AT;
 use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Configuration, Path};
+use crate::domain::identity::EventIdentity;
 use crate::domain::policy::{Facts, Kind, Spent};
 use crate::domain::usage::RiskLevel;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -15,9 +17,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// What of a record is read for an evaluation.
-const WANTED: [&str; 14] = [
+const WANTED: [&str; 15] = [
     "event_id",
     "type",
+    UNCOUNTED,
     "at",
     "occurred_at",
     "user_id",
@@ -44,22 +47,25 @@ pub struct Arrivals {
 }
 
 impl Store {
-    /// What the records of these events say, in order of arrival. Those without a record are not there.
+    /// What the records of these events say, in order of arrival. Those without a record are not there,
+    /// nor are those that do not count.
     pub async fn facts_of(
         &self,
         configuration: &Configuration,
-        event_ids: &[&str],
+        events: &[&EventIdentity],
     ) -> Result<Vec<Facts>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let zone = configuration.organisation.zone();
-        let keys = event_ids
+        let keys = events
             .iter()
-            .map(|id| keys::record(organisation_id, id).attributes());
+            .map(|identity| keys::record(organisation_id, identity).attributes());
         let items = self
             .items(&self.tables.ledger, keys.collect(), None)
             .await?;
-        let each = items.into_iter().map(|item| facts(item, &zone));
-        let mut found: Vec<Facts> = each.collect::<Result<_, _>>()?;
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            found.extend(facts(item, &zone)?);
+        }
         found.sort_by(|one, other| one.arrival().cmp(&other.arrival()));
         Ok(found)
     }
@@ -97,9 +103,12 @@ impl Store {
         let items = answer.items.unwrap_or_default();
         let last = items.last().and_then(|item| item.get("at"));
         let next = last.and_then(|at| at.as_s().ok()).cloned();
-        let each = items.into_iter().map(|item| facts(item, zone));
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            found.extend(facts(item, zone)?);
+        }
         Ok(Arrivals {
-            facts: each.collect::<Result<_, _>>()?,
+            facts: found,
             next: next.filter(|_| has_more),
         })
     }
@@ -136,8 +145,14 @@ fn spent(item: &mut Item) -> Result<Spent, StoreError> {
     })
 }
 
-fn facts(mut item: Item, zone: &TimeZone) -> Result<Facts, StoreError> {
-    let at = text(&mut item, "at").unwrap_or_default();
+/// What a record says; none of one that does not count, or of a claim.
+fn facts(mut item: Item, zone: &TimeZone) -> Result<Option<Facts>, StoreError> {
+    let Some(at) = text(&mut item, "at") else {
+        return Ok(None);
+    };
+    if item.contains_key(UNCOUNTED) {
+        return Ok(None);
+    }
     let (received_at, name) = at.split_once('#').unwrap_or((&at, ""));
     let received_at = parsed(Some(received_at), "at")?;
     let kind = text(&mut item, "type").unwrap_or_default();
@@ -170,6 +185,7 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Facts, StoreError> {
             )));
         }
     };
+    let identity = EventIdentity::from_key(name);
     let event_id = text(&mut item, "event_id").unwrap_or_else(|| name.to_owned());
     let path = Path::from_text(&text(&mut item, "path").unwrap_or_default());
     let user_id = text(&mut item, "user_id");
@@ -177,9 +193,9 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Facts, StoreError> {
     let completed_at = text(&mut item, COMPLETED_AT)
         .map(|at| parsed(Some(&at), COMPLETED_AT))
         .transpose()?;
-    let facts = Facts::new(event_id, times, zone, user_id, path, kind);
-    Ok(Facts {
+    let facts = Facts::new(identity, event_id, times, zone, user_id, path, kind);
+    Ok(Some(Facts {
         completed_at,
         ..facts
-    })
+    }))
 }

@@ -7,6 +7,7 @@ use super::expression::Item;
 use super::keys::{self, FIRED};
 use super::resolutions::expires_at;
 use super::rows::Row;
+use crate::domain::identity::EventIdentity;
 use crate::domain::policy::Subject;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fired {
     /// The event that did it.
-    pub event_id: String,
+    pub event: EventIdentity,
     /// When.
     pub at: Timestamp,
     /// The alert that tells of it.

@@ -6,6 +6,7 @@ use super::configuration::data;
 use super::expression::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
+use crate::domain::authority::{Maker, responsible_user_id};
 use crate::domain::configuration::Organisation;
 use crate::domain::hex::hex;
 use crate::domain::people::{Role, Status, User};
@@ -14,7 +15,6 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 
 /// The most rows that one page of a filtered list looks at.
 const ROWS_A_READ: i32 = 200;
@@ -51,21 +51,18 @@ pub struct ApiKey {
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Who made it; none for a key that was made before that was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<Maker>,
     /// The SHA-256 of the secret, in hex.
     pub digest: String,
 }
 
-/// Whose key a secret is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyOwner {
-    /// The organisation.
-    pub organisation_id: String,
-    /// The key's id.
-    pub key_id: String,
-    /// What it may do.
-    pub role: Role,
-    /// Whom it is bound to.
-    pub user_id: Option<String>,
+impl ApiKey {
+    /// Returns who answers for the key; none is the operator.
+    pub fn responsible_user_id(&self) -> Option<&str> {
+        responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
+    }
 }
 
 /// The SHA-256 of a secret, in hex: all that is ever stored or cached of it.
@@ -74,27 +71,6 @@ pub fn digest_of(secret: &str) -> String {
 }
 
 impl Row {
-    /// The two rows of a key: one under its organisation, one that leads from its secret to it.
-    pub fn api_key(organisation_id: &str, key: &ApiKey) -> Result<[Self; 2], StoreError> {
-        let owner = KeyOwner {
-            organisation_id: organisation_id.to_owned(),
-            key_id: key.id.clone(),
-            role: key.role,
-            user_id: key.user_id.clone(),
-        };
-        let listed = keys::governance(organisation_id, format!("{API_KEY}{}", key.id));
-        Ok([
-            Self::new(listed, key)?,
-            Self::new(keys::secret(&key.digest), &owner)?,
-        ])
-    }
-
-    /// A key no more.
-    pub fn no_api_key(organisation_id: &str, key: &ApiKey) -> [Self; 2] {
-        let listed = keys::governance(organisation_id, format!("{API_KEY}{}", key.id));
-        [Self::gone(listed), Self::gone(keys::secret(&key.digest))]
-    }
-
     /// The organisation's entry in the operator's list.
     pub fn organisation(organisation: &Organisation) -> Result<Self, StoreError> {
         Self::new(keys::organisation_entry(&organisation.id), organisation)
@@ -150,37 +126,6 @@ impl Store {
             .await
     }
 
-    /// Whose key has this digest.
-    pub async fn key_owner(&self, digest: &str) -> Result<Option<KeyOwner>, StoreError> {
-        self.row(keys::secret(digest)).await
-    }
-
-    /// Whose key has this digest, and the user as each of these organisations knows them, which are all different: one read.
-    pub async fn key_owner_and_users(
-        &self,
-        digest: &str,
-        organisation_ids: &[&str],
-        user_id: &str,
-    ) -> Result<(Option<KeyOwner>, BTreeMap<String, User>), StoreError> {
-        let users = organisation_ids
-            .iter()
-            .map(|organisation_id| keys::governance(organisation_id, format!("{USER}{user_id}")));
-        let key = keys::secret(digest);
-        let asked = users.chain([key.clone()]).map(|key| key.attributes());
-        let found = self.items(&self.tables.governance, asked.collect(), None);
-        let (mut owner, mut users) = (None, BTreeMap::new());
-        for item in found.await? {
-            match item.get("pk") {
-                Some(AttributeValue::S(pk)) if *pk == key.pk => owner = Some(data(item)?),
-                Some(AttributeValue::S(pk)) => {
-                    users.insert(pk.clone(), data(item)?);
-                }
-                _ => return Err(StoreError::unreadable("an item without a key")),
-            }
-        }
-        Ok((owner, users))
-    }
-
     /// Users by id, those that are `wanted` only.
     pub async fn users(
         &self,
@@ -233,14 +178,15 @@ impl Store {
         }
     }
 
-    /// Keys by id.
+    /// Keys by id, those that are `wanted` only.
     pub async fn api_keys(
         &self,
         organisation_id: &str,
+        wanted: impl Fn(&ApiKey) -> bool,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<ApiKey>, StoreError> {
-        self.page(organisation_id, API_KEY, after, limit, |_| true)
+        self.page(organisation_id, API_KEY, after, limit, wanted)
             .await
     }
 

@@ -2,6 +2,7 @@
 //! contain `#`, `.` or `@` in a place where that would make two keys alike.
 
 use crate::domain::hold::HoldId;
+use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::self_audit::Subject;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -58,6 +59,8 @@ pub(super) const INCIDENT: &str = "incident#";
 pub(super) const NOTICE: &str = "notice#";
 /// Addresses that nothing is sent to, by their digest.
 pub(super) const SUPPRESSED: &str = "suppressed#";
+/// Whom an address belongs to, by its digest.
+pub(super) const MAIL_OWNER: &str = "mailowner#";
 pub(super) const WEBHOOK: &str = "webhook#";
 pub(super) const API_KEY: &str = "key#";
 pub(super) const CLIENT: &str = "oauth#";
@@ -167,7 +170,7 @@ pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject
         Subject::Carry { id } => ("carry", id.as_str()),
         Subject::Department { path } => ("department", path.as_str()),
         Subject::User { id } => ("user", id.as_str()),
-        Subject::Settlement { event_id } => ("settlement", event_id.as_str()),
+        Subject::Settlement { identity, .. } => ("settlement", identity.as_str()),
     };
     Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
 }
@@ -214,8 +217,20 @@ pub(super) fn organisation_entry(organisation_id: &str) -> Key {
     Key::new(ORGANISATIONS, organisation_id)
 }
 
-pub(super) fn record(organisation_id: &str, event_id: &str) -> Key {
-    Key::new(format!("{organisation_id}#record#{event_id}"), ONLY)
+/// The record of an event, and before that its claim.
+pub(super) fn record(organisation_id: &str, identity: &EventIdentity) -> Key {
+    Key::new(format!("{organisation_id}#record#{identity}"), ONLY)
+}
+
+/// The identity in the key of a record.
+pub(super) fn identity_of(organisation_id: &str, pk: &str) -> Option<EventIdentity> {
+    let rest = pk.strip_prefix(organisation_id)?;
+    rest.strip_prefix("#record#").map(EventIdentity::from_key)
+}
+
+/// That trouble with events was told.
+pub(super) fn trouble(organisation_id: &str, of: &str) -> Key {
+    Key::new(organisation_id, format!("trouble#{of}"))
 }
 
 /// A refused preflight.
@@ -292,7 +307,7 @@ mod tests {
             governance("acme", USER).pk,
             audit("acme", 1).pk,
             idempotency("acme", "00").pk,
-            record("acme", "e").pk,
+            record("acme", &EventIdentity::from_key("e")).pk,
             totals("acme", month),
             user_month("acme", "ada", month).pk,
         ] {

@@ -337,6 +337,7 @@ fn change_of(snapshot: &Snapshot, batch: &Batch) -> Result<Change, StoreError> {
                 .flatten(),
             after: described(&batch.after),
             reason: None,
+            authority: None,
             request_id: "schedule".to_owned(),
         }],
     })

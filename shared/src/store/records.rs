@@ -1,7 +1,8 @@
 //! The rows that a usage writes: its record, its resolution, its totals.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::claims::Known;
 use super::expression::{Item, number};
 use super::keys;
 use super::resolutions::{Resolved, expires_at};
@@ -11,14 +12,16 @@ use super::usage::{Entry, Mark, Recorded, Settlement};
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::HoldId;
+use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::period::Month;
 use crate::domain::usage::{Resolution, Risk};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 impl Store {
-    /// Keeps a risk event with the path of the department that its user was in when it happened; it counts once, by its
-    /// event id. One of GitHub that comes again is completed if its user was not known before.
+    /// Keeps a risk event with the path of the department that its user was in when it happened. It counts once, by its
+    /// identity; one that comes under the identity of another is kept beside it, and no policy sees it. One of GitHub
+    /// that comes again is completed if its user was not known before.
     pub async fn record_risk(
         &self,
         configuration: &Configuration,
@@ -35,49 +38,75 @@ impl Store {
         };
         let mut item: Item = serde_dynamo::to_item(risk)?;
         item.insert("path".to_owned(), AttributeValue::S(path.to_text()));
-        item.extend(keys::record(organisation_id, &risk.event_id).attributes());
-        item.extend(by_day(organisation_id, received_at, &risk.event_id));
         item.insert("type".to_owned(), AttributeValue::S("ip_risk".to_owned()));
-        let part = self.new_record(item, received_at)?;
-        Ok(match self.transact(vec![part]).await? {
-            Transacted::Applied => Recorded::Counted(Mark::Unreserved),
-            Transacted::Refused(_) => {
-                self.complete_risk(organisation_id, risk, &path, received_at)
-                    .await?;
-                Recorded::Duplicate
+        let (identity, digest) = (EventIdentity::of_risk(risk), BodyDigest::of_risk(risk));
+        for attempt in 0..ATTEMPTS {
+            let record = (&identity, &digest);
+            let part = self.new_record(organisation_id, record, item.clone(), received_at)?;
+            if self.transact(vec![part]).await? == Transacted::Applied {
+                return Ok(Recorded::Counted(Mark::Unreserved));
             }
-        })
+            match self
+                .known_record(organisation_id, &identity, &digest)
+                .await?
+            {
+                Known::Nothing => back_off(attempt).await,
+                Known::Same => {
+                    self.complete_risk(organisation_id, risk, &path, received_at)
+                        .await?;
+                    return Ok(Recorded::Duplicate);
+                }
+                Known::Another(_) => {
+                    let mark = serde_dynamo::to_attribute_value(Mark::Conflict)?;
+                    item.insert("mark".to_owned(), mark);
+                    item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
+                    let beside = identity.in_conflict(&digest);
+                    let record = (&beside, &digest);
+                    let part = self.new_record(organisation_id, record, item, received_at)?;
+                    self.transact(vec![part]).await?;
+                    return Ok(Recorded::Conflict { is_charged: false });
+                }
+            }
+        }
+        Err(StoreError::Contended)
     }
 
+    /// A record, as a part of a transaction: it is written if there is none of its identity, and no
+    /// claim of it for another body. The claim of this body becomes the record.
     fn new_record(
         &self,
+        organisation_id: &str,
+        (identity, digest): (&EventIdentity, &BodyDigest),
         mut item: Item,
         received_at: Timestamp,
     ) -> Result<TransactWriteItem, StoreError> {
-        item.insert(
-            "received_at".to_owned(),
-            AttributeValue::S(received_at.to_string()),
-        );
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        item.extend(keys::record(organisation_id, identity).attributes());
+        item.extend(by_day(organisation_id, received_at, identity.as_str()));
+        item.insert(DIGEST.to_owned(), text(digest.as_str()));
+        item.insert("received_at".to_owned(), text(&received_at.to_string()));
         item.insert(TTL.to_owned(), number(expires_at(received_at)));
         let put = Put::builder()
             .table_name(&self.tables.ledger)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
+            .condition_expression(format!(
+                "attribute_not_exists(#type) AND (attribute_not_exists({DIGEST}) OR {DIGEST} = :digest)"
+            ))
+            .expression_attribute_names("#type", "type")
+            .expression_attribute_values(":digest", text(digest.as_str()))
             .build()?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The record of a usage, as a part of a transaction: it is written if there is none of its event id.
+    /// The record of a usage, as a part of a transaction: it is written if there is none of its identity.
     pub(super) fn record_item(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
     ) -> Result<TransactWriteItem, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let usage = entry.usage;
+        let usage = entry.report.usage;
         let mut item: Item = serde_dynamo::to_item(usage)?;
-        item.extend(keys::record(organisation_id, &usage.event_id).attributes());
-        item.extend(by_day(organisation_id, entry.received_at, &usage.event_id));
         item.insert(
             "type".to_owned(),
             AttributeValue::S("llm_request".to_owned()),
@@ -113,7 +142,11 @@ impl Store {
             "mark".to_owned(),
             serde_dynamo::to_attribute_value(entry.mark)?,
         );
-        self.new_record(item, entry.received_at)
+        if !entry.is_counted {
+            item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
+        }
+        let record = (&entry.report.identity, &entry.report.digest);
+        self.new_record(organisation_id, record, item, entry.received_at)
     }
 
     pub(super) fn settled_item(
@@ -124,7 +157,7 @@ impl Store {
         let entry = &settlement.entry;
         let resolved = Resolved {
             resolution: Resolution::Settled {
-                event_id: entry.usage.event_id.clone(),
+                event: entry.report.identity.clone(),
                 charged: entry.charge.amounts,
             },
             hold: settlement.hold.clone(),
@@ -139,12 +172,12 @@ impl Store {
         )
     }
 
-    /// Marks that `event_id` was set against what an abandoned hold was charged; once only.
+    /// Marks that an event was set against what an abandoned hold was charged; once only.
     pub(super) fn offset_item(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
-        event_id: &str,
+        event: &EventIdentity,
     ) -> Result<TransactWriteItem, StoreError> {
         let update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -153,7 +186,7 @@ impl Store {
             ))
             .condition_expression("attribute_exists(pk) AND attribute_not_exists(offset_by)")
             .update_expression("SET offset_by = :event")
-            .expression_attribute_values(":event", AttributeValue::S(event_id.to_owned()))
+            .expression_attribute_values(":event", AttributeValue::S(event.to_string()))
             .build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }
@@ -168,7 +201,7 @@ impl Store {
         of_user: Sums,
     ) -> Result<Vec<TransactWriteItem>, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let user_id = &entry.usage.user_id;
+        let user_id = &entry.report.usage.user_id;
         let expires = expires_at(entry.received_at);
         let department =
             keys::department_total(organisation_id, entry.period, &entry.path.to_text());
@@ -187,15 +220,21 @@ impl Store {
     }
 }
 
-/// The index of the records by organisation and day, in order of arrival.
+/// Where a record and a claim have the digest of their event's body.
+pub(super) const DIGEST: &str = "digest";
+/// What a record has that is in no total: nothing is charged for it.
+pub(super) const UNCOUNTED: &str = "uncounted";
+
+/// The index of the records by organisation and day, in order of arrival. `name` is what no other
+/// record has: a page goes on after the time and the name.
 pub(super) fn by_day(
     organisation_id: &str,
     received_at: Timestamp,
-    event_id: &str,
+    name: &str,
 ) -> [(String, AttributeValue); 2] {
     let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
     let day = format!("{organisation_id}#{}", &received[..10]);
-    let at = format!("{received}#{event_id}");
+    let at = format!("{received}#{name}");
     [
         ("day".to_owned(), AttributeValue::S(day)),
         ("at".to_owned(), AttributeValue::S(at)),

@@ -12,6 +12,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, finish, lapsed_holds};
 use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
+use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::usage::{MAX_AGE, Resolution};
 use aws_sdk_dynamodb::primitives::Blob;
@@ -26,7 +27,7 @@ pub(super) struct Resolved {
     pub(super) hold: Hold,
     pub(super) path: Path,
     /// The late event whose usage an abandoned hold's charge was set against.
-    pub(super) offset_by: Option<String>,
+    pub(super) offset_by: Option<EventIdentity>,
 }
 
 /// When rows that belong to `at` may go: 13 months later, and at least a day more.
@@ -62,7 +63,7 @@ impl Store {
             return Err(unreadable());
         };
         let offset_by = match item.remove("offset_by") {
-            Some(AttributeValue::S(event_id)) => Some(event_id),
+            Some(AttributeValue::S(event)) => Some(EventIdentity::from_key(&event)),
             _ => None,
         };
         Ok(Some(Resolved {
@@ -282,14 +283,14 @@ impl Store {
         &self,
         organisation_id: &str,
         ids: &[HoldId],
-    ) -> Result<BTreeMap<String, (String, Amounts)>, StoreError> {
+    ) -> Result<BTreeMap<String, (EventIdentity, Amounts)>, StoreError> {
         let each = ids.iter().map(|id| self.resolution(organisation_id, id));
         let mut found = BTreeMap::new();
         for (id, resolved) in ids.iter().zip(futures::future::join_all(each).await) {
-            if let Some(Resolution::Settled { event_id, charged }) =
+            if let Some(Resolution::Settled { event, charged }) =
                 resolved?.map(|resolved| resolved.resolution)
             {
-                found.insert(id.to_string(), (event_id, charged));
+                found.insert(id.to_string(), (event, charged));
             }
         }
         Ok(found)

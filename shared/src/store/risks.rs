@@ -4,6 +4,7 @@ use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
 use super::keys;
 use crate::domain::configuration::Path;
+use crate::domain::identity::EventIdentity;
 use crate::domain::usage::Risk;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -31,7 +32,7 @@ impl Store {
                 .update_item()
                 .table_name(&self.tables.ledger)
                 .set_key(Some(
-                    keys::record(organisation_id, &risk.event_id).attributes(),
+                    keys::record(organisation_id, &EventIdentity::of_risk(risk)).attributes(),
                 ))
                 .condition_expression("attribute_exists(pk) AND #user = :nobody")
                 .update_expression("SET #user = :user, #path = :path, #at = :at")

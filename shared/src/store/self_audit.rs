@@ -12,6 +12,7 @@ use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{HoldId, Node};
+use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::rollover::Rollover;
 use crate::domain::self_audit::{Difference, Look, Subject};
@@ -46,6 +47,7 @@ pub struct Books {
 /// What the index of the records shows of one of them.
 #[derive(Deserialize)]
 struct Seen {
+    pk: String,
     #[serde(rename = "type")]
     kind: String,
     #[serde(default)]
@@ -77,8 +79,19 @@ struct Summed {
     records: u64,
     departments: BTreeMap<String, Amounts>,
     users: BTreeMap<String, Amounts>,
-    settlements: Vec<(HoldId, String, Amounts)>,
+    settlements: Vec<Settled>,
     differences: Vec<Difference>,
+}
+
+/// A record that says that it settled a hold, to be compared with what the hold's resolution says.
+struct Settled {
+    hold_id: HoldId,
+    identity: EventIdentity,
+    event_id: String,
+    user_id: String,
+    charged: Amounts,
+    /// Whether another event may have settled the hold: a conflict is charged late then.
+    may_be_late: bool,
 }
 
 fn plus(sums: &mut BTreeMap<String, Amounts>, key: &str, more: Amounts) {
@@ -114,6 +127,19 @@ impl Store {
         }
         // Never the same configuration twice: nothing can be said this time.
         Ok(Vec::new())
+    }
+
+    /// Returns true if anything was counted or recorded in `period`.
+    pub async fn has_books(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<bool, StoreError> {
+        if self.cell(organisation_id, period).await?.is_some() {
+            return Ok(true);
+        }
+        let totals = self.department_totals(organisation_id, period).await?;
+        Ok(!totals.rows().is_empty())
     }
 
     /// One look; none where the configuration changed meanwhile.
@@ -309,7 +335,7 @@ impl Store {
             for item in answer.items.unwrap_or_default() {
                 let seen: Seen = serde_dynamo::from_item(item)?;
                 if seen.period == period.to_string() {
-                    summed.add(seen);
+                    summed.add(organisation_id, seen);
                 }
                 if summed.settlements.len() >= SETTLEMENTS {
                     self.compare_settlements(organisation_id, period, summed)
@@ -331,13 +357,21 @@ impl Store {
         summed: &mut Summed,
     ) -> Result<(), StoreError> {
         let waiting = std::mem::take(&mut summed.settlements);
-        let ids: Vec<HoldId> = waiting.iter().map(|(id, ..)| id.clone()).collect();
+        let ids: Vec<HoldId> = waiting.iter().map(|s| s.hold_id.clone()).collect();
         let charged = self.charged_by(organisation_id, &ids).await?;
-        for (id, event_id, expected) in waiting {
-            let known = charged.get(&id.to_string());
-            let by_this = known.filter(|(settled_by, _)| *settled_by == event_id);
+        for settled in waiting {
+            let known = charged.get(&settled.hold_id.to_string());
+            let by_this = known.filter(|(settled_by, _)| *settled_by == settled.identity);
+            if by_this.is_none() && settled.may_be_late {
+                continue;
+            }
             let found = by_this.map_or(Amounts::ZERO, |(_, charged)| *charged);
-            let subject = Subject::Settlement { event_id };
+            let subject = Subject::Settlement {
+                event_id: settled.event_id,
+                user_id: settled.user_id,
+                identity: settled.identity.to_string(),
+            };
+            let expected = settled.charged;
             summed
                 .differences
                 .extend(Difference::between(period, &subject, expected, found));
@@ -395,7 +429,7 @@ impl Store {
 }
 
 impl Summed {
-    fn add(&mut self, seen: Seen) {
+    fn add(&mut self, organisation_id: &str, seen: Seen) {
         let charged = Amounts::new(seen.tokens, seen.micro_usd);
         self.records += 1;
         match seen.kind.as_str() {
@@ -407,8 +441,17 @@ impl Summed {
                 plus(&mut self.departments, &seen.path, of_department);
                 plus(&mut self.users, &seen.user_id, charged);
                 let hold_id = seen.hold_id.as_deref().and_then(HoldId::parse);
-                if let Some(id) = hold_id.filter(|_| seen.mark == "settled") {
-                    self.settlements.push((id, seen.event_id, charged));
+                let is_settlement = matches!(seen.mark.as_str(), "settled" | "conflict");
+                let identity = keys::identity_of(organisation_id, &seen.pk);
+                if let Some((hold_id, identity)) = hold_id.zip(identity).filter(|_| is_settlement) {
+                    self.settlements.push(Settled {
+                        hold_id,
+                        identity,
+                        may_be_late: seen.mark == "conflict",
+                        event_id: seen.event_id,
+                        user_id: seen.user_id,
+                        charged,
+                    });
                 }
             }
             "abandoned_hold" => plus(&mut self.departments, &seen.path, charged),

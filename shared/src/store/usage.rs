@@ -1,18 +1,20 @@
 //! Recording what was used, and settling the holds it was held by.
 //!
-//! A record counts once, by its event id. With a hold: one transaction {record, resolution, totals}, then the cell.
+//! A record counts once, by its event's identity. With a hold: one transaction {record, resolution, totals}, then the cell.
 //! Without one, or after it ended otherwise: one transaction {record, totals, the cell's debit}. A redelivered event
 //! repeats every later step, so a crash between two steps is repaired by the next delivery.
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
 use super::cells::Updated;
+use super::claims::{AnotherBody, Known};
 use super::resolutions::{Resolved, expires_at};
 use super::totals::Sums;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, Condition, debit, finish};
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId};
+use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::period::Month;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
@@ -33,6 +35,9 @@ pub enum Mark {
     Unreserved,
     /// It named a hold that never was, or another user's.
     UnknownHold,
+    /// It came under the identity of another body. It is charged only if it names a hold that the other
+    /// does not name and that no event has settled.
+    Conflict,
 }
 
 /// What became of an event.
@@ -42,11 +47,65 @@ pub enum Recorded {
     Counted(Mark),
     /// It had counted before; what was left to do for it is done.
     Duplicate,
+    /// Its identity is another body's; it is kept beside that, now or since before.
+    Conflict {
+        /// Whether a hold of its own shows that it is another request, so that it is charged.
+        is_charged: bool,
+    },
+}
+
+/// A usage event with what makes it that event.
+#[derive(Clone, Debug)]
+pub(super) struct UsageReport<'a> {
+    pub(super) usage: &'a Usage,
+    pub(super) identity: EventIdentity,
+    pub(super) digest: BodyDigest,
+    pub(super) received_at: Timestamp,
+    /// Whether its identity is another body's, so that it is recorded under one of its own.
+    is_conflict: bool,
+}
+
+impl<'a> UsageReport<'a> {
+    fn new(usage: &'a Usage, received_at: Timestamp) -> Self {
+        Self {
+            usage,
+            identity: EventIdentity::of_usage(usage),
+            digest: BodyDigest::of_usage(usage),
+            received_at,
+            is_conflict: false,
+        }
+    }
+
+    /// The same under an identity that no other body has.
+    fn in_conflict(&self) -> Self {
+        Self {
+            identity: self.identity.in_conflict(&self.digest),
+            is_conflict: true,
+            ..self.clone()
+        }
+    }
+
+    /// What its record is marked with: a conflict stays one however it is charged.
+    fn mark(&self, usual: Mark) -> Mark {
+        match self.is_conflict {
+            true => Mark::Conflict,
+            false => usual,
+        }
+    }
+}
+
+/// What one try to record a report came to.
+enum Tried {
+    Done(Recorded),
+    /// Its identity is another body's.
+    Another(AnotherBody),
+    /// Others were faster at something: try again.
+    Again,
 }
 
 /// One usage with everything its record says.
 pub(super) struct Entry<'a> {
-    pub(super) usage: &'a Usage,
+    pub(super) report: UsageReport<'a>,
     pub(super) received_at: Timestamp,
     pub(super) period: Month,
     /// The day of the user's total, in the organisation's time zone.
@@ -59,6 +118,8 @@ pub(super) struct Entry<'a> {
     pub(super) offset: Amounts,
     /// The hold that it names, where that had ended before.
     pub(super) ended: Option<Hold>,
+    /// Whether it is in the totals.
+    pub(super) is_counted: bool,
 }
 
 /// What a direct charge is set against: the abandoned hold that was charged already.
@@ -139,15 +200,15 @@ impl Store {
             let Some(hold) = cell.and_then(|cell| living(cell, &hold_id)) else {
                 continue;
             };
-            let Some(settlement) =
-                settlement(configuration, books, usage, received_at, hold_id, hold)
-            else {
+            let report = UsageReport::new(usage, received_at);
+            let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };
             let fits = |group: &&mut Vec<(usize, Settlement<'a>)>| {
                 group.len() < GROUP
                     && group.iter().all(|(_, s)| {
-                        s.hold_id != settlement.hold_id && s.entry.usage.event_id != usage.event_id
+                        s.hold_id != settlement.hold_id
+                            && s.entry.report.identity != settlement.entry.report.identity
                     })
                     && group
                         .first()
@@ -213,6 +274,27 @@ impl Store {
         received_at: Timestamp,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
+        let report = UsageReport::new(usage, received_at);
+        match self.count(configuration, books, &report, now).await? {
+            Ok(recorded) => Ok(recorded),
+            Err(another) => {
+                let report = report.in_conflict();
+                self.record_conflict(configuration, books, &report, &another, now)
+                    .await
+            }
+        }
+    }
+
+    /// Records a usage event under the identity of its report, and charges it. An error that is the body
+    /// that has the identity already, if that is another one.
+    async fn count(
+        &self,
+        configuration: &Configuration,
+        books: &PriceBooks,
+        report: &UsageReport<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Recorded, AnotherBody>, StoreError> {
+        let usage = report.usage;
         let organisation_id = &configuration.organisation.id;
         let hold_id = own_hold(organisation_id, usage);
         let book = books.at(usage.occurred_at);
@@ -223,20 +305,27 @@ impl Store {
                 let cell = self.cell(organisation_id, hold_id.period).await?;
                 if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
                     let id = hold_id.clone();
-                    let Some(settlement) =
-                        settlement(&current, books, usage, received_at, id, hold)
-                    else {
+                    let Some(settlement) = settlement(&current, books, report, id, hold) else {
                         current = self.newer(current).await?;
                         back_off(attempt).await;
                         continue;
                     };
                     match self.settle(&current, &settlement, now).await? {
-                        Some(recorded) => return Ok(recorded),
+                        Tried::Done(recorded) => return Ok(Ok(recorded)),
+                        Tried::Another(another) => return Ok(Err(another)),
                         // Another resolution was there first; it is finished by now.
-                        None => continue,
+                        Tried::Again => continue,
                     }
                 }
                 resolved = self.resolution(organisation_id, hold_id).await?;
+            }
+            if settled_by(resolved.as_ref()) == Some(&report.identity) {
+                // Its record is read, which is cheaper than a transaction that is refused.
+                match self.met(organisation_id, report).await? {
+                    Tried::Done(recorded) => return Ok(Ok(recorded)),
+                    Tried::Another(another) => return Ok(Err(another)),
+                    Tried::Again => {}
+                }
             }
             if usage.hold_id.is_some() {
                 mark = if resolved.is_some() {
@@ -245,11 +334,8 @@ impl Store {
                     Mark::UnknownHold
                 };
             }
-            if let Some(Resolution::Settled { event_id, .. }) =
-                resolved.as_ref().map(|r| &r.resolution)
-                && *event_id == usage.event_id
-            {
-                return Ok(Recorded::Duplicate);
+            if report.is_conflict && !shows_another_request(report, resolved.as_ref()) {
+                return self.keep_uncounted(&current, report).await.map(Ok);
             }
             let path = match &resolved {
                 Some(resolved) => Some(resolved.path.clone()),
@@ -278,8 +364,8 @@ impl Store {
                 _ => None,
             };
             let entry = Entry {
-                usage,
-                received_at,
+                report: report.clone(),
+                received_at: report.received_at,
                 period: match (&hold_id, &resolved) {
                     (Some(hold_id), Some(_)) => hold_id.period,
                     _ => current.period_of(usage.occurred_at),
@@ -288,12 +374,15 @@ impl Store {
                 path,
                 charge: usage.charge(book, resolved.as_ref().map(|r| &r.hold)),
                 price_version: book.version().to_owned(),
-                mark,
+                mark: report.mark(mark),
                 offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
                 ended: resolved.as_ref().map(|resolved| resolved.hold.clone()),
+                is_counted: true,
             };
-            if let Some(recorded) = self.charge(&current, &entry, offset.as_ref(), now).await? {
-                return Ok(recorded);
+            match self.charge(&current, &entry, offset.as_ref(), now).await? {
+                Tried::Done(recorded) => return Ok(Ok(recorded)),
+                Tried::Another(another) => return Ok(Err(another)),
+                Tried::Again => {}
             }
             back_off(attempt).await;
             current = self.newer(current).await?;
@@ -334,6 +423,73 @@ impl Store {
         Err(StoreError::Contended)
     }
 
+    /// Keeps a usage event that came under the identity of another body. It is charged only if the hold
+    /// that it names shows that it is another request: one that the other body does not name and that no
+    /// event has settled.
+    async fn record_conflict(
+        &self,
+        configuration: &Configuration,
+        books: &PriceBooks,
+        report: &UsageReport<'_>,
+        another: &AnotherBody,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        if report.usage.hold_id.is_none() || report.usage.hold_id == another.hold_id {
+            return self.keep_uncounted(configuration, report).await;
+        }
+        match self.count(configuration, books, report, now).await? {
+            Ok(Recorded::Counted(_) | Recorded::Duplicate) => {
+                Ok(Recorded::Conflict { is_charged: true })
+            }
+            Ok(conflict) => Ok(conflict),
+            // The identity has the digest in it: no other body comes under it.
+            Err(_) => Err(StoreError::unreadable("a record of a conflict")),
+        }
+    }
+
+    /// Keeps a usage event that is not charged, in a record that no total has.
+    async fn keep_uncounted(
+        &self,
+        configuration: &Configuration,
+        report: &UsageReport<'_>,
+    ) -> Result<Recorded, StoreError> {
+        let usage = report.usage;
+        let path = self
+            .path_of_user_in_force(configuration, &usage.user_id, usage.occurred_at)
+            .await?;
+        let entry = Entry {
+            report: report.clone(),
+            received_at: report.received_at,
+            period: configuration.period_of(usage.occurred_at),
+            day: day_of(configuration, usage),
+            path,
+            charge: Charge::nothing(),
+            price_version: String::new(),
+            mark: Mark::Conflict,
+            offset: Amounts::ZERO,
+            ended: None,
+            is_counted: false,
+        };
+        // Refused, it is there already.
+        let part = self.record_item(configuration, &entry)?;
+        self.transact(vec![part]).await?;
+        Ok(Recorded::Conflict { is_charged: false })
+    }
+
+    /// What a report met whose record was refused.
+    async fn met(
+        &self,
+        organisation_id: &str,
+        report: &UsageReport<'_>,
+    ) -> Result<Tried, StoreError> {
+        let known = self.known_record(organisation_id, &report.identity, &report.digest);
+        Ok(match known.await? {
+            Known::Nothing => Tried::Again,
+            Known::Same => Tried::Done(Recorded::Duplicate),
+            Known::Another(another) => Tried::Another(another),
+        })
+    }
+
     /// The configuration that is in force now.
     async fn newer<'a>(
         &self,
@@ -343,13 +499,13 @@ impl Store {
         Ok(newer.map_or(known, Cow::Owned))
     }
 
-    /// Settles a hold that is in the cell; none where another resolution came first.
+    /// Settles a hold that is in the cell, unless another resolution came first.
     async fn settle(
         &self,
         configuration: &Configuration,
         settlement: &Settlement<'_>,
         now: Timestamp,
-    ) -> Result<Option<Recorded>, StoreError> {
+    ) -> Result<Tried, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let Settlement {
             entry,
@@ -372,31 +528,34 @@ impl Store {
                 self.release_seen(configuration, entry.period, &cell, now)
                     .await;
             }
-            return Ok(Some(Recorded::Counted(Mark::Settled)));
+            return Ok(Tried::Done(Recorded::Counted(entry.mark)));
         }
         if let Some(known) = self.resolution(organisation_id, hold_id).await? {
             self.finish_hold(organisation_id, hold_id, hold, known.resolution.charged())
                 .await?;
         }
-        Ok(done.was_refused_at(0).then_some(Recorded::Duplicate))
+        match done.was_refused_at(0) {
+            true => self.met(organisation_id, &entry.report).await,
+            false => Ok(Tried::Again),
+        }
     }
 
     /// Charges usage that no hold stands for, at every budget that its path counts in: one transaction {record,
-    /// totals, debit of the cell}. With an offset only the difference to what the abandoned hold was charged. None
-    /// where the configuration, the cell or the offset changed in between.
+    /// totals, debit of the cell}. With an offset only the difference to what the abandoned hold was charged. To be
+    /// tried again if the configuration, the cell or the offset changed in between.
     async fn charge(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
         offset: Option<&Offset<'_>>,
         now: Timestamp,
-    ) -> Result<Option<Recorded>, StoreError> {
+    ) -> Result<Tried, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let is_in_force = configuration.periods_in_force(now).contains(&entry.period);
         // The budgets to charge follow from the configuration, so in a month in force it must be the one in force.
         let cell = if is_in_force {
             match self.cell_in_force(configuration, entry.period).await? {
-                None => return Ok(None),
+                None => return Ok(Tried::Again),
                 cell => cell,
             }
         } else {
@@ -415,7 +574,8 @@ impl Store {
         parts.extend(self.totals_items(configuration, entry, of_department, Sums::one(used))?);
         parts.extend(self.usage_items(configuration, [entry])?);
         if let Some(offset) = offset {
-            parts.push(self.offset_item(organisation_id, offset.hold_id, &entry.usage.event_id)?);
+            let event = &entry.report.identity;
+            parts.push(self.offset_item(organisation_id, offset.hold_id, event)?);
         }
         match &cell {
             None => {
@@ -435,9 +595,12 @@ impl Store {
         }
         let done = self.transact(parts).await?;
         if done == Transacted::Applied {
-            return Ok(Some(Recorded::Counted(entry.mark)));
+            return Ok(Tried::Done(Recorded::Counted(entry.mark)));
         }
-        Ok(done.was_refused_at(0).then_some(Recorded::Duplicate))
+        match done.was_refused_at(0) {
+            true => self.met(organisation_id, &entry.report).await,
+            false => Ok(Tried::Again),
+        }
     }
 }
 
@@ -446,7 +609,7 @@ impl Settlement<'_> {
     fn goes_with(&self, other: &Self) -> bool {
         self.entry.period == other.entry.period
             && self.entry.path == other.entry.path
-            && self.entry.usage.user_id == other.entry.usage.user_id
+            && self.entry.report.usage.user_id == other.entry.report.usage.user_id
             && self.entry.day == other.entry.day
     }
 }
@@ -455,24 +618,25 @@ impl Settlement<'_> {
 fn settlement<'a>(
     configuration: &Configuration,
     books: &PriceBooks,
-    usage: &'a Usage,
-    received_at: Timestamp,
+    report: &UsageReport<'a>,
     hold_id: HoldId,
     hold: &Hold,
 ) -> Option<Settlement<'a>> {
+    let usage = report.usage;
     let book = books.at(usage.occurred_at);
     Some(Settlement {
         entry: Entry {
-            usage,
-            received_at,
+            report: report.clone(),
+            received_at: report.received_at,
             period: hold_id.period,
             day: day_of(configuration, usage),
             path: configuration.path_at(hold.department, hold.tree)?,
             charge: usage.charge(book, Some(hold)),
             price_version: book.version().to_owned(),
-            mark: Mark::Settled,
+            mark: report.mark(Mark::Settled),
             offset: Amounts::ZERO,
             ended: None,
+            is_counted: true,
         },
         hold_id,
         hold: hold.clone(),
@@ -482,6 +646,21 @@ fn settlement<'a>(
 fn day_of(configuration: &Configuration, usage: &Usage) -> Date {
     let zone = configuration.organisation.zone();
     zone.to_datetime(usage.occurred_at).date()
+}
+
+/// The event that settled a hold, if one did.
+fn settled_by(resolved: Option<&Resolved>) -> Option<&EventIdentity> {
+    match &resolved?.resolution {
+        Resolution::Settled { event, .. } => Some(event),
+        Resolution::Voided | Resolution::Expired { .. } => None,
+    }
+}
+
+/// Whether the hold of a report in conflict, ended as `resolved` says, shows that it is another request
+/// than those that were counted: then no other event has settled it.
+fn shows_another_request(report: &UsageReport<'_>, resolved: Option<&Resolved>) -> bool {
+    let other = settled_by(resolved).filter(|event| **event != report.identity);
+    resolved.is_some() && other.is_none()
 }
 
 /// The hold that a usage names, where it is its user's own.

@@ -90,7 +90,7 @@ struct Added {
 
 impl Added {
     fn plus(self, entry: &Entry<'_>) -> Self {
-        let usage = entry.usage;
+        let usage = entry.report.usage;
         let charged = entry.charge.amounts;
         let add = |sum: i64, more: i64| sum.saturating_add(more);
         Self {
@@ -127,7 +127,7 @@ impl Store {
         let zone = organisation.zone();
         let mut rows: BTreeMap<(String, String), (Added, &Entry<'_>)> = BTreeMap::new();
         for entry in entries {
-            let usage = entry.usage;
+            let usage = entry.report.usage;
             let group = group(&entry.path.to_text(), &usage.provider, &usage.model);
             let sk = format!("{}#{group}", usage.user_id);
             for bucket in of_usage(usage.occurred_at, entry.period, &zone) {
@@ -164,10 +164,10 @@ impl Store {
             .expression_attribute_values(":c", number(added.cached_input))
             .expression_attribute_values(":t", number(added.amounts.tokens))
             .expression_attribute_values(":m", number(added.amounts.micro_usd))
-            .expression_attribute_values(":user", text(&entry.usage.user_id))
+            .expression_attribute_values(":user", text(&entry.report.usage.user_id))
             .expression_attribute_values(":path", text(&entry.path.to_text()))
-            .expression_attribute_values(":provider", text(&entry.usage.provider))
-            .expression_attribute_values(":model", text(&entry.usage.model))
+            .expression_attribute_values(":provider", text(&entry.report.usage.provider))
+            .expression_attribute_values(":model", text(&entry.report.usage.model))
             .expression_attribute_values(":y", number(expires_at(entry.received_at)))
             .build()?;
         Ok(TransactWriteItem::builder().update(update).build())

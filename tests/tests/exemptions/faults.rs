@@ -100,11 +100,11 @@ async fn lives_through(fault: Fault) -> u64 {
     world.system.schedule(hours).await.unwrap();
     world.system.drain().await.unwrap();
 
-    assert_eq!(company.figures().await, [150, 150, 0, 100], "{fault:?}");
+    assert_eq!(company.figures().await, [50, 150, 0, 0], "{fault:?}");
     let seen = company.exemption(&id).await;
     assert_eq!(
         (&seen["status"], &seen["used"]["tokens"]),
-        (&json!("revoked"), &json!(150)),
+        (&json!("revoked"), &json!(50)),
         "{fault:?}"
     );
     let log = "/v1/audit-log?action=exemption&limit=100";

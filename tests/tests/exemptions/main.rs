@@ -4,6 +4,7 @@
 
 mod ends;
 mod faults;
+mod four_eyes;
 mod ledger;
 mod life;
 mod seen;
@@ -46,10 +47,13 @@ async fn company_with(settings: SystemSettings, cap: i64) -> Company {
     ] {
         world.user(id, department).await;
     }
-    world
-        .admin("PATCH", "/v1/users/root", json!({"role": "admin"}))
-        .await
-        .expect(200);
+    for (id, role) in [("root", "admin"), ("mo", "manager")] {
+        let path = format!("/v1/users/{id}");
+        world
+            .admin("PATCH", &path, json!({ "role": role }))
+            .await
+            .expect(200);
+    }
     world
         .admin("PATCH", "/v1/departments/eng", json!({"manager_id": "mo"}))
         .await

@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
 mod audit_log;
+mod leavers;
 mod managers;
 mod oauth;
+mod people;
 mod rates;
 mod refusals;
+mod unknown_keys;
 
 use end_to_end::World;
 use serde_json::{Value, json};

@@ -12,6 +12,7 @@ async fn managed() -> (World, String, String) {
         world.user(id, department).await;
     }
     for (path, body) in [
+        ("/v1/users/mo", json!({"role": "manager"})),
         ("/v1/users/zoe", json!({"manager_id": "mo"})),
         ("/v1/departments/eng", json!({"manager_id": "mo"})),
     ] {

@@ -7,7 +7,7 @@ use end_to_end::{ADMIN, Answer, OPERATOR, World};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-async fn client(world: &World, body: Value) -> (String, String) {
+pub(super) async fn client(world: &World, body: Value) -> (String, String) {
     let made = world
         .admin("POST", "/v1/oauth/clients", body)
         .await
@@ -16,7 +16,7 @@ async fn client(world: &World, body: Value) -> (String, String) {
     (text("client_id"), text("client_secret"))
 }
 
-async fn ask(world: &World, form: String, basic: Option<&str>) -> Answer {
+pub(super) async fn ask(world: &World, form: String, basic: Option<&str>) -> Answer {
     let mut request = http::Request::builder()
         .method("POST")
         .uri("/v1/oauth/token")
@@ -30,11 +30,11 @@ async fn ask(world: &World, form: String, basic: Option<&str>) -> Answer {
         .await
 }
 
-fn form(id: &str, secret: &str) -> String {
+pub(super) fn form(id: &str, secret: &str) -> String {
     format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope=all")
 }
 
-async fn token(world: &World, id: &str, secret: &str) -> String {
+pub(super) async fn token(world: &World, id: &str, secret: &str) -> String {
     let answer = ask(world, form(id, secret), None).await;
     assert_eq!(answer.headers["cache-control"], "no-store");
     let body = answer.expect(200);

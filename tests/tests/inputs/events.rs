@@ -17,6 +17,7 @@ EVENT llm_request {"event_id": "e-1", "type": "llm_request", "occurred_at": "202
   event_id="a b" => bad_request event_id
   event_id="<a129>" => bad_request event_id
   event_id=null => bad_request event_id
+  event_id="github-1" => bad_request event_id
   type="embedding" => bad_request type
   type=5 => bad_request type
   occurred_at="2026-11-23T12:05:01Z" => bad_request occurred_at
@@ -64,7 +65,7 @@ async fn wrong_events_are_rejected_one_by_one_and_their_neighbour_is_accepted() 
                 .world
                 .raw(AGENT, "POST", "/v1/events", &[], body)
                 .await
-                .expect(202);
+                .expect(400);
             let rejected = &answer["rejected"][0];
             let details = rejected["details"].as_array().unwrap();
             let prefix = "events[0].";
@@ -121,5 +122,8 @@ async fn a_batch_has_one_to_five_hundred_events() {
         .call(AGENT, "POST", "/v1/events", batch(500))
         .await
         .expect(202);
-    assert_eq!(answer, json!({"accepted": 500, "rejected": []}));
+    assert_eq!(
+        answer,
+        json!({"accepted": 500, "duplicates": 0, "rejected": [], "conflicts": []})
+    );
 }

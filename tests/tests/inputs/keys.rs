@@ -5,6 +5,7 @@ use super::company::Company;
 pub(super) const TABLE: &str = r#"
 GET /v1/api-keys
   ?role=admin => 400 role
+  ?user_id=a%20b&responsible_user_id= => 400 responsible_user_id user_id
 POST /v1/api-keys {"role": "member", "user_id": "ada", "description": "a laptop"}
   -role => 400 role
   role=null ; description=5 => 400 role description
@@ -16,6 +17,8 @@ POST /v1/api-keys {"role": "member", "user_id": "ada", "description": "a laptop"
   role="agent" => 400 user_id
   user_id="thea" => 400 user_id
   role="admin" ; user_id="thea" => 400 user_id
+  role="admin" => 400 role
+  role="manager" => 400 role
   user_id="nobody" => 400 user_id
   user_id="a b" => 400 user_id
   description="<a201>" => 400 description

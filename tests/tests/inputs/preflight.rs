@@ -39,7 +39,7 @@ DELETE /v1/holds/<hold>
   /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
   /v1/holds/hold_209913_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
   /v1/holds/<a2100> => 404
-POST /v1/events {"events": [5]}
+POST /v1/events {"events": [{"event_id": "e-7", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z", "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": 0, "output_tokens": 0}]}
   -events => 400 events
   events=null => 400 events
   events=[] => 400 events

@@ -25,6 +25,8 @@ POST /v1/users {"id": "new", "email": "new@example.com", "name": "New", "departm
   id="<a129>" => 400 id
   id=1e400 => 400 id
   id="ada" ; manager_id=null => 409
+  email="ada@example.com" => 409 email
+  email="ADA@Example.COM" => 409 email
   email="ada" => 400 email
   email="a b@example.com" => 400 email
   email="<a260>@example.com" => 400 email
@@ -52,6 +54,7 @@ PATCH /v1/users/ada {"name": "Ada"}
   role="operator" => 400 role
   block={"reason": "x"} => 400 block
   email="x" ; surprise=1 => 400 email surprise
+  email="bob@example.com" => 409 email
   /v1/users/thea => 404
   /v1/users/<a2100> => 404
   If-Match: 99 => 409

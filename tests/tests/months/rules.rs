@@ -463,3 +463,107 @@ async fn a_pass_that_ran_out_of_time_is_gone_on_with_and_the_one_after_it_begins
     assert_eq!(fire(&world).await["organisations"], 2, "demo and omega");
     assert_eq!(fire(&world).await["organisations"], 4);
 }
+
+#[tokio::test]
+async fn an_amount_that_changes_in_the_first_minutes_of_a_month_is_no_amount_of_the_month_before() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
+    let path = format!("/v1/budgets/{budget}");
+    let change = async |amount: i64| {
+        let change = json!({"amount": amount});
+        world.admin("PATCH", &path, change).await.expect(200);
+    };
+    world.set_clock("2026-12-01T00:01:00Z").await;
+    change(500_000).await;
+    fire(&world).await;
+    change(500_001).await;
+    world.set_clock("2026-12-02T12:00:00Z").await;
+    fire(&world).await;
+    let rows = history(&world, &budget).await;
+    assert_eq!(row(&rows[0]), [1_000, 0, 400, 600, 300]);
+    let figures = world.figures(&budget).await;
+    assert_eq!(
+        (
+            &figures["amount"],
+            &figures["carried"],
+            &figures["available"]
+        ),
+        (&json!(500_001), &json!(300), &json!(500_301))
+    );
+}
+
+#[tokio::test]
+async fn a_budget_of_the_first_minutes_of_a_month_counts_from_that_month_on() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    world.set_clock("2026-12-01T00:01:00Z").await;
+    let late = world.budget(None, "tokens", json!(100), true).await;
+    spend(&world, "nov", "2026-11-30T23:59:00Z", 500).await;
+    let alerts = world.admin("GET", "/v1/alerts", Value::Null).await;
+    let alerts = alerts.expect(200);
+    let about_late = |alert: &&Value| alert["budget_id"] == json!(late);
+    let items = alerts["items"].as_array().unwrap();
+    assert_eq!(items.iter().filter(about_late).count(), 0, "{alerts}");
+    assert_eq!(
+        items.len(),
+        1,
+        "the budget of November has reached 50 %: {alerts}"
+    );
+    world.set_clock("2026-12-02T12:00:00Z").await;
+    fire(&world).await;
+    assert_eq!(history(&world, &late).await, Vec::<Value>::new());
+    assert_eq!(world.figures(&late).await["available"], 100);
+}
+
+#[tokio::test]
+async fn late_usage_of_a_month_that_nobody_had_used_is_told() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world.set_clock("2027-01-20T12:00:00Z").await;
+    spend(&world, "dec", "2026-12-20T12:00:00Z", 900).await;
+    let alerts = world.admin("GET", "/v1/alerts", Value::Null).await;
+    let alerts = alerts.expect(200)["items"].clone();
+    let levels: Vec<&Value> = alerts.as_array().unwrap().iter().collect();
+    assert_eq!(levels.len(), 2, "{alerts}");
+    for alert in levels {
+        assert_eq!(alert["budget_id"], json!(budget));
+        assert_eq!(alert["metadata"]["period"], "2026-12");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn usage_of_a_month_without_a_cell_is_counted_whoever_opens_the_cell_meanwhile() {
+    for round in 0..8 {
+        let world = quiet_world().await;
+        november(&world, 50).await;
+        world.set_clock("2027-11-20T12:00:00Z").await;
+        let store = world.system.store().clone();
+        let configuration = store.configuration("demo").await.unwrap().unwrap();
+        let now = world.system.clock().now();
+        let mut months = configuration.months_with_usage(now);
+        months.retain(|month| *month >= "2026-12".parse().unwrap());
+        months.pop();
+        for month in &months {
+            let mut usage = world.usage(&format!("e-{month}"), "ada", 10, 0, None);
+            usage["occurred_at"] = json!(format!("{month}-15T12:00:00Z"));
+            let body = json!({"events": [usage]});
+            let answer = world.call(end_to_end::AGENT, "POST", "/v1/events", body);
+            answer.await.expect(202);
+        }
+        let opening = months.iter().map(|month| {
+            let (store, configuration, month) = (store.clone(), configuration.clone(), *month);
+            tokio::spawn(async move {
+                tokio::time::sleep(std::time::Duration::from_micros(300 * round)).await;
+                store.swept_cell(&configuration, month, now).await.unwrap();
+            })
+        });
+        let opening: Vec<_> = opening.collect();
+        world.system.drain().await.unwrap();
+        futures::future::join_all(opening).await;
+        for month in months {
+            let found = store.compare_counters("demo", month, now).await.unwrap();
+            assert_eq!(found, [], "round {round}");
+        }
+    }
+}

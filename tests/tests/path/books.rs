@@ -21,7 +21,7 @@ async fn set(world: &World, table: &str, key: [(&str, &str); 2], name: &str, val
     update.send().await.unwrap();
 }
 
-async fn books(world: &World, repair: bool) -> Vec<String> {
+pub(super) async fn books(world: &World, repair: bool) -> Vec<String> {
     let request = AuditRequest {
         audit: "demo".to_owned(),
         repair,
@@ -141,12 +141,12 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
         "nothing is repaired from totals that are wrong"
     );
     set(&world, "Ledger", total, "micro_usd", 3).await;
-    let record = [("pk", "demo#record#e-1"), ("sk", "-")];
+    let record = [("pk", "demo#record#llm_request#ada#e-1"), ("sk", "-")];
     set(&world, "Ledger", record, "tokens", 1_000).await;
     let found = books(&world, false).await;
     assert!(
         found.contains(
-            &"2026-11 event e-1: its hold was charged 150 tokens, its record says 1150 tokens"
+            &"2026-11 event e-1 of ada: its hold was charged 150 tokens, its record says 1150 tokens"
                 .to_owned()
         ),
         "{found:?}"

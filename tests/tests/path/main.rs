@@ -5,6 +5,8 @@ mod books;
 mod changes;
 mod github;
 mod holds;
+mod identity;
+mod live;
 mod refusals;
 mod reports;
 mod tree;

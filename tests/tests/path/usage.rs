@@ -164,7 +164,7 @@ async fn cached_tokens_without_input_make_no_budget_larger() {
     let answer = world
         .call(AGENT, "POST", "/v1/events", body)
         .await
-        .expect(202);
+        .expect(400);
     assert_eq!(answer["accepted"], 0);
     let field = &answer["rejected"][0]["details"][0]["field"];
     assert_eq!(field, "events[0].cached_input_tokens");

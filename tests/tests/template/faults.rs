@@ -18,7 +18,7 @@ pub(crate) struct Deployed {
 }
 
 /// What each function must not do, whatever its role is like: action, table or queue, partition.
-const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
     ("*", "dynamodb:Scan", "Governance", ""),
@@ -33,9 +33,11 @@ const FORBIDDEN: [(&str, &str, &str, &str); 24] = [
     ("preflight", "dynamodb:UpdateItem", "Governance", "org"),
     ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
     ("preflight", "sqs:SendMessage", "NoticesQueue", ""),
-    // Ingest writes no table: what it takes is durable in the queue.
+    // Ingest claims events and writes nothing else: what it takes is durable in the queue.
     ("ingest", "dynamodb:PutItem", "Governance", "org"),
-    ("ingest", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("ingest", "dynamodb:PutItem", "Ledger", "org#total#id"),
+    ("ingest", "dynamodb:PutItem", "Ledger", "org#resolution#id"),
+    ("ingest", "dynamodb:UpdateItem", "Ledger", "org#record#id"),
     ("ingest", "dynamodb:UpdateItem", "Counters", "org.id"),
     // The API records nothing, and neither does the schedule.
     ("api", "dynamodb:PutItem", "Ledger", "org#record#id"),

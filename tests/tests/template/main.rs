@@ -355,6 +355,8 @@ fn roles_are_read_as_iam_reads_them() {
         ("api", "UpdateItem", "Governance", "org", false),
         ("api", "Query", "Ledger/index/by_day", "", true),
         ("ingest", "Query", "Ledger/index/by_day", "", false),
+        ("ingest", "PutItem", "Ledger", "org#record#id", true),
+        ("ingest", "PutItem", "Ledger", "org#usage#id", false),
         (
             "evaluate",
             "PutItem",

@@ -30,13 +30,16 @@ async fn the_same_requests_and_events_count_in_each_tenant_by_themselves() {
             .expect(200);
         text(&decision["hold"], "id")
     };
+    let now = world.system.clock().now().to_string();
     let report = async |tenant: &Tenant, tokens: i64, hold: Option<&str>| {
-        let body = json!({"events": [world.usage("e-1", "ada", tokens, 0, hold)]});
+        let mut event = world.usage("e-1", "ada", tokens, 0, hold);
+        event["occurred_at"] = json!(now);
+        let body = json!({"events": [event]});
         let answer = world
             .call(&tenant.keys.agent, "POST", "/v1/events", body)
             .await
             .expect(202);
-        assert_eq!(answer["accepted"], 1);
+        assert_eq!(answer["conflicts"], json!([]));
         world.system.drain().await.unwrap();
     };
     let first_hold = hold(&first, 100).await;
@@ -60,7 +63,7 @@ async fn the_same_requests_and_events_count_in_each_tenant_by_themselves() {
         ((70, 0), (5, 0))
     );
     report(&first, 70, Some(&first_hold)).await;
-    report(&rival, 5, None).await;
+    report(&rival, 5, Some(&rival_hold)).await;
     assert_eq!(
         (figures(&first).await, figures(&rival).await),
         ((70, 0), (5, 0)),

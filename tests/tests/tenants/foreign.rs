@@ -266,7 +266,7 @@ async fn another_tenants_ids_are_unknown_inside_a_body() {
     let answer = world
         .call(&rival.keys.agent, "POST", "/v1/events", body)
         .await
-        .expect(202);
+        .expect(400);
     let codes: Vec<&Value> = answer["rejected"]
         .as_array()
         .unwrap()

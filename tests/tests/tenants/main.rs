@@ -68,10 +68,12 @@ async fn fill(world: &World, admin: &str) -> Tenant {
     for (id, department) in [("ada", "backend"), ("bob", "backend"), ("mo", "eng")] {
         user(world, admin, id, department).await;
     }
-    world
-        .call(admin, "PATCH", "/v1/users/bob", json!({"manager_id": "mo"}))
-        .await
-        .expect(200);
+    for (path, body) in [
+        ("/v1/users/mo", json!({"role": "manager"})),
+        ("/v1/users/bob", json!({"manager_id": "mo"})),
+    ] {
+        world.call(admin, "PATCH", path, body).await.expect(200);
+    }
     let mut ids = BTreeMap::new();
     for (name, department, unit) in [("budget", None, "tokens"), ("usd", Some("eng"), "usd")] {
         let body = json!({

@@ -189,10 +189,10 @@ async fn every_role_may_do_exactly_what_its_line_says() {
 async fn a_member_or_manager_acts_for_their_own_user_only_and_an_agent_for_any() {
     let world = World::empty().await;
     let keys = fill(&world, ADMIN).await.keys;
-    for (key, own, other) in [
-        (&keys.member, "ada", "bob"),
-        (&keys.manager, "mo", "bob"),
-        (&keys.member, "ada", "nobody"),
+    for (event_id, key, own, other) in [
+        ("e-2", &keys.member, "ada", "bob"),
+        ("e-2", &keys.manager, "mo", "bob"),
+        ("e-3", &keys.member, "ada", "nobody"),
     ] {
         let ask = |user: &str, id: &str| json!({"request_id": id, "user_id": user, "model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 0});
         let refused = world
@@ -226,7 +226,7 @@ async fn a_member_or_manager_acts_for_their_own_user_only_and_an_agent_for_any()
         });
         let events = [
             world.usage("e-1", other, 0, 0, None),
-            world.usage("e-2", own, 0, 0, None),
+            world.usage(event_id, own, 0, 0, None),
             nobodys,
         ];
         let answer = world

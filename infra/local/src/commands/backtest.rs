@@ -162,7 +162,7 @@ async fn first_record(system: &System, api: &Api, now: Timestamp) -> Result<Item
         .await?;
     system.drain().await.map_err(wrong)?;
     let client = client(system);
-    let pk = AttributeValue::S("demo#record#template".to_owned());
+    let pk = AttributeValue::S("demo#record#llm_request#u0#template".to_owned());
     let taken = client
         .delete_item()
         .table_name("Ledger")
@@ -226,10 +226,11 @@ fn record(template: &Item, n: u64, arguments: &Arguments, now: Timestamp) -> Ite
     let text = |text: String| AttributeValue::S(text);
     let mut item = template.clone();
     let mut set = |name: &str, value: AttributeValue| item.insert(name.to_owned(), value);
-    set("pk", text(format!("demo#record#e-{n}")));
+    let identity = format!("llm_request#u{user}#e-{n}");
+    set("pk", text(format!("demo#record#{identity}")));
     set("event_id", text(format!("e-{n}")));
     set("day", text(format!("demo#{}", &received[..10])));
-    set("at", text(format!("{received}#e-{n}")));
+    set("at", text(format!("{received}#{identity}")));
     set("received_at", text(at.to_string()));
     set("occurred_at", text(at.to_string()));
     set("period", text(received[..7].to_owned()));

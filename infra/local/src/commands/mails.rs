@@ -251,6 +251,7 @@ fn exemption(event: Event) -> Notice {
     let party = |user_id: &str| Party {
         key_id: format!("key_{user_id}"),
         user_id: Some(user_id.to_owned()),
+        responsible_user_id: None,
     };
     let decision = Decision {
         by: party("ann"),

@@ -2,7 +2,7 @@
 
 use super::say;
 use shared::domain::people::Role;
-use shared::runtime::roles::{ENDPOINTS, Who};
+use shared::runtime::roles::{ENDPOINTS, WHILE_BLOCKED, Who};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Manager, Role::Member, Role::Agent];
 
@@ -44,4 +44,16 @@ pub(crate) fn run() {
     say("own      themselves");
     say("users    any user, by preflight, holds and events only");
     say("preflight, holds and events of a manager or member are for their own user");
+    say("");
+    say(
+        "a key that is bound to a user does no more than its user's own role, and nothing while the user is suspended",
+    );
+    let asks: Vec<String> = WHILE_BLOCKED
+        .iter()
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    say(&format!(
+        "while its user is blocked, it reads what a member may, and may {}",
+        asks.join(", ")
+    ));
 }

@@ -54,6 +54,8 @@ pub struct SystemSettings {
     pub resolves_names: bool,
     /// Whether keys may make only so many requests a minute, as they may where it is deployed.
     pub is_limited: bool,
+    /// How long keys are believed without asking again; none as where they are deployed.
+    pub keys_believed: Option<Duration>,
 }
 
 impl Default for SystemSettings {
@@ -69,6 +71,7 @@ impl Default for SystemSettings {
             test_time: None,
             resolves_names: true,
             is_limited: false,
+            keys_believed: None,
         }
     }
 }

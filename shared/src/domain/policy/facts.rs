@@ -2,6 +2,7 @@
 
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Path;
+use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::usage::RiskLevel;
 use jiff::Timestamp;
@@ -46,7 +47,9 @@ pub enum Kind {
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The client's id.
+    /// What no other event of the organisation has.
+    pub identity: EventIdentity,
+    /// The client's id, for people.
     pub event_id: String,
     /// When it arrived.
     pub received_at: Timestamp,
@@ -73,6 +76,7 @@ pub struct Facts {
 impl Facts {
     /// An event with its times as `zone` shows them.
     pub fn new(
+        identity: EventIdentity,
         event_id: String,
         [received_at, occurred_at]: [Timestamp; 2],
         zone: &TimeZone,
@@ -83,6 +87,7 @@ impl Facts {
         let local = zone.to_datetime(occurred_at);
         let received = zone.to_datetime(received_at);
         Self {
+            identity,
             event_id,
             received_at,
             completed_at: None,
@@ -105,8 +110,8 @@ impl Facts {
     }
 
     /// Where it stands among others in order of arrival.
-    pub fn arrival(&self) -> (Timestamp, &str) {
-        (self.received_at, &self.event_id)
+    pub fn arrival(&self) -> (Timestamp, &EventIdentity) {
+        (self.received_at, &self.identity)
     }
 
     /// Whether it counts in a month so long ago that no threshold of that month is looked at any more: one before the

@@ -6,6 +6,7 @@ use super::unusual::MAX_LATE_DAYS;
 use super::{ActivePolicy, Limit, Match, Rule, Threshold, Trigger, Whose};
 use crate::domain::amount::Unit;
 use crate::domain::configuration::{Configuration, Path};
+use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use jiff::Span;
 use jiff::civil::Date;
@@ -16,8 +17,8 @@ use std::fmt;
 pub enum Subject {
     /// One event.
     Event {
-        /// Its id.
-        event_id: String,
+        /// What no other event has.
+        identity: EventIdentity,
     },
     /// A user's month.
     User {
@@ -46,7 +47,7 @@ impl fmt::Display for Subject {
     /// A text that no other subject has; it is part of a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Event { event_id } => write!(f, "event#{event_id}"),
+            Self::Event { identity } => write!(f, "event#{identity}"),
             Self::User { user_id, period } => write!(f, "user#{period}#{user_id}"),
             Self::Department {
                 department_id,
@@ -102,8 +103,8 @@ pub fn firings(
     };
     match (&rule.trigger, &facts.kind) {
         (Trigger::IpRiskEvent, Kind::Risk { .. }) => {
-            let event_id = facts.event_id.clone();
-            add(Subject::Event { event_id }, facts.path.clone(), None);
+            let identity = facts.identity.clone();
+            add(Subject::Event { identity }, facts.path.clone(), None);
         }
         (Trigger::TokenBudgetExceeded { subject, limit }, Kind::Usage { spent, .. })
             if !facts.is_of_old_month(spent.period) =>

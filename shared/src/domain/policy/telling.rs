@@ -84,7 +84,9 @@ impl Telling<'_> {
             (Subject::UserDay { user_id, day }, _) => {
                 format!("The user {user_id} has used {reached} on {day}, after their last days.")
             }
-            (Subject::Event { event_id }, _) => format!("The event {event_id} fired it."),
+            (Subject::Event { .. }, _) => {
+                format!("The event {} fired it.", self.facts.event_id)
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use super::*;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Budget, Configuration, Organisation, Path};
+use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::usage::RiskLevel;
 use jiff::civil::Date;
@@ -230,6 +231,7 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
             };
             let user = user.map(str::to_owned);
             events.push(Facts::new(
+                EventIdentity::from_key(&format!("e-{n:03}")),
                 format!("e-{n:03}"),
                 [now, occurred_at],
                 &zone,
@@ -442,7 +444,7 @@ mod naive {
             (Trigger::IpRiskEvent, Kind::Risk { .. }, _)
                 if conditions(rule, facts, &facts.path) =>
             {
-                found.insert(format!("event#{}", facts.event_id));
+                found.insert(format!("event#{}", facts.identity));
             }
             (Trigger::UnusualUsagePattern(unusual), Kind::Usage { .. }, Some(user)) => {
                 let is_late = facts.received_day > facts.day + 2.days();

@@ -1,0 +1,155 @@
+//! Claims the identities of a request's events before they are queued, so that its answer says exactly
+//! which of them are new.
+//!
+//! A crash between claim and queue loses nothing: the event was not accepted, and whoever sends it again finds
+//! the claim of the same body and no record, so it is queued. If the database does not answer, events are
+//! queued without a claim, and `evaluate` finds duplicates and conflicts by their digests.
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use shared::domain::identity::{BodyDigest, EventIdentity};
+use shared::domain::usage::Event;
+use shared::runtime::logs::{ErrorType, report};
+use shared::store::{Claim, Claimant, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How many claims are on their way at the same time.
+const CONCURRENT: usize = 32;
+/// How long a request claims; the events that are left then are queued without a claim.
+const CLAIMING: Duration = Duration::from_secs(2);
+
+/// An event that its key may report.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    /// Its place in the request.
+    pub(crate) index: usize,
+    pub(crate) event: Event,
+    identity: EventIdentity,
+    digest: BodyDigest,
+}
+
+impl Candidate {
+    pub(crate) fn new(index: usize, event: Event) -> Self {
+        Self {
+            index,
+            identity: EventIdentity::of(&event),
+            digest: BodyDigest::of(&event),
+            event,
+        }
+    }
+}
+
+/// What an event is to what was reported before it, in its request and earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    New,
+    /// The same body came before.
+    Duplicate,
+    /// Another body came before under its identity.
+    Conflict,
+}
+
+/// An event of the request with what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Sorted<'a> {
+    pub(crate) candidate: &'a Candidate,
+    pub(crate) standing: Standing,
+    /// The index of the event whose message stands for it; none if it needs no message any more.
+    pub(crate) carried_by: Option<usize>,
+}
+
+/// Claims the identities of `candidates` and says what each of them is.
+pub(crate) async fn sort<'a>(
+    store: &Store,
+    organisation_id: &str,
+    request_id: &str,
+    candidates: &'a [Candidate],
+    now: Timestamp,
+) -> Vec<Sorted<'a>> {
+    let mut first_of: BTreeMap<&EventIdentity, &Candidate> = BTreeMap::new();
+    for candidate in candidates {
+        first_of.entry(&candidate.identity).or_insert(candidate);
+    }
+    let deadline = Instant::now() + CLAIMING;
+    let is_down = AtomicBool::new(false);
+    let claims: Vec<_> = first_of
+        .into_values()
+        .map(|first| {
+            let claimant = Claimant {
+                identity: &first.identity,
+                digest: &first.digest,
+                hold_id: hold_id_of(&first.event),
+                report: request_id,
+            };
+            let claim = in_time(store, organisation_id, claimant, now, deadline, &is_down);
+            async move { (&first.identity, (&first.digest, claim.await)) }
+        })
+        .collect();
+    let claims: BTreeMap<&EventIdentity, (&BodyDigest, Claim)> = futures::stream::iter(claims)
+        .buffer_unordered(CONCURRENT)
+        .collect()
+        .await;
+    let mut carriers: BTreeMap<(&EventIdentity, &BodyDigest), usize> = BTreeMap::new();
+    let mut seen: BTreeSet<(&EventIdentity, &BodyDigest)> = BTreeSet::new();
+    let mut sorted = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        let body = (&candidate.identity, &candidate.digest);
+        let is_first = seen.insert(body);
+        let (standing, needs_message) = match claims.get(&candidate.identity) {
+            Some((owner, Claim::New)) if *owner != &candidate.digest => (Standing::Conflict, true),
+            Some((_, Claim::New)) | None if is_first => (Standing::New, true),
+            Some((_, Claim::New)) | None => (Standing::Duplicate, true),
+            Some((_, Claim::Known { digest, .. })) if *digest != candidate.digest => {
+                (Standing::Conflict, true)
+            }
+            Some((_, Claim::Known { is_recorded, .. })) => (Standing::Duplicate, !is_recorded),
+        };
+        let carried_by = needs_message.then(|| *carriers.entry(body).or_insert(candidate.index));
+        sorted.push(Sorted {
+            candidate,
+            standing,
+            carried_by,
+        });
+    }
+    sorted
+}
+
+fn hold_id_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::LlmRequest(usage) => usage.hold_id.as_deref(),
+        Event::IpRisk(_) => None,
+    }
+}
+
+/// Claims, unless the time of the request is over or the database is known to be silent. What is not known is
+/// taken for new: `evaluate` finds out.
+async fn in_time(
+    store: &Store,
+    organisation_id: &str,
+    claimant: Claimant<'_>,
+    now: Timestamp,
+    deadline: Instant,
+    is_down: &AtomicBool,
+) -> Claim {
+    if is_down.load(Ordering::Relaxed) {
+        return Claim::New;
+    }
+    let claiming = store.claim(organisation_id, claimant, now);
+    let error = match timeout_at(deadline, claiming).await {
+        Ok(Ok(claim)) => return claim,
+        Ok(Err(error)) => error,
+        Err(elapsed) => StoreError::Unavailable(Box::new(elapsed)),
+    };
+    let is_first = !is_down.swap(true, Ordering::Relaxed);
+    if is_first {
+        report(
+            ErrorType::of(&error),
+            "events are queued without a claim",
+            &error,
+        );
+    }
+    Claim::New
+}

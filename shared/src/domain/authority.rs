@@ -1,0 +1,208 @@
+//! What a key may do at a moment, and who answers for it.
+//!
+//! A key that is bound to a user never does more than its user may do now. A key without a user stands for whoever made it.
+
+use super::people::{Block, Role, Status, User};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The actor of the operator, as the audit log names it.
+pub const OPERATOR: &str = "operator";
+
+impl Role {
+    /// Returns the role of both that may do less. An agent's role is for keys without a user; beside a user's role it counts as
+    /// a member's.
+    pub fn lesser(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Admin, Self::Admin) => Self::Admin,
+            (Self::Admin | Self::Manager, Self::Admin | Self::Manager) => Self::Manager,
+            _ => Self::Member,
+        }
+    }
+
+    /// Returns whether a user with the role `user` may have a key for this role.
+    pub fn is_within(self, user: Self) -> bool {
+        self.lesser(user) == self
+    }
+}
+
+/// Who gives a key its power.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// The organisation: the key is bound to no user.
+    Organisation,
+    /// The user whom it is bound to.
+    User {
+        /// The user's own role.
+        role: Role,
+        /// Whether they are active.
+        status: Status,
+        /// The block in force, or one that has ended by time.
+        block: Option<Block>,
+    },
+    /// A user who is not there any more.
+    Gone,
+}
+
+/// What a key may do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Power {
+    /// The lesser of the key's role and its user's.
+    pub role: Role,
+    /// Whether the user is blocked: the key reads the user's own data and asks for exemptions, and changes nothing.
+    pub is_blocked: bool,
+}
+
+/// Why a key may do nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Powerless {
+    /// Its user is suspended.
+    Suspended,
+    /// Its user is not there any more.
+    Gone,
+}
+
+impl Powerless {
+    /// Returns what the caller is told; `what` is `key` or `client`.
+    pub fn message(self, what: &str) -> String {
+        match self {
+            Self::Suspended => format!(
+                "the user of this {what} is suspended; an administrator can make the user active again"
+            ),
+            Self::Gone => format!("the user of this {what} is not there any more"),
+        }
+    }
+}
+
+impl Backing {
+    /// Returns what a bound key has of its user as they were read.
+    pub fn of(user: Option<&User>) -> Self {
+        match user {
+            Some(user) => Self::User {
+                role: user.role,
+                status: user.status,
+                block: user.block.clone(),
+            },
+            None => Self::Gone,
+        }
+    }
+
+    /// Returns what a key that was made for `key_role` may do at `now`.
+    pub fn power(&self, key_role: Role, now: Timestamp) -> Result<Power, Powerless> {
+        match self {
+            Self::Organisation => Ok(Power {
+                role: key_role,
+                is_blocked: false,
+            }),
+            Self::Gone => Err(Powerless::Gone),
+            Self::User {
+                status: Status::Suspended,
+                ..
+            } => Err(Powerless::Suspended),
+            Self::User { role, block, .. } => {
+                let is_blocked = block.as_ref().is_some_and(|block| block.is_in_force(now));
+                let limit = if is_blocked { Role::Member } else { *role };
+                Ok(Power {
+                    role: key_role.lesser(limit),
+                    is_blocked,
+                })
+            }
+        }
+    }
+}
+
+/// Who made a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// As the audit log names them: `key/<id>` or `operator`.
+    pub actor: String,
+    /// The user at the beginning of the chain of keys: the one whom the making key was bound to, or who made that key, and so on.
+    /// None is the operator. It is worked out when a key is made, so that no chain is ever followed.
+    pub user_id: Option<String>,
+}
+
+impl Maker {
+    /// Returns the operator.
+    pub fn operator() -> Self {
+        Self {
+            actor: OPERATOR.to_owned(),
+            user_id: None,
+        }
+    }
+}
+
+/// Returns who answers for a key: its user, or else the user at the beginning of the chain of its makers. None is the operator.
+pub fn responsible_user_id<'a>(
+    user_id: Option<&'a str>,
+    made_by: Option<&'a Maker>,
+) -> Option<&'a str> {
+    user_id.or_else(|| made_by?.user_id.as_deref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-24T12:00:00Z";
+
+    fn user(role: Role, status: Status, blocked_until: Option<&str>) -> Backing {
+        Backing::User {
+            role,
+            status,
+            block: blocked_until.map(|until| Block {
+                policy_id: None,
+                reason: "a leak".to_owned(),
+                since: "2026-11-24T11:00:00Z".parse().unwrap(),
+                until: until.parse().ok(),
+            }),
+        }
+    }
+
+    fn power(backing: &Backing, key_role: Role) -> Result<Power, Powerless> {
+        backing.power(key_role, NOW.parse().unwrap())
+    }
+
+    #[test]
+    fn a_key_does_no_more_than_its_user_and_no_more_than_it_was_made_for() {
+        use Role::{Admin, Agent, Manager, Member};
+        for (key, of_user, expected) in [
+            (Admin, Admin, Admin),
+            (Admin, Manager, Manager),
+            (Admin, Member, Member),
+            (Manager, Admin, Manager),
+            (Member, Admin, Member),
+            (Manager, Member, Member),
+            (Agent, Admin, Member),
+        ] {
+            let active = user(of_user, Status::Active, None);
+            let found = power(&active, key).unwrap();
+            assert_eq!((found.role, found.is_blocked), (expected, false));
+            assert_eq!(key.is_within(of_user), key == expected);
+        }
+        let alone = power(&Backing::Organisation, Agent).unwrap();
+        assert_eq!(alone.role, Agent);
+    }
+
+    #[test]
+    fn a_key_of_somebody_suspended_or_gone_does_nothing() {
+        let suspended = user(Role::Admin, Status::Suspended, None);
+        assert_eq!(power(&suspended, Role::Member), Err(Powerless::Suspended));
+        assert_eq!(
+            power(&Backing::of(None), Role::Member),
+            Err(Powerless::Gone)
+        );
+    }
+
+    #[test]
+    fn a_block_makes_an_administrator_a_member_who_changes_nothing_until_it_ends() {
+        for (until, role, is_blocked) in [
+            ("2026-11-24T12:00:01Z", Role::Member, true),
+            ("", Role::Member, true),
+            ("2026-11-24T12:00:00Z", Role::Admin, false),
+        ] {
+            let blocked = user(Role::Admin, Status::Active, Some(until));
+            let expected = Power { role, is_blocked };
+            assert_eq!(power(&blocked, Role::Admin), Ok(expected), "{until}");
+        }
+    }
+}

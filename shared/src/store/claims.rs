@@ -1,0 +1,158 @@
+//! Claims: whose an event's identity is, known before the event is queued.
+//!
+//! A claim is a small row under the key of the record, with the digest of the body. The record is written
+//! over it, under the condition that no record is there and that the claim, if there is one, is for the same
+//! body. So of two bodies the one that claimed first counts, and without a claim the one recorded first.
+
+use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::expression::{Item, number};
+use super::records::DIGEST;
+use super::resolutions::expires_at;
+use super::tables::TTL;
+use super::{Store, keys};
+use crate::domain::identity::{BodyDigest, EventIdentity};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+};
+use jiff::Timestamp;
+
+/// An event that somebody reports, as far as its claim says it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The identity that is claimed.
+    pub identity: &'a EventIdentity,
+    /// For this body.
+    pub digest: &'a BodyDigest,
+    /// The hold that the event names.
+    pub hold_id: Option<&'a str>,
+    /// The report that claims, so that it knows its own claim again after a lost answer.
+    pub report: &'a str,
+}
+
+/// Whose an identity is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// This report's, since now.
+    New,
+    /// That of an earlier report.
+    Known {
+        /// The body that it had.
+        digest: BodyDigest,
+        /// Whether its event has a record yet.
+        is_recorded: bool,
+    },
+}
+
+/// What is known under an identity, beside a body that came under it.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    /// No record, and at most the claim of this body.
+    Nothing,
+    /// The record of this body.
+    Same,
+    /// A record or claim of another body.
+    Another(AnotherBody),
+}
+
+/// The body that has an identity.
+#[derive(Clone, Debug)]
+pub(super) struct AnotherBody {
+    /// The hold that it names.
+    pub(super) hold_id: Option<String>,
+}
+
+impl Store {
+    /// Claims an identity for a body, if nobody has it. One conditional write; repeated, it says the same.
+    pub async fn claim(
+        &self,
+        organisation_id: &str,
+        claimant: Claimant<'_>,
+        now: Timestamp,
+    ) -> Result<Claim, StoreError> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let mut item = keys::record(organisation_id, claimant.identity).attributes();
+        item.insert(DIGEST.to_owned(), text(claimant.digest.as_str()));
+        item.insert("received_at".to_owned(), text(&now.to_string()));
+        item.insert("report".to_owned(), text(claimant.report));
+        item.extend(claimant.hold_id.map(|id| ("hold_id".to_owned(), text(id))));
+        item.insert(TTL.to_owned(), number(expires_at(now)));
+        for attempt in 0..ATTEMPTS {
+            let call = self
+                .client
+                .put_item()
+                .table_name(&self.tables.ledger)
+                .set_item(Some(item.clone()))
+                .condition_expression("attribute_not_exists(pk)")
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let error = match call.send().await {
+                Ok(_) => return Ok(Claim::New),
+                Err(error) => error,
+            };
+            if let Some(PutItemError::ConditionalCheckFailedException(failed)) =
+                error.as_service_error()
+            {
+                let known = failed.item.clone().unwrap_or_default();
+                return claim_of(&known, claimant.report);
+            }
+            if !is_transaction_conflict(&error) {
+                return Err(error.into());
+            }
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// What is known under an identity, to tell a duplicate of `digest` from a conflict with it.
+    pub(super) async fn known_record(
+        &self,
+        organisation_id: &str,
+        identity: &EventIdentity,
+        digest: &BodyDigest,
+    ) -> Result<Known, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(keys::record(organisation_id, identity).attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let Some(item) = answer.item else {
+            return Ok(Known::Nothing);
+        };
+        if text_of(&item, DIGEST) != Some(digest.as_str()) {
+            let hold_id = text_of(&item, "hold_id").map(str::to_owned);
+            return Ok(Known::Another(AnotherBody { hold_id }));
+        }
+        Ok(match is_record(&item) {
+            true => Known::Same,
+            false => Known::Nothing,
+        })
+    }
+}
+
+fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    let value = item.get(name)?.as_s().ok()?;
+    Some(value)
+}
+
+/// Whether an item is a record: a claim has no type.
+fn is_record(item: &Item) -> bool {
+    item.contains_key("type")
+}
+
+fn claim_of(known: &Item, report: &str) -> Result<Claim, StoreError> {
+    let is_recorded = is_record(known);
+    if !is_recorded && text_of(known, "report") == Some(report) {
+        return Ok(Claim::New);
+    }
+    let digest = text_of(known, DIGEST).ok_or_else(|| StoreError::unreadable("a claim"))?;
+    Ok(Claim::Known {
+        digest: BodyDigest::from_hex(digest),
+        is_recorded,
+    })
+}

@@ -1,0 +1,95 @@
+//! A key without a user stands for whoever made it: nobody decides their own by one.
+
+use super::{Company, asking, company};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use end_to_end::{ADMIN, OPERATOR};
+use serde_json::json;
+
+/// A key without a user, made with another one.
+async fn minted(company: &Company, with: &str) -> String {
+    let body = json!({"role": "admin"});
+    let made = company.world.call(with, "POST", "/v1/api-keys", body).await;
+    made.expect(201)["key"].as_str().unwrap().to_owned()
+}
+
+/// The token of a client without a user, made with a key.
+async fn token(company: &Company, with: &str) -> String {
+    let world = &company.world;
+    let body = json!({"role": "admin"});
+    let made = world.call(with, "POST", "/v1/oauth/clients", body).await;
+    let made = made.expect(201);
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let basic = STANDARD.encode(format!("{}:{}", text("client_id"), text("client_secret")));
+    let request = http::Request::post("/v1/oauth/token")
+        .header("authorization", format!("Basic {basic}"))
+        .body(axum::body::Body::from("grant_type=client_credentials"));
+    let token = world.send(request.unwrap()).await.expect(200);
+    token["access_token"].as_str().unwrap().to_owned()
+}
+
+/// Asks with each key for ada; none of the others may decide it, and `decides` may.
+async fn one_person(company: &Company, keys: &[&String], decides: &str) {
+    for asks in keys {
+        let id = company.ask(asks, asking(json!({"kind": "lift"}))).await;
+        for other in keys {
+            for step in ["approve", "deny"] {
+                let answer = company.step(other, &id, step).await;
+                assert_eq!(answer.status, 403, "{step} {}", answer.body);
+                let message = answer.body["message"].as_str().unwrap();
+                assert!(message.contains("whoever made it"), "{message}");
+            }
+        }
+        company.step(decides, &id, "approve").await.expect(200);
+        company.step(decides, &id, "revoke").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn what_an_administrators_key_has_made_decides_nothing_that_she_asked_for_nor_she_of_theirs()
+{
+    let company = company(100).await;
+    let first = minted(&company, &company.root).await;
+    let second = minted(&company, &first).await;
+    let third = minted(&company, &second).await;
+    let client = token(&company, &second).await;
+    let of_client = minted(&company, &client).await;
+    let keys = [&company.root, &first, &second, &third, &client, &of_client];
+    one_person(&company, &keys, ADMIN).await;
+}
+
+#[tokio::test]
+async fn keys_that_the_operator_and_their_keys_have_made_are_one_persons() {
+    let company = company(100).await;
+    let path = "/v1/organisations/demo/admin-keys";
+    let made = company.world.call(OPERATOR, "POST", path, json!({})).await;
+    let operators = made.expect(201)["admin_key"].as_str().unwrap().to_owned();
+    let admin = ADMIN.to_owned();
+    let minted = minted(&company, ADMIN).await;
+    // Root's key was made with one of them, and is root's.
+    one_person(&company, &[&admin, &operators, &minted], &company.root).await;
+}
+
+#[tokio::test]
+async fn nobody_decides_what_is_for_them_by_a_key_that_they_made() {
+    let company = company(100).await;
+    let minted = minted(&company, &company.root).await;
+    let for_root = asking(json!({"kind": "lift", "user_id": "root"}));
+    let id = company.ask(&company.mo, for_root).await;
+    assert_eq!(company.step(&minted, &id, "approve").await.status, 403);
+    company.step(ADMIN, &id, "approve").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_administrator_who_decides_is_asked_by_mail_and_none_who_stands_behind_the_key_that_asked()
+ {
+    let company = company(100).await;
+    let minted = minted(&company, &company.root).await;
+    company.ask(&minted, asking(json!({"kind": "lift"}))).await;
+    company.world.system.drain().await.unwrap();
+    let mails = company.world.system.mails().sent();
+    assert!(
+        mails.iter().all(|mail| mail.to != "root@example.com"),
+        "{mails:?}"
+    );
+}
