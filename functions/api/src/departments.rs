@@ -101,7 +101,6 @@ pub(crate) async fn create(
                 at: now,
                 department_id: id.clone(),
                 old_ancestors: gone.ancestors().to_vec(),
-                at: now,
             };
             prepared.head.tree = moved.tree;
             prepared
