@@ -69,7 +69,7 @@ impl Block {
 /// The time that a user was in a department which they left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stay {
-    /// The department's number, which stays its own when another department gets its id.
+    /// The department's number, which no other department gets.
     pub department: u32,
     /// The first moment after it.
     pub until: Timestamp,
