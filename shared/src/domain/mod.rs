@@ -16,6 +16,7 @@ pub mod exemption;
 pub mod exemption_notice;
 pub mod feedback;
 pub mod github;
+pub mod health;
 pub(crate) mod hex;
 pub mod hold;
 pub mod identity;

@@ -68,6 +68,7 @@ pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
 pub use usage::{Mark, Recorded};
 pub use usage_rows::{UsageFilter, UsageRow};
+pub use webhooks::{HealthChange, Kept, Place};
 
 use aws_sdk_dynamodb::Client;
 

@@ -251,6 +251,19 @@ pub(crate) struct CreateWebhook {
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct UpdateWebhook {
+    /// Another one is another receiver: what waited goes there.
+    #[schema(required = false)]
+    url: ReceiverUrl,
+    /// What it is told of; null is everything, an empty list only what names it.
+    #[schema(value_type = Option<EventTypes>)]
+    events: Option<Vec<EventType>>,
+    /// Null is none.
+    description: Option<Name>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct PutGithub {
     secret: SharedSecret,
     /// From logins of GitHub to ids of users.
