@@ -150,7 +150,7 @@ async fn a_demoted_administrators_keys_do_what_she_may_and_a_promoted_ones_what_
         assert_eq!(own.expect(200)["decision"], "allow");
         let events = json!({"events": [world.usage("e-1", "ada", 1, 0, None)]});
         let sent = world.call(key, "POST", "/v1/events", events).await;
-        assert_eq!(sent.expect(202)["rejected"][0]["error"], "forbidden");
+        assert_eq!(sent.expect(400)["rejected"][0]["error"], "forbidden");
         change(world, "ann", json!({"role": "admin"})).await;
     }
     let member = super::key(world, "member", Some("ada")).await;
