@@ -254,3 +254,30 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
     let budgets = get(&system, "/v1/budgets").await;
     assert_eq!(budgets["items"][0]["spent"], 1_500);
 }
+
+#[tokio::test]
+async fn a_served_system_knows_its_peers_and_tells_those_with_many_unknown_keys_to_wait() {
+    let settings = SystemSettings {
+        is_limited: true,
+        ..SystemSettings::empty()
+    };
+    let system = System::start(settings).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1/organisation", listener.local_addr().unwrap());
+    let client = reqwest::Client::new();
+    let asks = async {
+        let mut statuses = Vec::new();
+        for _ in 0..31 {
+            let asked = client.get(&url).bearer_auth("tk_nobody").send();
+            statuses.push(asked.await.unwrap().status().as_u16());
+        }
+        let known = client.get(&url).bearer_auth(ADMIN_KEY).send().await;
+        (statuses, known.unwrap().status().as_u16())
+    };
+    let (statuses, known) = tokio::select! {
+        asked = asks => asked,
+        served = system.serve(listener, std::future::pending()) => panic!("{served:?}"),
+    };
+    assert_eq!(statuses, [vec![401; 30], vec![429]].concat());
+    assert_eq!(known, 200);
+}
