@@ -259,6 +259,7 @@ fn hold_request(
             fingerprint: request.fingerprint(),
             nonce,
             expires_at: u32::try_from(expires_at).unwrap_or(u32::MAX),
+            extended_by: 0,
             amounts,
             nodes,
             exempt: None,
