@@ -56,6 +56,12 @@ impl Answer {
     }
 }
 
+/// Whether an answer of preflight was given without a decision: in an outage, or by a database that was overloaded.
+pub fn is_undecided(answer: &Value) -> bool {
+    let is_overloaded = |list: &str| answer[list][0]["code"] == "overloaded";
+    answer["degraded"] == true || is_overloaded("reasons") || is_overloaded("warnings")
+}
+
 /// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is dropped, the audit log of each of its organisations is walked, so that it holds after whatever a test
 /// has done, and what each function did with the tables is compared with what the deployment template lets it do.
 pub struct World {

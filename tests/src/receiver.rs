@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use serde_json::Value;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// One request that came in.
@@ -42,6 +43,10 @@ type Answer = (u16, Vec<(&'static str, String)>);
 struct Shared {
     received: Arc<Mutex<Vec<Received>>>,
     answer: Arc<Mutex<Answer>>,
+    /// What it answers to bodies with a text in them.
+    answers: Arc<Mutex<Vec<(String, u16)>>>,
+    /// Whether answers wait.
+    is_held: Arc<watch::Sender<bool>>,
 }
 
 /// The receiver; it stops when this is dropped.
@@ -60,6 +65,8 @@ impl Receiver {
         let shared = Shared {
             received: Arc::default(),
             answer: Arc::new(Mutex::new((200, Vec::new()))),
+            answers: Arc::default(),
+            is_held: Arc::new(watch::Sender::new(false)),
         };
         let router = Router::new()
             .fallback(any(receive))
@@ -74,6 +81,24 @@ impl Receiver {
             .iter()
             .map(|(name, value)| (*name, (*value).to_owned()));
         *self.shared.answer.lock().unwrap() = (status, headers.collect());
+    }
+
+    /// Lets it answer so to bodies that have `text` in them.
+    pub fn answer_to(&self, text: &str, status: u16) {
+        let mut answers = self.shared.answers.lock().unwrap();
+        answers.push((text.to_owned(), status));
+    }
+
+    /// Keeps its answers back, or lets them go.
+    pub fn hold(&self, is_held: bool) {
+        self.shared.is_held.send_replace(is_held);
+    }
+
+    /// Returns when so many requests have come in.
+    pub async fn wait_for(&self, requests: usize) {
+        while self.received().len() < requests {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     /// What came in, the oldest first.
@@ -100,12 +125,20 @@ async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let body = String::from_utf8(body.to_vec()).unwrap();
     shared.received.lock().unwrap().push(Received {
         path: uri.path().to_owned(),
         headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
+        body: body.clone(),
     });
-    let (status, headers) = shared.answer.lock().unwrap().clone();
+    let mut is_held = shared.is_held.subscribe();
+    is_held.wait_for(|is_held| !is_held).await.unwrap();
+    let (mut status, headers) = shared.answer.lock().unwrap().clone();
+    for (text, other) in shared.answers.lock().unwrap().iter() {
+        if body.contains(text) {
+            status = *other;
+        }
+    }
     let mut response = StatusCode::from_u16(status).unwrap().into_response();
     for (name, value) in headers {
         response.headers_mut().insert(name, value.parse().unwrap());

@@ -191,7 +191,7 @@ async fn a_budget_s_levels_are_mailed_to_whoever_manages_it_or_to_the_administra
     let mails = sent(&world);
     assert_eq!((mails.len(), mails[0].to.as_str()), (1, "root@example.com"));
     assert!(
-        mails[0].text.contains("500 tokens of 1000 tokens"),
+        mails[0].text.contains("500 tokens of 1,000 tokens"),
         "{}",
         mails[0].text
     );

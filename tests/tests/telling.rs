@@ -202,7 +202,7 @@ async fn a_closed_month_is_told_once_to_the_administrators_with_what_carries_ove
     let mails = sent(&world);
     assert_eq!((mails.len(), mails[0].to.as_str()), (1, "root@example.com"));
     assert_eq!(mails[0].subject, "2026-11 is closed");
-    let said = "Lab tokens (eng): 400 tokens spent of 1000 tokens, 600 tokens unused, 300 tokens carry over";
+    let said = "Lab tokens (eng): 400 tokens spent of 1,000 tokens, 600 tokens unused, 300 tokens carry over";
     assert!(mails[0].text.contains(said), "{}", mails[0].text);
 }
 

@@ -31,6 +31,7 @@ mod tree;
 mod usage;
 mod users;
 mod view;
+mod webhook_retry;
 mod webhooks;
 
 use axum::Router;
@@ -214,8 +215,11 @@ pub fn routes() -> Router<App> {
         .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
         .route(
             "/v1/webhooks/{id}",
-            get(webhooks::read).delete(webhooks::remove),
+            get(webhooks::read)
+                .patch(webhooks::update)
+                .delete(webhooks::remove),
         )
+        .route("/v1/webhooks/{id}/retry", post(webhook_retry::retry_all))
         .route("/v1/webhooks/{id}/test", post(webhooks::test))
         .route("/v1/webhooks/{id}/rotate-secret", post(webhooks::rotate))
         .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))

@@ -47,6 +47,7 @@ const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
 const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
 /// How long holds may live, in seconds.
 const HOLD_SECONDS: (i64, i64) = (30, 3600);
+const USER_HOLDS_PERCENT: (i64, i64) = (1, 100);
 /// How long a rollover waits for late usage, in hours: at most four weeks, so that a month's carry is final before the
 /// next month ends.
 const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
@@ -293,6 +294,10 @@ pub(crate) async fn update(
         fields.changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE));
     let hold_seconds =
         fields.changed_value("hold_seconds", parse::whole(HOLD_SECONDS.0, HOLD_SECONDS.1));
+    let user_holds = fields.changed_value(
+        "user_holds_percent",
+        parse::whole(USER_HOLDS_PERCENT.0, USER_HOLDS_PERCENT.1),
+    );
     let abandoned_holds = fields.changed_value("abandoned_holds", parse::one_of(ABANDONED));
     let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
     let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
@@ -316,6 +321,9 @@ pub(crate) async fn update(
             hold_seconds: hold_seconds
                 .and_then(|seconds| u32::try_from(seconds).ok())
                 .unwrap_or(before.hold_seconds),
+            user_holds_percent: user_holds
+                .and_then(|percent| u32::try_from(percent).ok())
+                .unwrap_or(before.user_holds_percent),
             abandoned_holds: abandoned_holds.unwrap_or(before.abandoned_holds),
             unknown_model: unknown_model.unwrap_or(before.unknown_model),
             on_unavailable: on_unavailable.unwrap_or(before.on_unavailable),

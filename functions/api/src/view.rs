@@ -32,6 +32,8 @@ pub(crate) struct OrganisationView<'a> {
     output_reserve_tokens: i64,
     /// How long a hold lives.
     hold_seconds: u32,
+    /// The share of the organisation's 2,000 live holds that one user may have, at least 50.
+    user_holds_percent: u32,
     /// What becomes of holds that nobody settles.
     abandoned_holds: shared::domain::configuration::AbandonedHolds,
     /// What a model without a price may do under a hard cap in US dollars.
@@ -54,6 +56,7 @@ pub(crate) fn organisation(organisation: &Organisation) -> OrganisationView<'_> 
         reserve: organisation.reserve,
         output_reserve_tokens: organisation.output_reserve_tokens,
         hold_seconds: organisation.hold_seconds,
+        user_holds_percent: organisation.user_holds_percent,
         abandoned_holds: organisation.abandoned_holds,
         unknown_model: organisation.unknown_model,
         on_unavailable: organisation.on_unavailable,

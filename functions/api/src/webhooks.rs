@@ -1,7 +1,7 @@
 //! Webhooks: made, tried, their secrets rotated, their deliveries listed and retried.
 
-use super::act::{Actor, Needs, Prepared, answered_before, change, respond};
-use super::openapi::bodies::CreateWebhook;
+use super::act::{Actor, Needs, Prepared, answered_before, change, check_version, respond};
+use super::openapi::bodies::{CreateWebhook, UpdateWebhook};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
@@ -10,12 +10,13 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use shared::domain::health::Health;
 use shared::domain::name::is_slug;
 use shared::domain::notice::NoticeMessage;
 use shared::domain::reach::Reach;
 use shared::domain::webhook::{
-    Attempt, Delivery, DeliveryStatus, EVENT_TYPES, EventType, Health, MAX_WEBHOOKS,
-    OLD_SECRET_LIVES, OldSecret, Webhook,
+    Attempt, Delivery, DeliveryStatus, EVENT_TYPES, EventType, MAX_WEBHOOKS, OLD_SECRET_LIVES,
+    OldSecret, Webhook,
 };
 use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, ErrorCode};
@@ -24,7 +25,7 @@ use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::PageBody;
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::openapi::{
-    Conflict, Denied, IdempotencyKey, Invalid, Moment, Page, Slug, TooLarge, Unknown,
+    Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Moment, Page, Slug, TooLarge, Unknown,
 };
 use shared::runtime::{parse, random};
 use shared::store::{Row, new_id};
@@ -46,7 +47,8 @@ struct WebhookView<'a> {
     events: Option<&'a [EventType]>,
     #[schema(required = true)]
     description: Option<&'a str>,
-    /// `paused` after a delivery was given up: each is tried once until one is taken.
+    /// `paused` after a delivery was given up: others wait for up to seven days, until one is taken.
+    /// `ended` after the receiver answered 410.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
     #[schema(value_type = Option<Moment>, required = true)]
@@ -56,27 +58,32 @@ struct WebhookView<'a> {
     old_secret_until: Option<String>,
     #[schema(value_type = Moment)]
     created_at: String,
+    version: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     signing_secret: Option<&'a str>,
 }
 
 fn shown<'a>(
     webhook: &'a Webhook,
-    health: Option<Health>,
+    health: Option<&Health>,
     signing_secret: Option<&'a str>,
     now: Timestamp,
 ) -> WebhookView<'a> {
-    let is_paused = health.is_some_and(|health| health.paused_at.is_some());
     let old = webhook.old_secret.as_ref().filter(|old| now < old.until);
     WebhookView {
         id: &webhook.id,
         url: &webhook.url,
         events: webhook.events.as_deref(),
         description: webhook.description.as_deref(),
-        status: Some(if is_paused { "paused" } else { "active" }),
+        status: Some(match health {
+            Some(health) if health.is_ended() => "ended",
+            Some(health) if health.is_paused() => "paused",
+            _ => "active",
+        }),
         failing_since: health.map(|health| health.failing_since.to_string()),
         old_secret_until: old.map(|old| old.until.to_string()),
         created_at: webhook.created_at.to_string(),
+        version: webhook.version,
         signing_secret,
     }
 }
@@ -96,14 +103,18 @@ struct DeliveryView<'a> {
     created_at: Timestamp,
 }
 
-fn shown_delivery(delivery: &Delivery) -> DeliveryView<'_> {
+/// A delivery as it is shown; while its webhook is paused, its next attempt is not before that of the
+/// webhook.
+fn shown_delivery<'a>(delivery: &'a Delivery, health: Option<&Health>) -> DeliveryView<'a> {
+    let paused = health.filter(|health| health.is_paused() && !delivery.is_by_hand);
+    let due = |at: Timestamp| paused.map_or(at, |health| at.max(health.due()));
     DeliveryView {
         id: &delivery.id,
         webhook_id: &delivery.webhook_id,
         kind: delivery.kind,
         status: delivery.status,
         attempts: &delivery.attempts,
-        next_attempt_at: delivery.next_attempt_at,
+        next_attempt_at: delivery.next_attempt_at.map(due),
         created_at: delivery.created_at,
     }
 }
@@ -112,11 +123,10 @@ fn shown_delivery(delivery: &Delivery) -> DeliveryView<'_> {
 pub(crate) fn url(reach: Reach) -> impl Fn(&str) -> Result<String, String> {
     move |raw| {
         let url = parse::text(raw)?;
-        let rule = "must be an address like https://example.com/hook";
-        reach
-            .is_receiver(&url)
-            .then_some(url)
-            .ok_or(rule.to_owned())
+        match reach.refuses(&url) {
+            Some(rule) => Err(rule.to_owned()),
+            None => Ok(url),
+        }
     }
 }
 
@@ -131,6 +141,7 @@ pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewW
         old_secret: None,
         description: None,
         created_at: app.clock.now(),
+        version: 1,
     };
     Ok(NewWebhook { webhook, secret })
 }
@@ -251,14 +262,14 @@ pub(crate) async fn list(
     let mut items = Vec::new();
     for webhook in &page.items {
         let health = app.store.health(&owner.organisation_id, &webhook.id);
-        items.push(shown(webhook, health.await?, None, now));
+        items.push(shown(webhook, health.await?.as_ref(), None, now));
     }
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
     Ok(json(200, view::text(&body)))
 }
 
 /// A webhook of the caller's organisation.
-async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Webhook, ApiError> {
+pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Webhook, ApiError> {
     let unknown = || ApiError::not_found("webhook");
     if !is_slug(id) {
         return Err(unknown());
@@ -287,8 +298,71 @@ pub(crate) async fn read(
     let owner = caller.owner()?;
     let webhook = known(&app, &owner.organisation_id, &id).await?;
     let health = app.store.health(&owner.organisation_id, &id).await?;
-    let view = shown(&webhook, health, None, app.clock.now());
+    let view = shown(&webhook, health.as_ref(), None, app.clock.now());
     Ok(json(200, view::text(&view)))
+}
+
+/// Changes where a webhook posts, what it is told of, or what it is for. Its secret stays.
+///
+/// Another url is another receiver: the webhook is no longer paused or ended, and what waited goes there.
+#[utoipa::path(
+    patch,
+    path = "/v1/webhooks/{id}",
+    operation_id = "updateWebhook",
+    tag = "Webhooks",
+    params(("id" = Slug, Path, description = "The webhook."), IfMatch),
+    request_body = UpdateWebhook,
+    responses(
+        (status = 200, description = "The webhook as it is now.", body = WebhookView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let organisation_id = &owner.organisation_id;
+    let mut fields = Fields::of_body(&body)?;
+    let url = fields.changed_value("url", url(app.reach));
+    let events = fields.changed("events", events);
+    let description = fields.changed("description", parse::display_name);
+    fields.finish()?;
+    known(&app, organisation_id, &id).await?;
+    let health = app.store.health(organisation_id, &id).await?;
+    let needs = Needs {
+        webhooks: vec![id.clone()],
+        ..Needs::default()
+    };
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(&app, &actor, &needs, None, |loaded| {
+        let before = loaded.webhooks.get(&id);
+        let before = before.ok_or_else(|| ApiError::not_found("webhook"))?;
+        check_version(&headers, before.version)?;
+        let mut after = before.clone();
+        after.url = url.clone().unwrap_or(after.url);
+        after.events = events.clone().unwrap_or(after.events);
+        after.description = description.clone().unwrap_or(after.description);
+        after.version += 1;
+        let resource = format!("webhook/{id}");
+        let mut prepared = Prepared::new(loaded, "webhook.update", resource);
+        prepared.rows.push(Row::webhook(organisation_id, &after)?);
+        let is_elsewhere = after.url != before.url;
+        if is_elsewhere {
+            prepared.rows.push(Row::no_health(organisation_id, &id));
+        }
+        prepared.before = Some(view::text(&shown(before, None, None, now)));
+        prepared.after = Some(view::text(&shown(&after, None, None, now)));
+        let health = health.as_ref().filter(|_| !is_elsewhere);
+        let body = view::text(&shown(&after, health, None, now));
+        Ok(prepared.answering(200, body))
+    })
+    .await
 }
 
 /// Deletes a webhook. What is on its way is not delivered any more.
@@ -374,6 +448,7 @@ pub(crate) async fn rotate(
             until: now.saturating_add(OLD_SECRET_LIVES).unwrap_or(now),
         });
         after.sealed_secret.clone_from(&sealed_secret);
+        after.version += 1;
         let resource = format!("webhook/{id}");
         let mut prepared = Prepared::new(loaded, "webhook.rotate_secret", resource);
         prepared.rows.push(Row::webhook(organisation_id, &after)?);
@@ -391,7 +466,11 @@ pub(crate) async fn rotate(
 }
 
 /// Queues a delivery that is due now.
-async fn queue(app: &App, organisation_id: &str, delivery: &Delivery) -> Result<(), ApiError> {
+pub(crate) async fn queue(
+    app: &App,
+    organisation_id: &str,
+    delivery: &Delivery,
+) -> Result<(), ApiError> {
     let message = NoticeMessage::Delivery {
         organisation_id: organisation_id.to_owned(),
         webhook_id: delivery.webhook_id.clone(),
@@ -443,10 +522,10 @@ pub(crate) async fn test(
         "id": event_id, "type": kind, "created_at": now.to_string(), "org_id": organisation_id,
         "data": {"message": "This is a test. Nothing has happened."},
     });
-    let delivery = Delivery::new(event_id, id.clone(), kind, body.to_string(), now);
+    let delivery = Delivery::new(event_id, id.clone(), kind, body.to_string(), now).by_hand();
     let answer = Answer {
         status: 202,
-        body: view::text(&shown_delivery(&delivery)),
+        body: view::text(&shown_delivery(&delivery, None)),
         secrets: Vec::new(),
     };
     let keep = idempotent
@@ -508,16 +587,18 @@ pub(crate) async fn deliveries(
     let list = format!("{organisation_id} deliveries {id}");
     let asked = app.page(query.as_deref(), &list)?;
     known(&app, organisation_id, &id).await?;
+    let health = app.store.health(organisation_id, &id).await?;
     let page = app
         .store
         .deliveries(organisation_id, &id, asked.after.as_deref(), asked.limit)
         .await?;
-    let items = page.items.iter().map(shown_delivery).collect();
+    let show = |delivery| shown_delivery(delivery, health.as_ref());
+    let items = page.items.iter().map(show).collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
     Ok(json(200, view::text(&body)))
 }
 
-/// Makes a delivery due again at once, whatever became of it.
+/// Makes a delivery due again at once, whatever became of it, also if the webhook is paused or ended.
 #[utoipa::path(
     post,
     path = "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
@@ -551,10 +632,11 @@ pub(crate) async fn retry(
         .delivery(organisation_id, &id, &delivery_id)
         .await?;
     let delivery = known.ok_or_else(unknown)?.again(app.clock.now());
+    let delivery = delivery.by_hand();
     if !app.store.renew_delivery(organisation_id, &delivery).await? {
         let message = "it is being attempted at this moment; look at it again";
         return Err(ApiError::conflict(message));
     }
     queue(&app, organisation_id, &delivery).await?;
-    Ok(json(202, view::text(&shown_delivery(&delivery))))
+    Ok(json(202, view::text(&shown_delivery(&delivery, None))))
 }

@@ -5,11 +5,13 @@
 //! is not attempted again. A receiver may see the same `webhook-id` twice where the function was stopped between the answer and
 //! keeping it, and knows by it that it is the same. Nothing sleeps here: what is due later waits in the queue.
 
+mod attempt;
 mod bus;
 mod deliver;
 mod feedback;
 mod mails;
 mod post;
+mod resume;
 mod tell;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -134,7 +136,7 @@ async fn one(app: &App, message: &SqsMessage) -> Result<Option<Told>, Failure> {
             organisation_id,
             webhook_id,
             delivery_id,
-        } => deliver::attempt(app, &organisation_id, &webhook_id, &delivery_id).await?,
+        } => deliver::handle(app, &organisation_id, &webhook_id, &delivery_id).await?,
         NoticeMessage::Mailbox {
             organisation_id,
             mailbox,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use shared::domain::amount::Unit;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
-use shared::domain::refusal::{Ask, Reason, Warning};
+use shared::domain::refusal::{Ask, Reason, ShortBudget, Warning};
 use shared::runtime::http::json;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
@@ -34,6 +34,9 @@ pub(crate) struct DecisionBody<'a> {
     offer: Option<OfferBody>,
     /// Whether the same request may pass in some seconds.
     retryable: bool,
+    /// When to ask again a request that is refused and may pass soon: in so many seconds.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    retry_after_seconds: Option<u32>,
     /// The exemption that let it pass.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption_id: Option<&'a str>,
@@ -113,9 +116,18 @@ struct ReasonBody<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Moment>, required = true))]
     resets_at: Option<String>,
     message: &'a str,
+    /// The user's own raises that cover the budget, and what each has left. A raise adds to what the budget has.
+    exemptions_left: Vec<ExemptionLeftBody<'a>>,
     /// What would help, and who can do it.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption: Option<ExemptionBody<'a>>,
+}
+
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionLeft))]
+struct ExemptionLeftBody<'a> {
+    exemption_id: &'a str,
+    left: Figure,
 }
 
 #[derive(Serialize)]
@@ -180,11 +192,19 @@ fn warning(warning: &Warning) -> WarningBody<'_> {
     }
 }
 
+fn exemptions_left(budget: &ShortBudget) -> Vec<ExemptionLeftBody<'_>> {
+    let exemptions = budget.exemptions.iter();
+    let left = exemptions.map(|exemption| ExemptionLeftBody {
+        exemption_id: &exemption.id,
+        left: Figure(budget.unit, exemption.left),
+    });
+    left.collect()
+}
+
 fn reason(reason: &Reason) -> ReasonBody<'_> {
     let budget = reason.budget.as_ref();
-    let figure = |value: fn(&shared::domain::refusal::ShortBudget) -> i64| {
-        budget.map(|budget| Figure(budget.unit, value(budget)))
-    };
+    let figure =
+        |value: fn(&ShortBudget) -> i64| budget.map(|budget| Figure(budget.unit, value(budget)));
     ReasonBody {
         code: reason.code.as_str(),
         budget_id: budget.map(|b| b.budget_id.as_str()),
@@ -199,6 +219,7 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
         requested: figure(|b| b.requested),
         resets_at: reason.resets_at.map(|at| at.to_string()),
         message: &reason.message,
+        exemptions_left: budget.map(exemptions_left).unwrap_or_default(),
         exemption: reason.ask.as_ref().map(exemption),
     }
 }
@@ -213,6 +234,7 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         reasons: Vec::new(),
         offer: None,
         retryable: false,
+        retry_after_seconds: None,
         exemption_id: decision.exemption_id.as_deref(),
         on_unavailable: match decision.on_unavailable {
             OnUnavailable::Allow => "allow",
@@ -232,12 +254,13 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         Verdict::Block {
             reasons,
             offer,
-            is_retryable,
+            retry_after_seconds,
         } => {
             body.decision = "block";
             body.reasons = reasons.iter().map(reason).collect();
             body.offer = offer.map(|max_output_tokens| OfferBody { max_output_tokens });
-            body.retryable = *is_retryable;
+            body.retryable = retry_after_seconds.is_some();
+            body.retry_after_seconds = *retry_after_seconds;
         }
     }
     json(200, serde_json::to_string(&body).unwrap_or_default())

@@ -3,7 +3,7 @@
 //! Nothing is decided here. What is read goes where the decision looks first, under the same rules: a key is believed for
 //! seconds, a configuration while the cell has its epoch, a user who was read after it likewise.
 
-use super::App;
+use super::{App, Deadline};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use shared::domain::authority::Backing;
@@ -11,6 +11,7 @@ use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::Body;
 use shared::runtime::logs::note;
+use shared::store::{StoreError, watch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,11 @@ impl App {
 /// A request for a decision: whose it is, and its body.
 pub(super) struct Asked {
     pub(super) caller: Result<Caller, ApiError>,
+    /// Whether the database answered while that was found out.
+    pub(super) has_answered: bool,
     pub(super) body: axum::body::Bytes,
+    /// When it has to be decided.
+    pub(super) deadline: Deadline,
 }
 
 impl FromRequest<App> for Asked {
@@ -86,8 +91,16 @@ impl FromRequest<App> for Asked {
         let (mut parts, body) = request.into_parts();
         let whole = Request::from_parts(parts.clone(), body);
         let Body(body) = Body::from_request(whole, app).await?;
+        let deadline = app.deadline();
         app.meet(&parts, &body).await;
-        let caller = Caller::from_request_parts(&mut parts, app).await;
-        Ok(Self { caller, body })
+        let finding = deadline.limit(Caller::from_request_parts(&mut parts, app));
+        let (caller, has_answered) = watch(finding).await;
+        let caller = caller.unwrap_or_else(|late| Err(StoreError::Unavailable(late.into()).into()));
+        Ok(Self {
+            caller,
+            has_answered,
+            body,
+            deadline,
+        })
     }
 }

@@ -1,18 +1,23 @@
 //! From a request to a decision.
 
-use super::{ATTEMPTS, App};
+use super::holding::Asking;
+use super::undecided::Known;
+use super::{ATTEMPTS, App, Deadline};
+use jiff::Timestamp;
 use shared::domain::amount::Unit;
 use shared::domain::cell::{HoldRequest, UsableExemption};
-use shared::domain::configuration::{Budget, Configuration, OnUnavailable, UnknownModel};
-use shared::domain::estimate::PreflightRequest;
+use shared::domain::configuration::{
+    Budget, Configuration, OnUnavailable, Organisation, UnknownModel,
+};
+use shared::domain::estimate::{Estimate, PreflightRequest};
 use shared::domain::hold::{Exempt, Hold, HoldId, Rid};
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
-use shared::domain::refusal::{Reason, Warning, offer, passed_soft_caps};
-use shared::runtime::error::ApiError;
+use shared::domain::refusal::{Reason, Warning, passed_soft_caps};
+use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::logs::{self, ErrorType};
 use shared::runtime::random;
-use shared::store::{HoldOutcome, StoreError};
+use shared::store::{StoreError, watch};
 use std::sync::Arc;
 
 /// The answer to a request.
@@ -37,8 +42,8 @@ pub(crate) enum Verdict {
         reasons: Vec<Reason>,
         /// The largest answer that would be admitted.
         offer: Option<i64>,
-        /// Whether the same request may pass in some seconds.
-        is_retryable: bool,
+        /// In how many seconds the same request may pass, if it may soon.
+        retry_after_seconds: Option<u32>,
     },
 }
 
@@ -47,43 +52,53 @@ impl Verdict {
         Self::Block {
             reasons: vec![reason],
             offer: None,
-            is_retryable: false,
+            retry_after_seconds: None,
+        }
+    }
+
+    /// A refusal that may be over in `seconds`.
+    pub(crate) fn wait(reason: Reason, seconds: u32) -> Self {
+        Self::Block {
+            reasons: vec![reason],
+            offer: None,
+            retry_after_seconds: Some(seconds),
         }
     }
 }
 
-/// Decides. Where the database does not answer, the organisation's `on_unavailable` does.
+/// Decides until `deadline`. If the database does not answer at all, the organisation's `on_unavailable` decides. One
+/// that answers without deciding opens no hard cap: callers can bring that about.
 pub(crate) async fn decide(
     app: &App,
     organisation_id: &str,
     request: &PreflightRequest,
+    deadline: Deadline,
 ) -> Result<Decision, ApiError> {
-    let mut on_unavailable = app.on_unavailable;
-    for _ in 0..ATTEMPTS {
-        let configuration = match app.cache.configuration(organisation_id).await {
-            Ok(configuration) => configuration,
-            Err(error) if error.code == shared::runtime::error::ErrorCode::Unavailable => {
-                return Ok(degraded(on_unavailable));
-            }
-            Err(error) => return Err(error),
-        };
-        on_unavailable = configuration.organisation.on_unavailable;
-        match attempt(app, &configuration, request).await {
-            Ok(Some(decision)) => return Ok(decision),
-            Ok(None) => app.cache.forget(&configuration),
-            Err(Failed::Answer(error)) => return Err(error),
-            Err(Failed::Store(error @ StoreError::Unreadable(_))) => return Err(error.into()),
-            Err(Failed::Store(error)) => {
-                let (error_type, error) = (ErrorType::of(&error).as_str(), logs::chain(&error));
-                let organisation = organisation_id;
-                tracing::error!(error_type, organisation, error, "the store did not decide");
-                return Ok(degraded(on_unavailable));
-            }
+    let mut known = Known::nothing(app.on_unavailable);
+    let deciding = deadline.limit(attempts(app, organisation_id, request, &mut known));
+    let (decided, has_answered) = watch(deciding).await;
+    match decided {
+        Ok(Ok(Some(decision))) => return Ok(decision),
+        Ok(Err(Failed::Answer(error))) if error.code != ErrorCode::Unavailable => {
+            return Err(error);
         }
+        Ok(Err(Failed::Store(error @ StoreError::Unreadable(_)))) => return Err(error.into()),
+        // It was reported when it failed.
+        Ok(Err(Failed::Answer(_))) => {}
+        Ok(Err(Failed::Store(error))) => undecided(organisation_id, &error),
+        Ok(Ok(None)) => undecided(organisation_id, &StoreError::Contended),
+        Err(late) => undecided(organisation_id, &StoreError::Unavailable(Box::new(late))),
     }
-    Ok(degraded(on_unavailable))
+    Ok(known.undecided(has_answered))
 }
 
+/// Says in the log that the store did not decide, and why.
+fn undecided(organisation: &str, error: &StoreError) {
+    let (error_type, error) = (ErrorType::of(error).as_str(), logs::chain(error));
+    tracing::error!(error_type, organisation, error, "the store did not decide");
+}
+
+#[derive(Debug)]
 enum Failed {
     Answer(ApiError),
     Store(StoreError),
@@ -95,27 +110,22 @@ impl From<StoreError> for Failed {
     }
 }
 
-/// The answer without a decision.
-pub(crate) fn degraded(on_unavailable: OnUnavailable) -> Decision {
-    let message = "the budget service cannot decide at the moment";
-    let verdict = match on_unavailable {
-        OnUnavailable::Allow => Verdict::Allow(None),
-        OnUnavailable::Deny => Verdict::Block {
-            reasons: Vec::new(),
-            offer: None,
-            is_retryable: true,
-        },
-    };
-    Decision {
-        verdict,
-        warnings: vec![Warning::NotHeld {
-            code: "unavailable",
-            message: message.to_owned(),
-        }],
-        on_unavailable,
-        exemption_id: None,
-        is_degraded: true,
+/// A decision on the configuration in force; none if that changes all the time.
+async fn attempts(
+    app: &App,
+    organisation_id: &str,
+    request: &PreflightRequest,
+    known: &mut Known,
+) -> Result<Option<Decision>, Failed> {
+    for _ in 0..ATTEMPTS {
+        let configuration = app.cache.configuration(organisation_id).await;
+        let configuration = configuration.map_err(Failed::Answer)?;
+        match attempt(app, &configuration, request, known).await? {
+            Some(decision) => return Ok(Some(decision)),
+            None => app.cache.forget(&configuration),
+        }
     }
+    Ok(None)
 }
 
 /// One decision on one configuration; none where another configuration is in force.
@@ -123,14 +133,17 @@ async fn attempt(
     app: &App,
     configuration: &Arc<Configuration>,
     request: &PreflightRequest,
+    known: &mut Known,
 ) -> Result<Option<Decision>, Failed> {
     let now = app.clock.now();
     let period = configuration.period_of(now);
     let book = PriceBooks::built_in().at(now);
+    let organisation = &configuration.organisation;
+    *known = Known::nothing(organisation.on_unavailable);
     let decided = |verdict, warnings| Decision {
         verdict,
         warnings,
-        on_unavailable: configuration.organisation.on_unavailable,
+        on_unavailable: organisation.on_unavailable,
         exemption_id: None,
         is_degraded: false,
     };
@@ -140,28 +153,20 @@ async fn attempt(
     };
     let path = configuration.path(&user.department_id);
     let budgets = configuration.budgets_on(&path);
-    let estimate = request.estimate(&configuration.organisation, book);
+    let estimate = request.estimate(organisation, book);
     let mut warnings = Vec::new();
     if estimate.price.is_none() {
         warnings.push(Warning::Unpriced {
             model: request.model.clone(),
         });
     }
-    let has_hard_usd = budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd);
-    let refuses_unknown = configuration.organisation.unknown_model == UnknownModel::Refuse;
-    let without_hold = if let Some(reason) = Reason::of_user(&user, now) {
-        Some(Verdict::block(reason))
-    } else if estimate.price.is_none() && has_hard_usd && refuses_unknown {
-        Some(Verdict::block(Reason::unknown_model(&request.model)))
-    } else if budgets.is_empty() {
-        Some(Verdict::Allow(None))
-    } else {
-        None
-    };
-    if let Some(verdict) = without_hold {
+    if let Some(verdict) = without_counters(organisation, &user, &budgets, request, &estimate, now)
+    {
+        known.may_pass_unheld = matches!(verdict, Verdict::Allow(_));
         let is_in_force = app.store.is_in_force(configuration, period).await?;
         return Ok(is_in_force.then(|| decided(verdict, warnings)));
     }
+    known.may_pass_unheld = budgets.iter().all(|budget| !budget.hard_cap);
     let asked = hold_request(
         configuration,
         &user,
@@ -170,61 +175,52 @@ async fn attempt(
         estimate.amounts,
         now,
     )?;
-    let rid = asked.rid.clone();
-    let mut exemption_id = None;
-    let verdict = match app.store.hold(configuration, period, &asked, now).await? {
-        HoldOutcome::Held { hold, cell } => {
-            warnings.extend(passed_soft_caps(configuration, &path, period, &cell));
-            let by = |exempt: &Exempt| {
-                configuration
-                    .grants
-                    .iter()
-                    .find(|g| g.index == exempt.index)
-            };
-            exemption_id = hold
-                .exempt
-                .as_ref()
-                .and_then(by)
-                .map(|grant| grant.id.clone());
-            Verdict::Allow(Some((HoldId::new(period, rid, &hold), hold)))
-        }
-        HoldOutcome::AnotherBody => {
-            return Err(Failed::Answer(ApiError::conflict(format!(
-                "request_id {:?} holds already with another body; use a new request_id",
-                request.request_id
-            ))));
-        }
-        HoldOutcome::AnotherEpoch => return Ok(None),
-        HoldOutcome::TooManyHolds => {
-            let reason = Reason::too_many_holds();
-            match configuration.organisation.on_unavailable {
-                OnUnavailable::Allow => {
-                    warnings.push(Warning::NotHeld {
-                        code: reason.code.as_str(),
-                        message: reason.message,
-                    });
-                    Verdict::Allow(None)
-                }
-                OnUnavailable::Deny => Verdict::Block {
-                    reasons: vec![reason],
-                    offer: None,
-                    is_retryable: true,
-                },
-            }
-        }
-        HoldOutcome::Short { nodes, cell } => {
-            warnings.extend(passed_soft_caps(configuration, &path, period, &cell));
-            Verdict::Block {
-                reasons: Reason::short(configuration, &user, &cell, &nodes, &estimate, now),
-                offer: offer(&asked, &cell, &estimate),
-                is_retryable: false,
-            }
-        }
+    let asking = Asking {
+        app,
+        configuration,
+        user: &user,
+        period,
+        estimate: &estimate,
+        asked: &asked,
+        now,
+    };
+    // A place is under way until the cell is seen that the write gave back.
+    let (outcome, _place) = asking.hold().await?;
+    let answer = asking.answer(outcome, &request.request_id).await;
+    let Some(answer) = answer.map_err(Failed::Answer)? else {
+        return Ok(None);
+    };
+    warnings.extend(answer.unheld);
+    warnings.extend(passed_soft_caps(configuration, &path, period, &answer.cell));
+    app.places.see(&organisation.id, period, answer.cell);
+    let by = |exempt: Exempt| {
+        let mut grants = configuration.grants.iter();
+        grants.find(|grant| grant.index == exempt.index)
     };
     Ok(Some(Decision {
-        exemption_id,
-        ..decided(verdict, warnings)
+        exemption_id: answer.exempt.and_then(by).map(|grant| grant.id.clone()),
+        ..decided(answer.verdict, warnings)
     }))
+}
+
+/// The verdict that needs no counters, if there is one.
+fn without_counters(
+    organisation: &Organisation,
+    user: &User,
+    budgets: &[&Budget],
+    request: &PreflightRequest,
+    estimate: &Estimate,
+    now: Timestamp,
+) -> Option<Verdict> {
+    let has_hard_usd = budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd);
+    let refuses_unknown = organisation.unknown_model == UnknownModel::Refuse;
+    if let Some(reason) = Reason::of_user(user, now) {
+        Some(Verdict::block(reason))
+    } else if estimate.price.is_none() && has_hard_usd && refuses_unknown {
+        Some(Verdict::block(Reason::unknown_model(&request.model)))
+    } else {
+        budgets.is_empty().then_some(Verdict::Allow(None))
+    }
 }
 
 /// What is asked of the cell.

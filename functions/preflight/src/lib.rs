@@ -6,9 +6,12 @@
 mod answer;
 mod cold;
 mod decide;
+mod holding;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+mod places;
 mod refusals;
+mod undecided;
 
 pub use refusals::Refusals;
 
@@ -20,6 +23,7 @@ use decide::{Decision, Verdict};
 use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
+use places::Places;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
 use shared::domain::hold::HoldId;
@@ -39,9 +43,10 @@ use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
 use shared::store::{Store, VoidOutcome};
 use std::time::Duration;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+use undecided::Known;
 
-/// Where decisions are asked for.
-const PREFLIGHT: &str = "/v1/preflight";
 /// How often a decision is begun anew because the configuration changed meanwhile.
 const ATTEMPTS: u32 = 8;
 
@@ -54,6 +59,25 @@ pub struct App {
     clock: Clock,
     on_unavailable: OnUnavailable,
     refusals: Refusals,
+    places: Places,
+    time: Option<Duration>,
+}
+
+/// How long a decision may take: what a person waits for who has sent nothing yet.
+const TIME: Duration = Duration::from_millis(1_500);
+
+/// When a decision has to be made, by a clock that nobody sets; none waits for ever.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// Does `work` unless that takes too long.
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        match self.0 {
+            Some(at) => timeout_at(at, work).await,
+            None => Ok(work.await),
+        }
+    }
 }
 
 impl App {
@@ -71,12 +95,14 @@ impl App {
             clock.clone(),
         );
         Self {
-            keys: keys.through_outages(PREFLIGHT),
+            keys: keys.through_outages("/v1/preflight"),
             cache: ConfigurationCache::new(store.clone()),
             store,
             clock,
             on_unavailable,
             refusals,
+            places: Places::default(),
+            time: Some(TIME),
         }
     }
 }
@@ -101,6 +127,19 @@ impl App {
     }
 }
 
+impl App {
+    /// The same with another time for a decision; none has no limit.
+    #[must_use]
+    pub fn with_time(self, time: Option<Duration>) -> Self {
+        Self { time, ..self }
+    }
+
+    /// The end of a decision that begins now.
+    fn deadline(&self) -> Deadline {
+        Deadline(self.time.and_then(|time| Instant::now().checked_add(time)))
+    }
+}
+
 impl FromRef<App> for Keys {
     fn from_ref(app: &App) -> Self {
         app.keys.clone()
@@ -115,13 +154,15 @@ pub fn router(app: App) -> Router {
 /// The routes without what surrounds them, to be served beside those of other functions.
 pub fn routes() -> Router<App> {
     Router::new()
-        .route(PREFLIGHT, post(preflight))
+        .route("/v1/preflight", post(preflight))
         .route("/v1/holds/{id}", delete(void))
 }
 
 /// Decides whether a request may be sent, and holds what it may use at every level above its user.
 ///
-/// A refusal is a 200 too. While its hold lives, the same `request_id` of the same user gets the same hold again.
+/// A refusal is a 200 too. While its hold lives, the same `request_id` of the same user gets the same hold again: a
+/// client's retry holds once. A `request_id` is made for one request and must not be a user's to choose behind a
+/// gateway. Nothing is held for a request of no tokens.
 #[cfg_attr(feature = "openapi", utoipa::path(
     post,
     path = "/v1/preflight",
@@ -136,16 +177,19 @@ pub fn routes() -> Router<App> {
         Invalid, Conflict, TooLarge, Denied
     ),
 ))]
-async fn preflight(
-    State(app): State<App>,
-    cold::Asked { caller, body }: cold::Asked,
-) -> Result<Response, ApiError> {
+async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Response, ApiError> {
+    let cold::Asked {
+        caller,
+        has_answered,
+        body,
+        deadline,
+    } = asked;
     let caller = match caller {
         Ok(caller) => caller,
         // Whose key it is cannot be asked: the deployment decides, and nothing of an organisation is told.
         Err(error) if error.code == ErrorCode::Unavailable => {
             let request = read(&body)?;
-            let decision = decide::degraded(app.on_unavailable);
+            let decision = Known::nothing(app.on_unavailable).undecided(has_answered);
             return Ok(answered(&decision, &request));
         }
         Err(error) => return Err(error),
@@ -155,7 +199,7 @@ async fn preflight(
     if !may_act_for(owner, &request.user_id) {
         return Err(ApiError::forbidden("this key acts for its own user only"));
     }
-    let decision = decide::decide(&app, &owner.organisation_id, &request).await?;
+    let decision = decide::decide(&app, &owner.organisation_id, &request, deadline).await?;
     app.refusals
         .tell(&owner.organisation_id, &request, &decision, app.clock.now())
         .await;

@@ -68,7 +68,10 @@ pub(crate) enum RefusalCode {
     UserSuspended,
     UnknownUser,
     UnknownModel,
+    /// Too many requests of the organisation or of the user are under way.
     TooManyHolds,
+    /// The database answers, but too much is asked of it to decide in time.
+    Overloaded,
 }
 
 #[derive(ToSchema)]
@@ -88,6 +91,7 @@ pub(crate) enum UnpricedCode {
 pub(crate) enum NotHeldCode {
     Unavailable,
     TooManyHolds,
+    Overloaded,
 }
 
 /// What somebody should know who may go on.

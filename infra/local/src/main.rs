@@ -47,6 +47,8 @@ enum Command {
     Replay(commands::replay::Arguments),
     /// Sends racing requests on caps that fit some of them: exactly those pass.
     Race(commands::race::Arguments),
+    /// Puts a hard cap under the load of many clients: it is spent and never passed.
+    Stress(commands::stress::Arguments),
     /// Kills the system in the middle and starts it again: the cap still holds.
     Crash(commands::crash::Arguments),
     /// Prints what a hold and a settlement cost as depth, budgets and live holds grow.
@@ -111,6 +113,9 @@ async fn main() -> ExitCode {
         Some(Command::Race(arguments)) => {
             commands::race::run(arguments).await.map_err(Failure::from)
         }
+        Some(Command::Stress(arguments)) => commands::stress::run(arguments)
+            .await
+            .map_err(Failure::from),
         Some(Command::Crash(arguments)) => {
             commands::crash::run(arguments).await.map_err(Failure::from)
         }

@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::queue::{Counts, Message, QueueError, QueueSettings, Queues};
 
-/// The most messages of one batch.
+/// The most messages of one batch, unless the mapping says otherwise.
 const BATCH: usize = 10;
 /// How many batches the function handles at the same time.
 const CONCURRENT_BATCHES: usize = 4;
@@ -44,6 +44,7 @@ pub struct Mapping {
     queue: QueueSettings,
     function: Function,
     is_automatic: bool,
+    batch: usize,
 }
 
 /// A mapping at work. It ends when this is dropped; [`Running::stop`] waits for the end.
@@ -66,7 +67,14 @@ impl Mapping {
             queue,
             function: Arc::new(move |event| function(event).boxed()),
             is_automatic,
+            batch: BATCH,
         }
+    }
+
+    /// The same with so many messages in a batch at the most.
+    #[must_use]
+    pub fn with_batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
     }
 
     /// Begins to deliver, on the runtime it is called on. None where the mapping is not automatic.
@@ -83,7 +91,7 @@ impl Mapping {
     pub async fn drain(&self) -> Result<(), QueueError> {
         while !self.is_idle()? {
             if self.queues.counts(&self.queue.name)?.visible > 0 && !self.is_automatic {
-                let messages = self.queues.receive(&self.queue.name, BATCH)?;
+                let messages = self.queues.receive(&self.queue.name, self.batch)?;
                 self.deliver(messages).await;
             } else {
                 tokio::time::sleep(LOOK).await;
@@ -129,7 +137,7 @@ impl Mapping {
         loop {
             let name = &self.queue.name;
             let received = match self.queues.wait_for_message(name).await {
-                Ok(()) => self.queues.receive(name, BATCH),
+                Ok(()) => self.queues.receive(name, self.batch),
                 Err(error) => Err(error),
             };
             match received {

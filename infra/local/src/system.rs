@@ -58,6 +58,8 @@ pub const NOTICES: &str = "notices";
 /// Where notices go that cannot be sent.
 pub const DEAD_NOTICES: &str = "notices-dlq";
 
+/// How many events are handled together, as `template.yaml` says.
+const EVENTS_BATCH: usize = 50;
 /// How often the schedule fires.
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long open requests may go on when the server stops.
@@ -127,15 +129,22 @@ impl System {
         let given_up = Notices::new(sqs.clone(), Queues::url(DEAD_NOTICES));
         let evaluate = evaluate::App::new(new_store("evaluate"), to_notify.clone(), clock.clone());
         let evaluate = Arc::new(evaluate);
+        let evaluate_delay = settings.evaluate_delay.unwrap_or_default();
         let evaluating = Mapping::new(
             queues.clone(),
             events,
             settings.delivers_events,
             move |event| {
                 let evaluate = evaluate.clone();
-                async move { evaluate::handle(&evaluate, event).await }
+                async move {
+                    if !evaluate_delay.is_zero() {
+                        tokio::time::sleep(evaluate_delay).await;
+                    }
+                    evaluate::handle(&evaluate, event).await
+                }
             },
-        );
+        )
+        .with_batch(EVENTS_BATCH);
         let tokens = Tokens::new(OPERATOR_KEY);
         let mails = Mails::new(clock.clone());
         let bus = LocalBus::default();
@@ -186,11 +195,13 @@ impl System {
             let (store, clock) = (new_store("preflight"), clock.clone());
             let (tokens, sqs) = (tokens.clone(), sqs.clone());
             let (on_unavailable, is_limited) = (settings.on_unavailable, settings.is_limited);
+            let decision_time = settings.decision_time;
             move || {
                 let refusals = preflight::Refusals::new(sqs.clone(), Queues::url(EVENTS));
                 let tells = (tokens.clone(), refusals);
                 let (store, clock) = (store.clone(), clock.clone());
                 let preflight = preflight::App::new(store, clock, on_unavailable, tells);
+                let preflight = preflight.with_time(decision_time);
                 let preflight = match believed {
                     Some(believed) => preflight.believing_keys(believed),
                     None => preflight,

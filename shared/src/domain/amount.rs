@@ -28,11 +28,22 @@ impl Unit {
         }
     }
 
-    /// An amount as people read it.
+    /// An amount as people read it, with its digits in groups: `1,234,567 tokens`, `$1,234.50`, `-$0.0213`.
     pub fn shown(self, value: i64) -> String {
+        let sign = if value < 0 { "-" } else { "" };
+        let magnitude = value.unsigned_abs();
         match self {
-            Self::Tokens => format!("{value} tokens"),
-            Self::Usd => format!("${}", micro_usd_to_json(value)),
+            Self::Tokens => format!("{sign}{} tokens", grouped(magnitude)),
+            Self::Usd => {
+                let scale = MICRO_PER_USD.unsigned_abs();
+                let whole = grouped(magnitude / scale);
+                let digits = format!("{:06}", magnitude % scale);
+                match digits.trim_end_matches('0') {
+                    "" => format!("{sign}${whole}"),
+                    // People write cents with two digits.
+                    fraction => format!("{sign}${whole}.{fraction:0<2}"),
+                }
+            }
         }
     }
 
@@ -43,6 +54,19 @@ impl Unit {
             Self::Usd => serde_json::from_str(&micro_usd_to_json(value)).unwrap_or(Value::Null),
         }
     }
+}
+
+/// A whole number with its digits in groups of three: `1,234,567`.
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// Tokens and micro-USD of one request, hold or sum.
@@ -185,6 +209,31 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(micro_usd_from_json(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn amounts_are_shown_with_their_digits_in_groups() {
+        let tokens = [0, 999, 1_000, 1_234_567, -1_000, i64::MIN].map(|n| Unit::Tokens.shown(n));
+        let expected = [
+            "0 tokens",
+            "999 tokens",
+            "1,000 tokens",
+            "1,234,567 tokens",
+            "-1,000 tokens",
+            "-9,223,372,036,854,775,808 tokens",
+        ];
+        assert_eq!(tokens, expected);
+        let micro_usd = [
+            0,
+            50_000_000,
+            1_234_560_000,
+            500_000,
+            21_300,
+            -1_000_500_000,
+        ];
+        let dollars = micro_usd.map(|n| Unit::Usd.shown(n));
+        let expected = ["$0", "$50", "$1,234.56", "$0.50", "$0.0213", "-$1,000.50"];
+        assert_eq!(dollars, expected);
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use super::configuration::Configuration;
 use super::exemption::Grant;
 use super::hold::{Charged, Exempt, Hold, Node, Rid};
 use super::period::Month;
+use super::refusal::ExemptionLeft;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -428,15 +429,33 @@ impl HoldRequest {
             let counters = counters.flat_map(|grant| grant.opens());
             scarce.extend(counters.map(|(node, _)| node));
         }
+        let fits = short.is_empty() || admitted.is_some();
+        let takes_place = is_full && fits;
         let is_helped_by = |hold: &Hold| scarce.iter().any(|node| hold.taken_from(*node) > 0);
-        let lapsed = lapsed_holds(cell, now, |hold| is_full || is_helped_by(hold));
+        let lapsed = lapsed_holds(cell, now, |hold| takes_place || is_helped_by(hold));
+        // The counters decide before the places do: a full cell never hides that a cap is reached.
         match admitted {
             _ if !lapsed.is_empty() => Obstacle::Lapsed(lapsed),
             None if !short.is_empty() => Obstacle::Short(short),
-            _ if is_full => Obstacle::TooManyHolds,
+            _ if is_full => Obstacle::Full,
             Some(admitted) => Obstacle::Exempt(Box::new(admitted)),
             None => Obstacle::Gone,
         }
+    }
+
+    /// The limited exemptions that cover `node`, and what each has left.
+    pub fn left_of_exemptions(&self, cell: &Cell, node: Node) -> Vec<ExemptionLeft> {
+        let limited = self
+            .exemptions
+            .iter()
+            .filter(|exemption| exemption.grant.is_limited() && exemption.covers(node));
+        let left = limited.filter_map(|exemption| {
+            Some(ExemptionLeft {
+                id: exemption.grant.id.clone(),
+                left: exemption.rest(cell, node.unit)?,
+            })
+        });
+        left.collect()
     }
 
     /// The hard counters that have less than is asked for.
@@ -459,8 +478,8 @@ pub enum Obstacle {
     AnotherEpoch,
     /// These lapsed holds have to be released first.
     Lapsed(Vec<(Rid, Hold)>),
-    /// The cell has as many live holds as it takes.
-    TooManyHolds,
+    /// The counters admit it, and the cell has as many live holds as it takes.
+    Full,
     /// These hard counters have less than was asked for.
     Short(Vec<Node>),
     /// Hard counters have less than was asked for; this request under an exemption is admitted.
@@ -475,19 +494,43 @@ pub fn lapsed_holds(
     now: Timestamp,
     matters: impl Fn(&Hold) -> bool,
 ) -> Vec<(Rid, Hold)> {
-    let mut counters: BTreeSet<Node> = BTreeSet::new();
-    let mut covered: BTreeSet<Node> = BTreeSet::new();
     let lapsed = cell.holds.iter().filter(|(_, hold)| hold.has_lapsed(now));
-    lapsed
+    let lapsed: Vec<(&Rid, &Hold)> = lapsed
         .filter(|(_, hold)| matters(hold))
         .take(MAX_RELEASED_AT_ONCE)
-        .take_while(|(_, hold)| {
+        .collect();
+    let fitting = fitting(lapsed.iter().map(|(_, hold)| *hold));
+    let lapsed = lapsed.into_iter().take(fitting);
+    lapsed
+        .map(|(rid, hold)| (rid.clone(), hold.clone()))
+        .collect()
+}
+
+/// `resolved` in parts that one update each can finish: its expression has a length.
+pub fn finishable(resolved: &[(Rid, Hold, Amounts)]) -> Vec<&[(Rid, Hold, Amounts)]> {
+    let mut parts = Vec::new();
+    let mut rest = resolved;
+    while !rest.is_empty() {
+        let holds = rest.iter().map(|(_, hold, _)| hold);
+        let (part, later) = rest.split_at(fitting(holds).clamp(1, rest.len()));
+        parts.push(part);
+        rest = later;
+    }
+    parts
+}
+
+/// How many of `holds`, from the first on, one update can release.
+fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
+    let mut counters: BTreeSet<Node> = BTreeSet::new();
+    let mut covered: BTreeSet<Node> = BTreeSet::new();
+    holds
+        .take(MAX_RELEASED_AT_ONCE)
+        .take_while(|hold| {
             counters.extend(&hold.nodes);
             covered.extend(hold.exempt.iter().flat_map(|exempt| &exempt.covered));
             counters.len() + covered.len() * COVERED_WEIGHS <= MAX_COUNTERS_AT_ONCE
         })
-        .map(|(rid, hold)| (rid.clone(), hold.clone()))
-        .collect()
+        .count()
 }
 
 /// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it

@@ -477,19 +477,41 @@ fn another_epoch_is_seen_before_a_shortage() {
     );
 }
 
-#[test]
-fn a_full_cell_refuses_by_its_own_name_after_releasing_what_has_lapsed() {
-    let mut cell = token_cell(&[1_000_000]).unwrap();
-    let hold = request(1, 1).hold;
+/// A cell with `rest` tokens left and as many holds of others as it takes, which end at 1,000.
+fn full_cell(rest: i64) -> Cell {
+    let mut cell = token_cell(&[rest]).unwrap();
+    let hold = Hold {
+        nodes: Vec::new(),
+        ..request(1, 1).hold
+    };
     for n in 0..MAX_HOLDS {
         cell.holds
             .insert(Rid::derive("acme", "bob", &n.to_string()), hold.clone());
     }
-    assert_eq!(request(1, 1).obstacle(&cell, at(0)), Obstacle::TooManyHolds);
+    cell
+}
+
+#[test]
+fn a_full_cell_is_full_after_releasing_what_has_lapsed() {
+    let cell = full_cell(1_000_000);
+    assert_eq!(request(1, 1).obstacle(&cell, at(0)), Obstacle::Full);
     let Obstacle::Lapsed(lapsed) = request(1, 1).obstacle(&cell, at(2_000)) else {
         panic!("lapsed holds were not seen");
     };
     assert_eq!(lapsed.len(), MAX_RELEASED_AT_ONCE);
+}
+
+#[test]
+fn a_full_cell_never_hides_that_a_cap_is_reached() {
+    let cell = full_cell(9);
+    let short = Obstacle::Short(vec![tokens_of(0)]);
+    assert_eq!(request(10, 1).obstacle(&cell, at(0)), short);
+    assert_eq!(
+        request(10, 1).obstacle(&cell, at(2_000)),
+        short,
+        "places that come free help nobody who is refused by a counter"
+    );
+    assert_eq!(request(9, 1).obstacle(&cell, at(0)), Obstacle::Full);
 }
 
 #[test]

@@ -163,8 +163,8 @@ mod tests {
     fn what_carries_over_comes_first_and_is_said_in_words() {
         let payload = told(vec![budget(0, 0), budget(1, 300)]);
         let expected = "2026-11 has ended and its rollovers are credited. 300 tokens carry over into 2026-12.\n\
-            Budget 1 (eng): 450 tokens spent of 1050 tokens, 600 tokens unused, 300 tokens carry over\n\
-            Budget 0 (organisation): 450 tokens spent of 1050 tokens, 600 tokens unused, no rollover";
+            Budget 1 (eng): 450 tokens spent of 1,050 tokens, 600 tokens unused, 300 tokens carry over\n\
+            Budget 0 (organisation): 450 tokens spent of 1,050 tokens, 600 tokens unused, no rollover";
         assert_eq!(payload["message"], expected);
         assert_eq!(payload["budgets"][0]["carried_out"], 300);
     }

@@ -6,6 +6,7 @@ use super::exemption::Grant;
 use super::hold::Node;
 use super::people::User;
 use super::period::{Month, stored_time_zone};
+use super::places::DEFAULT_USER_HOLDS_PERCENT;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,6 +84,9 @@ pub struct Organisation {
     pub output_reserve_tokens: i64,
     /// How long a hold lives, in seconds.
     pub hold_seconds: u32,
+    /// The share of the live holds that one user may have, in percent.
+    #[serde(default = "default_user_holds")]
+    pub user_holds_percent: u32,
     /// What becomes of abandoned holds.
     pub abandoned_holds: AbandonedHolds,
     /// Models without a price.
@@ -96,6 +100,13 @@ pub struct Organisation {
     pub version: u64,
     /// When it was made.
     pub created_at: Timestamp,
+}
+
+/// Long enough for most answers, and no longer: what is held and never settled is kept from others meanwhile.
+pub const DEFAULT_HOLD_SECONDS: u32 = 120;
+
+fn default_user_holds() -> u32 {
+    DEFAULT_USER_HOLDS_PERCENT
 }
 
 /// A day.
@@ -115,7 +126,8 @@ impl Organisation {
             zone_begun: None,
             reserve: Reserve::Estimate,
             output_reserve_tokens: 4096,
-            hold_seconds: 600,
+            hold_seconds: DEFAULT_HOLD_SECONDS,
+            user_holds_percent: DEFAULT_USER_HOLDS_PERCENT,
             abandoned_holds: AbandonedHolds::Release,
             unknown_model: UnknownModel::Refuse,
             on_unavailable: OnUnavailable::Allow,

@@ -38,7 +38,7 @@ impl Event {
     }
 }
 
-/// `50000 tokens more than the caps of engineering allow`.
+/// `50,000 tokens more than the caps of engineering allow`.
 fn terms(exemption: &Exemption, user: &User) -> String {
     let terms = &exemption.terms;
     let amounts = [(Unit::Tokens, terms.tokens), (Unit::Usd, terms.micro_usd)];

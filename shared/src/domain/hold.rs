@@ -44,8 +44,8 @@ pub struct Rid(String);
 
 /// The bytes of the user's part and of the request's part of a [`Rid`].
 const PART: usize = 6;
-/// How many characters the user's part has.
-const USER_PART_LENGTH: usize = 8;
+/// The characters of the user's part.
+const USER_CHARACTERS: usize = PART * 4 / 3;
 
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -86,12 +86,17 @@ impl Rid {
 
     /// What it begins with: eight characters, which are its user's.
     pub fn user_part(&self) -> &str {
-        self.0.get(..USER_PART_LENGTH).unwrap_or_default()
+        self.0.get(..USER_CHARACTERS).unwrap_or_default()
     }
 
     /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether both holds were made for the same user.
+    pub fn is_of_same_user(&self, other: &Self) -> bool {
+        self.0.get(..USER_CHARACTERS) == other.0.get(..USER_CHARACTERS)
     }
 }
 
@@ -625,6 +630,8 @@ mod tests {
         assert!(!rid.belongs_to("acme", "bob"));
         assert!(!rid.belongs_to("other", "ada"));
         assert_ne!(rid, Rid::derive("acme", "ada", "r-2"));
+        assert!(rid.is_of_same_user(&Rid::derive("acme", "ada", "r-2")));
+        assert!(!rid.is_of_same_user(&Rid::derive("acme", "bob", "r-1")));
         assert_ne!(
             Rid::derive("acme", "ad", "ar"),
             Rid::derive("acme", "ada", "r")

@@ -33,57 +33,182 @@ impl Reach {
         !is_special(address)
     }
 
-    /// Whether `url` has the form of a receiver: `https` (`http` to this machine, where that may be reached), a host, and neither a
-    /// user nor a fragment.
+    /// Whether `url` has the form of a receiver: `https` (`http` to this machine, if that may be reached), a host, a port
+    /// from 1 to 65535 if any, and neither a user nor a fragment.
     pub fn is_receiver(self, url: &str) -> bool {
+        self.authority(url).is_ok()
+    }
+
+    /// Why `url` cannot be registered, if so: its form, or a host that can be seen to be private without
+    /// resolving it. What a name leads to is looked at when it is posted to.
+    pub fn refuses(self, url: &str) -> Option<&'static str> {
+        let host = match self.authority(url) {
+            Ok(host) => host,
+            Err(refusal) => return Some(refusal),
+        };
+        let may_be_reached = match literal(host) {
+            Literal::Address(address) => self.allows(address),
+            Literal::Wrong => return Some(NOT_A_RECEIVER),
+            Literal::Name if self == Self::PublicAndLoopback && host == "localhost" => true,
+            Literal::Name => !is_private_name(host),
+        };
+        (!may_be_reached).then_some(NOT_PUBLIC)
+    }
+
+    /// The host of a url that has the form of a receiver, without its port.
+    fn authority(self, url: &str) -> Result<&str, &'static str> {
         let (is_plain, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
             (Some(rest), _) => (false, rest),
             (None, Some(rest)) => (true, rest),
-            (None, None) => return false,
+            (None, None) => return Err(NOT_A_RECEIVER),
         };
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, path) = rest.split_at(end);
-        if is_plain && !(self == Self::PublicAndLoopback && is_this_machine(host)) {
-            return false;
-        }
-        url.len() <= MAX_URL
-            && is_host(host)
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let is_right = url.len() <= MAX_URL
             && path.bytes().all(|b| b.is_ascii_graphic())
-            && !path.contains(['#', '\\', '"', '<', '>', '^', '`', '{', '|', '}'])
+            && !path.contains(['#', '\\', '"', '<', '>', '^', '`', '{', '|', '}']);
+        let (host, port) = parts(authority).ok_or(NOT_A_RECEIVER)?;
+        if !is_right || (is_plain && !(self == Self::PublicAndLoopback && is_this_machine(host))) {
+            return Err(NOT_A_RECEIVER);
+        }
+        if port.is_some_and(|port| !is_port(port)) {
+            return Err(NOT_A_PORT);
+        }
+        Ok(host)
     }
 }
 
-/// Whether `host` is a name or an address as a url has it, with or without a port.
-fn is_host(host: &str) -> bool {
-    let is_port = |port: &str| {
-        (1..=5).contains(&port.len()) && port.bytes().all(|digit| digit.is_ascii_digit())
-    };
-    if let Some((address, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        let is_address = !address.is_empty()
-            && address
-                .bytes()
-                .all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-        return is_address && (rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port));
+const NOT_A_RECEIVER: &str =
+    "must be an address like https://example.com/hook, without a user and without a fragment";
+const NOT_A_PORT: &str = "must have a port from 1 to 65535, if any";
+const NOT_PUBLIC: &str = "must be a public address; this one is private, or of this machine";
+
+/// The host and the port of the part of a url between `//` and the path, if it has the form of these.
+fn parts(authority: &str) -> Option<(&str, Option<&str>)> {
+    if authority.starts_with('[') {
+        let end = authority.find(']')? + 1;
+        let (host, rest) = authority.split_at(end);
+        let address = host.trim_matches(['[', ']']);
+        let is_right = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+        let is_address = !address.is_empty() && address.bytes().all(is_right);
+        return match rest.strip_prefix(':') {
+            Some(port) => is_address.then_some((host, Some(port))),
+            None => (is_address && rest.is_empty()).then_some((host, None)),
+        };
     }
-    let (name, is_right) = match host.split_once(':') {
-        Some((name, port)) => (name, is_port(port)),
-        None => (host, true),
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
     };
-    is_right
-        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+    let is_right = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    let is_name =
+        host.starts_with(|c: char| c.is_ascii_alphanumeric()) && host.bytes().all(is_right);
+    is_name.then_some((host, port))
 }
 
-/// Whether `host`, which may have a port, is this machine by the way it is written.
+fn is_port(text: &str) -> bool {
+    let is_number = text.bytes().all(|digit| digit.is_ascii_digit()) && !text.starts_with('0');
+    is_number && text.parse::<u16>().is_ok()
+}
+
+/// Whether `host` is this machine by the way it is written.
 fn is_this_machine(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-        _ => host,
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// What a host is that may be an address.
+enum Literal {
+    Address(IpAddr),
+    /// It ends in a number and is no address.
+    Wrong,
+    Name,
+}
+
+/// Reads a host as a client would: an IPv4 address may be written in one to four parts, each decimal,
+/// octal or hexadecimal.
+fn literal(host: &str) -> Literal {
+    if let Some(address) = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        return match address.parse() {
+            Ok(address) => Literal::Address(IpAddr::V6(address)),
+            Err(_) => Literal::Wrong,
+        };
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let parts: Vec<&str> = host.split('.').collect();
+    let last = parts.last().copied().unwrap_or_default();
+    let is_number = !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit());
+    if !is_number && number(last).is_none() {
+        return Literal::Name;
+    }
+    match ipv4(&parts) {
+        Some(address) => Literal::Address(IpAddr::V4(address)),
+        None => Literal::Wrong,
+    }
+}
+
+/// `10`, `0x0a`, `012`.
+fn number(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, radix) = match (lower.strip_prefix("0x"), lower.strip_prefix('0')) {
+        (Some(""), _) => return Some(0),
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        _ => (lower.as_str(), 10),
     };
-    let address = name.trim_matches(['[', ']']).parse::<IpAddr>();
-    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    let is_digits = digits.bytes().all(|digit| digit.is_ascii_alphanumeric());
+    u64::from_str_radix(digits, radix)
+        .ok()
+        .filter(|_| is_digits)
+}
+
+/// An IPv4 address of its parts: the last one fills what the others leave.
+fn ipv4(parts: &[&str]) -> Option<Ipv4Addr> {
+    if parts.len() > 4 {
+        return None;
+    }
+    let numbers: Option<Vec<u64>> = parts.iter().map(|part| number(part)).collect();
+    let numbers = numbers?;
+    let (last, first) = numbers.split_last()?;
+    let mut address = *last;
+    let places = u32::try_from(4 - first.len()).ok()?;
+    if *last >= 256_u64.pow(places) {
+        return None;
+    }
+    for (place, number) in first.iter().enumerate() {
+        if *number > 255 {
+            return None;
+        }
+        let shift = 8 * (3 - u32::try_from(place).ok()?);
+        address += number << shift;
+    }
+    u32::try_from(address).ok().map(Ipv4Addr::from)
+}
+
+/// Whether a name leads nowhere but into a private network: one without a domain, or of a domain that
+/// is kept for those.
+fn is_private_name(host: &str) -> bool {
+    const DOMAINS: [&str; 10] = [
+        "localhost",
+        "localdomain",
+        "local",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "home",
+        "lan",
+        "home.arpa",
+    ];
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let is_of = |domain: &&str| {
+        host.strip_suffix(*domain)
+            .is_some_and(|rest| rest.ends_with('.'))
+    };
+    !host.contains('.') || DOMAINS.iter().any(|domain| is_of(&domain))
 }
 
 enum Inner {
@@ -215,6 +340,10 @@ mod tests {
             "https://exa}mple.com",
             "https://example.com:x",
             "https://example.com:123456",
+            "https://example.com:99999",
+            "https://example.com:65536",
+            "https://example.com:0",
+            "https://example.com:",
             "https://[example.com]/",
             "https://[::1",
             "https://example.com/a|b",
@@ -238,5 +367,80 @@ mod tests {
         ] {
             assert!(!Reach::PublicAndLoopback.is_receiver(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn no_receiver_is_registered_that_can_be_seen_to_be_private() {
+        for private in [
+            "https://127.0.0.1/",
+            "https://10.1.2.3:8443/hook",
+            "https://169.254.169.254/latest",
+            "https://192.168.1.1",
+            "https://172.16.0.9",
+            "https://100.64.0.1",
+            "https://0.0.0.0",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0x7f.1/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://0/",
+            "https://10.1.2.3./",
+            "https://[::1]/",
+            "https://[::]/",
+            "https://[fe80::1]/",
+            "https://[fd00::1]:8443/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:a00:1]/",
+            "https://[64:ff9b::7f00:1]/",
+            "https://localhost/",
+            "https://LOCALHOST./",
+            "https://a.localhost/",
+            "https://printer.local",
+            "https://metadata.google.internal/",
+            "https://metadata.internal./",
+            "https://router.home.arpa",
+            "https://intranet/",
+        ] {
+            let refusal = Reach::Public.refuses(private);
+            assert_eq!(refusal, Some(NOT_PUBLIC), "{private}");
+        }
+        for wrong in [
+            "https://1.2.3.4.5/",
+            "https://256.0.0.1/",
+            "https://4294967296/",
+            "https://08.0.0.1/",
+            "https://[1::2::3]/",
+            "https://example.com/#x",
+            "https://example.com#x",
+            "https://user:secret@example.com/",
+        ] {
+            let refusal = Reach::Public.refuses(wrong);
+            assert_eq!(refusal, Some(NOT_A_RECEIVER), "{wrong}");
+        }
+        for port in ["0", "00", "080", "65536", "99999", "", "+80"] {
+            let url = format!("https://example.com:{port}/hook");
+            assert_eq!(Reach::Public.refuses(&url), Some(NOT_A_PORT), "{url}");
+        }
+        for public in [
+            "https://example.com/hook",
+            "https://example.com:65535",
+            "https://1.1.1.1:1/",
+            "https://[2606:4700::1111]/",
+            "https://internal.example.com/",
+            "https://local.example",
+            "https://0x7f.example.com/",
+        ] {
+            assert_eq!(Reach::Public.refuses(public), None, "{public}");
+        }
+        for local in [
+            "http://127.0.0.1:9000/hook",
+            "http://localhost:1/",
+            "https://[::1]/",
+        ] {
+            assert_eq!(Reach::PublicAndLoopback.refuses(local), None, "{local}");
+        }
+        let refused = Reach::PublicAndLoopback.refuses("https://10.0.0.1/");
+        assert_eq!(refused, Some(NOT_PUBLIC));
     }
 }

@@ -5,7 +5,7 @@ use super::cell::{Cell, HoldRequest, UsableExemption};
 use super::configuration::{Budget, Configuration, Path};
 use super::estimate::Estimate;
 use super::hold::Node;
-use super::people::{Status, User};
+use super::people::{Role, Status, User};
 use super::period::Month;
 use jiff::Timestamp;
 
@@ -122,6 +122,8 @@ pub enum ReasonCode {
     UnknownModel,
     /// Too many requests are under way.
     TooManyHolds,
+    /// The counters take no more changes at the moment.
+    Overloaded,
 }
 
 impl ReasonCode {
@@ -134,6 +136,7 @@ impl ReasonCode {
             Self::UnknownUser => "unknown_user",
             Self::UnknownModel => "unknown_model",
             Self::TooManyHolds => "too_many_holds",
+            Self::Overloaded => "overloaded",
         }
     }
 }
@@ -181,6 +184,17 @@ pub struct ShortBudget {
     pub figures: Figures,
     /// What was asked for.
     pub requested: i64,
+    /// The exemptions of the user that cover it, and what each has left.
+    pub exemptions: Vec<ExemptionLeft>,
+}
+
+/// What an exemption that was approved has left of what it gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExemptionLeft {
+    /// The exemption.
+    pub id: String,
+    /// Tokens or micro-USD.
+    pub left: i64,
 }
 
 impl Reason {
@@ -212,10 +226,27 @@ impl Reason {
     }
 
     /// As many requests are under way as the organisation may have.
-    pub fn too_many_holds() -> Self {
+    pub fn too_many_holds(seconds: u32) -> Self {
+        let message = format!(
+            "too many requests of the organisation are under way; try again in {seconds} s"
+        );
+        Self::plain(ReasonCode::TooManyHolds, message, None)
+    }
+
+    /// As many requests of one user are under way as one may have: `places`.
+    pub fn too_many_holds_of_user(places: usize, seconds: u32) -> Self {
+        let message = format!(
+            "{places} of your requests are under way, which is as many as one user may have; \
+             try again in {seconds} s"
+        );
+        Self::plain(ReasonCode::TooManyHolds, message, None)
+    }
+
+    /// The database answers, but nothing can be decided in time.
+    pub fn overloaded(seconds: u32) -> Self {
         let message =
-            "too many requests of the organisation are under way; try again in some seconds";
-        Self::plain(ReasonCode::TooManyHolds, message.to_owned(), None)
+            format!("the budgets take no more requests at the moment; try again in {seconds} s");
+        Self::plain(ReasonCode::Overloaded, message, None)
     }
 
     /// Why `user` may not use LLMs at all at `now`, if so.
@@ -241,7 +272,8 @@ impl Reason {
         user: &User,
         cell: &Cell,
         short: &[Node],
-        estimate: &Estimate,
+        asked: &HoldRequest,
+        way_out: WayOut<'_>,
         now: Timestamp,
     ) -> Vec<Self> {
         let zone = configuration.organisation.zone();
@@ -250,7 +282,7 @@ impl Reason {
         let path = configuration.path(&user.department_id);
         let needs = |unit| {
             let is_short = short.iter().any(|node| node.unit == unit);
-            is_short.then(|| estimate.amounts.of(unit).max(1))
+            is_short.then(|| asked.hold.amounts.of(unit).max(1))
         };
         let ask = Ask {
             user_id: user.id.clone(),
@@ -261,26 +293,31 @@ impl Reason {
         };
         let local_reset = resets_at
             .to_zoned_datetime(zone)
-            .strftime("%Y-%m-%d %H:%M %Z");
+            .strftime("%Y-%m-%d %H:%M %Z")
+            .to_string();
         configuration
             .budgets_on(&path)
             .into_iter()
             .filter(|budget| short.contains(&budget.counter()))
             .map(|budget| {
                 let figures = Figures::of(budget, period, cell);
-                let requested = estimate.amounts.of(budget.unit);
-                let whose = budget.department_id.as_deref().unwrap_or("the organisation");
-                let whom = ask.manager_id.as_deref().unwrap_or("an administrator");
-                let show = |value| show(budget.unit, value);
+                let requested = asked.hold.amounts.of(budget.unit);
+                let exemptions = asked.left_of_exemptions(cell, budget.counter());
+                let whose = match &budget.department_id {
+                    None => "the organisation",
+                    Some(id) => {
+                        let known = configuration.departments.get(id);
+                        known.map_or(id.as_str(), |department| &department.name)
+                    }
+                };
                 Self {
                     code: ReasonCode::BudgetExhausted,
                     message: format!(
-                        "the budget {:?} of {whose} has {} of {} available and the request needs {}; it resets on \
-                         {local_reset}; until then request an exemption, or ask {whom} to",
+                        "the budget {:?} of {whose} {}{}; {}",
                         budget.name,
-                        show(figures.available),
-                        show(figures.own_limit()),
-                        show(requested),
+                        left(budget.unit, &figures, requested),
+                        left_of(budget.unit, &exemptions),
+                        way_out.said(budget.unit, &figures, &local_reset),
                     ),
                     budget: Some(ShortBudget {
                         budget_id: budget.id.clone(),
@@ -288,19 +325,77 @@ impl Reason {
                         unit: budget.unit,
                         figures,
                         requested,
+                        exemptions,
                     }),
                     resets_at: Some(resets_at),
-                    ask: Some(ask.clone()),
+                    ask: match way_out {
+                        WayOut::Wait(_) => None,
+                        WayOut::Exemption { .. } => Some(ask.clone()),
+                    },
                 }
             })
             .collect()
     }
 }
 
-fn show(unit: Unit, value: i64) -> String {
-    match unit {
-        Unit::Tokens => format!("{value} tokens"),
-        Unit::Usd => format!("${}", super::amount::micro_usd_to_json(value)),
+/// What somebody can do whose request a budget refuses.
+#[derive(Clone, Copy, Debug)]
+pub enum WayOut<'a> {
+    /// Ask again in so many seconds: nothing but live holds stands in the way.
+    Wait(u32),
+    /// Get an exemption. The manager, if there is one, can ask for it too.
+    Exemption {
+        /// The user's manager, or that of the nearest department that has one.
+        manager: Option<&'a User>,
+    },
+}
+
+impl WayOut<'_> {
+    fn said(self, unit: Unit, figures: &Figures, local_reset: &str) -> String {
+        match self {
+            Self::Wait(seconds) => {
+                let held = unit.shown(figures.held);
+                format!("{held} are held by requests that are under way; try again in {seconds} s")
+            }
+            Self::Exemption { manager } => {
+                let whom = match manager {
+                    Some(user) if user.role == Role::Admin => {
+                        format!("{} or another administrator", user.name)
+                    }
+                    Some(user) => format!("{} or an administrator", user.name),
+                    None => "an administrator".to_owned(),
+                };
+                format!(
+                    "it resets on {local_reset}; until then request an exemption, or ask {whom}"
+                )
+            }
+        }
+    }
+}
+
+/// What a budget has left for a request, in words: a debt is no amount that is available.
+/// What exemptions have left, to be said after what their cap has left.
+fn left_of(unit: Unit, exemptions: &[ExemptionLeft]) -> String {
+    let said = |exemption: &ExemptionLeft| {
+        let left = unit.shown(exemption.left.max(0));
+        format!(" (your exemption {} has {left} left)", exemption.id)
+    };
+    exemptions.iter().map(said).collect()
+}
+
+fn left(unit: Unit, figures: &Figures, requested: i64) -> String {
+    let limit = unit.shown(figures.own_limit());
+    let left = match figures {
+        Figures { remaining, .. } if *remaining < 0 => {
+            let debt = unit.shown(remaining.saturating_neg());
+            format!("is overspent by {debt} (its limit is {limit})")
+        }
+        Figures { available, .. } if *available <= 0 => format!("has nothing of {limit} available"),
+        Figures { available, .. } => format!("has {} of {limit} available", unit.shown(*available)),
+    };
+    match requested {
+        0 => left,
+        _ => format!("{left} and the request needs {}", unit.shown(requested)),
     }
 }
 

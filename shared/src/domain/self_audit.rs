@@ -1,7 +1,7 @@
 //! Differences between books that should agree: records, totals and cells say the same of a month, each in its way.
 
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
-use super::amount::{Amounts, Unit, micro_usd_to_json};
+use super::amount::{Amounts, Unit};
 use super::cell::Cell;
 use super::configuration::{Budget, Configuration};
 use super::hold::Node;
@@ -69,11 +69,7 @@ pub struct Difference {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |value| match self.unit {
-            Unit::Tokens => format!("{value} tokens"),
-            Unit::Usd => format!("${}", micro_usd_to_json(value)),
-        };
-        let (expected, found) = (show(self.expected), show(self.found));
+        let (expected, found) = (self.unit.shown(self.expected), self.unit.shown(self.found));
         let period = self.period;
         match &self.subject {
             Subject::Budget { id } => write!(

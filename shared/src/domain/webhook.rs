@@ -1,6 +1,7 @@
 //! Webhooks of an organisation: where its own systems are told, how each delivery is signed, and when one that failed is
 //! tried again.
 
+use super::health::MAX_WAIT;
 use super::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -101,6 +102,11 @@ fn nothing() -> Option<Vec<EventType>> {
     Some(Vec::new())
 }
 
+/// The version of a webhook that was made before versions were counted.
+fn first() -> u64 {
+    1
+}
+
 /// A secret that was replaced and signs for a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldSecret {
@@ -129,15 +135,9 @@ pub struct Webhook {
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
-}
-
-/// How a receiver does: a row beside the webhook, which is not configured by anybody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Health {
-    /// Since when nothing was accepted.
-    pub failing_since: Timestamp,
-    /// Since when each delivery is tried once only, because one was given up.
-    pub paused_at: Option<Timestamp>,
+    /// Counts its changes.
+    #[serde(default = "first")]
+    pub version: u64,
 }
 
 /// What has become of a delivery.
@@ -192,6 +192,12 @@ pub struct Delivery {
     pub next_attempt_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Whether somebody asked for the next attempt, which is made though the webhook is paused or ended.
+    #[serde(default)]
+    pub is_by_hand: bool,
+    /// How often it was refused for what it is (4xx) while its webhook was paused.
+    #[serde(default)]
+    pub refusals: u32,
     /// Counts its changes.
     pub version: u64,
 }
@@ -219,38 +225,90 @@ impl Delivery {
             begun_at: now,
             next_attempt_at: Some(now),
             created_at: now,
+            is_by_hand: false,
+            refusals: 0,
             version: 1,
         }
     }
 
-    /// The same after an attempt. A 2xx ends it. Otherwise the next attempt is due after the schedule's delay, and not before
-    /// the receiver asked for it; after the last one, or where `is_paused`, it is given up.
-    #[must_use]
-    pub fn after(mut self, attempt: Attempt, retry_after: Option<i64>, is_paused: bool) -> Self {
-        let at = attempt.at;
-        let is_accepted = attempt
-            .status_code
-            .is_some_and(|code| (200..300).contains(&code));
-        self.attempts.push(attempt);
+    fn tried(mut self, attempt: &Attempt) -> Self {
+        self.attempts.push(attempt.clone());
         let surplus = self.attempts.len().saturating_sub(MAX_ATTEMPTS_SHOWN);
         self.attempts.drain(..surplus);
-        let delay = DELAYS.get(self.tries).filter(|_| !is_paused);
-        self.tries += 1;
+        self.is_by_hand = false;
         self.version += 1;
+        self
+    }
+
+    fn over(mut self, status: DeliveryStatus) -> Self {
+        self.status = status;
         self.next_attempt_at = None;
-        self.status = match delay {
-            _ if is_accepted => DeliveryStatus::Delivered,
-            None => DeliveryStatus::Failed,
-            Some(delay) => {
-                // All attempts are within a day of the first, whatever the receiver asks for.
-                let passed = at.duration_since(self.begun_at).as_secs();
-                let most = MAX_RETRY_AFTER.saturating_sub(passed).max(0);
-                let asked = retry_after.unwrap_or(0).clamp(0, most);
-                let delay = SignedDuration::from_secs(asked.max(*delay));
-                self.next_attempt_at = Some(at.saturating_add(delay).unwrap_or(at));
-                DeliveryStatus::Pending
-            }
+        self
+    }
+
+    /// The same after an attempt that the receiver took.
+    #[must_use]
+    pub fn taken(mut self, attempt: &Attempt) -> Self {
+        self.tries += 1;
+        self.tried(attempt).over(DeliveryStatus::Delivered)
+    }
+
+    /// The same after an attempt that no other follows.
+    #[must_use]
+    pub fn failed(mut self, attempt: &Attempt) -> Self {
+        self.tries += 1;
+        self.tried(attempt).over(DeliveryStatus::Failed)
+    }
+
+    /// The same after an attempt that does not count, because the webhook is paused: it waits on.
+    #[must_use]
+    pub fn waiting(mut self, attempt: &Attempt) -> Self {
+        let is_answer = |code: u16| (400..500).contains(&code) && !matches!(code, 408 | 425 | 429);
+        if attempt.status_code.is_some_and(is_answer) {
+            self.refusals = self.refusals.saturating_add(1);
+        }
+        self.next_attempt_at = Some(attempt.at);
+        self.tried(attempt)
+    }
+
+    /// The same after an attempt that the receiver did not take. The next one is due after the schedule's
+    /// delay, and not before the receiver asked for it; after the last one it is given up.
+    #[must_use]
+    pub fn refused(mut self, attempt: &Attempt, retry_after: Option<i64>) -> Self {
+        let Some(delay) = DELAYS.get(self.tries) else {
+            return self.failed(attempt);
         };
+        let at = attempt.at;
+        // All attempts are within a day of the first, whatever the receiver asks for.
+        let passed = at.duration_since(self.begun_at).as_secs();
+        let most = MAX_RETRY_AFTER.saturating_sub(passed).max(0);
+        let asked = retry_after.unwrap_or(0).clamp(0, most);
+        let delay = SignedDuration::from_secs(asked.max(*delay));
+        self.next_attempt_at = Some(at.saturating_add(delay).unwrap_or(at));
+        self.tries += 1;
+        self.tried(attempt)
+    }
+
+    /// The same given up without an attempt, and why.
+    #[must_use]
+    pub fn given_up(self, why: &str, now: Timestamp) -> Self {
+        let attempt = Attempt {
+            at: now,
+            status_code: None,
+            error: Some(why.to_owned()),
+        };
+        self.tried(&attempt).over(DeliveryStatus::Failed)
+    }
+
+    /// Whether it has waited for a paused webhook as long as it may.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        now.duration_since(self.begun_at) >= MAX_WAIT
+    }
+
+    /// The same, which somebody asked for.
+    #[must_use]
+    pub fn by_hand(mut self) -> Self {
+        self.is_by_hand = true;
         self
     }
 
@@ -259,6 +317,7 @@ impl Delivery {
     pub fn again(mut self, now: Timestamp) -> Self {
         self.status = DeliveryStatus::Pending;
         self.tries = 0;
+        self.refusals = 0;
         self.begun_at = now;
         self.next_attempt_at = Some(now);
         self.version += 1;
@@ -348,7 +407,7 @@ mod tests {
         let mut last = SignedDuration::ZERO;
         let mut attempts = 0;
         while let Some(at) = delivery.next_attempt_at {
-            delivery = delivery.after(attempt(at, Some(503)), None, false);
+            delivery = delivery.refused(&attempt(at, Some(503)), None);
             attempts += 1;
             if let Some(next) = delivery.next_attempt_at {
                 assert!(next.duration_since(at) > last);
@@ -363,13 +422,13 @@ mod tests {
             (DeliveryStatus::Pending, Some(start))
         );
         assert_eq!(
-            again.after(attempt(start, Some(204)), None, false).status,
+            again.taken(&attempt(start, Some(204))).status,
             DeliveryStatus::Delivered
         );
     }
 
     #[test]
-    fn a_receiver_may_ask_for_more_time_but_not_for_ever_and_a_redirect_is_no_success() {
+    fn a_receiver_may_ask_for_more_time_but_not_for_ever() {
         let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
         let new = || {
             Delivery::new(
@@ -381,7 +440,7 @@ mod tests {
             )
         };
         let due = |retry_after| {
-            let after = new().after(attempt(now, Some(429)), retry_after, false);
+            let after = new().refused(&attempt(now, Some(429)), retry_after);
             after.next_attempt_at.unwrap().duration_since(now).as_secs()
         };
         assert_eq!(
@@ -392,15 +451,6 @@ mod tests {
                 due(Some(10_000_000))
             ),
             (5, 120, 5, 86_400)
-        );
-        assert_eq!(
-            new().after(attempt(now, Some(302)), None, false).status,
-            DeliveryStatus::Pending
-        );
-        assert_eq!(
-            new().after(attempt(now, None), None, true).status,
-            DeliveryStatus::Failed,
-            "paused"
         );
     }
 }

@@ -117,6 +117,7 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
     ("GET", "/v1/webhooks", ADMIN),
     ("POST", "/v1/webhooks", ADMIN),
     ("GET", "/v1/webhooks/{id}", ADMIN),
+    ("PATCH", "/v1/webhooks/{id}", ADMIN),
     ("DELETE", "/v1/webhooks/{id}", ADMIN),
     ("GET", "/v1/webhooks/{id}/deliveries", ADMIN),
     (
@@ -124,6 +125,7 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
         "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
         ADMIN,
     ),
+    ("POST", "/v1/webhooks/{id}/retry", ADMIN),
     ("POST", "/v1/webhooks/{id}/rotate-secret", ADMIN),
     ("POST", "/v1/webhooks/{id}/test", ADMIN),
 ];

@@ -7,7 +7,7 @@ use super::resolutions::Resolved;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, HoldRequest, Obstacle};
 use crate::domain::configuration::Configuration;
-use crate::domain::hold::{Hold, HoldId, Node};
+use crate::domain::hold::{Exempt, Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
 use jiff::Timestamp;
@@ -30,8 +30,18 @@ pub enum HoldOutcome {
     AnotherBody,
     /// The configuration is not the one that is in force: read it again.
     AnotherEpoch,
-    /// The cell has as many live holds as it takes.
-    TooManyHolds,
+    /// The counters admit a request that takes nothing from them, so nothing is held.
+    Admitted {
+        /// The exemption that admits it, if the caps alone do not.
+        exempt: Option<Exempt>,
+        /// The cell at that moment.
+        cell: Cell,
+    },
+    /// The counters admit it, and the cell has as many live holds as it takes.
+    Full {
+        /// The cell at that moment.
+        cell: Cell,
+    },
     /// These hard counters have less than was asked for.
     Short {
         /// The counters.
@@ -99,12 +109,42 @@ impl Store {
                         return Ok(HoldOutcome::AnotherEpoch);
                     }
                 }
-                Obstacle::TooManyHolds => return Ok(HoldOutcome::TooManyHolds),
+                Obstacle::Full => return Ok(HoldOutcome::Full { cell }),
                 Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
                 Obstacle::Exempt(admitted) => way = Cow::Owned(*admitted),
                 Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
                 Obstacle::Gone => back_off(attempt).await,
             }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Decides on a request that takes nothing from any counter, by a consistent read. It needs no place in the
+    /// cell: whoever asks for nothing again and again takes nothing from others.
+    pub async fn admit(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        request: &HoldRequest,
+        now: Timestamp,
+    ) -> Result<HoldOutcome, StoreError> {
+        for _ in 0..ATTEMPTS_TO_HOLD {
+            let Some(cell) = self.cell_in_force(configuration, period).await? else {
+                return Ok(HoldOutcome::AnotherEpoch);
+            };
+            let exempt = match request.obstacle(&cell, now) {
+                Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
+                Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
+                Obstacle::AnotherEpoch => return Ok(HoldOutcome::AnotherEpoch),
+                Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
+                Obstacle::Lapsed(lapsed) => {
+                    self.expire(configuration, period, lapsed, now).await?;
+                    continue;
+                }
+                Obstacle::Exempt(way) => way.hold.exempt,
+                Obstacle::Full | Obstacle::Gone => None,
+            };
+            return Ok(HoldOutcome::Admitted { exempt, cell });
         }
         Err(StoreError::Contended)
     }

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod alerts;
+mod answered;
 mod audit;
 mod backtests;
 mod call;
@@ -46,6 +47,7 @@ mod usage_rows;
 mod webhooks;
 
 pub use alerts::{Told, new_id};
+pub use answered::watch;
 pub use audit::Verified;
 pub use backtests::Paused;
 pub use call::StoreError;
@@ -68,6 +70,7 @@ pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
 pub use usage::{Mark, Recorded};
 pub use usage_rows::{UsageFilter, UsageRow};
+pub use webhooks::{HealthChange, Kept, Place};
 
 use aws_sdk_dynamodb::Client;
 
@@ -81,6 +84,8 @@ pub struct Store {
 impl Store {
     /// A store on `tables`, reached by `client`.
     pub fn new(client: Client, tables: Tables) -> Self {
+        let config = client.config().to_builder();
+        let client = Client::from_conf(config.interceptor(answered::SeeAnswers).build());
         Self { client, tables }
     }
 }

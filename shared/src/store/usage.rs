@@ -11,17 +11,19 @@ use super::claims::{AnotherBody, Known};
 use super::resolutions::{Resolved, expires_at};
 use super::totals::Sums;
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Cell, Condition, debit, finish};
+use crate::domain::cell::{Cell, Condition, debit, finish, finishable};
 use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hold::{Hold, HoldId};
+use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::period::Month;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
+use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How a usage came to be charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -135,13 +137,20 @@ pub(super) struct Settlement<'a> {
     pub(super) hold: Hold,
 }
 
-/// The most settlements of one transaction: a record, a resolution and up to three rows of the reports each, and up to
-/// three totals; a transaction has at most 100 parts.
-const GROUP: usize = 19;
+/// The most parts of a transaction, and how many a group of settlements has: a record, a resolution and up to three rows
+/// of the reports for each; up to two totals for each user; one total of the department.
+const MAX_PARTS: usize = 100;
+const PARTS_A_SETTLEMENT: usize = 5;
+const PARTS_A_USER: usize = 2;
+/// How many groups are settled at the same time. Those of one department follow each other: they add to the same total.
+const GROUPS_AT_ONCE: usize = 4;
+
+/// Settlements that one transaction can take, each with its place in the batch.
+type Group<'a> = Vec<(usize, Settlement<'a>)>;
 
 impl Store {
-    /// Records usage events of one organisation, each with the result of its own. Settlements of one user in one
-    /// department share a transaction and the cell's update.
+    /// Records usage events of one organisation, each with the result of its own. Settlements in one department share a
+    /// transaction, and all of a month share the cell's updates: what is given back must not come later than what is held.
     pub async fn record_usages(
         &self,
         configuration: &Configuration,
@@ -154,13 +163,11 @@ impl Store {
         if usages.len() > 1
             && let Ok(groups) = self.settlements(configuration, books, usages).await
         {
-            for group in groups {
-                let settlements: Vec<&Settlement<'_>> = group.iter().map(|(_, s)| s).collect();
-                // Where a group meets a duplicate or a fault, each event goes its own way below.
-                if let Ok(true) = self.settle_group(configuration, &settlements, now).await {
-                    for (index, _) in &group {
-                        results[*index] = Some(Ok(Recorded::Counted(Mark::Settled)));
-                    }
+            // Whatever fails here or was there before goes its own way below, after all that is settled.
+            let settled = self.settle_groups(configuration, groups).await;
+            for index in self.finish_settled(configuration, &settled, now).await {
+                if let Some(result) = results.get_mut(index) {
+                    *result = Some(Ok(Recorded::Counted(Mark::Settled)));
                 }
             }
         }
@@ -183,10 +190,10 @@ impl Store {
         configuration: &Configuration,
         books: &PriceBooks,
         usages: &[(&'a Usage, Timestamp)],
-    ) -> Result<Vec<Vec<(usize, Settlement<'a>)>>, StoreError> {
+    ) -> Result<Vec<Group<'a>>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let mut cells: Vec<(Month, Option<Cell>)> = Vec::new();
-        let mut groups: Vec<Vec<(usize, Settlement<'a>)>> = Vec::new();
+        let mut groups: Vec<Group<'a>> = Vec::new();
         for (index, &(usage, received_at)) in usages.iter().enumerate() {
             let Some(hold_id) = own_hold(organisation_id, usage) else {
                 continue;
@@ -204,65 +211,137 @@ impl Store {
             let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };
-            let fits = |group: &&mut Vec<(usize, Settlement<'a>)>| {
-                group.len() < GROUP
-                    && group.iter().all(|(_, s)| {
-                        s.hold_id != settlement.hold_id
-                            && s.entry.report.identity != settlement.entry.report.identity
-                    })
-                    && group
-                        .first()
-                        .is_some_and(|(_, first)| first.goes_with(&settlement))
-            };
-            match groups.iter_mut().find(fits) {
+            match groups.iter_mut().find(|group| takes(group, &settlement)) {
                 Some(group) => group.push((index, settlement)),
                 None => groups.push(vec![(index, settlement)]),
             }
         }
-        groups.retain(|group| group.len() > 1);
         Ok(groups)
     }
 
-    /// Settles a group at once; false where a record or resolution was there before.
+    /// Settles groups, several at a time. The settlements that are written, whose holds are in their cells still.
+    async fn settle_groups<'a>(
+        &self,
+        configuration: &Configuration,
+        groups: Vec<Group<'a>>,
+    ) -> Vec<(usize, Settlement<'a>)> {
+        let mut lanes: BTreeMap<(Month, Path), Vec<Group<'a>>> = BTreeMap::new();
+        for group in groups {
+            if let Some((_, first)) = group.first() {
+                let lane = (first.entry.period, first.entry.path.clone());
+                lanes.entry(lane).or_default().push(group);
+            }
+        }
+        let lanes: Vec<_> = lanes
+            .into_values()
+            .map(|lane| self.settle_lane(configuration, lane))
+            .collect();
+        let lanes = futures::stream::iter(lanes).buffer_unordered(GROUPS_AT_ONCE);
+        lanes.concat().await
+    }
+
+    /// Settles groups of one department one after the other. Those that are written.
+    async fn settle_lane<'a>(
+        &self,
+        configuration: &Configuration,
+        lane: Vec<Group<'a>>,
+    ) -> Vec<(usize, Settlement<'a>)> {
+        let mut settled = Vec::new();
+        for group in lane {
+            if let Ok(true) = self.settle_group(configuration, &group).await {
+                settled.extend(group);
+            }
+        }
+        settled
+    }
+
+    /// Writes records, resolutions and totals of a group at once; false if a record or resolution was there before.
     async fn settle_group(
         &self,
         configuration: &Configuration,
-        group: &[&Settlement<'_>],
-        now: Timestamp,
+        group: &[(usize, Settlement<'_>)],
     ) -> Result<bool, StoreError> {
-        let Some(first) = group.first() else {
-            return Ok(true);
-        };
         let organisation_id = &configuration.organisation.id;
-        let mut parts = Vec::with_capacity(group.len() * 2 + 3);
-        let mut sums = Sums::default();
-        for settlement in group {
-            parts.push(self.record_item(configuration, &settlement.entry)?);
+        let mut parts = Vec::with_capacity(MAX_PARTS);
+        let mut of_department = Sums::default();
+        let mut of_users: BTreeMap<&str, (&Entry<'_>, Sums)> = BTreeMap::new();
+        for (_, settlement) in group {
+            let entry = &settlement.entry;
+            parts.push(self.record_item(configuration, entry)?);
             parts.push(self.settled_item(organisation_id, settlement)?);
-            sums = sums.plus(Sums::one(settlement.entry.charge.amounts));
+            let one = Sums::one(entry.charge.amounts);
+            of_department = of_department.plus(one);
+            let user = of_users.entry(&entry.report.usage.user_id);
+            let (_, sums) = user.or_insert((entry, Sums::default()));
+            *sums = sums.plus(one);
         }
-        parts.extend(self.totals_items(configuration, &first.entry, sums, sums)?);
-        let entries = group.iter().map(|settlement| &settlement.entry);
+        for (place, (entry, of_user)) in of_users.into_values().enumerate() {
+            let totals = self.totals_items(configuration, entry, of_department, of_user)?;
+            // The department's total comes first, and is the same for all of its users.
+            parts.extend(totals.into_iter().skip(usize::from(place > 0)));
+        }
+        let entries = group.iter().map(|(_, settlement)| &settlement.entry);
         parts.extend(self.usage_items(configuration, entries)?);
-        if self.transact(parts).await? != Transacted::Applied {
-            return Ok(false);
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
+    /// Takes the holds of what is settled out of their cells, as many at once as an update can. The places in the
+    /// batch of those that are out; for the others, whoever does them again finds the resolution.
+    async fn finish_settled(
+        &self,
+        configuration: &Configuration,
+        settled: &[(usize, Settlement<'_>)],
+        now: Timestamp,
+    ) -> Vec<usize> {
+        let mut months: BTreeMap<Month, Vec<&(usize, Settlement<'_>)>> = BTreeMap::new();
+        for one in settled {
+            months.entry(one.1.entry.period).or_default().push(one);
         }
-        let resolved = group
-            .iter()
-            .map(|s| (&s.hold_id.rid, &s.hold, s.entry.charge.amounts));
-        let update = finish(resolved);
-        let period = first.entry.period;
-        match self.update_cell(organisation_id, period, &update).await? {
-            Updated::Applied(cell) => self.release_seen(configuration, period, &cell, now).await,
-            Updated::Refused(_) => {
-                for s in group {
-                    let charged = s.entry.charge.amounts;
-                    self.finish_hold(organisation_id, &s.hold_id, &s.hold, charged)
-                        .await?;
+        let mut done = Vec::with_capacity(settled.len());
+        for (period, settled) in months {
+            let resolved: Vec<(Rid, Hold, Amounts)> = settled
+                .iter()
+                .map(|(_, s)| {
+                    (
+                        s.hold_id.rid.clone(),
+                        s.hold.clone(),
+                        s.entry.charge.amounts,
+                    )
+                })
+                .collect();
+            let mut settled = settled.into_iter();
+            let mut last = None;
+            for part in finishable(&resolved) {
+                let of_part: Vec<_> = settled.by_ref().take(part.len()).collect();
+                let update = finish(
+                    part.iter()
+                        .map(|(rid, hold, charged)| (rid, hold, *charged)),
+                );
+                let organisation_id = &configuration.organisation.id;
+                match self.update_cell(organisation_id, period, &update).await {
+                    Ok(Updated::Applied(cell)) => {
+                        last = Some(cell);
+                        done.extend(of_part.iter().map(|(index, _)| *index));
+                    }
+                    // One of them is not as it was: each goes alone.
+                    Ok(Updated::Refused(_)) => {
+                        for (index, s) in of_part {
+                            let charged = s.entry.charge.amounts;
+                            let alone =
+                                self.finish_hold(organisation_id, &s.hold_id, &s.hold, charged);
+                            if alone.await.is_ok() {
+                                done.push(*index);
+                            }
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "settled holds are left to the next try"),
                 }
             }
+            if let Some(cell) = last {
+                self.release_seen(configuration, period, &cell, now).await;
+            }
         }
-        Ok(true)
+        done
     }
 
     /// Records one usage event.
@@ -604,14 +683,23 @@ impl Store {
     }
 }
 
-impl Settlement<'_> {
-    /// Whether both add to the same totals.
-    fn goes_with(&self, other: &Self) -> bool {
-        self.entry.period == other.entry.period
-            && self.entry.path == other.entry.path
-            && self.entry.report.usage.user_id == other.entry.report.usage.user_id
-            && self.entry.day == other.entry.day
+/// Whether a transaction can take `more` beside `group`: it adds to the same total, is no repetition, and there is room.
+fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
+    let mut users: BTreeSet<&str> = BTreeSet::from([more.entry.report.usage.user_id.as_str()]);
+    for (_, known) in group {
+        let is_of_same_user = known.entry.report.usage.user_id == more.entry.report.usage.user_id;
+        if known.entry.period != more.entry.period
+            || known.entry.path != more.entry.path
+            || known.hold_id == more.hold_id
+            || known.entry.report.identity == more.entry.report.identity
+            || (is_of_same_user && known.entry.day != more.entry.day)
+        {
+            return false;
+        }
+        users.insert(&known.entry.report.usage.user_id);
     }
+    let settlements = group.len().saturating_add(1);
+    1 + settlements * PARTS_A_SETTLEMENT + users.len() * PARTS_A_USER <= MAX_PARTS
 }
 
 /// The settlement of a living hold; none where the configuration is older than the hold.

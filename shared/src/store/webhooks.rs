@@ -9,10 +9,15 @@ use super::keys::{self, WEBHOOK};
 use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
+use crate::domain::health::Health;
 use crate::domain::incident::Opened;
-use crate::domain::webhook::{Delivery, Health, Webhook};
-use aws_sdk_dynamodb::types::{ConditionCheck, Put, TransactWriteItem};
+use crate::domain::webhook::{Delivery, Webhook};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use jiff::Timestamp;
+use std::collections::HashMap;
+
+/// The most pages of rows that one look for deliveries reads.
+const MAX_PAGES: u32 = 10;
 
 impl Row {
     /// A webhook as it will be.
@@ -24,24 +29,42 @@ impl Row {
     /// A webhook no more, nor what was known of its receiver.
     pub fn no_webhook(organisation_id: &str, id: &str) -> [Self; 2] {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{id}"));
-        [
-            Self::gone(key),
-            Self::gone(keys::health(organisation_id, id)),
-        ]
+        [Self::gone(key), Self::no_health(organisation_id, id)]
     }
 
-    /// How a receiver does; none where it does well.
-    pub fn health(
-        organisation_id: &str,
-        webhook_id: &str,
-        health: Option<&Health>,
-    ) -> Result<Self, StoreError> {
-        let key = keys::health(organisation_id, webhook_id);
-        health.map_or_else(
-            || Ok(Self::gone(key.clone())),
-            |health| Self::new(key.clone(), health),
-        )
+    /// Nothing is known of a receiver any more: it is another one.
+    pub fn no_health(organisation_id: &str, webhook_id: &str) -> Self {
+        Self::gone(keys::health(organisation_id, webhook_id))
     }
+}
+
+/// Where a look for deliveries begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// With those that were made at this time.
+    Since(Timestamp),
+    /// After the delivery of this id.
+    After(&'a str),
+}
+
+/// What became of a delivery whose attempt is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It is kept.
+    Done,
+    /// Somebody else attempted it at the same moment; what they kept stays.
+    Elsewhere,
+    /// The webhook, or how its receiver does, is not as it was read. Nothing is kept.
+    Stale,
+}
+
+/// How a receiver does, before and after an attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct HealthChange<'a> {
+    /// As it was read; none if it did well.
+    pub before: Option<&'a Health>,
+    /// As it will be.
+    pub after: Option<&'a Health>,
 }
 
 impl Store {
@@ -66,7 +89,7 @@ impl Store {
             .await
     }
 
-    /// How a receiver does; none where it does well.
+    /// How a receiver does; none if it does well.
     pub async fn health(
         &self,
         organisation_id: &str,
@@ -131,26 +154,173 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Keeps what has become of a delivery, how its receiver does by now, and the incident of one that was given up, where nobody
-    /// changed the delivery since its version before; whether it was so.
-    pub async fn set_delivery(
+    /// Deliveries of a webhook that are `wanted`, the oldest first, of those that were made since `since`.
+    /// Looks at so many rows at most; `next` is the place of the last one if there may be more.
+    pub async fn deliveries_since(
+        &self,
+        organisation_id: &str,
+        webhook_id: &str,
+        since: Place<'_>,
+        limit: usize,
+        wanted: impl Fn(&Delivery) -> bool,
+    ) -> Result<Page<Delivery>, StoreError> {
+        let prefix = keys::deliveries(webhook_id);
+        let mut after = match since {
+            // Ids sort by their time. A delivery is made a little after its event.
+            Place::Since(since) => {
+                let ms = since.as_millisecond().max(0);
+                format!("evt_{ms:012x}")
+            }
+            Place::After(name) => name.to_owned(),
+        };
+        let mut items = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let left = limit.saturating_sub(items.len());
+            let page = self
+                .page(organisation_id, &prefix, Some(&after), left, &wanted)
+                .await?;
+            items.extend(page.items);
+            match page.next {
+                Some(next) if items.len() < limit => after = next,
+                next => return Ok(Page { items, next }),
+            }
+        }
+        Ok(Page {
+            items,
+            next: Some(after),
+        })
+    }
+
+    /// Keeps what has become of a delivery, how its receiver does by now, and the incident that tells of
+    /// it: all of it or nothing. Only if nobody changed the delivery since its version before, the
+    /// receiver's health is as it was read, and the webhook still posts to `url`.
+    pub async fn keep_attempt(
         &self,
         organisation_id: &str,
         delivery: &Delivery,
-        health: Option<&Health>,
+        url: &str,
+        health: HealthChange<'_>,
         opened: Option<&Opened>,
-    ) -> Result<bool, StoreError> {
-        let health = Row::health(organisation_id, &delivery.webhook_id, health)?;
+    ) -> Result<Kept, StoreError> {
         let mut parts = vec![
             self.delivery_item(organisation_id, delivery)?,
-            self.row_item(health)?,
+            self.health_item(organisation_id, &delivery.webhook_id, health)?,
+            self.webhook_check(organisation_id, &delivery.webhook_id, url)?,
         ];
         if let Some(opened) = opened {
             for row in Row::opened(organisation_id, opened)? {
                 parts.push(self.row_item(row)?);
             }
         }
-        Ok(self.transact(parts).await? == Transacted::Applied)
+        let transacted = self.transact(parts).await?;
+        Ok(match transacted {
+            Transacted::Applied => Kept::Done,
+            _ if transacted.was_refused_at(0) => Kept::Elsewhere,
+            Transacted::Refused(_) => Kept::Stale,
+        })
+    }
+
+    /// Keeps what has become of a delivery that was not attempted; false if somebody else changed it.
+    pub async fn set_delivery(
+        &self,
+        organisation_id: &str,
+        delivery: &Delivery,
+    ) -> Result<bool, StoreError> {
+        let part = self.delivery_item(organisation_id, delivery)?;
+        Ok(self.transact(vec![part]).await? == Transacted::Applied)
+    }
+
+    /// Keeps how a receiver does; false if it is not as it was read.
+    pub async fn set_health(
+        &self,
+        organisation_id: &str,
+        webhook_id: &str,
+        health: HealthChange<'_>,
+    ) -> Result<bool, StoreError> {
+        let part = self.health_item(organisation_id, webhook_id, health)?;
+        Ok(self.transact(vec![part]).await? == Transacted::Applied)
+    }
+
+    /// Writes how a receiver does, or checks that it is as it was read if nothing changes.
+    fn health_item(
+        &self,
+        organisation_id: &str,
+        webhook_id: &str,
+        HealthChange { before, after }: HealthChange<'_>,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::health(organisation_id, webhook_id);
+        let condition = match before {
+            None => "attribute_not_exists(pk)",
+            // A row that was written before versions were counted.
+            Some(Health { version: 0, .. }) => {
+                "attribute_exists(pk) AND attribute_not_exists(#data.#version)"
+            }
+            Some(_) => "#data.#version = :before",
+        };
+        let has_row = before.is_some();
+        let names = has_row.then(|| {
+            HashMap::from([
+                ("#data".to_owned(), "data".to_owned()),
+                ("#version".to_owned(), "version".to_owned()),
+            ])
+        });
+        let version = before.map(|before| before.version);
+        let values = version.filter(|version| *version > 0);
+        let values = values.map(|version| HashMap::from([(":before".to_owned(), number(version))]));
+        let part = TransactWriteItem::builder();
+        if before == after {
+            let check = ConditionCheck::builder()
+                .table_name(&self.tables.governance)
+                .set_key(Some(key.attributes()))
+                .condition_expression(condition)
+                .set_expression_attribute_names(names)
+                .set_expression_attribute_values(values)
+                .build()?;
+            return Ok(part.condition_check(check).build());
+        }
+        Ok(match after {
+            Some(after) => {
+                let mut item = key.attributes();
+                item.insert("data".to_owned(), serde_dynamo::to_attribute_value(after)?);
+                let put = Put::builder()
+                    .table_name(&self.tables.governance)
+                    .set_item(Some(item))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?;
+                part.put(put).build()
+            }
+            None => {
+                let delete = Delete::builder()
+                    .table_name(&self.tables.governance)
+                    .set_key(Some(key.attributes()))
+                    .condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .build()?;
+                part.delete(delete).build()
+            }
+        })
+    }
+
+    /// Checks that a webhook is there and posts to `url`.
+    fn webhook_check(
+        &self,
+        organisation_id: &str,
+        webhook_id: &str,
+        url: &str,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let key = keys::governance(organisation_id, format!("{WEBHOOK}{webhook_id}"));
+        let check = ConditionCheck::builder()
+            .table_name(&self.tables.governance)
+            .set_key(Some(key.attributes()))
+            .condition_expression("#data.#url = :url")
+            .expression_attribute_names("#data", "data")
+            .expression_attribute_names("#url", "url")
+            .expression_attribute_values(":url", AttributeValue::S(url.to_owned()))
+            .build()?;
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
     /// Makes a delivery due again, where nobody changed it since its version before and its webhook is still there; whether it

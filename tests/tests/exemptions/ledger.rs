@@ -297,3 +297,39 @@ async fn nothing_is_held_under_one_that_was_revoked() {
     assert_eq!(company.figures().await, [100, 0, 100, 0]);
     assert_eq!(company.exemption(&id).await["used"]["tokens"], 100);
 }
+
+#[tokio::test]
+async fn a_raise_adds_to_what_is_left_and_a_refusal_names_it_and_its_rest() {
+    let company = company(1_000).await;
+    let id = company
+        .granted(json!({"kind": "raise", "tokens": 5_000}))
+        .await;
+    let world = &company.world;
+    let large = world.preflight("ada", "r-1", 5_500, 0).await;
+    assert_eq!(large["exemption_id"], json!(id), "{large}");
+    assert_eq!(company.figures().await, [4_500, 0, 5_500, 0]);
+    let refused = world.preflight("ada", "r-2", 501, 0).await;
+    assert_eq!(refused["decision"], "block");
+    let reason = &refused["reasons"][0];
+    let left = json!([{"exemption_id": id, "left": 500}]);
+    assert_eq!(reason["exemptions_left"], left, "{reason}");
+    let message = reason["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("{id} has 500 tokens left")),
+        "{message}"
+    );
+    world.hold("ada", "r-3", 500, 0).await;
+    let refused = world.preflight("ada", "r-4", 1, 0).await;
+    assert_eq!(
+        refused["decision"], "block",
+        "5,000 more and not one beyond"
+    );
+    let hold = large["hold"]["id"].as_str().unwrap();
+    world
+        .report(&[world.usage("e-1", "ada", 300, 0, Some(hold))])
+        .await;
+    // The cap pays first, so what comes back is the raise and 700 of the cap.
+    assert_eq!(company.figures().await, [500, 300, 500, 700]);
+    assert_eq!(company.exemption(&id).await["used"]["tokens"], 500);
+    assert_eq!(company.differences().await, 0);
+}

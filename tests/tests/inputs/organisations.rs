@@ -72,6 +72,9 @@ PATCH /v1/organisation {"name": "Demo"}
   hold_seconds=29 => 400 hold_seconds
   hold_seconds=3601 => 400 hold_seconds
   hold_seconds=-600 => 400 hold_seconds
+  user_holds_percent=0 => 400 user_holds_percent
+  user_holds_percent=101 => 400 user_holds_percent
+  user_holds_percent=null ; hold_seconds=1 => 400 hold_seconds user_holds_percent
   rollover_grace_hours=-1 => 400 rollover_grace_hours
   rollover_grace_hours=673 => 400 rollover_grace_hours
   rollover_grace_hours=1.5 => 400 rollover_grace_hours

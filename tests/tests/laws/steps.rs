@@ -74,7 +74,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             |(user, event, input, times, ago)| Step::Unreserved { user, event, input, times, ago }),
         4 => Just(Step::Deliver),
         2 => (user.clone(), 0_u8..8).prop_map(|(user, request)| Step::Void { user, request }),
-        2 => (1_i64..900).prop_map(|seconds| Step::Tick { seconds }),
+        2 => (1_i64..180).prop_map(|seconds| Step::Tick { seconds }),
         2 => (prop::option::of(0..DEPARTMENTS.len()), any::<bool>(), 0_i64..1_500, any::<bool>())
             .prop_map(|(department, is_usd, amount, hard)| Step::Create { department, is_usd, amount, hard }),
         1 => (0_u8..6, 0_i64..1_500).prop_map(|(budget, amount)| Step::Change { budget, amount }),

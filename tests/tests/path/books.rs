@@ -146,7 +146,7 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
     let found = books(&world, false).await;
     assert!(
         found.contains(
-            &"2026-11 event e-1 of ada: its hold was charged 150 tokens, its record says 1150 tokens"
+            &"2026-11 event e-1 of ada: its hold was charged 150 tokens, its record says 1,150 tokens"
                 .to_owned()
         ),
         "{found:?}"

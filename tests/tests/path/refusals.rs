@@ -157,3 +157,91 @@ async fn a_user_without_any_budget_passes_without_a_hold() {
         "a new budget is seen at once"
     );
 }
+
+#[tokio::test]
+async fn a_refusal_because_of_live_holds_alone_says_when_the_first_of_them_ends() {
+    let (world, _) = world(1_000).await;
+    world.hold("ada", "r-1", 600, 0).await;
+    world.set_clock("2026-11-24T12:00:30Z").await;
+    let second = world.hold("ada", "r-2", 400, 0).await;
+    let refused = world.preflight("ada", "r-3", 10, 0).await;
+    assert_eq!(refused["decision"], "block");
+    assert_eq!(
+        (&refused["retryable"], &refused["retry_after_seconds"]),
+        (&json!(true), &json!(90)),
+        "a hold lives for two minutes"
+    );
+    let reason = &refused["reasons"][0];
+    assert_eq!(reason["code"], "budget_exhausted");
+    assert_eq!(
+        (&reason["spent"], &reason["held"]),
+        (&json!(0), &json!(1_000))
+    );
+    assert_eq!(
+        reason["exemption"],
+        Value::Null,
+        "it is not what is missing"
+    );
+    let expected = "the budget \"a budget\" of eng has nothing of 1,000 tokens available and the request needs \
+        10 tokens; 1,000 tokens are held by requests that are under way; try again in 90 s";
+    assert_eq!(reason["message"], expected);
+    // What is spent does not come back: only so much as is held may fit soon.
+    world
+        .report(&[world.usage("e-1", "ada", 400, 0, Some(&second))])
+        .await;
+    let fits_soon = world.preflight("ada", "r-4", 600, 0).await;
+    assert_eq!(fits_soon["retry_after_seconds"], 90);
+    let never_fits = world.preflight("ada", "r-4", 601, 0).await;
+    assert_eq!(
+        (&never_fits["retryable"], &never_fits["retry_after_seconds"]),
+        (&json!(false), &Value::Null)
+    );
+    assert!(never_fits["reasons"][0]["exemption"].is_object());
+    // As it said: when the hold has ended, the request passes.
+    world.set_clock("2026-11-24T12:02:00Z").await;
+    world.hold("ada", "r-4", 600, 0).await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_a_sentence_that_names_people_and_groups_digits() {
+    let (world, _) = world(1_234_567).await;
+    world.budget(None, "usd", json!(1_234.5), true).await;
+    for (id, name, role, manager) in [
+        ("m-1", "Mara", "manager", None),
+        ("m-2", "Ines", "admin", None),
+        ("of-mara", "Bob", "member", Some("m-1")),
+        ("of-ines", "Eve", "member", Some("m-2")),
+    ] {
+        let body = json!({
+            "id": id, "email": format!("{id}@example.com"), "name": name, "department_id": "eng", "role": role,
+            "manager_id": manager,
+        });
+        world.admin("POST", "/v1/users", body).await.expect(201);
+    }
+    let messages = async |user: &str| {
+        let refused = world.preflight(user, "r-1", 900_000_000, 0).await;
+        let reasons = refused["reasons"].as_array().unwrap().clone();
+        let messages = reasons
+            .iter()
+            .map(|r| r["message"].as_str().unwrap().to_owned());
+        messages.collect::<Vec<String>>()
+    };
+    let tokens = "the budget \"a budget\" of eng has 1,234,567 tokens of 1,234,567 tokens available and the request \
+        needs 900,000,000 tokens; it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask ";
+    let dollars = "the budget \"a budget\" of the organisation has $1,234.50 of $1,234.50 available and the request \
+        needs $2,250; it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask ";
+    let expected = |whom: &str| [format!("{tokens}{whom}"), format!("{dollars}{whom}")];
+    assert_eq!(messages("ada").await, expected("an administrator"));
+    assert_eq!(
+        messages("of-mara").await,
+        expected("Mara or an administrator")
+    );
+    assert_eq!(
+        messages("of-ines").await,
+        expected("Ines or another administrator")
+    );
+    let body = json!({"status": "suspended"});
+    let suspended = world.admin("PATCH", "/v1/users/m-2", body).await;
+    suspended.expect(200);
+    assert_eq!(messages("of-ines").await, expected("an administrator"));
+}

@@ -32,12 +32,14 @@ const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
     ("preflight", "dynamodb:PutItem", "Governance", "org"),
     ("preflight", "dynamodb:UpdateItem", "Governance", "org"),
     ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("preflight", "dynamodb:BatchGetItem", "Governance", "org#audit"),
     ("preflight", "sqs:SendMessage", "NoticesQueue", ""),
     // Ingest claims events and writes nothing else: what it takes is durable in the queue.
     ("ingest", "dynamodb:PutItem", "Governance", "org"),
     ("ingest", "dynamodb:PutItem", "Ledger", "org#total#id"),
     ("ingest", "dynamodb:PutItem", "Ledger", "org#resolution#id"),
     ("ingest", "dynamodb:UpdateItem", "Ledger", "org#record#id"),
+    ("ingest", "dynamodb:BatchGetItem", "Governance", "org#audit"),
     ("ingest", "dynamodb:UpdateItem", "Counters", "org.id"),
     // The API records nothing, and neither does the schedule.
     ("api", "dynamodb:PutItem", "Ledger", "org#record#id"),

@@ -107,7 +107,7 @@ const IN_THE_TEMPLATE: [Planted; 37] = [
         "api may dynamodb:PutItem in Ledger",
     ),
     (
-        "# Keeps what became of notices, deliveries and letters, opens an incident for one that is given up\n                Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:DeleteItem]\n                Resource: !GetAtt Governance.Arn",
+        "# Keeps what became of notices, deliveries and letters, opens an incident for one that is given up\n                Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:DeleteItem, dynamodb:ConditionCheckItem]\n                Resource: !GetAtt Governance.Arn",
         "Action: [dynamodb:GetItem]\n                Resource: !GetAtt Ledger.Arn\n              - Effect: Allow\n                Action: [dynamodb:GetItem]\n                Resource: !GetAtt Governance.Arn",
         "notify may dynamodb:GetItem in Ledger",
     ),

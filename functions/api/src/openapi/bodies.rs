@@ -40,8 +40,12 @@ pub(crate) struct UpdateOrganisation {
     reserve: Reserve,
     #[schema(required = false, minimum = 0, maximum = 10_000_000)]
     output_reserve_tokens: i64,
+    /// A new organisation has 120.
     #[schema(required = false, minimum = 30, maximum = 3600)]
     hold_seconds: i64,
+    /// A new organisation has 10.
+    #[schema(required = false, minimum = 1, maximum = 100)]
+    user_holds_percent: i64,
     #[schema(required = false)]
     abandoned_holds: AbandonedHolds,
     #[schema(required = false)]
@@ -242,6 +246,19 @@ pub(crate) struct CreateWebhook {
     /// What it is told of; null is everything, an empty list only what names it.
     #[schema(value_type = Option<EventTypes>)]
     events: Option<Vec<EventType>>,
+    description: Option<Name>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpdateWebhook {
+    /// Another one is another receiver: what waited goes there.
+    #[schema(required = false)]
+    url: ReceiverUrl,
+    /// What it is told of; null is everything, an empty list only what names it.
+    #[schema(value_type = Option<EventTypes>)]
+    events: Option<Vec<EventType>>,
+    /// Null is none.
     description: Option<Name>,
 }
 

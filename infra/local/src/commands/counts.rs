@@ -13,6 +13,7 @@ use std::path::PathBuf;
 
 const DEPTHS: [u32; 4] = [1, 2, 4, 8];
 const BUDGETS: [u32; 6] = [5, 10, 20, 50, 100, 500];
+const USERS: u32 = 10;
 const LIVE_HOLDS: [u32; 8] = [1, 10, 20, 50, 100, 250, 500, 1_000];
 
 /// Measures on systems of its own, in memory.
@@ -48,7 +49,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let mut live = 0;
     for holds in LIVE_HOLDS {
         while live + 1 < holds {
-            ask(&tenant.api, "u0", &format!("live-{live}"), 1).await?;
+            // One user may not have them all.
+            let user = format!("u{}", live % USERS);
+            ask(&tenant.api, &user, &format!("live-{live}"), 1).await?;
             live += 1;
         }
         by_holds.push(tenant.measure(holds, "holds").await?);
@@ -117,7 +120,10 @@ impl Tenant {
             api.department(ADMIN_KEY, &id, None).await?;
             api.budget(ADMIN_KEY, Some(&id), "tokens", &amount).await?;
         }
-        api.user(ADMIN_KEY, "u0", &format!("d{depth}")).await?;
+        for user in 0..USERS {
+            api.user(ADMIN_KEY, &format!("u{user}"), &format!("d{depth}"))
+                .await?;
+        }
         ask(&api, "u0", "warm", 1).await?;
         Ok(Self { system, api })
     }

@@ -108,7 +108,7 @@ fn samples() -> Vec<(&'static str, Letter)> {
                 manages,
                 budget(
                     "\"Engineering tokens\" of Engineering has reached 80 %",
-                    "8000000 tokens of 10000000 tokens are spent in 2026-11. Nothing is refused yet.",
+                    "8,000,000 tokens of 10,000,000 tokens are spent in 2026-11. Nothing is refused yet.",
                 ),
             ),
         ),
@@ -130,7 +130,7 @@ fn samples() -> Vec<(&'static str, Letter)> {
                 manages,
                 budget(
                     "\"Engineering tokens\" of Engineering is used up (100 %)",
-                    "10000000 tokens of 10000000 tokens are spent in 2026-11. It is a hard cap: requests are refused until the month ends \
+                    "10,000,000 tokens of 10,000,000 tokens are spent in 2026-11. It is a hard cap: requests are refused until the month ends \
                      or the amount is raised.",
                 ),
             ),

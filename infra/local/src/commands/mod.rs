@@ -10,6 +10,7 @@ pub(crate) mod race;
 pub(crate) mod redrive;
 pub(crate) mod replay;
 pub(crate) mod roles;
+pub(crate) mod stress;
 pub(crate) mod tenant;
 
 /// Writes a line of a report; a reader that is gone is no reason to end.

@@ -46,6 +46,10 @@ pub struct SystemSettings {
     /// How long `preflight` waits for the database, as it does where it is deployed; none waits for ever. It is not the
     /// default: an engine in the same process is slow under a thousand racing requests, which DynamoDB is not.
     pub preflight_patience: Option<Patience>,
+    /// How long a decision of `preflight` may take. None has no limit, for the same reason.
+    pub decision_time: Option<Duration>,
+    /// How long each batch of events waits before it is handled.
+    pub evaluate_delay: Option<Duration>,
     /// What `preflight` answers where not even the configuration can be read.
     pub on_unavailable: OnUnavailable,
     /// How long one call of a policy's test evaluates; none as where it is deployed.
@@ -67,6 +71,8 @@ impl Default for SystemSettings {
             retry: RetryConfig::standard(),
             delivers_events: true,
             preflight_patience: None,
+            decision_time: None,
+            evaluate_delay: None,
             on_unavailable: OnUnavailable::Allow,
             test_time: None,
             resolves_names: true,

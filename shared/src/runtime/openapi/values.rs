@@ -44,7 +44,7 @@ const TEXT: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*[^\
 /// The same, or nothing at all.
 const TEXT_OR_NOTHING: &str = r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff][^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*)?$";
 const DAY: &str = "^[2-9][0-9]{3}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])([Tt].+)?)?$";
-const RECEIVER: &str = r"^https://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][!$-;=?-\[\]_a-z~]*)?$";
+const RECEIVER: &str = r"^https://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][!$-;=?-\[\]_a-z~]*)?$";
 const SLUG: &str = "^[a-z0-9][a-z0-9_-]*$";
 const VISIBLE: &str = "^[!-~]+$";
 

@@ -1,0 +1,276 @@
+//! One attempt of a delivery, and keeping what follows from it.
+
+use super::deliver::{Target, message};
+use super::post::{Answered, Signed};
+use super::{App, Failure};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::domain::alert::Severity;
+use shared::domain::health::{Health, Mode, News, Outcome};
+use shared::domain::incident::{Cause, Incident, Opened};
+use shared::domain::webhook::{
+    Attempt, Delivery, DeliveryStatus, EventType, body_signature, standard_signature,
+};
+use shared::runtime::logs::{self, Metric};
+use shared::store::{HealthChange, Kept, StoreError, new_id};
+
+/// How often keeping an attempt is tried again that met other changes.
+const ATTEMPTS: u32 = 24;
+
+/// What became of an attempt.
+pub(super) struct Attempted {
+    /// The delivery as it is kept; none if it is gone.
+    pub(super) delivery: Option<Delivery>,
+    /// How the receiver does now.
+    pub(super) health: Option<Health>,
+}
+
+impl Attempted {
+    /// Whether the receiver took it.
+    pub(super) fn is_taken(&self) -> bool {
+        let delivery = self.delivery.as_ref();
+        delivery.is_some_and(|delivery| delivery.status == DeliveryStatus::Delivered)
+    }
+}
+
+/// Posts a delivery, and keeps what follows. A post takes seconds: how the receiver does may be another by
+/// then, so what follows is found by what is in force when it is kept.
+pub(super) async fn make(
+    app: &App,
+    target: Target<'_>,
+    delivery: Delivery,
+    health: Option<Health>,
+    mode: Mode,
+) -> Result<Attempted, Failure> {
+    let now = app.clock.now();
+    let (attempt, retry_after) = post(app, target, &delivery, now).await;
+    tracing::info!(
+        webhook_id = delivery.webhook_id,
+        delivery_id = delivery.id,
+        status_code = attempt.status_code,
+        error = attempt.error,
+        "attempted a delivery"
+    );
+    let is_taken = attempt.status_code.is_some_and(is_success);
+    let metric = match is_taken {
+        true => Metric::DeliveriesTaken,
+        false => Metric::DeliveriesRefused,
+    };
+    logs::count(&[(metric, 1)]);
+    let made = Made {
+        delivery,
+        attempt,
+        retry_after,
+    };
+    keep(app, target, &made, health, mode).await
+}
+
+fn is_success(code: u16) -> bool {
+    (200..300).contains(&code)
+}
+
+/// An attempt that was made.
+struct Made {
+    /// The delivery before it.
+    delivery: Delivery,
+    attempt: Attempt,
+    retry_after: Option<i64>,
+}
+
+async fn keep(
+    app: &App,
+    target: Target<'_>,
+    made: &Made,
+    mut health: Option<Health>,
+    mode: Mode,
+) -> Result<Attempted, Failure> {
+    let organisation_id = target.organisation_id;
+    let webhook_id = &target.webhook.id;
+    let mut is_queued = false;
+    for _ in 0..ATTEMPTS {
+        let Outcome {
+            delivery,
+            health: after,
+            news,
+        } = Outcome::of(
+            made.delivery.clone(),
+            &made.attempt,
+            made.retry_after,
+            health.as_ref(),
+            mode,
+        );
+        if news == Some(News::GivenUp) && !is_queued {
+            // Before it is kept as given up: a stop in between repeats this.
+            app.given_up
+                .queue(&message(organisation_id, &delivery))
+                .await?;
+            is_queued = true;
+        }
+        let opened = opened(app, target, &delivery, news).await?;
+        let change = HealthChange {
+            before: health.as_ref(),
+            after: after.as_ref(),
+        };
+        let url = &target.webhook.url;
+        let kept = app
+            .store
+            .keep_attempt(organisation_id, &delivery, url, change, opened.as_ref());
+        match kept.await? {
+            Kept::Done => {
+                if let Some(opened) = opened {
+                    let notice_id = &opened.notice.id;
+                    app.notices.tell_or_leave(organisation_id, notice_id).await;
+                }
+                return Ok(Attempted {
+                    delivery: Some(delivery),
+                    health: after,
+                });
+            }
+            Kept::Elsewhere => break,
+            Kept::Stale => {
+                let webhook = app.store.webhook(organisation_id, webhook_id).await?;
+                let Some(webhook) = webhook else { break };
+                if webhook.url != *url {
+                    return elsewhere(app, target, made).await;
+                }
+                health = app.store.health(organisation_id, webhook_id).await?;
+            }
+        }
+    }
+    as_it_is(app, target, made).await
+}
+
+/// The webhook posts to another url by now. A delivery that the one before took is delivered; otherwise it
+/// is as if it had not been attempted. It says nothing of the new receiver.
+async fn elsewhere(app: &App, target: Target<'_>, made: &Made) -> Result<Attempted, Failure> {
+    let delivery = made.delivery.clone();
+    if made.attempt.status_code.is_some_and(is_success) {
+        let taken = delivery.taken(&made.attempt);
+        app.store
+            .set_delivery(target.organisation_id, &taken)
+            .await?;
+    }
+    as_it_is(app, target, made).await
+}
+
+/// What is kept of a delivery and of its receiver.
+async fn as_it_is(app: &App, target: Target<'_>, made: &Made) -> Result<Attempted, Failure> {
+    let (organisation_id, webhook_id) = (target.organisation_id, &target.webhook.id);
+    let delivery = app
+        .store
+        .delivery(organisation_id, webhook_id, &made.delivery.id)
+        .await?;
+    let health = app.store.health(organisation_id, webhook_id).await?;
+    Ok(Attempted { delivery, health })
+}
+
+async fn post(
+    app: &App,
+    target: Target<'_>,
+    delivery: &Delivery,
+    now: Timestamp,
+) -> (Attempt, Option<i64>) {
+    let webhook = target.webhook;
+    let old = webhook.old_secret.as_ref().filter(|old| now < old.until);
+    let sealed = [Some(&webhook.sealed_secret), old.map(|old| &old.sealed)];
+    let secrets: Vec<String> = sealed
+        .into_iter()
+        .flatten()
+        .filter_map(|sealed| app.sealer.open(target.organisation_id, sealed))
+        .collect();
+    let attempt = |status_code, error| Attempt {
+        at: now,
+        status_code,
+        error,
+    };
+    let Some(newest) = secrets.first() else {
+        let error = "its secret cannot be read any more; rotate it";
+        return (attempt(None, Some(error.to_owned())), None);
+    };
+    let signed = Signed {
+        id: delivery.id.clone(),
+        timestamp: now.as_second().to_string(),
+        standard: standard_signature(&secrets, &delivery.id, now, &delivery.body),
+        of_body: body_signature(newest, &delivery.body),
+    };
+    let posted = app
+        .poster
+        .post(&webhook.url, signed, delivery.body.clone(), now)
+        .await;
+    match posted {
+        Ok(Answered {
+            status,
+            retry_after,
+        }) => (attempt(Some(status), None), retry_after),
+        Err(error) => (attempt(None, Some(error)), None),
+    }
+}
+
+/// Whether a delivery tells that telling has failed. One that is given up opens no further incident, or two receivers that refuse
+/// each other's would never come to an end.
+fn tells_of_telling(delivery: &Delivery) -> bool {
+    let mut body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
+    let cause = serde_json::from_value::<Cause>(body["data"]["cause"].take());
+    delivery.kind == EventType::IncidentCreated && cause.is_ok_and(Cause::is_of_telling)
+}
+
+/// The incident that tells of `news`, with its notice to the administrators. Its id is made of the
+/// delivery's, so that it is opened once. A webhook ends once, so that is told in any case.
+async fn opened(
+    app: &App,
+    target: Target<'_>,
+    delivery: &Delivery,
+    news: Option<News>,
+) -> Result<Option<Opened>, StoreError> {
+    let Some(news) = news.filter(|news| *news == News::Ended || !tells_of_telling(delivery)) else {
+        return Ok(None);
+    };
+    let now = app.clock.now();
+    let webhook_id = &target.webhook.id;
+    let (title, message) = match news {
+        News::GivenUp => given_up(delivery),
+        News::Ended => ended(delivery),
+    };
+    let metadata = json!({"webhook_id": webhook_id, "delivery_id": delivery.id});
+    let suffix = delivery.id.strip_prefix("evt_").unwrap_or(&delivery.id);
+    let id = format!("inc_{suffix}-{webhook_id}");
+    let title = title.to_owned();
+    let incident = Incident::opened(id, Severity::Medium, [title, message], metadata, now);
+    let recipients = app
+        .store
+        .administrator_recipients(target.organisation_id, "you are an administrator")
+        .await?;
+    let notice = incident.notice(new_id("ntc_", now, 0)?, Cause::Delivery, recipients);
+    Ok(Some(Opened { incident, notice }))
+}
+
+fn given_up(delivery: &Delivery) -> (&'static str, String) {
+    let Delivery {
+        id,
+        webhook_id,
+        tries,
+        ..
+    } = delivery;
+    let last = delivery.attempts.last();
+    let why = last.map_or(String::new(), |attempt| match attempt.status_code {
+        Some(code) => format!("the last answer was {code}"),
+        None => attempt.error.clone().unwrap_or_default(),
+    });
+    let message = format!(
+        "{id} was attempted {tries} times for the webhook {webhook_id}: {why}. If it took nothing else meanwhile it is paused: younger \
+         deliveries wait for up to seven days. The oldest is tried every 15 minutes, and when one is taken the others follow. Mend the \
+         receiver, then POST /v1/webhooks/{webhook_id}/deliveries/{id}/retry, or /v1/webhooks/{webhook_id}/retry?since= for all that \
+         were given up."
+    );
+    ("A webhook was given up", message)
+}
+
+fn ended(delivery: &Delivery) -> (&'static str, String) {
+    let Delivery { id, webhook_id, .. } = delivery;
+    let message = format!(
+        "The receiver of the webhook {webhook_id} answered 410 to {id}: it wants no more deliveries, and gets none. If that is wrong, \
+         PATCH /v1/webhooks/{webhook_id} with another url, or mend the receiver and POST /v1/webhooks/{webhook_id}/test: the webhook \
+         goes on when the receiver takes one."
+    );
+    ("A webhook was ended by its receiver", message)
+}

@@ -1,0 +1,198 @@
+//! Paused webhooks: the oldest delivery is tried now and then, and when one is taken the others follow in
+//! order of age, one after the other. One function at a time has the turn.
+
+use super::attempt::{self, Attempted};
+use super::deliver::{Target, message};
+use super::{App, Failure};
+use jiff::SignedDuration;
+use shared::domain::health::{Health, MAX_WAIT, Mode};
+use shared::domain::webhook::{Delivery, DeliveryStatus};
+use shared::store::{HealthChange, Place, StoreError};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How long a turn begins further attempts. Each takes ten seconds at most, and the function has thirty.
+const TURN: Duration = Duration::from_secs(12);
+/// How many deliveries that wait are looked at together.
+const AT_ONCE: usize = 50;
+/// After how many attempts in a row that failed the receiver is left alone again.
+const MAX_FAILURES: u32 = 3;
+
+/// Lets a paused webhook try one delivery if that is due, and then the others. Returns how the receiver
+/// does then.
+pub(super) async fn in_turn(
+    app: &App,
+    target: Target<'_>,
+    own: &Delivery,
+    health: Health,
+) -> Result<Option<Health>, Failure> {
+    let now = app.clock.now();
+    let organisation_id = target.organisation_id;
+    if own.is_overdue(now) {
+        let why = "it has waited for seven days, and the receiver took nothing";
+        let over = own.clone().given_up(why, now);
+        // Before it is kept as given up: a stop in between repeats this.
+        app.given_up.queue(&message(organisation_id, &over)).await?;
+        app.store.set_delivery(organisation_id, &over).await?;
+        return Ok(Some(health));
+    }
+    if health.due() > now {
+        return Ok(Some(health));
+    }
+    let until = Instant::now() + TURN;
+    let Some(held) = take_turn(app, target, &health).await? else {
+        return as_it_is(app, target).await;
+    };
+    if held.resumed_at.is_some() {
+        return follow(app, target, held, until).await;
+    }
+    let mut waiting = waiting(app, target, |_| true).await?;
+    if !waiting.iter().any(|delivery| delivery.id == own.id) {
+        waiting.push(own.clone());
+    }
+    // One that was refused for what it is does not stand in the way of the others.
+    let first = waiting
+        .into_iter()
+        .min_by(|one, other| (one.refusals, &one.id).cmp(&(other.refusals, &other.id)));
+    let Some(first) = first else {
+        return Ok(Some(held));
+    };
+    let attempted = attempt::make(app, target, first, Some(held), Mode::Probe).await?;
+    match attempted.health {
+        Some(health) if attempted.is_taken() && health.is_paused() => {
+            follow(app, target, health, until).await
+        }
+        health => Ok(health),
+    }
+}
+
+/// What follows from an attempt that nobody waited for: if the receiver of a paused webhook took it, the
+/// others follow. Returns how the receiver does then.
+pub(super) async fn after(
+    app: &App,
+    target: Target<'_>,
+    attempted: Attempted,
+) -> Result<Option<Health>, Failure> {
+    match &attempted.health {
+        Some(health) if attempted.is_taken() && health.is_paused() => {
+            go_on(app, target, health).await
+        }
+        _ => Ok(attempted.health),
+    }
+}
+
+/// Lets what waits follow, unless somebody else does that. Returns how the receiver does then.
+pub(super) async fn go_on(
+    app: &App,
+    target: Target<'_>,
+    health: &Health,
+) -> Result<Option<Health>, Failure> {
+    let until = Instant::now() + TURN;
+    match take_turn(app, target, health).await? {
+        Some(held) => follow(app, target, held, until).await,
+        None => as_it_is(app, target).await,
+    }
+}
+
+async fn as_it_is(app: &App, target: Target<'_>) -> Result<Option<Health>, Failure> {
+    let webhook_id = &target.webhook.id;
+    Ok(app.store.health(target.organisation_id, webhook_id).await?)
+}
+
+/// Takes the turn; none if somebody has it, or was faster.
+async fn take_turn(
+    app: &App,
+    target: Target<'_>,
+    health: &Health,
+) -> Result<Option<Health>, Failure> {
+    let Some(held) = health.with_turn(app.clock.now()) else {
+        return Ok(None);
+    };
+    let is_kept = set(app, target, health, Some(&held)).await?;
+    Ok(is_kept.then_some(held))
+}
+
+async fn set(
+    app: &App,
+    target: Target<'_>,
+    before: &Health,
+    after: Option<&Health>,
+) -> Result<bool, StoreError> {
+    let change = HealthChange {
+        before: Some(before),
+        after,
+    };
+    let kept = app
+        .store
+        .set_health(target.organisation_id, &target.webhook.id, change);
+    kept.await
+}
+
+/// The oldest deliveries of a webhook that wait and are `wanted`.
+async fn waiting(
+    app: &App,
+    target: Target<'_>,
+    wanted: impl Fn(&Delivery) -> bool,
+) -> Result<Vec<Delivery>, StoreError> {
+    let now = app.clock.now();
+    // A day more than they wait: an event may be told some time after it happened.
+    let oldest = MAX_WAIT.saturating_add(SignedDuration::from_hours(24));
+    let since = now.saturating_sub(oldest).unwrap_or(now);
+    let page = app.store.deliveries_since(
+        target.organisation_id,
+        &target.webhook.id,
+        Place::Since(since),
+        AT_ONCE,
+        |delivery| delivery.status == DeliveryStatus::Pending && wanted(delivery),
+    );
+    Ok(page.await?.items)
+}
+
+/// Posts what waits, the oldest first, until nothing does or the time of this turn is over. Then the
+/// webhook is paused no longer. If the receiver takes nothing more it is left alone again.
+async fn follow(
+    app: &App,
+    target: Target<'_>,
+    mut health: Health,
+    until: Instant,
+) -> Result<Option<Health>, Failure> {
+    let mut tried = BTreeSet::new();
+    let mut failures = 0;
+    loop {
+        let is_next = |known: &Delivery| health.has_to_follow(known) && !tried.contains(&known.id);
+        let next = waiting(app, target, is_next).await?;
+        if next.is_empty() {
+            let is_kept = set(app, target, &health, None).await?;
+            return match is_kept {
+                true => Ok(None),
+                false => as_it_is(app, target).await,
+            };
+        }
+        for delivery in next {
+            if Instant::now() >= until {
+                let released = health.to_go_on(app.clock.now());
+                set(app, target, &health, Some(&released)).await?;
+                let message = message(target.organisation_id, &delivery);
+                app.notices.queue(&message).await?;
+                return Ok(Some(released));
+            }
+            tried.insert(delivery.id.clone());
+            let attempted =
+                attempt::make(app, target, delivery, Some(health), Mode::Following).await?;
+            failures = if attempted.is_taken() {
+                0
+            } else {
+                failures + 1
+            };
+            health = match attempted.health {
+                Some(health) if health.is_paused() => health,
+                health => return Ok(health),
+            };
+            if failures == MAX_FAILURES {
+                let released = health.to_wait(app.clock.now());
+                set(app, target, &health, Some(&released)).await?;
+                return Ok(Some(released));
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Holding what a request asks for, and what is answered if nothing can be held.
+
+use super::App;
+use super::decide::Verdict;
+use super::places::Place;
+use super::undecided::SOON;
+use jiff::Timestamp;
+use shared::domain::amount::Amounts;
+use shared::domain::cell::{Cell, HoldRequest, Obstacle};
+use shared::domain::configuration::Configuration;
+use shared::domain::estimate::Estimate;
+use shared::domain::hold::{Exempt, Hold, HoldId, Node, Rid};
+use shared::domain::people::{Status, User};
+use shared::domain::period::Month;
+use shared::domain::places::user_places;
+use shared::domain::refusal::{Reason, Warning, WayOut, offer};
+use shared::runtime::error::ApiError;
+use shared::store::{HoldOutcome, StoreError};
+use std::sync::Arc;
+
+/// A request that is to be held at every budget of its user's path.
+pub(crate) struct Asking<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) configuration: &'a Arc<Configuration>,
+    pub(crate) user: &'a User,
+    pub(crate) period: Month,
+    pub(crate) estimate: &'a Estimate,
+    pub(crate) asked: &'a HoldRequest,
+    pub(crate) now: Timestamp,
+}
+
+/// What became of it.
+pub(crate) enum Outcome {
+    /// The store says so.
+    Stored(HoldOutcome),
+    /// The counters may admit it, and its user has as many holds as one user may have.
+    NoPlace(Cell),
+}
+
+/// What is answered.
+pub(crate) struct Answer {
+    pub(crate) verdict: Verdict,
+    /// The exemption that let it pass.
+    pub(crate) exempt: Option<Exempt>,
+    /// Why it passes without a hold that it should have.
+    pub(crate) unheld: Option<Warning>,
+    /// The cell that it was decided by.
+    pub(crate) cell: Cell,
+}
+
+impl Answer {
+    fn new(verdict: Verdict, cell: Cell) -> Self {
+        Self {
+            verdict,
+            exempt: None,
+            unheld: None,
+            cell,
+        }
+    }
+}
+
+/// When to ask again if places come back all the time: as soon as one is sure to, and soon in any case.
+fn soon(first_end: Option<u32>) -> u32 {
+    first_end.unwrap_or(SOON).min(SOON)
+}
+
+impl Asking<'_> {
+    /// Holds, or says why not. A place that it took is under way as long as the caller keeps it.
+    pub(crate) async fn hold(&self) -> Result<(Outcome, Option<Place>), StoreError> {
+        let Self { app, now, .. } = *self;
+        let (configuration, period) = (self.configuration, self.period);
+        if self.asked.hold.amounts == Amounts::ZERO {
+            // Nothing would be held, so it takes no place.
+            let store = &app.store;
+            let outcome = store.admit(configuration, period, self.asked, now).await?;
+            return Ok((Outcome::Stored(outcome), None));
+        }
+        let mut place = self.enter();
+        if place.is_none() {
+            let cell = app.store.cell_in_force(configuration, period).await?;
+            let Some(cell) = cell else {
+                return Ok((Outcome::Stored(HoldOutcome::AnotherEpoch), None));
+            };
+            let organisation_id = &configuration.organisation.id;
+            app.places.see(organisation_id, period, cell.clone());
+            place = self.enter();
+            if place.is_none() {
+                return Ok((self.without_place(cell), None));
+            }
+        }
+        let store = &app.store;
+        let outcome = store.hold(configuration, period, self.asked, now).await?;
+        Ok((Outcome::Stored(outcome), place))
+    }
+
+    fn enter(&self) -> Option<Place> {
+        let organisation = &self.configuration.organisation;
+        let most = user_places(organisation.user_holds_percent);
+        let places = &self.app.places;
+        places.enter(&organisation.id, self.period, self.asked, most, self.now)
+    }
+
+    /// The counters decide before the places do here, too.
+    fn without_place(&self, cell: Cell) -> Outcome {
+        match self.asked.obstacle(&cell, self.now) {
+            Obstacle::Short(nodes) => Outcome::Stored(HoldOutcome::Short { nodes, cell }),
+            _ => Outcome::NoPlace(cell),
+        }
+    }
+
+    /// The answer to an outcome; none if the configuration is not the one in force.
+    pub(crate) async fn answer(
+        &self,
+        outcome: Outcome,
+        request_id: &str,
+    ) -> Result<Option<Answer>, ApiError> {
+        let outcome = match outcome {
+            Outcome::Stored(outcome) => outcome,
+            Outcome::NoPlace(cell) => return Ok(Some(self.refuse_place(cell))),
+        };
+        Ok(Some(match outcome {
+            HoldOutcome::AnotherEpoch => return Ok(None),
+            HoldOutcome::AnotherBody => {
+                return Err(ApiError::conflict(format!(
+                    "request_id {request_id:?} holds already with another body; use a new request_id"
+                )));
+            }
+            HoldOutcome::Held { hold, cell } => {
+                let exempt = hold.exempt.clone();
+                let id = HoldId::new(self.period, self.asked.rid.clone(), &hold);
+                Answer {
+                    exempt,
+                    ..Answer::new(Verdict::Allow(Some((id, hold))), cell)
+                }
+            }
+            HoldOutcome::Admitted { exempt, cell } => Answer {
+                exempt,
+                ..Answer::new(Verdict::Allow(None), cell)
+            },
+            HoldOutcome::Full { cell } => self.answer_full(cell),
+            HoldOutcome::Short { nodes, cell } => self.refuse(&nodes, cell).await,
+        }))
+    }
+
+    /// A full cell opens no hard cap. Where none is, the request passes without a hold and says so.
+    fn answer_full(&self, cell: Cell) -> Answer {
+        let seconds = soon(cell.seconds_to_first_end(self.now, |_, _| true));
+        let reason = Reason::too_many_holds(seconds);
+        if !self.asked.hard.is_empty() {
+            return Answer::new(Verdict::wait(reason, seconds), cell);
+        }
+        Answer {
+            unheld: Some(Warning::NotHeld {
+                code: reason.code.as_str(),
+                message: reason.message,
+            }),
+            ..Answer::new(Verdict::Allow(None), cell)
+        }
+    }
+
+    /// Whoever has all places of one user waits for one, whatever the caps are.
+    fn refuse_place(&self, cell: Cell) -> Answer {
+        let is_own = |rid: &Rid, _: &Hold| self.asked.rid.is_of_same_user(rid);
+        let seconds = soon(cell.seconds_to_first_end(self.now, is_own));
+        let most = user_places(self.configuration.organisation.user_holds_percent);
+        let reason = Reason::too_many_holds_of_user(most, seconds);
+        Answer::new(Verdict::wait(reason, seconds), cell)
+    }
+
+    /// The refusal by short counters: until live holds end if nothing else stands in the way, or until there is more.
+    async fn refuse(&self, nodes: &[Node], cell: Cell) -> Answer {
+        let Self { asked, now, .. } = *self;
+        let by_holds = asked.is_refused_by_holds_alone(&cell, now).then(|| {
+            let takes = |_: &Rid, hold: &Hold| nodes.iter().any(|n| hold.taken_from(*n) > 0);
+            let first = cell.seconds_to_first_end(now, takes);
+            first.or_else(|| cell.seconds_to_first_end(now, |_, _| true))
+        });
+        let wait = by_holds.map(|first| first.unwrap_or(SOON));
+        let manager = match wait {
+            None => self.manager().await,
+            Some(_) => None,
+        };
+        let way_out = match wait {
+            Some(seconds) => WayOut::Wait(seconds),
+            None => WayOut::Exemption {
+                manager: manager.as_deref(),
+            },
+        };
+        let (configuration, user, estimate) = (self.configuration, self.user, self.estimate);
+        let reasons = Reason::short(configuration, user, &cell, nodes, asked, way_out, now);
+        let verdict = Verdict::Block {
+            reasons,
+            offer: offer(asked, &cell, estimate),
+            retry_after_seconds: wait,
+        };
+        Answer::new(verdict, cell)
+    }
+
+    /// The manager to be named in a refusal. It may cost a read, which an admitted request never makes; a refusal
+    /// does not fail for want of a name.
+    async fn manager(&self) -> Option<Arc<User>> {
+        let id = self.configuration.manager_of(self.user)?;
+        let found = self.app.cache.user(self.configuration, &id).await;
+        found
+            .ok()
+            .flatten()
+            .filter(|user| user.status == Status::Active)
+    }
+}

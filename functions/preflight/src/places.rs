@@ -1,0 +1,230 @@
+//! Keeps one user from taking the places of all: at most a share of the live holds of a cell is one user's.
+//!
+//! A decision stays one conditional write. An instance remembers the last cell that the database gave it, and which
+//! of its writes are under way. Only if these say that a user has as many holds as one may have, the cell is read
+//! before the user is refused or goes on. So the share is exact within an instance. What other instances write is
+//! seen with the next answer of the database: across instances, a user may have as many holds more as there are
+//! requests of theirs under way.
+
+use jiff::Timestamp;
+use shared::domain::cell::{Cell, HoldRequest};
+use shared::domain::hold::{Hold, Rid};
+use shared::domain::period::Month;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+/// The most cells that an instance remembers, and the most holds of all of them: some megabytes.
+const MAX_CELLS: usize = 1_000;
+const MAX_REMEMBERED: usize = 20_000;
+
+/// What a cell is of: an organisation and a month.
+type Key = (String, Month);
+
+/// What an instance knows of a cell.
+#[derive(Debug, Default)]
+struct Known {
+    version: u64,
+    holds: BTreeMap<Rid, Hold>,
+    /// The holds that are being written, and by how many requests each.
+    under_way: BTreeMap<Rid, usize>,
+}
+
+/// Who has which places, as far as an instance knows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places(Arc<Mutex<HashMap<Key, Known>>>);
+
+/// A place that a write may take. It counts as taken until this is dropped, however the write ends.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Places,
+    key: Key,
+    rid: Rid,
+}
+
+impl Places {
+    /// A place for a hold that is asked for, if its user has fewer than `most` beside it.
+    pub(crate) fn enter(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        asked: &HoldRequest,
+        most: usize,
+        now: Timestamp,
+    ) -> Option<Place> {
+        let key = (organisation_id.to_owned(), period);
+        // If a thread panicked while it had the lock, nothing is known here and the cell decides alone.
+        if let Ok(mut all) = self.0.lock() {
+            let known = all.entry(key.clone()).or_default();
+            if known.beside(&asked.rid, now) >= most {
+                return None;
+            }
+            *known.under_way.entry(asked.rid.clone()).or_default() += 1;
+        }
+        Some(Place {
+            places: self.clone(),
+            key,
+            rid: asked.rid.clone(),
+        })
+    }
+
+    /// Remembers a cell that the database gave, unless a later one is known.
+    pub(crate) fn see(&self, organisation_id: &str, period: Month, cell: Cell) {
+        let Ok(mut all) = self.0.lock() else {
+            return;
+        };
+        let known = all.entry((organisation_id.to_owned(), period)).or_default();
+        if known.version < cell.version {
+            known.version = cell.version;
+            known.holds = cell.holds;
+        }
+        let remembered: usize = all.values().map(|known| known.holds.len()).sum();
+        if all.len() > MAX_CELLS || remembered > MAX_REMEMBERED {
+            all.retain(|_, known| !known.under_way.is_empty());
+            for known in all.values_mut() {
+                (known.version, known.holds) = Default::default();
+            }
+        }
+    }
+}
+
+impl Known {
+    /// How many holds the user of `rid` has beside that one, written or being written. None if that one lives: whoever
+    /// asks again for it takes no further place.
+    fn beside(&self, rid: &Rid, now: Timestamp) -> usize {
+        let lives = |rid: &Rid| {
+            self.holds
+                .get(rid)
+                .is_some_and(|hold| !hold.has_lapsed(now))
+        };
+        if lives(rid) {
+            return 0;
+        }
+        let written = self.holds.keys().filter(|other| lives(other));
+        let writing = self.under_way.keys().filter(|other| !lives(other));
+        written
+            .chain(writing)
+            .filter(|other| *other != rid && other.is_of_same_user(rid))
+            .count()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Ok(mut all) = self.places.0.lock()
+            && let Some(known) = all.get_mut(&self.key)
+            && let Some(requests) = known.under_way.get_mut(&self.rid)
+        {
+            *requests = requests.saturating_sub(1);
+            if *requests == 0 {
+                known.under_way.remove(&self.rid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn period() -> Month {
+        Month::new(2026, 11).unwrap()
+    }
+
+    fn rid(user: &str, request: u32) -> Rid {
+        Rid::derive("acme", user, &request.to_string())
+    }
+
+    fn enter(places: &Places, user: &str, request: u32, most: usize) -> Option<Place> {
+        let asked = HoldRequest {
+            rid: rid(user, request),
+            hold: Hold::default(),
+            hard: Vec::new(),
+            epoch: 0,
+            exemptions: Vec::new(),
+        };
+        places.enter("acme", period(), &asked, most, NOW)
+    }
+
+    fn cell(version: u64, holds: &[(&str, u32)]) -> Cell {
+        let hold = Hold {
+            expires_at: 60,
+            ..Hold::default()
+        };
+        let holds = holds.iter();
+        Cell {
+            version,
+            holds: holds
+                .map(|(user, n)| (rid(user, *n), hold.clone()))
+                .collect(),
+            ..Cell::default()
+        }
+    }
+
+    #[test]
+    fn writes_that_are_under_way_count_until_they_end_and_for_their_user_only() {
+        let places = Places::default();
+        let first = enter(&places, "ada", 1, 2).unwrap();
+        let _second = enter(&places, "ada", 2, 2).unwrap();
+        assert!(enter(&places, "ada", 3, 2).is_none());
+        assert!(enter(&places, "bob", 1, 2).is_some());
+        assert!(
+            enter(&places, "ada", 2, 2).is_some(),
+            "a retry takes no further place"
+        );
+        drop(first);
+        assert!(enter(&places, "ada", 3, 2).is_some());
+    }
+
+    #[test]
+    fn a_write_that_is_seen_in_the_cell_counts_once() {
+        let places = Places::default();
+        let _under_way = enter(&places, "ada", 1, 2).unwrap();
+        places.see("acme", period(), cell(5, &[("ada", 1)]));
+        let second = enter(&places, "ada", 2, 2);
+        assert!(second.is_some());
+        assert!(enter(&places, "ada", 3, 2).is_none());
+        drop(second);
+        places.see("acme", period(), cell(6, &[("ada", 1), ("ada", 2)]));
+        assert!(enter(&places, "ada", 3, 2).is_none());
+        assert!(
+            enter(&places, "ada", 2, 2).is_some(),
+            "it lives and is answered"
+        );
+    }
+
+    #[test]
+    fn an_older_cell_changes_nothing_and_lapsed_holds_do_not_count() {
+        let places = Places::default();
+        places.see("acme", period(), cell(7, &[]));
+        places.see("acme", period(), cell(6, &[("ada", 1)]));
+        assert!(enter(&places, "ada", 2, 1).is_some());
+        places.see("acme", period(), cell(8, &[("ada", 1)]));
+        assert!(enter(&places, "ada", 2, 1).is_none());
+        let asked = HoldRequest {
+            rid: rid("ada", 2),
+            hold: Hold::default(),
+            hard: Vec::new(),
+            epoch: 0,
+            exemptions: Vec::new(),
+        };
+        let later = Timestamp::from_second(60).unwrap();
+        assert!(places.enter("acme", period(), &asked, 1, later).is_some());
+    }
+
+    #[test]
+    fn what_is_remembered_has_a_limit() {
+        let places = Places::default();
+        for organisation in 0..=MAX_CELLS {
+            places.see(&organisation.to_string(), period(), cell(1, &[("ada", 1)]));
+        }
+        assert!(places.0.lock().unwrap().len() <= MAX_CELLS);
+        let many: Vec<(&str, u32)> = (0..2_000).map(|n| ("ada", n)).collect();
+        for organisation in 0..20 {
+            places.see(&organisation.to_string(), period(), cell(1, &many));
+            let all = places.0.lock().unwrap();
+            assert!(all.values().map(|known| known.holds.len()).sum::<usize>() <= MAX_REMEMBERED);
+        }
+    }
+}

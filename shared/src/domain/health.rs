@@ -1,0 +1,355 @@
+//! How the receiver of a webhook does, and what an attempt changes of it and of its delivery.
+//!
+//! A webhook is paused if a delivery was given up and nothing was taken since that one was made. Its
+//! deliveries wait then, and the oldest one is tried now and then. When one is taken the others follow in
+//! order of age. A receiver that answers 410 has ended the webhook.
+
+use super::webhook::{Attempt, Delivery, DeliveryStatus};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How long a delivery waits for a receiver whose webhook is paused.
+pub const MAX_WAIT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long a paused webhook is left alone after a try that failed.
+const PROBE_AFTER: SignedDuration = SignedDuration::from_mins(15);
+/// How long one function has the turn of a paused webhook. It needs half of it at most.
+const TURN: SignedDuration = SignedDuration::from_secs(60);
+/// The longest that the receiver of a paused webhook can ask to be left alone, in seconds.
+const MAX_RETRY_AFTER: i64 = 86_400;
+
+/// How a receiver does: a row beside the webhook, which is not configured by anybody. There is none while
+/// it does well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Since when nothing was accepted.
+    pub failing_since: Timestamp,
+    /// Since when deliveries wait, because one was given up.
+    pub paused_at: Option<Timestamp>,
+    /// While it is paused: when the next delivery is tried.
+    #[serde(default)]
+    pub probe_at: Option<Timestamp>,
+    /// While it is paused: until when one function alone posts what waits.
+    #[serde(default)]
+    pub turn_until: Option<Timestamp>,
+    /// While it is paused: when a delivery was taken, so that the others follow.
+    #[serde(default)]
+    pub resumed_at: Option<Timestamp>,
+    /// When the receiver ended it.
+    #[serde(default)]
+    pub ended_at: Option<Timestamp>,
+    /// Counts the changes of the row.
+    #[serde(default)]
+    pub version: u64,
+}
+
+impl Health {
+    fn failing(since: Timestamp) -> Self {
+        Self {
+            failing_since: since,
+            paused_at: None,
+            probe_at: None,
+            turn_until: None,
+            resumed_at: None,
+            ended_at: None,
+            version: 0,
+        }
+    }
+
+    /// Whether deliveries wait.
+    pub fn is_paused(&self) -> bool {
+        self.paused_at.is_some() && self.ended_at.is_none()
+    }
+
+    /// Whether its receiver wants no more deliveries.
+    pub fn is_ended(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    /// When a delivery of a paused webhook may be tried.
+    pub fn due(&self) -> Timestamp {
+        let probe_at = self.probe_at.unwrap_or(Timestamp::MIN);
+        probe_at.max(self.turn_until.unwrap_or(Timestamp::MIN))
+    }
+
+    /// The same with the turn taken; none if somebody has it.
+    #[must_use]
+    pub fn with_turn(&self, now: Timestamp) -> Option<Self> {
+        let is_free = self.turn_until.is_none_or(|until| until <= now);
+        is_free.then(|| Self {
+            turn_until: Some(later(now, TURN)),
+            version: self.version + 1,
+            ..self.clone()
+        })
+    }
+
+    /// The same at the end of a turn that goes on at once, with the next message.
+    #[must_use]
+    pub fn to_go_on(&self, now: Timestamp) -> Self {
+        Self {
+            turn_until: None,
+            probe_at: Some(now),
+            version: self.version + 1,
+            ..self.clone()
+        }
+    }
+
+    /// The same at the end of a turn after which the receiver is left alone for a while.
+    #[must_use]
+    pub fn to_wait(&self, now: Timestamp) -> Self {
+        Self {
+            turn_until: None,
+            resumed_at: None,
+            probe_at: Some(later(now, PROBE_AFTER)),
+            version: self.version + 1,
+            ..self.clone()
+        }
+    }
+
+    /// Whether a delivery was not refused yet since the receiver took one again.
+    pub fn has_to_follow(&self, delivery: &Delivery) -> bool {
+        let last = delivery.attempts.last().map(|attempt| attempt.at);
+        let was_refused = last >= self.resumed_at && delivery.next_attempt_at > self.resumed_at;
+        self.resumed_at.is_none() || !was_refused
+    }
+}
+
+fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
+    now.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// Why a delivery is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is due by itself, or somebody asked for it.
+    Alone,
+    /// It is tried to see whether the receiver of a paused webhook is there.
+    Probe,
+    /// It follows another one that the receiver took.
+    Following,
+}
+
+/// What administrators are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// A delivery was given up.
+    GivenUp,
+    /// The receiver ended the webhook.
+    Ended,
+}
+
+/// What follows from an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The delivery as it will be.
+    pub delivery: Delivery,
+    /// How the receiver does by then; none if it does well.
+    pub health: Option<Health>,
+    /// What is told of it.
+    pub news: Option<News>,
+}
+
+impl Outcome {
+    /// What follows from `attempt`, given how the receiver does at the moment of keeping it: that may have
+    /// changed since it was posted.
+    pub fn of(
+        delivery: Delivery,
+        attempt: &Attempt,
+        retry_after: Option<i64>,
+        before: Option<&Health>,
+        mode: Mode,
+    ) -> Self {
+        let at = attempt.at;
+        let (delivery, health, news) = match (attempt.status_code, before) {
+            (Some(200..300), Some(health)) if health.is_paused() => {
+                let resumed = match mode {
+                    Mode::Following => health.clone(),
+                    Mode::Alone | Mode::Probe => Health {
+                        resumed_at: health.resumed_at.or(Some(at)),
+                        probe_at: Some(at),
+                        ..health.clone()
+                    },
+                };
+                (delivery.taken(attempt), Some(resumed), None)
+            }
+            (Some(200..300), _) => (delivery.taken(attempt), None, None),
+            (_, Some(health)) if health.is_ended() => {
+                (delivery.failed(attempt), Some(health.clone()), None)
+            }
+            (Some(410), _) => {
+                let ended = Health {
+                    paused_at: None,
+                    ended_at: Some(at),
+                    ..before.cloned().unwrap_or(Health::failing(at))
+                };
+                (delivery.failed(attempt), Some(ended), Some(News::Ended))
+            }
+            (_, Some(health)) if health.is_paused() && mode != Mode::Following => {
+                let health = health.left_alone(at, retry_after, mode);
+                (delivery.waiting(attempt), Some(health), None)
+            }
+            _ => refused(delivery, attempt, retry_after, before),
+        };
+        let health = health.map(|health| match before {
+            Some(before) if *before == health => health,
+            before => Health {
+                version: before.map_or(0, |before| before.version) + 1,
+                ..health
+            },
+        });
+        Self {
+            delivery,
+            health,
+            news,
+        }
+    }
+}
+
+impl Health {
+    /// The same after a try of a paused webhook that failed. Nobody waits if a delivery was taken meanwhile.
+    fn left_alone(&self, now: Timestamp, retry_after: Option<i64>, mode: Mode) -> Self {
+        if self.resumed_at.is_some() {
+            return self.clone();
+        }
+        let asked = retry_after.unwrap_or(0).clamp(0, MAX_RETRY_AFTER);
+        let asked = SignedDuration::from_secs(asked).max(PROBE_AFTER);
+        Self {
+            probe_at: self.probe_at.max(Some(later(now, asked))),
+            // Only a probe has the turn.
+            turn_until: self.turn_until.filter(|_| mode != Mode::Probe),
+            ..self.clone()
+        }
+    }
+}
+
+/// An attempt that a receiver refused which is not paused, or took others meanwhile.
+fn refused(
+    delivery: Delivery,
+    attempt: &Attempt,
+    retry_after: Option<i64>,
+    before: Option<&Health>,
+) -> (Delivery, Option<Health>, Option<News>) {
+    let at = attempt.at;
+    let after = delivery.refused(attempt, retry_after);
+    let mut health = before.cloned().unwrap_or(Health::failing(at));
+    if after.status != DeliveryStatus::Failed {
+        return (after, Some(health), None);
+    }
+    if !health.is_paused() && health.failing_since <= after.created_at {
+        health.paused_at = Some(at);
+        health.probe_at = Some(later(at, PROBE_AFTER));
+    }
+    (after, Some(health), Some(News::GivenUp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::webhook::EventType;
+
+    fn start() -> Timestamp {
+        "2026-11-24T12:00:00Z".parse().unwrap()
+    }
+
+    fn delivery() -> Delivery {
+        let kind = EventType::WebhookTest;
+        Delivery::new("evt_1".into(), "whk_1".into(), kind, "{}".into(), start())
+    }
+
+    fn attempt(at: Timestamp, status_code: Option<u16>) -> Attempt {
+        Attempt {
+            at,
+            status_code,
+            error: None,
+        }
+    }
+
+    fn of(health: Option<&Health>, status: Option<u16>, mode: Mode) -> Outcome {
+        let at = later(start(), SignedDuration::from_hours(30));
+        Outcome::of(delivery(), &attempt(at, status), None, health, mode)
+    }
+
+    fn paused() -> Health {
+        Health {
+            paused_at: Some(start()),
+            version: 7,
+            ..Health::failing(start())
+        }
+    }
+
+    #[test]
+    fn a_delivery_that_is_given_up_pauses_its_webhook_unless_others_were_taken_meanwhile() {
+        for (failing_since, is_paused) in [(start(), true), (later(start(), TURN), false)] {
+            let health = Health::failing(failing_since);
+            let mut last = delivery();
+            last.tries = 8;
+            let outcome = Outcome::of(
+                last,
+                &attempt(start(), Some(500)),
+                None,
+                Some(&health),
+                Mode::Alone,
+            );
+            assert_eq!(outcome.delivery.status, DeliveryStatus::Failed);
+            assert_eq!(outcome.news, Some(News::GivenUp));
+            assert_eq!(outcome.health.unwrap().is_paused(), is_paused);
+        }
+    }
+
+    #[test]
+    fn while_it_is_paused_no_try_is_counted_and_one_that_is_taken_lets_the_others_follow() {
+        for mode in [Mode::Alone, Mode::Probe] {
+            let outcome = of(Some(&paused()), Some(503), mode);
+            let delivery = outcome.delivery;
+            assert_eq!(
+                (delivery.status, delivery.tries, delivery.attempts.len()),
+                (DeliveryStatus::Pending, 0, 1)
+            );
+            let health = outcome.health.unwrap();
+            assert!(health.is_paused());
+            let waits = health
+                .probe_at
+                .map(|at| at.duration_since(delivery.attempts[0].at));
+            assert_eq!(waits, Some(PROBE_AFTER));
+            let taken = of(Some(&paused()), Some(204), mode);
+            assert_eq!(taken.delivery.status, DeliveryStatus::Delivered);
+            let health = taken.health.unwrap();
+            assert!(health.is_paused() && health.resumed_at.is_some() && health.version == 8);
+        }
+        let following = of(Some(&paused()), Some(500), Mode::Following);
+        assert_eq!((following.delivery.tries, following.news), (1, None));
+        assert_eq!(following.health, Some(paused()));
+    }
+
+    #[test]
+    fn a_webhook_that_its_receiver_ended_is_told_once_and_revived_by_what_it_takes() {
+        let outcome = of(None, Some(410), Mode::Alone);
+        assert_eq!(
+            (outcome.delivery.status, outcome.news),
+            (DeliveryStatus::Failed, Some(News::Ended))
+        );
+        let ended = outcome.health.unwrap();
+        assert!(ended.is_ended() && !ended.is_paused());
+        for status in [Some(410), Some(500), None] {
+            let again = of(Some(&ended), status, Mode::Alone);
+            assert_eq!((again.news, again.health.as_ref()), (None, Some(&ended)));
+        }
+        assert_eq!(of(Some(&ended), Some(200), Mode::Alone).health, None);
+        assert!(
+            of(Some(&paused()), Some(410), Mode::Probe)
+                .health
+                .unwrap()
+                .is_ended()
+        );
+    }
+
+    #[test]
+    fn one_function_has_the_turn_at_a_time() {
+        let now = start();
+        let taken = paused().with_turn(now).unwrap();
+        assert_eq!(taken.with_turn(now), None);
+        assert!(taken.due() > now);
+        assert!(taken.with_turn(later(now, TURN)).is_some());
+        assert_eq!(taken.to_go_on(now).due(), now);
+        assert_eq!(taken.to_wait(now).due(), later(now, PROBE_AFTER));
+    }
+}

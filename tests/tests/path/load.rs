@@ -1,0 +1,152 @@
+//! Honest load: many clients that ask, use what they asked for and report it at once, while evaluation lags behind.
+
+use super::figure;
+use super::places::fill;
+use end_to_end::{AGENT, World};
+use futures::future::join_all;
+use local::system::SystemSettings;
+use reset::AuditRequest;
+use serde_json::{Value, json};
+use shared::domain::cell::MAX_HOLDS;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const TOKENS: i64 = 10;
+const CAP: i64 = 600;
+
+/// What a client has seen.
+#[derive(Debug, Default)]
+struct Seen {
+    admitted: AtomicU64,
+    refused_for_places: AtomicU64,
+}
+
+/// Asks for ten tokens and reports them, again and again, until the cap is reached for good.
+async fn client(world: Arc<World>, user: String, name: usize, seen: Arc<Seen>) {
+    for n in 0..10_000 {
+        let id = format!("c{name}-{n}");
+        let decision = world.preflight(&user, &id, TOKENS, 0).await;
+        if decision["decision"] == "allow" {
+            assert!(
+                decision["hold"].is_object(),
+                "nothing passes unheld: {decision}"
+            );
+            seen.admitted.fetch_add(1, Ordering::Relaxed);
+            let hold = decision["hold"]["id"].as_str();
+            let body = json!({"events": [world.usage(&id, &user, TOKENS, 0, hold)]});
+            let answer = world.call(AGENT, "POST", "/v1/events", body).await;
+            assert_eq!(answer.expect(202)["accepted"], 1);
+            continue;
+        }
+        let code = decision["reasons"][0]["code"].as_str().unwrap();
+        match code {
+            "too_many_holds" => {
+                assert_eq!(decision["retryable"], true);
+                seen.refused_for_places.fetch_add(1, Ordering::Relaxed);
+            }
+            "budget_exhausted" if decision["retryable"] == false => return,
+            "budget_exhausted" => {}
+            _ => panic!("{decision}"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the cap was never reached");
+}
+
+/// `clients` on a cap with `places` left of the cell's, each batch of events handled `delay` late.
+async fn load(clients: usize, places: usize, delay: Duration) -> (Arc<World>, Arc<Seen>) {
+    let settings = SystemSettings {
+        evaluate_delay: Some(delay),
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    for user in 0..4 {
+        world.user(&format!("u{user}"), "eng").await;
+    }
+    let budget = world.budget(Some("eng"), "tokens", json!(CAP), true).await;
+    fill(&world, MAX_HOLDS - places, 110).await;
+    let world = Arc::new(world);
+    let seen = Arc::<Seen>::default();
+    let running = (0..clients).map(|n| {
+        let user = format!("u{}", n % 4);
+        tokio::spawn(client(world.clone(), user, n, seen.clone()))
+    });
+    for ended in join_all(running).await {
+        ended.unwrap();
+    }
+    world.system.drain().await.unwrap();
+    assert_eq!(figure(&world.figures(&budget).await), (CAP, 0, 0, 0));
+    assert_eq!(
+        seen.admitted.load(Ordering::Relaxed),
+        u64::try_from(CAP / TOKENS).unwrap()
+    );
+    let request = AuditRequest {
+        audit: "demo".to_owned(),
+        repair: false,
+    };
+    let until = Instant::now() + Duration::from_secs(60);
+    for month in world.system.audit(&request, until).await.unwrap() {
+        assert!(month.differences.is_empty(), "{:?}", month.differences);
+    }
+    (world, seen)
+}
+
+macro_rules! loads {
+    ($($name:ident: $clients:literal;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            load($clients, 1_000, Duration::ZERO).await;
+        }
+    )*};
+}
+
+loads! {
+    eight_clients_spend_exactly_the_cap: 8;
+    sixteen_clients_spend_exactly_the_cap: 16;
+    sixty_four_clients_spend_exactly_the_cap: 64;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_a_slow_evaluation_the_cap_is_exact_and_who_finds_no_place_is_asked_to_wait() {
+    let (_, seen) = load(16, 12, Duration::from_millis(40)).await;
+    assert!(
+        seen.refused_for_places.load(Ordering::Relaxed) > 0,
+        "{seen:?}"
+    );
+}
+
+#[tokio::test]
+async fn while_no_event_is_evaluated_nothing_is_opened() {
+    let settings = SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let budget = world.budget(Some("eng"), "tokens", json!(CAP), true).await;
+    fill(&world, MAX_HOLDS - 5, 110).await;
+    let mut events = Vec::new();
+    for n in 0..5 {
+        let hold = world.hold("ada", &format!("r-{n}"), TOKENS, 0).await;
+        events.push(world.usage(&format!("e-{n}"), "ada", TOKENS, 0, Some(&hold)));
+    }
+    let body = json!({ "events": events });
+    let accepted = world.call(AGENT, "POST", "/v1/events", body).await;
+    assert_eq!(accepted.expect(202)["accepted"], 5);
+    let refused = world.preflight("ada", "r-5", TOKENS, 0).await;
+    assert_eq!(
+        (
+            &refused["decision"],
+            &refused["retryable"],
+            &refused["hold"]
+        ),
+        (&json!("block"), &json!(true), &Value::Null)
+    );
+    world.system.drain().await.unwrap();
+    world.hold("ada", "r-5", TOKENS, 0).await;
+    assert_eq!(figure(&world.figures(&budget).await), (50, 10, 550, 540));
+}
