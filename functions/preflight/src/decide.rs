@@ -48,7 +48,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    fn block(reason: Reason) -> Self {
+    pub(crate) fn block(reason: Reason) -> Self {
         Self::Block {
             reasons: vec![reason],
             offer: None,

@@ -94,6 +94,13 @@ impl Cell {
         cell
     }
 
+    /// The same without one hold, which takes from the counters as before.
+    pub fn without(&self, rid: &Rid) -> Self {
+        let mut cell = self.clone();
+        cell.holds.remove(rid);
+        cell
+    }
+
     /// What was carried over into `node`.
     pub fn carried(&self, node: Node) -> i64 {
         self.carried.get(&node).copied().unwrap_or(0)

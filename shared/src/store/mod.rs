@@ -63,7 +63,7 @@ pub use integrations::{GithubIntegration, GithubRisks};
 pub use letters::mailbox_of;
 pub use months::Turned;
 pub use owners::{Credential, Found, KeyOwner};
-pub use renewals::RenewOutcome;
+pub use renewals::{RenewOutcome, RenewedHold};
 pub use rows::Row;
 pub use self_audit::Books;
 pub use tables::Tables;

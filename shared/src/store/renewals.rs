@@ -201,8 +201,7 @@ impl Store {
                 return Ok(Tried::Again);
             }
             // What stands in the way of what it gains is what would stand in the way of a hold of that beside it.
-            let mut others = refused.clone();
-            others.holds.remove(&renewal.hold_id.rid);
+            let others = refused.without(&renewal.hold_id.rid);
             match renewal.asked.obstacle(&others, renewal.now) {
                 Obstacle::Short(nodes) => {
                     return Ok(Tried::Done(renewal.is_short(nodes, refused)));

@@ -32,7 +32,12 @@ const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
     ("preflight", "dynamodb:PutItem", "Governance", "org"),
     ("preflight", "dynamodb:UpdateItem", "Governance", "org"),
     ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
-    ("preflight", "dynamodb:BatchGetItem", "Governance", "org#audit"),
+    (
+        "preflight",
+        "dynamodb:BatchGetItem",
+        "Governance",
+        "org#audit",
+    ),
     ("preflight", "sqs:SendMessage", "NoticesQueue", ""),
     // Ingest claims events and writes nothing else: what it takes is durable in the queue.
     ("ingest", "dynamodb:PutItem", "Governance", "org"),
