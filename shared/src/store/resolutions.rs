@@ -9,6 +9,7 @@ use super::records::by_day;
 use super::renewals::RENEWED;
 use super::tables::TTL;
 use super::totals::Sums;
+use super::usage::own_hold;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, finish, lapsed_holds};
@@ -16,7 +17,7 @@ use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
-use crate::domain::usage::{MAX_AGE, Resolution};
+use crate::domain::usage::{MAX_AGE, Resolution, Usage};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::Timestamp;
@@ -77,6 +78,20 @@ impl Store {
             offset_by,
             resolution: serde_dynamo::from_item(item)?,
         }))
+    }
+
+    /// Whether the time of the hold that a usage names was over before it was settled.
+    pub async fn lapsed_before(
+        &self,
+        organisation_id: &str,
+        usage: &Usage,
+    ) -> Result<bool, StoreError> {
+        let Some(hold_id) = own_hold(organisation_id, usage) else {
+            return Ok(false);
+        };
+        let known = self.resolution(organisation_id, &hold_id).await?;
+        let resolution = known.map(|known| known.resolution);
+        Ok(matches!(resolution, Some(Resolution::Expired { .. })))
     }
 
     /// The resolution of a hold, as a part of a transaction: it is written if there is none. That its time is over is

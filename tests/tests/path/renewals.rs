@@ -537,18 +537,25 @@ async fn whoever_looks_at_a_lapsed_hold_too_long_does_not_end_it_after_it_was_re
     assert!(renewed_in_time > 0);
 }
 
+/// A world at [`BEGIN`] with ada in which no failed call is tried again.
+async fn untried() -> World {
+    let world = World::with(SystemSettings {
+        retry: aws_sdk_dynamodb::config::retry::RetryConfig::disabled(),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    })
+    .await;
+    world.set_clock(BEGIN).await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    world
+}
+
 #[tokio::test]
 async fn whichever_call_of_a_renewal_fails_it_is_there_once_when_it_is_repeated() {
     for when in [When::Before, When::After] {
         for call in 0.. {
-            let world = World::with(SystemSettings {
-                retry: aws_sdk_dynamodb::config::retry::RetryConfig::disabled(),
-                ..SystemSettings::empty()
-            })
-            .await;
-            world.set_clock(BEGIN).await;
-            world.department("eng", None).await;
-            world.user("ada", "eng").await;
+            let world = untried().await;
             let budget = world.budget(Some("eng"), "tokens", json!(150), true).await;
             let hold = world.hold("ada", "r-1", 100, 0).await;
             let fired = world.system.engine().faults_fired();
@@ -579,4 +586,128 @@ async fn whichever_call_of_a_renewal_fails_it_is_there_once_when_it_is_repeated(
             }
         }
     }
+}
+
+#[tokio::test]
+async fn usage_of_a_lapsed_hold_is_marked_and_told_once_a_day_and_user() {
+    let (world, budget, first) = holding(1_000, 10).await;
+    let second = world.hold("ada", "r-2", 10, 0).await;
+    let other = world.hold("bob", "r-b", 10, 0).await;
+    let extended = world.hold("ada", "r-3", 10, 0).await;
+    renewed(renew(&world, &extended, json!({"extend_seconds": 600})).await);
+    world.set_clock(AFTER).await;
+    // Whoever is refused has released what has lapsed.
+    assert!(!passes(&world, "b-1", 5_000).await);
+    let used = |id: &str, user: &str, hold: &str| world.usage(id, user, 10, 0, Some(hold));
+    let events = [
+        used("e-1", "ada", &first),
+        used("e-2", "ada", &second),
+        used("e-3", "bob", &other),
+        used("e-4", "ada", &extended),
+    ];
+    world.report(&events).await;
+    // The message comes again, as after a fault.
+    for event in &events {
+        let message = json!({
+            "organisation_id": "demo", "received_at": AFTER, "event": {
+                "cached_input_tokens": 0, "outcome": "completed", "type": "llm_request",
+                "event_id": event["event_id"], "occurred_at": event["occurred_at"],
+                "user_id": event["user_id"], "provider": "openai", "model": "gpt-4o",
+                "input_tokens": 10, "output_tokens": 0, "hold_id": event["hold_id"],
+            },
+        });
+        let queues = world.system.queues();
+        let now = std::time::Duration::ZERO;
+        queues.send("events", &message.to_string(), now).unwrap();
+    }
+    world.system.drain().await.unwrap();
+    assert_eq!(figure(&world.figures(&budget).await).0, 40);
+    let told = async || {
+        let alerts = world
+            .admin("GET", "/v1/alerts?limit=100", Value::Null)
+            .await;
+        let alerts = alerts.expect(200)["items"].as_array().unwrap().clone();
+        let of_holds = alerts
+            .into_iter()
+            .filter(|a| a["metadata"]["trouble"] == "lapsed_hold");
+        let mut users: Vec<String> = of_holds
+            .map(|alert| alert["user_id"].as_str().unwrap().to_owned())
+            .collect();
+        users.sort_unstable();
+        users
+    };
+    assert_eq!(told().await, ["ada", "bob"]);
+    let marks = marks(&world).await;
+    let of = |id: &str| {
+        marks
+            .iter()
+            .find(|(known, _)| known == id)
+            .unwrap()
+            .1
+            .clone()
+    };
+    assert_eq!(
+        ["e-1", "e-2", "e-3", "e-4"].map(of),
+        ["lapsed", "lapsed", "lapsed", "settled"]
+    );
+    world.set_clock("2026-11-24T12:00:00Z").await;
+    let next = world.hold("ada", "r-4", 10, 0).await;
+    world.set_clock("2026-11-24T12:03:00Z").await;
+    assert!(!passes(&world, "b-2", 5_000).await);
+    world.report(&[used("e-5", "ada", &next)]).await;
+    assert_eq!(told().await, ["ada", "ada", "bob"], "another day");
+}
+
+#[tokio::test]
+async fn whichever_call_fails_usage_of_a_lapsed_hold_is_told() {
+    for when in [When::Before, When::After] {
+        for call in 0.. {
+            let world = untried().await;
+            let budget = world
+                .budget(Some("eng"), "tokens", json!(1_000), true)
+                .await;
+            let hold = world.hold("ada", "r-1", 10, 0).await;
+            world.set_clock(AFTER).await;
+            let refused = world.preflight("ada", "r-2", 5_000, 0).await;
+            assert_eq!(refused["decision"], "block");
+            let event = world.usage("e-1", "ada", 10, 0, Some(&hold));
+            let body = json!({ "events": [event] });
+            let posted = world.call(AGENT, "POST", "/v1/events", body).await;
+            posted.expect(202);
+            let fired = world.system.engine().faults_fired();
+            let kind = FaultKind::InternalServerError;
+            world.system.engine().inject(Fault { call, when, kind });
+            world.system.drain().await.unwrap();
+            let has_fired = world.system.engine().faults_fired() > fired;
+            world.system.engine().clear_faults();
+            assert_eq!(
+                figure(&world.figures(&budget).await).0,
+                10,
+                "{call} {when:?}"
+            );
+            let alerts = world.admin("GET", "/v1/alerts", Value::Null).await;
+            let alerts = alerts.expect(200)["items"].as_array().unwrap().clone();
+            let of_hold = |alert: &&Value| alert["metadata"]["trouble"] == "lapsed_hold";
+            assert_eq!(alerts.iter().filter(of_hold).count(), 1, "{call} {when:?}");
+            if !has_fired {
+                assert!(call > 5, "{call} calls were made to fail");
+                break;
+            }
+        }
+    }
+}
+
+/// The event id and mark of each record.
+async fn marks(world: &World) -> Vec<(String, String)> {
+    let tables = world.tables();
+    let names = tables.list_tables().send().await.unwrap();
+    let is_wanted = |name: &&String| name.to_lowercase().contains("ledger");
+    let table = names.table_names().iter().find(is_wanted).unwrap();
+    let found = tables.scan().table_name(table).send().await.unwrap();
+    let text = |value: &aws_sdk_dynamodb::types::AttributeValue| value.as_s().unwrap().clone();
+    let records = found.items.unwrap().into_iter();
+    let records = records.filter(|item| item.contains_key("mark"));
+    records
+        .map(|item| (text(&item["event_id"]), text(&item["mark"])))
+        .collect()
 }
