@@ -250,3 +250,43 @@ async fn policies_cost_a_batch_one_read_of_its_records_and_one_of_all_its_users(
     assert_eq!(batch_reads(std::slice::from_ref(&unusual)).await, 2);
     assert_eq!(batch_reads(&[unusual, total]).await, 2);
 }
+
+#[tokio::test]
+async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
+    let settings = SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), true)
+        .await;
+    let mut events = Vec::new();
+    for n in 0..30 {
+        let user = format!("u{n}");
+        world.user(&user, "eng").await;
+        let hold = world.hold(&user, "r", 10, 0).await;
+        // Every client counts its own events from one.
+        events.push(world.usage("1", &user, 10, 0, Some(&hold)));
+    }
+    world.system.engine().reset_meter();
+    world.report(&events).await;
+    let calls = world.system.engine().meter().calls;
+    let of = |operation: &str| calls.get(operation).copied().unwrap_or(0);
+    assert_eq!(
+        of("TransactWriteItems"),
+        3,
+        "14 users fit into one: {calls:?}"
+    );
+    assert_eq!(
+        of("UpdateItem"),
+        2,
+        "25 holds are taken out at once: {calls:?}"
+    );
+    let figures = world.figures(&budget).await;
+    assert_eq!(
+        (&figures["spent"], &figures["held"]),
+        (&json!(300), &json!(0))
+    );
+}

@@ -111,7 +111,7 @@ impl Company {
             world.system.drain().await.unwrap();
             policies.push(id(&policy));
         }
-        let hook = json!({"url": "https://10.0.0.1/"});
+        let hook = json!({"url": "https://hooks.example.com/"});
         let webhook = id(&made(&world, ADMIN, "/v1/webhooks", hook).await);
         let test = format!("/v1/webhooks/{webhook}/test");
         let delivery = world.admin("POST", &test, Value::Null).await;

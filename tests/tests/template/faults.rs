@@ -18,7 +18,7 @@ pub(crate) struct Deployed {
 }
 
 /// What each function must not do, whatever its role is like: action, table or queue, partition.
-const FORBIDDEN: [(&str, &str, &str, &str); 26] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 28] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
     ("*", "dynamodb:Scan", "Governance", ""),

@@ -102,8 +102,8 @@ const IN_THE_TEMPLATE: [Planted; 37] = [
         "api may dynamodb:UpdateItem in Governance org",
     ),
     (
-        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query]\n                Resource: !GetAtt Ledger.Arn",
-        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:PutItem]\n                Resource: !GetAtt Ledger.Arn",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:ConditionCheckItem]\n                Resource: !GetAtt Ledger.Arn",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:ConditionCheckItem, dynamodb:PutItem]\n                Resource: !GetAtt Ledger.Arn",
         "api may dynamodb:PutItem in Ledger",
     ),
     (

@@ -58,7 +58,9 @@ PATCH /v1/incidents/nobody a
 GET /v1/webhooks a
 POST /v1/webhooks a
 GET /v1/webhooks/nobody a
+PATCH /v1/webhooks/nobody a
 DELETE /v1/webhooks/nobody a
+POST /v1/webhooks/nobody/retry a
 POST /v1/webhooks/nobody/test a
 POST /v1/webhooks/nobody/rotate-secret a
 GET /v1/webhooks/nobody/deliveries a

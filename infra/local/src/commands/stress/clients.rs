@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How long a client waits after a refusal. It is less than it is asked to wait: impatient clients are the worse load.
-const PATIENCE: Duration = Duration::from_millis(20);
+/// How long a client waits after a refusal: a tenth of the time it is asked to wait at least. Impatient clients are the
+/// worse load, and the sooner the rest of a cap is spent.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How often a report is sent that was not taken.
 const ATTEMPTS: u32 = 50;
 
