@@ -101,6 +101,9 @@ pub(crate) async fn create(
         prepared
             .rows
             .push(Row::user(&owner.organisation_id, &user)?);
+        prepared
+            .rows
+            .push(Row::holder(&owner.organisation_id, &id)?);
         prepared.rows.extend(counted(
             loaded,
             &owner.organisation_id,

@@ -501,6 +501,19 @@ impl Configuration {
         found.into_iter().map(|(_, budget)| budget).collect()
     }
 
+    /// The budgets of these counters, the lowest in the tree first, tokens before US dollars.
+    pub fn budgets_of(&self, counters: &[Node]) -> Vec<&Budget> {
+        let budgets = self.budgets.values();
+        let found = budgets.filter(|budget| counters.contains(&budget.counter()));
+        let mut found: Vec<&Budget> = found.collect();
+        found.sort_by_key(|budget| {
+            let path = budget.department_id.as_ref().map(|id| self.path(id));
+            let depth = path.map_or(0, |path| path.0.len());
+            (std::cmp::Reverse(depth), budget.unit)
+        });
+        found
+    }
+
     /// The number of a level's counters: of a department, also of one that was deleted, or of the organisation. None if
     /// there is no such department.
     pub fn level(&self, department_id: Option<&str>) -> Option<u32> {

@@ -15,6 +15,8 @@ pub enum Trouble {
         /// Whether it is charged all the same, to the hold that it names.
         is_charged: bool,
     },
+    /// It is usage of a hold whose time was over before it came.
+    LapsedHold,
 }
 
 /// An event that something is wrong with.
@@ -42,12 +44,14 @@ impl TroubledEvent<'_> {
         let whose = self.user_id().unwrap_or_default();
         match self.trouble {
             Trouble::Conflict { .. } => format!("{}#conflict#{whose}", self.day),
+            Trouble::LapsedHold => format!("{}#lapsed_hold#{whose}", self.day),
         }
     }
 
     fn severity(&self) -> Severity {
         match self.trouble {
             Trouble::Conflict { .. } => Severity::High,
+            Trouble::LapsedHold => Severity::Medium,
         }
     }
 
@@ -55,6 +59,7 @@ impl TroubledEvent<'_> {
         let whose = self.user_id().unwrap_or("nobody");
         match self.trouble {
             Trouble::Conflict { .. } => format!("event ids of {whose} are used twice"),
+            Trouble::LapsedHold => format!("{whose} used a hold after its time was over"),
         }
     }
 
@@ -72,6 +77,12 @@ impl TroubledEvent<'_> {
                      a client that counts its events from 1, or that changes an event and sends it again."
                 )
             }
+            Trouble::LapsedHold => format!(
+                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as lapsed, but \
+                 nothing was held for it by then, so it may pass a cap. Further ones of this day are marked and not \
+                 told again. Let the client extend the hold while the answer goes on (PATCH /v1/holds/{{id}}), or \
+                 raise hold_seconds."
+            ),
         }
     }
 
@@ -94,7 +105,10 @@ impl TroubledEvent<'_> {
             budget_id: None,
             policy_id: None,
             metadata: json!({
-                "trouble": match self.trouble { Trouble::Conflict { .. } => "conflict" },
+                "trouble": match self.trouble {
+                    Trouble::Conflict { .. } => "conflict",
+                    Trouble::LapsedHold => "lapsed_hold",
+                },
                 "event": {
                     "event_id": self.event.event_id(),
                     "type": kind,

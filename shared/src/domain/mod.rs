@@ -33,6 +33,7 @@ pub mod price;
 pub mod reach;
 pub mod refusal;
 pub mod refused;
+pub mod renewal;
 pub mod rollover;
 pub mod self_audit;
 pub mod suppression;

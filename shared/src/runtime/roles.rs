@@ -77,6 +77,7 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
     ("POST", "/v1/exemptions/{id}/revoke", OWN),
     ("GET", "/v1/health", Who::Anybody),
     ("DELETE", "/v1/holds/{id}", TRAFFIC),
+    ("PATCH", "/v1/holds/{id}", TRAFFIC),
     ("GET", "/v1/incidents", MANAGED),
     ("GET", "/v1/incidents/{id}", MANAGED),
     ("PATCH", "/v1/incidents/{id}", ADMIN),

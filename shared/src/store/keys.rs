@@ -111,6 +111,11 @@ pub(super) fn fired(organisation_id: &str, policy_id: &str, subject: &str) -> Ke
     Key::new(organisation_id, format!("{FIRED}{policy_id}#{subject}"))
 }
 
+/// Where the user's part of the names of holds leads to the user.
+pub(super) fn holder(organisation_id: &str, user_part: &str) -> Key {
+    Key::new(organisation_id, format!("holder#{user_part}"))
+}
+
 /// A notice as one address gets it; `mailbox` is a digest of the address.
 pub(super) fn letter(organisation_id: &str, notice_id: &str, mailbox: &str) -> Key {
     Key::new(organisation_id, format!("letter#{notice_id}#{mailbox}"))

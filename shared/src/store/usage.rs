@@ -31,8 +31,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Mark {
     /// It settled its hold.
     Settled,
-    /// Its hold had ended otherwise, or was settled by another event.
+    /// Its hold was given back before, or settled by another event.
     Late,
+    /// The time of its hold was over before.
+    Lapsed,
     /// It named no hold.
     Unreserved,
     /// It named a hold that never was, or another user's.
@@ -407,10 +409,10 @@ impl Store {
                 }
             }
             if usage.hold_id.is_some() {
-                mark = if resolved.is_some() {
-                    Mark::Late
-                } else {
-                    Mark::UnknownHold
+                mark = match resolved.as_ref().map(|known| &known.resolution) {
+                    Some(Resolution::Expired { .. }) => Mark::Lapsed,
+                    Some(Resolution::Settled { .. } | Resolution::Voided) => Mark::Late,
+                    None => Mark::UnknownHold,
                 };
             }
             if report.is_conflict && !shows_another_request(report, resolved.as_ref()) {
@@ -752,7 +754,7 @@ fn shows_another_request(report: &UsageReport<'_>, resolved: Option<&Resolved>) 
 }
 
 /// The hold that a usage names, where it is its user's own.
-fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
+pub(super) fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
     usage
         .hold()
         .filter(|id| id.rid.belongs_to(organisation_id, &usage.user_id))

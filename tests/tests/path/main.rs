@@ -11,6 +11,7 @@ mod load;
 mod overload;
 mod places;
 mod refusals;
+mod renewals;
 mod reports;
 mod tree;
 mod usage;

@@ -84,6 +84,7 @@ POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a
 POST /v1/preflight ameg
 DELETE /v1/holds/nobody ameg
+PATCH /v1/holds/nobody ameg
 POST /v1/events ameg
 ";
 
