@@ -15,9 +15,9 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 pub use values::{
     AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, GithubWord,
-    HoldId, Model, Moment, Name, NoteText, Provider, Reason, ReceiverUrl, Repository,
-    RequestTokens, Seq, SharedSecret, Slug, SomeDollars, SomeTokens, Source, Summary, TimeOfDay,
-    TimeZone, Tokens, UserId, WebhookId,
+    HoldId, Model, Moment, MonthId, Name, NoteText, Provider, Reason, ReceiverUrl, Repository,
+    RequestTokens, Seq, SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens,
+    Source, Summary, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
 };
 
 /// An error, whatever went wrong.
