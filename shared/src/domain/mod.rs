@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod amount;
 pub mod audit;
+pub mod audit_head;
 pub mod authority;
 pub mod blocking;
 pub mod buckets;
@@ -19,7 +20,7 @@ pub mod feedback;
 pub mod flagged;
 pub mod github;
 pub mod health;
-pub(crate) mod hex;
+pub mod hex;
 pub mod hold;
 pub mod identity;
 pub mod incident;

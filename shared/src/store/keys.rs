@@ -53,6 +53,8 @@ pub(super) const CORRECTION: &str = "correction#";
 pub(super) const TOLD: &str = "told#";
 /// What the audit log knows of refused preflights.
 pub(super) const REFUSED: &str = "refused#";
+/// The signed heads of the audit log, by day.
+pub(super) const AUDIT_HEAD: &str = "audithead#";
 pub(super) const ROLLOVER: &str = "rollover#";
 pub(super) const USER: &str = "user#";
 pub(super) const POLICY: &str = "policy#";
@@ -182,6 +184,11 @@ pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject
         Subject::Settlement { identity, .. } => ("settlement", identity.as_str()),
     };
     Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
+}
+
+/// That the audit log was found broken at an entry.
+pub(super) fn broken_log(organisation_id: &str, seq: u64) -> Key {
+    Key::new(organisation_id, format!("brokenlog#{seq:012}"))
 }
 
 /// What GitHub's webhooks of an organisation are read with.

@@ -48,7 +48,7 @@ async fn get(system: &System, path: &str) -> Value {
 #[tokio::test]
 async fn the_clock_is_set_for_all_and_wrong_times_are_refused_by_name() {
     let system = System::start(SystemSettings::empty()).await.unwrap();
-    let set = async |body: Value| call(&system, "", "PUT /local/clock", body).await;
+    let set = async |body: Value| call(&system, ADMIN_KEY, "PUT /local/clock", body).await;
     let (status, body) = set(json!({"now": "2026-11-23T13:00:00.5+01:00"})).await;
     assert_eq!(
         (status, body),
@@ -92,7 +92,7 @@ async fn an_empty_system_has_its_organisation_and_three_keys_and_nothing_else() 
     let (status, _) = call(&system, AGENT_KEY, "GET /v1/users", Value::Null).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(get(&system, "/local/emails").await, json!({"items": []}));
-    let (status, body) = call(&system, "", "POST /local/schedule", Value::Null).await;
+    let (status, body) = call(&system, ADMIN_KEY, "POST /local/schedule", Value::Null).await;
     assert_eq!((status, &body["fired"]), (StatusCode::OK, &json!(true)));
     assert_eq!(body["report"]["organisations"], 1);
 }
@@ -104,7 +104,7 @@ async fn a_message_that_nobody_can_read_is_shown_as_a_dead_letter() {
         .queues()
         .send(EVENTS, "not an event", Duration::ZERO)
         .unwrap();
-    let (_, body) = call(&system, "", "POST /local/drain", Value::Null).await;
+    let (_, body) = call(&system, ADMIN_KEY, "POST /local/drain", Value::Null).await;
     assert_eq!(body, json!({"drained": true}));
     let queues = get(&system, "/local/queues").await;
     assert_eq!(queues["dead_letters"], json!(["not an event"]));

@@ -14,10 +14,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 pub use values::{
-    AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, GithubWord,
-    HoldId, Model, Moment, MonthId, Name, NoteText, Provider, Reason, ReceiverUrl, Repository,
-    RequestTokens, Seq, SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens,
-    Source, Summary, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
+    AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, EntryHash,
+    EntrySeq, GithubWord, HoldId, Model, Moment, MonthId, Name, NoteText, Provider, Reason,
+    ReceiverUrl, Repository, RequestTokens, Seq, SharedSecret, SignedDollars, SignedTokens, Slug,
+    SomeDollars, SomeTokens, Source, Summary, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
 };
 
 /// An error, whatever went wrong.

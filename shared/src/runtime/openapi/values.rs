@@ -97,6 +97,8 @@ texts! {
     MonthId { 7..=7, Some("^[0-9]{4}-(0[1-9]|1[0-2])$"), None, "2026-11" }
     /// Who, what or to what, as the audit log says it, or the first part of it.
     AuditText { 1..=200, None, None, "budget" }
+    /// The hash of an entry of the audit log: SHA-256 in hexadecimal digits.
+    EntryHash { 64..=64, Some("^[0-9A-Fa-f]{64}$"), None, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
     /// The `next_cursor` of the page before, unchanged.
     Cursor { 1..=4096, Some("^[A-Za-z0-9_-]+$"), Some("cursor"), "b3BhcXVl" }
 }
@@ -167,6 +169,8 @@ values! {
     SignedDollars = number().minimum(Some(-10_000_000)).maximum(Some(10_000_000)).multiple_of(Some(0.000_001));
     /// The number of an entry of the audit log.
     Seq = whole().minimum(Some(0)).maximum(Some(999_999_999_999_i64));
+    /// The number of an entry of the audit log that there may be.
+    EntrySeq = whole().minimum(Some(1)).maximum(Some(999_999_999_999_i64));
     /// Tokens of one request.
     RequestTokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000));
 }
