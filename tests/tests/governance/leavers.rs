@@ -315,7 +315,7 @@ async fn keys_and_clients_are_listed_by_their_user_and_by_who_answers_for_them()
         let adas = made(ADMIN, json!({"role": "member", "user_id": "ada"})).await;
         let server = made(&company.anns[0], json!({"role": "agent"})).await;
         let of_ada = ids(world, &format!("{list}?user_id=ada")).await;
-        assert_eq!(of_ada, [adas.clone()]);
+        assert_eq!(of_ada, std::slice::from_ref(&adas));
         let of_ann = ids(world, &format!("{list}?user_id=ann")).await;
         assert!(!of_ann.contains(&server) && !of_ann.contains(&adas) && !of_ann.is_empty());
         let mut answers = of_ann.clone();
