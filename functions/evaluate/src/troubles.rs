@@ -1,8 +1,11 @@
 //! Telling of events that do not add up.
 
 use super::{App, Delivery, Failure};
+use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::event_alert::{Trouble, TroubledEvent};
+use shared::domain::plausible::excess_of;
+use shared::domain::price::PriceBooks;
 use shared::domain::usage::Event;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::{Mark, Recorded, StoreError};
@@ -21,8 +24,8 @@ pub(super) async fn tell(
     let mut untold = Vec::new();
     let zone = configuration.organisation.zone();
     for (at, (delivery, result)) in deliveries.iter().zip(results.iter()).enumerate() {
-        let trouble = match trouble_of(app, configuration, delivery, result).await {
-            Ok(Some(trouble)) => trouble,
+        let (trouble, received_at) = match trouble_of(app, configuration, delivery, result).await {
+            Ok(Some(found)) => found,
             Ok(None) => continue,
             Err(error) => {
                 not_told(&error);
@@ -33,7 +36,8 @@ pub(super) async fn tell(
         let event = TroubledEvent {
             trouble,
             event: &delivery.event,
-            day: zone.to_datetime(delivery.received_at).date(),
+            received_at,
+            zone: &zone,
         };
         let (_, same) = troubles
             .entry(event.told_as())
@@ -56,22 +60,47 @@ fn not_told(error: &StoreError) {
     report(ErrorType::CrossingNotTold, message, error);
 }
 
+/// What is wrong with an event, and when it was received first.
 async fn trouble_of(
     app: &App,
     configuration: &Configuration,
     delivery: &Delivery,
     result: &Result<Recorded, Failure>,
-) -> Result<Option<Trouble>, StoreError> {
-    Ok(match (result, &delivery.event) {
-        (Ok(Recorded::Conflict { is_charged }), _) => Some(Trouble::Conflict {
-            is_charged: *is_charged,
-        }),
-        (Ok(Recorded::Counted(Mark::Lapsed)), _) => Some(Trouble::LapsedHold),
+) -> Result<Option<(Trouble, Timestamp)>, StoreError> {
+    let received_at = delivery.received_at;
+    let Ok(recorded) = result else {
+        return Ok(None);
+    };
+    Ok(match (recorded, &delivery.event) {
+        (Recorded::Conflict { is_charged }, _) => {
+            let is_charged = *is_charged;
+            Some((Trouble::Conflict { is_charged }, received_at))
+        }
+        (Recorded::Counted { mark, .. }, _) if *mark == Mark::Lapsed => {
+            Some((Trouble::LapsedHold, received_at))
+        }
+        (
+            Recorded::Counted {
+                exceeded_hold: true,
+                ..
+            },
+            _,
+        ) => Some((Trouble::ExceededHold, received_at)),
+        (
+            Recorded::Duplicate {
+                exceeded_at: Some(first),
+            },
+            _,
+        ) => Some((Trouble::ExceededHold, *first)),
         // It may have come again because this was not told. How its hold ended stays as it is.
-        (Ok(Recorded::Duplicate), Event::LlmRequest(usage)) => {
+        (Recorded::Duplicate { .. }, Event::LlmRequest(usage)) => {
             let organisation_id = &configuration.organisation.id;
             let lapsed = app.store.lapsed_before(organisation_id, usage).await?;
-            lapsed.then_some(Trouble::LapsedHold)
+            lapsed.then_some((Trouble::LapsedHold, received_at))
+        }
+        (Recorded::HeldBack, Event::LlmRequest(usage)) => {
+            let excess = excess_of(configuration, PriceBooks::built_in(), usage);
+            excess.map(|excess| (Trouble::HeldBack(excess), received_at))
         }
         _ => None,
     })

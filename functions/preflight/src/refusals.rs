@@ -4,6 +4,7 @@
 use super::decide::{Decision, Verdict};
 use aws_sdk_sqs::Client;
 use jiff::Timestamp;
+use shared::domain::refusal::{Reason, ReasonCode};
 use shared::domain::refused::{RefusalMessage, Refused};
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::random;
@@ -35,7 +36,8 @@ impl Refusals {
         Self { sqs, queue_url }
     }
 
-    /// Queues a decision that refused; an admitted request costs nothing here.
+    /// Queues a decision that refused; an admitted request costs nothing here. A request that only finds no place or no
+    /// time is not queued: nobody refused it, and it would keep evaluation from giving places back.
     pub(crate) async fn tell(
         &self,
         organisation_id: &str,
@@ -46,7 +48,17 @@ impl Refusals {
         let Verdict::Block { reasons, .. } = &decision.verdict else {
             return;
         };
-        let (Ok(refusal_id), false) = (random::id("rfs_"), reasons.is_empty()) else {
+        let is_of_capacity = |reason: &Reason| {
+            matches!(
+                reason.code,
+                ReasonCode::TooManyHolds | ReasonCode::Overloaded
+            )
+        };
+        // Also nobody refused what the deployment or the organisation wants refused in an outage.
+        if reasons.iter().all(is_of_capacity) {
+            return;
+        }
+        let Ok(refusal_id) = random::id("rfs_") else {
             return;
         };
         let mut codes: Vec<String> = reasons.iter().map(|r| r.code.as_str().to_owned()).collect();

@@ -167,7 +167,7 @@ pub struct CellUpdate {
 pub enum NotApplied {
     /// A condition was false.
     #[error("a condition is false: {0:?}")]
-    Condition(Condition),
+    Condition(Box<Condition>),
     /// The update names a counter that the cell has not.
     #[error("no counter {0:?}")]
     NoSuchNode(Node),
@@ -180,10 +180,10 @@ impl CellUpdate {
     /// Applies the update to a value, as the store's expression does to the item. `None` is no cell.
     pub fn apply(&self, cell: &mut Option<Cell>) -> Result<(), NotApplied> {
         let Some(before) = cell.as_ref() else {
-            return Err(NotApplied::Condition(Condition::Exists));
+            return Err(NotApplied::Condition(Box::new(Condition::Exists)));
         };
         if let Some(failed) = self.conditions.iter().find(|c| !c.is_true_of(before)) {
-            return Err(NotApplied::Condition(failed.clone()));
+            return Err(NotApplied::Condition(Box::new(failed.clone())));
         }
         let mut after = before.clone();
         after.version += 1;

@@ -138,9 +138,13 @@ impl Store {
         lapsed: Vec<(Rid, Hold)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let each = lapsed
-            .into_iter()
-            .map(|(rid, hold)| self.resolve_lapsed(configuration, period, rid, hold, now));
+        let each = lapsed.into_iter().map(|(rid, hold)| {
+            let charged = match configuration.organisation.abandoned_holds {
+                AbandonedHolds::Release => Amounts::ZERO,
+                AbandonedHolds::Charge => hold.amounts,
+            };
+            self.resolve_unsettled(configuration, period, (rid, hold), charged, now)
+        });
         let mut resolved = Vec::new();
         for result in futures::future::join_all(each).await {
             resolved.extend(result?);
@@ -170,13 +174,34 @@ impl Store {
         Ok(())
     }
 
-    /// Writes how a lapsed hold ended, and gives it back with what stays spent of it.
-    async fn resolve_lapsed(
+    /// Charges a living hold in full, because what it was used for cannot be counted yet. Late usage is charged the
+    /// difference. False if `configuration` is older than the hold.
+    pub(super) async fn charge_hold(
+        &self,
+        configuration: &Configuration,
+        hold_id: &HoldId,
+        hold: &Hold,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let named = (hold_id.rid.clone(), hold.clone());
+        let charged = hold.amounts;
+        let resolving = self.resolve_unsettled(configuration, hold_id.period, named, charged, now);
+        let Some((_, hold, charged)) = resolving.await? else {
+            return Ok(false);
+        };
+        self.finish_hold(&configuration.organisation.id, hold_id, &hold, charged)
+            .await?;
+        Ok(true)
+    }
+
+    /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. None if
+    /// `configuration` is older than the hold.
+    async fn resolve_unsettled(
         &self,
         configuration: &Configuration,
         period: Month,
-        rid: Rid,
-        hold: Hold,
+        (rid, hold): (Rid, Hold),
+        charged: Amounts,
         now: Timestamp,
     ) -> Result<Option<(Rid, Hold, Amounts)>, StoreError> {
         let organisation_id = &configuration.organisation.id;
@@ -184,10 +209,6 @@ impl Store {
             return Ok(None);
         };
         let hold_id = HoldId::new(period, rid.clone(), &hold);
-        let charged = match configuration.organisation.abandoned_holds {
-            AbandonedHolds::Release => Amounts::ZERO,
-            AbandonedHolds::Charge => hold.amounts,
-        };
         let resolved = Resolved {
             resolution: Resolution::Expired { charged },
             path,

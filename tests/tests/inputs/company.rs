@@ -87,6 +87,8 @@ impl Company {
             .await
             .expect(202);
         world.report(&[world.usage("e-1", "bea", 4, 0, None)]).await;
+        let too_large = world.usage("too-large", "ada", 5_000_000, 0, None);
+        world.report(&[too_large]).await;
         let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
         let mut policies = Vec::new();
         for (key, event) in [(ADMIN, "e-risk"), (&rival, "e-their-risk")] {

@@ -277,7 +277,11 @@ async fn two_years(name: &str) {
     let now: Timestamp = "2027-01-15T12:00:00Z".parse().unwrap();
     world.set_clock(&now.to_string()).await;
     world
-        .admin("PATCH", "/v1/organisation", json!({ "timezone": name }))
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({ "timezone": name, "hold_seconds": 600 }),
+        )
         .await
         .expect(200);
     world.department("eng", None).await;

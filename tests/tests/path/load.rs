@@ -146,6 +146,11 @@ async fn while_no_event_is_evaluated_nothing_is_opened() {
         ),
         (&json!("block"), &json!(true), &Value::Null)
     );
+    let queued = world.system.queues().counts("events").unwrap().visible;
+    assert_eq!(
+        queued, 5,
+        "a refusal for want of a place is no work for evaluation"
+    );
     world.system.drain().await.unwrap();
     world.hold("ada", "r-5", TOKENS, 0).await;
     assert_eq!(figure(&world.figures(&budget).await), (50, 10, 550, 540));

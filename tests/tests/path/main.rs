@@ -3,7 +3,9 @@
 mod alerts;
 mod books;
 mod changes;
+mod corrections;
 mod github;
+mod held_back;
 mod holds;
 mod identity;
 mod live;
@@ -13,6 +15,7 @@ mod places;
 mod refusals;
 mod renewals;
 mod reports;
+mod strict;
 mod tree;
 mod usage;
 mod whereabouts;
