@@ -53,8 +53,8 @@ pub(crate) async fn renew(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
-    let hold_id = own_hold_id(owner, &id)?;
     let wish = read(&body)?;
+    let hold_id = own_hold_id(owner, &id)?;
     let own = owner.user_id.as_ref();
     let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
     let holder = match own {

@@ -13,6 +13,7 @@ use super::expression::number;
 use super::holds::ATTEMPTS_TO_HOLD;
 use super::keys;
 use super::resolutions::expires_at;
+use super::rows::Holder;
 use super::tables::TTL;
 use crate::domain::cell::{Cell, Condition, HoldRequest, Obstacle};
 use crate::domain::configuration::{Configuration, Path};
@@ -89,8 +90,8 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let rid = &hold_id.rid;
         let key = keys::holder(organisation_id, rid.user_part());
-        if let Some(user_id) = self.row::<String>(key).await? {
-            return Ok(Some(user_id));
+        if let Some(known) = self.row::<Holder>(key).await? {
+            return Ok(Some(known.user_id));
         }
         // A user of an earlier release. All users are read only for a hold that is there.
         let cell = self.cell(organisation_id, hold_id.period).await?;

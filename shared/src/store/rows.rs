@@ -12,13 +12,19 @@ use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The condition that there is no item of a key.
 const ABSENT: &str = "attribute_not_exists(pk)";
 
 /// How long an event that was accepted may wait until it is recorded: twice the two weeks of a dead-letter queue.
 const WAITING_SECONDS: i64 = 28 * 24 * 3600;
+
+/// Whose holds have names that begin alike.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Holder {
+    pub(super) user_id: String,
+}
 
 /// A row that a change writes or deletes.
 #[derive(Clone, Debug)]
@@ -99,7 +105,10 @@ impl Row {
     /// What leads from the name of a hold to its user. It is written when a user is made, and stays.
     pub fn holder(organisation_id: &str, user_id: &str) -> Result<Self, StoreError> {
         let user_part = Rid::user_part_of(organisation_id, user_id);
-        Self::new(keys::holder(organisation_id, &user_part), &user_id)
+        let holder = Holder {
+            user_id: user_id.to_owned(),
+        };
+        Self::new(keys::holder(organisation_id, &user_part), &holder)
     }
 
     /// A move of a department, remembered as long as late usage may be of the time before it.

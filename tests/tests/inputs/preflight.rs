@@ -33,12 +33,6 @@ POST /v1/preflight {"request_id": "r-new", "user_id": "ada", "model": "gpt-4o", 
   max_output_tokens=1e400 => 400 max_output_tokens
   max_output_tokens="all" => 400 max_output_tokens
   prompt="a secret" ; messages=[] => 400 messages prompt
-DELETE /v1/holds/<hold>
-  /v1/holds/nothing => 404
-  /v1/holds/<their_hold> => 404
-  /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
-  /v1/holds/hold_209913_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
-  /v1/holds/<a2100> => 404
 PATCH /v1/holds/<hold> {}
   /v1/holds/nothing => 404
   /v1/holds/<their_hold> => 404
@@ -58,6 +52,12 @@ PATCH /v1/holds/<hold> {}
   tokens=[1] => 400 tokens
   tokens=1000000001 => 400 tokens
   tokens="x" ; extend_seconds={} => 400 extend_seconds tokens
+DELETE /v1/holds/<hold>
+  /v1/holds/nothing => 404
+  /v1/holds/<their_hold> => 404
+  /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
+  /v1/holds/hold_209913_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
+  /v1/holds/<a2100> => 404
 POST /v1/events {"events": [{"event_id": "e-7", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z", "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": 0, "output_tokens": 0}]}
   -events => 400 events
   events=null => 400 events
