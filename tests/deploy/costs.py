@@ -121,7 +121,7 @@ def main(bootstraps):
         event["body"] = json.dumps({"events": [usage(f"i-{n}", "yuki", 1) for n in range(TEN)]})
         functions["ingest"].invoke(event)
         event["body"] = event["body"].replace("i-", "j-")
-        _, sent, read, log_of_ingest = functions["ingest"].invoke(event)
+        _, sent, claimed, log_of_ingest = functions["ingest"].invoke(event)
         for function in functions.values():
             function.stop()
 
@@ -143,7 +143,8 @@ def main(bootstraps):
         "A million events with holds, in batches of ten",
         [
             ("HTTP API and invocation of ingest", "1 for ten", (HTTP_API + INVOCATIONS) / TEN),
-            ("ingest reads", f"{read['read']:g} read units for ten", read["read"] / TEN * READ_UNITS),
+            ("ingest claims and reads", f"{claimed['write']:g} write units and {claimed['read']:g} read units for ten",
+             (claimed["write"] * WRITE_UNITS + claimed["read"] * READ_UNITS) / TEN),
             ("SQS", f"{sends} sent, 1 received, 1 deleted for ten", (sends + 2) / TEN * SQS),
             ("invocation of evaluate", "1 for ten", INVOCATIONS / TEN),
             ("duration, assumed", "for ten", duration(INGEST, 100_000) + duration(EVALUATE, 100_000)),

@@ -8,7 +8,7 @@ use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
-const NOON: &str = "2026-11-20T12:00:00Z";
+const NOON: &str = "2026-11-24T12:00:00Z";
 
 async fn correct(world: &World, body: Value) -> Answer {
     world.admin("POST", "/v1/corrections", body).await
@@ -63,9 +63,9 @@ async fn a_correction_moves_budgets_totals_and_reports_both_ways_and_the_books_a
     let spent = world.figures(&usd).await["spent"].to_string();
     assert_eq!(spent, "1.26", "0.01 was used");
     for period in ["hourly", "daily", "monthly"] {
-        let query = format!("period={period}&start_date=2026-11-20&end_date=2026-11-20");
+        let query = format!("period={period}&start_date=2026-11-24&end_date=2026-11-24");
         let query = query.replace(
-            "monthly&start_date=2026-11-20",
+            "monthly&start_date=2026-11-24",
             "monthly&start_date=2026-11",
         );
         let all = rows(&world, &query).await;
@@ -186,7 +186,7 @@ async fn a_closed_month_moves_its_carry_while_its_grace_lasts_and_is_only_record
 async fn a_month_without_a_cell_and_where_its_user_was_are_corrected_too() {
     let (world, _) = world(1_000).await;
     world.department("sales", None).await;
-    world.set_clock(NOON).await;
+    world.set_clock("2026-11-25T12:00:00Z").await;
     world
         .admin("PATCH", "/v1/users/ada", json!({"department_id": "sales"}))
         .await

@@ -8,7 +8,7 @@ use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
-const NOON: &str = "2026-11-20T12:00:00Z";
+const NOON: &str = "2026-11-24T12:00:00Z";
 const BILLION: i64 = 1_000_000_000;
 
 async fn noon(cap: i64) -> (World, String) {
@@ -96,9 +96,14 @@ async fn a_report_of_a_billion_tokens_blocks_nobody_and_an_administrator_discard
 
 #[tokio::test]
 async fn counted_it_is_charged_once_in_its_month_and_where_its_user_was() {
-    let (world, budget) = world(10_000_000).await;
-    world.department("sales", None).await;
+    let world = World::empty().await;
     world.set_clock("2026-10-30T12:00:00Z").await;
+    world.department("backend", None).await;
+    world.department("sales", None).await;
+    world.user("ada", "backend").await;
+    let budget = world
+        .budget(Some("backend"), "tokens", json!(10_000_000), true)
+        .await;
     // The month has a cell.
     world.hold("ada", "r-1", 1, 1).await;
     let event = world.usage("e-1", "ada", 2_000_000, 0, None);

@@ -12,7 +12,7 @@ use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::usage::{Event, Usage};
 use shared::store::{Claim, Claimant};
 
-const NOON: &str = "2026-11-20T12:00:00Z";
+const NOON: &str = "2026-11-24T12:00:00Z";
 
 async fn send(world: &World, events: &[Value]) -> Answer {
     world
@@ -221,7 +221,7 @@ async fn a_conflict_is_marked_and_told_once_a_day_and_user() {
     whose.sort_unstable();
     assert_eq!(whose, ["ada", "bob"]);
     assert_eq!(marks(&world, "1").await.len(), 6);
-    world.set_clock("2026-11-21T12:00:00Z").await;
+    world.set_clock("2026-11-25T12:00:00Z").await;
     let event = world.usage("1", "ada", 10, 0, None);
     send(&world, &[event]).await.expect(400);
     world.system.drain().await.unwrap();
@@ -255,7 +255,7 @@ async fn a_conflict_that_names_a_hold_of_its_own_settles_it_and_no_other_is_char
     world.system.drain().await.unwrap();
     assert_eq!(spent(&world, &budget).await, 203);
     // A hold that has ended by time is charged late.
-    world.set_clock("2026-11-20T12:30:00Z").await;
+    world.set_clock("2026-11-24T12:30:00Z").await;
     let late = world.usage("1", "ada", 7, 0, Some(&lapsing));
     world.hold("ada", "r-4", 100_000 - 500, 0).await;
     send(&world, &[late]).await.expect(400);

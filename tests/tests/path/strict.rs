@@ -5,7 +5,7 @@ use super::{figure, world};
 use end_to_end::World;
 use serde_json::{Value, json};
 
-const NOON: &str = "2026-11-20T12:00:00Z";
+const NOON: &str = "2026-11-24T12:00:00Z";
 
 async fn strict(cap: i64) -> (World, String) {
     let (world, budget) = world(cap).await;
@@ -60,7 +60,7 @@ async fn usage_beyond_its_hold_is_debt_that_is_marked_and_told_once_a_day() {
         (&json!("high"), &json!("ada"))
     );
     // An event that is told of is told once, also if it comes again on another day.
-    world.set_clock("2026-11-21T12:00:00Z").await;
+    world.set_clock("2026-11-25T12:00:00Z").await;
     world.report(&[beyond]).await;
     assert_eq!(told(&world).await.len(), 1);
     assert!(books(&world, false).await.is_empty());
@@ -89,7 +89,7 @@ async fn usage_within_its_hold_is_neither_marked_nor_told_and_its_neighbours_set
     world
         .report(&[world.usage("x-1", "ada", 100, 0, Some(&used_up))])
         .await;
-    world.set_clock("2026-11-20T13:00:00Z").await;
+    world.set_clock("2026-11-24T13:00:00Z").await;
     // Somebody asks for what is not there, which releases the lapsed hold.
     world.preflight("ada", "r-z", 1_000_000, 0).await;
     world
