@@ -399,7 +399,7 @@ def watched(stack):
     pages = cloudwatch.get_paginator("describe_alarms").paginate()
     alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
     named = [alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{stack.name}-") and alarm["AlarmActions"]]
-    check(len(named) >= 40, f"{len(named)} alarms are there, each with somebody to tell")
+    check(len(named) >= 42, f"{len(named)} alarms are there, each with somebody to tell")
     queues = [d["Value"] for a in named for d in a["Dimensions"] if d["Name"] == "QueueName"]
     known = [url.rsplit("/", 1)[1] for url in stack.emulator.client("sqs").list_queues()["QueueUrls"]]
     check(queues and set(queues) <= set(known), "those of queues name queues that are there", queues)
@@ -414,7 +414,7 @@ def logs_are_clean(stack, lines):
     counted = {name for line in ours if "_aws" in line for name in line}
     expected = {"PreflightsAllowed", "PreflightsBlocked", "EventsAccepted", "EventsRecorded", "OrganisationsTended"}
     check(expected <= counted, "they count what they do", counted)
-    secrets = [stack.environment(f)[name] for f, name in [("ApiFunction", "SEALING_KEY"), ("ApiFunction", "TOKEN_KEY")]]
+    secrets = [stack.environment(f)[name] for f, name in [("ApiFunction", "SEALING_KEY"), ("ApiFunction", "TOKEN_KEY"), ("ResetFunction", "AUDIT_KEY")]]
     said = "\n".join(lines)
     leaked = [word for word in [*Api.keys, *secrets, GITHUB_SECRET, "@example.com"] if word in said]
     check(not leaked, f"no key, secret or address is in {len(lines)} lines of log", leaked)
@@ -439,7 +439,8 @@ def outage(stack, bootstraps, key):
 
 def every_option(emulator, bootstraps):
     """The template with all its options: what a parameter adds deploys too, and requests go to the version that is kept warm."""
-    options = {"AlarmMail": "ops@example.com", "ProvisionedConcurrency": "1", "Tracing": "Active", "KeyGeneration": "2"}
+    options = {"AlarmMail": "ops@example.com", "ProvisionedConcurrency": "1", "Tracing": "Active", "KeyGeneration": "2",
+               "AuditBucket": "heads-of-audit-logs"}
     options |= {"MailSender": SENDER, "MailIdentity": SENDER, "MakeMailIdentity": "true", "OnUnavailable": "deny"}
     stack = Stack(emulator, bootstraps, options, name="toktra-options")
     check("AWS::SES::EmailIdentity" in stack.kinds.values(), "with every option it is deployed beside the first")

@@ -41,6 +41,10 @@ def before_call(context, case, kwargs):
     case.query.pop("cursor", None)
     if case.query.get("department") is not None:
         case.query["department"] = one_of(DEPARTMENTS, case.query["department"])
+    if case.path == "/v1/audit-log/verify" and None in (case.query.get("seq"), case.query.get("hash")):
+        # A head that was kept is both.
+        case.query.pop("seq", None)
+        case.query.pop("hash", None)
     if case.path == "/v1/usage":
         # Not every such day exists, and a report has its longest.
         case.query.pop("start_date", None)

@@ -11,6 +11,8 @@ use shared::domain::alert::Alert;
 use shared::domain::audit::AuditEntry;
 use shared::domain::cell::Cell;
 use shared::domain::exemption::Exemption;
+use shared::domain::flagged::FlaggedEvent;
+use shared::domain::identity::EventIdentity;
 use shared::domain::incident::Incident;
 use shared::domain::notice::Notice;
 use shared::domain::people::{Superiors, User};
@@ -21,8 +23,8 @@ use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
-    ApiKey, Change, Committed, CounterEffect, Head, KeyOwner, PendingExemption, Row, Snapshot,
-    StoreError, mailbox_of,
+    ApiKey, Change, Committed, CounterEffect, Head, KeyOwner, LedgerWrite, PendingExemption, Row,
+    Snapshot, StoreError, mailbox_of,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,6 +75,8 @@ pub(crate) struct Needs {
     /// The user whose manager, or the administrators in their place, will be told.
     pub(crate) superiors_of: Option<String>,
     pub(crate) cells: bool,
+    /// An event that was held back.
+    pub(crate) held_back: Option<EventIdentity>,
 }
 
 /// The organisation as it is while a change is prepared.
@@ -95,6 +99,7 @@ pub(crate) struct Loaded {
     pub(crate) superiors: Superiors,
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
+    pub(crate) held_back: Option<FlaggedEvent>,
 }
 
 impl Loaded {
@@ -156,6 +161,7 @@ pub(crate) struct Prepared {
     pub(crate) notices: Vec<Notice>,
     pub(crate) head: Head,
     pub(crate) counters: CounterEffect,
+    pub(crate) ledger: Option<LedgerWrite>,
     /// `budget.create`.
     pub(crate) action: &'static str,
     /// `budget/bud_...`.
@@ -175,6 +181,7 @@ impl Prepared {
             notices: Vec::new(),
             head: loaded.snapshot.head.clone(),
             counters: CounterEffect::Unseen,
+            ledger: None,
             action,
             resource,
             before: None,
@@ -229,6 +236,7 @@ pub(crate) async fn change(
             rows,
             head: prepared.head,
             counters: prepared.counters,
+            ledger: prepared.ledger,
             audit: vec![AuditEntry {
                 actor: actor.name.clone(),
                 action: prepared.action.to_owned(),
@@ -357,6 +365,10 @@ async fn load(
             cells.extend(cell.map(|cell| (period, cell)));
         }
     }
+    let held_back = match &needs.held_back {
+        Some(identity) => app.store.held_back(organisation_id, identity).await?,
+        None => None,
+    };
     Ok(Loaded {
         snapshot,
         users,
@@ -372,6 +384,7 @@ async fn load(
         mail_owners,
         superiors,
         cells,
+        held_back,
     })
 }
 

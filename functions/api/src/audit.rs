@@ -8,12 +8,14 @@ use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::domain::audit::AuditRecord;
+use shared::domain::audit::{AuditRecord, Break, KeptHead};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;
 use shared::runtime::list::{PageBody, Parameters};
-use shared::runtime::openapi::{AuditText, Denied, Invalid, Moment, Page, Seq, Unknown};
+use shared::runtime::openapi::{
+    AuditText, Denied, EntryHash, EntrySeq, Invalid, Moment, Page, Seq, Unknown,
+};
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
@@ -148,17 +150,35 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
+/// What the number of an entry is below.
+const MAX_SEQ: u64 = 1_000_000_000_000;
+
 /// The parameter `after_seq`: what a walk or an export goes on after.
-fn after_seq(query: Option<&str>) -> Result<u64, ApiError> {
-    let mut parameters = Parameters::of_query(query);
+fn after_seq(parameters: &mut Parameters) -> u64 {
     let rule = "must be the number of an entry, or 0";
     let after = parameters.take("after_seq", rule, |text| {
-        text.parse::<u64>()
-            .ok()
-            .filter(|seq| *seq < 1_000_000_000_000)
+        text.parse::<u64>().ok().filter(|seq| *seq < MAX_SEQ)
     });
-    parameters.finish()?;
-    Ok(after.unwrap_or(0))
+    after.unwrap_or(0)
+}
+
+/// The parameters `seq` and `hash`: a head that somebody kept. Either of them alone says nothing.
+fn kept_head(parameters: &mut Parameters) -> Option<KeptHead> {
+    let [has_seq, has_hash] = ["seq", "hash"].map(|name| parameters.has(name));
+    let number = |text: &str| text.parse().ok().filter(|seq| (1..MAX_SEQ).contains(seq));
+    let digits = |text: &str| {
+        let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then(|| text.to_ascii_lowercase())
+    };
+    let seq = parameters.take("seq", "must be the number of an entry", number);
+    let hash = parameters.take("hash", "must be 64 hexadecimal digits", digits);
+    match (has_seq, has_hash) {
+        (true, false) => parameters.refuse("hash", "is required with seq"),
+        (false, true) => parameters.refuse("seq", "is required with hash"),
+        _ => {}
+    }
+    let (seq, hash) = (seq?, hash?);
+    Some(KeptHead { seq, hash })
 }
 
 /// Exports the audit log as lines of JSON, the oldest entry first. Where there is more, `X-Next-After-Seq` says where to go on.
@@ -179,7 +199,9 @@ pub(crate) async fn export(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let mut after = after_seq(query.as_deref())?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let mut after = after_seq(&mut parameters);
+    parameters.finish()?;
     let mut lines = String::new();
     let mut next = None;
     loop {
@@ -211,7 +233,7 @@ pub(crate) async fn export(
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditWalk)]
 struct VerifyView {
-    /// Whether nothing was altered, as far as the walk came.
+    /// Whether nothing was altered, as far as the walk came, and the entry `seq` of the request has the hash that was kept.
     ok: bool,
     /// How many entries were walked.
     entries: u64,
@@ -234,13 +256,28 @@ struct BreakView {
     message: String,
 }
 
+impl From<Break> for BreakView {
+    fn from(broken: Break) -> Self {
+        Self {
+            seq: broken.seq,
+            message: broken.message,
+        }
+    }
+}
+
 /// Walks the chain of the audit log from its first entry to its last.
+///
+/// With `seq` and `hash` of a head that was kept elsewhere it also finds a chain that was rewritten as a whole.
 #[utoipa::path(
     get,
     path = "/v1/audit-log/verify",
     operation_id = "verifyAuditLog",
     tag = "Audit",
-    params(("after_seq" = Option<Seq>, Query, description = "Goes on after this entry.")),
+    params(
+        ("after_seq" = Option<Seq>, Query, description = "Goes on after this entry."),
+        ("seq" = Option<EntrySeq>, Query, description = "The number of an entry whose hash was kept; only with `hash`."),
+        ("hash" = Option<EntryHash>, Query, description = "The hash that was kept of it; only with `seq`."),
+    ),
     responses(
         (status = 200, description = "What it found.", body = VerifyView),
         Invalid, Unknown, Denied,
@@ -252,7 +289,10 @@ pub(crate) async fn verify(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let after = after_seq(query.as_deref())?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let after = after_seq(&mut parameters);
+    let kept = kept_head(&mut parameters);
+    parameters.finish()?;
     let head = app.store.head(&owner.organisation_id).await?;
     if head.is_some_and(|head| after > head.seq) {
         return Err(ApiError::not_found("entry yet"));
@@ -262,15 +302,21 @@ pub(crate) async fn verify(
         .store
         .verify_audit_log(&owner.organisation_id, after, until)
         .await?;
+    let kept_broken = match &kept {
+        Some(kept) => {
+            let compared = app.store.compare_audit_entry(&owner.organisation_id, kept);
+            compared.await?
+        }
+        None => None,
+    };
+    let all = verified.broken.into_iter().chain(kept_broken);
+    let broken = all.min_by_key(|broken| broken.seq);
     let body = VerifyView {
-        ok: verified.broken.is_none(),
+        ok: broken.is_none(),
         entries: verified.walk.entries,
         is_complete: verified.is_complete,
         next_after_seq: (!verified.is_complete).then_some(verified.walk.seq),
-        broken: verified.broken.map(|broken| BreakView {
-            seq: broken.seq,
-            message: broken.message,
-        }),
+        broken: broken.map(BreakView::from),
         seq: verified.walk.seq,
         head: verified.walk.hash,
     };

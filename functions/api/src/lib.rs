@@ -10,7 +10,9 @@ mod audit;
 mod authority;
 mod backtests;
 mod budgets;
+mod corrections;
 mod departments;
+mod events;
 mod exemption_steps;
 mod exemption_view;
 mod exemptions;
@@ -195,6 +197,12 @@ pub fn routes() -> Router<App> {
         .route("/v1/budgets/{id}/top-ups", post(top_ups::create))
         .route("/v1/budgets/{id}/rollovers", get(rollovers::of_budget))
         .route("/v1/rollovers", get(rollovers::list))
+        .route(
+            "/v1/corrections",
+            get(corrections::list).post(corrections::create),
+        )
+        .route("/v1/events", get(events::list))
+        .route("/v1/events/decisions", post(events::decide))
         .route("/v1/alerts", get(alerts::list))
         .route("/v1/alerts/{id}", get(alerts::read).patch(alerts::update))
         .route("/v1/policies", get(policies::list).post(policies::create))

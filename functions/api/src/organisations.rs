@@ -14,6 +14,7 @@ use shared::domain::authority::{Maker, OPERATOR};
 use shared::domain::configuration::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
+use shared::domain::estimate::MAX_TOKENS;
 use shared::domain::name::is_slug;
 use shared::domain::people::Role;
 use shared::runtime::auth::Caller;
@@ -305,6 +306,7 @@ pub(crate) async fn update(
         "rollover_grace_hours",
         parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
     );
+    let max_tokens = fields.changed_value("max_tokens_per_request", parse::whole(1, MAX_TOKENS));
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
@@ -330,6 +332,7 @@ pub(crate) async fn update(
             rollover_grace_hours: grace_hours
                 .and_then(|hours| u32::try_from(hours).ok())
                 .unwrap_or(before.rollover_grace_hours),
+            max_tokens_per_request: max_tokens.unwrap_or(before.max_tokens_per_request),
             version: before.version + 1,
             created_at: before.created_at,
         };

@@ -24,7 +24,7 @@ use shared::runtime::openapi::{
     UserId,
 };
 use shared::runtime::parse;
-use shared::store::{CounterEffect, Row, new_id};
+use shared::store::{CounterEffect, KeyOwner, Row, new_id};
 
 const ROLES: &[(&str, Option<Role>)] = &[
     ("member", Some(Role::Member)),
@@ -101,6 +101,9 @@ pub(crate) async fn create(
         prepared
             .rows
             .push(Row::user(&owner.organisation_id, &user)?);
+        prepared
+            .rows
+            .push(Row::holder(&owner.organisation_id, &id)?);
         prepared.rows.extend(counted(
             loaded,
             &owner.organisation_id,
@@ -236,6 +239,16 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 
+/// Refuses to lift what was put on the very person that the key stands for: a key without a user that they made before.
+fn check_not_own(owner: &KeyOwner, id: &str) -> Result<(), ApiError> {
+    match owner.responsible_user_id() == Some(id) {
+        true => Err(ApiError::forbidden(
+            "nobody lifts their own suspension or block or raises their own role, and a key without a user stands for whoever made it; another administrator has to",
+        )),
+        false => Ok(()),
+    }
+}
+
 /// What goes with a change of a user.
 #[derive(Default)]
 struct Edited {
@@ -354,6 +367,11 @@ pub(crate) async fn update(
                 loaded.check_user("manager_id", manager),
                 check_not_own_manager(&id, manager),
             ])?;
+            let is_raised = role.is_some_and(|role| !role.is_within(user.role));
+            let is_freed = user.status == Status::Suspended && status == Some(Status::Active);
+            if is_raised || is_freed {
+                check_not_own(owner, &id)?;
+            }
             let set = |slot: &mut String, value: &Option<String>| {
                 if let Some(value) = value {
                     slot.clone_from(value);
@@ -482,6 +500,7 @@ pub(crate) async fn release(
             let ended = user.block.take().filter(|block| block.is_in_force(now));
             let notice = match ended {
                 Some(block) => {
+                    check_not_own(owner, &user.id)?;
                     let id = new_id("ntc_", now, 0)?;
                     Some(released(id, user, &block, &loaded.superiors, now))
                 }

@@ -42,6 +42,8 @@ pub(crate) struct OrganisationView<'a> {
     on_unavailable: shared::domain::configuration::OnUnavailable,
     /// How long usage that comes late corrects what was carried over.
     rollover_grace_hours: u32,
+    /// Tokens of one request that are taken for possible if its model's limits are not known.
+    max_tokens_per_request: i64,
     /// For `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
@@ -61,6 +63,7 @@ pub(crate) fn organisation(organisation: &Organisation) -> OrganisationView<'_> 
         unknown_model: organisation.unknown_model,
         on_unavailable: organisation.on_unavailable,
         rollover_grace_hours: organisation.rollover_grace_hours,
+        max_tokens_per_request: organisation.max_tokens_per_request,
         version: organisation.version,
         created_at: organisation.created_at.to_string(),
     }

@@ -61,9 +61,9 @@ pub(crate) async fn retry_all(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
-    let since = since(query.as_deref())?;
     super::no_fields(&body)?;
     known(&app, organisation_id, &id).await?;
+    let since = since(query.as_deref())?;
     let health = app.store.health(organisation_id, &id).await?;
     let is_paused = health.as_ref().is_some_and(Health::is_paused);
     if health.is_some_and(|health| health.is_ended()) {

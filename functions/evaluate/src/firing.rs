@@ -240,6 +240,7 @@ async fn fire_and_block(
         let change = Change {
             rows: left.rows,
             head: snapshot.head.clone(),
+            ledger: None,
             counters: CounterEffect::Seen,
             audit: vec![AuditEntry {
                 actor: format!("policy/{}", telling.policy.id),

@@ -58,11 +58,11 @@ impl Delivery {
     fn counted_as(&self, recorded: Recorded) -> Option<EventIdentity> {
         let identity = EventIdentity::of(&self.event);
         match recorded {
-            Recorded::Counted(_) | Recorded::Duplicate => Some(identity),
+            Recorded::Counted { .. } | Recorded::Duplicate { .. } => Some(identity),
             Recorded::Conflict { is_charged: true } => {
                 Some(identity.in_conflict(&BodyDigest::of(&self.event)))
             }
-            Recorded::Conflict { is_charged: false } => None,
+            Recorded::Conflict { is_charged: false } | Recorded::HeldBack => None,
         }
     }
 }
@@ -201,8 +201,17 @@ async fn record_all(app: &App, organisation_id: &str, deliveries: &[Delivery]) -
     for (delivery, result) in deliveries.iter().zip(results) {
         let event_id = delivery.event.event_id();
         match result {
-            Ok(Recorded::Counted(Mark::Settled) | Recorded::Duplicate) => {}
-            Ok(Recorded::Counted(mark)) => tracing::info!(event_id, ?mark, "charged directly"),
+            Ok(
+                Recorded::Counted {
+                    mark: Mark::Settled,
+                    ..
+                }
+                | Recorded::Duplicate { .. },
+            ) => {}
+            Ok(Recorded::Counted { mark, .. }) => {
+                tracing::info!(event_id, ?mark, "charged directly");
+            }
+            Ok(Recorded::HeldBack) => tracing::warn!(event_id, "too large to be true"),
             Ok(Recorded::Conflict { is_charged }) => {
                 tracing::warn!(event_id, is_charged, "an event came with another body");
             }
@@ -224,7 +233,7 @@ fn count(now: Timestamp, deliveries: &[Delivery], results: &[Result<Recorded, Fa
     let recorded = deliveries
         .iter()
         .zip(results)
-        .filter(|(_, result)| matches!(result, Ok(Recorded::Counted(_))));
+        .filter(|(_, result)| matches!(result, Ok(Recorded::Counted { .. })));
     let ages = recorded.map(|(delivery, _)| now.duration_since(delivery.received_at).as_millis());
     let ages: Vec<u64> = ages.map(|age| u64::try_from(age).unwrap_or(0)).collect();
     if let Some(oldest) = ages.iter().max() {
@@ -308,7 +317,7 @@ async fn act(
     let identities: Vec<Option<EventIdentity>> = each
         .map(|(delivery, result)| match result {
             Ok(recorded) => delivery.counted_as(*recorded),
-            Err(Failure::NotTold) => delivery.counted_as(Recorded::Duplicate),
+            Err(Failure::NotTold) => delivery.counted_as(Recorded::Duplicate { exceeded_at: None }),
             Err(_) => None,
         })
         .collect();

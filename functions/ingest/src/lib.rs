@@ -16,7 +16,7 @@ use claims::{Candidate, Sorted, Standing};
 use openapi::{EventsBody, NothingAccepted};
 use serde::Serialize;
 use shared::domain::people::Role;
-use shared::domain::usage::{Event, EventMessage};
+use shared::domain::usage::{Event, EventMessage, Operation};
 use shared::runtime::auth::{Caller, Keys, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
@@ -343,6 +343,13 @@ async fn refusal(
             "forbidden",
             "this key reports for its own user only",
         )));
+    }
+    if let Event::LlmRequest(usage) = event
+        && usage.operation == Operation::Aggregate
+        && owner.user_id.is_some()
+    {
+        let said = "operation: a key that is bound to a user reports single requests and batches, and no sums of them";
+        return Ok(Some(("forbidden", said)));
     }
     let exists = match checked.get(user_id) {
         Some(exists) => *exists,

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
 use super::Rejected;
-use shared::domain::usage::RiskLevel;
+use shared::domain::usage::{Operation, RiskLevel};
 use shared::runtime::error::Detail;
 use shared::runtime::openapi::{
     ClientId, ErrorName, HoldId, Model, Moment, Provider, Repository, RequestTokens, Source,
@@ -84,6 +84,9 @@ pub(crate) struct UsageEvent {
     cached_input_tokens: Option<RequestTokens>,
     hold_id: Option<HoldId>,
     outcome: Option<Whole>,
+    /// `chat` if nothing is said. What is larger than a request of its kind can be is held back from the counters. A key that is
+    /// bound to a user reports no `aggregate`.
+    operation: Option<Operation>,
     source: Option<Source>,
 }
 
@@ -104,6 +107,7 @@ pub(crate) struct CutOffEvent {
     cached_input_tokens: Option<RequestTokens>,
     hold_id: Option<HoldId>,
     outcome: CutOff,
+    operation: Option<Operation>,
     source: Option<Source>,
 }
 

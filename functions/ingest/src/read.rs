@@ -26,6 +26,12 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("aborted", Outcome::Aborted),
     ("failed", Outcome::Failed),
 ];
+const OPERATIONS: &[(&str, Operation)] = &[
+    ("chat", Operation::Chat),
+    ("embedding", Operation::Embedding),
+    ("batch", Operation::Batch),
+    ("aggregate", Operation::Aggregate),
+];
 const RISK_LEVELS: &[(&str, Option<RiskLevel>)] = &[
     ("low", Some(RiskLevel::Low)),
     ("medium", Some(RiskLevel::Medium)),
@@ -119,6 +125,7 @@ fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
     let model = fields.required("model", parse::sentence(200));
     let outcome = fields.optional("outcome", parse::one_of(OUTCOMES));
     let outcome = outcome.unwrap_or(Outcome::Completed);
+    let operation = fields.optional("operation", parse::one_of(OPERATIONS));
     let tokens = parse::whole(0, MAX_TOKENS);
     // A request that was cut off may have tokens that nobody counted; a whole one has not.
     let (input_tokens, output_tokens) = match outcome {
@@ -154,7 +161,7 @@ fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
         cached_input_tokens: cached,
         hold_id,
         outcome,
-        operation: Operation::Chat,
+        operation: operation.unwrap_or_default(),
         source: None,
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use shared::domain::amount::Unit;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
+use shared::domain::hold::{Hold, HoldId};
 use shared::domain::refusal::{Ask, Reason, ShortBudget, Warning};
 use shared::runtime::http::json;
 #[cfg(feature = "openapi")]
@@ -224,6 +225,64 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
     }
 }
 
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Renewal))]
+pub(crate) struct RenewalBody<'a> {
+    /// Whether the hold is what was asked for. If it is not, it is as it was.
+    #[cfg_attr(feature = "openapi", schema(value_type = openapi::Answer))]
+    decision: &'static str,
+    /// The hold as it is now; null if that was refused.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    hold: Option<HoldBody>,
+    /// What somebody should know who may go on.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
+    warnings: Vec<WarningBody<'a>>,
+    /// Every level that refused.
+    reasons: Vec<ReasonBody<'a>>,
+    /// Whether the same may pass in some seconds.
+    retryable: bool,
+    /// In how many.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    retry_after_seconds: Option<u32>,
+    /// The exemption that gave some of it.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    exemption_id: Option<&'a str>,
+}
+
+fn hold_body(id: &HoldId, hold: &Hold) -> HoldBody {
+    HoldBody {
+        id: id.to_string(),
+        tokens: hold.amounts.tokens,
+        usd: Usd(hold.amounts.micro_usd),
+        expires_at: hold.expires().to_string(),
+    }
+}
+
+/// The answer to who wants to renew a hold: 200 for a refusal too.
+pub(crate) fn renewal(decision: &Decision) -> Response {
+    let (hold, reasons, wait) = match &decision.verdict {
+        Verdict::Allow(hold) => (hold.as_ref(), &[][..], None),
+        Verdict::Block {
+            reasons,
+            retry_after_seconds,
+            ..
+        } => (None, reasons.as_slice(), *retry_after_seconds),
+    };
+    let body = RenewalBody {
+        decision: match hold {
+            Some(_) => "allow",
+            None => "block",
+        },
+        hold: hold.map(|(id, hold)| hold_body(id, hold)),
+        warnings: decision.warnings.iter().map(warning).collect(),
+        reasons: reasons.iter().map(reason).collect(),
+        retryable: wait.is_some(),
+        retry_after_seconds: wait,
+        exemption_id: decision.exemption_id.as_deref(),
+    };
+    json(200, serde_json::to_string(&body).unwrap_or_default())
+}
+
 /// The response: 200 for a refusal too.
 pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Response {
     let mut body = DecisionBody {
@@ -244,12 +303,7 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
     };
     match &decision.verdict {
         Verdict::Allow(hold) => {
-            body.hold = hold.as_ref().map(|(id, hold)| HoldBody {
-                id: id.to_string(),
-                tokens: hold.amounts.tokens,
-                usd: Usd(hold.amounts.micro_usd),
-                expires_at: hold.expires().to_string(),
-            });
+            body.hold = hold.as_ref().map(|(id, hold)| hold_body(id, hold));
         }
         Verdict::Block {
             reasons,

@@ -48,7 +48,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    fn block(reason: Reason) -> Self {
+    pub(crate) fn block(reason: Reason) -> Self {
         Self::Block {
             reasons: vec![reason],
             offer: None,
@@ -255,6 +255,7 @@ fn hold_request(
             fingerprint: request.fingerprint(),
             nonce,
             expires_at: u32::try_from(expires_at).unwrap_or(u32::MAX),
+            extended_by: 0,
             amounts,
             nodes,
             exempt: None,

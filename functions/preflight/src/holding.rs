@@ -170,14 +170,9 @@ impl Asking<'_> {
     /// The refusal by short counters: until live holds end if nothing else stands in the way, or until there is more.
     async fn refuse(&self, nodes: &[Node], cell: Cell) -> Answer {
         let Self { asked, now, .. } = *self;
-        let by_holds = asked.is_refused_by_holds_alone(&cell, now).then(|| {
-            let takes = |_: &Rid, hold: &Hold| nodes.iter().any(|n| hold.taken_from(*n) > 0);
-            let first = cell.seconds_to_first_end(now, takes);
-            first.or_else(|| cell.seconds_to_first_end(now, |_, _| true))
-        });
-        let wait = by_holds.map(|first| first.unwrap_or(SOON));
+        let wait = wait_for_holds(asked, &cell, nodes, now);
         let manager = match wait {
-            None => self.manager().await,
+            None => manager(self.app, self.configuration, self.user).await,
             Some(_) => None,
         };
         let way_out = match wait {
@@ -195,15 +190,34 @@ impl Asking<'_> {
         };
         Answer::new(verdict, cell)
     }
+}
 
-    /// The manager to be named in a refusal. It may cost a read, which an admitted request never makes; a refusal
-    /// does not fail for want of a name.
-    async fn manager(&self) -> Option<Arc<User>> {
-        let id = self.configuration.manager_of(self.user)?;
-        let found = self.app.cache.user(self.configuration, &id).await;
-        found
-            .ok()
-            .flatten()
-            .filter(|user| user.status == Status::Active)
-    }
+/// The seconds until the first live hold ends, if `nodes` are short of what is asked for because of holds alone.
+pub(crate) fn wait_for_holds(
+    asked: &HoldRequest,
+    cell: &Cell,
+    nodes: &[Node],
+    now: Timestamp,
+) -> Option<u32> {
+    let by_holds = asked.is_refused_by_holds_alone(cell, now).then(|| {
+        let takes = |_: &Rid, hold: &Hold| nodes.iter().any(|n| hold.taken_from(*n) > 0);
+        let first = cell.seconds_to_first_end(now, takes);
+        first.or_else(|| cell.seconds_to_first_end(now, |_, _| true))
+    });
+    by_holds.map(|first| first.unwrap_or(SOON))
+}
+
+/// The manager to be named in a refusal. It may cost a read, which an admitted request never makes; a refusal does
+/// not fail for want of a name.
+pub(crate) async fn manager(
+    app: &App,
+    configuration: &Arc<Configuration>,
+    user: &User,
+) -> Option<Arc<User>> {
+    let id = configuration.manager_of(user)?;
+    let found = app.cache.user(configuration, &id).await;
+    found
+        .ok()
+        .flatten()
+        .filter(|user| user.status == Status::Active)
 }

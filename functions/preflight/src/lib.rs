@@ -1,4 +1,4 @@
-//! Decides and holds before a request leaves the browser: `POST /v1/preflight`, `DELETE /v1/holds/{id}`.
+//! Decides and holds before a request leaves the browser: `POST /v1/preflight`, `PATCH` and `DELETE /v1/holds/{id}`.
 //!
 //! A warm decision is one conditional write. What it knows of the organisation is cached and right exactly while
 //! the cell has the same epoch, which every decision checks.
@@ -11,6 +11,7 @@ mod holding;
 pub mod openapi;
 mod places;
 mod refusals;
+mod renew;
 mod undecided;
 
 pub use refusals::Refusals;
@@ -24,6 +25,7 @@ use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
 use places::Places;
+use refusals::AskedFor;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
 use shared::domain::hold::HoldId;
@@ -41,7 +43,7 @@ use shared::runtime::openapi::{
 use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
-use shared::store::{Store, VoidOutcome};
+use shared::store::{KeyOwner, Store, VoidOutcome};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
@@ -155,7 +157,7 @@ pub fn router(app: App) -> Router {
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/v1/preflight", post(preflight))
-        .route("/v1/holds/{id}", delete(void))
+        .route("/v1/holds/{id}", delete(void).patch(renew::renew))
 }
 
 /// Decides whether a request may be sent, and holds what it may use at every level above its user.
@@ -200,8 +202,13 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
         return Err(ApiError::forbidden("this key acts for its own user only"));
     }
     let decision = decide::decide(&app, &owner.organisation_id, &request, deadline).await?;
+    let asked = AskedFor {
+        request_id: &request.request_id,
+        user_id: &request.user_id,
+        model: &request.model,
+    };
     app.refusals
-        .tell(&owner.organisation_id, &request, &decision, app.clock.now())
+        .tell(&owner.organisation_id, asked, &decision, app.clock.now())
         .await;
     Ok(answered(&decision, &request))
 }
@@ -250,6 +257,18 @@ fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     })
 }
 
+/// Reads the id of a hold that the owner of a key may act on. Those of others are unknown to them.
+fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
+    let unknown = || ApiError::not_found("hold");
+    let hold_id = HoldId::parse(id).ok_or_else(unknown)?;
+    let organisation_id = &owner.organisation_id;
+    let is_own = |user_id: &String| hold_id.rid.belongs_to(organisation_id, user_id);
+    if !may_act_for(owner, "") && !owner.user_id.as_ref().is_some_and(is_own) {
+        return Err(unknown());
+    }
+    Ok(hold_id)
+}
+
 /// Gives a hold back that nobody will use. Given back again, nothing changes.
 #[cfg_attr(feature = "openapi", utoipa::path(
     delete,
@@ -266,18 +285,13 @@ async fn void(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
-    let unknown = || ApiError::not_found("hold");
-    let hold_id = HoldId::parse(&id).ok_or_else(unknown)?;
-    let is_own = |user_id: &String| hold_id.rid.belongs_to(organisation_id, user_id);
-    if !may_act_for(owner, "") && !owner.user_id.as_ref().is_some_and(is_own) {
-        return Err(unknown());
-    }
+    let hold_id = own_hold_id(owner, &id)?;
     for _ in 0..ATTEMPTS {
         let configuration = app.cache.configuration(organisation_id).await?;
         let now = app.clock.now();
         match app.store.void(&configuration, &hold_id, now).await? {
             VoidOutcome::NotHeld => return Ok(StatusCode::NO_CONTENT.into_response()),
-            VoidOutcome::Unknown => return Err(unknown()),
+            VoidOutcome::Unknown => return Err(ApiError::not_found("hold")),
             VoidOutcome::AnotherEpoch => app.cache.forget(&configuration),
         }
     }

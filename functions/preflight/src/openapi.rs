@@ -7,7 +7,7 @@ use utoipa::{OpenApi, ToSchema};
 
 /// The operations of this function.
 #[derive(Debug, OpenApi)]
-#[openapi(paths(super::preflight, super::void))]
+#[openapi(paths(super::preflight, super::renew::renew, super::void))]
 pub struct Document;
 
 /// A request that is to be sent, with its input counted in tokens or measured in bytes.
@@ -49,6 +49,18 @@ pub(crate) struct MeasuredRequest {
     input_bytes: i64,
     /// What the organisation reserves where nothing is said.
     max_output_tokens: Option<RequestTokens>,
+}
+
+/// What a living hold is to become: fields that are not there stay as they are.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenewHold {
+    /// It lives so many seconds from now on, if it would end before that. A hold lives at most a day in all.
+    #[schema(required = false, minimum = 1, maximum = 86_400)]
+    extend_seconds: i64,
+    /// It has at least so many tokens in all, those that it has included.
+    #[schema(required = false, minimum = 1, maximum = 1_000_000_000)]
+    tokens: i64,
 }
 
 /// May it be sent?

@@ -4,7 +4,6 @@
 use super::decide::{Decision, Verdict};
 use aws_sdk_sqs::Client;
 use jiff::Timestamp;
-use shared::domain::estimate::PreflightRequest;
 use shared::domain::refusal::{Reason, ReasonCode};
 use shared::domain::refused::{RefusalMessage, Refused};
 use shared::runtime::logs::{ErrorType, report};
@@ -13,6 +12,16 @@ use std::time::Duration;
 
 /// How long an answer waits for the queue at the most.
 const PATIENCE: Duration = Duration::from_millis(150);
+
+/// What a decision was about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AskedFor<'a> {
+    /// The client's id of the request, or that of a hold that was to be renewed.
+    pub(crate) request_id: &'a str,
+    pub(crate) user_id: &'a str,
+    /// Empty for a hold, which does not say it.
+    pub(crate) model: &'a str,
+}
 
 /// The queue that refusals go to.
 #[derive(Clone, Debug)]
@@ -32,7 +41,7 @@ impl Refusals {
     pub(crate) async fn tell(
         &self,
         organisation_id: &str,
-        request: &PreflightRequest,
+        asked: AskedFor<'_>,
         decision: &Decision,
         now: Timestamp,
     ) {
@@ -60,9 +69,9 @@ impl Refusals {
             refused: Refused {
                 refusal_id,
                 refused_at: now,
-                request_id: request.request_id.clone(),
-                user_id: request.user_id.clone(),
-                model: request.model.clone(),
+                request_id: asked.request_id.to_owned(),
+                user_id: asked.user_id.to_owned(),
+                model: asked.model.to_owned(),
                 reasons: codes,
                 budget_ids: budgets.map(|budget| budget.budget_id.clone()).collect(),
             },

@@ -137,6 +137,7 @@ fn change_of(
     Change {
         rows,
         head: snapshot.head.clone(),
+        ledger: None,
         counters: CounterEffect::Unseen,
         audit: vec![AuditEntry {
             actor: "schedule".to_owned(),

@@ -1,23 +1,29 @@
 //! The schedule's pass over all organisations: closes months that have ended, credits rollovers, corrects them once
-//! after late usage, opens the next month ahead, sweeps idle holds, tells of crossings that nobody told of, and compares
-//! the books.
+//! after late usage, opens the next month ahead, sweeps idle holds, tells of crossings that nobody told of, compares
+//! the books, and signs the head of each day's audit log.
 //!
 //! No month waits for it: the first request after midnight opens a month. A pass may come late, twice or not at all, and
 //! may end anywhere; the next one does what is left.
 
+mod archive;
 mod audit;
 mod exemptions;
+mod heads;
 mod refusals;
+mod signing;
 mod tend;
 
+pub use archive::Archive;
 pub use audit::{AuditRequest, audit};
 use futures::FutureExt;
 use futures::future::join_all;
+pub use heads::Heads;
 use serde::Serialize;
 use shared::runtime::clock::Clock;
 use shared::runtime::logs::{self, ErrorType, Metric};
 use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};
+pub use signing::{NotSigned, Signer};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 pub use tend::Tended;
@@ -32,15 +38,17 @@ const PAGE: usize = 100;
 pub struct App {
     store: Store,
     notices: Notices,
+    heads: Heads,
     clock: Clock,
 }
 
 impl App {
-    /// The function on `store`, which queues its notices on `notices`.
-    pub fn new(store: Store, notices: Notices, clock: Clock) -> Self {
+    /// The function on `store`, which queues its notices on `notices` and makes `heads` of the audit logs.
+    pub fn new(store: Store, notices: Notices, heads: Heads, clock: Clock) -> Self {
         Self {
             store,
             notices,
+            heads,
             clock,
         }
     }

@@ -60,6 +60,7 @@ fn change_of(snapshot: &Snapshot, untold: &[(RefusedHour, u64)]) -> Result<Chang
     Ok(Change {
         rows: rows.collect::<Result<_, _>>()?,
         head: snapshot.head.clone(),
+        ledger: None,
         counters: CounterEffect::Unseen,
         audit: entries.collect(),
     })

@@ -37,6 +37,8 @@ pub struct Tended {
     pub exemptions_ended: u64,
     /// Entries of the audit log about refused preflights.
     pub refusals_audited: u64,
+    /// Heads of audit logs that were signed.
+    pub heads_signed: u64,
     /// Alerts that were raised.
     pub alerts: u64,
     /// Records that were compared with the totals.
@@ -54,6 +56,7 @@ impl Tended {
         self.rollovers_corrected += other.rollovers_corrected;
         self.exemptions_ended += other.exemptions_ended;
         self.refusals_audited += other.refusals_audited;
+        self.heads_signed += other.heads_signed;
         self.alerts += other.alerts;
         self.records_compared += other.records_compared;
         self.differences += other.differences;
@@ -74,6 +77,14 @@ pub(super) async fn tend(
         Err(error) => report(
             ErrorType::OrganisationNotTended,
             "refusals are left to the next pass",
+            &error,
+        ),
+    }
+    match super::heads::tend(app, organisation_id, now, until).await {
+        Ok(signed) => tended.heads_signed += signed,
+        Err(error) => report(
+            ErrorType::AuditHeadNotKept,
+            "the head of the audit log is left to the next pass",
             &error,
         ),
     }

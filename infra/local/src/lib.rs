@@ -2,9 +2,11 @@
 //! The program and the tests start the same [`system::System`].
 
 mod bounces;
+pub mod bucket;
 pub mod bus;
 pub mod demo;
 pub mod engine;
+mod guard;
 mod local_routes;
 pub mod mail;
 pub mod mapping;

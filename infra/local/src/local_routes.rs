@@ -17,6 +17,7 @@ use shared::store::Store;
 use std::time::{Duration, Instant};
 
 use crate::bounces::{BOUNCE_KINDS, Bounce};
+use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
 use crate::engine::Engine;
 use crate::mail::Mails;
@@ -44,6 +45,7 @@ pub(crate) struct Local {
     mappings: Mappings,
     mails: Mails,
     bus: LocalBus,
+    bucket: LocalBucket,
     reset: reset::App,
 }
 
@@ -54,7 +56,7 @@ impl Local {
         queues: Queues,
         clock: Clock,
         mappings: Mappings,
-        (mails, bus): (Mails, LocalBus),
+        (mails, bus, bucket): (Mails, LocalBus, LocalBucket),
         reset: reset::App,
     ) -> Self {
         Self {
@@ -65,6 +67,7 @@ impl Local {
             mappings,
             mails,
             bus,
+            bucket,
             reset,
         }
     }
@@ -75,6 +78,7 @@ pub(crate) fn routes() -> Router<Local> {
         .route("/local/emails", get(emails))
         .route("/local/bounces", post(bounces))
         .route("/local/bus", get(bus))
+        .route("/local/bucket", get(bucket))
         .route("/local/queues", get(queues))
         .route("/local/notices", get(notices))
         .route("/local/meter", get(meter))
@@ -115,6 +119,13 @@ async fn bounces(State(local): State<Local>, Body(body): Body) -> Result<Json<Va
 /// The newest events on the bus, the oldest of them first.
 async fn bus(State(local): State<Local>) -> Json<Value> {
     Json(json!({"items": local.bus.events()}))
+}
+
+/// What is in the bucket of the audit logs' heads.
+async fn bucket(State(local): State<Local>) -> Json<Value> {
+    let objects = local.bucket.objects().into_iter();
+    let items = objects.map(|(name, body)| json!({"name": name, "body": body}));
+    Json(json!({"items": items.collect::<Vec<_>>()}))
 }
 
 /// Round trips and write units of each function since the start, in tenths of a unit.

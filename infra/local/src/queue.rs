@@ -52,6 +52,11 @@ struct Queue {
 }
 
 impl Queues {
+    /// Whether queues were kept in `dir`.
+    pub(crate) fn is_in(dir: &Path) -> bool {
+        dir.join(FILE).is_file()
+    }
+
     /// Opens the messages in `dir`, made if missing, or empty queues in memory. Messages of a
     /// queue that `queues` does not name stay on disk.
     pub fn open(dir: Option<&Path>, queues: &[QueueSettings]) -> Result<Self, QueueError> {

@@ -1,5 +1,6 @@
 //! All functions, their tables and their queues in one process.
 
+mod server;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -7,12 +8,12 @@ mod tests;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use jiff::Timestamp;
 use shared::domain::audit::AuditEntry;
 use shared::domain::authority::Maker;
@@ -31,9 +32,11 @@ use shared::store::{ApiKey, Books, Row, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
 use crate::demo;
 use crate::engine::Engine;
+use crate::guard::{Guard, guarded};
 use crate::local_routes;
 use crate::mail::Mails;
 use crate::mapping::{Mapping, Mappings, Running};
@@ -76,8 +79,11 @@ pub struct System {
     mappings: Mappings,
     mails: Mails,
     bus: LocalBus,
+    bucket: LocalBucket,
     reset: reset::App,
     new_preflight: NewPreflight,
+    guard: Guard,
+    time_to_send: Duration,
     running: Vec<Running>,
 }
 
@@ -169,7 +175,13 @@ impl System {
             },
         );
         let mappings = Mappings::new([evaluating, notifying]);
-        let reset = reset::App::new(new_store("reset"), to_notify.clone(), clock.clone());
+        let bucket = LocalBucket::default();
+        let reset = reset::App::new(
+            new_store("reset"),
+            to_notify.clone(),
+            settings.heads(&bucket)?,
+            clock.clone(),
+        );
         let api = api::App::new(
             new_store("api"),
             OPERATOR_KEY,
@@ -233,7 +245,7 @@ impl System {
             queues.clone(),
             clock.clone(),
             mappings.clone(),
-            (mails.clone(), bus.clone()),
+            (mails.clone(), bus.clone(), bucket.clone()),
             reset.clone(),
         );
         let router = Router::new()
@@ -241,6 +253,8 @@ impl System {
             .merge(preflight::routes().with_state(new_preflight()))
             .merge(ingest::routes().with_state(ingest))
             .merge(local_routes::routes().with_state(local));
+        let guard = Guard::new(settings.time_to_send);
+        let router = router.layer(from_fn_with_state(guard.clone(), guarded));
 
         let system = Self {
             engine,
@@ -252,8 +266,11 @@ impl System {
             mappings,
             mails,
             bus,
+            bucket,
             reset,
             new_preflight: NewPreflight(Arc::new(new_preflight)),
+            guard,
+            time_to_send: settings.time_to_send,
         };
         if settings.contents == Contents::Demo && !demo::is_complete(&system.store).await? {
             demo::create(&system).await?;
@@ -285,11 +302,8 @@ impl System {
             shutdown.await;
             stop.notify_one();
         };
-        // With each peer's address, by which unknown keys are limited.
-        let service = self
-            .router()
-            .into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(signal);
+        self.guard.listens_on(listener.local_addr()?.port());
+        let serving = server::serve(listener, self.router(), self.time_to_send, signal);
         tokio::select! {
             served = serving => served,
             () = self.fire_hourly() => Ok(()),
@@ -327,6 +341,11 @@ impl System {
     /// The bus, to look at what was put on it and make it fail.
     pub fn bus(&self) -> &LocalBus {
         &self.bus
+    }
+
+    /// The bucket of the audit logs' heads, to look into it and make it fail.
+    pub fn bucket(&self) -> &LocalBucket {
+        &self.bucket
     }
 
     /// The clock of every function.
@@ -448,6 +467,11 @@ fn not_opened(error: QueueError, data: Option<&Path>) -> StartError {
         }
         (error, _) => error.into(),
     }
+}
+
+/// Whether a system has kept its data in `dir`.
+pub fn has_data(dir: &Path) -> bool {
+    Queues::is_in(dir)
 }
 
 /// Makes the organisation with its two keys, if it is not there.

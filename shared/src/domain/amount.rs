@@ -98,6 +98,15 @@ impl Amounts {
         }
     }
 
+    /// `self + other` in both units, within the range of an `i64`.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        Self::new(
+            self.tokens.saturating_add(other.tokens),
+            self.micro_usd.saturating_add(other.micro_usd),
+        )
+    }
+
     /// `self - other` in both units, within the range of an `i64`.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {

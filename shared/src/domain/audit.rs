@@ -1,8 +1,10 @@
 //! The audit log: what was changed or decided, by whom, chained so that nothing can be altered unseen.
 
+use super::alert::{Alert, AlertKind, AlertStatus, Severity};
 use super::hex::hex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 /// Who did what to what, and why.
@@ -113,6 +115,58 @@ pub struct Break {
     pub message: String,
 }
 
+impl Break {
+    /// The alert that tells of it.
+    pub fn alert(&self, id: String, now: Timestamp) -> Alert {
+        let Self { seq, message } = self;
+        Alert {
+            id,
+            kind: AlertKind::AnomalyDetected,
+            severity: Severity::Critical,
+            status: AlertStatus::Open,
+            title: "the audit log was altered".to_owned(),
+            message: format!(
+                "Entry {seq}: {message}. The runbook says how to look into it. No head is signed until it holds again."
+            ),
+            user_id: None,
+            department_id: None,
+            budget_id: None,
+            policy_id: None,
+            metadata: json!({"seq": seq, "message": message}),
+            created_at: now,
+            resolved_at: None,
+        }
+    }
+}
+
+/// A head that somebody kept: the number of an entry and the hash that it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptHead {
+    /// The number of the entry.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl KeptHead {
+    /// Whether the entry is still there as it was kept.
+    pub fn compare(&self, found: Option<&AuditRecord>) -> Result<(), Break> {
+        let message = match found {
+            None => "the entry that the kept head names is missing",
+            Some(found) if found.hash != self.hash => "it has another hash than the kept head",
+            Some(found) if found.hash != found.computed_hash() => ALTERED,
+            Some(_) => return Ok(()),
+        };
+        Err(Break {
+            seq: self.seq,
+            message: message.to_owned(),
+        })
+    }
+}
+
+/// What is said of an entry whose fields were changed.
+const ALTERED: &str = "it was altered: its hash is not that of its fields";
+
 /// A walk along the chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
@@ -122,6 +176,8 @@ pub struct Walk {
     pub seq: u64,
     /// Its hash.
     pub hash: String,
+    /// When it was written; none before the first step.
+    pub at: Option<Timestamp>,
 }
 
 impl Walk {
@@ -131,6 +187,7 @@ impl Walk {
             entries: 0,
             seq,
             hash,
+            at: None,
         }
     }
 
@@ -149,14 +206,12 @@ impl Walk {
             return broken(record.seq, "it does not follow from the entry before");
         }
         if record.hash != record.computed_hash() {
-            return broken(
-                record.seq,
-                "it was altered: its hash is not that of its fields",
-            );
+            return broken(record.seq, ALTERED);
         }
         self.entries += 1;
         self.seq = record.seq;
         self.hash.clone_from(&record.hash);
+        self.at = Some(record.at);
         Ok(())
     }
 
@@ -233,7 +288,7 @@ mod tests {
     #[test]
     fn whatever_is_altered_is_found_at_its_place() {
         type Plant = fn(&mut Vec<AuditRecord>);
-        let plants: [(&str, u64, Plant); 12] = [
+        let plants: [(&str, u64, Plant); 13] = [
             ("an amount", 3, |log| {
                 log[2].after = Some("{\"amount\":3}".into());
             }),
@@ -263,6 +318,10 @@ mod tests {
             ("the last ones gone", 5, |log| {
                 log.pop();
             }),
+            ("the newest one made anew with a right hash", 5, |log| {
+                log[4].after = None;
+                log[4].hash = log[4].computed_hash();
+            }),
             ("two exchanged", 2, |log| log.swap(1, 2)),
             ("one made anew with a right hash", 4, |log| {
                 log[2].after = None;
@@ -276,5 +335,31 @@ mod tests {
             let found = walk(&log, &head).map_err(|broken| broken.seq);
             assert_eq!(found, Err(at), "{what}");
         }
+    }
+
+    #[test]
+    fn a_kept_head_shows_a_log_that_was_rewritten_from_end_to_end() {
+        let kept = log(5).pop().unwrap();
+        let kept = KeptHead {
+            seq: kept.seq,
+            hash: kept.hash,
+        };
+        assert_eq!(kept.compare(log(5).last()), Ok(()));
+        let message = |found: Option<&AuditRecord>| kept.compare(found).unwrap_err();
+        assert_eq!(message(None).seq, 5);
+        // Every entry anew, each with a right hash: the walk finds nothing.
+        let mut anew: Vec<AuditRecord> = Vec::new();
+        for old in log(5) {
+            let mut entry = old.clone();
+            entry.actor = "key/key_2".to_owned();
+            entry.previous_hash = anew.last().map_or(String::new(), |last| last.hash.clone());
+            entry.hash = entry.computed_hash();
+            anew.push(entry);
+        }
+        assert_eq!(walk(&anew, &anew[4]), Ok(5));
+        assert!(message(anew.last()).message.contains("another hash"));
+        let mut altered = log(5).pop().unwrap();
+        altered.action = "budget.delete".to_owned();
+        assert_eq!(message(Some(&altered)).message, ALTERED);
     }
 }

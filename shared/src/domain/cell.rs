@@ -94,6 +94,13 @@ impl Cell {
         cell
     }
 
+    /// The same without one hold, which takes from the counters as before.
+    pub fn without(&self, rid: &Rid) -> Self {
+        let mut cell = self.clone();
+        cell.holds.remove(rid);
+        cell
+    }
+
     /// What was carried over into `node`.
     pub fn carried(&self, node: Node) -> i64 {
         self.carried.get(&node).copied().unwrap_or(0)
@@ -385,6 +392,24 @@ impl HoldRequest {
         })
     }
 
+    /// The one update by which `before`, the living hold of this name, gains what is asked for and lives until `expires_at`, and
+    /// the hold that it is then. None if it cannot have both what it has and what it gains: see [`Hold::joined`].
+    pub fn growth(&self, before: &Hold, expires_at: u32) -> Option<(CellUpdate, Hold)> {
+        let mut after = before.joined(&self.hold)?;
+        after.live_until(expires_at);
+        let mut update = match self.hold.amounts == Amounts::ZERO {
+            true => CellUpdate::default(),
+            false => self.update(),
+        };
+        let is_of_cap = |condition: &Condition| matches!(condition, Condition::AtLeast(..));
+        update.conditions.retain(is_of_cap);
+        update.conditions.push(Condition::EpochIs(self.epoch));
+        let is_before = Condition::HoldIs(self.rid.clone(), before.clone());
+        update.conditions.push(is_before);
+        update.put = Some((self.rid.clone(), after.clone()));
+        Some((update, after))
+    }
+
     /// Why the update did not take effect on `cell`, in the order in which a caller acts on it.
     pub fn obstacle(&self, cell: &Cell, now: Timestamp) -> Obstacle {
         let known = cell.holds.get(&self.rid);
@@ -440,7 +465,8 @@ impl HoldRequest {
         left.collect()
     }
 
-    fn short(&self, cell: &Cell) -> Vec<Node> {
+    /// The hard counters that have less than is asked for.
+    pub fn short(&self, cell: &Cell) -> Vec<Node> {
         let admits = |node: &Node| {
             Condition::AtLeast(*node, self.hold.amounts.of(node.unit)).is_true_of(cell)
         };

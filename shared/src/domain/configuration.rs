@@ -7,6 +7,7 @@ use super::hold::Node;
 use super::people::User;
 use super::period::{Month, stored_time_zone};
 use super::places::DEFAULT_USER_HOLDS_PERCENT;
+use super::plausible::DEFAULT_MAX_TOKENS;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,6 +97,9 @@ pub struct Organisation {
     /// How long after a month's end its rollover is corrected once by usage that came late, in hours.
     #[serde(default = "default_grace")]
     pub rollover_grace_hours: u32,
+    /// The tokens of one request that are taken for possible if its model's limits are not known.
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens_per_request: i64,
     /// Counts the changes, from 1.
     pub version: u64,
     /// When it was made.
@@ -111,6 +115,10 @@ fn default_user_holds() -> u32 {
 
 /// A day.
 const DEFAULT_GRACE_HOURS: u32 = 24;
+
+fn default_max_tokens() -> i64 {
+    DEFAULT_MAX_TOKENS
+}
 
 fn default_grace() -> u32 {
     DEFAULT_GRACE_HOURS
@@ -132,6 +140,7 @@ impl Organisation {
             unknown_model: UnknownModel::Refuse,
             on_unavailable: OnUnavailable::Allow,
             rollover_grace_hours: DEFAULT_GRACE_HOURS,
+            max_tokens_per_request: DEFAULT_MAX_TOKENS,
             version: 1,
             created_at,
         }
@@ -483,6 +492,14 @@ impl Configuration {
         self.path_at(index, self.tree_at(at))
     }
 
+    /// Returns the path that a department had at `at`, also of one that was deleted in the last months. None if there is
+    /// no such department.
+    pub fn path_of_department_at(&self, id: &str, at: Timestamp) -> Option<Path> {
+        let known = self.departments.get(id).map(|known| known.index);
+        let index = known.or_else(|| Some(self.deleted_department(id)?.index))?;
+        self.path_at(index, self.tree_at(at))
+    }
+
     /// The budgets that count usage on `path`, the nearest first, tokens before US dollars.
     pub fn budgets_on(&self, path: &Path) -> Vec<&Budget> {
         let mut found: Vec<(usize, &Budget)> = self
@@ -499,6 +516,19 @@ impl Configuration {
             .collect();
         found.sort_by_key(|(depth, budget)| (std::cmp::Reverse(*depth), budget.unit));
         found.into_iter().map(|(_, budget)| budget).collect()
+    }
+
+    /// The budgets of these counters, the lowest in the tree first, tokens before US dollars.
+    pub fn budgets_of(&self, counters: &[Node]) -> Vec<&Budget> {
+        let budgets = self.budgets.values();
+        let found = budgets.filter(|budget| counters.contains(&budget.counter()));
+        let mut found: Vec<&Budget> = found.collect();
+        found.sort_by_key(|budget| {
+            let path = budget.department_id.as_ref().map(|id| self.path(id));
+            let depth = path.map_or(0, |path| path.0.len());
+            (std::cmp::Reverse(depth), budget.unit)
+        });
+        found
     }
 
     /// The number of a level's counters: of a department, also of one that was deleted, or of the organisation. None if

@@ -2,9 +2,10 @@
 
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
 use super::identity::EventIdentity;
+use super::plausible::Excess;
 use super::usage::Event;
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::json;
 
 /// What is wrong with an event.
@@ -15,17 +16,36 @@ pub enum Trouble {
         /// Whether it is charged all the same, to the hold that it names.
         is_charged: bool,
     },
+    /// It is usage of a hold whose time was over before it came.
+    LapsedHold,
+    /// It used more than its hold, in an organisation that reserves strictly.
+    ExceededHold,
+    /// It is too large to be true, and waits for an administrator.
+    HeldBack(Excess),
+}
+
+impl Trouble {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::LapsedHold => "lapsed_hold",
+            Self::ExceededHold => "exceeded_hold",
+            Self::HeldBack(_) => "held_back",
+        }
+    }
 }
 
 /// An event that something is wrong with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct TroubledEvent<'a> {
     /// What.
     pub trouble: Trouble,
     /// The event.
     pub event: &'a Event,
-    /// The local day on which it was received.
-    pub day: Date,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// The organisation's time zone.
+    pub zone: &'a TimeZone,
 }
 
 impl TroubledEvent<'_> {
@@ -37,17 +57,30 @@ impl TroubledEvent<'_> {
         }
     }
 
-    /// What it is told under: once for each of these.
+    /// What it is told under: once for each of these. A user's day, and of what is held back a user's hour, because
+    /// somebody has to decide it.
     pub fn told_as(&self) -> String {
         let whose = self.user_id().unwrap_or_default();
+        let received = self.zone.to_datetime(self.received_at);
+        let (day, of) = (received.date(), self.trouble.as_str());
         match self.trouble {
-            Trouble::Conflict { .. } => format!("{}#conflict#{whose}", self.day),
+            Trouble::Conflict { .. } | Trouble::LapsedHold | Trouble::ExceededHold => {
+                format!("{day}#{of}#{whose}")
+            }
+            Trouble::HeldBack(_) => format!("{day}T{:02}#{of}#{whose}", received.hour()),
         }
+    }
+
+    /// Whether administrators hear of it, and not the user's manager.
+    pub fn is_for_administrators(&self) -> bool {
+        matches!(self.trouble, Trouble::HeldBack(_))
     }
 
     fn severity(&self) -> Severity {
         match self.trouble {
-            Trouble::Conflict { .. } => Severity::High,
+            Trouble::Conflict { .. } | Trouble::ExceededHold => Severity::High,
+            Trouble::LapsedHold => Severity::Medium,
+            Trouble::HeldBack(_) => Severity::Critical,
         }
     }
 
@@ -55,6 +88,9 @@ impl TroubledEvent<'_> {
         let whose = self.user_id().unwrap_or("nobody");
         match self.trouble {
             Trouble::Conflict { .. } => format!("event ids of {whose} are used twice"),
+            Trouble::LapsedHold => format!("{whose} used a hold after its time was over"),
+            Trouble::ExceededHold => format!("{whose} used more than was held"),
+            Trouble::HeldBack(_) => format!("a report of {whose} is too large to be true"),
         }
     }
 
@@ -72,6 +108,23 @@ impl TroubledEvent<'_> {
                      a client that counts its events from 1, or that changes an event and sends it again."
                 )
             }
+            Trouble::LapsedHold => format!(
+                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as lapsed, but \
+                 nothing was held for it by then, so it may pass a cap. Further ones of this day are marked and not \
+                 told again. Let the client extend the hold while the answer goes on (PATCH /v1/holds/{{id}}), or \
+                 raise hold_seconds."
+            ),
+            Trouble::ExceededHold => format!(
+                "The event {event_id} used more than its hold had, although holds cover whole requests here. What is \
+                 beyond it is charged as debt. Further ones of this day are marked and not told again: GET \
+                 /v1/events?status=exceeded_hold lists them. Look for a client that asks for one request and sends \
+                 another."
+            ),
+            Trouble::HeldBack(excess) => format!(
+                "The event {event_id} reports {excess}. It is kept and counts nowhere; a hold that it names is charged \
+                 in full. Count or discard it with POST /v1/events/decisions. Further ones of this hour are not told \
+                 again: GET /v1/events?status=held_back lists them."
+            ),
         }
     }
 
@@ -94,14 +147,15 @@ impl TroubledEvent<'_> {
             budget_id: None,
             policy_id: None,
             metadata: json!({
-                "trouble": match self.trouble { Trouble::Conflict { .. } => "conflict" },
+                "trouble": self.trouble.as_str(),
                 "event": {
                     "event_id": self.event.event_id(),
                     "type": kind,
                     "identity": identity.as_str(),
                     "occurred_at": self.event.occurred_at().to_string(),
                 },
-                "day": self.day.to_string(),
+                "received_at": self.received_at.to_string(),
+                "excess": match self.trouble { Trouble::HeldBack(excess) => Some(excess), _ => None },
             }),
             created_at: now,
             resolved_at: None,

@@ -75,8 +75,18 @@ impl Rid {
 
     /// Whether the hold was made for `user_id`.
     pub fn belongs_to(&self, organisation_id: &str, user_id: &str) -> bool {
+        self.user_part() == Self::user_part_of(organisation_id, user_id)
+    }
+
+    /// What the names of all holds of a user begin with.
+    pub fn user_part_of(organisation_id: &str, user_id: &str) -> String {
         let user = digest(&[organisation_id, user_id]);
-        self.0.starts_with(&URL_SAFE_NO_PAD.encode(&user[..PART]))
+        URL_SAFE_NO_PAD.encode(&user[..PART])
+    }
+
+    /// What it begins with: eight characters, which are its user's.
+    pub fn user_part(&self) -> &str {
+        self.0.get(..USER_CHARACTERS).unwrap_or_default()
     }
 
     /// The characters.
@@ -107,6 +117,8 @@ pub struct Hold {
     pub nonce: [u8; 3],
     /// When it lapses, in seconds since 1970.
     pub expires_at: u32,
+    /// How many seconds later that is than at first.
+    pub extended_by: u32,
     /// What is held.
     pub amounts: Amounts,
     /// The counters it was taken from, ascending.
@@ -143,6 +155,8 @@ pub struct UnreadableHold;
 /// The forms of a packed hold: plain, or under an exemption.
 const FORM_PLAIN: u8 = 3;
 const FORM_EXEMPT: u8 = 4;
+/// What is added to the form of a hold that lives longer than at first.
+const EXTENDED: u8 = 16;
 
 impl Hold {
     /// Whether the hold counts no more at `now`.
@@ -155,20 +169,37 @@ impl Hold {
         Timestamp::from_second(i64::from(self.expires_at)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The packed form: form, varints of department and tree, fingerprint, nonce, expiry, varints of the
-    /// amounts, if there is an exemption its number, what it gave, how many levels it covers and each of them, then each level or
+    /// When it was to lapse at first: the part of its id that never changes.
+    pub fn first_expiry(&self) -> u32 {
+        self.expires_at.saturating_sub(self.extended_by)
+    }
+
+    /// Lets it live until `expires_at`, unless it lives longer.
+    pub fn live_until(&mut self, expires_at: u32) {
+        let more = expires_at.saturating_sub(self.expires_at);
+        self.expires_at = self.expires_at.saturating_add(more);
+        self.extended_by = self.extended_by.saturating_add(more);
+    }
+
+    /// The packed form: form, varints of department and tree, fingerprint, nonce, expiry, if it lives longer than at
+    /// first the varint of by how much, varints of the amounts, if there is an exemption its number, what it gave, how many levels it covers and each of them, then each level or
     /// exemption that it was taken from: a varint of `index * 4 + units`, with 1 for tokens and 2 for US dollars.
     pub fn pack(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(40);
-        out.push(match &self.exempt {
+        let form = match &self.exempt {
             None => FORM_PLAIN,
             Some(_) => FORM_EXEMPT,
-        });
+        };
+        let is_extended = self.extended_by > 0;
+        out.push(form + if is_extended { EXTENDED } else { 0 });
         push_varint(&mut out, self.department.into());
         push_varint(&mut out, self.tree.into());
         out.extend_from_slice(&self.fingerprint);
         out.extend_from_slice(&self.nonce);
         out.extend_from_slice(&self.expires_at.to_be_bytes());
+        if is_extended {
+            push_varint(&mut out, self.extended_by.into());
+        }
         push_varint(&mut out, self.amounts.tokens.unsigned_abs());
         push_varint(&mut out, self.amounts.micro_usd.unsigned_abs());
         if let Some(exempt) = &self.exempt {
@@ -200,6 +231,53 @@ impl Hold {
         let taken = path.iter().copied().filter(|node| !covered.contains(node));
         self.nodes = taken.chain(own).collect();
         self.nodes.sort_unstable();
+    }
+
+    /// The counters of the levels that it is about, without those of an exemption.
+    pub fn levels(&self) -> Vec<Node> {
+        let levels = self.about().filter(|node| !node.is_of_exemption());
+        let mut levels: Vec<Node> = levels.collect();
+        levels.sort_unstable();
+        levels
+    }
+
+    /// The hold together with what it gains, which was taken from the same levels. None if different exemptions would stand in
+    /// for them, or one for different levels: then nobody could say what was taken from which.
+    pub fn joined(&self, gain: &Self) -> Option<Self> {
+        let mut joined = self.clone();
+        joined.amounts = self.amounts.saturating_add(gain.amounts);
+        let Some(more) = &gain.exempt else {
+            return Some(joined);
+        };
+        let mut exempt = self.exempt.clone().unwrap_or_else(|| Exempt {
+            index: more.index,
+            ..Exempt::default()
+        });
+        if exempt.index != more.index {
+            return None;
+        }
+        for unit in [Unit::Tokens, Unit::Usd] {
+            let of = |nodes: &[Node]| -> Vec<Node> {
+                let of_unit = nodes.iter().copied().filter(|node| node.unit == unit);
+                of_unit.collect()
+            };
+            let (known, new) = (of(&exempt.covered), of(&more.covered));
+            match (known.is_empty(), new.is_empty()) {
+                (_, true) => {}
+                (true, false) => exempt.covered.extend(new),
+                (false, false) if known == new => {}
+                (false, false) => return None,
+            }
+        }
+        exempt.covered.sort_unstable();
+        exempt.given = exempt.given.saturating_add(more.given);
+        let own = self.nodes.iter().chain(&gain.nodes).copied();
+        let own = own.filter(|node| !exempt.covered.contains(node));
+        joined.nodes = own.collect();
+        joined.nodes.sort_unstable();
+        joined.nodes.dedup();
+        joined.exempt = Some(exempt);
+        Some(joined)
     }
 
     /// What an exemption gave of the hold; the rest was taken from the caps.
@@ -273,7 +351,8 @@ impl Hold {
     pub fn unpack(bytes: &[u8]) -> Result<Self, UnreadableHold> {
         let mut rest = bytes;
         let [form] = take::<1>(&mut rest)?;
-        let is_exempt = match form {
+        let is_extended = form & EXTENDED != 0;
+        let is_exempt = match form & !EXTENDED {
             FORM_PLAIN => false,
             FORM_EXEMPT => true,
             _ => return Err(UnreadableHold),
@@ -284,6 +363,10 @@ impl Hold {
             fingerprint: take(&mut rest)?,
             nonce: take(&mut rest)?,
             expires_at: u32::from_be_bytes(take(&mut rest)?),
+            extended_by: match is_extended {
+                true => take_varint(&mut rest)?,
+                false => 0,
+            },
             amounts: Amounts {
                 tokens: take_varint(&mut rest)?,
                 micro_usd: take_varint(&mut rest)?,
@@ -384,14 +467,15 @@ fn take_varint<T: TryFrom<u64>>(rest: &mut &[u8]) -> Result<T, UnreadableHold> {
 }
 
 /// A hold's public id: the period it counts in, its name in the cell, and what tells it from earlier holds
-/// of that name: `hold_202611_<rid>_<expiry and nonce>`.
+/// of that name: `hold_202611_<rid>_<first expiry and nonce>`. It stays the same if the hold is extended, so that
+/// every event that names it means one hold, which ends once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HoldId {
     /// The period it counts in.
     pub period: Month,
     /// Its name in the cell.
     pub rid: Rid,
-    expires_at: u32,
+    first_expiry: u32,
     nonce: [u8; 3],
 }
 
@@ -401,7 +485,7 @@ impl HoldId {
         Self {
             period,
             rid,
-            expires_at: hold.expires_at,
+            first_expiry: hold.first_expiry(),
             nonce: hold.nonce,
         }
     }
@@ -419,7 +503,7 @@ impl HoldId {
         let id = Self {
             period,
             rid,
-            expires_at: u32::from_be_bytes(*expiry),
+            first_expiry: u32::from_be_bytes(*expiry),
             nonce: nonce.try_into().ok()?,
         };
         (id.to_string() == text).then_some(id)
@@ -427,14 +511,14 @@ impl HoldId {
 
     /// Whether `hold` is the one this id was given for.
     pub fn names(&self, hold: &Hold) -> bool {
-        self.expires_at == hold.expires_at && self.nonce == hold.nonce
+        self.first_expiry == hold.first_expiry() && self.nonce == hold.nonce
     }
 }
 
 impl fmt::Display for HoldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tail = [0; 7];
-        tail[..4].copy_from_slice(&self.expires_at.to_be_bytes());
+        tail[..4].copy_from_slice(&self.first_expiry.to_be_bytes());
         tail[4..].copy_from_slice(&self.nonce);
         write!(
             f,
@@ -456,6 +540,7 @@ mod tests {
         fn any_hold()(
             department in any::<u32>(), tree in any::<u32>(), fingerprint in any::<Fingerprint>(),
             nonce in any::<[u8; 3]>(), expires_at in any::<u32>(),
+            extended_by in prop_oneof![Just(0), any::<u32>()],
             tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
             nodes in btree_set((any::<bool>(), any::<u32>()), 0..18),
             exempt in proptest::option::of((any::<u32>(), 0..i64::MAX, 0..i64::MAX, btree_set((any::<bool>(), any::<u32>()), 0..18))),
@@ -470,7 +555,7 @@ mod tests {
             let exempt = exempt.map(|(index, tokens, micro_usd, covered)| Exempt {
                 index, covered: sorted(covered), given: Amounts { tokens, micro_usd },
             });
-            Hold { department, tree, fingerprint, nonce, expires_at, amounts: Amounts { tokens, micro_usd }, nodes, exempt }
+            Hold { department, tree, fingerprint, nonce, expires_at, extended_by, amounts: Amounts { tokens, micro_usd }, nodes, exempt }
         }
     }
 
@@ -490,6 +575,18 @@ mod tests {
             let period = Month::new(2026, 11).unwrap();
             let id = HoldId::new(period, Rid::derive("acme", "ada", &request), &hold);
             prop_assert_eq!(HoldId::parse(&id.to_string()), Some(id));
+        }
+
+        #[test]
+        fn an_extended_hold_keeps_its_id(hold in any_hold(), later in any::<u32>()) {
+            let hold = Hold { extended_by: hold.extended_by.min(hold.expires_at), ..hold };
+            let (period, rid) = (Month::new(2026, 11).unwrap(), Rid::derive("acme", "ada", "r"));
+            let id = HoldId::new(period, rid.clone(), &hold);
+            let mut extended = hold.clone();
+            extended.live_until(later);
+            prop_assert_eq!(extended.expires_at, later.max(hold.expires_at));
+            prop_assert!(id.names(&extended));
+            prop_assert_eq!(HoldId::new(period, rid, &extended), id);
         }
 
         #[test]
@@ -518,6 +615,7 @@ mod tests {
             fingerprint: [1; 8],
             nonce: [2; 3],
             expires_at: 1_790_000_000,
+            extended_by: 0,
             amounts: Amounts::new(5120, 21_300),
             nodes,
             exempt: None,

@@ -23,7 +23,12 @@ impl EventIdentity {
 
     /// The identity of a usage event.
     pub fn of_usage(usage: &Usage) -> Self {
-        Self::new("llm_request", &usage.user_id, &usage.event_id)
+        Self::of_usage_named(&usage.user_id, &usage.event_id)
+    }
+
+    /// The identity of a usage event by what it is made of.
+    pub fn of_usage_named(user_id: &str, event_id: &str) -> Self {
+        Self::new("llm_request", user_id, event_id)
     }
 
     /// The identity of a risk. One from GitHub is nobody's: whose it is may be known only later.

@@ -101,6 +101,7 @@ fn page(letter: &Letter) -> Option<String> {
         EventType::IncidentCreated => of("incidents", &payload["incident_id"]),
         EventType::UserBlocked | EventType::UserReleased => of("users", &payload["user"]["id"]),
         EventType::PeriodClosed => Some("rollovers".to_owned()),
+        EventType::AuditHead => Some("audit-log".to_owned()),
         EventType::ExemptionRequested
         | EventType::ExemptionApproved
         | EventType::ExemptionDenied

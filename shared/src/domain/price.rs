@@ -24,6 +24,8 @@ pub struct Price {
     pub cached_input: Option<i64>,
     /// The most tokens the model answers with.
     pub max_output_tokens: Option<i64>,
+    /// The most tokens the model takes.
+    pub max_input_tokens: Option<i64>,
 }
 
 /// Tokens of one request by kind.
@@ -60,14 +62,14 @@ impl Price {
     /// What is at least as much as either in every respect.
     fn most_of(self, other: Self) -> Self {
         let cached = |price: Self| price.cached_input.unwrap_or(price.input);
+        // A limit counts only if each of them has one.
+        let most = |one: Option<i64>, other: Option<i64>| Some(one?.max(other?));
         Self {
             input: self.input.max(other.input),
             output: self.output.max(other.output),
             cached_input: Some(cached(self).max(cached(other))),
-            max_output_tokens: match (self.max_output_tokens, other.max_output_tokens) {
-                (Some(one), Some(two)) => Some(one.max(two)),
-                _ => None,
-            },
+            max_output_tokens: most(self.max_output_tokens, other.max_output_tokens),
+            max_input_tokens: most(self.max_input_tokens, other.max_input_tokens),
         }
     }
 
@@ -277,6 +279,7 @@ mod tests {
             output: 10_000_000,
             cached_input: Some(1_250_000),
             max_output_tokens: None,
+            max_input_tokens: None,
         };
         let cost = |input, cached_input, output| {
             price.cost_micro_usd(TokenCounts {
@@ -340,7 +343,7 @@ mod tests {
             input in 0_i64..1_000_000_000, cached_input in 0_i64..2_000_000_000, output in 0_i64..1_000_000_000,
             more in 0_i64..1_000,
         ) {
-            let price = Price { input: 2_500_000, output: 10_000_000, cached_input: Some(1_250_000), max_output_tokens: None };
+            let price = Price { input: 2_500_000, output: 10_000_000, cached_input: Some(1_250_000), max_output_tokens: None, max_input_tokens: None };
             let cost = price.cost_micro_usd(TokenCounts { input, cached_input, output });
             prop_assert!(cost >= 0);
             let of_more = price.cost_micro_usd(TokenCounts { input, cached_input, output: output + more });
@@ -352,7 +355,7 @@ mod tests {
             input_price in 0_i64..100_000_000, output_price in 1_i64..100_000_000,
             input in 0_i64..1_000_000, rest in 0_i64..1_000_000_000,
         ) {
-            let price = Price { input: input_price, output: output_price, cached_input: None, max_output_tokens: None };
+            let price = Price { input: input_price, output: output_price, cached_input: None, max_output_tokens: None, max_input_tokens: None };
             let cost = |output| price.cost_micro_usd(TokenCounts { input, cached_input: 0, output });
             match price.output_tokens_within(input, rest) {
                 Some(output) => {

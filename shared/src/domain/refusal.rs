@@ -266,7 +266,7 @@ impl Reason {
         })
     }
 
-    /// The short budgets of the user's path, nearest first, at the moment of `cell`.
+    /// The short budgets, the lowest in the tree first, at the moment of `cell`.
     pub fn short(
         configuration: &Configuration,
         user: &User,
@@ -279,7 +279,6 @@ impl Reason {
         let zone = configuration.organisation.zone();
         let period = configuration.period_of(now);
         let resets_at = configuration.organisation.month_end(period);
-        let path = configuration.path(&user.department_id);
         let needs = |unit| {
             let is_short = short.iter().any(|node| node.unit == unit);
             is_short.then(|| asked.hold.amounts.of(unit).max(1))
@@ -296,9 +295,8 @@ impl Reason {
             .strftime("%Y-%m-%d %H:%M %Z")
             .to_string();
         configuration
-            .budgets_on(&path)
+            .budgets_of(short)
             .into_iter()
-            .filter(|budget| short.contains(&budget.counter()))
             .map(|budget| {
                 let figures = Figures::of(budget, period, cell);
                 let requested = asked.hold.amounts.of(budget.unit);

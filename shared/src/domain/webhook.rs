@@ -65,6 +65,9 @@ pub enum EventType {
     /// A month was closed and its rollovers were credited.
     #[serde(rename = "period.closed")]
     PeriodClosed,
+    /// A day's last entry of the audit log, signed.
+    #[serde(rename = "audit.head")]
+    AuditHead,
     /// Somebody tries the webhook.
     #[serde(rename = "webhook.test")]
     WebhookTest,
@@ -86,6 +89,7 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("user.blocked", EventType::UserBlocked),
     ("user.released", EventType::UserReleased),
     ("period.closed", EventType::PeriodClosed),
+    ("audit.head", EventType::AuditHead),
     ("webhook.test", EventType::WebhookTest),
 ];
 

@@ -147,8 +147,9 @@ impl Keys {
                 organisation_id: claims.org,
             });
         }
-        let digest = || digest_of(secret);
-        could_be_key(secret).then(|| Shown::Key { digest: digest() })
+        could_be_key(secret).then(|| Shown::Key {
+            digest: digest_of(secret),
+        })
     }
 
     /// Returns whose key or token it is, as it was read at most five seconds ago.

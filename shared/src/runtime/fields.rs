@@ -233,6 +233,11 @@ impl Fields {
         self.refuse(name, message);
     }
 
+    /// Whether anything was wrong so far.
+    pub fn is_invalid(&self) -> bool {
+        !self.invalid.is_empty()
+    }
+
     /// Whether the field is there.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)

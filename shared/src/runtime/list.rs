@@ -26,7 +26,13 @@ impl Parameters {
         parameters
     }
 
-    fn refuse(&mut self, name: &str, message: &str) {
+    /// Whether a parameter is there and was not taken yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// Names a parameter as wrong.
+    pub fn refuse(&mut self, name: &str, message: &str) {
         let shown: String = name.chars().take(64).collect();
         self.invalid.push(Detail {
             field: shown,

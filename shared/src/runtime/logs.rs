@@ -72,6 +72,10 @@ named! {
         OrganisationNotTended = "organisation_not_tended",
         /// Records, totals and counters do not agree.
         SelfAuditDifference = "self_audit_difference",
+        /// An organisation's audit log does not hold.
+        AuditLogBroken = "audit_log_broken",
+        /// The head of an audit log could not be signed or put into the bucket; the next pass tries again.
+        AuditHeadNotKept = "audit_head_not_kept",
         /// The code failed.
         Panicked = "panicked",
     }

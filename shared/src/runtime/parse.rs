@@ -2,7 +2,7 @@
 
 use crate::domain::amount::{MAX_AMOUNT, micro_usd_from_json};
 use crate::domain::name::{is_client_id, is_display_name, is_email, is_slug, is_user_id};
-use crate::domain::period::time_zone;
+use crate::domain::period::{Month, time_zone};
 use jiff::Timestamp;
 
 /// A JSON string.
@@ -116,6 +116,24 @@ pub fn some_micro_usd(raw: &str) -> Result<i64, String> {
         0 => Err("must be more than 0".to_owned()),
         amount => Ok(amount),
     }
+}
+
+/// An amount of US dollars as micro-USD, from `-most` to `most` micro-USD.
+pub fn signed_micro_usd(most: i64) -> impl Fn(&str) -> Result<i64, String> {
+    move |raw| match micro_usd_from_json(raw) {
+        Ok(value) if (-most..=most).contains(&value) => Ok(value),
+        Ok(_) => {
+            let dollars = most / 1_000_000;
+            Err(format!("must be from -{dollars} to {dollars}"))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A month like `2026-11`.
+pub fn month(raw: &str) -> Result<Month, String> {
+    let rule = || "must be a month like 2026-11".to_owned();
+    text(raw)?.parse().map_err(|_| rule())
 }
 
 /// A number with at most two decimals, in hundredths, from `least` to `most` hundredths.

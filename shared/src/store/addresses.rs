@@ -4,6 +4,13 @@ use super::Store;
 use super::call::StoreError;
 use super::keys::{self, MAIL_OWNER};
 use super::rows::Row;
+use serde::{Deserialize, Serialize};
+
+/// Whom an address belongs to, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct MailOwner {
+    user_id: String,
+}
 
 impl Row {
     /// Returns the row by which a mailbox belongs to a user.
@@ -13,7 +20,8 @@ impl Row {
         user_id: &str,
     ) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{MAIL_OWNER}{mailbox}"));
-        Self::new(key, &user_id)
+        let user_id = user_id.to_owned();
+        Self::new(key, &MailOwner { user_id })
     }
 
     /// Returns the end of that row.
@@ -33,6 +41,7 @@ impl Store {
         mailbox: &str,
     ) -> Result<Option<String>, StoreError> {
         let key = keys::governance(organisation_id, format!("{MAIL_OWNER}{mailbox}"));
-        self.row(key).await
+        let owner = self.row::<MailOwner>(key).await?;
+        Ok(owner.map(|owner| owner.user_id))
     }
 }

@@ -1,12 +1,17 @@
 //! Reading the audit log. It is written by changes only, each entry once.
 
 use super::Store;
-use super::call::StoreError;
+use super::alerts::{Told, new_id};
+use super::call::{StoreError, Transacted};
 use super::configuration::data;
 use super::governance::Page;
-use super::keys;
-use crate::domain::audit::{AuditRecord, Break, Walk};
+use super::keys::{self, AUDIT_HEAD};
+use super::rows::Row;
+use crate::domain::audit::{AuditRecord, Break, KeptHead, Walk};
+use crate::domain::audit_head::AuditHead;
+use crate::domain::notice::Notice;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use std::time::Instant;
 
 /// What a walk along an organisation's log has found.
@@ -18,6 +23,16 @@ pub struct Verified {
     pub broken: Option<Break>,
     /// Whether it came to the end; otherwise the next walk goes on after the last entry of this one.
     pub is_complete: bool,
+}
+
+impl Verified {
+    fn ended(walk: Walk, broken: Option<Break>) -> Self {
+        Self {
+            walk,
+            broken,
+            is_complete: true,
+        }
+    }
 }
 
 impl Store {
@@ -75,11 +90,7 @@ impl Store {
             let (entries, has_more) = self.audit_entries(organisation_id, walk.seq).await?;
             for entry in &entries {
                 if let Err(broken) = walk.step(entry) {
-                    return Ok(Verified {
-                        walk,
-                        broken: Some(broken),
-                        is_complete: true,
-                    });
+                    return Ok(Verified::ended(walk, Some(broken)));
                 }
             }
             if !has_more {
@@ -98,11 +109,8 @@ impl Store {
                 {
                     continue;
                 }
-                return Ok(Verified {
-                    broken: walk.end(seq, hash).err(),
-                    walk,
-                    is_complete: true,
-                });
+                let broken = walk.end(seq, hash).err();
+                return Ok(Verified::ended(walk, broken));
             }
             if Instant::now() >= until {
                 return Ok(Verified {
@@ -112,5 +120,118 @@ impl Store {
                 });
             }
         }
+    }
+
+    /// Whether the entry that a kept head names is still there as it was.
+    pub async fn compare_audit_entry(
+        &self,
+        organisation_id: &str,
+        kept: &KeptHead,
+    ) -> Result<Option<Break>, StoreError> {
+        let found = self.row(keys::audit(organisation_id, kept.seq)).await?;
+        Ok(kept.compare(found.as_ref()).err())
+    }
+
+    /// Walks the entries behind a kept head, or all of them without one, that were written before `end`, until `until`
+    /// at the latest. The entry that the head names has to be there as it was kept.
+    pub async fn walk_audit_log(
+        &self,
+        organisation_id: &str,
+        from: Option<&KeptHead>,
+        end: Timestamp,
+        until: Instant,
+    ) -> Result<Verified, StoreError> {
+        let mut walk = Walk::default();
+        if let Some(kept) = from {
+            walk = Walk::after(kept.seq, kept.hash.clone());
+            let broken = self.compare_audit_entry(organisation_id, kept).await?;
+            if broken.is_some() {
+                return Ok(Verified::ended(walk, broken));
+            }
+        }
+        loop {
+            let (entries, has_more) = self.audit_entries(organisation_id, walk.seq).await?;
+            for entry in &entries {
+                if entry.at >= end {
+                    return Ok(Verified::ended(walk, None));
+                }
+                if let Err(broken) = walk.step(entry) {
+                    return Ok(Verified::ended(walk, Some(broken)));
+                }
+            }
+            if !has_more {
+                return Ok(Verified::ended(walk, None));
+            }
+            if Instant::now() >= until {
+                return Ok(Verified {
+                    walk,
+                    broken: None,
+                    is_complete: false,
+                });
+            }
+        }
+    }
+
+    /// The head of the newest day that has one.
+    pub async fn newest_audit_head(
+        &self,
+        organisation_id: &str,
+    ) -> Result<Option<AuditHead>, StoreError> {
+        let page = self.newest_first(organisation_id, AUDIT_HEAD, None, 1, |_| true);
+        Ok(page.await?.items.pop())
+    }
+
+    /// Keeps a head with the notice that tells of it, once for each day. False if the day has one.
+    pub async fn add_audit_head(
+        &self,
+        organisation_id: &str,
+        head: &AuditHead,
+        notice: &Notice,
+    ) -> Result<bool, StoreError> {
+        let parts = vec![
+            self.row_item(Row::audit_head(organisation_id, head)?.if_absent())?,
+            self.row_item(Row::notice(organisation_id, notice)?)?,
+        ];
+        Ok(matches!(self.transact(parts).await?, Transacted::Applied))
+    }
+
+    /// Keeps what has become of a head.
+    pub async fn set_audit_head(
+        &self,
+        organisation_id: &str,
+        head: &AuditHead,
+    ) -> Result<(), StoreError> {
+        let row = Row::audit_head(organisation_id, head)?;
+        self.transact(vec![self.row_item(row)?]).await?;
+        Ok(())
+    }
+
+    /// Alerts the administrators that the log does not hold, once for each entry; none if that was told before.
+    pub async fn tell_broken_log(
+        &self,
+        organisation_id: &str,
+        broken: &Break,
+        now: Timestamp,
+    ) -> Result<Option<Told>, StoreError> {
+        let marker = keys::broken_log(organisation_id, broken.seq);
+        let alert = broken.alert(new_id("alr_", now, 0)?, now);
+        let recipients = self
+            .administrator_recipients(organisation_id, "you are an administrator")
+            .await?;
+        let notice = alert.notice(new_id("ntc_", now, 0)?, recipients);
+        let notice_id = notice.id.clone();
+        let row = Row::notice(organisation_id, &notice)?;
+        let told = self
+            .tell_once(organisation_id, marker, alert, vec![row])
+            .await?;
+        Ok(told.map(|alert| Told { alert, notice_id }))
+    }
+}
+
+impl Row {
+    /// The head of a day; it stays.
+    fn audit_head(organisation_id: &str, head: &AuditHead) -> Result<Self, StoreError> {
+        let sk = format!("{AUDIT_HEAD}{}", head.day);
+        Self::new(keys::governance(organisation_id, sk), head)
     }
 }

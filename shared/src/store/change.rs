@@ -6,6 +6,7 @@ use super::call::{StoreError, Transacted};
 use super::configuration::{Head, PolicyCounts};
 use super::expression::{Item, number};
 use super::keys;
+use super::ledger_writes::LedgerWrite;
 use super::rows::Row;
 use crate::domain::audit::{AuditEntry, AuditRecord};
 use crate::domain::cell::{Cell, CellUpdate, Condition, carry};
@@ -87,6 +88,9 @@ pub struct Change {
     pub head: Head,
     /// What the counters do.
     pub counters: CounterEffect,
+    /// What is written to the ledger, if anything. It charges the counters by itself: no decision that was made before
+    /// becomes another by it.
+    pub ledger: Option<LedgerWrite>,
     /// The audit entry, or several where one transaction does several things.
     pub audit: Vec<AuditEntry>,
 }
@@ -181,6 +185,13 @@ impl Store {
         parts.extend(entries);
         for row in change.rows {
             parts.push(self.row_item(row)?);
+        }
+        if let Some(write) = &change.ledger {
+            let configuration = &snapshot.configuration;
+            match self.ledger_items(configuration, write, now).await? {
+                Some(written) => parts.extend(written),
+                None => return Ok(Committed::Stale),
+            }
         }
         let mut current = None;
         if is_seen {

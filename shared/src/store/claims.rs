@@ -6,7 +6,7 @@
 
 use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
 use super::expression::{Item, number};
-use super::records::DIGEST;
+use super::records::{DIGEST, EXCEEDED};
 use super::resolutions::expires_at;
 use super::tables::TTL;
 use super::{Store, keys};
@@ -50,9 +50,18 @@ pub(super) enum Known {
     /// No record, and at most the claim of this body.
     Nothing,
     /// The record of this body.
-    Same,
+    Same(OwnRecord),
     /// A record or claim of another body.
     Another(AnotherBody),
+}
+
+/// What the record of a body says that came before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnRecord {
+    /// Whether it waits for a decision.
+    pub(super) is_held_back: bool,
+    /// When it was received, if it used more than its hold.
+    pub(super) exceeded_at: Option<Timestamp>,
 }
 
 /// The body that has an identity.
@@ -129,7 +138,7 @@ impl Store {
             return Ok(Known::Another(AnotherBody { hold_id }));
         }
         Ok(match is_record(&item) {
-            true => Known::Same,
+            true => Known::Same(own_record(&item)),
             false => Known::Nothing,
         })
     }
@@ -143,6 +152,14 @@ fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 /// Whether an item is a record: a claim has no type.
 fn is_record(item: &Item) -> bool {
     item.contains_key("type")
+}
+
+fn own_record(item: &Item) -> OwnRecord {
+    let received_at = text_of(item, "received_at").and_then(|at| at.parse().ok());
+    OwnRecord {
+        is_held_back: text_of(item, "mark") == Some("held_back"),
+        exceeded_at: received_at.filter(|_| item.contains_key(EXCEEDED)),
+    }
 }
 
 fn claim_of(known: &Item, report: &str) -> Result<Claim, StoreError> {

@@ -236,6 +236,7 @@ mod tests {
             fingerprint: [1; 8],
             nonce: [2; 3],
             expires_at: 3,
+            extended_by: 0,
             amounts: Amounts::new(5, 6),
             nodes: vec![Node {
                 unit: Unit::Usd,

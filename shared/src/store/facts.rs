@@ -179,6 +179,7 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Option<Facts>, StoreError> {
             (kind, occurred_at)
         }
         "abandoned_hold" => (Kind::AbandonedHold(spent(&mut item)?), received_at),
+        "correction" => (Kind::Correction(spent(&mut item)?), received_at),
         other => {
             return Err(StoreError::unreadable(format!(
                 "a record of type {other:?}"

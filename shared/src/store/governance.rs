@@ -15,12 +15,17 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
 
-/// The most rows that one page of a filtered list looks at.
-const ROWS_A_READ: i32 = 200;
-
-/// The most reads that one page makes.
-const MAX_READS_A_PAGE: u32 = 10;
+/// How much larger each read of a page is than the one before: what is wanted is rarer than the first read has hoped.
+const GROWTH: usize = 4;
+/// The most rows that are asked for at once; one read has at most a megabyte of them.
+const MAX_ROWS_A_READ: usize = 1_000;
+/// How many rows a page that has something looks at before it is answered although it is short.
+const ROWS_OF_A_SHORT_PAGE: usize = 2_000;
+/// The most rows that a page looks at, and the longest that it reads: only then it may be empty although there is more.
+const MAX_ROWS_OF_A_PAGE: usize = 100_000;
+const MAX_READING: Duration = Duration::from_secs(8);
 
 /// Which way a list goes through its rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -236,7 +241,10 @@ impl Store {
     ) -> Result<Page<T>, StoreError> {
         let mut items = Vec::with_capacity(limit);
         let mut after = after.map(str::to_owned);
-        for _ in 0..MAX_READS_A_PAGE {
+        let until = Instant::now() + MAX_READING;
+        let (mut rows, mut seen) = (limit.saturating_add(1), 0);
+        loop {
+            rows = rows.min(MAX_ROWS_A_READ);
             let start = after
                 .as_ref()
                 .map(|after| keys::governance(pk, format!("{prefix}{after}")).attributes());
@@ -246,7 +254,7 @@ impl Store {
                 .table_name(&self.tables.governance)
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
                 .set_exclusive_start_key(start)
-                .limit(ROWS_A_READ)
+                .limit(i32::try_from(rows).unwrap_or(i32::MAX))
                 .scan_index_forward(order == Order::Ascending)
                 .consistent_read(true);
             let query = if prefix.is_empty() {
@@ -258,7 +266,9 @@ impl Store {
             };
             let answer = query.send().await?;
             let has_more_rows = answer.last_evaluated_key.is_some();
-            for row in answer.items.unwrap_or_default() {
+            let answered = answer.items.unwrap_or_default();
+            seen += answered.len().max(1);
+            for row in answered {
                 let name = name_of(&row, prefix)?;
                 let item: T = data(row)?;
                 if !wanted(&item) {
@@ -274,9 +284,13 @@ impl Store {
             if !has_more_rows {
                 return Ok(Page { items, next: None });
             }
+            let is_short_enough = !items.is_empty() && seen >= ROWS_OF_A_SHORT_PAGE;
+            if is_short_enough || seen >= MAX_ROWS_OF_A_PAGE || Instant::now() >= until {
+                // What was asked for is rare: the next page goes on from here.
+                return Ok(Page { items, next: after });
+            }
+            rows = rows.saturating_mul(GROWTH);
         }
-        // What was asked for is rare: the page is short, and the next one goes on from here.
-        Ok(Page { items, next: after })
     }
 }
 

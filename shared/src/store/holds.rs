@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use std::borrow::Cow;
 
 /// How often a hold is tried: a cell full of lapsed holds is released in at most 80 rounds.
-const ATTEMPTS_TO_HOLD: u32 = 120;
+pub(super) const ATTEMPTS_TO_HOLD: u32 = 120;
 
 /// What became of a request for a hold.
 #[derive(Debug)]

@@ -1,11 +1,13 @@
 //! Every key in one place. Each begins with the organisation, or with `@` where it leads to one; ids cannot
 //! contain `#`, `.` or `@` in a place where that would make two keys alike.
 
+use crate::domain::flagged::Flag;
 use crate::domain::hold::HoldId;
 use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::self_audit::Subject;
 use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// A key of the two-part tables.
@@ -46,9 +48,13 @@ pub(super) const EXEMPTION: &str = "exemption#";
 /// Exemptions that are pending.
 pub(super) const PENDING: &str = "pending#";
 pub(super) const ALERT: &str = "alert#";
+/// Corrections, as they are listed.
+pub(super) const CORRECTION: &str = "correction#";
 pub(super) const TOLD: &str = "told#";
 /// What the audit log knows of refused preflights.
 pub(super) const REFUSED: &str = "refused#";
+/// The signed heads of the audit log, by day.
+pub(super) const AUDIT_HEAD: &str = "audithead#";
 pub(super) const ROLLOVER: &str = "rollover#";
 pub(super) const USER: &str = "user#";
 pub(super) const POLICY: &str = "policy#";
@@ -109,6 +115,11 @@ pub(super) fn told(organisation_id: &str, period: Month, counter: &str, level: &
 /// That a policy fired for a subject.
 pub(super) fn fired(organisation_id: &str, policy_id: &str, subject: &str) -> Key {
     Key::new(organisation_id, format!("{FIRED}{policy_id}#{subject}"))
+}
+
+/// Where the user's part of the names of holds leads to the user.
+pub(super) fn holder(organisation_id: &str, user_part: &str) -> Key {
+    Key::new(organisation_id, format!("holder#{user_part}"))
 }
 
 /// A notice as one address gets it; `mailbox` is a digest of the address.
@@ -175,6 +186,11 @@ pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject
     Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
 }
 
+/// That the audit log was found broken at an entry.
+pub(super) fn broken_log(organisation_id: &str, seq: u64) -> Key {
+    Key::new(organisation_id, format!("brokenlog#{seq:012}"))
+}
+
 /// What GitHub's webhooks of an organisation are read with.
 pub(super) fn github(organisation_id: &str) -> Key {
     Key::new(organisation_id, "integration#github")
@@ -222,10 +238,40 @@ pub(super) fn record(organisation_id: &str, identity: &EventIdentity) -> Key {
     Key::new(format!("{organisation_id}#record#{identity}"), ONLY)
 }
 
+/// The record of a correction.
+pub(super) fn correction(organisation_id: &str, id: &str) -> Key {
+    Key::new(format!("{organisation_id}#correction#{id}"), ONLY)
+}
+
 /// The identity in the key of a record.
 pub(super) fn identity_of(organisation_id: &str, pk: &str) -> Option<EventIdentity> {
     let rest = pk.strip_prefix(organisation_id)?;
     rest.strip_prefix("#record#").map(EventIdentity::from_key)
+}
+
+/// The partition of the events that somebody should look at.
+pub(super) fn flagged_of(organisation_id: &str) -> String {
+    format!("{organisation_id}#flagged")
+}
+
+/// What the flagged events of a kind begin with.
+pub(super) fn flagged_as(flag: Flag) -> String {
+    format!("{}#", flag.as_str())
+}
+
+/// A flagged event; later ones of a kind sort last.
+pub(super) fn flagged(
+    organisation_id: &str,
+    flag: Flag,
+    received_at: Timestamp,
+    identity: &EventIdentity,
+) -> Key {
+    let kind = flagged_as(flag);
+    let at = received_at.as_millisecond();
+    Key::new(
+        flagged_of(organisation_id),
+        format!("{kind}{at:014}#{identity}"),
+    )
 }
 
 /// That trouble with events was told.

@@ -323,6 +323,7 @@ fn change_of(snapshot: &Snapshot, batch: &Batch) -> Result<Change, StoreError> {
     Ok(Change {
         rows,
         head,
+        ledger: None,
         counters: if carried.is_empty() {
             CounterEffect::Unseen
         } else {

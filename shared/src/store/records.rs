@@ -6,15 +6,17 @@ use super::claims::Known;
 use super::expression::{Item, number};
 use super::keys;
 use super::resolutions::{Resolved, expires_at};
+use super::rows::Row;
 use super::tables::TTL;
 use super::totals::Sums;
 use super::usage::{Entry, Mark, Recorded, Settlement};
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Configuration, Path};
+use crate::domain::flagged::{Flag, FlaggedEvent};
 use crate::domain::hold::HoldId;
 use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::period::Month;
-use crate::domain::usage::{Resolution, Risk};
+use crate::domain::usage::{Event, Resolution, Risk};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
@@ -44,17 +46,17 @@ impl Store {
             let record = (&identity, &digest);
             let part = self.new_record(organisation_id, record, item.clone(), received_at)?;
             if self.transact(vec![part]).await? == Transacted::Applied {
-                return Ok(Recorded::Counted(Mark::Unreserved));
+                return Ok(Recorded::counted(Mark::Unreserved));
             }
             match self
                 .known_record(organisation_id, &identity, &digest)
                 .await?
             {
                 Known::Nothing => back_off(attempt).await,
-                Known::Same => {
+                Known::Same(_) => {
                     self.complete_risk(organisation_id, risk, &path, received_at)
                         .await?;
-                    return Ok(Recorded::Duplicate);
+                    return Ok(Recorded::Duplicate { exceeded_at: None });
                 }
                 Known::Another(_) => {
                     let mark = serde_dynamo::to_attribute_value(Mark::Conflict)?;
@@ -63,7 +65,20 @@ impl Store {
                     let beside = identity.in_conflict(&digest);
                     let record = (&beside, &digest);
                     let part = self.new_record(organisation_id, record, item, received_at)?;
-                    self.transact(vec![part]).await?;
+                    let flagged = FlaggedEvent {
+                        flag: Flag::Conflict,
+                        identity: beside.clone(),
+                        event: Event::IpRisk(risk.clone()),
+                        received_at,
+                        path: path.to_text(),
+                        period: configuration.period_of(risk.occurred_at),
+                        charged: Amounts::ZERO,
+                        held: None,
+                        excess: None,
+                        decision: None,
+                    };
+                    let flag = self.row_item(Row::flagged(organisation_id, &flagged)?)?;
+                    self.transact(vec![part, flag]).await?;
                     return Ok(Recorded::Conflict { is_charged: false });
                 }
             }
@@ -145,6 +160,9 @@ impl Store {
         if !entry.is_counted {
             item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
         }
+        if entry.exceeded_hold {
+            item.insert(EXCEEDED.to_owned(), AttributeValue::Bool(true));
+        }
         let record = (&entry.report.identity, &entry.report.digest);
         self.new_record(organisation_id, record, item, entry.received_at)
     }
@@ -224,6 +242,8 @@ impl Store {
 pub(super) const DIGEST: &str = "digest";
 /// What a record has that is in no total: nothing is charged for it.
 pub(super) const UNCOUNTED: &str = "uncounted";
+/// What a record has that used more than its hold, in an organisation that reserves strictly.
+pub(super) const EXCEEDED: &str = "exceeded_hold";
 
 /// The index of the records by organisation and day, in order of arrival. `name` is what no other
 /// record has: a page goes on after the time and the name.

@@ -1,12 +1,15 @@
 //! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
-//! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing.
+//! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing. Until then a row
+//! of the same key may say that the hold lives longer than at first.
 
 use super::call::{StoreError, Transacted};
 use super::cells::Updated;
 use super::expression::{Item, number};
 use super::records::by_day;
+use super::renewals::RENEWED;
 use super::tables::TTL;
 use super::totals::Sums;
+use super::usage::own_hold;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, finish, lapsed_holds};
@@ -14,7 +17,7 @@ use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
-use crate::domain::usage::{MAX_AGE, Resolution};
+use crate::domain::usage::{MAX_AGE, Resolution, Usage};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::Timestamp;
@@ -55,6 +58,9 @@ impl Store {
         let Some(mut item) = answer.item else {
             return Ok(None);
         };
+        if is_alive(&item) {
+            return Ok(None);
+        }
         let unreadable = || StoreError::unreadable("a resolution");
         let Some(AttributeValue::B(hold)) = item.remove("hold") else {
             return Err(unreadable());
@@ -74,7 +80,22 @@ impl Store {
         }))
     }
 
-    /// The resolution of a hold, as a part of a transaction: it is written if there is none.
+    /// Whether the time of the hold that a usage names was over before it was settled.
+    pub async fn lapsed_before(
+        &self,
+        organisation_id: &str,
+        usage: &Usage,
+    ) -> Result<bool, StoreError> {
+        let Some(hold_id) = own_hold(organisation_id, usage) else {
+            return Ok(false);
+        };
+        let known = self.resolution(organisation_id, &hold_id).await?;
+        let resolution = known.map(|known| known.resolution);
+        Ok(matches!(resolution, Some(Resolution::Expired { .. })))
+    }
+
+    /// The resolution of a hold, as a part of a transaction: it is written if there is none. That its time is over is
+    /// written only if it does not live longer.
     pub(super) fn resolution_item(
         &self,
         organisation_id: &str,
@@ -93,9 +114,18 @@ impl Store {
         let put = Put::builder()
             .table_name(&self.tables.ledger)
             .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+            .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()));
+        let put = match resolved.resolution {
+            Resolution::Expired { .. } => put
+                .condition_expression(
+                    "attribute_not_exists(pk) OR (outcome = :renewed AND lives_until <= :now)",
+                )
+                .expression_attribute_values(":now", number(now.as_second())),
+            Resolution::Settled { .. } | Resolution::Voided => {
+                put.condition_expression("attribute_not_exists(pk) OR outcome = :renewed")
+            }
+        };
+        Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
     /// Resolves lapsed holds as the organisation wants it and takes them out of the cell. What others resolved in
@@ -108,9 +138,13 @@ impl Store {
         lapsed: Vec<(Rid, Hold)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let each = lapsed
-            .into_iter()
-            .map(|(rid, hold)| self.resolve_lapsed(configuration, period, rid, hold, now));
+        let each = lapsed.into_iter().map(|(rid, hold)| {
+            let charged = match configuration.organisation.abandoned_holds {
+                AbandonedHolds::Release => Amounts::ZERO,
+                AbandonedHolds::Charge => hold.amounts,
+            };
+            self.resolve_unsettled(configuration, period, (rid, hold), charged, now)
+        });
         let mut resolved = Vec::new();
         for result in futures::future::join_all(each).await {
             resolved.extend(result?);
@@ -122,18 +156,52 @@ impl Store {
                     .map(|(rid, hold, charged)| (rid, hold, *charged)),
             );
             let organisation_id = &configuration.organisation.id;
-            self.update_cell(organisation_id, period, &update).await?;
+            let updated = self.update_cell(organisation_id, period, &update).await?;
+            let Updated::Refused(Some(cell)) = updated else {
+                return Ok(());
+            };
+            // Whoever renewed one of them a moment too late has changed it. It has ended all the same, and nobody
+            // would look at it before its new time is over.
+            for (rid, hold, charged) in &resolved {
+                let id = HoldId::new(period, rid.clone(), hold);
+                let known = cell.holds.get(rid).filter(|known| id.names(known));
+                if known.is_some_and(|known| known.expires_at > hold.expires_at) {
+                    self.finish_hold(organisation_id, &id, hold, *charged)
+                        .await?;
+                }
+            }
         }
         Ok(())
     }
 
-    /// Writes how a lapsed hold ended, and gives it back with what stays spent of it.
-    async fn resolve_lapsed(
+    /// Charges a living hold in full, because what it was used for cannot be counted yet. Late usage is charged the
+    /// difference. False if `configuration` is older than the hold.
+    pub(super) async fn charge_hold(
+        &self,
+        configuration: &Configuration,
+        hold_id: &HoldId,
+        hold: &Hold,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let named = (hold_id.rid.clone(), hold.clone());
+        let charged = hold.amounts;
+        let resolving = self.resolve_unsettled(configuration, hold_id.period, named, charged, now);
+        let Some((_, hold, charged)) = resolving.await? else {
+            return Ok(false);
+        };
+        self.finish_hold(&configuration.organisation.id, hold_id, &hold, charged)
+            .await?;
+        Ok(true)
+    }
+
+    /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. None if
+    /// `configuration` is older than the hold.
+    async fn resolve_unsettled(
         &self,
         configuration: &Configuration,
         period: Month,
-        rid: Rid,
-        hold: Hold,
+        (rid, hold): (Rid, Hold),
+        charged: Amounts,
         now: Timestamp,
     ) -> Result<Option<(Rid, Hold, Amounts)>, StoreError> {
         let organisation_id = &configuration.organisation.id;
@@ -141,10 +209,6 @@ impl Store {
             return Ok(None);
         };
         let hold_id = HoldId::new(period, rid.clone(), &hold);
-        let charged = match configuration.organisation.abandoned_holds {
-            AbandonedHolds::Release => Amounts::ZERO,
-            AbandonedHolds::Charge => hold.amounts,
-        };
         let resolved = Resolved {
             resolution: Resolution::Expired { charged },
             path,
@@ -164,10 +228,11 @@ impl Store {
         }
         let charged = match self.transact(parts).await? {
             Transacted::Applied => charged,
-            Transacted::Refused(_) => self
-                .resolution(organisation_id, &hold_id)
-                .await?
-                .map_or(charged, |known| known.resolution.charged()),
+            Transacted::Refused(_) => match self.resolution(organisation_id, &hold_id).await? {
+                Some(known) => known.resolution.charged(),
+                // It lives longer by now.
+                None => return Ok(None),
+            },
         };
         Ok(Some((rid, hold, charged)))
     }
@@ -306,12 +371,19 @@ impl Store {
             .iter()
             .map(|id| keys::resolution(organisation_id, id).attributes());
         let items = self
-            .items(&self.tables.ledger, keys.collect(), Some("pk"))
+            .items(&self.tables.ledger, keys.collect(), Some("pk, outcome"))
             .await?;
         let of_item = |item: &Item| match item.get("pk") {
             Some(AttributeValue::S(pk)) => pk.rsplit('#').next().and_then(HoldId::parse),
             _ => None,
         };
-        Ok(items.iter().filter_map(of_item).collect())
+        let ended = items.iter().filter(|item| !is_alive(item));
+        Ok(ended.filter_map(of_item).collect())
     }
+}
+
+/// Whether the row at the place of a resolution says that the hold lives.
+fn is_alive(row: &Item) -> bool {
+    let outcome = row.get("outcome").and_then(|outcome| outcome.as_s().ok());
+    outcome.is_some_and(|outcome| outcome == RENEWED)
 }

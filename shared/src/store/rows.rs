@@ -7,6 +7,7 @@ use super::keys::{self, BUDGET, DEPARTMENT, GONE, Key, MOVE, USER};
 use super::resolutions::expires_at;
 use super::tables::TTL;
 use crate::domain::configuration::{Budget, Department, Gone, Move};
+use crate::domain::hold::Rid;
 use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
@@ -93,6 +94,12 @@ impl Row {
     pub fn user(organisation_id: &str, user: &User) -> Result<Self, StoreError> {
         let sk = format!("{USER}{}", user.id);
         Self::new(keys::governance(organisation_id, sk), user)
+    }
+
+    /// What leads from the name of a hold to its user. It is written when a user is made, and stays.
+    pub fn holder(organisation_id: &str, user_id: &str) -> Result<Self, StoreError> {
+        let user_part = Rid::user_part_of(organisation_id, user_id);
+        Self::new(keys::holder(organisation_id, &user_part), &user_id)
     }
 
     /// A move of a department, remembered as long as late usage may be of the time before it.

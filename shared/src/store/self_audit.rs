@@ -455,6 +455,10 @@ impl Summed {
                 }
             }
             "abandoned_hold" => plus(&mut self.departments, &seen.path, charged),
+            "correction" => {
+                plus(&mut self.departments, &seen.path, charged);
+                plus(&mut self.users, &seen.user_id, charged);
+            }
             _ => self.records -= 1,
         }
     }

@@ -29,9 +29,8 @@ impl Store {
             Some(user_id) => self.user(organisation_id, user_id).await?,
             None => None,
         };
-        let recipients = self
-            .trouble_recipients(configuration, user.as_ref())
-            .await?;
+        let whose = user.as_ref().filter(|_| !event.is_for_administrators());
+        let recipients = self.trouble_recipients(configuration, whose).await?;
         let department_id = user.map(|user| user.department_id);
         let alert = event.alert(new_id("alr_", now, 0)?, department_id, now);
         let notice = alert.notice(new_id("ntc_", now, 0)?, recipients);

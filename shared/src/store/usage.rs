@@ -7,17 +7,19 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
 use super::cells::Updated;
-use super::claims::{AnotherBody, Known};
+use super::claims::AnotherBody;
 use super::resolutions::{Resolved, expires_at};
 use super::totals::Sums;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, Condition, debit, finish, finishable};
-use crate::domain::configuration::{Configuration, Path};
+use crate::domain::configuration::{Configuration, Path, Reserve};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::period::Month;
+use crate::domain::plausible::excess_of;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
+use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -31,8 +33,10 @@ use std::collections::{BTreeMap, BTreeSet};
 pub enum Mark {
     /// It settled its hold.
     Settled,
-    /// Its hold had ended otherwise, or was settled by another event.
+    /// Its hold was given back before, or settled by another event.
     Late,
+    /// The time of its hold was over before.
+    Lapsed,
     /// It named no hold.
     Unreserved,
     /// It named a hold that never was, or another user's.
@@ -40,20 +44,46 @@ pub enum Mark {
     /// It came under the identity of another body. It is charged only if it names a hold that the other
     /// does not name and that no event has settled.
     Conflict,
+    /// It is too large to be true, and waits for an administrator.
+    HeldBack,
+    /// It was held back, and an administrator had it counted.
+    Counted,
+    /// It was held back, and an administrator discarded it.
+    Discarded,
 }
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
     /// It counts now.
-    Counted(Mark),
-    /// It had counted before; what was left to do for it is done.
-    Duplicate,
+    Counted {
+        /// How it came to be charged.
+        mark: Mark,
+        /// Whether it used more than its hold, in an organisation that reserves strictly.
+        exceeded_hold: bool,
+    },
+    /// It had come before; what was left to do for it is done.
+    Duplicate {
+        /// When it was received first, if it used more than its hold.
+        exceeded_at: Option<Timestamp>,
+    },
+    /// It is too large to be true. It is kept, now or since before, and waits for an administrator.
+    HeldBack,
     /// Its identity is another body's; it is kept beside that, now or since before.
     Conflict {
         /// Whether a hold of its own shows that it is another request, so that it is charged.
         is_charged: bool,
     },
+}
+
+impl Recorded {
+    /// Counted as everybody expects.
+    pub(super) fn counted(mark: Mark) -> Self {
+        Self::Counted {
+            mark,
+            exceeded_hold: false,
+        }
+    }
 }
 
 /// A usage event with what makes it that event.
@@ -64,11 +94,11 @@ pub(super) struct UsageReport<'a> {
     pub(super) digest: BodyDigest,
     pub(super) received_at: Timestamp,
     /// Whether its identity is another body's, so that it is recorded under one of its own.
-    is_conflict: bool,
+    pub(super) is_conflict: bool,
 }
 
 impl<'a> UsageReport<'a> {
-    fn new(usage: &'a Usage, received_at: Timestamp) -> Self {
+    pub(super) fn new(usage: &'a Usage, received_at: Timestamp) -> Self {
         Self {
             usage,
             identity: EventIdentity::of_usage(usage),
@@ -79,7 +109,7 @@ impl<'a> UsageReport<'a> {
     }
 
     /// The same under an identity that no other body has.
-    fn in_conflict(&self) -> Self {
+    pub(super) fn in_conflict(&self) -> Self {
         Self {
             identity: self.identity.in_conflict(&self.digest),
             is_conflict: true,
@@ -88,7 +118,7 @@ impl<'a> UsageReport<'a> {
     }
 
     /// What its record is marked with: a conflict stays one however it is charged.
-    fn mark(&self, usual: Mark) -> Mark {
+    pub(super) fn mark(&self, usual: Mark) -> Mark {
         match self.is_conflict {
             true => Mark::Conflict,
             false => usual,
@@ -97,7 +127,7 @@ impl<'a> UsageReport<'a> {
 }
 
 /// What one try to record a report came to.
-enum Tried {
+pub(super) enum Tried {
     Done(Recorded),
     /// Its identity is another body's.
     Another(AnotherBody),
@@ -122,12 +152,50 @@ pub(super) struct Entry<'a> {
     pub(super) ended: Option<Hold>,
     /// Whether it is in the totals.
     pub(super) is_counted: bool,
+    /// Whether it used more than its hold, in an organisation that reserves strictly.
+    pub(super) exceeded_hold: bool,
+}
+
+impl Entry<'_> {
+    fn recorded(&self) -> Recorded {
+        Recorded::Counted {
+            mark: self.mark,
+            exceeded_hold: self.exceeded_hold,
+        }
+    }
 }
 
 /// What a direct charge is set against: the abandoned hold that was charged already.
-struct Offset<'a> {
-    hold_id: &'a HoldId,
-    charged: Amounts,
+pub(super) struct Offset<'a> {
+    pub(super) hold_id: &'a HoldId,
+    pub(super) charged: Amounts,
+}
+
+impl<'a> Offset<'a> {
+    /// What usage of `hold_id` is set against, if the hold was charged and nothing was set against that yet.
+    pub(super) fn of(hold_id: Option<&'a HoldId>, resolved: Option<&Resolved>) -> Option<Self> {
+        let Resolved {
+            resolution: Resolution::Expired { charged },
+            offset_by: None,
+            ..
+        } = resolved?
+        else {
+            return None;
+        };
+        let charged = Some(*charged).filter(|charged| *charged != Amounts::ZERO)?;
+        let hold_id = hold_id?;
+        Some(Self { hold_id, charged })
+    }
+}
+
+/// What a direct charge takes from the counters, or gives back if it is below zero.
+pub(super) struct Debit<'a> {
+    pub(super) period: Month,
+    pub(super) path: &'a Path,
+    /// The hold that it names, if that had ended before.
+    pub(super) ended: Option<&'a Hold>,
+    pub(super) amounts: Amounts,
+    pub(super) expires_at: i64,
 }
 
 /// A usage whose hold is in the cell.
@@ -167,7 +235,7 @@ impl Store {
             let settled = self.settle_groups(configuration, groups).await;
             for index in self.finish_settled(configuration, &settled, now).await {
                 if let Some(result) = results.get_mut(index) {
-                    *result = Some(Ok(Recorded::Counted(Mark::Settled)));
+                    *result = Some(Ok(Recorded::counted(Mark::Settled)));
                 }
             }
         }
@@ -198,6 +266,9 @@ impl Store {
             let Some(hold_id) = own_hold(organisation_id, usage) else {
                 continue;
             };
+            if excess_of(configuration, books, usage).is_some() {
+                continue;
+            }
             if !cells.iter().any(|(period, _)| *period == hold_id.period) {
                 let cell = self.cell(organisation_id, hold_id.period).await?;
                 cells.push((hold_id.period, cell));
@@ -211,6 +282,10 @@ impl Store {
             let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };
+            if settlement.entry.exceeded_hold {
+                // It has a row more than a group has room for.
+                continue;
+            }
             match groups.iter_mut().find(|group| takes(group, &settlement)) {
                 Some(group) => group.push((index, settlement)),
                 None => groups.push(vec![(index, settlement)]),
@@ -354,7 +429,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
         let report = UsageReport::new(usage, received_at);
-        match self.count(configuration, books, &report, now).await? {
+        let excess = excess_of(configuration, books, usage);
+        let recorded = match excess {
+            Some(excess) => self.hold_back(configuration, &report, excess, now).await?,
+            None => self.count(configuration, books, &report, now).await?,
+        };
+        match recorded {
             Ok(recorded) => Ok(recorded),
             Err(another) => {
                 let report = report.in_conflict();
@@ -366,7 +446,7 @@ impl Store {
 
     /// Records a usage event under the identity of its report, and charges it. An error that is the body
     /// that has the identity already, if that is another one.
-    async fn count(
+    pub(super) async fn count(
         &self,
         configuration: &Configuration,
         books: &PriceBooks,
@@ -407,14 +487,14 @@ impl Store {
                 }
             }
             if usage.hold_id.is_some() {
-                mark = if resolved.is_some() {
-                    Mark::Late
-                } else {
-                    Mark::UnknownHold
+                mark = match resolved.as_ref().map(|known| &known.resolution) {
+                    Some(Resolution::Expired { .. }) => Mark::Lapsed,
+                    Some(Resolution::Settled { .. } | Resolution::Voided) => Mark::Late,
+                    None => Mark::UnknownHold,
                 };
             }
             if report.is_conflict && !shows_another_request(report, resolved.as_ref()) {
-                return self.keep_uncounted(&current, report).await.map(Ok);
+                return self.keep_conflict(&current, report).await.map(Ok);
             }
             let path = match &resolved {
                 Some(resolved) => Some(resolved.path.clone()),
@@ -428,20 +508,7 @@ impl Store {
                 current = self.newer(current).await?;
                 continue;
             };
-            let offset = match (&hold_id, &resolved) {
-                (
-                    Some(hold_id),
-                    Some(Resolved {
-                        resolution: Resolution::Expired { charged },
-                        offset_by: None,
-                        ..
-                    }),
-                ) if *charged != Amounts::ZERO => Some(Offset {
-                    hold_id,
-                    charged: *charged,
-                }),
-                _ => None,
-            };
+            let offset = Offset::of(hold_id.as_ref(), resolved.as_ref());
             let entry = Entry {
                 report: report.clone(),
                 received_at: report.received_at,
@@ -457,6 +524,14 @@ impl Store {
                 offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
                 ended: resolved.as_ref().map(|resolved| resolved.hold.clone()),
                 is_counted: true,
+                exceeded_hold: false,
+            };
+            let entry = Entry {
+                exceeded_hold: resolved.as_ref().is_some_and(|resolved| {
+                    let is_used_up = settled_by(Some(resolved)).is_some();
+                    is_used_up && is_strict(&current) || exceeds(&current, &entry, &resolved.hold)
+                }),
+                ..entry
             };
             match self.charge(&current, &entry, offset.as_ref(), now).await? {
                 Tried::Done(recorded) => return Ok(Ok(recorded)),
@@ -471,7 +546,7 @@ impl Store {
 
     /// Returns where a user was at `at`: the path that what they did then counts on. It is empty for a user who is not
     /// known, and None if `configuration` is older than the user's row.
-    async fn path_of_user(
+    pub(super) async fn path_of_user(
         &self,
         configuration: &Configuration,
         user_id: &str,
@@ -502,75 +577,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Keeps a usage event that came under the identity of another body. It is charged only if the hold
-    /// that it names shows that it is another request: one that the other body does not name and that no
-    /// event has settled.
-    async fn record_conflict(
-        &self,
-        configuration: &Configuration,
-        books: &PriceBooks,
-        report: &UsageReport<'_>,
-        another: &AnotherBody,
-        now: Timestamp,
-    ) -> Result<Recorded, StoreError> {
-        if report.usage.hold_id.is_none() || report.usage.hold_id == another.hold_id {
-            return self.keep_uncounted(configuration, report).await;
-        }
-        match self.count(configuration, books, report, now).await? {
-            Ok(Recorded::Counted(_) | Recorded::Duplicate) => {
-                Ok(Recorded::Conflict { is_charged: true })
-            }
-            Ok(conflict) => Ok(conflict),
-            // The identity has the digest in it: no other body comes under it.
-            Err(_) => Err(StoreError::unreadable("a record of a conflict")),
-        }
-    }
-
-    /// Keeps a usage event that is not charged, in a record that no total has.
-    async fn keep_uncounted(
-        &self,
-        configuration: &Configuration,
-        report: &UsageReport<'_>,
-    ) -> Result<Recorded, StoreError> {
-        let usage = report.usage;
-        let path = self
-            .path_of_user_in_force(configuration, &usage.user_id, usage.occurred_at)
-            .await?;
-        let entry = Entry {
-            report: report.clone(),
-            received_at: report.received_at,
-            period: configuration.period_of(usage.occurred_at),
-            day: day_of(configuration, usage),
-            path,
-            charge: Charge::nothing(),
-            price_version: String::new(),
-            mark: Mark::Conflict,
-            offset: Amounts::ZERO,
-            ended: None,
-            is_counted: false,
-        };
-        // Refused, it is there already.
-        let part = self.record_item(configuration, &entry)?;
-        self.transact(vec![part]).await?;
-        Ok(Recorded::Conflict { is_charged: false })
-    }
-
-    /// What a report met whose record was refused.
-    async fn met(
-        &self,
-        organisation_id: &str,
-        report: &UsageReport<'_>,
-    ) -> Result<Tried, StoreError> {
-        let known = self.known_record(organisation_id, &report.identity, &report.digest);
-        Ok(match known.await? {
-            Known::Nothing => Tried::Again,
-            Known::Same => Tried::Done(Recorded::Duplicate),
-            Known::Another(another) => Tried::Another(another),
-        })
-    }
-
     /// The configuration that is in force now.
-    async fn newer<'a>(
+    pub(super) async fn newer<'a>(
         &self,
         known: Cow<'a, Configuration>,
     ) -> Result<Cow<'a, Configuration>, StoreError> {
@@ -596,6 +604,7 @@ impl Store {
             self.record_item(configuration, entry)?,
             self.settled_item(organisation_id, settlement)?,
         ];
+        parts.extend(self.flag_item(configuration, entry, Some(hold.amounts), None)?);
         parts.extend(self.totals_items(configuration, entry, sums, sums)?);
         parts.extend(self.usage_items(configuration, [entry])?);
         let done = self.transact(parts).await?;
@@ -607,7 +616,7 @@ impl Store {
                 self.release_seen(configuration, entry.period, &cell, now)
                     .await;
             }
-            return Ok(Tried::Done(Recorded::Counted(entry.mark)));
+            return Ok(Tried::Done(entry.recorded()));
         }
         if let Some(known) = self.resolution(organisation_id, hold_id).await? {
             self.finish_hold(organisation_id, hold_id, hold, known.resolution.charged())
@@ -619,9 +628,9 @@ impl Store {
         }
     }
 
-    /// Charges usage that no hold stands for, at every budget that its path counts in: one transaction {record,
-    /// totals, debit of the cell}. With an offset only the difference to what the abandoned hold was charged. To be
-    /// tried again if the configuration, the cell or the offset changed in between.
+    /// Charges usage that no hold stands for, at every level of its path: one transaction {record, totals, debit of the
+    /// cell}. With an offset only the difference to what the abandoned hold was charged. To be tried again if the
+    /// configuration, the cell or the offset changed in between.
     async fn charge(
         &self,
         configuration: &Configuration,
@@ -629,57 +638,96 @@ impl Store {
         offset: Option<&Offset<'_>>,
         now: Timestamp,
     ) -> Result<Tried, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let is_in_force = configuration.periods_in_force(now).contains(&entry.period);
-        // The budgets to charge follow from the configuration, so in a month in force it must be the one in force.
-        let cell = if is_in_force {
-            match self.cell_in_force(configuration, entry.period).await? {
-                None => return Ok(Tried::Again),
-                cell => cell,
-            }
-        } else {
-            self.cell(organisation_id, entry.period).await?
+        let Some(charge) = self.charge_items(configuration, entry, offset, now).await? else {
+            return Ok(Tried::Again);
         };
+        let held = entry.ended.as_ref().map(|hold| hold.amounts);
+        let mut parts = vec![self.record_item(configuration, entry)?];
+        parts.extend(self.flag_item(configuration, entry, held, None)?);
+        parts.extend(charge);
+        let done = self.transact(parts).await?;
+        if done == Transacted::Applied {
+            return Ok(Tried::Done(entry.recorded()));
+        }
+        let organisation_id = &configuration.organisation.id;
+        match done.was_refused_at(0) {
+            true => self.met(organisation_id, &entry.report).await,
+            false => Ok(Tried::Again),
+        }
+    }
+
+    /// What a direct charge writes beside the record, as parts of its transaction. None if `configuration` is not the one
+    /// in force.
+    pub(super) async fn charge_items(
+        &self,
+        configuration: &Configuration,
+        entry: &Entry<'_>,
+        offset: Option<&Offset<'_>>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
         let used = entry.charge.amounts;
         let more = used
             .checked_sub(offset.map_or(Amounts::ZERO, |offset| offset.charged))
             .ok_or_else(|| StoreError::unreadable("a charge out of range"))?;
+        let debit = Debit {
+            period: entry.period,
+            path: &entry.path,
+            ended: entry.ended.as_ref(),
+            amounts: more,
+            expires_at: expires_at(entry.received_at),
+        };
+        let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {
+            return Ok(None);
+        };
         let of_department = Sums {
             // The abandoned hold counted as a request already.
             requests: i64::from(offset.is_none()),
             ..Sums::one(more)
         };
-        let mut parts = vec![self.record_item(configuration, entry)?];
         parts.extend(self.totals_items(configuration, entry, of_department, Sums::one(used))?);
         parts.extend(self.usage_items(configuration, [entry])?);
         if let Some(offset) = offset {
             let event = &entry.report.identity;
+            let organisation_id = &configuration.organisation.id;
             parts.push(self.offset_item(organisation_id, offset.hold_id, event)?);
         }
-        match &cell {
-            None => {
-                // Whoever opens the month meanwhile meets the count, and reads the totals again.
-                let expires_at = expires_at(entry.received_at);
-                let counted =
-                    self.charge_without_cell_item(organisation_id, entry.period, expires_at)?;
-                parts.push(counted);
-                parts.push(self.no_cell_item(organisation_id, entry.period)?);
+        Ok(Some(parts))
+    }
+
+    /// What a direct charge does to the counters of its month, as parts of its transaction. None if `configuration` is not
+    /// the one in force.
+    pub(super) async fn debit_items(
+        &self,
+        configuration: &Configuration,
+        of: &Debit<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let is_in_force = configuration.periods_in_force(now).contains(&of.period);
+        // The levels to charge follow from the configuration, so in a month in force it must be the one in force.
+        let cell = if is_in_force {
+            match self.cell_in_force(configuration, of.period).await? {
+                None => return Ok(None),
+                cell => cell,
             }
-            Some(cell) => {
-                let nodes = configuration.counters_on(&entry.path);
-                let mut update = debit(&nodes, entry.ended.as_ref(), more);
-                update.conditions.push(Condition::EpochIs(cell.epoch));
-                parts.push(self.cell_update_item(organisation_id, entry.period, &update)?);
-            }
-        }
-        let done = self.transact(parts).await?;
-        if done == Transacted::Applied {
-            return Ok(Tried::Done(Recorded::Counted(entry.mark)));
-        }
-        match done.was_refused_at(0) {
-            true => self.met(organisation_id, &entry.report).await,
-            false => Ok(Tried::Again),
-        }
+        } else {
+            self.cell(organisation_id, of.period).await?
+        };
+        let Some(cell) = cell else {
+            // Whoever opens the month meanwhile meets the count, and reads the totals again.
+            return Ok(Some(vec![
+                self.charge_without_cell_item(organisation_id, of.period, of.expires_at)?,
+                self.no_cell_item(organisation_id, of.period)?,
+            ]));
+        };
+        let nodes = configuration.counters_on(of.path);
+        let mut update = debit(&nodes, of.ended, of.amounts);
+        update.conditions.push(Condition::EpochIs(cell.epoch));
+        Ok(Some(vec![self.cell_update_item(
+            organisation_id,
+            of.period,
+            &update,
+        )?]))
     }
 }
 
@@ -712,26 +760,42 @@ fn settlement<'a>(
 ) -> Option<Settlement<'a>> {
     let usage = report.usage;
     let book = books.at(usage.occurred_at);
+    let entry = Entry {
+        report: report.clone(),
+        received_at: report.received_at,
+        period: hold_id.period,
+        day: day_of(configuration, usage),
+        path: configuration.path_at(hold.department, hold.tree)?,
+        charge: usage.charge(book, Some(hold)),
+        price_version: book.version().to_owned(),
+        mark: report.mark(Mark::Settled),
+        offset: Amounts::ZERO,
+        ended: None,
+        is_counted: true,
+        exceeded_hold: false,
+    };
     Some(Settlement {
         entry: Entry {
-            report: report.clone(),
-            received_at: report.received_at,
-            period: hold_id.period,
-            day: day_of(configuration, usage),
-            path: configuration.path_at(hold.department, hold.tree)?,
-            charge: usage.charge(book, Some(hold)),
-            price_version: book.version().to_owned(),
-            mark: report.mark(Mark::Settled),
-            offset: Amounts::ZERO,
-            ended: None,
-            is_counted: true,
+            exceeded_hold: exceeds(configuration, &entry, hold),
+            ..entry
         },
         hold_id,
         hold: hold.clone(),
     })
 }
 
-fn day_of(configuration: &Configuration, usage: &Usage) -> Date {
+fn is_strict(configuration: &Configuration) -> bool {
+    configuration.organisation.reserve == Reserve::Strict
+}
+
+/// Whether an entry used more than its hold had, in an organisation whose holds cover whole requests.
+fn exceeds(configuration: &Configuration, entry: &Entry<'_>, hold: &Hold) -> bool {
+    let (used, held) = (entry.charge.amounts, hold.amounts);
+    let is_more = used.tokens > held.tokens || used.micro_usd > held.micro_usd;
+    is_more && is_strict(configuration)
+}
+
+pub(super) fn day_of(configuration: &Configuration, usage: &Usage) -> Date {
     let zone = configuration.organisation.zone();
     zone.to_datetime(usage.occurred_at).date()
 }
@@ -752,13 +816,13 @@ fn shows_another_request(report: &UsageReport<'_>, resolved: Option<&Resolved>) 
 }
 
 /// The hold that a usage names, where it is its user's own.
-fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
+pub(super) fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
     usage
         .hold()
         .filter(|id| id.rid.belongs_to(organisation_id, &usage.user_id))
 }
 
-fn living<'a>(cell: &'a Cell, hold_id: &HoldId) -> Option<&'a Hold> {
+pub(super) fn living<'a>(cell: &'a Cell, hold_id: &HoldId) -> Option<&'a Hold> {
     cell.holds
         .get(&hold_id.rid)
         .filter(|hold| hold_id.names(hold))

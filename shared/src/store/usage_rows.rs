@@ -80,7 +80,7 @@ impl UsageFilter {
 
 /// What a record adds to a row.
 #[derive(Clone, Copy, Default)]
-struct Added {
+pub(super) struct Added {
     requests: i64,
     input: i64,
     output: i64,
@@ -88,7 +88,32 @@ struct Added {
     amounts: Amounts,
 }
 
+/// What a row is of.
+pub(super) struct RowOf<'a> {
+    pub(super) user_id: &'a str,
+    pub(super) path: &'a str,
+    pub(super) provider: &'a str,
+    pub(super) model: &'a str,
+    /// When it may go, in seconds.
+    pub(super) expires_at: i64,
+}
+
+impl RowOf<'_> {
+    fn sk(&self) -> String {
+        let group = group(self.path, self.provider, self.model);
+        format!("{}#{group}", self.user_id)
+    }
+}
+
 impl Added {
+    /// What a correction adds: no request.
+    pub(super) fn correction(amounts: Amounts) -> Self {
+        Self {
+            amounts,
+            ..Self::default()
+        }
+    }
+
     fn plus(self, entry: &Entry<'_>) -> Self {
         let usage = entry.report.usage;
         let charged = entry.charge.amounts;
@@ -137,19 +162,30 @@ impl Store {
                 row.0 = row.0.plus(entry);
             }
         }
-        let each = rows.into_iter().map(|((bucket, sk), (added, entry))| {
-            self.usage_item(&keys::usage(&organisation.id, &bucket, &sk), added, entry)
+        let each = rows.into_iter().map(|((bucket, _), (added, entry))| {
+            let usage = entry.report.usage;
+            let of = RowOf {
+                user_id: &usage.user_id,
+                path: &entry.path.to_text(),
+                provider: &usage.provider,
+                model: &usage.model,
+                expires_at: expires_at(entry.received_at),
+            };
+            self.usage_item(&organisation.id, &bucket, added, &of)
         });
         each.collect()
     }
 
-    fn usage_item(
+    /// Adds to a row of `bucket`, as a part of a transaction.
+    pub(super) fn usage_item(
         &self,
-        key: &keys::Key,
+        organisation_id: &str,
+        bucket: &str,
         added: Added,
-        entry: &Entry<'_>,
+        of: &RowOf<'_>,
     ) -> Result<TransactWriteItem, StoreError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
+        let key = keys::usage(organisation_id, bucket, &of.sk());
         let update = Update::builder()
             .table_name(&self.tables.ledger)
             .set_key(Some(key.attributes()))
@@ -164,11 +200,11 @@ impl Store {
             .expression_attribute_values(":c", number(added.cached_input))
             .expression_attribute_values(":t", number(added.amounts.tokens))
             .expression_attribute_values(":m", number(added.amounts.micro_usd))
-            .expression_attribute_values(":user", text(&entry.report.usage.user_id))
-            .expression_attribute_values(":path", text(&entry.path.to_text()))
-            .expression_attribute_values(":provider", text(&entry.report.usage.provider))
-            .expression_attribute_values(":model", text(&entry.report.usage.model))
-            .expression_attribute_values(":y", number(expires_at(entry.received_at)))
+            .expression_attribute_values(":user", text(of.user_id))
+            .expression_attribute_values(":path", text(of.path))
+            .expression_attribute_values(":provider", text(of.provider))
+            .expression_attribute_values(":model", text(of.model))
+            .expression_attribute_values(":y", number(of.expires_at))
             .build()?;
         Ok(TransactWriteItem::builder().update(update).build())
     }

@@ -106,6 +106,35 @@ async fn a_suspended_administrator_raises_no_cap_mints_no_key_and_is_not_active_
 }
 
 #[tokio::test]
+async fn a_key_without_a_user_lifts_nothing_that_was_put_on_whoever_made_it() {
+    let company = company().await;
+    let world = &company.world;
+    let minted = json!({"role": "admin"});
+    let minted = world.call(&company.anns[0], "POST", "/v1/api-keys", minted);
+    let minted = minted.await.expect(201)["key"].as_str().unwrap().to_owned();
+    let suspended = json!({"status": "suspended", "role": "member"});
+    change(world, "ann", suspended.clone()).await;
+    change(world, "ada", suspended).await;
+    let block = json!({"reason": "a leak"});
+    for user in ["ann", "ada"] {
+        let path = format!("/v1/users/{user}/block");
+        world.admin("PUT", &path, block.clone()).await.expect(200);
+    }
+    for (user, lifted, released) in [("ann", 403, 403), ("ada", 200, 204)] {
+        let path = format!("/v1/users/{user}");
+        for body in [json!({"status": "active"}), json!({"role": "admin"})] {
+            let answer = world.call(&minted, "PATCH", &path, body).await;
+            assert_eq!(answer.status, lifted, "{user} {}", answer.body);
+        }
+        let named = world.call(&minted, "PATCH", &path, json!({"name": "N"}));
+        named.await.expect(200);
+        let path = format!("{path}/block");
+        let answer = world.call(&minted, "DELETE", &path, Value::Null).await;
+        assert_eq!(answer.status, released, "{user} {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn a_demoted_administrators_keys_do_what_she_may_and_a_promoted_ones_what_they_were_made_for()
 {
     let company = company().await;
@@ -150,7 +179,7 @@ async fn a_demoted_administrators_keys_do_what_she_may_and_a_promoted_ones_what_
         assert_eq!(own.expect(200)["decision"], "allow");
         let events = json!({"events": [world.usage("e-1", "ada", 1, 0, None)]});
         let sent = world.call(key, "POST", "/v1/events", events).await;
-        assert_eq!(sent.expect(202)["rejected"][0]["error"], "forbidden");
+        assert_eq!(sent.expect(400)["rejected"][0]["error"], "forbidden");
         change(world, "ann", json!({"role": "admin"})).await;
     }
     let member = super::key(world, "member", Some("ada")).await;

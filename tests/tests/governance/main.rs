@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
 mod audit_log;
+mod heads;
 mod leavers;
 mod managers;
 mod oauth;

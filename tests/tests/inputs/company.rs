@@ -87,6 +87,8 @@ impl Company {
             .await
             .expect(202);
         world.report(&[world.usage("e-1", "bea", 4, 0, None)]).await;
+        let too_large = world.usage("too-large", "ada", 5_000_000, 0, None);
+        world.report(&[too_large]).await;
         let id = |value: &Value| value["id"].as_str().unwrap().to_owned();
         let mut policies = Vec::new();
         for (key, event) in [(ADMIN, "e-risk"), (&rival, "e-their-risk")] {
@@ -111,7 +113,7 @@ impl Company {
             world.system.drain().await.unwrap();
             policies.push(id(&policy));
         }
-        let hook = json!({"url": "https://10.0.0.1/"});
+        let hook = json!({"url": "https://hooks.example.com/"});
         let webhook = id(&made(&world, ADMIN, "/v1/webhooks", hook).await);
         let test = format!("/v1/webhooks/{webhook}/test");
         let delivery = world.admin("POST", &test, Value::Null).await;

@@ -35,6 +35,7 @@ EVENT llm_request {"event_id": "e-1", "type": "llm_request", "occurred_at": "202
   cached_input_tokens=1 => bad_request cached_input_tokens
   cached_input_tokens=-1 => bad_request cached_input_tokens
   outcome="ok" => bad_request outcome
+  operation="image" => bad_request operation
   hold_id="nothing" => bad_request hold_id
   hold_id=5 => bad_request hold_id
   hold_id="<their_hold>" => bad_request hold_id

@@ -9,6 +9,7 @@
 mod bodies;
 mod budgets;
 mod company;
+mod corrections;
 mod departments;
 mod events;
 mod everywhere;
@@ -29,7 +30,7 @@ use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// All tables of wrong requests; those of events are by themselves.
-const ALL: [&str; 10] = [
+const ALL: [&str; 11] = [
     organisations::TABLE,
     departments::TABLE,
     users::TABLE,
@@ -40,6 +41,7 @@ const ALL: [&str; 10] = [
     reports::TABLE,
     policies::TABLE,
     exemptions::TABLE,
+    corrections::TABLE,
 ];
 
 fn key_for(path: &str) -> &'static str {

@@ -78,6 +78,9 @@ PATCH /v1/organisation {"name": "Demo"}
   rollover_grace_hours=-1 => 400 rollover_grace_hours
   rollover_grace_hours=673 => 400 rollover_grace_hours
   rollover_grace_hours=1.5 => 400 rollover_grace_hours
+  max_tokens_per_request=0 => 400 max_tokens_per_request
+  max_tokens_per_request=1000000001 => 400 max_tokens_per_request
+  max_tokens_per_request=null => 400 max_tokens_per_request
   abandoned_holds="keep" => 400 abandoned_holds
   unknown_model=1 => 400 unknown_model
   on_unavailable="maybe" => 400 on_unavailable

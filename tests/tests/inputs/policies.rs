@@ -134,6 +134,12 @@ POST /v1/webhooks {"url": "https://example.com/hook", "events": ["policy.fired"]
   url="https://a@example.com" => 400 url
   url="https://exa}mple.com" => 400 url
   url="https://example.com:port" => 400 url
+  url="https://example.com:0" => 400 url
+  url="https://example.com:99999" => 400 url
+  url="https://10.0.0.1/" => 400 url
+  url="https://0xa000001/" => 400 url
+  url="https://[fd00::1]/" => 400 url
+  url="https://metadata.internal/" => 400 url
   url=null => 400 url
   events=["mood.changed"] => 400 events
   events=["policy.fired", "policy.fired"] => 400 events
@@ -146,6 +152,20 @@ GET /v1/webhooks
 GET /v1/webhooks/<webhook>
   /v1/webhooks/nothing => 404
   /v1/webhooks/a%23b => 404
+PATCH /v1/webhooks/<webhook> {"url": "https://example.com/other", "events": ["policy.fired"], "description": "Ours"}
+  url=null => 400 url
+  url="https://10.0.0.1/" => 400 url
+  url="https://example.com:0" => 400 url
+  events=["mood.changed"] => 400 events
+  description="" => 400 description
+  secret="mine" => 400 secret
+  If-Match: 77 => 409
+  If-Match: x => 400 If-Match
+  /v1/webhooks/nothing => 404
+POST /v1/webhooks/<webhook>/retry?since=2026-11-24T12:00:00Z {}
+  surprise=1 => 400 surprise
+  ?since=yesterday => 400 since
+  /v1/webhooks/nothing/retry?since=2026-11-24T12:00:00Z => 404
 GET /v1/webhooks/<webhook>/deliveries
   ?limit=0&status=pending => 400 limit status
   /v1/webhooks/nothing/deliveries => 404

@@ -39,6 +39,25 @@ DELETE /v1/holds/<hold>
   /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
   /v1/holds/hold_209913_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
   /v1/holds/<a2100> => 404
+PATCH /v1/holds/<hold> {}
+  /v1/holds/nothing => 404
+  /v1/holds/<their_hold> => 404
+  /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
+  /v1/holds/<a2100> => 404
+  surprise=1 => 400 surprise
+  extend_seconds=null ; tokens=null => 400 extend_seconds tokens
+  extend_seconds=0 => 400 extend_seconds
+  extend_seconds=-1 => 400 extend_seconds
+  extend_seconds=1.5 => 400 extend_seconds
+  extend_seconds="60" => 400 extend_seconds
+  extend_seconds=86401 => 400 extend_seconds
+  extend_seconds=1000000000000000000000000000000 => 400 extend_seconds
+  tokens=0 => 400 tokens
+  tokens=-5 => 400 tokens
+  tokens=1e3 => 400 tokens
+  tokens=[1] => 400 tokens
+  tokens=1000000001 => 400 tokens
+  tokens="x" ; extend_seconds={} => 400 extend_seconds tokens
 POST /v1/events {"events": [{"event_id": "e-7", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z", "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": 0, "output_tokens": 0}]}
   -events => 400 events
   events=null => 400 events

@@ -42,10 +42,10 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
         return;
     }
     let on_path: Vec<&ModelBudget> = model.budgets.iter().filter(|b| b.counts(&path)).collect();
-    let short: BTreeSet<&str> = on_path
+    let short: BTreeSet<String> = on_path
         .iter()
         .filter(|b| b.hard && model.available(b) < amounts.of(b.is_usd))
-        .map(|b| b.id.as_str())
+        .map(|b| b.id.clone())
         .collect();
     let body = answer.expect(200);
     if short.is_empty() {
@@ -66,16 +66,69 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
             model.earlier.push(before);
         }
     } else {
-        let reasons = body["reasons"].as_array().unwrap();
-        let named: BTreeSet<&str> = reasons
-            .iter()
-            .map(|r| r["budget_id"].as_str().unwrap())
-            .collect();
         assert_eq!(
-            named, short,
+            named(&body),
+            short,
             "a refusal names what was short and nothing else: {body}"
         );
     }
+}
+
+/// The budgets that a refusal names.
+fn named(refusal: &Value) -> BTreeSet<String> {
+    let reasons = refusal["reasons"].as_array().unwrap();
+    let ids = reasons.iter().map(|r| r["budget_id"].as_str().unwrap());
+    ids.map(str::to_owned).collect()
+}
+
+async fn renew(
+    world: &World,
+    model: &mut Model,
+    of: (usize, u8),
+    seconds: Option<i64>,
+    tokens: Option<i64>,
+) {
+    let Some(known) = model.holds.get(&of).cloned() else {
+        return;
+    };
+    let mut body = json!({});
+    for (name, value) in [("extend_seconds", seconds), ("tokens", tokens)] {
+        if let Some(value) = value {
+            body[name] = json!(value);
+        }
+    }
+    let path = format!("/v1/holds/{}", known.id);
+    let answer = persist(world, AGENT, "PATCH", &path, body).await;
+    if known.is_over || known.expires <= model.now {
+        assert_eq!(answer.status, 409, "{}", answer.body);
+        return;
+    }
+    let mut amounts = known.amounts;
+    if let Some(tokens) = tokens.filter(|tokens| *tokens > amounts.tokens) {
+        let worth = amounts.micro_usd * tokens;
+        amounts.micro_usd = (worth + amounts.tokens - 1) / amounts.tokens;
+        amounts.tokens = tokens;
+    }
+    let gains = |is_usd| amounts.of(is_usd) - known.amounts.of(is_usd);
+    let on_path = model.budgets.iter().filter(|b| b.counts(&known.path));
+    let short = on_path.filter(|b| b.hard && model.available(b) < gains(b.is_usd));
+    let short: BTreeSet<String> = short.map(|b| b.id.clone()).collect();
+    let body = answer.expect(200);
+    if gains(false) > 0 && !short.is_empty() {
+        assert_eq!(
+            (&body["decision"], &body["hold"]),
+            (&json!("block"), &Value::Null)
+        );
+        assert_eq!(named(&body), short, "{body}");
+        return;
+    }
+    let hold = model.holds.get_mut(&of).unwrap();
+    hold.amounts = amounts;
+    hold.expires = hold.expires.max(model.now + seconds.unwrap_or(0));
+    assert_eq!(body["decision"], "allow", "it fits and was refused: {body}");
+    assert_eq!(body["hold"]["id"], json!(hold.id));
+    assert_eq!(body["hold"]["tokens"], amounts.tokens);
+    assert_eq!(body["hold"]["expires_at"], jiff_text(hold.expires));
 }
 
 pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
@@ -169,6 +222,12 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             let _ = now;
             hold.is_over = true;
         }
+        Step::Renew {
+            user,
+            request,
+            seconds,
+            tokens,
+        } => renew(world, model, (user, request), seconds, tokens).await,
         Step::Tick { seconds } => {
             model.now += seconds;
             world.set_clock(&jiff_text(model.now)).await;

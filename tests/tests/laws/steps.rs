@@ -32,6 +32,12 @@ pub(super) enum Step {
         user: usize,
         request: u8,
     },
+    Renew {
+        user: usize,
+        request: u8,
+        seconds: Option<i64>,
+        tokens: Option<i64>,
+    },
     Tick {
         seconds: i64,
     },
@@ -74,6 +80,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             |(user, event, input, times, ago)| Step::Unreserved { user, event, input, times, ago }),
         4 => Just(Step::Deliver),
         2 => (user.clone(), 0_u8..8).prop_map(|(user, request)| Step::Void { user, request }),
+        3 => (user.clone(), 0_u8..8, prop::option::of(1_i64..600), prop::option::of(1_i64..600))
+            .prop_map(|(user, request, seconds, tokens)| Step::Renew { user, request, seconds, tokens }),
         2 => (1_i64..180).prop_map(|seconds| Step::Tick { seconds }),
         2 => (prop::option::of(0..DEPARTMENTS.len()), any::<bool>(), 0_i64..1_500, any::<bool>())
             .prop_map(|(department, is_usd, amount, hard)| Step::Create { department, is_usd, amount, hard }),

@@ -4,6 +4,7 @@
 
 mod idempotency;
 mod pages;
+mod rare;
 mod versions;
 
 use axum::body::Body;

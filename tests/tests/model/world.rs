@@ -139,6 +139,7 @@ impl World {
                 fingerprint: [request; 8],
                 nonce: [0; 3],
                 expires_at: EXPIRES,
+                extended_by: 0,
                 amounts: Amounts::new(Q, 0),
                 nodes: nodes.clone(),
                 exempt: None,

@@ -186,6 +186,9 @@ async fn the_grace_is_the_organisations_choice() {
 async fn a_hold_that_is_open_at_the_close_counts_as_spent_until_it_settles() {
     let world = quiet_world().await;
     let budget = november(&world, 50).await;
+    let longer = json!({"hold_seconds": 600});
+    let organisation = "/v1/organisation";
+    world.admin("PATCH", organisation, longer).await.expect(200);
     world.set_clock("2026-11-30T23:59:00Z").await;
     let hold = world.hold("ada", "r-1", 600, 0).await;
     world.set_clock("2026-12-01T00:05:00Z").await;

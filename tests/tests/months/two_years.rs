@@ -87,7 +87,9 @@ impl Years {
         for _ in 0..times {
             let body = json!({ "events": [event] });
             let answer = self.world.call(AGENT, "POST", "/v1/events", body).await;
-            assert_eq!(answer.expect(202)["accepted"], 1);
+            let answer = answer.expect(202);
+            let is_one = |name: &str| answer[name] == 1;
+            assert!(is_one("accepted") != is_one("duplicates"), "{answer}");
         }
         self.world.system.drain().await.unwrap();
         let month = hold.map_or_else(|| month_of(occurred_at, &self.zone), |(_, month)| month);
@@ -275,7 +277,11 @@ async fn two_years(name: &str) {
     let now: Timestamp = "2027-01-15T12:00:00Z".parse().unwrap();
     world.set_clock(&now.to_string()).await;
     world
-        .admin("PATCH", "/v1/organisation", json!({ "timezone": name }))
+        .admin(
+            "PATCH",
+            "/v1/organisation",
+            json!({ "timezone": name, "hold_seconds": 600 }),
+        )
         .await
         .expect(200);
     world.department("eng", None).await;

@@ -28,7 +28,7 @@ pub(super) async fn books(world: &World, repair: bool) -> Vec<String> {
     };
     let until = Instant::now() + Duration::from_secs(60);
     let books = world.system.audit(&request, until).await.unwrap();
-    assert_eq!(books.len(), 2);
+    assert!(!books.is_empty());
     let all = books.iter().flat_map(|month| &month.differences);
     all.map(ToString::to_string).collect()
 }

@@ -18,7 +18,7 @@ pub(crate) struct Deployed {
 }
 
 /// What each function must not do, whatever its role is like: action, table or queue, partition.
-const FORBIDDEN: [(&str, &str, &str, &str); 28] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 29] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
     ("*", "dynamodb:Scan", "Governance", ""),
@@ -46,8 +46,9 @@ const FORBIDDEN: [(&str, &str, &str, &str); 28] = [
     ("ingest", "dynamodb:UpdateItem", "Ledger", "org#record#id"),
     ("ingest", "dynamodb:BatchGetItem", "Governance", "org#audit"),
     ("ingest", "dynamodb:UpdateItem", "Counters", "org.id"),
-    // The API records nothing, and neither does the schedule.
+    // The API counts what was held back and corrects what was used; it records nothing, and neither does the schedule.
     ("api", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("api", "dynamodb:UpdateItem", "Ledger", "org#abandoned#id"),
     ("api", "dynamodb:UpdateItem", "Governance", "org"),
     ("reset", "dynamodb:PutItem", "Ledger", "org#record#id"),
     ("reset", "dynamodb:DeleteItem", "Governance", "org"),

@@ -43,7 +43,7 @@ fn nothing_is_wrong_with_the_template() {
 /// A mistake, and what is said of it: the text that is replaced, by what, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 37] = [
+const IN_THE_TEMPLATE: [Planted; 40] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
@@ -102,14 +102,29 @@ const IN_THE_TEMPLATE: [Planted; 37] = [
         "api may dynamodb:UpdateItem in Governance org",
     ),
     (
-        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query]\n                Resource: !GetAtt Ledger.Arn",
-        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:PutItem]\n                Resource: !GetAtt Ledger.Arn",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:ConditionCheckItem]\n                Resource: !GetAtt Ledger.Arn",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:ConditionCheckItem, dynamodb:PutItem]\n                Resource: !GetAtt Ledger.Arn",
         "api may dynamodb:PutItem in Ledger",
     ),
     (
         "# Keeps what became of notices, deliveries and letters, opens an incident for one that is given up\n                Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:DeleteItem, dynamodb:ConditionCheckItem]\n                Resource: !GetAtt Governance.Arn",
         "Action: [dynamodb:GetItem]\n                Resource: !GetAtt Ledger.Arn\n              - Effect: Allow\n                Action: [dynamodb:GetItem]\n                Resource: !GetAtt Governance.Arn",
         "notify may dynamodb:GetItem in Ledger",
+    ),
+    (
+        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#record#*']}}",
+        "# everything",
+        "ingest may dynamodb:PutItem in Ledger org#total#id",
+    ),
+    (
+        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#correction#*']}}",
+        "# everything",
+        "api may dynamodb:PutItem in Ledger org#record#id",
+    ),
+    (
+        "'dynamodb:LeadingKeys': ['*#record#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#user#*']",
+        "'dynamodb:LeadingKeys': ['*']",
+        "api may dynamodb:UpdateItem in Ledger org#abandoned#id",
     ),
     // Roles
     (

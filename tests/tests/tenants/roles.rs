@@ -41,6 +41,10 @@ PUT /v1/integrations/github a
 GET /v1/integrations/github/risks a
 PUT /v1/integrations/github/risks a
 GET /v1/usage?user_id=<own> ame
+GET /v1/events?status=held_back a
+POST /v1/events/decisions a
+GET /v1/corrections a
+POST /v1/corrections a
 GET /v1/alerts am
 GET /v1/alerts/nobody am
 PATCH /v1/alerts/nobody a
@@ -58,7 +62,9 @@ PATCH /v1/incidents/nobody a
 GET /v1/webhooks a
 POST /v1/webhooks a
 GET /v1/webhooks/nobody a
+PATCH /v1/webhooks/nobody a
 DELETE /v1/webhooks/nobody a
+POST /v1/webhooks/nobody/retry a
 POST /v1/webhooks/nobody/test a
 POST /v1/webhooks/nobody/rotate-secret a
 GET /v1/webhooks/nobody/deliveries a
@@ -82,6 +88,7 @@ POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a
 POST /v1/preflight ameg
 DELETE /v1/holds/nobody ameg
+PATCH /v1/holds/nobody ameg
 POST /v1/events ameg
 ";
 

@@ -13,8 +13,9 @@ use shared::domain::people::Status;
 use shared::domain::usage::RiskLevel;
 use shared::domain::webhook::EventType;
 use shared::runtime::openapi::{
-    Cursor, DepartmentId, Dollars, Email, GithubWord, Moment, Name, NoteText, Reason, ReceiverUrl,
-    SharedSecret, Slug, SomeDollars, SomeTokens, TimeZone, Tokens, UserId,
+    ClientId, Cursor, DepartmentId, Dollars, Email, GithubWord, Moment, MonthId, Name, NoteText,
+    Reason, ReceiverUrl, SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens,
+    TimeZone, Tokens, UserId,
 };
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -54,6 +55,10 @@ pub(crate) struct UpdateOrganisation {
     on_unavailable: OnUnavailable,
     #[schema(required = false, minimum = 0, maximum = 672)]
     rollover_grace_hours: i64,
+    /// A request of more is held back if its model's limits are not known; ten of them are a batch, and a hundred a sum of
+    /// requests.
+    #[schema(required = false, minimum = 1, maximum = 1_000_000_000)]
+    max_tokens_per_request: i64,
 }
 
 #[derive(ToSchema)]
@@ -415,6 +420,44 @@ pub(crate) struct Lift {
     starts_at: Option<Moment>,
     /// In the future, at most 366 days after the start.
     ends_at: Moment,
+}
+
+/// What a correction adds to a month, for a user or for a department. At least one of the amounts is not zero.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateCorrection {
+    /// Whose usage is corrected, on the path where they were in that month; or `department_id`.
+    user_id: Option<UserId>,
+    department_id: Option<DepartmentId>,
+    /// The current month or one of the 13 before it.
+    month: MonthId,
+    tokens: Option<SignedTokens>,
+    usd: Option<SignedDollars>,
+    reason: NoteText,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+pub(crate) enum EventDecision {
+    Count,
+    Discard,
+}
+
+/// What becomes of an event that was held back.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DecideEvent {
+    user_id: UserId,
+    event_id: ClientId,
+    r#type: Option<DecidableType>,
+    decision: EventDecision,
+    reason: NoteText,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(crate) enum DecidableType {
+    LlmRequest,
 }
 
 #[derive(ToSchema)]

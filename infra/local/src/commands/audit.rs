@@ -2,7 +2,7 @@
 
 use super::{CommandError, say};
 use clap::Args;
-use local::system::{ORGANISATION, System, SystemSettings};
+use local::system::{ORGANISATION, System, SystemSettings, has_data};
 use reset::AuditRequest;
 use shared::store::Books;
 use std::path::PathBuf;
@@ -26,6 +26,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
+    // A system makes what is missing; whoever looks for differences wants what is there.
+    if let Some(data) = arguments.data.as_ref().filter(|data| !has_data(data)) {
+        let message = format!("there is no data in {}", data.display());
+        return Err(CommandError::Answer(message));
+    }
     let settings = match arguments.data {
         Some(data) => SystemSettings {
             data: Some(data),

@@ -5,6 +5,7 @@ use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::domain::amount::{Amounts, Unit};
+use shared::domain::audit_head::AuditHead;
 use shared::domain::blocking::{blocked_by_hand, released};
 use shared::domain::closing::{self, ClosedBudget};
 use shared::domain::exemption::{Covers, Decided, Decision, Exemption, Kind, Party, Terms};
@@ -41,11 +42,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    let layout = layout(arguments.layout.as_deref())?;
     if let Some(dir) = &arguments.html {
         let shown = || format!("cannot make {}", dir.display());
         std::fs::create_dir_all(dir).map_err(|error| CommandError::Io(shown(), error))?;
     }
-    let layout = layout(arguments.layout.as_deref())?;
     let mut samples = samples();
     samples.extend(more_samples());
     let each = samples
@@ -67,8 +68,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The layout of a directory; the usual one without.
+/// The files of a layout.
+const LAYOUT: [&str; 3] = ["subject.txt", "mail.txt", "mail.html"];
+
+/// The layout of a directory, which has at least one of its files; the usual one without.
 fn layout(dir: Option<&Path>) -> Result<Layout, CommandError> {
+    if let Some(dir) = dir.filter(|dir| !LAYOUT.iter().any(|name| dir.join(name).is_file())) {
+        let message = format!(
+            "there is no {} in {}",
+            LAYOUT.join(" and no "),
+            dir.display()
+        );
+        return Err(CommandError::Answer(message));
+    }
     let read = |name: &str| match dir.map(|dir| dir.join(name)) {
         Some(path) if path.exists() => {
             let shown = format!("cannot read {}", path.display());
@@ -79,7 +91,8 @@ fn layout(dir: Option<&Path>) -> Result<Layout, CommandError> {
         }
         _ => Ok(None),
     };
-    let parts = [read("subject.txt")?, read("mail.txt")?, read("mail.html")?];
+    let [subject, text, html] = LAYOUT;
+    let parts = [read(subject)?, read(text)?, read(html)?];
     Layout::new(parts).map_err(|error| CommandError::Answer(error.to_string()))
 }
 
@@ -209,6 +222,7 @@ fn more_samples() -> Vec<(&'static str, Letter)> {
             closing::notice(id(), period, closed(period), Vec::new(), now),
         ),
         ("books", administers, alert.notice(id(), Vec::new())),
+        ("audit-head", administers, audit_head(id(), now)),
         (
             "exemption-requested",
             "you are an administrator and may decide it",
@@ -243,6 +257,18 @@ fn more_samples() -> Vec<(&'static str, Letter)> {
     let each = each.into_iter();
     each.map(|(name, because, notice)| (name, letter(notice.kind, because, notice.payload)))
         .collect()
+}
+
+fn audit_head(id: String, now: Timestamp) -> Notice {
+    let head = AuditHead {
+        day: now.to_zoned_datetime(jiff::tz::TimeZone::UTC).date(),
+        seq: 1_204,
+        hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        at: now,
+        signed_head: String::new(),
+        is_archived: false,
+    };
+    head.notice(id, &Value::Null, Vec::new(), now)
 }
 
 /// A step of a raise for octavia.

@@ -10,16 +10,22 @@ use aws_sdk_dynamodb::config::{
 };
 use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
+use reset::{Archive, Heads, NotSigned, Signer};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
 use shared::store::StoreError;
 
+use super::OPERATOR_KEY;
+use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
 use crate::demo::DemoError;
 use crate::engine::{Engine, EngineError};
 use crate::mail::Mails;
 use crate::queue::{QueueError, Queues};
+
+/// Long enough for 25 megabytes over a slow line.
+const TIME_TO_SEND: Duration = Duration::from_secs(30);
 
 /// What a new system has in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,8 @@ pub struct SystemSettings {
     pub test_time: Option<Duration>,
     /// Whether webhooks may go to names, as they do. Otherwise no name is known, and they reach this machine's addresses only.
     pub resolves_names: bool,
+    /// How long a client may take to send the header of a request, and again its body.
+    pub time_to_send: Duration,
     /// Whether keys may make only so many requests a minute, as they may where it is deployed.
     pub is_limited: bool,
     /// How long keys are believed without asking again; none as where they are deployed.
@@ -76,6 +84,7 @@ impl Default for SystemSettings {
             on_unavailable: OnUnavailable::Allow,
             test_time: None,
             resolves_names: true,
+            time_to_send: TIME_TO_SEND,
             is_limited: false,
             keys_believed: None,
         }
@@ -154,6 +163,20 @@ impl SystemSettings {
         Bus::new(client, Some("toktra".to_owned()))
     }
 
+    /// What signs the audit logs' heads, and the bucket that they are put into.
+    pub(super) fn heads(&self, bucket: &LocalBucket) -> Result<Heads, StartError> {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(credentials())
+            .retry_config(self.retry.clone())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(bucket.http_client());
+        let s3 = aws_sdk_s3::Client::from_conf(config.build());
+        let archive = Archive::new(s3, "audit-heads".to_owned());
+        Ok(Heads::new(Signer::new(OPERATOR_KEY)?, Some(archive)))
+    }
+
     pub(super) fn sqs(&self, queues: &Queues) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -189,6 +212,9 @@ pub enum StartError {
     /// The tables or the organisation.
     #[error("the tables cannot be made ready")]
     Store(#[from] StoreError),
+    /// What signs the audit logs' heads.
+    #[error(transparent)]
+    Signature(#[from] NotSigned),
     /// The demo data.
     #[error("the demo data cannot be made")]
     Demo(#[from] DemoError),

@@ -48,7 +48,7 @@ async fn get(system: &System, path: &str) -> Value {
 #[tokio::test]
 async fn the_clock_is_set_for_all_and_wrong_times_are_refused_by_name() {
     let system = System::start(SystemSettings::empty()).await.unwrap();
-    let set = async |body: Value| call(&system, "", "PUT /local/clock", body).await;
+    let set = async |body: Value| call(&system, ADMIN_KEY, "PUT /local/clock", body).await;
     let (status, body) = set(json!({"now": "2026-11-23T13:00:00.5+01:00"})).await;
     assert_eq!(
         (status, body),
@@ -92,7 +92,7 @@ async fn an_empty_system_has_its_organisation_and_three_keys_and_nothing_else() 
     let (status, _) = call(&system, AGENT_KEY, "GET /v1/users", Value::Null).await;
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(get(&system, "/local/emails").await, json!({"items": []}));
-    let (status, body) = call(&system, "", "POST /local/schedule", Value::Null).await;
+    let (status, body) = call(&system, ADMIN_KEY, "POST /local/schedule", Value::Null).await;
     assert_eq!((status, &body["fired"]), (StatusCode::OK, &json!(true)));
     assert_eq!(body["report"]["organisations"], 1);
 }
@@ -104,7 +104,7 @@ async fn a_message_that_nobody_can_read_is_shown_as_a_dead_letter() {
         .queues()
         .send(EVENTS, "not an event", Duration::ZERO)
         .unwrap();
-    let (_, body) = call(&system, "", "POST /local/drain", Value::Null).await;
+    let (_, body) = call(&system, ADMIN_KEY, "POST /local/drain", Value::Null).await;
     assert_eq!(body, json!({"drained": true}));
     let queues = get(&system, "/local/queues").await;
     assert_eq!(queues["dead_letters"], json!(["not an event"]));
@@ -253,4 +253,31 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
     system.drain().await.unwrap();
     let budgets = get(&system, "/v1/budgets").await;
     assert_eq!(budgets["items"][0]["spent"], 1_500);
+}
+
+#[tokio::test]
+async fn a_served_system_knows_its_peers_and_tells_those_with_many_unknown_keys_to_wait() {
+    let settings = SystemSettings {
+        is_limited: true,
+        ..SystemSettings::empty()
+    };
+    let system = System::start(settings).await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1/organisation", listener.local_addr().unwrap());
+    let client = reqwest::Client::new();
+    let asks = async {
+        let mut statuses = Vec::new();
+        for _ in 0..31 {
+            let asked = client.get(&url).bearer_auth("tk_nobody").send();
+            statuses.push(asked.await.unwrap().status().as_u16());
+        }
+        let known = client.get(&url).bearer_auth(ADMIN_KEY).send().await;
+        (statuses, known.unwrap().status().as_u16())
+    };
+    let (statuses, known) = tokio::select! {
+        asked = asks => asked,
+        served = system.serve(listener, std::future::pending()) => panic!("{served:?}"),
+    };
+    assert_eq!(statuses, [vec![401; 30], vec![429]].concat());
+    assert_eq!(known, 200);
 }

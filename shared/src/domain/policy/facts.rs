@@ -42,6 +42,8 @@ pub enum Kind {
     },
     /// A hold that nobody settled and that was charged: it counts for its department and is no event of anybody's.
     AbandonedHold(Spent),
+    /// What an administrator corrected: it counts for its department and user, and is no event of anybody's.
+    Correction(Spent),
 }
 
 /// One event.

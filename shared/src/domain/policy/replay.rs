@@ -155,7 +155,7 @@ impl Replay {
         let needs = self.needs.get_or_insert_with(|| Needs::of([trigger]));
         self.standing.count(facts, needs);
         self.standing.forget_old(facts);
-        let is_event = !matches!(facts.kind, Kind::AbandonedHold(_));
+        let is_event = !matches!(facts.kind, Kind::AbandonedHold(_) | Kind::Correction(_));
         let is_counted = is_event && facts.received_at >= self.window.from;
         if is_counted {
             self.tally.events_evaluated += 1;

@@ -146,9 +146,10 @@ impl Standing {
     }
 
     fn change(&mut self, facts: &Facts, needs: &Needs, direction: Direction) {
-        let (spent, is_usage) = match &facts.kind {
-            Kind::Usage { spent, .. } => (*spent, true),
-            Kind::AbandonedHold(spent) => (*spent, false),
+        let (spent, has_user, has_day) = match &facts.kind {
+            Kind::Usage { spent, .. } => (*spent, true, true),
+            Kind::Correction(spent) => (*spent, true, false),
+            Kind::AbandonedHold(spent) => (*spent, false, false),
             Kind::Risk { .. } => return,
         };
         let Spent {
@@ -156,14 +157,14 @@ impl Standing {
             charged,
             offset,
         } = spent;
-        let user_id = facts.user_id.as_deref().filter(|_| is_usage);
+        let user_id = facts.user_id.as_deref().filter(|_| has_user);
         if let Some(user_id) = user_id.filter(|_| needs.users || needs.days) {
             let user = entry(&mut self.users, user_id);
             if needs.users {
                 let sum = user.months.entry(period).or_default();
                 direction.add_both(sum, charged);
             }
-            if needs.days {
+            if needs.days && has_day {
                 direction.add(user.days.entry(facts.day).or_default(), charged.tokens);
             }
         }

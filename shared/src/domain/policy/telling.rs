@@ -113,7 +113,7 @@ impl Telling<'_> {
             } => json!({
                 "type": "ip_risk", "risk_level": risk_level, "repository": repository, "summary": summary,
             }),
-            Kind::AbandonedHold(_) => json!({}),
+            Kind::AbandonedHold(_) | Kind::Correction(_) => json!({}),
         };
         if let (Some(event), Value::Object(more)) = (event.as_object_mut(), more) {
             event.extend(more);

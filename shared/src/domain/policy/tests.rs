@@ -206,6 +206,7 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
                 offset: Amounts::new(tokens / 10 * i64::from(kind % 2), 0),
             };
             let kind = match kind {
+                2 => Kind::Correction(spent),
                 0..3 => Kind::Risk {
                     risk_level,
                     repository: None,
@@ -221,7 +222,7 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
             let user = match kind {
                 Kind::Usage { .. } => Some(user.unwrap_or("ada")),
                 Kind::AbandonedHold(_) => None,
-                Kind::Risk { .. } => user,
+                Kind::Risk { .. } | Kind::Correction(_) => user,
             };
             let path = user.map_or_else(|| path_of(department), |_| path_of(department));
             let path = if matches!(kind, Kind::Risk { .. }) && user.is_none() {
@@ -354,7 +355,9 @@ mod naive {
 
     fn spent(facts: &Facts) -> Option<Spent> {
         match &facts.kind {
-            Kind::Usage { spent, .. } | Kind::AbandonedHold(spent) => Some(*spent),
+            Kind::Usage { spent, .. } | Kind::AbandonedHold(spent) | Kind::Correction(spent) => {
+                Some(*spent)
+            }
             Kind::Risk { .. } => None,
         }
     }

@@ -14,10 +14,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 pub use values::{
-    AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, GithubWord,
-    HoldId, Model, Moment, Name, NoteText, Provider, Reason, ReceiverUrl, Repository,
-    RequestTokens, Seq, SharedSecret, Slug, SomeDollars, SomeTokens, Source, Summary, TimeOfDay,
-    TimeZone, Tokens, UserId, WebhookId,
+    AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, EntryHash,
+    EntrySeq, GithubWord, HoldId, Model, Moment, MonthId, Name, NoteText, Provider, Reason,
+    ReceiverUrl, Repository, RequestTokens, Seq, SharedSecret, SignedDollars, SignedTokens, Slug,
+    SomeDollars, SomeTokens, Source, Summary, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
 };
 
 /// An error, whatever went wrong.
@@ -52,7 +52,7 @@ pub enum ErrorName {
     Conflict,
     /// 413: more than a mebibyte.
     PayloadTooLarge,
-    /// 429: the key has made its requests of this minute.
+    /// 429: the key has made its requests of this minute, or many unknown keys came from its address.
     RateLimited,
     /// 500: on our side.
     Internal,
@@ -96,7 +96,7 @@ const REFUSALS: [(&str, u16, &str); 10] = [
     (
         "TooManyRequests",
         429,
-        "The key has made as many requests as it may in a minute. The gateway refuses too many at once by an answer of its own.",
+        "The key has made as many requests as it may in a minute, or many unknown keys came from one address. The gateway refuses too many at once by an answer of its own.",
     ),
     ("Internal", 500, "Something is wrong on our side."),
     (

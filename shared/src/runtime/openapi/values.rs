@@ -93,8 +93,12 @@ texts! {
     TimeOfDay { 5..=5, Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"), None, "22:00" }
     /// A day, as a date, a month or a time.
     Day { 7..=100, Some(DAY), None, "2026-11-24" }
+    /// A month.
+    MonthId { 7..=7, Some("^[0-9]{4}-(0[1-9]|1[0-2])$"), None, "2026-11" }
     /// Who, what or to what, as the audit log says it, or the first part of it.
     AuditText { 1..=200, None, None, "budget" }
+    /// The hash of an entry of the audit log: SHA-256 in hexadecimal digits.
+    EntryHash { 64..=64, Some("^[0-9A-Fa-f]{64}$"), None, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
     /// The `next_cursor` of the page before, unchanged.
     Cursor { 1..=4096, Some("^[A-Za-z0-9_-]+$"), Some("cursor"), "b3BhcXVl" }
 }
@@ -159,8 +163,14 @@ values! {
     Tokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000_000_000_i64));
     /// More than no tokens of a budget.
     SomeTokens = whole().minimum(Some(1)).maximum(Some(1_000_000_000_000_000_i64));
+    /// Tokens of a correction; below zero takes away.
+    SignedTokens = whole().minimum(Some(-1_000_000_000_000_i64)).maximum(Some(1_000_000_000_000_i64));
+    /// US dollars of a correction, exactly, with at most six decimals; below zero takes away.
+    SignedDollars = number().minimum(Some(-10_000_000)).maximum(Some(10_000_000)).multiple_of(Some(0.000_001));
     /// The number of an entry of the audit log.
     Seq = whole().minimum(Some(0)).maximum(Some(999_999_999_999_i64));
+    /// The number of an entry of the audit log that there may be.
+    EntrySeq = whole().minimum(Some(1)).maximum(Some(999_999_999_999_i64));
     /// Tokens of one request.
     RequestTokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000));
 }

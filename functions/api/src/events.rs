@@ -1,0 +1,363 @@
+//! Events that somebody should look at, and what an administrator decides about those that were held back.
+
+use super::act::{Actor, Needs, Prepared, change};
+use super::budgets::tell_crossings;
+use super::openapi::bodies::DecideEvent;
+use super::{App, view};
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use serde::Serialize;
+use shared::domain::amount::Amounts;
+use shared::domain::flagged::{Decision, Flag, FlaggedEvent};
+use shared::domain::identity::EventIdentity;
+use shared::domain::name::is_user_id;
+use shared::domain::plausible::Excess;
+use shared::domain::usage::{Event, Operation, RiskLevel};
+use shared::runtime::auth::Caller;
+use shared::runtime::error::{ApiError, ErrorCode};
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::list::{PageBody, Parameters};
+use shared::runtime::openapi::{
+    Conflict, Denied, Invalid, Moment, Page, TooLarge, Unknown, UserId,
+};
+use shared::runtime::parse;
+use shared::runtime::wire::Usd;
+use shared::store::{KeyOwner, LedgerWrite, Row};
+use utoipa::ToSchema;
+
+const FLAGS: &[(&str, Flag)] = &[
+    ("held_back", Flag::HeldBack),
+    ("counted", Flag::Counted),
+    ("discarded", Flag::Discarded),
+    ("conflict", Flag::Conflict),
+    ("exceeded_hold", Flag::ExceededHold),
+];
+const TYPES: &[(&str, ())] = &[("llm_request", ())];
+const DECISIONS: &[(&str, Option<Flag>)] = &[
+    ("count", Some(Flag::Counted)),
+    ("discard", Some(Flag::Discarded)),
+];
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = DecisionAboutEvent)]
+struct DecisionView {
+    /// Who, as the audit log names them.
+    by: String,
+    #[schema(value_type = Moment)]
+    at: String,
+    reason: String,
+}
+
+/// Which tokens are too many, how many were reported, and how many are taken for possible.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventExcess)]
+struct ExcessView {
+    /// `input`, `output` or `total`.
+    of: shared::domain::plausible::Counted,
+    tokens: i64,
+    most: i64,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = AmountsOfEvent)]
+struct AmountsView {
+    tokens: i64,
+    usd: Usd,
+}
+
+impl From<Amounts> for AmountsView {
+    fn from(amounts: Amounts) -> Self {
+        Self {
+            tokens: amounts.tokens,
+            usd: Usd(amounts.micro_usd),
+        }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = FlaggedEvent)]
+struct EventView {
+    event_id: String,
+    /// `llm_request` or `ip_risk`.
+    r#type: &'static str,
+    #[schema(required = true)]
+    user_id: Option<String>,
+    #[schema(required = true)]
+    department_id: Option<String>,
+    status: Flag,
+    #[schema(value_type = Moment)]
+    occurred_at: String,
+    #[schema(value_type = Moment)]
+    received_at: String,
+    /// The month that it counts in, or would.
+    #[schema(value_type = String)]
+    period: String,
+    /// Null of a risk; likewise what follows.
+    #[schema(required = true)]
+    provider: Option<String>,
+    #[schema(required = true)]
+    model: Option<String>,
+    #[schema(required = true)]
+    operation: Option<Operation>,
+    #[schema(required = true)]
+    input_tokens: Option<i64>,
+    #[schema(required = true)]
+    output_tokens: Option<i64>,
+    #[schema(required = true)]
+    hold_id: Option<String>,
+    /// Null of usage; likewise `summary`.
+    #[schema(required = true)]
+    risk_level: Option<RiskLevel>,
+    #[schema(required = true)]
+    summary: Option<String>,
+    /// What is charged for it: nothing while it is held back.
+    charged: AmountsView,
+    /// What its hold had, if it names one.
+    #[schema(required = true)]
+    held: Option<AmountsView>,
+    /// What is too large about it, if it was held back.
+    #[schema(required = true)]
+    excess: Option<ExcessView>,
+    /// What was decided about it, if anything.
+    #[schema(required = true)]
+    decision: Option<DecisionView>,
+}
+
+fn shown(flagged: &FlaggedEvent) -> EventView {
+    let path = shared::domain::configuration::Path::from_text(&flagged.path);
+    let (usage, risk) = match &flagged.event {
+        Event::LlmRequest(usage) => (Some(usage), None),
+        Event::IpRisk(risk) => (None, Some(risk)),
+    };
+    let excess = |excess: Excess| ExcessView {
+        of: excess.of,
+        tokens: excess.tokens,
+        most: excess.most,
+    };
+    let decision = |decision: &Decision| DecisionView {
+        by: decision.by.clone(),
+        at: decision.at.to_string(),
+        reason: decision.reason.clone(),
+    };
+    let of_risk = risk.and_then(|risk| risk.user_id.clone());
+    EventView {
+        event_id: flagged.event.event_id().to_owned(),
+        r#type: usage.map_or("ip_risk", |_| "llm_request"),
+        user_id: usage.map(|usage| usage.user_id.clone()).or(of_risk),
+        department_id: path.department_id().map(str::to_owned),
+        status: flagged.flag,
+        occurred_at: flagged.event.occurred_at().to_string(),
+        received_at: flagged.received_at.to_string(),
+        period: flagged.period.to_string(),
+        provider: usage.map(|usage| usage.provider.clone()),
+        model: usage.map(|usage| usage.model.clone()),
+        operation: usage.map(|usage| usage.operation),
+        input_tokens: usage.and_then(|usage| usage.input_tokens),
+        output_tokens: usage.and_then(|usage| usage.output_tokens),
+        hold_id: usage.and_then(|usage| usage.hold_id.clone()),
+        risk_level: risk.map(|risk| risk.risk_level),
+        summary: risk.map(|risk| risk.summary.clone()),
+        charged: flagged.charged.into(),
+        held: flagged.held.map(AmountsView::from),
+        excess: flagged.excess.map(excess),
+        decision: flagged.decision.as_ref().map(decision),
+    }
+}
+
+/// Lists events that somebody should look at, the newest first: held back and what was decided, in conflict, or beyond
+/// their hold.
+#[utoipa::path(
+    get,
+    path = "/v1/events",
+    operation_id = "listEvents",
+    tag = "Requests",
+    params(
+        ("status" = Flag, Query, description = "Those of this status only."),
+        ("user_id" = Option<UserId>, Query, description = "Those of this user only."),
+        Page,
+    ),
+    responses(
+        (status = 200, description = "A page of them.", body = PageBody<EventView>),
+        Invalid, Denied,
+    ),
+)]
+pub(crate) async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let names: Vec<&str> = FLAGS.iter().map(|(name, _)| *name).collect();
+    let rule = format!("must be one of {}", names.join(", "));
+    let status = parameters.required("status", &rule, |text| names.contains(&text));
+    let flag = FLAGS.iter().find(|(name, _)| *name == status);
+    let user_id = parameters.take("user_id", "must be a user's id", |text| {
+        is_user_id(text).then(|| text.to_owned())
+    });
+    let list = format!("{} events {status} {user_id:?}", owner.organisation_id);
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let flag = flag.map_or(Flag::HeldBack, |(_, flag)| *flag);
+    let wanted = |flagged: &FlaggedEvent| {
+        let whose = match &flagged.event {
+            Event::LlmRequest(usage) => Some(&usage.user_id),
+            Event::IpRisk(risk) => risk.user_id.as_ref(),
+        };
+        user_id.is_none() || user_id.as_ref() == whose
+    };
+    let after = asked.after.as_deref();
+    let page = app
+        .store
+        .flagged(&owner.organisation_id, flag, wanted, after, asked.limit)
+        .await?;
+    let items = page.items.iter().map(shown).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
+    Ok(json(200, view::text(&body)))
+}
+
+/// What a request decides, and about which event.
+struct Asked {
+    identity: EventIdentity,
+    /// What the event is from then on.
+    flag: Flag,
+    reason: String,
+}
+
+fn read(body: &[u8]) -> Result<Asked, ApiError> {
+    let mut fields = Fields::of_body(body)?;
+    let user_id = fields.required("user_id", parse::user_id);
+    let event_id = fields.required("event_id", parse::client_id);
+    fields.optional("type", parse::one_of(TYPES));
+    let flag = fields.required("decision", parse::one_of(DECISIONS));
+    let reason = fields.required("reason", parse::sentence(1_000));
+    fields.finish()?;
+    Ok(Asked {
+        identity: EventIdentity::of_usage_named(&user_id, &event_id),
+        flag: flag.unwrap_or(Flag::Discarded),
+        reason,
+    })
+}
+
+/// Counts or discards an event that was held back, once.
+///
+/// Counted, it is charged as late usage of the place and month where it was held back; what its hold was charged is set
+/// against it. Discarded, it counts nowhere, and what its hold was charged stays. The same decision again changes nothing
+/// and has the same answer; another one is a conflict, and a correction mends it.
+#[utoipa::path(
+    post,
+    path = "/v1/events/decisions",
+    operation_id = "decideEvent",
+    tag = "Requests",
+    request_body(content = DecideEvent, example = json!({
+        "user_id": "ada", "event_id": "e-1", "decision": "discard", "reason": "a report of a test"
+    })),
+    responses(
+        (status = 200, description = "The event as it is now.", body = EventView),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
+pub(crate) async fn decide(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let asked = read(&body)?;
+    let known = held_back(&app, owner, &asked.identity).await?;
+    if known.flag == asked.flag {
+        return Ok(json(200, view::text(&shown(&known))));
+    }
+    let decided = write(&app, owner, &request_id, &asked, &known).await;
+    let Err(error) = decided else {
+        tell_crossings(&app, owner, app.clock.now()).await;
+        return decided;
+    };
+    if error.code == ErrorCode::Conflict {
+        // Somebody else may have decided the same a moment ago.
+        let known = held_back(&app, owner, &asked.identity).await?;
+        if known.flag == asked.flag {
+            return Ok(json(200, view::text(&shown(&known))));
+        }
+    }
+    Err(error)
+}
+
+async fn held_back(
+    app: &App,
+    owner: &KeyOwner,
+    identity: &EventIdentity,
+) -> Result<FlaggedEvent, ApiError> {
+    let known = app
+        .store
+        .held_back(&owner.organisation_id, identity)
+        .await?;
+    known.ok_or_else(|| ApiError::not_found("event that was held back"))
+}
+
+async fn write(
+    app: &App,
+    owner: &KeyOwner,
+    request_id: &str,
+    asked: &Asked,
+    known: &FlaggedEvent,
+) -> Result<Response, ApiError> {
+    let organisation_id = &owner.organisation_id;
+    let charged = match asked.flag {
+        Flag::Counted => {
+            app.store
+                .charge_of_held_back(organisation_id, known)
+                .await?
+        }
+        _ => Amounts::ZERO,
+    };
+    let actor = Actor::of(owner, request_id);
+    let now = app.clock.now();
+    let needs = Needs {
+        held_back: Some(asked.identity.clone()),
+        ..Needs::default()
+    };
+    change(app, &actor, &needs, None, |loaded| {
+        let before = loaded.held_back.as_ref();
+        let before = before.ok_or_else(|| ApiError::not_found("event that was held back"))?;
+        if before.flag != Flag::HeldBack {
+            let message = format!(
+                "it was {} already; POST /v1/corrections mends what was wrong",
+                before.flag.as_str()
+            );
+            return Err(ApiError::conflict(message));
+        }
+        let after = FlaggedEvent {
+            flag: asked.flag,
+            charged,
+            decision: Some(Decision {
+                by: actor.name.clone(),
+                at: now,
+                reason: asked.reason.clone(),
+            }),
+            ..before.clone()
+        };
+        let action = match asked.flag {
+            Flag::Counted => "event.count",
+            _ => "event.discard",
+        };
+        let resource = format!("event/{}", asked.identity);
+        let mut prepared = Prepared::new(loaded, action, resource);
+        prepared
+            .rows
+            .push(Row::not_flagged(organisation_id, before));
+        prepared.rows.push(Row::flagged(organisation_id, &after)?);
+        prepared.ledger = Some(match asked.flag {
+            Flag::Counted => LedgerWrite::Count(after.clone()),
+            _ => LedgerWrite::Discard(after.clone()),
+        });
+        prepared.reason = Some(asked.reason.clone());
+        prepared.before = Some(view::text(&shown(before)));
+        let body = view::text(&shown(&after));
+        prepared.after = Some(body.clone());
+        Ok(prepared.answering(200, body))
+    })
+    .await
+}

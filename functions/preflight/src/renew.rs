@@ -1,0 +1,227 @@
+//! `PATCH /v1/holds/{id}`: a living hold may live longer and have more, under the rules of a new one.
+
+use super::answer;
+use super::decide::{Decision, Verdict};
+use super::holding::{manager, wait_for_holds};
+#[cfg(feature = "openapi")]
+use super::openapi::RenewHold;
+use super::refusals::AskedFor;
+use super::{ATTEMPTS, App, own_hold_id};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use shared::domain::configuration::Configuration;
+use shared::domain::estimate::MAX_TOKENS;
+use shared::domain::hold::{Exempt, HoldId};
+use shared::domain::people::User;
+use shared::domain::refusal::{Reason, WayOut, passed_soft_caps};
+use shared::domain::renewal::{CannotRenew, MAX_LIFE_SECONDS, Wish};
+use shared::runtime::auth::Caller;
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::Body;
+#[cfg(feature = "openapi")]
+use shared::runtime::openapi::{
+    Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
+};
+use shared::runtime::parse;
+use shared::store::{RenewOutcome, RenewedHold, StoreError};
+use std::sync::Arc;
+
+/// Lets a living hold live longer, or have more.
+///
+/// Every hard cap on its path must have what it gains, in one conditional write, or nothing changes. A refusal is a
+/// 200, as that of a preflight. The hold keeps its id and its month; once the month is over, it can only be extended.
+/// What it gains is worth in US dollars what its tokens were worth so far, on average. Sent again, the same body
+/// changes nothing more, but that time goes on. A hold that has ended is a 409: its usage counts all the same.
+#[cfg_attr(feature = "openapi", utoipa::path(
+    patch,
+    path = "/v1/holds/{id}",
+    operation_id = "renewHold",
+    tag = "Requests",
+    params(("id" = HoldIdText, Path, description = "The hold.")),
+    request_body = RenewHold,
+    responses(
+        (status = 200, description = "The decision.", body = answer::RenewalBody),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+))]
+pub(crate) async fn renew(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let organisation_id = &owner.organisation_id;
+    let hold_id = own_hold_id(owner, &id)?;
+    let wish = read(&body)?;
+    let own = owner.user_id.as_ref();
+    let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
+    let holder = match own {
+        Some(user_id) => Some(user_id.clone()),
+        None => app.store.holder(organisation_id, &hold_id).await?,
+    };
+    let user_id = holder.ok_or_else(|| ApiError::not_found("hold"))?;
+    let deciding = attempts(&app, organisation_id, &user_id, &hold_id, wish);
+    let decision = app.deadline().limit(deciding).await;
+    let decision = decision.map_err(|late| StoreError::Unavailable(Box::new(late)))??;
+    let asked = AskedFor {
+        request_id: &hold_id.to_string(),
+        user_id: &user_id,
+        model: "",
+    };
+    app.refusals
+        .tell(organisation_id, asked, &decision, app.clock.now())
+        .await;
+    Ok(answer::renewal(&decision))
+}
+
+fn read(body: &[u8]) -> Result<Wish, ApiError> {
+    let mut fields = Fields::of_body(body)?;
+    let most = i64::from(MAX_LIFE_SECONDS);
+    let seconds = fields.changed_value("extend_seconds", parse::whole(1, most));
+    let tokens = fields.changed_value("tokens", parse::whole(1, MAX_TOKENS));
+    fields.finish()?;
+    Ok(Wish {
+        extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+        tokens,
+    })
+}
+
+/// A decision on the configuration in force.
+async fn attempts(
+    app: &App,
+    organisation_id: &str,
+    user_id: &str,
+    hold_id: &HoldId,
+    wish: Wish,
+) -> Result<Decision, ApiError> {
+    for _ in 0..ATTEMPTS {
+        let configuration = app.cache.configuration(organisation_id).await?;
+        let user = app.cache.user(&configuration, user_id).await?;
+        let user = user.ok_or_else(|| ApiError::not_found("hold"))?;
+        match attempt(app, &configuration, &user, hold_id, wish).await? {
+            Some(decision) => return Ok(decision),
+            None => app.cache.forget(&configuration),
+        }
+    }
+    Err(StoreError::Contended.into())
+}
+
+/// One decision; none if another configuration is in force.
+async fn attempt(
+    app: &App,
+    configuration: &Arc<Configuration>,
+    user: &User,
+    hold_id: &HoldId,
+    wish: Wish,
+) -> Result<Option<Decision>, ApiError> {
+    let now = app.clock.now();
+    let decided = |verdict| Decision {
+        verdict,
+        warnings: Vec::new(),
+        on_unavailable: configuration.organisation.on_unavailable,
+        exemption_id: None,
+        is_degraded: false,
+    };
+    if let Some(reason) = Reason::of_user(user, now) {
+        let current = configuration.period_of(now);
+        let is_in_force = app.store.is_in_force(configuration, current).await?;
+        return Ok(is_in_force.then(|| decided(Verdict::block(reason))));
+    }
+    let renewed = app.store.renew(configuration, user, hold_id, wish, now);
+    let (verdict, known) = match renewed.await? {
+        RenewOutcome::Renewed(known) => {
+            let hold = (hold_id.clone(), known.hold.clone());
+            (Verdict::Allow(Some(hold)), known)
+        }
+        RenewOutcome::Short {
+            known,
+            asked,
+            nodes,
+        } => {
+            let others = known.cell.without(&hold_id.rid);
+            let wait = wait_for_holds(&asked, &others, &nodes, now);
+            let manager = match wait {
+                None => manager(app, configuration, user).await,
+                Some(_) => None,
+            };
+            let way_out = match wait {
+                Some(seconds) => WayOut::Wait(seconds),
+                None => WayOut::Exemption {
+                    manager: manager.as_deref(),
+                },
+            };
+            let cell = &known.cell;
+            let reasons = Reason::short(configuration, user, cell, &nodes, &asked, way_out, now);
+            let verdict = Verdict::Block {
+                reasons,
+                offer: None,
+                retry_after_seconds: wait,
+            };
+            (verdict, known)
+        }
+        RenewOutcome::Impossible(why) => return Err(impossible(why)),
+        RenewOutcome::Ended => {
+            let message = "the hold has ended; what it was for counts when it is reported. Ask for another one";
+            return Err(ApiError::conflict(message));
+        }
+        RenewOutcome::Unknown => return Err(ApiError::not_found("hold")),
+        RenewOutcome::AnotherEpoch => return Ok(None),
+    };
+    let decision = decided(verdict);
+    Ok(Some(with_cell(
+        app,
+        configuration,
+        hold_id,
+        known,
+        decision,
+    )))
+}
+
+/// The decision with what the cell says beside it.
+fn with_cell(
+    app: &App,
+    configuration: &Configuration,
+    hold_id: &HoldId,
+    known: RenewedHold,
+    decision: Decision,
+) -> Decision {
+    let RenewedHold { hold, path, cell } = known;
+    let period = hold_id.period;
+    let warnings = passed_soft_caps(configuration, &path, period, &cell);
+    app.places.see(&configuration.organisation.id, period, cell);
+    let by = |exempt: &Exempt| {
+        let mut grants = configuration.grants.iter();
+        grants.find(|grant| grant.index == exempt.index)
+    };
+    let grant = hold.exempt.as_ref().and_then(by);
+    let is_renewed = matches!(decision.verdict, Verdict::Allow(_));
+    Decision {
+        warnings,
+        exemption_id: grant.filter(|_| is_renewed).map(|grant| grant.id.clone()),
+        ..decision
+    }
+}
+
+fn impossible(why: CannotRenew) -> ApiError {
+    let another = "ask for another hold";
+    match why {
+        CannotRenew::TooLong(0) => {
+            let message = format!("the hold has lived for a day, which is the most; {another}");
+            ApiError::field("extend_seconds", message)
+        }
+        CannotRenew::TooLong(most) => {
+            let message = format!("must be at most {most}: a hold lives at most a day in all");
+            ApiError::field("extend_seconds", message)
+        }
+        CannotRenew::TooMuch => ApiError::field("tokens", "are worth more than any budget has"),
+        CannotRenew::MonthOver => ApiError::conflict(format!(
+            "the month of the hold is over, so it can live longer and not have more; {another}"
+        )),
+        CannotRenew::Empty => ApiError::conflict(format!("nothing is held under it; {another}")),
+        CannotRenew::Unpriced => ApiError::conflict(format!(
+            "its model has no known price, and a hard cap in US dollars must hold; {another}"
+        )),
+    }
+}

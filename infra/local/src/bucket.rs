@@ -1,0 +1,93 @@
+//! A bucket that nobody but this machine sees: S3 as the official SDK puts objects, each of which stays as it was put.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+
+/// The most objects that are remembered.
+const MAX_REMEMBERED: usize = 1_000;
+
+/// The bucket. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct LocalBucket {
+    objects: Arc<Mutex<BTreeMap<String, String>>>,
+    is_down: Arc<AtomicBool>,
+}
+
+impl LocalBucket {
+    /// What is in it, by name.
+    pub fn objects(&self) -> BTreeMap<String, String> {
+        self.lock().clone()
+    }
+
+    /// Lets every call fail, or none any more.
+    pub fn set_down(&self, is_down: bool) {
+        self.is_down.store(is_down, Ordering::SeqCst);
+    }
+
+    pub(crate) fn http_client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts an object if there is none of its name, and gives the status.
+    fn put(&self, request: &HttpRequest) -> u16 {
+        if self.is_down.load(Ordering::SeqCst) {
+            return 503;
+        }
+        let only_new = request.headers().get("if-none-match") == Some("*");
+        let text = request.body().bytes().map(<[u8]>::to_vec);
+        let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
+        let name = request.uri().parse::<http::Uri>();
+        let (Some(text), Ok(name), "PUT", true) = (text, name, request.method(), only_new) else {
+            return 501;
+        };
+        let name = name.path().trim_start_matches('/').to_owned();
+        let mut objects = self.lock();
+        if objects.contains_key(&name) {
+            return 412;
+        }
+        if objects.len() < MAX_REMEMBERED {
+            objects.insert(name, text);
+        }
+        200
+    }
+}
+
+impl HttpClient for LocalBucket {
+    fn http_connector(
+        &self,
+        _settings: &HttpConnectorSettings,
+        _components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for LocalBucket {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let status = self.put(&request);
+        let answer = http::Response::builder()
+            .status(status)
+            .header("x-amz-request-id", "local")
+            .body(SdkBody::empty())
+            .map_err(|error| ConnectorError::other(error.into(), None))
+            .and_then(|answer| {
+                HttpResponse::try_from(answer)
+                    .map_err(|error| ConnectorError::other(error.into(), None))
+            });
+        HttpConnectorFuture::ready(answer)
+    }
+}

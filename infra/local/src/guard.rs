@@ -1,0 +1,245 @@
+//! What stands before every handler of the local server: a body has to come in time, a caller without a key sends a small
+//! one only, and `/local` is for the local administrator and for pages of this server.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use futures::{StreamExt, stream};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::{HeaderMap, HeaderName};
+use http_body_util::LengthLimitError;
+use shared::runtime::error::{ApiError, Detail, ErrorCode};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::system::ADMIN_KEY;
+
+/// The largest body of a caller whose key is not known yet, in bytes: a preflight and a request for a token have less.
+const SMALL: usize = 64 * 1024;
+/// What is read before anybody is asked whose key it is.
+const READ_FIRST: [&str; 2] = ["/v1/preflight", "/v1/oauth/token"];
+/// What has a signature in place of a key, which is over the whole body.
+const SIGNED: &str = "/v1/integrations/github/";
+const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
+/// How many signed bodies are read at the same time.
+const SIGNED_AT_ONCE: usize = 4;
+
+/// The rules and what they count. Clones count together.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    /// The port that the server listens on, once it does.
+    port: Arc<OnceLock<u16>>,
+    signed: Arc<Semaphore>,
+    body_time: Duration,
+}
+
+impl Guard {
+    /// A guard that lets a body take `body_time`.
+    pub(crate) fn new(body_time: Duration) -> Self {
+        Self {
+            port: Arc::default(),
+            signed: Arc::new(Semaphore::new(SIGNED_AT_ONCE)),
+            body_time,
+        }
+    }
+
+    /// Says which port is the server's own.
+    pub(crate) fn listens_on(&self, port: u16) {
+        // It listens once.
+        let _ = self.port.set(port);
+    }
+
+    /// Whether `host` is this server: a name of this machine that nobody else can give to theirs, and the port.
+    fn is_own(&self, host: &str) -> bool {
+        let (name, port) = match host.split_once(':') {
+            Some((name, port)) => (name, port.parse().ok()),
+            None => (host, Some(80)),
+        };
+        let is_name = name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost");
+        is_name && port.is_some_and(|port| self.port.get().is_none_or(|own| *own == port))
+    }
+
+    /// Lets only the local administrator call `/local`, and no page of another server: neither one that sends its own
+    /// origin, nor one whose name was made to lead to this machine.
+    fn check_local(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let is_own_host = |host: &str| self.is_own(host);
+        let is_own_origin = |origin: &str| {
+            let host = origin.strip_prefix("http://");
+            host.is_some_and(|host| self.is_own(host))
+        };
+        if !all(headers, &HOST, is_own_host) || !all(headers, &ORIGIN, is_own_origin) {
+            let message = "/local answers at http://localhost and http://127.0.0.1 only";
+            return Err(ApiError::new(ErrorCode::Forbidden, message));
+        }
+        let is_admin = |value: &str| {
+            let key = value.split_once(' ');
+            key.is_some_and(|(scheme, key)| {
+                scheme.eq_ignore_ascii_case("bearer") && key.trim() == ADMIN_KEY
+            })
+        };
+        if headers.contains_key(AUTHORIZATION) && all(headers, &AUTHORIZATION, is_admin) {
+            return Ok(());
+        }
+        let message = format!(
+            "/local wants the local administrator's key: Authorization: Bearer {ADMIN_KEY}"
+        );
+        Err(ApiError::new(ErrorCode::Unauthorized, message))
+    }
+}
+
+/// Whether each header of that name is right.
+fn all(headers: &HeaderMap, name: &HeaderName, is_right: impl Fn(&str) -> bool) -> bool {
+    let mut values = headers.get_all(name).iter();
+    values.all(|value| value.to_str().is_ok_and(&is_right))
+}
+
+/// Guards a request.
+pub(crate) async fn guarded(
+    State(guard): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let path = request.uri().path();
+    let headers = request.headers();
+    if path.starts_with("/local/") {
+        guard.check_local(headers)?;
+    }
+    let is_signed = path.starts_with(SIGNED) && headers.contains_key(SIGNATURE);
+    // Every other handler asks whose key it is before it reads.
+    let reads_first = path.starts_with(SIGNED) || READ_FIRST.contains(&path);
+    let is_known_first = headers.contains_key(AUTHORIZATION) && !reads_first;
+    let (parts, body) = request.into_parts();
+    let body = match body.is_end_stream() {
+        true => body,
+        false => in_time(body, Instant::now() + guard.body_time),
+    };
+    if is_signed && body.size_hint().upper() != Some(0) {
+        // The semaphore is never closed.
+        let _place = guard.signed.acquire().await.ok();
+        return Ok(next.run(Request::from_parts(parts, body)).await);
+    }
+    let body = match is_known_first {
+        true => body,
+        false => small(body).await?,
+    };
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// The same body, which fails if it is not whole at `deadline`.
+fn in_time(body: Body, deadline: Instant) -> Body {
+    let chunks = stream::unfold(Some(body.into_data_stream()), move |left| async move {
+        let mut left = left?;
+        match timeout_at(deadline, left.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(bytes))) => Some((Ok(bytes), Some(left))),
+            Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+            Err(late) => Some((Err(io::Error::new(io::ErrorKind::TimedOut, late)), None)),
+        }
+    });
+    Body::from_stream(chunks)
+}
+
+/// The same body, read; refused if it is not small.
+async fn small(body: Body) -> Result<Body, ApiError> {
+    let error = match to_bytes(body, SMALL).await {
+        Ok(bytes) => return Ok(Body::from(bytes)),
+        Err(error) => error.into_inner(),
+    };
+    if !error.is::<LengthLimitError>() {
+        return Err(ApiError::field("body", "could not be read to its end"));
+    }
+    let message = format!("the body is larger than {SMALL} bytes");
+    let mut error = ApiError::new(ErrorCode::PayloadTooLarge, message);
+    error.details.push(Detail {
+        field: "body".to_owned(),
+        message: format!("must have at most {SMALL} bytes"),
+    });
+    Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn only_this_machine_at_its_port_is_the_servers_own() {
+        let guard = Guard::new(Duration::ZERO);
+        assert!(guard.is_own("localhost") && guard.is_own("127.0.0.1:9"));
+        guard.listens_on(3000);
+        for (host, is_own) in [
+            ("localhost:3000", true),
+            ("LOCALHOST:3000", true),
+            ("127.0.0.1:3000", true),
+            ("127.0.0.1:3001", false),
+            ("localhost", false),
+            ("localhost:", false),
+            ("localhost:3000:3000", false),
+            ("evil.example:3000", false),
+            ("localhost.evil.example:3000", false),
+            ("127.0.0.1.evil.example:3000", false),
+            ("", false),
+        ] {
+            assert_eq!(guard.is_own(host), is_own, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_local_routes_are_for_the_administrator_and_own_pages_only() {
+        let guard = Guard::new(Duration::ZERO);
+        guard.listens_on(3000);
+        let check = |headers: &[(&HeaderName, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, HeaderValue::from_static(value));
+            }
+            guard.check_local(&map).map_err(|error| error.code)
+        };
+        let key = (&AUTHORIZATION, "Bearer tk_local_admin");
+        let host = (&HOST, "localhost:3000");
+        assert_eq!(check(&[key, host]), Ok(()));
+        assert_eq!(
+            check(&[key, host, (&ORIGIN, "http://127.0.0.1:3000")]),
+            Ok(())
+        );
+        for (headers, code) in [
+            (vec![host], ErrorCode::Unauthorized),
+            (
+                vec![host, (&AUTHORIZATION, "Bearer tk_local_agent")],
+                ErrorCode::Unauthorized,
+            ),
+            (
+                vec![host, (&AUTHORIZATION, "tk_local_admin")],
+                ErrorCode::Unauthorized,
+            ),
+            (
+                vec![key, (&HOST, "evil.example:3000")],
+                ErrorCode::Forbidden,
+            ),
+            (
+                vec![key, host, (&HOST, "evil.example:3000")],
+                ErrorCode::Forbidden,
+            ),
+            (
+                vec![key, host, (&ORIGIN, "http://evil.example")],
+                ErrorCode::Forbidden,
+            ),
+            (
+                vec![key, host, (&ORIGIN, "http://localhost:8080")],
+                ErrorCode::Forbidden,
+            ),
+            (
+                vec![key, host, (&ORIGIN, "https://localhost:3000")],
+                ErrorCode::Forbidden,
+            ),
+            (vec![key, host, (&ORIGIN, "null")], ErrorCode::Forbidden),
+        ] {
+            assert_eq!(check(&headers), Err(code), "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The server of the local system: HTTP/1.1 on a socket, with a limit of connections and a time for each header.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// The most connections at the same time; others wait to be accepted.
+const MAX_CONNECTIONS: usize = 1_024;
+/// The most bytes of a header.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long nothing is accepted after the machine had no place for a connection.
+const REST: Duration = Duration::from_secs(1);
+
+/// Answers requests until `stop`, then those already begun. A client has `header_time` for the header of each request; a
+/// connection on which none comes is closed after that time, too.
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    header_time: Duration,
+    stop: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(header_time)
+        .max_buf_size(MAX_HEADER_BYTES);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let open = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepting = async {
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut stop => break,
+            accepted = accepting => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+        };
+        // An answer is one small write.
+        stream.set_nodelay(true)?;
+        // With the peer's address, by which unknown keys are limited.
+        let router = router.clone().layer(Extension(ConnectInfo(peer)));
+        let service = TowerToHyperService::new(router);
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            let _place = place;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+    drop(listener);
+    open.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! Corrections: signed amounts that an administrator adds to what was used in a month, because reports were wrong.
+
+use super::amount::Amounts;
+use super::configuration::{Configuration, Path};
+use super::period::Month;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How many months before the current one may be corrected: as long as their usage is kept.
+pub const MAX_MONTHS_BACK: usize = 13;
+/// The most tokens of one correction: so few that no sum of many is out of range.
+pub const MAX_TOKENS: i64 = 1_000_000_000_000;
+/// The most micro-USD of one correction; likewise.
+pub const MAX_MICRO_USD: i64 = 10_000_000_000_000;
+/// What reports show in the place of a model and its provider.
+pub const MODEL: &str = "correction";
+
+/// A correction. It stays as it is; a wrong one is corrected by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// Made here: `cor_...`, later ones sort last.
+    pub id: String,
+    /// Whose usage is corrected, if it is one user's.
+    pub user_id: Option<String>,
+    /// The department whose usage is corrected: that of the user at that time.
+    pub department_id: Option<String>,
+    /// Its path at that time: `/eng/backend/`.
+    pub path: String,
+    /// The month.
+    pub month: Month,
+    /// The moment of the month that reports by hour and day have it in.
+    pub counts_at: Timestamp,
+    /// What is added; below zero it is taken away.
+    pub amounts: Amounts,
+    /// Why.
+    pub reason: String,
+    /// Who made it, as the audit log names them.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Whether `month` may still be corrected, or has not begun yet, at `now`.
+pub fn is_correctable(configuration: &Configuration, month: Month, now: Timestamp) -> bool {
+    let current = configuration.period_of(now);
+    let mut earliest = current;
+    for _ in 0..MAX_MONTHS_BACK {
+        earliest = earliest.prev();
+    }
+    (earliest..=current).contains(&month)
+}
+
+/// The moment of `month` that a correction counts at: its last one, or now.
+pub fn counts_at(configuration: &Configuration, month: Month, now: Timestamp) -> Timestamp {
+    let zone = configuration.organisation.zone();
+    let end = month.end(&zone);
+    let last = end.saturating_sub(SignedDuration::from_secs(1));
+    now.min(last.unwrap_or(end))
+}
+
+impl Correction {
+    /// The path as a value.
+    pub fn path(&self) -> Path {
+        Path::from_text(&self.path)
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether one report can be true: what is far beyond what a model can do is held back from the counters.
+
+use super::configuration::Configuration;
+use super::price::{PriceBook, PriceBooks};
+use super::usage::{Operation, Usage};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How often a request may be as large as its model allows. Names are shared by models with other limits, and
+/// prices are found by the beginning of a name, so the limit is generous.
+const TIMES_THE_MODEL: i64 = 10;
+/// How many requests of the organisation's limit a batch, and a sum of requests, may come to.
+const TIMES_A_BATCH: i64 = 10;
+const TIMES_A_SUM: i64 = 100;
+/// The tokens of one request that an organisation takes for possible if its model is not known.
+pub const DEFAULT_MAX_TOKENS: i64 = 10_000_000;
+
+/// Which tokens of a report are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CountedTokens))]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    /// Those of the input.
+    Input,
+    /// Those of the answer.
+    Output,
+    /// Both together.
+    Total,
+}
+
+/// What is too much about a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excess {
+    /// Which tokens.
+    pub of: Counted,
+    /// How many were reported.
+    pub tokens: i64,
+    /// How many are taken for possible.
+    pub most: i64,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = match self.of {
+            Counted::Input => "input tokens",
+            Counted::Output => "output tokens",
+            Counted::Total => "tokens",
+        };
+        let Self { tokens, most, .. } = self;
+        write!(
+            f,
+            "{tokens} {of}, and at most {most} are taken for possible"
+        )
+    }
+}
+
+/// What is too much about `usage`, if anything. A single request is measured by its model's limits, as far as `book`
+/// has them, and otherwise by `max_tokens`, the organisation's limit of one request.
+fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
+    let input = usage.input_tokens.unwrap_or(0);
+    let output = usage.output_tokens.unwrap_or(0);
+    let beyond = |of: Counted, tokens: i64, most: i64| {
+        (tokens > most).then_some(Excess { of, tokens, most })
+    };
+    let total = |times: i64| {
+        let most = max_tokens.saturating_mul(times);
+        beyond(Counted::Total, input.saturating_add(output), most)
+    };
+    match usage.operation {
+        Operation::Embedding => total(1),
+        Operation::Batch => total(TIMES_A_BATCH),
+        Operation::Aggregate => total(TIMES_A_SUM),
+        Operation::Chat => {
+            let price = book.price(Some(&usage.provider), &usage.model);
+            let limits = price.map(|(price, _)| (price.max_input_tokens, price.max_output_tokens));
+            let times = |limit: i64| limit.saturating_mul(TIMES_THE_MODEL);
+            match limits {
+                Some((Some(most_input), Some(most_output))) => beyond(
+                    Counted::Input,
+                    input,
+                    times(most_input),
+                )
+                .or(beyond(Counted::Output, output, times(most_output))),
+                _ => total(1),
+            }
+        }
+    }
+}
+
+/// What is too large about a report to be true, if anything.
+pub fn excess_of(
+    configuration: &Configuration,
+    books: &PriceBooks,
+    usage: &Usage,
+) -> Option<Excess> {
+    let most = configuration.organisation.max_tokens_per_request;
+    excess(usage, books.at(usage.occurred_at), most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::usage::Outcome;
+
+    fn usage(model: &str, operation: Operation, input: i64, output: i64) -> Usage {
+        Usage {
+            event_id: "e-1".to_owned(),
+            occurred_at: "2026-11-23T12:00:00Z".parse().unwrap(),
+            user_id: "ada".to_owned(),
+            provider: "openai".to_owned(),
+            model: model.to_owned(),
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+            cached_input_tokens: 0,
+            hold_id: None,
+            outcome: Outcome::Completed,
+            operation,
+            source: None,
+        }
+    }
+
+    fn of(model: &str, operation: Operation, input: i64, output: i64) -> Option<(Counted, i64)> {
+        let usage = usage(model, operation, input, output);
+        let book = PriceBooks::built_in().at(usage.occurred_at);
+        excess(&usage, book, DEFAULT_MAX_TOKENS).map(|excess| (excess.of, excess.most))
+    }
+
+    #[test]
+    fn a_request_may_have_ten_times_what_its_model_takes_and_gives() {
+        use Operation::Chat;
+        // gpt-4o takes 128,000 tokens and gives 16,384.
+        assert_eq!(of("gpt-4o", Chat, 1_280_000, 163_840), None);
+        let input = Some((Counted::Input, 1_280_000));
+        assert_eq!(of("gpt-4o", Chat, 1_280_001, 0), input);
+        assert_eq!(of("gpt-4o", Chat, 1_000_000_000, 1_000_000_000), input);
+        let output = Some((Counted::Output, 163_840));
+        assert_eq!(of("gpt-4o", Chat, 1, 163_841), output);
+    }
+
+    #[test]
+    fn what_has_no_model_limit_is_measured_by_the_organisations() {
+        use Operation::{Aggregate, Batch, Chat, Embedding};
+        for (operation, most) in [
+            (Chat, 10_000_000),
+            (Embedding, 10_000_000),
+            (Batch, 100_000_000),
+            (Aggregate, 1_000_000_000),
+        ] {
+            assert_eq!(of("our-own", operation, most, 0), None);
+            let excess = Some((Counted::Total, most));
+            assert_eq!(of("our-own", operation, most, 1), excess, "{operation:?}");
+        }
+        assert_eq!(of("gpt-4o", Batch, 50_000_000, 0), None);
+    }
+}

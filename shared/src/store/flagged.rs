@@ -1,0 +1,120 @@
+//! Events that somebody should look at, listed by what is wrong with them.
+
+use super::Store;
+use super::call::StoreError;
+use super::governance::Page;
+use super::keys;
+use super::resolutions::expires_at;
+use super::rows::Row;
+use super::usage::{Entry, Mark};
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::Configuration;
+use crate::domain::flagged::{Flag, FlaggedEvent};
+use crate::domain::identity::EventIdentity;
+use crate::domain::plausible::Excess;
+use crate::domain::usage::Event;
+use aws_sdk_dynamodb::types::TransactWriteItem;
+use jiff::Timestamp;
+
+impl Row {
+    /// A flagged event.
+    pub fn flagged(organisation_id: &str, flagged: &FlaggedEvent) -> Result<Self, StoreError> {
+        let at = flagged.received_at;
+        let key = keys::flagged(organisation_id, flagged.flag, at, &flagged.identity);
+        let mut row = Self::new(key, flagged)?;
+        row.expire(expires_at(at));
+        Ok(row)
+    }
+
+    /// A flagged event no more: it is listed as something else.
+    pub fn not_flagged(organisation_id: &str, flagged: &FlaggedEvent) -> Self {
+        let at = flagged.received_at;
+        Self::gone(keys::flagged(
+            organisation_id,
+            flagged.flag,
+            at,
+            &flagged.identity,
+        ))
+    }
+}
+
+/// What an entry is listed as, if anything is wrong with it.
+fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
+    match entry.mark {
+        Mark::Conflict => Some(Flag::Conflict),
+        Mark::HeldBack => Some(Flag::HeldBack),
+        _ => entry.exceeded_hold.then_some(Flag::ExceededHold),
+    }
+}
+
+impl Store {
+    /// Lists an entry that something is wrong with, as a part of the transaction that records it.
+    pub(super) fn flag_item(
+        &self,
+        configuration: &Configuration,
+        entry: &Entry<'_>,
+        held: Option<Amounts>,
+        excess: Option<Excess>,
+    ) -> Result<Option<TransactWriteItem>, StoreError> {
+        let Some(flag) = flag_of(entry) else {
+            return Ok(None);
+        };
+        let flagged = FlaggedEvent {
+            flag,
+            identity: entry.report.identity.clone(),
+            event: Event::LlmRequest(entry.report.usage.clone()),
+            received_at: entry.received_at,
+            path: entry.path.to_text(),
+            period: entry.period,
+            charged: entry.charge.amounts,
+            held,
+            excess,
+            decision: None,
+        };
+        let row = Row::flagged(&configuration.organisation.id, &flagged)?;
+        self.row_item(row).map(Some)
+    }
+
+    /// The events with a flag, the newest first, those that are `wanted` only.
+    pub async fn flagged(
+        &self,
+        organisation_id: &str,
+        flag: Flag,
+        wanted: impl Fn(&FlaggedEvent) -> bool,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<FlaggedEvent>, StoreError> {
+        let pk = keys::flagged_of(organisation_id);
+        let prefix = keys::flagged_as(flag);
+        self.newest_first(&pk, &prefix, after, limit, wanted).await
+    }
+
+    /// An event that was held back, with what was decided if that was; none of an event that was not.
+    pub async fn held_back(
+        &self,
+        organisation_id: &str,
+        identity: &EventIdentity,
+    ) -> Result<Option<FlaggedEvent>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.tables.ledger)
+            .set_key(Some(keys::record(organisation_id, identity).attributes()))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let item = answer.item.unwrap_or_default();
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+        let flag = match text("mark").map(String::as_str) {
+            Some("held_back") => Flag::HeldBack,
+            Some("counted") => Flag::Counted,
+            Some("discarded") => Flag::Discarded,
+            _ => return Ok(None),
+        };
+        let received_at: Timestamp = text("received_at")
+            .and_then(|at| at.parse().ok())
+            .ok_or_else(|| StoreError::unreadable("the time of a record"))?;
+        self.row(keys::flagged(organisation_id, flag, received_at, identity))
+            .await
+    }
+}

@@ -1,0 +1,212 @@
+//! Usage that is recorded and not counted: in conflict with another body, or too large to be true.
+
+use super::Store;
+use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::claims::{AnotherBody, Known};
+use super::resolutions::Resolved;
+use super::usage::{Entry, Mark, Recorded, Tried, UsageReport, day_of, living, own_hold};
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::{Configuration, Path};
+use crate::domain::hold::HoldId;
+use crate::domain::period::Month;
+use crate::domain::plausible::{Excess, excess_of};
+use crate::domain::price::PriceBooks;
+use crate::domain::usage::Charge;
+use jiff::Timestamp;
+use std::borrow::Cow;
+
+/// Where usage would count.
+struct Place {
+    period: Month,
+    path: Path,
+}
+
+/// How the hold that a report names has ended.
+enum Ended {
+    /// It names none, or one that never was.
+    Nothing,
+    As(Resolved),
+    /// The configuration is older than the hold.
+    Unknown,
+}
+
+impl Store {
+    /// What a report met whose record is there, or was refused.
+    pub(super) async fn met(
+        &self,
+        organisation_id: &str,
+        report: &UsageReport<'_>,
+    ) -> Result<Tried, StoreError> {
+        let known = self.known_record(organisation_id, &report.identity, &report.digest);
+        Ok(match known.await? {
+            Known::Nothing => Tried::Again,
+            Known::Same(own) if own.is_held_back => Tried::Done(Recorded::HeldBack),
+            Known::Same(own) => Tried::Done(Recorded::Duplicate {
+                exceeded_at: own.exceeded_at,
+            }),
+            Known::Another(another) => Tried::Another(another),
+        })
+    }
+
+    /// Keeps a usage event that came under the identity of another body. It is charged only if the hold
+    /// that it names shows that it is another request: one that the other body does not name and that no
+    /// event has settled.
+    pub(super) async fn record_conflict(
+        &self,
+        configuration: &Configuration,
+        books: &PriceBooks,
+        report: &UsageReport<'_>,
+        another: &AnotherBody,
+        now: Timestamp,
+    ) -> Result<Recorded, StoreError> {
+        let usage = report.usage;
+        if usage.hold_id.is_none() || usage.hold_id == another.hold_id {
+            return self.keep_conflict(configuration, report).await;
+        }
+        if excess_of(configuration, books, usage).is_some() {
+            // What it says is not charged, so the hold is, as far as it goes.
+            let organisation_id = &configuration.organisation.id;
+            if let Some(hold_id) = own_hold(organisation_id, usage) {
+                self.end_hold(configuration, &hold_id, now).await?;
+            }
+            return self.keep_conflict(configuration, report).await;
+        }
+        match self.count(configuration, books, report, now).await? {
+            Ok(Recorded::Counted { .. } | Recorded::Duplicate { .. }) => {
+                Ok(Recorded::Conflict { is_charged: true })
+            }
+            Ok(other) => Ok(other),
+            // The identity has the digest in it: no other body comes under it.
+            Err(_) => Err(StoreError::unreadable("a record of a conflict")),
+        }
+    }
+
+    /// Keeps a usage event in conflict that is not charged, in a record that no total has.
+    pub(super) async fn keep_conflict(
+        &self,
+        configuration: &Configuration,
+        report: &UsageReport<'_>,
+    ) -> Result<Recorded, StoreError> {
+        let usage = report.usage;
+        let at = usage.occurred_at;
+        let path = self.path_of_user_in_force(configuration, &usage.user_id, at);
+        let place = Place {
+            period: configuration.period_of(at),
+            path: path.await?,
+        };
+        let entry = uncounted(configuration, report, place, Mark::Conflict);
+        // Refused, it is there already.
+        self.keep(configuration, &entry, None, None).await?;
+        Ok(Recorded::Conflict { is_charged: false })
+    }
+
+    /// Keeps a usage event that is too large to be true, in a record that no total has, until an administrator
+    /// decides. A hold that it names is charged in full: the request was made, and this is what is known of it. An
+    /// error that is the body that has the identity already, if that is another one.
+    ///
+    /// The hold ends before the record is written, so an event that is there has left no hold behind.
+    pub(super) async fn hold_back(
+        &self,
+        configuration: &Configuration,
+        report: &UsageReport<'_>,
+        excess: Excess,
+        now: Timestamp,
+    ) -> Result<Result<Recorded, AnotherBody>, StoreError> {
+        let usage = report.usage;
+        let organisation_id = &configuration.organisation.id;
+        let hold_id = own_hold(organisation_id, usage);
+        let mut current = Cow::Borrowed(configuration);
+        for attempt in 0..ATTEMPTS {
+            match self.met(organisation_id, report).await? {
+                Tried::Done(recorded) => return Ok(Ok(recorded)),
+                Tried::Another(another) => return Ok(Err(another)),
+                Tried::Again => {}
+            }
+            let ended = match &hold_id {
+                Some(hold_id) => self.end_hold(&current, hold_id, now).await?,
+                None => Ended::Nothing,
+            };
+            let path = match &ended {
+                Ended::As(resolved) => Some(resolved.path.clone()),
+                Ended::Unknown => None,
+                Ended::Nothing => {
+                    self.path_of_user(&current, &usage.user_id, usage.occurred_at)
+                        .await?
+                }
+            };
+            if let Some(path) = path {
+                let period = match (&hold_id, &ended) {
+                    (Some(hold_id), Ended::As(_)) => hold_id.period,
+                    _ => current.period_of(usage.occurred_at),
+                };
+                let held = match &ended {
+                    Ended::As(resolved) => Some(resolved.hold.amounts),
+                    Ended::Nothing | Ended::Unknown => None,
+                };
+                let place = Place { period, path };
+                let entry = uncounted(&current, report, place, Mark::HeldBack);
+                if self.keep(&current, &entry, held, Some(excess)).await? {
+                    return Ok(Ok(Recorded::HeldBack));
+                }
+            }
+            back_off(attempt).await;
+            current = self.newer(current).await?;
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Writes an entry that is not counted, and flags it. False if there is a record of its identity.
+    async fn keep(
+        &self,
+        configuration: &Configuration,
+        entry: &Entry<'_>,
+        held: Option<Amounts>,
+        excess: Option<Excess>,
+    ) -> Result<bool, StoreError> {
+        let mut parts = vec![self.record_item(configuration, entry)?];
+        parts.extend(self.flag_item(configuration, entry, held, excess)?);
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
+    /// Charges a hold in full if it lives. How it ended, then or before.
+    async fn end_hold(
+        &self,
+        configuration: &Configuration,
+        hold_id: &HoldId,
+        now: Timestamp,
+    ) -> Result<Ended, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let cell = self.cell(organisation_id, hold_id.period).await?;
+        if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
+            let charging = self.charge_hold(configuration, hold_id, hold, now);
+            if !charging.await? {
+                return Ok(Ended::Unknown);
+            }
+        }
+        let resolved = self.resolution(organisation_id, hold_id).await?;
+        Ok(resolved.map_or(Ended::Nothing, Ended::As))
+    }
+}
+
+/// An entry that is charged nothing.
+fn uncounted<'a>(
+    configuration: &Configuration,
+    report: &UsageReport<'a>,
+    place: Place,
+    mark: Mark,
+) -> Entry<'a> {
+    Entry {
+        report: report.clone(),
+        received_at: report.received_at,
+        period: place.period,
+        day: day_of(configuration, report.usage),
+        path: place.path,
+        charge: Charge::nothing(),
+        price_version: String::new(),
+        mark,
+        offset: Amounts::ZERO,
+        ended: None,
+        is_counted: false,
+        exceeded_hold: false,
+    }
+}
