@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 /// How often a block that met other changes is prepared anew.
-const ATTEMPTS: u32 = 24;
+pub(super) const ATTEMPTS: u32 = 24;
 
 /// What the firings of one batch share.
 pub(super) struct Acting<'a> {
@@ -93,6 +93,7 @@ pub(super) async fn fire(
         alert_id: new_id("alr_", now, 0)?,
         notice_id: new_id("ntc_", now, 0)?,
         more_notice_ids: Vec::new(),
+        is_nobodys: found.facts.user_id.is_none(),
     };
     let prepared = Prepared {
         telling,
@@ -270,14 +271,14 @@ async fn fire_and_block(
 }
 
 /// Waits a little, more each time and never the same, so that those who met do not meet again.
-async fn rest(attempt: u32) {
+pub(super) async fn rest(attempt: u32) {
     let most_ms = u64::from(attempt + 1).min(20) * 5;
     let spread = shared::runtime::random::bytes::<1>().map_or(128, |[byte]| u64::from(byte));
     tokio::time::sleep(Duration::from_millis(most_ms * spread / 255)).await;
 }
 
 /// Whether `known` is in force and ends no earlier than `other`.
-fn lasts(known: &Block, other: &Block) -> bool {
+pub(super) fn lasts(known: &Block, other: &Block) -> bool {
     known.is_in_force(other.since)
         && match (known.until, other.until) {
             (None, _) => true,
@@ -287,7 +288,7 @@ fn lasts(known: &Block, other: &Block) -> bool {
 }
 
 /// Whom the policy tells, and what of that cannot be done, in words.
-async fn recipients(
+pub(super) async fn recipients(
     acting: &Acting<'_>,
     found: &Found<'_>,
     user: Option<&User>,

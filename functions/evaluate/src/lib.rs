@@ -4,6 +4,7 @@
 //! ends in the dead-letter queue. Every step may be repeated: an event that comes again changes nothing more.
 
 mod crossings;
+mod finishing;
 mod firing;
 mod policies;
 mod troubles;

@@ -4,6 +4,7 @@
 //! redelivered. The notice is queued after it, and again where the event that fired comes again.
 
 use super::App;
+use super::finishing::finish;
 use super::firing::{Acting, fire};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -247,7 +248,7 @@ enum Failure {
 }
 
 /// Fires for the first of these events, where it did not fire before, and queues its notice. Where one of them is the
-/// event that fired, it has come again, perhaps because the notice was not queued.
+/// event that fired, it has come again, perhaps because the notice was not queued, or with its user, who was not known.
 async fn once(
     acting: &Acting<'_>,
     name: &str,
@@ -258,11 +259,14 @@ async fn once(
     let organisation_id = &acting.configuration.organisation.id;
     let fired = match (known, same.first()) {
         (Some(fired), _) => {
-            let is_again = |found: &Found<'_>| found.facts.identity == fired.event;
-            if !same.iter().any(is_again) {
+            let mut again = same.iter();
+            let Some(again) = again.find(|found| found.facts.identity == fired.event) else {
                 return Ok(());
+            };
+            match fired.is_nobodys && again.facts.user_id.is_some() {
+                true => finish(acting, again, fired).await?,
+                false => fired.clone(),
             }
-            fired.clone()
         }
         (None, Some(first)) => match fire(acting, first).await? {
             Some(fired) => fired,

@@ -28,6 +28,9 @@ pub struct Fired {
     /// What else was: the notices of the incident that it opened and of the user whom it blocked.
     #[serde(default)]
     pub more_notice_ids: Vec<String>,
+    /// Whether nobody knew whose the event was.
+    #[serde(default)]
+    pub is_nobodys: bool,
 }
 
 impl Row {
@@ -38,8 +41,19 @@ impl Row {
         subject: &Subject,
         fired: &Fired,
     ) -> Result<Self, StoreError> {
+        let row = Self::finished(organisation_id, policy_id, subject, fired)?;
+        Ok(row.if_absent())
+    }
+
+    /// The same after what was left to do was done.
+    pub fn finished(
+        organisation_id: &str,
+        policy_id: &str,
+        subject: &Subject,
+        fired: &Fired,
+    ) -> Result<Self, StoreError> {
         let key = keys::fired(organisation_id, policy_id, &subject.to_string());
-        let mut row = Self::new(key, fired)?.if_absent();
+        let mut row = Self::new(key, fired)?;
         row.expire(expires_at(fired.at));
         Ok(row)
     }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use end_to_end::{ADMIN, AGENT, Answer, OPERATOR, World};
 use hmac::{Hmac, KeyInit, Mac};
 use http::Request;
+use local::system::SystemSettings;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
@@ -315,6 +316,81 @@ async fn a_redelivery_after_a_login_was_mapped_completes_what_was_missing_once()
     send("d-3").await;
     assert!(risk_records(&world).await[0].contains("S(\"ada\")"));
     assert_eq!(incidents(&world).await.len(), 2);
+}
+
+/// A world in which a policy fired for a risk of nobody who is known, which blocks, mails and opens an
+/// incident.
+async fn fired_for_nobody(settings: SystemSettings) -> World {
+    let world = World::with(settings).await;
+    world.set_clock("2026-11-24T12:00:00Z").await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let nobody = json!({"secret": SECRET, "users": {}});
+    world
+        .admin("PUT", "/v1/integrations/github", nobody)
+        .await
+        .expect(200);
+    let policy = json!({
+        "name": "Leaks", "trigger": {"type": "ip_risk_event"},
+        "actions": [{"type": "block_access"}, {"type": "email_user"}, {"type": "create_incident"}],
+    });
+    let made = world
+        .admin("POST", "/v1/policies", policy)
+        .await
+        .expect(201);
+    let publish = format!("/v1/policies/{}/publish", made["id"].as_str().unwrap());
+    world.admin("POST", &publish, Value::Null).await.expect(200);
+    let body = &bodies()["secret_scanning_alert.reopened"];
+    webhook(&world, "secret_scanning_alert", "d-1", body)
+        .await
+        .expect(202);
+    assert_eq!(world.system.mails().sent().len(), 0);
+    world
+}
+
+/// That the user is blocked and told, and that there is one alert and one incident, which are theirs.
+async fn assert_finished_once(world: &World, case: &str) {
+    let user = world.admin("GET", "/v1/users/ada", Value::Null).await;
+    let user = user.expect(200);
+    assert!(user["block"].is_object(), "{case}: {user}");
+    let opened = incidents(world).await;
+    assert_eq!(opened.len(), 1, "{case}: {opened:?}");
+    let alerts = world.admin("GET", "/v1/alerts", Value::Null).await;
+    let alerts = alerts.expect(200)["items"].as_array().unwrap().clone();
+    assert_eq!(alerts.len(), 1, "{case}: {alerts:?}");
+    for known in [&opened[0], &alerts[0]] {
+        assert_eq!(
+            (&known["user_id"], &known["department_id"]),
+            (&json!("ada"), &json!("eng")),
+            "{case}"
+        );
+    }
+    assert_eq!(alerts[0]["metadata"]["not_done"], json!([]), "{case}");
+    let mails = world.system.mails().sent();
+    let to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+    assert_eq!(to, ["ada@example.com"], "{case}");
+    assert!(mails[0].text.contains("known now whose it is"), "{case}");
+}
+
+#[tokio::test]
+async fn a_policy_that_had_nobody_to_block_blocks_when_the_redelivery_says_who_it_was() {
+    let world = fired_for_nobody(SystemSettings::empty()).await;
+    set_up(&world).await;
+    let body = &bodies()["secret_scanning_alert.reopened"];
+    for delivery in ["d-1", "d-2"] {
+        webhook(&world, "secret_scanning_alert", delivery, body)
+            .await
+            .expect(202);
+    }
+    assert_finished_once(&world, "once").await;
+    // Who is released stays released, however often it is delivered.
+    let path = "/v1/users/ada/block";
+    world.admin("DELETE", path, Value::Null).await;
+    webhook(&world, "secret_scanning_alert", "d-3", body)
+        .await
+        .expect(202);
+    let user = world.admin("GET", "/v1/users/ada", Value::Null).await;
+    assert_eq!(user.expect(200)["block"], Value::Null);
 }
 
 #[tokio::test]
