@@ -85,6 +85,10 @@ const NOT_PUBLIC: &str = "must be a public address; this one is private, or of t
 
 /// The host and the port of the part of a url between `//` and the path, if it has the form of these.
 fn parts(authority: &str) -> Option<(&str, Option<&str>)> {
+    // What stands before it is a user, whatever looks like a port in it.
+    if authority.contains('@') {
+        return None;
+    }
     if authority.starts_with('[') {
         let end = authority.find(']')? + 1;
         let (host, rest) = authority.split_at(end);
