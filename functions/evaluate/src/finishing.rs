@@ -71,6 +71,7 @@ pub(super) async fn finish(
         };
         let (rows, finished, audit) = finish.rows(app, organisation_id).await?;
         let change = Change {
+            ledger: None,
             rows,
             head: snapshot.head.clone(),
             counters: match &finish.block {
@@ -242,6 +243,7 @@ impl Finish<'_> {
         let request_id = self.telling.facts.event_id.clone();
         match (after, &self.block) {
             (Some(after), Some(block)) => AuditEntry {
+                authority: None,
                 actor,
                 action: "user.block".to_owned(),
                 resource: format!("user/{}", user.id),
@@ -251,6 +253,7 @@ impl Finish<'_> {
                 request_id,
             },
             _ => AuditEntry {
+                authority: None,
                 actor,
                 action: "alert.update".to_owned(),
                 resource: format!("alert/{}", self.before.fired.alert_id),

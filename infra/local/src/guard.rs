@@ -13,8 +13,8 @@ use futures::{StreamExt, stream};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName};
 use http_body_util::LengthLimitError;
-use shared::runtime::error::{ApiError, Detail, ErrorCode};
-use tokio::sync::Semaphore;
+use shared::runtime::error::{ApiError, ErrorCode};
+use shared::runtime::http::too_large;
 use tokio::time::{Instant, timeout_at};
 
 use crate::system::ADMIN_KEY;
@@ -23,18 +23,15 @@ use crate::system::ADMIN_KEY;
 const SMALL: usize = 64 * 1024;
 /// What is read before anybody is asked whose key it is.
 const READ_FIRST: [&str; 2] = ["/v1/preflight", "/v1/oauth/token"];
-/// What has a signature in place of a key, which is over the whole body.
+/// What has a signature in place of a key, which is over the whole body: its handler limits how many large ones it reads.
 const SIGNED: &str = "/v1/integrations/github/";
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
-/// How many signed bodies are read at the same time.
-const SIGNED_AT_ONCE: usize = 4;
 
-/// The rules and what they count. Clones count together.
+/// The rules. Clones know the same port.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
     /// The port that the server listens on, once it does.
     port: Arc<OnceLock<u16>>,
-    signed: Arc<Semaphore>,
     body_time: Duration,
 }
 
@@ -43,7 +40,6 @@ impl Guard {
     pub(crate) fn new(body_time: Duration) -> Self {
         Self {
             port: Arc::default(),
-            signed: Arc::new(Semaphore::new(SIGNED_AT_ONCE)),
             body_time,
         }
     }
@@ -113,17 +109,13 @@ pub(crate) async fn guarded(
     // Every other handler asks whose key it is before it reads.
     let reads_first = path.starts_with(SIGNED) || READ_FIRST.contains(&path);
     let is_known_first = headers.contains_key(AUTHORIZATION) && !reads_first;
+    let may_be_large = is_signed || is_known_first;
     let (parts, body) = request.into_parts();
     let body = match body.is_end_stream() {
         true => body,
         false => in_time(body, Instant::now() + guard.body_time),
     };
-    if is_signed && body.size_hint().upper() != Some(0) {
-        // The semaphore is never closed.
-        let _place = guard.signed.acquire().await.ok();
-        return Ok(next.run(Request::from_parts(parts, body)).await);
-    }
-    let body = match is_known_first {
+    let body = match may_be_large {
         true => body,
         false => small(body).await?,
     };
@@ -153,13 +145,7 @@ async fn small(body: Body) -> Result<Body, ApiError> {
     if !error.is::<LengthLimitError>() {
         return Err(ApiError::field("body", "could not be read to its end"));
     }
-    let message = format!("the body is larger than {SMALL} bytes");
-    let mut error = ApiError::new(ErrorCode::PayloadTooLarge, message);
-    error.details.push(Detail {
-        field: "body".to_owned(),
-        message: format!("must have at most {SMALL} bytes"),
-    });
-    Err(error)
+    Err(too_large(SMALL))
 }
 
 #[cfg(test)]

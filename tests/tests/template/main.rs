@@ -43,7 +43,7 @@ fn nothing_is_wrong_with_the_template() {
 /// A mistake, and what is said of it: the text that is replaced, by what, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 40] = [
+const IN_THE_TEMPLATE: [Planted; 41] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
@@ -59,6 +59,11 @@ const IN_THE_TEMPLATE: [Planted; 40] = [
         "Resource: !Sub '${Ledger.Arn}/index/by_day'",
         "Resource: !Sub '${Ledger.Arn}/*'",
         "api has a wildcard",
+    ),
+    (
+        "Action: [s3:PutObject]",
+        "Action: [s3:PutObject, s3:GetObject]",
+        "reset has a wildcard",
     ),
     // What architecture.md says a function must not
     (

@@ -5,14 +5,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::{Extension, Router};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
 
 /// The most connections at the same time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
@@ -55,9 +56,12 @@ pub(super) async fn serve(
         };
         // An answer is one small write.
         stream.set_nodelay(true)?;
-        // With the peer's address, by which unknown keys are limited.
-        let router = router.clone().layer(Extension(ConnectInfo(peer)));
-        let service = TowerToHyperService::new(router);
+        let router = router.clone();
+        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            // Unknown keys are limited by the address they come from.
+            request.extensions_mut().insert(ConnectInfo(peer));
+            router.clone().oneshot(request)
+        });
         let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _place = place;
