@@ -211,7 +211,7 @@ fn is_private_name(host: &str) -> bool {
         host.strip_suffix(*domain)
             .is_some_and(|rest| rest.ends_with('.'))
     };
-    !host.contains('.') || DOMAINS.iter().any(|domain| is_of(&domain))
+    !host.contains('.') || DOMAINS.iter().any(is_of)
 }
 
 enum Inner {

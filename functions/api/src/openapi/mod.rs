@@ -101,6 +101,8 @@ use utoipa::OpenApi;
         shared::runtime::openapi::ErrorBody,
         shared::runtime::openapi::AuditText,
         shared::runtime::openapi::Day,
+        shared::runtime::openapi::EntryHash,
+        shared::runtime::openapi::EntrySeq,
         shared::runtime::openapi::Seq,
         bodies::UsagePeriod,
     ))
