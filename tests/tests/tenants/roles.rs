@@ -33,6 +33,7 @@ GET /v1/budgets/effective?user_id=<own> ame
 GET /v1/budgets/<dept_budget> am
 PATCH /v1/budgets/nobody a
 DELETE /v1/budgets/nobody a
+POST /v1/budgets/nobody/top-ups a
 GET /v1/departments/tree am
 GET /v1/budgets/<dept_budget>/rollovers am
 GET /v1/rollovers am

@@ -31,6 +31,9 @@ pub enum DemoError {
     /// An answer could not be read.
     #[error("an answer could not be read")]
     Answer(#[from] axum::Error),
+    /// What is there already could not be read.
+    #[error("the tables could not be read")]
+    Store(#[from] shared::store::StoreError),
     /// The events were not handled.
     #[error("the events were not handled")]
     Queue(#[from] QueueError),
