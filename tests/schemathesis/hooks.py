@@ -19,6 +19,7 @@ SECRET = os.environ["TOKTRA_GITHUB_SECRET"]
 REQUESTS = itertools.count(1)
 RECEIVERS = ["https://127.0.0.1:9/hook", "https://localhost:9/?a=b"]
 # An exemption ends in the future, and not in years.
+NOW = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 MONTH = datetime.now(timezone.utc).strftime("%Y-%m")
 END = (datetime.now(timezone.utc) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -111,6 +112,7 @@ def mended(value, case):
         # A hold is of one user, and every event may be the first of its name.
         value.pop("hold_id", None)
         value["event_id"] = f"event-{next(REQUESTS)}"
+        value["occurred_at"] = NOW
     if case.path == "/v1/exemptions":
         value["user_id"] = one_of(USERS, value.get("user_id"))
         value.pop("starts_at", None)
