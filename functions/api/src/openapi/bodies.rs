@@ -207,7 +207,8 @@ pub(crate) struct UpdateBudget {
 pub(crate) struct TopUpBudget {
     /// In the budget's unit, more than zero: whole tokens, or dollars with at most six decimals.
     amount: BudgetAmount,
-    reason: Reason,
+    #[schema(min_length = 1, max_length = 1000)]
+    reason: String,
 }
 
 #[derive(ToSchema)]
