@@ -331,11 +331,14 @@ def last_month(stack, operator):
             if holder is None or not (path == "organisation" or is_budget):
                 continue
             names = {"ExpressionAttributeNames": {"#d": "data"}} if path == "#d" else {}
+            # A budget counts from the month on in which it was made.
+            since = f", {path}.since = :m" if is_budget else ""
+            month = {":m": {"S": iso(then)[:7]}} if is_budget else {}
             dynamodb.update_item(
                 TableName=table,
                 Key={"pk": row["pk"], "sk": row["sk"]},
-                UpdateExpression=f"SET {path}.created_at = :t",
-                ExpressionAttributeValues={":t": {"S": iso(then)}},
+                UpdateExpression=f"SET {path}.created_at = :t{since}",
+                ExpressionAttributeValues={":t": {"S": iso(then)}} | month,
                 **names,
             )
             moved.append(row["sk"]["S"])

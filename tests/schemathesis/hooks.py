@@ -109,11 +109,12 @@ def mended(value, case):
             value["department_id"] = one_of(DEPARTMENTS, value.get("department_id"))
         if not value.get("tokens") and not value.get("usd"):
             value["tokens"] = 1
-    if "event_id" in value:
+    if case.path == "/v1/events" and "event_id" in value:
         # A hold is of one user, and every event may be the first of its name.
         value.pop("hold_id", None)
         value["event_id"] = f"event-{next(REQUESTS)}"
         value["occurred_at"] = NOW
+        value.pop("cached_input_tokens", None)
     if case.path == "/v1/exemptions":
         value["user_id"] = one_of(USERS, value.get("user_id"))
         value.pop("starts_at", None)
