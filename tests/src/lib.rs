@@ -1,5 +1,6 @@
 //! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
 
+mod books;
 mod permissions;
 pub mod receiver;
 pub mod routes;
@@ -13,7 +14,6 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use local::system::{System, SystemSettings};
 use serde_json::{Value, json};
-use shared::store::Store;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
@@ -62,18 +62,22 @@ pub fn is_undecided(answer: &Value) -> bool {
     answer["degraded"] == true || is_overloaded("reasons") || is_overloaded("warnings")
 }
 
-/// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is dropped, the audit log of each of its organisations is walked, so that it holds after whatever a test
-/// has done, and what each function did with the tables is compared with what the deployment template lets it do.
+/// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is
+/// dropped, the audit log of each of its organisations is walked and its books are added up anew, so that both hold after
+/// whatever a test has done, and what each function did with the tables is compared with what the deployment template
+/// lets it do.
 pub struct World {
     /// The system itself.
     pub system: System,
-    /// Whether somebody altered the log by hand.
+    /// Whether somebody altered the audit log by hand.
     pub is_tampered: bool,
+    /// Whether somebody altered the books by hand.
+    pub has_wrong_books: bool,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() || self.is_tampered {
+        if std::thread::panicking() {
             return;
         }
         let missing = permissions::missing(self.system.engine().permissions_used());
@@ -82,16 +86,19 @@ impl Drop for World {
             "not allowed by the template: {missing:#?}"
         );
         self.system.engine().clear_faults();
-        let store = self.system.store().clone();
+        let world = &*self;
         // In a thread of its own: this one may be in the middle of another runtime.
-        let walk = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(walk_all(&store));
+        let is_right = std::thread::scope(|scope| {
+            let check = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                runtime.block_on(world.check());
+            });
+            check.join().is_ok()
         });
-        assert!(walk.join().is_ok(), "the audit log does not hold");
+        assert!(is_right, "the audit log or the books do not hold");
     }
 }
 
@@ -99,20 +106,31 @@ fn time(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-async fn walk_all(store: &Store) {
-    let until = Instant::now() + Duration::from_secs(600);
-    let organisations = store.organisations(None, 100).await.unwrap();
-    for organisation in organisations.items {
-        let id = &organisation.id;
-        let found = store.verify_audit_log(id, 0, until).await.unwrap();
-        assert!(
-            found.is_complete && found.broken.is_none(),
-            "{id}: {found:?}"
-        );
-    }
-}
-
 impl World {
+    async fn check(&self) {
+        if !self.is_tampered {
+            self.walk_logs().await;
+        }
+        if !self.has_wrong_books {
+            let wrong = books::disagreements(self).await;
+            assert!(wrong.is_empty(), "{wrong:#?}");
+        }
+    }
+
+    async fn walk_logs(&self) {
+        let store = self.system.store();
+        let until = Instant::now() + Duration::from_secs(600);
+        let organisations = store.organisations(None, 100).await.unwrap();
+        for organisation in organisations.items {
+            let id = &organisation.id;
+            let found = store.verify_audit_log(id, 0, until).await.unwrap();
+            assert!(
+                found.is_complete && found.broken.is_none(),
+                "{id}: {found:?}"
+            );
+        }
+    }
+
     /// The organisation `demo` with its keys, and nothing else.
     pub async fn empty() -> Self {
         Self::with(SystemSettings::empty()).await
@@ -134,6 +152,7 @@ impl World {
         Self {
             system,
             is_tampered: false,
+            has_wrong_books: false,
         }
     }
 

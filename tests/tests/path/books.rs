@@ -118,7 +118,8 @@ async fn books_that_agree_have_no_difference_and_one_that_is_planted_is_found_an
 
 #[tokio::test]
 async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
-    let (world, budget) = busy_world().await;
+    let (mut world, budget) = busy_world().await;
+    world.has_wrong_books = true;
     let total = [
         ("pk", "demo#total#2026-11"),
         ("sk", "department#/eng/backend/"),
