@@ -1,5 +1,5 @@
 //! Claims the identities of a request's events before they are queued, so that its answer says exactly
-//! which of them are new.
+//! which of them are new, and keeps the holds that they name until the usage is recorded.
 //!
 //! A crash between claim and queue loses nothing: the event was not accepted, and whoever sends it again finds
 //! the claim of the same body and no record, so it is queued. If the database does not answer, events are
@@ -7,10 +7,11 @@
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use shared::domain::hold::HoldId;
 use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::usage::Event;
 use shared::runtime::logs::{ErrorType, report};
-use shared::store::{Claim, Claimant, Store, StoreError};
+use shared::store::{Claim, Claimant, Store, StoreError, own_hold};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -84,7 +85,15 @@ pub(crate) async fn sort<'a>(
                 hold_id: hold_id_of(&first.event),
                 report: request_id,
             };
-            let claim = in_time(store, organisation_id, claimant, now, deadline, &is_down);
+            let hold_id = own_hold_of(organisation_id, &first.event);
+            let claim = in_time(
+                store,
+                organisation_id,
+                (claimant, hold_id),
+                now,
+                deadline,
+                &is_down,
+            );
             async move { (&first.identity, (&first.digest, claim.await)) }
         })
         .collect();
@@ -124,12 +133,20 @@ fn hold_id_of(event: &Event) -> Option<&str> {
     }
 }
 
-/// Claims, unless the time of the request is over or the database is known to be silent. What is not known is
+/// The hold of its own user that an event names.
+fn own_hold_of(organisation_id: &str, event: &Event) -> Option<HoldId> {
+    match event {
+        Event::LlmRequest(usage) => own_hold(organisation_id, usage),
+        Event::IpRisk(_) => None,
+    }
+}
+
+/// Claims, and keeps the hold that the event names, unless the time of the request is over or the database is known to be silent. What is not known is
 /// taken for new: `evaluate` finds out.
 async fn in_time(
     store: &Store,
     organisation_id: &str,
-    claimant: Claimant<'_>,
+    (claimant, hold_id): (Claimant<'_>, Option<HoldId>),
     now: Timestamp,
     deadline: Instant,
     is_down: &AtomicBool,
@@ -137,7 +154,17 @@ async fn in_time(
     if is_down.load(Ordering::Relaxed) {
         return Claim::New;
     }
-    let claiming = store.claim(organisation_id, claimant, now);
+    let claiming = async {
+        let claim = store.claim(organisation_id, claimant, now);
+        let waiting = async {
+            match &hold_id {
+                Some(hold_id) => store.await_usage(organisation_id, hold_id, now).await,
+                None => Ok(()),
+            }
+        };
+        let (claim, waits) = futures::join!(claim, waiting);
+        waits.and(claim)
+    };
     let error = match timeout_at(deadline, claiming).await {
         Ok(Ok(claim)) => return claim,
         Ok(Err(error)) => error,

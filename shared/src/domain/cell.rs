@@ -559,6 +559,17 @@ pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts
     update
 }
 
+/// Lets `hold` live until the second `until`, if it is as it was.
+pub fn prolong(rid: &Rid, hold: &Hold, until: i64) -> CellUpdate {
+    let mut after = hold.clone();
+    after.live_until(u32::try_from(until).unwrap_or(u32::MAX));
+    CellUpdate {
+        conditions: vec![Condition::HoldIs(rid.clone(), hold.clone())],
+        put: Some((rid.clone(), after)),
+        ..CellUpdate::default()
+    }
+}
+
 /// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. If an exemption gave to
 /// `ended`, the hold that it names, it pays by the same rule as that hold.
 pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpdate {

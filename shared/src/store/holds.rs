@@ -54,7 +54,8 @@ pub enum HoldOutcome {
 /// What became of a hold that its owner gives back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoidOutcome {
-    /// Nothing of it is held any more: now, or since an earlier try, a settlement or its end by time.
+    /// Nothing of it is held any more: now, or since an earlier try, a settlement or its end by time. Or its usage was
+    /// accepted and is about to settle it.
     NotHeld,
     /// There never was such a hold.
     Unknown,
@@ -192,10 +193,11 @@ impl Store {
         let part = self.resolution_item(organisation_id, hold_id, &resolved, now)?;
         let charged = match self.transact(vec![part]).await? {
             Transacted::Applied => Amounts::ZERO,
-            Transacted::Refused(_) => self
-                .resolution(organisation_id, hold_id)
-                .await?
-                .map_or(Amounts::ZERO, |known| known.resolution.charged()),
+            Transacted::Refused(_) => match self.resolution(organisation_id, hold_id).await? {
+                Some(known) => known.resolution.charged(),
+                // Its usage was accepted, and settles it.
+                None => return Ok(VoidOutcome::NotHeld),
+            },
         };
         self.finish_hold(organisation_id, hold_id, &hold, charged)
             .await?;

@@ -72,7 +72,7 @@ pub use rows::Row;
 pub use self_audit::Books;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
-pub use usage::{Mark, Recorded};
+pub use usage::{Mark, Recorded, own_hold};
 pub use usage_rows::{UsageFilter, UsageRow};
 pub use webhooks::{HealthChange, Kept, Place};
 

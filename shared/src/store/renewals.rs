@@ -7,12 +7,12 @@
 //! more.
 
 use super::Store;
-use super::call::{StoreError, Transacted, back_off};
+use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
 use super::cells::Updated;
 use super::expression::number;
 use super::holds::ATTEMPTS_TO_HOLD;
 use super::keys;
-use super::resolutions::expires_at;
+use super::resolutions::{LIVES_UNTIL, USAGE_UNTIL, expires_at};
 use super::rows::Holder;
 use super::tables::TTL;
 use crate::domain::cell::{Cell, Condition, HoldRequest, Obstacle};
@@ -20,11 +20,14 @@ use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::people::User;
 use crate::domain::renewal::{CannotRenew, Wanted, Wish, gain};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
-use jiff::Timestamp;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, TransactWriteItem, Update};
+use jiff::{SignedDuration, Timestamp};
 
 /// The outcome in a row that says how long a hold lives: it has not ended.
 pub(super) const RENEWED: &str = "renewed";
+/// How long usage may wait to be recorded: as long as the queue keeps it.
+const USAGE_WAITS: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// A hold with what an answer says of it.
 #[derive(Debug)]
@@ -250,20 +253,63 @@ impl Store {
         hold: &Hold,
         now: Timestamp,
     ) -> Result<TransactWriteItem, StoreError> {
-        let mut item = keys::resolution(organisation_id, hold_id).attributes();
-        let outcome = AttributeValue::S(RENEWED.to_owned());
-        item.insert("outcome".to_owned(), outcome.clone());
-        item.insert("lives_until".to_owned(), number(hold.expires_at));
-        item.insert(TTL.to_owned(), number(expires_at(now)));
-        let condition = "attribute_not_exists(pk) OR (outcome = :renewed AND lives_until < :until)";
-        let put = Put::builder()
+        let key = keys::resolution(organisation_id, hold_id).attributes();
+        let lives_less = format!("attribute_not_exists({LIVES_UNTIL}) OR {LIVES_UNTIL} < :until");
+        let update = Update::builder()
             .table_name(&self.tables.ledger)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .expression_attribute_values(":renewed", outcome)
+            .set_key(Some(key))
+            .condition_expression(format!(
+                "attribute_not_exists(pk) OR (outcome = :renewed AND ({lives_less}))"
+            ))
+            .update_expression(format!(
+                "SET outcome = :renewed, {LIVES_UNTIL} = :until, {TTL} = :y"
+            ))
+            .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()))
             .expression_attribute_values(":until", number(hold.expires_at))
+            .expression_attribute_values(":y", number(expires_at(now)))
             .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// Keeps a hold until its usage, which is about to be queued, is recorded: from now on it neither lapses nor can it be
+    /// given back. One conditional write, which changes nothing if the hold has ended; repeated, it says the same. A queue
+    /// that is worked off late, or an event that fails for days, so opens no cap.
+    pub async fn await_usage(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let until = now.as_second().saturating_add(USAGE_WAITS.as_secs());
+        for attempt in 0..ATTEMPTS {
+            let call = self
+                .client
+                .update_item()
+                .table_name(&self.tables.ledger)
+                .set_key(Some(
+                    keys::resolution(organisation_id, hold_id).attributes(),
+                ))
+                .condition_expression("attribute_not_exists(pk) OR outcome = :renewed")
+                .update_expression(format!(
+                    "SET outcome = :renewed, {USAGE_UNTIL} = :until, {TTL} = :y"
+                ))
+                .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()))
+                .expression_attribute_values(":until", number(until))
+                .expression_attribute_values(":y", number(expires_at(now)))
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let Err(error) = call.send().await else {
+                return Ok(());
+            };
+            let has_ended = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
+            if error.as_service_error().is_some_and(has_ended) {
+                return Ok(());
+            }
+            if !is_transaction_conflict(&error) {
+                return Err(error.into());
+            }
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
 //! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing. Until then a row
-//! of the same key may say that the hold lives longer than at first.
+//! of the same key may say that the hold lives longer than at first: because it was renewed, or because its usage was
+//! accepted and waits to be recorded.
 
 use super::call::{StoreError, Transacted};
 use super::cells::Updated;
@@ -12,7 +13,7 @@ use super::totals::Sums;
 use super::usage::own_hold;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Cell, finish, lapsed_holds};
+use crate::domain::cell::{Cell, finish, lapsed_holds, prolong};
 use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::EventIdentity;
@@ -33,6 +34,26 @@ pub(super) struct Resolved {
     pub(super) offset_by: Option<EventIdentity>,
 }
 
+/// What is known of a hold under the key of its resolution.
+enum Ending {
+    /// It lives, or it never was.
+    Open {
+        /// It lives until then at least, in seconds; zero if no row says so.
+        until: i64,
+    },
+    /// It ended.
+    Ended(Box<Resolved>),
+}
+
+/// Why a hold ends that no event has settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EndsBy {
+    /// Its time is over.
+    Time,
+    /// Its event cannot be counted yet.
+    Event,
+}
+
 /// When rows that belong to `at` may go: 13 months later, and at least a day more.
 pub(super) fn expires_at(at: Timestamp) -> i64 {
     at.as_second() + MAX_AGE.as_secs() + 24 * 3600
@@ -45,6 +66,13 @@ impl Store {
         organisation_id: &str,
         hold_id: &HoldId,
     ) -> Result<Option<Resolved>, StoreError> {
+        Ok(match self.ending(organisation_id, hold_id).await? {
+            Ending::Open { .. } => None,
+            Ending::Ended(resolved) => Some(*resolved),
+        })
+    }
+
+    async fn ending(&self, organisation_id: &str, hold_id: &HoldId) -> Result<Ending, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -56,10 +84,14 @@ impl Store {
             .send()
             .await?;
         let Some(mut item) = answer.item else {
-            return Ok(None);
+            return Ok(Ending::Open { until: 0 });
         };
         if is_alive(&item) {
-            return Ok(None);
+            let second = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
+            let until = second(LIVES_UNTIL).max(second(USAGE_UNTIL));
+            return Ok(Ending::Open {
+                until: until.unwrap_or(0),
+            });
         }
         let unreadable = || StoreError::unreadable("a resolution");
         let Some(AttributeValue::B(hold)) = item.remove("hold") else {
@@ -72,12 +104,12 @@ impl Store {
             Some(AttributeValue::S(event)) => Some(EventIdentity::from_key(&event)),
             _ => None,
         };
-        Ok(Some(Resolved {
+        Ok(Ending::Ended(Box::new(Resolved {
             hold: Hold::unpack(hold.as_ref()).map_err(|_| unreadable())?,
             path: Path::from_text(&path),
             offset_by,
             resolution: serde_dynamo::from_item(item)?,
-        }))
+        })))
     }
 
     /// Whether the time of the hold that a usage names was over before it was settled.
@@ -95,12 +127,27 @@ impl Store {
     }
 
     /// The resolution of a hold, as a part of a transaction: it is written if there is none. That its time is over is
-    /// written only if it does not live longer.
+    /// written only if it does not live longer, and that it is given back only if no usage of it waits to be recorded.
     pub(super) fn resolution_item(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
         resolved: &Resolved,
+        now: Timestamp,
+    ) -> Result<TransactWriteItem, StoreError> {
+        let by = match resolved.resolution {
+            Resolution::Expired { .. } | Resolution::Voided => EndsBy::Time,
+            Resolution::Settled { .. } => EndsBy::Event,
+        };
+        self.ending_item(organisation_id, hold_id, resolved, by, now)
+    }
+
+    fn ending_item(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        resolved: &Resolved,
+        by: EndsBy,
         now: Timestamp,
     ) -> Result<TransactWriteItem, StoreError> {
         let mut item: super::expression::Item = serde_dynamo::to_item(&resolved.resolution)?;
@@ -111,19 +158,23 @@ impl Store {
         item.insert("path".to_owned(), path);
         item.insert("resolved_at".to_owned(), AttributeValue::S(now.to_string()));
         item.insert(TTL.to_owned(), number(expires_at(now)));
+        let over = |name: &str| format!("(attribute_not_exists({name}) OR {name} <= :now)");
+        let mut may_end = vec!["outcome = :renewed".to_owned()];
+        if by == EndsBy::Time {
+            may_end.push(over(USAGE_UNTIL));
+            if resolved.resolution != Resolution::Voided {
+                may_end.push(over(LIVES_UNTIL));
+            }
+        }
+        let condition = format!("attribute_not_exists(pk) OR ({})", may_end.join(" AND "));
         let put = Put::builder()
             .table_name(&self.tables.ledger)
             .set_item(Some(item))
+            .condition_expression(condition)
             .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()));
-        let put = match resolved.resolution {
-            Resolution::Expired { .. } => put
-                .condition_expression(
-                    "attribute_not_exists(pk) OR (outcome = :renewed AND lives_until <= :now)",
-                )
-                .expression_attribute_values(":now", number(now.as_second())),
-            Resolution::Settled { .. } | Resolution::Voided => {
-                put.condition_expression("attribute_not_exists(pk) OR outcome = :renewed")
-            }
+        let put = match by {
+            EndsBy::Time => put.expression_attribute_values(":now", number(now.as_second())),
+            EndsBy::Event => put,
         };
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
@@ -143,7 +194,8 @@ impl Store {
                 AbandonedHolds::Release => Amounts::ZERO,
                 AbandonedHolds::Charge => hold.amounts,
             };
-            self.resolve_unsettled(configuration, period, (rid, hold), charged, now)
+            let named = (rid, hold);
+            self.resolve_unsettled(configuration, period, named, charged, EndsBy::Time, now)
         });
         let mut resolved = Vec::new();
         for result in futures::future::join_all(each).await {
@@ -185,7 +237,9 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let named = (hold_id.rid.clone(), hold.clone());
         let charged = hold.amounts;
-        let resolving = self.resolve_unsettled(configuration, hold_id.period, named, charged, now);
+        let period = hold_id.period;
+        let resolving =
+            self.resolve_unsettled(configuration, period, named, charged, EndsBy::Event, now);
         let Some((_, hold, charged)) = resolving.await? else {
             return Ok(false);
         };
@@ -195,13 +249,14 @@ impl Store {
     }
 
     /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. None if
-    /// `configuration` is older than the hold.
+    /// `configuration` is older than the hold, or if the hold lives longer: then its cell says so afterwards.
     async fn resolve_unsettled(
         &self,
         configuration: &Configuration,
         period: Month,
         (rid, hold): (Rid, Hold),
         charged: Amounts,
+        by: EndsBy,
         now: Timestamp,
     ) -> Result<Option<(Rid, Hold, Amounts)>, StoreError> {
         let organisation_id = &configuration.organisation.id;
@@ -215,7 +270,7 @@ impl Store {
             hold: hold.clone(),
             offset_by: None,
         };
-        let mut parts = vec![self.resolution_item(organisation_id, &hold_id, &resolved, now)?];
+        let mut parts = vec![self.ending_item(organisation_id, &hold_id, &resolved, by, now)?];
         if charged != Amounts::ZERO {
             let total = keys::department_total(organisation_id, period, &resolved.path.to_text());
             parts.push(self.add_to_total(
@@ -228,10 +283,13 @@ impl Store {
         }
         let charged = match self.transact(parts).await? {
             Transacted::Applied => charged,
-            Transacted::Refused(_) => match self.resolution(organisation_id, &hold_id).await? {
-                Some(known) => known.resolution.charged(),
-                // It lives longer by now.
-                None => return Ok(None),
+            Transacted::Refused(_) => match self.ending(organisation_id, &hold_id).await? {
+                Ending::Ended(known) => known.resolution.charged(),
+                Ending::Open { until } => {
+                    let update = prolong(&rid, &hold, until);
+                    self.update_cell(organisation_id, period, &update).await?;
+                    return Ok(None);
+                }
             },
         };
         Ok(Some((rid, hold, charged)))
@@ -381,6 +439,11 @@ impl Store {
         Ok(ended.filter_map(of_item).collect())
     }
 }
+
+/// Until when a hold lives that was renewed, in seconds.
+pub(super) const LIVES_UNTIL: &str = "lives_until";
+/// Until when usage of a hold may wait to be recorded, in seconds.
+pub(super) const USAGE_UNTIL: &str = "usage_until";
 
 /// Whether the row at the place of a resolution says that the hold lives.
 fn is_alive(row: &Item) -> bool {

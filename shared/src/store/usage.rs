@@ -816,7 +816,7 @@ fn shows_another_request(report: &UsageReport<'_>, resolved: Option<&Resolved>) 
 }
 
 /// The hold that a usage names, where it is its user's own.
-pub(super) fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
+pub fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
     usage
         .hold()
         .filter(|id| id.rid.belongs_to(organisation_id, &usage.user_id))

@@ -18,6 +18,7 @@ mod reports;
 mod strict;
 mod tree;
 mod usage;
+mod waiting;
 mod whereabouts;
 
 use end_to_end::World;
