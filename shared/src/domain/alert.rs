@@ -285,3 +285,49 @@ impl Crossing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::amount::Unit;
+    use crate::domain::samples::{NOW, at, budget, cell, configuration, month};
+
+    /// The alerts of a budget of 1,001 tokens that tells at 80 %, where `spent` are gone: level and severity.
+    fn told(hard_cap: bool, spent: i64) -> Vec<(String, Severity)> {
+        let budget = Budget {
+            hard_cap,
+            thresholds: vec![80],
+            ..budget(Some("eng"), Unit::Tokens, 1_001)
+        };
+        let cell = cell([(budget.counter(), 1_001 - spent)]);
+        let configuration = configuration([budget]);
+        let crossings = crossings(&configuration, month("2026-11"), &cell);
+        let alert = |of: &Crossing<'_>| of.alert("alr_1".to_owned(), &configuration, at(NOW));
+        let each = crossings.iter();
+        each.map(|of| (of.level.to_string(), alert(of).severity))
+            .collect()
+    }
+
+    #[test]
+    fn a_level_is_reached_by_the_token_that_makes_its_share_whole_and_debt_by_the_first_beyond() {
+        let levels = |spent| -> Vec<String> {
+            let told = told(true, spent).into_iter();
+            told.map(|(level, _)| level).collect()
+        };
+        // 80 % of 1,001 are 800.8.
+        assert!(levels(800).is_empty());
+        assert_eq!(levels(801), ["80"]);
+        assert_eq!(levels(1_000), ["80"]);
+        assert_eq!(levels(1_001), ["80", "100"]);
+        assert_eq!(levels(1_002), ["80", "100", "debt"]);
+    }
+
+    #[test]
+    fn only_the_debt_of_a_hard_cap_is_critical() {
+        let level = |name: &str, severity| (name.to_owned(), severity);
+        let mut expected = vec![level("80", Severity::Medium), level("100", Severity::High)];
+        assert_eq!(told(false, 5_003), expected);
+        expected.push(level("debt", Severity::Critical));
+        assert_eq!(told(true, 5_003), expected);
+    }
+}

@@ -242,4 +242,10 @@ mod tests {
             prop_assert_eq!(micro_usd_from_json(&micro_usd_to_json(micro)), Ok(micro));
         }
     }
+
+    #[test]
+    fn a_difference_is_that_of_each_unit() {
+        let difference = Amounts::new(1_033, 21_345).saturating_sub(Amounts::new(1_100, 345));
+        assert_eq!(difference, Amounts::new(-67, 21_000));
+    }
 }

@@ -205,4 +205,22 @@ mod tests {
             assert_eq!(power(&blocked, Role::Admin), Ok(expected), "{until}");
         }
     }
+
+    #[test]
+    fn the_user_of_a_key_answers_for_it_before_whoever_made_it() {
+        let made_by = |user_id: Option<&str>| Maker {
+            actor: "key/key_1".to_owned(),
+            user_id: user_id.map(str::to_owned),
+        };
+        let (by_root, by_operator) = (made_by(Some("root")), made_by(None));
+        for (user_id, made_by, expected) in [
+            (Some("ada"), Some(&by_root), Some("ada")),
+            (Some("ada"), None, Some("ada")),
+            (None, Some(&by_root), Some("root")),
+            (None, Some(&by_operator), None),
+            (None, None, None),
+        ] {
+            assert_eq!(responsible_user_id(user_id, made_by), expected);
+        }
+    }
 }

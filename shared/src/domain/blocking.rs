@@ -96,3 +96,60 @@ pub fn released(
     let recipients = people(user, superiors);
     Notice::new(id, EventType::UserReleased, payload, recipients, now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::notice::Address;
+    use crate::domain::samples::{NOW, at, user};
+
+    fn block(until: Option<&str>) -> Block {
+        Block {
+            policy_id: None,
+            reason: "a key was pushed".to_owned(),
+            since: at("2026-11-24T11:30:00Z"),
+            until: until.map(at),
+        }
+    }
+
+    /// The addresses that a notice goes to.
+    fn emails(notice: &Notice) -> Vec<&str> {
+        let each = notice.recipients.iter();
+        each.map(|recipient| match &recipient.address {
+            Address::Mail { email, .. } => email.as_str(),
+            Address::Webhook { webhook_id } => webhook_id,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn who_is_blocked_and_their_manager_hear_why_until_when_and_whom_to_ask() {
+        let superiors = Superiors {
+            manager: Some((user("mo"), "you manage ada".to_owned())),
+            administrators: Vec::new(),
+        };
+        let block = block(Some("2026-12-01T00:00:00Z"));
+        let notice = blocked_by_hand("ntc_1".to_owned(), &user("ada"), &block, &superiors);
+        assert_eq!(emails(&notice), ["ada@example.com", "mo@example.com"]);
+        let payload = &notice.payload;
+        assert_eq!(
+            payload["message"],
+            "An administrator has blocked it: a key was pushed"
+        );
+        assert_eq!(payload["blocked"]["since"], "2026-11-24T11:30:00Z");
+        assert_eq!(payload["blocked"]["until"], "2026-12-01T00:00:00Z");
+        let what_now = "To have it lifted, ask The user mo (mo@example.com) or an administrator.";
+        assert_eq!(payload["what_now"], what_now);
+        let by_policy = blocked_by_policy("ntc_2".to_owned(), &user("ada"), &block);
+        assert!(emails(&by_policy).is_empty());
+    }
+
+    #[test]
+    fn who_is_released_hears_it_also_without_a_manager() {
+        let superiors = Superiors::default();
+        let id = "ntc_1".to_owned();
+        let notice = released(id, &user("ada"), &block(None), &superiors, at(NOW));
+        assert_eq!(emails(&notice), ["ada@example.com"]);
+        assert_eq!(notice.payload["released"]["until"], Value::Null);
+    }
+}

@@ -182,4 +182,11 @@ mod tests {
         );
         assert!(ids(Division::Daily, "2026-11-25", "2026-11-24").is_empty());
     }
+
+    #[test]
+    fn late_usage_of_a_hold_is_in_the_day_on_which_it_happened_and_the_month_of_its_hold() {
+        let at: Timestamp = "2026-12-01T00:07:00Z".parse().unwrap();
+        let of_november = of_usage(at, Month::new(2026, 11).unwrap(), &TimeZone::UTC);
+        assert_eq!(of_november, ["2026-12-01T00:00Z", "2026-12-01", "2026-11"]);
+    }
 }

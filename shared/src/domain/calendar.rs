@@ -113,6 +113,18 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_behind_brings_no_month_back() {
+        let mut organisation = organisation();
+        organisation.change_zone("Pacific/Kiritimati".into(), at("2026-11-30T12:00:00Z"));
+        organisation.change_zone("UTC".into(), at("2026-11-30T11:59:00Z"));
+        assert_eq!(
+            organisation.month_of(at("2026-11-30T12:00:01Z")),
+            month("2026-12"),
+            "it was December by the zone in between"
+        );
+    }
+
+    #[test]
     fn a_month_that_has_begun_goes_on_in_a_zone_where_it_has_not() {
         let mut organisation = organisation();
         organisation.change_zone("America/New_York".into(), at("2026-12-01T01:00:00Z"));

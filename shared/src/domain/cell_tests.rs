@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::exemption::{Covers, Kind, Terms};
 use crate::domain::hold::{Exempt, Hold, Node, Rid};
+use crate::domain::samples;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -808,4 +809,77 @@ fn a_raise_adds_to_what_is_left_and_gives_that_much_and_no_more() {
     exempted.hold(1, 70);
     assert_eq!((exempted.given, exempted.living.len()), (90, 1));
     exempted.check();
+}
+
+#[test]
+fn a_cell_that_is_opened_has_what_its_budgets_give_beyond_what_is_spent_and_held() {
+    let node = |unit| samples::counter(Some("eng"), unit);
+    let under_a_raise = Hold {
+        exempt: Some(Exempt {
+            index: Node::exemption(0),
+            covered: vec![node(Unit::Usd)],
+            given: Amounts::new(0, 5_300),
+        }),
+        ..samples::hold(1_020, 21_300)
+    };
+    let behind = Cell {
+        carried: BTreeMap::from([(node(Unit::Tokens), 45)]),
+        exempted: BTreeMap::from([(node(Unit::Usd), 7_700)]),
+        holds: BTreeMap::from([(rid(1), under_a_raise)]),
+        ..Cell::default()
+    };
+    let budgets = [(Unit::Tokens, 10_007), (Unit::Usd, 90_001)];
+    let budgets = budgets.map(|(unit, amount)| samples::budget(Some("eng"), unit, amount));
+    let configuration = samples::configuration(budgets);
+    let spent = |id: Option<&str>| match id {
+        Some("sales") => Amounts::ZERO,
+        _ => Amounts::new(333, 4_567),
+    };
+    let period = samples::month("2026-11");
+    let cell = Cell::open(&configuration, period, Some(&behind), spent);
+    assert_eq!(cell.nodes[&node(Unit::Tokens)], 10_007 + 45 - 333 - 1_020);
+    assert_eq!(
+        cell.nodes[&node(Unit::Usd)],
+        90_001 + 7_700 - 4_567 - 21_300
+    );
+    let without_budget = samples::counter(None, Unit::Usd);
+    assert_eq!(cell.nodes[&without_budget], -4_567 - 21_300);
+    assert!(
+        !cell
+            .nodes
+            .contains_key(&samples::counter(Some("sales"), Unit::Usd))
+    );
+}
+
+#[test]
+fn a_carry_that_is_corrected_changes_its_counter_by_the_difference() {
+    let mut cell = token_cell(&[523]);
+    let before = BTreeMap::from([(tokens_of(0), 44)]);
+    cell.as_mut().unwrap().carried = before;
+    let corrected = BTreeMap::from([(tokens_of(0), 31), (tokens_of(1), 7)]);
+    for _ in 0..2 {
+        let update = carry(cell.as_ref().unwrap(), &corrected);
+        update.apply(&mut cell).unwrap();
+        let cell = cell.as_ref().unwrap();
+        assert_eq!(cell.nodes, BTreeMap::from([(tokens_of(0), 510)]));
+        assert_eq!(cell.carried, BTreeMap::from([(tokens_of(0), 31)]));
+    }
+}
+
+#[test]
+fn a_hold_grows_only_by_the_configuration_that_its_cell_agrees_with() {
+    let mut cell = token_cell(&[100]);
+    let asked = request(30, 1);
+    asked.update().apply(&mut cell).unwrap();
+    let mut gain = request(12, 1);
+    gain.epoch = 0;
+    let (update, _) = gain.growth(&asked.hold, 2_000).unwrap();
+    assert!(update.apply(&mut cell).is_err());
+    gain.epoch = 1;
+    let (update, after) = gain.growth(&asked.hold, 2_000).unwrap();
+    update.apply(&mut cell).unwrap();
+    let cell = cell.unwrap();
+    assert_eq!(cell.nodes[&tokens_of(0)], 58);
+    assert_eq!(cell.holds[&rid(0)], after);
+    assert_eq!((after.amounts.tokens, after.expires_at), (42, 2_000));
 }

@@ -189,4 +189,21 @@ mod tests {
             payload.to_string().len()
         );
     }
+
+    #[test]
+    fn what_carries_over_is_said_in_each_unit_with_its_figures() {
+        let mut dollars = budget(1, 1_500_000);
+        dollars.figures.unit = Unit::Usd;
+        let payload = told(vec![budget(2, 301), dollars]);
+        let message = payload["message"].as_str().unwrap();
+        let sums = " 301 tokens carry over into 2026-12. $1.50 carry over into 2026-12.\n";
+        assert!(message.contains(sums), "{message}");
+        let listed = &payload["budgets"][0];
+        let expected = json!({
+            "budget_id": "bud_2", "name": "Budget 2", "department_id": "eng", "unit": "tokens", "amount": 1_000,
+            "carried_in": 50, "exempted": 0, "spent": 450, "unused": 600, "carried_out": 301,
+        });
+        assert_eq!(*listed, expected);
+        assert_eq!(payload["budgets"][1]["carried_out"].to_string(), "1.5");
+    }
 }

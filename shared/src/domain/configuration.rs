@@ -613,6 +613,7 @@ impl Configuration {
 mod tests {
     use super::*;
     use crate::domain::people::{Role, Status};
+    use crate::domain::samples;
 
     fn department(index: u32, id: &str, parent: Option<&str>) -> (String, Department) {
         let department = Department {
@@ -791,5 +792,67 @@ mod tests {
             (config.height("a"), config.height("b"), config.height("d")),
             (3, 2, 1)
         );
+    }
+
+    #[test]
+    fn a_budget_gives_its_amount_and_what_was_topped_up_from_its_first_month_on() {
+        let mut budget = samples::budget(Some("eng"), Unit::Tokens, 1_001);
+        let month = samples::month;
+        budget.top_up(250, month("2026-11")).unwrap();
+        budget.top_up(7, month("2026-11")).unwrap();
+        let given = ["2026-09", "2026-10", "2026-11", "2026-12"];
+        let given = given.map(|text| budget.gives_in(month(text)));
+        assert_eq!(given, [0, 1_001, 1_258, 1_001]);
+    }
+
+    #[test]
+    fn a_month_is_over_once_it_is_by_every_clock() {
+        let config = samples::configuration([]);
+        let is_over = |now| config.is_over(samples::month("2026-11"), samples::at(now));
+        assert!(
+            !is_over("2026-12-01T00:04:59Z"),
+            "another clock may be behind"
+        );
+        assert!(is_over("2026-12-01T00:05:00Z"));
+    }
+
+    #[test]
+    fn the_nearest_budgets_come_first_and_the_organisations_last() {
+        let config = samples::configuration([
+            samples::budget(None, Unit::Tokens, 1),
+            samples::budget(Some("eng"), Unit::Usd, 2),
+            samples::budget(Some("backend"), Unit::Usd, 3),
+            samples::budget(Some("backend"), Unit::Tokens, 4),
+            samples::budget(Some("sales"), Unit::Tokens, 5),
+        ]);
+        let amounts = |budgets: Vec<&Budget>| -> Vec<i64> {
+            budgets.iter().map(|budget| budget.amount).collect()
+        };
+        let path = config.path("backend");
+        assert_eq!(amounts(config.budgets_on(&path)), [4, 3, 2, 1]);
+        let counters = config.counters_on(&path);
+        assert_eq!(amounts(config.budgets_of(&counters)), [4, 3, 2, 1]);
+    }
+
+    #[test]
+    fn nobody_is_their_own_manager() {
+        let mut config = samples::configuration([]);
+        for (department, manager) in [("backend", "mo"), ("eng", "eve")] {
+            let department = config.departments.get_mut(department).unwrap();
+            department.manager_id = Some(manager.to_owned());
+        }
+        let manager = |user: &User| config.manager_of(user);
+        assert_eq!(manager(&samples::user("ada")).as_deref(), Some("mo"));
+        assert_eq!(manager(&samples::user("mo")).as_deref(), Some("eve"));
+        let own = User {
+            manager_id: Some("max".to_owned()),
+            ..samples::user("ada")
+        };
+        assert_eq!(manager(&own).as_deref(), Some("max"));
+        let elsewhere = User {
+            department_id: "sales".to_owned(),
+            ..samples::user("sam")
+        };
+        assert_eq!(manager(&elsewhere), None);
     }
 }

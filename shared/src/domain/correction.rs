@@ -64,3 +64,31 @@ impl Correction {
         Path::from_text(&self.path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::samples::{NOW, at, configuration, month};
+
+    #[test]
+    fn this_month_and_the_thirteen_before_it_can_be_corrected() {
+        let configuration = configuration([]);
+        for (text, expected) in [
+            ("2025-09", false),
+            ("2025-10", true),
+            ("2026-11", true),
+            ("2026-12", false),
+        ] {
+            let found = is_correctable(&configuration, month(text), at(NOW));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_correction_counts_in_the_last_second_of_its_month_or_now() {
+        let configuration = configuration([]);
+        let counts_at = |text| counts_at(&configuration, month(text), at(NOW));
+        assert_eq!(counts_at("2026-10"), at("2026-10-31T23:59:59Z"));
+        assert_eq!(counts_at("2026-11"), at(NOW));
+    }
+}

@@ -162,3 +162,39 @@ impl TroubledEvent<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::plausible::Counted;
+    use crate::domain::samples::{at, usage};
+
+    #[test]
+    fn trouble_is_told_once_a_day_and_what_is_held_back_once_an_hour_of_the_local_clock() {
+        let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
+        let event = Event::LlmRequest(usage("e-1", 1, 2));
+        let told_as = |trouble| {
+            let troubled = TroubledEvent {
+                trouble,
+                event: &event,
+                received_at: at("2026-11-24T22:30:00Z"),
+                zone: &tokyo,
+            };
+            troubled.told_as()
+        };
+        let excess = Excess {
+            of: Counted::Output,
+            tokens: 163_841,
+            most: 163_840,
+        };
+        assert_eq!(
+            told_as(Trouble::HeldBack(excess)),
+            "2026-11-25T07#held_back#ada"
+        );
+        let conflict = Trouble::Conflict { is_charged: true };
+        assert_eq!(told_as(conflict), "2026-11-25#conflict#ada");
+        let day = |of| format!("2026-11-25#{of}#ada");
+        assert_eq!(told_as(Trouble::LapsedHold), day("lapsed_hold"));
+        assert_eq!(told_as(Trouble::ExceededHold), day("exceeded_hold"));
+    }
+}

@@ -300,6 +300,7 @@ impl Terms {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::samples;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -428,5 +429,79 @@ mod tests {
         exemption.terms.ends_at = at("2026-11-24T16:00:00Z");
         assert!(!exemption.ends_soon(at("2026-11-24T14:59:00Z")));
         assert!(exemption.ends_soon(at("2026-11-24T15:00:00Z")));
+    }
+
+    #[test]
+    fn what_is_used_of_it_is_what_its_counters_have_less_than_they_opened_with() {
+        let both = grant(Kind::Raise, Some(5_003), Some(2_000_001));
+        let tokens = (both.counter(Unit::Tokens), 4_001);
+        assert_eq!(both.used(&samples::cell([tokens])), Amounts::new(1_002, 0));
+        let micro_usd = (both.counter(Unit::Usd), 500_000);
+        let cell = samples::cell([tokens, micro_usd]);
+        assert_eq!(both.used(&cell), Amounts::new(1_002, 1_500_001));
+        let lift = grant(Kind::Lift, None, None);
+        let cell = samples::cell([(lift.counter(Unit::Usd), -77)]);
+        assert_eq!(lift.used(&cell), Amounts::new(0, 77));
+    }
+
+    #[test]
+    fn it_covers_the_caps_of_the_own_department_or_of_the_whole_path() {
+        let budgets = [Some("backend"), Some("eng"), None];
+        let budgets = budgets.map(|id| samples::budget(id, Unit::Tokens, 1_000));
+        let budgets: Vec<&Budget> = budgets.iter().collect();
+        let mut grant = grant(Kind::Lift, None, None);
+        let counter = |id| samples::counter(id, Unit::Tokens);
+        let path = [Some("backend"), Some("eng"), None].map(counter);
+        assert_eq!(grant.covered(&samples::user("ada"), &budgets), path);
+        grant.terms.covers = Covers::Department;
+        assert_eq!(grant.covered(&samples::user("ada"), &budgets), path[..1]);
+    }
+
+    #[test]
+    fn of_those_in_force_the_one_that_ends_first_is_tried_first() {
+        let grant = |id: &str, index, user_id: &str, starts_at, ends_at| Grant {
+            id: id.to_owned(),
+            index,
+            terms: Terms {
+                user_id: user_id.to_owned(),
+                starts_at: at(starts_at),
+                ends_at: at(ends_at),
+                ..grant(Kind::Lift, None, None).terms
+            },
+        };
+        let mut configuration = samples::configuration([]);
+        configuration.grants = vec![
+            grant(
+                "long",
+                1,
+                "ada",
+                "2026-11-01T00:00:00Z",
+                "2026-12-24T00:00:00Z",
+            ),
+            grant(
+                "short",
+                5,
+                "ada",
+                "2026-11-20T00:00:00Z",
+                "2026-11-25T00:00:00Z",
+            ),
+            grant(
+                "over",
+                3,
+                "ada",
+                "2026-11-01T00:00:00Z",
+                "2026-11-24T12:00:00Z",
+            ),
+            grant(
+                "another's",
+                7,
+                "bob",
+                "2026-11-01T00:00:00Z",
+                "2026-11-25T00:00:00Z",
+            ),
+        ];
+        let found = configuration.grants_of("ada", at(samples::NOW));
+        let found: Vec<&str> = found.iter().map(|grant| grant.id.as_str()).collect();
+        assert_eq!(found, ["short", "long"]);
     }
 }

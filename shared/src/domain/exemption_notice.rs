@@ -159,3 +159,91 @@ pub fn notice(
     });
     Notice::new(id, event.kind(), payload, recipients, now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::exemption::{Decided, Decision, Party, Terms};
+    use crate::domain::samples;
+
+    fn party(user_id: &str) -> Party {
+        Party {
+            key_id: format!("key_{user_id}"),
+            user_id: Some(user_id.to_owned()),
+            responsible_user_id: None,
+        }
+    }
+
+    /// What is told of a raise that mo asked for, that root approved and that eve revoked.
+    fn told(event: Event) -> Value {
+        let now = samples::at(samples::NOW);
+        let decision = |user_id, note: Option<&str>| Decision {
+            by: party(user_id),
+            at: now,
+            note: note.map(str::to_owned),
+        };
+        let exemption = Exemption {
+            id: "exm_1".to_owned(),
+            terms: Terms {
+                user_id: "ada".to_owned(),
+                kind: Kind::Raise,
+                tokens: Some(50_001),
+                micro_usd: Some(2_500_000),
+                covers: Covers::Path,
+                starts_at: now,
+                ends_at: samples::at("2026-12-01T00:00:00Z"),
+            },
+            reason: "a release".to_owned(),
+            requested_by: party("mo"),
+            decided: Decided::Revoked,
+            decision: Some(decision("root", None)),
+            revocation: Some(decision("eve", Some("It is done."))),
+            index: Some(1),
+            is_end_told: false,
+            version: 3,
+            created_at: now,
+            updated_at: now,
+        };
+        let id = "ntc_1".to_owned();
+        notice(
+            id,
+            event,
+            &exemption,
+            &samples::user("ada"),
+            Vec::new(),
+            now,
+        )
+        .payload
+    }
+
+    const TERMS: &str =
+        "50,001 tokens and $2.50 more than the caps of backend and all above it allow";
+
+    #[test]
+    fn each_step_names_whoever_took_it() {
+        let message = |event| told(event)["message"].as_str().unwrap().to_owned();
+        assert_eq!(
+            message(Event::Requested),
+            format!("mo asks for {TERMS}, for The user ada until 2026-12-01T00:00:00Z: a release")
+        );
+        assert_eq!(
+            message(Event::Approved),
+            format!("root approved {TERMS}, for The user ada until 2026-12-01T00:00:00Z.")
+        );
+        assert_eq!(
+            message(Event::Revoked),
+            format!("eve revoked {TERMS}, for The user ada. It is done.")
+        );
+    }
+
+    #[test]
+    fn its_end_is_told_with_what_was_used_in_both_units() {
+        let used = Amounts::new(1_203, 1_250_000);
+        for event in [Event::Ending(used), Event::Expired(used)] {
+            let payload = told(event);
+            assert_eq!(payload["used"]["tokens"], 1_203);
+            assert_eq!(payload["used"]["usd"].to_string(), "1.25");
+        }
+        assert_eq!(told(Event::Approved)["used"], Value::Null);
+    }
+}

@@ -295,4 +295,18 @@ mod tests {
         foreign["mail"]["tags"]["organisation"] = json!(["acme#x"]);
         assert!(matches!(read(&foreign), Err(Unreadable::NoOrganisation)));
     }
+
+    #[test]
+    fn an_address_is_read_with_or_without_a_name() {
+        for written in [
+            "Ada Lovelace <ada@example.com>",
+            "<ada@example.com>",
+            "ada@example.com",
+        ] {
+            let mut report = bounce("Permanent");
+            report["mail"]["destination"] = json!([written]);
+            let told = read(&report).unwrap().unwrap();
+            assert_eq!(told.emails, ["ada@example.com"], "{written}");
+        }
+    }
 }

@@ -292,4 +292,25 @@ mod tests {
             assert_eq!(read(event, &body, &rows), Read::Mismatch, "{event}");
         }
     }
+
+    #[test]
+    fn what_becomes_public_is_as_grave_as_can_be() {
+        let rows = default_rows();
+        let level = |event: &str, body: Value| match read(event, &body, &rows) {
+            Read::Risk(sighting) => Some(sighting.risk_level),
+            Read::Ignored(_) | Read::Mismatch => None,
+        };
+        let repository = json!({"full_name": "acme/shop"});
+        let public = json!({"repository": repository});
+        assert_eq!(level("public", public), Some(RiskLevel::Critical));
+        let publicized = json!({"action": "publicized", "repository": repository});
+        assert_eq!(level("repository", publicized), Some(RiskLevel::Critical));
+        let leaked = json!({"action": "publicly_leaked", "alert": {"secret_type": "aws"}});
+        assert_eq!(
+            level("secret_scanning_alert", leaked),
+            Some(RiskLevel::Critical)
+        );
+        let renamed = json!({"action": "renamed", "repository": repository});
+        assert_eq!(level("repository", renamed), None);
+    }
 }

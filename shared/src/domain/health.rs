@@ -352,4 +352,24 @@ mod tests {
         assert_eq!(taken.to_go_on(now).due(), now);
         assert_eq!(taken.to_wait(now).due(), later(now, PROBE_AFTER));
     }
+
+    #[test]
+    fn a_paused_receiver_is_left_alone_as_long_as_it_asks_and_a_day_at_most() {
+        let at = later(start(), SignedDuration::from_hours(30));
+        let before = Health {
+            probe_at: Some(at),
+            ..paused()
+        };
+        for (asked, waits) in [
+            (None, 900),
+            (Some(60), 900),
+            (Some(7_207), 7_207),
+            (Some(86_401), 86_400),
+        ] {
+            let attempt = attempt(at, Some(503));
+            let outcome = Outcome::of(delivery(), &attempt, asked, Some(&before), Mode::Probe);
+            let probe_at = outcome.health.unwrap().probe_at.unwrap();
+            assert_eq!(probe_at.duration_since(at).as_secs(), waits, "{asked:?}");
+        }
+    }
 }

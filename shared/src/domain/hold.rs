@@ -637,4 +637,49 @@ mod tests {
             Rid::derive("acme", "ada", "r")
         );
     }
+
+    #[test]
+    fn a_hold_that_grows_has_all_that_its_exemption_gave() {
+        let counter = |index| Node {
+            unit: Unit::Tokens,
+            index,
+        };
+        let hold = |tokens, given, covered: Vec<Node>| Hold {
+            amounts: Amounts::new(tokens, 0),
+            nodes: vec![counter(0), counter(7)],
+            exempt: Some(Exempt {
+                index: 7,
+                covered,
+                given: Amounts::new(given, 0),
+            }),
+            ..Hold::default()
+        };
+        let before = hold(103, 31, vec![counter(2)]);
+        let joined = before.joined(&hold(57, 44, vec![counter(2)])).unwrap();
+        assert_eq!(joined, hold(160, 75, vec![counter(2)]));
+        assert_eq!(joined.taken_from(counter(2)), 103 - 31 + 57 - 44);
+        assert_eq!(before.joined(&hold(57, 44, vec![counter(4)])), None);
+    }
+
+    #[test]
+    fn an_id_names_one_hold_of_a_request_and_no_later_one() {
+        let first = Hold {
+            nonce: [1; 3],
+            expires_at: 1_790_000_000,
+            ..Hold::default()
+        };
+        let rid = Rid::derive("acme", "ada", "r-1");
+        let id = HoldId::new(Month::new(2026, 11).unwrap(), rid, &first);
+        assert!(id.names(&first));
+        let again = Hold {
+            nonce: [2; 3],
+            ..first.clone()
+        };
+        assert!(!id.names(&again), "asked for again within the same second");
+        let later = Hold {
+            expires_at: 1_790_000_001,
+            ..first
+        };
+        assert!(!id.names(&later));
+    }
 }

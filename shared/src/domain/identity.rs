@@ -245,7 +245,9 @@ mod tests {
         let mut same = one.clone();
         same.occurred_at = "2026-11-23T13:00:00+01:00".parse().unwrap();
         assert_eq!(BodyDigest::of_usage(&one), BodyDigest::of_usage(&same));
-        let changes: [fn(&mut Usage); 8] = [
+        let changes: [fn(&mut Usage); 10] = [
+            |usage| usage.occurred_at = "2026-11-23T12:00:01Z".parse().unwrap(),
+            |usage| usage.provider = "azure".to_owned(),
             |usage| usage.input_tokens = Some(2),
             |usage| usage.output_tokens = None,
             |usage| usage.cached_input_tokens = 1,
@@ -272,5 +274,20 @@ mod tests {
             EventIdentity::of_risk(&again)
         );
         assert_eq!(BodyDigest::of_risk(&first), BodyDigest::of_risk(&again));
+    }
+
+    #[test]
+    fn each_body_that_is_in_conflict_has_an_identity_of_its_own() {
+        let mut bodies = [2, 3, 4].map(|output| {
+            let mut usage = usage("ada", "e-1");
+            usage.output_tokens = Some(output);
+            usage
+        });
+        let claimed = EventIdentity::of_usage(&bodies[0]);
+        let conflict = |usage: &Usage| claimed.in_conflict(&BodyDigest::of_usage(usage));
+        assert_ne!(conflict(&bodies[1]), claimed);
+        assert_ne!(conflict(&bodies[1]), conflict(&bodies[2]));
+        bodies[2].output_tokens = Some(3);
+        assert_eq!(conflict(&bodies[1]), conflict(&bodies[2]), "it came twice");
     }
 }

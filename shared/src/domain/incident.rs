@@ -146,3 +146,20 @@ pub struct Opened {
     /// What tells of it.
     pub notice: Notice,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_told_opens_no_incident_that_is_told_the_same_way() {
+        let causes = [
+            Cause::Policy,
+            Cause::Delivery,
+            Cause::Mail,
+            Cause::Suppression,
+        ];
+        let of_telling = causes.map(Cause::is_of_telling);
+        assert_eq!(of_telling, [false, true, true, false]);
+    }
+}

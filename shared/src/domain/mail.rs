@@ -249,7 +249,31 @@ mod tests {
 
     #[test]
     fn attempts_end_within_a_day() {
-        let all: i64 = (0..).map_while(retry_delay).sum();
-        assert!(all < 24 * 3_600);
+        let delays: Vec<i64> = (0..).map_while(retry_delay).collect();
+        assert_eq!((delays.len(), delays[0], delays[7]), (8, 30, 36_000));
+        assert!(delays.is_sorted() && delays.iter().sum::<i64>() < 24 * 3_600);
+    }
+
+    #[test]
+    fn a_letter_leads_to_the_page_of_what_it_tells_of() {
+        let payload = json!({
+            "incident_id": "inc_1", "user": {"id": "ada"}, "exemption_id": "exm_1", "alert_id": "alr_1",
+        });
+        for (kind, expected) in [
+            (EventType::IncidentCreated, "incidents/inc_1"),
+            (EventType::UserBlocked, "users/ada"),
+            (EventType::UserReleased, "users/ada"),
+            (EventType::PeriodClosed, "rollovers"),
+            (EventType::AuditHead, "audit-log"),
+            (EventType::ExemptionEnding, "exemptions/exm_1"),
+            (EventType::BudgetExceeded, "alerts/alr_1"),
+        ] {
+            let letter = Letter {
+                kind,
+                payload: payload.clone(),
+                ..letter("Something")
+            };
+            assert_eq!(page(&letter).as_deref(), Some(expected));
+        }
     }
 }

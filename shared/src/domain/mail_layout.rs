@@ -135,4 +135,13 @@ mod tests {
         let text = layout.text("{letters}", "{name} {subject}");
         assert_eq!(text, "Hello {letters},\n{name} {subject}\nToktra\n");
     }
+
+    #[test]
+    fn its_length_is_counted_in_characters() {
+        let filling = MAX_LENGTH - "{letters}".len();
+        let layout = |characters| format!("{}{{letters}}", "ä".repeat(characters));
+        assert!(of(1, &layout(filling)).is_ok());
+        let long = of(1, &layout(filling + 1));
+        assert_eq!(long, Err(LayoutError::TooLong("text")));
+    }
 }

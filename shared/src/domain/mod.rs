@@ -39,6 +39,8 @@ pub mod refusal;
 pub mod refused;
 pub mod renewal;
 pub mod rollover;
+#[cfg(test)]
+mod samples;
 pub mod self_audit;
 pub mod suppression;
 pub mod usage;

@@ -69,4 +69,15 @@ mod tests {
         assert!(!is_email("@example.com"));
         assert!(!is_email("a@b@c.de"));
     }
+
+    #[test]
+    fn the_longest_slugs_and_names_are_taken() {
+        assert!(is_slug(&"a".repeat(64)));
+        assert!(
+            is_display_name(&"é".repeat(MAX_NAME)),
+            "characters, not bytes"
+        );
+        assert!(!is_display_name(&"é".repeat(MAX_NAME + 1)));
+        assert!(!is_display_name("  ") && !is_display_name("a\u{7}"));
+    }
 }

@@ -154,3 +154,16 @@ pub enum NoticeMessage {
         due_at: Timestamp,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_event_of_a_notice_has_its_number_under_another_name() {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let id = "ntc_01k".to_owned();
+        let notice = Notice::new(id, EventType::WebhookTest, Value::Null, Vec::new(), now);
+        assert_eq!(notice.event_id(), "evt_01k");
+    }
+}

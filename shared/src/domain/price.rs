@@ -366,4 +366,27 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn without_a_provider_the_most_of_each_counts_and_a_limit_only_where_all_have_one() {
+        let book = PriceBook::from_json(
+            r#"{"version": "t", "effective_from": "2026-01-01", "models": [
+                {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 9, "output_micro_usd_per_million_tokens": 2,
+                 "cached_input_micro_usd_per_million_tokens": 1, "max_output_tokens": 100, "max_input_tokens": 50},
+                {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5, "output_micro_usd_per_million_tokens": 7,
+                 "max_input_tokens": 70}
+            ]}"#,
+        )
+        .unwrap();
+        let most = Price {
+            input: 9,
+            output: 7,
+            cached_input: Some(5),
+            max_output_tokens: None,
+            max_input_tokens: Some(70),
+        };
+        assert_eq!(book.price(None, "m"), Some((&most, Found::Model)));
+        assert_eq!(book.price(None, "m-2027"), Some((&most, Found::Prefix)));
+        assert_eq!(book.largest_output(), 100);
+    }
 }

@@ -469,3 +469,208 @@ pub fn passed_soft_caps(
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::amount::Amounts;
+    use crate::domain::hold::{Exempt, Hold, Rid};
+    use crate::domain::samples::{
+        NOW, at, budget, cell, configuration, counter, hold, month, user,
+    };
+    use std::collections::BTreeMap;
+
+    const SPENT: i64 = 333;
+
+    /// 1,000 tokens, 100 for November only and 50 carried over, of which 333 are spent, 10 of those beyond them under an
+    /// exemption; 120 are held, and 70 of which an exemption gives 30.
+    fn busy() -> (Budget, Cell) {
+        let mut budget = budget(Some("eng"), Unit::Tokens, 1_000);
+        budget.top_up(100, month("2026-11")).unwrap();
+        let node = budget.counter();
+        let under_a_raise = Hold {
+            exempt: Some(Exempt {
+                index: Node::exemption(0),
+                covered: vec![node],
+                given: Amounts::new(30, 0),
+            }),
+            ..hold(70, 0)
+        };
+        let rid = |request| Rid::derive("acme", "ada", request);
+        let rest = 1_000 + 100 + 50 + 40 - SPENT - 120 - 70;
+        let cell = Cell {
+            carried: BTreeMap::from([(node, 50)]),
+            exempted: BTreeMap::from([(node, 40)]),
+            holds: BTreeMap::from([(rid("r-1"), hold(120, 0)), (rid("r-2"), under_a_raise)]),
+            ..cell([(node, rest)])
+        };
+        (budget, cell)
+    }
+
+    #[test]
+    fn what_is_spent_what_is_held_and_what_exemptions_gave_are_told_apart() {
+        let (budget, cell) = busy();
+        let figures = Figures::of(&budget, month("2026-11"), &cell);
+        let expected = Figures {
+            amount: 1_000,
+            carried: 50,
+            topped_up: 100,
+            exempted: 40,
+            limit: 1_190,
+            spent: SPENT,
+            held: 190,
+            held_exempt: 30,
+            remaining: 857,
+            available: 667,
+        };
+        assert_eq!(figures, expected);
+        assert_eq!((figures.own_limit(), figures.beyond()), (1_150, 140));
+        assert_eq!(figures.own_spent(), SPENT - 10);
+        // Of 1,150 there are 667 to be had.
+        assert_eq!(figures.used_percent(), 42);
+    }
+
+    #[test]
+    fn a_budget_that_is_changed_has_the_figures_that_its_cell_will_give() {
+        let (mut budget, cell) = busy();
+        let period = month("2026-11");
+        let given = budget.gives_in(period);
+        budget.change_amount(1_303, period);
+        let figures = Figures::changed(&budget, period, &cell, given);
+        assert_eq!(
+            (figures.amount, figures.spent, figures.held),
+            (1_303, SPENT, 190)
+        );
+        assert_eq!((figures.remaining, figures.available), (1_160, 970));
+    }
+
+    fn asks(hold: Hold, hard: Vec<Node>) -> HoldRequest {
+        HoldRequest {
+            rid: Rid::derive("acme", "ada", "r-9"),
+            hold,
+            hard,
+            epoch: 1,
+            exemptions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_refusal_proposes_an_exemption_from_every_cap_that_refused() {
+        let configuration = configuration([
+            budget(Some("eng"), Unit::Tokens, 10_007),
+            budget(None, Unit::Usd, 50_003),
+        ]);
+        let (tokens, usd) = (counter(Some("eng"), Unit::Tokens), counter(None, Unit::Usd));
+        let cell = cell([(tokens, 4_100), (usd, 13_003)]);
+        let asked = asks(hold(5_120, 21_300), vec![usd, tokens]);
+        let ada = User {
+            manager_id: Some("mo".to_owned()),
+            ..user("ada")
+        };
+        let manager = user("mo");
+        let way_out = WayOut::Exemption {
+            manager: Some(&manager),
+        };
+        let short = |short: &[Node], way_out| {
+            Reason::short(&configuration, &ada, &cell, short, &asked, way_out, at(NOW))
+        };
+        let proposed = Ask {
+            user_id: "ada".to_owned(),
+            tokens: Some(5_120),
+            micro_usd: Some(21_300),
+            ends_at: at("2026-12-01T00:00:00Z"),
+            manager_id: Some("mo".to_owned()),
+        };
+        let reasons = short(&[usd, tokens], way_out);
+        assert!(
+            reasons
+                .iter()
+                .all(|reason| reason.ask.as_ref() == Some(&proposed))
+        );
+        let said: Vec<&str> = reasons
+            .iter()
+            .map(|reason| reason.message.as_str())
+            .collect();
+        let until = "it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask The user mo or an \
+                     administrator";
+        let expected = [
+            "the budget \"Budget of eng\" of The eng has 4,100 tokens of 10,007 tokens available and the request needs \
+             5,120 tokens; ",
+            "the budget \"Budget of acme\" of the organisation has $0.013003 of $0.050003 available and the request needs \
+             $0.0213; ",
+        ];
+        assert_eq!(said, expected.map(|said| format!("{said}{until}")));
+        let only = Ask {
+            tokens: None,
+            ..proposed
+        };
+        assert_eq!(short(&[usd], way_out)[0].ask, Some(only));
+        assert_eq!(short(&[usd], WayOut::Wait(7))[0].ask, None);
+    }
+
+    #[test]
+    fn only_what_is_spent_beyond_the_limit_is_called_overspent() {
+        let (budget, cell) = busy();
+        let figures = Figures::of(&budget, month("2026-11"), &cell);
+        let said = |remaining, available| {
+            let figures = Figures {
+                remaining,
+                available,
+                ..figures
+            };
+            left(Unit::Tokens, &figures, 0)
+        };
+        assert_eq!(said(190, 0), "has nothing of 1,150 tokens available");
+        assert_eq!(said(40, -150), "has nothing of 1,150 tokens available");
+        assert_eq!(
+            said(-1_001, -1_191),
+            "is overspent by 1,001 tokens (its limit is 1,150 tokens)"
+        );
+    }
+
+    #[test]
+    fn an_offer_has_at_least_one_token_and_fits_every_cap() {
+        let (eng, all) = (
+            counter(Some("eng"), Unit::Tokens),
+            counter(None, Unit::Tokens),
+        );
+        let asked = asks(hold(5_120, 0), vec![all, eng]);
+        let estimate = Estimate {
+            input: 1_024,
+            amounts: Amounts::new(5_120, 0),
+            price: None,
+        };
+        for (rest, offered) in [
+            (1_023, None),
+            (1_024, None),
+            (1_025, Some(1)),
+            (3_001, Some(1_977)),
+        ] {
+            let cell = cell([(eng, rest), (all, 4_000)]);
+            assert_eq!(offer(&asked, &cell, &estimate), offered, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_soft_cap_is_passed_by_the_first_token_beyond_it() {
+        let soft = Budget {
+            hard_cap: false,
+            ..budget(Some("eng"), Unit::Tokens, 1_001)
+        };
+        let node = soft.counter();
+        let configuration = configuration([soft, budget(None, Unit::Tokens, 1_001)]);
+        let path = configuration.path("backend");
+        let warnings = |rest| {
+            let cell = cell([(node, rest), (counter(None, Unit::Tokens), -9)]);
+            passed_soft_caps(&configuration, &path, month("2026-11"), &cell)
+        };
+        assert!(warnings(0).is_empty());
+        let warning = Warning::SoftCapExceeded {
+            budget_id: "bud_eng_tokens".to_owned(),
+            department_id: Some("eng".to_owned()),
+            used_percent: 103,
+        };
+        assert_eq!(warnings(-31), [warning]);
+        assert_eq!(warnings(-1).len(), 1);
+    }
+}

@@ -101,3 +101,22 @@ impl RefusedHour {
         .to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_is_told_ten_minutes_after_its_end() {
+        for (now, last) in [
+            ("2026-11-24T13:09:59Z", "2026-11-24T11"),
+            ("2026-11-24T13:10:00Z", "2026-11-24T12"),
+            ("2026-11-24T14:00:00Z", "2026-11-24T12"),
+        ] {
+            let hours = hours_to_tell(now.parse().unwrap());
+            assert_eq!(hours[1], last, "{now}");
+        }
+        let [first, _] = hours_to_tell("2026-11-24T13:10:00Z".parse().unwrap());
+        assert_eq!(first, "2026-11-21T15");
+    }
+}

@@ -138,6 +138,10 @@ fn grown(amounts: Amounts, tokens: i64) -> Result<Amounts, CannotRenew> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::configuration::Budget;
+    use crate::domain::exemption::{Covers, Grant, Kind, Terms};
+    use crate::domain::hold::{Exempt, Node, Rid};
+    use crate::domain::samples::{NOW, at, budget, configuration, counter, hold, month, user};
     use proptest::prelude::*;
 
     #[test]
@@ -161,5 +165,127 @@ mod tests {
             let exact = i128::from(micro_usd) * i128::from(tokens + more);
             prop_assert!(i128::from(after.micro_usd) * i128::from(tokens) >= exact);
         }
+    }
+
+    fn wanted(
+        budgets: Vec<Budget>,
+        period: &str,
+        hold: &Hold,
+        wish: Wish,
+    ) -> Result<Wanted, CannotRenew> {
+        let configuration = configuration(budgets);
+        let path = configuration.path("backend");
+        let rid = Rid::derive("acme", "ada", "r-1");
+        let hold_id = HoldId::new(month(period), rid, hold);
+        wish.of(&configuration, &hold_id, hold, &path, at(NOW))
+    }
+
+    fn tokens(tokens: i64) -> Wish {
+        Wish {
+            tokens: Some(tokens),
+            ..Wish::default()
+        }
+    }
+
+    #[test]
+    fn a_hold_without_a_price_grows_unless_a_hard_cap_in_dollars_must_hold() {
+        let budgets = |hard_cap| {
+            let dollars = Budget {
+                hard_cap,
+                ..budget(Some("eng"), Unit::Usd, 50_003)
+            };
+            vec![dollars, budget(None, Unit::Tokens, 10_007)]
+        };
+        let of = |hard_cap, hold| wanted(budgets(hard_cap), "2026-11", &hold, tokens(1_501));
+        let gains = |wanted: Wanted| wanted.gains;
+        assert_eq!(
+            of(false, hold(1_001, 0)).map(gains),
+            Ok(Amounts::new(500, 0))
+        );
+        assert_eq!(of(true, hold(1_001, 0)), Err(CannotRenew::Unpriced));
+        // 1,501 tokens at 3 micro-USD for 1,001 of them are worth 4.5.
+        assert_eq!(
+            of(true, hold(1_001, 3)).map(gains),
+            Ok(Amounts::new(500, 2))
+        );
+    }
+
+    #[test]
+    fn a_hold_lives_a_day_from_its_first_second_and_not_one_second_more() {
+        let hold = hold(1_001, 0);
+        let extended = |seconds| {
+            let wish = Wish {
+                extend_seconds: Some(seconds),
+                ..Wish::default()
+            };
+            let wanted = wanted(Vec::new(), "2026-11", &hold, wish);
+            wanted.map(|wanted| wanted.expires_at - hold.expires_at)
+        };
+        assert_eq!(extended(60), Ok(0), "it lives longer already");
+        assert_eq!(extended(121), Ok(1));
+        assert_eq!(extended(86_400), Ok(86_400 - 120));
+        assert_eq!(extended(86_401), Err(CannotRenew::TooLong(86_400)));
+    }
+
+    #[test]
+    fn a_hold_grows_in_its_own_month_only() {
+        let of = |period| wanted(Vec::new(), period, &hold(1_001, 0), tokens(1_002));
+        assert!(of("2026-11").is_ok());
+        assert_eq!(of("2026-10"), Err(CannotRenew::MonthOver));
+    }
+
+    #[test]
+    fn what_a_hold_gains_is_asked_of_every_level_and_of_its_own_exemption_alone() {
+        let (cap, raise) = (counter(Some("eng"), Unit::Tokens), Node::exemption(3));
+        let plain = hold(1_001, 0);
+        let mut under_a_raise = plain.clone();
+        under_a_raise.nodes.retain(|node| *node != cap);
+        under_a_raise.nodes.push(Node {
+            unit: Unit::Tokens,
+            index: raise,
+        });
+        under_a_raise.exempt = Some(Exempt {
+            index: raise,
+            covered: vec![cap],
+            given: Amounts::new(77, 0),
+        });
+        let grant = |id: &str, index| Grant {
+            id: id.to_owned(),
+            index,
+            terms: Terms {
+                user_id: "ada".to_owned(),
+                kind: Kind::Raise,
+                tokens: Some(500),
+                micro_usd: None,
+                covers: Covers::Path,
+                starts_at: at("2026-11-01T00:00:00Z"),
+                ends_at: at("2026-12-01T00:00:00Z"),
+            },
+        };
+        let mut configuration = configuration([budget(Some("eng"), Unit::Tokens, 10_007)]);
+        configuration.grants = vec![grant("exm_own", raise), grant("exm_other", raise + 2)];
+        let path = configuration.path("backend");
+        let gain = |hold: &Hold| {
+            let hold_id = HoldId::new(month("2026-11"), Rid::derive("acme", "ada", "r-1"), hold);
+            let gains = Amounts::new(57, 0);
+            super::gain(
+                &configuration,
+                &user("ada"),
+                &hold_id,
+                hold,
+                &path,
+                gains,
+                at(NOW),
+            )
+        };
+        let exemptions = |asked: &HoldRequest| -> Vec<String> {
+            let each = asked.exemptions.iter();
+            each.map(|exemption| exemption.grant.id.clone()).collect()
+        };
+        let asked = gain(&under_a_raise);
+        assert_eq!((&asked.hold.nodes, &asked.hard), (&plain.nodes, &vec![cap]));
+        assert_eq!(asked.hold.taken_from(cap), 57);
+        assert_eq!(exemptions(&asked), ["exm_own"]);
+        assert_eq!(exemptions(&gain(&plain)), ["exm_own", "exm_other"]);
     }
 }

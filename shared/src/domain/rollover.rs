@@ -158,6 +158,7 @@ pub fn due(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::samples;
     use proptest::prelude::*;
 
     #[test]
@@ -187,5 +188,43 @@ mod tests {
             prop_assert!(carried_out(cap, unused(amount, carried_in, spent + more)) <= out);
             prop_assert_eq!(unused(amount, 0, spent), (amount - spent).max(0));
         }
+    }
+
+    #[test]
+    fn what_exemptions_gave_beyond_a_budget_lowers_no_carry() {
+        let budget = Budget {
+            rollover_cap_percent: Some(33),
+            ..samples::budget(Some("eng"), Unit::Tokens, 1_001)
+        };
+        let node = budget.counter();
+        let mut cell = samples::cell([(node, 1_001 + 50 + 207 - 650)]);
+        cell.carried.insert(node, 50);
+        cell.exempted.insert(node, 207);
+        let now = samples::at("2026-12-01T00:10:00Z");
+        let row = Rollover::close(&budget, samples::month("2026-11"), &cell, now).unwrap();
+        assert_eq!((row.spent, row.exempted, row.carried_in), (650, 207, 50));
+        // 443 of the own are spent, 50 of them carried in; a third of what is left of 1,001 are 200.64.
+        assert_eq!((row.unused, row.carried_out), (608, 200));
+        assert_eq!(row.correct(&budget, &cell, now), None);
+    }
+
+    #[test]
+    fn a_month_is_closed_when_the_next_has_begun_and_corrected_once_its_grace_is_over() {
+        let configuration = samples::configuration([]);
+        let month = samples::month;
+        let due = |closed: Option<&str>, corrected: Option<&str>, now| {
+            let (closed, corrected) = (closed.map(month), corrected.map(month));
+            due(&configuration, closed, corrected, samples::at(now))
+        };
+        let october = Some("2026-10");
+        assert_eq!(due(None, None, "2026-10-31T23:59:59Z"), None);
+        let close = Some(Due::Close(month("2026-10")));
+        assert_eq!(due(None, None, "2026-11-01T00:00:00Z"), close);
+        assert_eq!(due(october, None, "2026-11-01T23:59:59Z"), None);
+        let correct = Some(Due::Correct(month("2026-10")));
+        assert_eq!(due(october, None, "2026-11-02T00:00:00Z"), correct);
+        assert_eq!(due(october, october, "2026-11-30T23:59:59Z"), None);
+        let next = Some(Due::Close(month("2026-11")));
+        assert_eq!(due(october, october, "2026-12-01T00:00:00Z"), next);
     }
 }

@@ -231,3 +231,89 @@ fn spent_of(cell: &Cell, node: Node, gives: i64) -> i64 {
     let held = cell.held(node).saturating_add(cell.held_exempt(node));
     limit.saturating_sub(available).saturating_sub(held)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::hold::{Exempt, Rid};
+    use crate::domain::samples::{budget, cell, configuration, counter, hold, month};
+
+    const LIMIT: i64 = 10_007;
+    const SPENT: i64 = 2_345;
+
+    fn cap() -> Node {
+        counter(Some("eng"), Unit::Tokens)
+    }
+
+    /// A cell whose cap says that so many are spent, and that has a hold of 310 of which an exemption gave 120.
+    fn busy(spent: i64) -> Cell {
+        let mut under_a_raise = hold(310, 0);
+        under_a_raise.exempt = Some(Exempt {
+            index: Node::exemption(0),
+            covered: vec![cap()],
+            given: Amounts::new(120, 0),
+        });
+        let mut cell = cell([(cap(), LIMIT + 66 + 120 - spent - 310)]);
+        cell.carried.insert(cap(), 66);
+        cell.exempted.insert(cap(), 120);
+        cell.holds
+            .insert(Rid::derive("acme", "ada", "r-1"), under_a_raise);
+        cell
+    }
+
+    /// What differs where the totals say that `spent` were spent.
+    fn found(before: &Cell, after: &Cell, underway: i64, spent: i64) -> Vec<(i64, i64)> {
+        let configuration = configuration([budget(Some("eng"), Unit::Tokens, LIMIT)]);
+        let underway = BTreeMap::from([(cap(), underway)]);
+        let look = Look {
+            before,
+            after,
+            underway: &underway,
+        };
+        let spent = |_: Option<&str>| Amounts::new(spent, 0);
+        let found = look.differences(&configuration, month("2026-11"), false, spent);
+        let figures = |of: &Difference| (of.expected, of.found);
+        found.iter().map(figures).collect()
+    }
+
+    #[test]
+    fn a_cell_with_holds_carries_and_exemptions_agrees_with_what_was_spent_and_with_nothing_else() {
+        let cell = busy(SPENT);
+        assert_eq!(found(&cell, &cell, 0, SPENT), []);
+        for wrong in [SPENT - 1, SPENT + 1] {
+            assert_eq!(found(&cell, &cell, 0, wrong), [(wrong, SPENT)]);
+        }
+    }
+
+    #[test]
+    fn what_came_between_the_reads_or_is_half_settled_is_no_difference_and_one_token_more_is() {
+        let (before, after) = (busy(SPENT), busy(SPENT + 58));
+        for (spent, underway, agrees) in [
+            (SPENT - 1, 0, false),
+            (SPENT, 0, true),
+            (SPENT + 58, 0, true),
+            (SPENT + 59, 0, false),
+            (SPENT + 58 + 310, 310, true),
+            (SPENT + 58 + 311, 310, false),
+        ] {
+            let found = found(&before, &after, underway, spent);
+            assert_eq!(found.is_empty(), agrees, "{spent} {underway}");
+        }
+    }
+
+    #[test]
+    fn two_books_are_compared_in_each_unit() {
+        let id = "ada".to_owned();
+        let subject = Subject::User { id };
+        let between = |expected, found| {
+            let found = Difference::between(month("2026-11"), &subject, expected, found);
+            found.iter().map(Difference::to_string).collect::<Vec<_>>()
+        };
+        let (one, other) = (Amounts::new(1_033, 21_300), Amounts::new(1_033, 21_301));
+        assert!(between(one, one).is_empty());
+        let said = "2026-11 user ada: the total says $0.021301, their records say $0.0213";
+        assert_eq!(between(one, other), [said]);
+        let said = "2026-11 user ada: the total says 1,034 tokens, their records say 1,033 tokens";
+        assert_eq!(between(one, Amounts::new(1_034, 21_300)), [said]);
+    }
+}

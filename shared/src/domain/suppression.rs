@@ -57,3 +57,27 @@ impl Suppression {
         Incident::opened(id, Severity::Low, [title, message], metadata, self.since)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_incident_says_what_the_other_side_said() {
+        let message = |reason, detail: &str| {
+            let suppression = Suppression {
+                email: "ada@example.com".to_owned(),
+                reason,
+                since: "2026-11-24T12:00:00Z".parse().unwrap(),
+                detail: detail.to_owned(),
+            };
+            suppression.incident("inc_1".to_owned()).message
+        };
+        let bounced = message(Reason::Bounce, "user unknown");
+        let said = "A mail came back for good: user unknown. Nothing is sent there any more.";
+        assert!(bounced.starts_with(said), "{bounced}");
+        let complained = message(Reason::Complaint, "");
+        let said = "A mail was reported as spam: no reason was given. Nothing";
+        assert!(complained.starts_with(said), "{complained}");
+    }
+}

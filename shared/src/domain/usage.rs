@@ -286,3 +286,72 @@ impl Resolution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::samples::{hold, usage};
+
+    /// A token of input costs 2 micro-USD, a cached one half of one, and one of output 10.
+    fn book() -> PriceBook {
+        PriceBook::from_json(
+            r#"{"version": "t", "effective_from": "2026-01-01", "models": [
+                {"model": "gpt-4o", "provider": "openai", "input_micro_usd_per_million_tokens": 2000000,
+                 "cached_input_micro_usd_per_million_tokens": 500000, "output_micro_usd_per_million_tokens": 10000000}
+            ]}"#,
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn what_was_counted_is_charged_by_kind_whatever_was_held() {
+        let mut usage = usage("e-1", 1_000, 33);
+        usage.cached_input_tokens = 401;
+        let charge = usage.charge(&book(), Some(&hold(5_120, 21_300)));
+        // 599 at 2, 401 at a half, and 33 at 10: 1,728.5.
+        let expected = Charge {
+            amounts: Amounts::new(1_033, 1_729),
+            is_unpriced: false,
+            is_estimated: false,
+        };
+        assert_eq!(charge, expected);
+    }
+
+    #[test]
+    fn what_was_not_counted_in_full_is_charged_what_was_held() {
+        let whole = usage("e-1", 1_000, 33);
+        let without_output = Usage {
+            output_tokens: None,
+            ..whole.clone()
+        };
+        let without_input = Usage {
+            input_tokens: None,
+            ..whole
+        };
+        for usage in [without_output, without_input] {
+            let charge = usage.charge(&book(), Some(&hold(5_120, 21_300)));
+            let expected = Charge {
+                amounts: Amounts::new(5_120, 21_300),
+                is_unpriced: false,
+                is_estimated: true,
+            };
+            assert_eq!(charge, expected);
+        }
+    }
+
+    #[test]
+    fn under_a_name_without_a_price_the_tokens_are_as_counted_and_the_dollars_as_held() {
+        let unknown = Usage {
+            model: "nobody-knows".to_owned(),
+            ..usage("e-1", 1_000, 33)
+        };
+        let charge = |hold: &Hold| {
+            let charge = unknown.charge(&book(), Some(hold));
+            assert!(charge.is_unpriced);
+            (charge.amounts, charge.is_estimated)
+        };
+        let priced = charge(&hold(5_120, 21_300));
+        assert_eq!(priced, (Amounts::new(1_033, 21_300), true));
+        assert_eq!(charge(&hold(5_120, 0)), (Amounts::new(1_033, 0), false));
+    }
+}

@@ -457,4 +457,41 @@ mod tests {
             (5, 120, 5, 86_400)
         );
     }
+
+    fn delivery(now: Timestamp) -> Delivery {
+        let kind = EventType::WebhookTest;
+        Delivery::new("evt_1".into(), "whk_1".into(), kind, "{}".into(), now)
+    }
+
+    #[test]
+    fn however_late_it_asks_no_attempt_is_later_than_a_day_after_the_first() {
+        let start: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let at = start + SignedDuration::from_hours(20);
+        let next = |asked| {
+            let mut delivery = delivery(start);
+            delivery.tries = 3;
+            let after = delivery.refused(&attempt(at, Some(503)), Some(asked));
+            after.next_attempt_at.unwrap().duration_since(at).as_secs()
+        };
+        assert_eq!([next(0), next(901), next(14_400)], [900, 901, 14_400]);
+        assert_eq!([next(14_401), next(86_400)], [14_400, 14_400]);
+    }
+
+    #[test]
+    fn only_what_is_refused_for_what_it_is_counts_as_refused_until_it_is_retried_by_hand() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let refusals = |status_code| {
+            let after = delivery(now).waiting(&attempt(now, status_code));
+            after.refusals
+        };
+        for code in [400, 404, 422] {
+            assert_eq!(refusals(Some(code)), 1, "{code}");
+        }
+        for code in [302, 408, 425, 429, 500, 503] {
+            assert_eq!(refusals(Some(code)), 0, "{code}");
+        }
+        assert_eq!(refusals(None), 0);
+        let refused = delivery(now).waiting(&attempt(now, Some(404)));
+        assert_eq!(refused.again(now).refusals, 0);
+    }
 }

@@ -180,6 +180,10 @@ mod tests {
             ),
             ("ping", json!({"zen": "z", "hook": {}, "repository": {}})),
             ("team", json!({"action": "created", "team": {}})),
+            (
+                "membership",
+                json!({"action": "added", "member": {}, "scope": "team", "team": {}}),
+            ),
         ];
         for (own, body) in &bodies {
             for (event, _) in &bodies {

@@ -364,4 +364,29 @@ mod tests {
             assert_eq!(minute_of_day(wrong), None, "{wrong}");
         }
     }
+
+    #[test]
+    fn a_range_of_times_has_both_ends_and_may_pass_midnight() {
+        let minute = |text| minute_of_day(text).unwrap();
+        for (from, to, at, expected) in [
+            ("08:00", "08:00", "08:00", true),
+            ("08:00", "08:00", "07:59", false),
+            ("08:00", "08:00", "08:01", false),
+            ("08:00", "17:30", "17:30", true),
+            ("08:00", "17:30", "17:31", false),
+            ("22:00", "06:00", "22:00", true),
+            ("22:00", "06:00", "06:00", true),
+            ("22:00", "06:00", "06:01", false),
+            ("22:00", "06:00", "21:59", false),
+        ] {
+            let [first, last] = [from, to].map(|text| Scalar::Minute(minute(text)));
+            let condition = Condition {
+                field: Field::TimeOfDay,
+                op: Op::Between,
+                value: Operand::Range(first, last),
+            };
+            let holds = condition.holds(Actual::Minute(minute(at)));
+            assert_eq!(holds, expected, "{at} between {from} and {to}");
+        }
+    }
 }

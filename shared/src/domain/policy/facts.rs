@@ -122,3 +122,34 @@ impl Facts {
         period < self.received_period.prev()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::samples::at;
+
+    #[test]
+    fn an_event_is_looked_at_when_it_comes_and_when_it_is_known_whose_it_is() {
+        let kind = Kind::Risk {
+            risk_level: RiskLevel::High,
+            repository: None,
+            summary: "a key was pushed".to_owned(),
+        };
+        let (first, second) = (at("2026-11-24T12:00:00Z"), at("2026-11-24T13:07:00Z"));
+        let facts = Facts {
+            completed_at: Some(second),
+            ..Facts::new(
+                EventIdentity::from_key("github##e-1"),
+                "e-1".to_owned(),
+                [first, first],
+                &TimeZone::UTC,
+                Some("ada".to_owned()),
+                Path::from_text("/eng/backend/"),
+                kind,
+            )
+        };
+        let is_of = |time: &str| facts.is_of_message(&BTreeSet::from([at(time)]));
+        assert!(is_of("2026-11-24T12:00:00Z") && is_of("2026-11-24T13:07:00Z"));
+        assert!(!is_of("2026-11-24T12:30:00Z"));
+    }
+}

@@ -285,3 +285,15 @@ impl Rule {
         each.map(|condition| condition.why(facts, path)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_a_budget_is_rounded_up() {
+        let shares = [(1_001, 80), (1_000, 80), (1, 1), (0, 80), (i64::MAX, 100)];
+        let shares = shares.map(|(amount, percent)| share(amount, percent));
+        assert_eq!(shares, [801, 800, 1, 0, i64::MAX]);
+    }
+}

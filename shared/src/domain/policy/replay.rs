@@ -217,3 +217,53 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limit, Match, Rule, Unusual, Whose};
+    use super::*;
+    use crate::domain::samples::{NOW, at, configuration};
+
+    fn begins_at(trigger: Trigger) -> Timestamp {
+        let rule = Rule {
+            name: "x".to_owned(),
+            description: String::new(),
+            trigger,
+            combine: Match::All,
+            conditions: Vec::new(),
+            actions: Vec::new(),
+        };
+        let policy = ActivePolicy {
+            id: "pol_1".to_owned(),
+            version: 1,
+            rule,
+        };
+        let window = Window {
+            from: at("2026-11-03T10:00:00Z"),
+            to: at(NOW),
+        };
+        Replay::new(policy, window).begins_at(&configuration([]))
+    }
+
+    #[test]
+    fn a_test_sees_all_that_counts_in_the_month_before_its_window_or_in_the_days_before_it() {
+        assert_eq!(begins_at(Trigger::IpRiskEvent), at("2026-11-03T10:00:00Z"));
+        let limit = Limit::Tokens(1_001);
+        let subject = Whose::User;
+        let of_user = Trigger::TokenBudgetExceeded { subject, limit };
+        assert_eq!(begins_at(of_user), at("2026-09-30T23:00:00Z"));
+        let department_id = "eng".to_owned();
+        let of_department = Trigger::DepartmentThreshold {
+            department_id,
+            limit,
+        };
+        assert_eq!(begins_at(of_department), at("2026-09-30T23:00:00Z"));
+        let unusual = Trigger::UnusualUsagePattern(Unusual {
+            deviation_hundredths: 300,
+            min_days: 7,
+            min_tokens: 0,
+        });
+        // 28 days before one that may be two days older than its event.
+        assert_eq!(begins_at(unusual), at("2026-10-03T10:00:00Z"));
+    }
+}

@@ -216,3 +216,47 @@ impl Standing {
         of_users.chain(of_departments).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::configuration::Path;
+    use crate::domain::identity::EventIdentity;
+    use crate::domain::samples::{NOW, at, month};
+    use jiff::tz::TimeZone;
+
+    fn day(text: &str) -> Date {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_a_late_event_may_still_look_at_is_not_forgotten() {
+        let facts = Facts::new(
+            EventIdentity::from_key("llm_request#ada#e-1"),
+            "e-1".to_owned(),
+            [at(NOW), at(NOW)],
+            &TimeZone::UTC,
+            Some("ada".to_owned()),
+            Path::from_text("/eng/backend/"),
+            Kind::AbandonedHold(Spent {
+                period: month("2026-11"),
+                charged: Amounts::ZERO,
+                offset: Amounts::ZERO,
+            }),
+        );
+        let mut standing = Standing::default();
+        for (date, tokens) in [("2026-10-24", 13), ("2026-10-25", 17), ("2026-11-22", 19)] {
+            standing.set_day("ada", day(date), tokens);
+        }
+        for text in ["2026-09", "2026-10", "2026-11"] {
+            standing.set_user("ada", month(text), Amounts::new(101, 7));
+        }
+        standing.forget_old(&facts);
+        // Usage of the 22nd may come today; it is compared with the 28 days before that.
+        assert_eq!(standing.days("ada", day("2026-11-22")), (19, vec![17]));
+        let months = ["2026-09", "2026-10", "2026-11"];
+        let months = months.map(|text| standing.of_user("ada", month(text)).tokens);
+        assert_eq!(months, [0, 101, 101]);
+        assert_eq!(standing.entries(), 1 + 2 + 2);
+    }
+}

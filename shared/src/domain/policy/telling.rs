@@ -224,3 +224,103 @@ impl Rule {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Match, Spent, Trigger};
+    use super::*;
+    use crate::domain::amount::Amounts;
+    use crate::domain::configuration::Path;
+    use crate::domain::identity::EventIdentity;
+    use crate::domain::samples::{NOW, at, configuration, month};
+    use jiff::tz::TimeZone;
+
+    /// What is told when usage of October that came late fires a policy with these actions.
+    fn told<T>(actions: &[Action], tell: impl Fn(&Telling<'_>) -> T) -> T {
+        let policy = ActivePolicy {
+            id: "pol_1".to_owned(),
+            version: 2,
+            rule: Rule {
+                name: "Too much".to_owned(),
+                description: String::new(),
+                trigger: Trigger::IpRiskEvent,
+                combine: Match::All,
+                conditions: Vec::new(),
+                actions: actions.to_vec(),
+            },
+        };
+        let period = month("2026-10");
+        let path = Path::from_text("/eng/backend/");
+        let kind = Kind::Usage {
+            model: "gpt-4o".to_owned(),
+            spent: Spent {
+                period,
+                charged: Amounts::new(1_003, 2_507),
+                offset: Amounts::ZERO,
+            },
+        };
+        let facts = Facts::new(
+            EventIdentity::from_key("llm_request#ada#e-1"),
+            "e-1".to_owned(),
+            [at(NOW), at("2026-10-31T23:00:00Z")],
+            &TimeZone::UTC,
+            Some("ada".to_owned()),
+            path.clone(),
+            kind,
+        );
+        let user_id = "ada".to_owned();
+        let firing = Firing {
+            subject: Subject::User { user_id, period },
+            path,
+            measured: None,
+        };
+        tell(&Telling {
+            policy: &policy,
+            facts: &facts,
+            firing: &firing,
+            now: at(NOW),
+        })
+    }
+
+    #[test]
+    fn a_block_until_the_period_ends_is_of_the_month_that_the_total_is_of() {
+        let until = |until| {
+            let block = |telling: &Telling<'_>| telling.block(&configuration([]));
+            told(&[Action::BlockAccess { until }], block).map(|block| block.until)
+        };
+        assert_eq!(
+            until(BlockUntil::PeriodEnd),
+            Some(Some(at("2026-11-01T00:00:00Z")))
+        );
+        assert_eq!(
+            until(BlockUntil::Hours(5)),
+            Some(Some(at("2026-11-24T17:00:00Z")))
+        );
+        assert_eq!(until(BlockUntil::Released), Some(None));
+        let none = told(&[Action::EmailUser], |of| of.block(&configuration([])));
+        assert_eq!(none, None);
+    }
+
+    #[test]
+    fn it_is_grave_where_it_blocks_and_an_incident_is_as_grave_as_the_policy_says() {
+        let until = BlockUntil::Released;
+        let blocks = Action::BlockAccess { until };
+        let opens = |severity| Action::CreateIncident { severity };
+        for (actions, of_alert, of_incident) in [
+            (vec![Action::EmailUser], Severity::Medium, None),
+            (vec![blocks.clone()], Severity::High, None),
+            (vec![opens(None)], Severity::Medium, Some(Severity::Medium)),
+            (
+                vec![opens(Some(Severity::Low)), blocks],
+                Severity::High,
+                Some(Severity::Low),
+            ),
+        ] {
+            let alert = told(&actions, |telling| telling.alert("alr_1".to_owned()));
+            assert_eq!(alert.severity, of_alert, "{actions:?}");
+            let opened = told(&actions, |of| of.incident("inc_1".to_owned(), "alr_1"));
+            let severity = opened.map(|incident| incident.severity);
+            assert_eq!(severity, of_incident, "{actions:?}");
+        }
+    }
+}

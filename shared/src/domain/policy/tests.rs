@@ -203,7 +203,10 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
             let spent = Spent {
                 period: Month::of(occurred_at, &zone),
                 charged: Amounts::new(tokens, tokens * 3),
-                offset: Amounts::new(tokens / 10 * i64::from(kind % 2), 0),
+                offset: match kind % 2 {
+                    0 => Amounts::ZERO,
+                    _ => Amounts::new(tokens / 10, tokens / 7),
+                },
             };
             let kind = match kind {
                 2 => Kind::Correction(spent),
@@ -552,6 +555,9 @@ proptest! {
             expected.extend(fired.difference(&before).filter(|_| is_within).cloned());
             before.extend(fired);
         }
+        let is_event = |facts: &&Facts| matches!(facts.kind, Kind::Usage { .. } | Kind::Risk { .. });
+        let evaluated = events.iter().filter(|facts| facts.received_at >= window.from);
+        prop_assert_eq!(replay.tally.events_evaluated, evaluated.filter(is_event).count() as u64);
         prop_assert_eq!(replay.tally.would_trigger, expected.len() as u64);
         prop_assert_eq!(replay.tally.would_do.email_manager, expected.len() as u64);
         let of_days: u64 = replay.tally.by_day.values().sum();
@@ -578,5 +584,41 @@ proptest! {
                 prop_assert_eq!(standing.of_department(department, facts.received_period), Amounts::ZERO);
             }
         }
+    }
+}
+
+#[test]
+fn an_edit_changes_what_will_be_published_and_never_what_was() {
+    let rule = |name: &str| Rule {
+        name: name.to_owned(),
+        description: String::new(),
+        trigger: Trigger::IpRiskEvent,
+        combine: Match::All,
+        conditions: Vec::new(),
+        actions: vec![Action::EmailManager],
+    };
+    let now: Timestamp = START.parse().unwrap();
+    let policy = |status, draft: Option<&str>| Policy {
+        id: "pol_1".to_owned(),
+        status,
+        rule: rule("old"),
+        draft: draft.map(rule),
+        version: 3,
+        created_at: now,
+        updated_at: now,
+        published_at: Some(now),
+    };
+    for (status, draft, published) in [
+        (PolicyStatus::Draft, None, "new"),
+        (PolicyStatus::Active, None, "old"),
+        (PolicyStatus::Active, Some("draft"), "old"),
+        (PolicyStatus::Disabled, None, "new"),
+        (PolicyStatus::Disabled, Some("draft"), "old"),
+    ] {
+        let mut policy = policy(status, draft);
+        assert_eq!(policy.newest().name, draft.unwrap_or("old"));
+        policy.editable().name = "new".to_owned();
+        assert_eq!(policy.newest().name, "new", "{status:?} {draft:?}");
+        assert_eq!(policy.rule.name, published, "{status:?} {draft:?}");
     }
 }

@@ -1,0 +1,145 @@
+//! Values that tests begin with: Acme, whose departments are `eng`, `backend` below it, and `sales`.
+
+use super::amount::{Amounts, Unit};
+use super::cell::Cell;
+use super::configuration::{Budget, Configuration, Department, Organisation};
+use super::hold::{Hold, Node};
+use super::people::{Role, Status, User};
+use super::period::Month;
+use super::usage::{Operation, Outcome, Usage};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Now.
+pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
+/// When the organisation and all that is in it was made.
+const MADE: &str = "2026-10-05T08:00:00Z";
+const DEPARTMENTS: [(&str, Option<&str>); 3] =
+    [("eng", None), ("backend", Some("eng")), ("sales", None)];
+
+pub(crate) fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(crate) fn month(text: &str) -> Month {
+    text.parse().unwrap()
+}
+
+/// A counter of a department, or of the organisation.
+pub(crate) fn counter(department_id: Option<&str>, unit: Unit) -> Node {
+    let index = department_id.map(|id| {
+        let place = DEPARTMENTS.iter().position(|(known, _)| *known == id);
+        place.unwrap().try_into().unwrap()
+    });
+    Node {
+        unit,
+        index: Node::level(index),
+    }
+}
+
+/// A hard cap since October 2026.
+pub(crate) fn budget(department_id: Option<&str>, unit: Unit, amount: i64) -> Budget {
+    let whose = department_id.unwrap_or("acme");
+    Budget {
+        id: format!("bud_{whose}_{}", unit.as_str()),
+        node: counter(department_id, unit).index,
+        name: format!("Budget of {whose}"),
+        department_id: department_id.map(str::to_owned),
+        unit,
+        amount,
+        since: month("2026-10"),
+        earlier_amounts: Vec::new(),
+        top_ups: Vec::new(),
+        hard_cap: true,
+        thresholds: Vec::new(),
+        rollover_cap_percent: None,
+        version: 1,
+        created_at: at(MADE),
+        updated_at: at(MADE),
+    }
+}
+
+pub(crate) fn configuration(budgets: impl IntoIterator<Item = Budget>) -> Configuration {
+    let department = |(index, (id, parent_id)): (u32, &(&str, Option<&str>))| Department {
+        id: (*id).to_owned(),
+        index,
+        name: format!("The {id}"),
+        parent_id: parent_id.map(str::to_owned),
+        manager_id: None,
+        users: 0,
+        version: 1,
+        created_at: at(MADE),
+        updated_at: at(MADE),
+    };
+    let departments = (0..).zip(&DEPARTMENTS).map(department);
+    let budgets = budgets.into_iter();
+    Configuration {
+        epoch: 1,
+        tree: 0,
+        policies: 0,
+        organisation: Organisation::new("acme".into(), "Acme".into(), "UTC".into(), at(MADE)),
+        departments: departments.map(|of| (of.id.clone(), of)).collect(),
+        budgets: budgets.map(|of| (of.id.clone(), of)).collect(),
+        grants: Vec::new(),
+        moves: Vec::new(),
+        gone: Vec::new(),
+        next_department: 3,
+    }
+}
+
+/// Somebody in `backend`.
+pub(crate) fn user(id: &str) -> User {
+    User {
+        id: id.to_owned(),
+        email: format!("{id}@example.com"),
+        name: format!("The user {id}"),
+        department_id: "backend".to_owned(),
+        former: Vec::new(),
+        manager_id: None,
+        role: Role::Member,
+        status: Status::Active,
+        block: None,
+        version: 1,
+        created_at: at(MADE),
+        updated_at: at(MADE),
+    }
+}
+
+/// A cell with these counters and nothing else.
+pub(crate) fn cell(counters: impl IntoIterator<Item = (Node, i64)>) -> Cell {
+    Cell {
+        epoch: 1,
+        nodes: BTreeMap::from_iter(counters),
+        ..Cell::default()
+    }
+}
+
+/// A hold of somebody in `backend` that ends two minutes from now, on every counter of their path.
+pub(crate) fn hold(tokens: i64, micro_usd: i64) -> Hold {
+    let configuration = configuration([]);
+    Hold {
+        department: 1,
+        expires_at: u32::try_from(at(NOW).as_second()).unwrap() + 120,
+        amounts: Amounts::new(tokens, micro_usd),
+        nodes: configuration.counters_on(&configuration.path("backend")),
+        ..Hold::default()
+    }
+}
+
+/// What ada used now, counted by the client.
+pub(crate) fn usage(event_id: &str, input: i64, output: i64) -> Usage {
+    Usage {
+        event_id: event_id.to_owned(),
+        occurred_at: at(NOW),
+        user_id: "ada".to_owned(),
+        provider: "openai".to_owned(),
+        model: "gpt-4o".to_owned(),
+        input_tokens: Some(input),
+        output_tokens: Some(output),
+        cached_input_tokens: 0,
+        hold_id: None,
+        outcome: Outcome::Completed,
+        operation: Operation::Chat,
+        source: None,
+    }
+}
