@@ -23,8 +23,8 @@ use shared::domain::webhook::Webhook;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
-    ApiKey, Change, Committed, CounterEffect, Head, KeyOwner, LedgerWrite, PendingExemption, Row,
-    Snapshot, StoreError, mailbox_of,
+    ApiKey, Change, Committed, CounterEffect, DepartmentTotals, Head, KeyOwner, LedgerWrite,
+    PendingExemption, Row, Snapshot, StoreError, Sums, mailbox_of,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,6 +77,8 @@ pub(crate) struct Needs {
     pub(crate) cells: bool,
     /// An event that was held back.
     pub(crate) held_back: Option<EventIdentity>,
+    /// The month of which totals are asked for: of departments, and of `users`.
+    pub(crate) totals: Option<Month>,
 }
 
 /// The organisation as it is while a change is prepared.
@@ -100,6 +102,15 @@ pub(crate) struct Loaded {
     /// The cells of the periods in force, where there are any.
     pub(crate) cells: Vec<(Month, Cell)>,
     pub(crate) held_back: Option<FlaggedEvent>,
+    pub(crate) totals: Option<Totals>,
+}
+
+/// What was used in a month.
+#[derive(Debug)]
+pub(crate) struct Totals {
+    pub(crate) departments: DepartmentTotals,
+    /// By their id.
+    pub(crate) users: BTreeMap<String, Sums>,
 }
 
 impl Loaded {
@@ -369,6 +380,21 @@ async fn load(
         Some(identity) => app.store.held_back(organisation_id, identity).await?,
         None => None,
     };
+    let totals = match needs.totals {
+        Some(month) => {
+            let departments = app.store.department_totals(organisation_id, month).await?;
+            let mut of_users = BTreeMap::new();
+            for id in users.keys() {
+                let sums = app.store.user_total(organisation_id, month, id).await?;
+                of_users.insert(id.clone(), sums);
+            }
+            Some(Totals {
+                departments,
+                users: of_users,
+            })
+        }
+        None => None,
+    };
     Ok(Loaded {
         snapshot,
         users,
@@ -385,6 +411,7 @@ async fn load(
         superiors,
         cells,
         held_back,
+        totals,
     })
 }
 

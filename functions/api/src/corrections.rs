@@ -11,7 +11,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::alert::Level;
-use shared::domain::amount::Amounts;
+use shared::domain::amount::{Amounts, Unit};
 use shared::domain::cell::debit;
 use shared::domain::configuration::Path;
 use shared::domain::correction::{
@@ -170,6 +170,7 @@ pub(crate) async fn create(
     let needs = Needs {
         users,
         cells: true,
+        totals: Some(asked.month),
         ..Needs::default()
     };
     let corrected = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
@@ -224,6 +225,7 @@ fn correction(
     };
     let path: Path = place.clone().unwrap_or_default();
     all([month, place.map(|_| ())])?;
+    check_recorded(loaded, asked, &path)?;
     Ok(Correction {
         id: id.to_owned(),
         user_id: match &asked.whose {
@@ -239,6 +241,35 @@ fn correction(
         created_by: actor.name.clone(),
         created_at: now,
     })
+}
+
+/// Names the amount that takes away more than was recorded: otherwise a correction could let more through a cap than
+/// its amount.
+fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), ApiError> {
+    let Some(totals) = &loaded.totals else {
+        return Ok(());
+    };
+    let mut recorded = totals.departments.spent_under(path.department_id());
+    if let Whose::User(id) = &asked.whose {
+        let of_user = totals.users.get(id).copied().unwrap_or_default();
+        recorded.tokens = recorded.tokens.min(of_user.tokens);
+        recorded.micro_usd = recorded.micro_usd.min(of_user.micro_usd);
+    }
+    let check = |field: &str, unit: Unit| {
+        let (taken, there) = (asked.amounts.of(unit), recorded.of(unit).max(0));
+        match taken < 0 && taken.saturating_add(there) < 0 {
+            false => Ok(()),
+            true => Err(ApiError::field(
+                field,
+                format!(
+                    "takes away more than there is: {} recorded in {}",
+                    unit.shown(there),
+                    asked.month
+                ),
+            )),
+        }
+    };
+    all([check("tokens", Unit::Tokens), check("usd", Unit::Usd)])
 }
 
 /// Lets levels tell again that budgets have reached and do not reach any more.

@@ -32,6 +32,7 @@ const FLAGS: &[(&str, Flag)] = &[
     ("discarded", Flag::Discarded),
     ("conflict", Flag::Conflict),
     ("exceeded_hold", Flag::ExceededHold),
+    ("lapsed", Flag::Lapsed),
 ];
 const TYPES: &[(&str, ())] = &[("llm_request", ())];
 const DECISIONS: &[(&str, Option<Flag>)] = &[

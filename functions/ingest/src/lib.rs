@@ -345,10 +345,10 @@ async fn refusal(
         )));
     }
     if let Event::LlmRequest(usage) = event
-        && usage.operation == Operation::Aggregate
+        && matches!(usage.operation, Operation::Batch | Operation::Aggregate)
         && owner.user_id.is_some()
     {
-        let said = "operation: a key that is bound to a user reports single requests and batches, and no sums of them";
+        let said = "operation: a key that is bound to a user reports single requests, and no batches or sums of them";
         return Ok(Some(("forbidden", said)));
     }
     let exists = match checked.get(user_id) {

@@ -61,6 +61,11 @@ pub(crate) struct RenewHold {
     /// It has at least so many tokens in all, those that it has included.
     #[schema(required = false, minimum = 1, maximum = 1_000_000_000)]
     tokens: i64,
+    /// The model that it gains tokens for.
+    #[schema(required = false)]
+    model: Option<Model>,
+    #[schema(required = false)]
+    provider: Option<Provider>,
 }
 
 /// May it be sent?

@@ -9,12 +9,14 @@ use super::refusals::AskedFor;
 use super::{ATTEMPTS, App, own_hold_id};
 use axum::extract::{Path, State};
 use axum::response::Response;
+use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::estimate::MAX_TOKENS;
 use shared::domain::hold::{Exempt, HoldId};
 use shared::domain::people::User;
+use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, WayOut, passed_soft_caps};
-use shared::domain::renewal::{CannotRenew, MAX_LIFE_SECONDS, Wish};
+use shared::domain::renewal::{CannotRenew, MAX_LIFE_SECONDS, Model, Wish};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -31,7 +33,9 @@ use std::sync::Arc;
 ///
 /// Every hard cap on its path must have what it gains, in one conditional write, or nothing changes. A refusal is a
 /// 200, as that of a preflight. The hold keeps its id and its month; once the month is over, it can only be extended.
-/// What it gains is worth in US dollars what its tokens were worth so far, on average. Sent again, the same body
+/// If `model` is given, what it gains is worth in US dollars the dearest kind of token of that model, and otherwise what its
+/// tokens were worth so far, on average. Under a hard cap in US dollars an organisation that reserves strictly
+/// requires `model`. Sent again, the same body
 /// changes nothing more, but that time goes on. A hold that has ended is a 409: its usage counts all the same.
 #[cfg_attr(feature = "openapi", utoipa::path(
     patch,
@@ -53,7 +57,7 @@ pub(crate) async fn renew(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
-    let wish = read(&body)?;
+    let wish = read(&body, app.clock.now())?;
     let hold_id = own_hold_id(owner, &id)?;
     let own = owner.user_id.as_ref();
     let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
@@ -76,15 +80,24 @@ pub(crate) async fn renew(
     Ok(answer::renewal(&decision))
 }
 
-fn read(body: &[u8]) -> Result<Wish, ApiError> {
+fn read(body: &[u8], now: Timestamp) -> Result<Wish, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let most = i64::from(MAX_LIFE_SECONDS);
     let seconds = fields.changed_value("extend_seconds", parse::whole(1, most));
     let tokens = fields.changed_value("tokens", parse::whole(1, MAX_TOKENS));
+    let model = fields.optional("model", parse::sentence(200));
+    let provider = fields.optional("provider", parse::sentence(100));
     fields.finish()?;
+    let price = |model: String| {
+        let found = PriceBooks::built_in()
+            .at(now)
+            .price(provider.as_deref(), &model);
+        found.map_or(Model::Unpriced, |(price, _)| Model::Priced(price))
+    };
     Ok(Wish {
         extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
         tokens,
+        model: model.map_or(Model::NotNamed, price),
     })
 }
 
@@ -216,6 +229,10 @@ fn impossible(why: CannotRenew) -> ApiError {
             ApiError::field("extend_seconds", message)
         }
         CannotRenew::TooMuch => ApiError::field("tokens", "are worth more than any budget has"),
+        CannotRenew::NoModel => ApiError::field(
+            "model",
+            "is required: a hard cap in US dollars must hold, so what the hold gains is priced by its model",
+        ),
         CannotRenew::MonthOver => ApiError::conflict(format!(
             "the month of the hold is over, so it can live longer and not have more; {another}"
         )),

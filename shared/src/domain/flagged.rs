@@ -23,6 +23,8 @@ pub enum Flag {
     Conflict,
     /// It used more than its hold, in an organisation that reserves strictly.
     ExceededHold,
+    /// Its hold's time was over before it was reported.
+    Lapsed,
 }
 
 impl Flag {
@@ -34,6 +36,7 @@ impl Flag {
             Self::Discarded => "discarded",
             Self::Conflict => "conflict",
             Self::ExceededHold => "exceeded_hold",
+            Self::Lapsed => "lapsed",
         }
     }
 }

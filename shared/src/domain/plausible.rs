@@ -66,24 +66,21 @@ fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
         let most = max_tokens.saturating_mul(times);
         beyond(Counted::Total, input.saturating_add(output), most)
     };
-    match usage.operation {
-        Operation::Embedding => total(1),
-        Operation::Batch => total(TIMES_A_BATCH),
-        Operation::Aggregate => total(TIMES_A_SUM),
-        Operation::Chat => {
-            let price = book.price(Some(&usage.provider), &usage.model);
-            let limits = price.map(|(price, _)| (price.max_input_tokens, price.max_output_tokens));
-            let times = |limit: i64| limit.saturating_mul(TIMES_THE_MODEL);
-            match limits {
-                Some((Some(most_input), Some(most_output))) => beyond(
-                    Counted::Input,
-                    input,
-                    times(most_input),
-                )
-                .or(beyond(Counted::Output, output, times(most_output))),
-                _ => total(1),
-            }
-        }
+    let price = book.price(Some(&usage.provider), &usage.model);
+    let limits = price.map(|(price, _)| (price.max_input_tokens, price.max_output_tokens));
+    let times = |limit: i64| limit.saturating_mul(TIMES_THE_MODEL);
+    match (usage.operation, limits) {
+        (Operation::Batch, _) => total(TIMES_A_BATCH),
+        (Operation::Aggregate, _) => total(TIMES_A_SUM),
+        // A model that answers makes no embeddings, whatever the report calls it.
+        (_, Some((Some(most_input), Some(most_output)))) => beyond(
+            Counted::Input,
+            input,
+            times(most_input),
+        )
+        .or(beyond(Counted::Output, output, times(most_output))),
+        (Operation::Embedding, _) => beyond(Counted::Output, output, 0).or(total(1)),
+        (Operation::Chat, _) => total(1),
     }
 }
 
@@ -151,5 +148,9 @@ mod tests {
             assert_eq!(of("our-own", operation, most, 1), excess, "{operation:?}");
         }
         assert_eq!(of("gpt-4o", Batch, 50_000_000, 0), None);
+        let answer = Some((Counted::Output, 0));
+        assert_eq!(of("our-own", Embedding, 7, 1), answer);
+        let as_chat = Some((Counted::Input, 1_280_000));
+        assert_eq!(of("gpt-4o", Embedding, 1_280_001, 0), as_chat);
     }
 }

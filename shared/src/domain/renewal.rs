@@ -2,9 +2,10 @@
 
 use super::amount::{Amounts, MAX_AMOUNT, Unit};
 use super::cell::{HoldRequest, UsableExemption};
-use super::configuration::{Configuration, Path, UnknownModel};
+use super::configuration::{Configuration, Path, Reserve, UnknownModel};
 use super::hold::{Hold, HoldId};
 use super::people::User;
+use super::price::{Price, TokenCounts};
 use jiff::Timestamp;
 
 /// How long a hold lives at most, from its first second to its last.
@@ -17,6 +18,20 @@ pub struct Wish {
     pub extend_seconds: Option<u32>,
     /// It has at least so many tokens in all.
     pub tokens: Option<i64>,
+    /// What the tokens that it gains are for.
+    pub model: Model,
+}
+
+/// The model of what a hold gains, as far as its client says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Model {
+    /// The client does not say.
+    #[default]
+    NotNamed,
+    /// It has no known price.
+    Unpriced,
+    /// It has this price.
+    Priced(&'static Price),
 }
 
 /// Why a hold cannot become what somebody wants.
@@ -30,6 +45,8 @@ pub enum CannotRenew {
     Empty,
     /// Its model has no price, and a hard cap in US dollars must hold.
     Unpriced,
+    /// The client does not name its model. The organisation reserves strictly, and a hard cap in US dollars must hold.
+    NoModel,
     /// It would be worth more than any budget has.
     TooMuch,
 }
@@ -72,10 +89,29 @@ impl Wish {
             if hold_id.period < configuration.period_of(now) {
                 return Err(CannotRenew::MonthOver);
             }
-            if hold.amounts.micro_usd == 0 && refuses_unpriced(configuration, path) {
+            let has_hard_usd = has_hard_usd(configuration, path);
+            let organisation = &configuration.organisation;
+            let is_unpriced = match self.model {
+                Model::NotNamed => hold.amounts.micro_usd == 0,
+                Model::Unpriced => true,
+                Model::Priced(_) => false,
+            };
+            if is_unpriced && has_hard_usd && organisation.unknown_model == UnknownModel::Refuse {
                 return Err(CannotRenew::Unpriced);
             }
-            gains = grown(hold.amounts, tokens)?.saturating_sub(hold.amounts);
+            gains = match self.model {
+                Model::Priced(price) => dearest(price, tokens.saturating_sub(hold.amounts.tokens)),
+                // What its tokens were worth on average may be less than what the next ones cost.
+                Model::NotNamed if has_hard_usd && organisation.reserve == Reserve::Strict => {
+                    return Err(CannotRenew::NoModel);
+                }
+                Model::NotNamed | Model::Unpriced => {
+                    grown(hold.amounts, tokens)?.saturating_sub(hold.amounts)
+                }
+            };
+            if hold.amounts.micro_usd.saturating_add(gains.micro_usd) > MAX_AMOUNT {
+                return Err(CannotRenew::TooMuch);
+            }
         }
         Ok(Wanted { expires_at, gains })
     }
@@ -115,10 +151,23 @@ pub fn gain(
     }
 }
 
-fn refuses_unpriced(configuration: &Configuration, path: &Path) -> bool {
+fn has_hard_usd(configuration: &Configuration, path: &Path) -> bool {
     let budgets = configuration.budgets_on(path);
-    let has_hard_usd = budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd);
-    has_hard_usd && configuration.organisation.unknown_model == UnknownModel::Refuse
+    budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd)
+}
+
+/// Returns `tokens` of the kind that costs most: nobody knows which kind they will be.
+fn dearest(price: &Price, tokens: i64) -> Amounts {
+    let as_input = TokenCounts {
+        input: tokens,
+        ..TokenCounts::default()
+    };
+    let as_output = TokenCounts {
+        output: tokens,
+        ..TokenCounts::default()
+    };
+    let micro_usd = price.cost_micro_usd(as_input);
+    Amounts::new(tokens, micro_usd.max(price.cost_micro_usd(as_output)))
 }
 
 /// Returns `amounts` with `tokens` in all: each is worth what those were on average, and a fraction counts as whole.
@@ -208,6 +257,30 @@ mod tests {
             of(true, hold(1_001, 3)).map(gains),
             Ok(Amounts::new(500, 2))
         );
+    }
+
+    #[test]
+    fn what_a_hold_gains_is_worth_the_dearest_kind_of_token_of_its_model() {
+        let price = Price {
+            input: 2_500_000,
+            output: 10_000_000,
+            cached_input: Some(1_250_000),
+            max_output_tokens: None,
+            max_input_tokens: None,
+        };
+        let price: &'static Price = Box::leak(Box::new(price));
+        let hard = || vec![budget(Some("eng"), Unit::Usd, 50_003)];
+        let wish = |model| Wish {
+            model,
+            ..tokens(17_001)
+        };
+        let of = |model| wanted(hard(), "2026-11", &hold(1_001, 2_503), wish(model));
+        let gains = of(Model::Priced(price)).map(|wanted| wanted.gains);
+        assert_eq!(gains, Ok(Amounts::new(16_000, 160_000)));
+        assert_eq!(of(Model::Unpriced), Err(CannotRenew::Unpriced));
+        // Without a model: what its tokens were worth on average.
+        let gains = of(Model::NotNamed).map(|wanted| wanted.gains);
+        assert_eq!(gains, Ok(Amounts::new(16_000, 40_009)));
     }
 
     #[test]

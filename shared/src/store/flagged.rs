@@ -43,7 +43,9 @@ fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
     match entry.mark {
         Mark::Conflict => Some(Flag::Conflict),
         Mark::HeldBack => Some(Flag::HeldBack),
-        _ => entry.exceeded_hold.then_some(Flag::ExceededHold),
+        _ if entry.exceeded_hold => Some(Flag::ExceededHold),
+        Mark::Lapsed => Some(Flag::Lapsed),
+        _ => None,
     }
 }
 

@@ -288,3 +288,43 @@ async fn whichever_call_fails_a_correction_counts_once() {
         assert!(call > 5, "{call} calls were made to fail");
     }
 }
+
+#[tokio::test]
+async fn a_correction_takes_away_at_most_what_was_recorded() {
+    let (world, budget) = world(10_000).await;
+    world.set_clock(NOON).await;
+    world.user("bob", "eng").await;
+    world
+        .report(&[
+            world.usage("e-1", "ada", 2_900, 0, None),
+            world.usage("e-1", "bob", 700, 0, None),
+        ])
+        .await;
+    let of_department = |tokens: i64, usd: f64| json!({"department_id": "eng", "month": "2026-11", "tokens": tokens, "usd": usd, "reason": "r"});
+    for (body, field) in [
+        (of_ada("2026-11", -2_901), "tokens"),
+        (of_ada("2026-10", -1), "tokens"),
+        (of_department(-3_601, 0.0), "tokens"),
+        (of_department(-1, -0.009_001), "usd"),
+    ] {
+        let refused = correct(&world, body).await;
+        assert_eq!(
+            (refused.status, refused.fields()),
+            (400, vec![field.to_owned()])
+        );
+    }
+    assert_eq!(figure(&world.figures(&budget).await).0, 3_600);
+    correct(&world, of_ada("2026-11", -2_900)).await.expect(201);
+    correct(&world, of_department(-700, -0.009))
+        .await
+        .expect(201);
+    assert_eq!(
+        figure(&world.figures(&budget).await),
+        (0, 0, 10_000, 10_000)
+    );
+    let refused = correct(&world, of_department(-1, 0.0)).await;
+    assert_eq!(
+        refused.status, 400,
+        "two corrections do not take it away together"
+    );
+}

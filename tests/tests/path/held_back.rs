@@ -195,15 +195,25 @@ async fn embeddings_batches_and_sums_have_limits_of_their_own() {
     // Whoever reports for one user only has no sums of requests to report.
     let key = json!({"role": "member", "user_id": "ada"});
     let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
-    let mut sum = world.usage("e-sum", "ada", 1, 0, None);
-    sum["operation"] = json!("aggregate");
     let key = key["key"].as_str().unwrap();
-    let body = json!({"events": [sum]});
-    let refused = world
-        .call(key, "POST", "/v1/events", body)
-        .await
-        .expect(400);
-    assert_eq!(refused["rejected"][0]["error"], "forbidden");
+    for operation in ["aggregate", "batch"] {
+        let mut sum = world.usage("e-sum", "ada", 1, 0, None);
+        sum["operation"] = json!(operation);
+        let body = json!({"events": [sum]});
+        let refused = world
+            .call(key, "POST", "/v1/events", body)
+            .await
+            .expect(400);
+        assert_eq!(refused["rejected"][0]["error"], "forbidden");
+    }
+    // An embedding has no answer, and a model that answers makes none: the word does not lift the limit.
+    for (model, input, output) in [("our-own", 100, 1), ("gpt-4o", 100, 163_841)] {
+        let mut event = world.usage(&format!("e-{model}"), "ada", input, output, None);
+        event["model"] = json!(model);
+        event["operation"] = json!("embedding");
+        world.report(&[event]).await;
+    }
+    assert_eq!(listed(&world, "held_back").await.len(), 7);
     assert!(books(&world, false).await.is_empty());
 }
 

@@ -650,6 +650,10 @@ async fn usage_of_a_lapsed_hold_is_marked_and_told_once_a_day_and_user() {
         ["e-1", "e-2", "e-3", "e-4"].map(of),
         ["lapsed", "lapsed", "lapsed", "settled"]
     );
+    let path = "/v1/events?status=lapsed";
+    let listed = world.admin("GET", path, Value::Null).await.expect(200);
+    let listed = listed["items"].as_array().unwrap().len();
+    assert_eq!(listed, 3, "each is listed, told or not");
     world.set_clock("2026-11-24T12:00:00Z").await;
     let next = world.hold("ada", "r-4", 10, 0).await;
     world.set_clock("2026-11-24T12:03:00Z").await;
@@ -710,4 +714,35 @@ async fn marks(world: &World) -> Vec<(String, String)> {
     records
         .map(|item| (text(&item["event_id"]), text(&item["mark"])))
         .collect()
+}
+
+#[tokio::test]
+async fn a_hold_that_grows_has_the_dollars_of_the_dearest_tokens_of_its_model() {
+    let (world, _) = world(1_000_000).await;
+    let usd = world.budget(None, "usd", json!(0.05), true).await;
+    world
+        .admin("PATCH", "/v1/organisation", json!({"reserve": "strict"}))
+        .await
+        .expect(200);
+    let large = world.preflight("ada", "r-1", 1_000, 16_000).await;
+    assert_eq!(large["decision"], "block");
+    let hold = world.hold("ada", "r-2", 1_000, 0).await;
+    let path = format!("/v1/holds/{hold}");
+    let grow = async |body: Value| world.call(AGENT, "PATCH", &path, body).await;
+    let unnamed = grow(json!({"tokens": 17_000})).await;
+    assert_eq!(
+        (unnamed.status, unnamed.fields()),
+        (400, vec!["model".to_owned()])
+    );
+    let named = |tokens: i64| json!({"tokens": tokens, "model": "gpt-4o", "provider": "openai"});
+    let refused = grow(named(17_000)).await.expect(200);
+    assert_eq!(refused["decision"], "block", "{refused}");
+    // 0.0025 dollars are held; 4,750 tokens of an answer are the other 0.0475.
+    let refused = grow(named(5_751)).await.expect(200);
+    assert_eq!(refused["decision"], "block", "{refused}");
+    let grown = grow(named(5_750)).await.expect(200);
+    assert_eq!(grown["decision"], "allow", "{grown}");
+    let event = world.usage("e-1", "ada", 1_000, 4_750, Some(&hold));
+    world.report(&[event]).await;
+    assert_eq!(world.figures(&usd).await["spent"].to_string(), "0.05");
 }
