@@ -1,7 +1,7 @@
 //! What a request costs in round trips and write units, counted by the engine as AWS would bill it.
 
 use axum::body::Body;
-use end_to_end::{AGENT, OPERATOR, World};
+use end_to_end::{ADMIN, AGENT, OPERATOR, World};
 use http::Request;
 use http_body_util::BodyExt;
 use local::system::SystemSettings;
@@ -154,6 +154,40 @@ async fn a_key_that_is_bound_to_a_user_costs_no_call_more_cold_or_read_again() {
             let first = if again == 1 { 2 } else { 3 };
             assert_eq!(counted, [4, first, again], "{role}");
         }
+    }
+}
+
+#[tokio::test]
+async fn an_administrators_key_without_a_user_costs_one_read_cold_for_whoever_made_it_and_none_later()
+ {
+    let settings = SystemSettings {
+        keys_believed: Some(Duration::ZERO),
+        ..SystemSettings::empty()
+    };
+    for (settings, first, again) in [(SystemSettings::empty(), 3, 1), (settings, 4, 2)] {
+        let world = World::with(settings).await;
+        world.department("eng", None).await;
+        let mut key: Option<String> = None;
+        for id in ["ada", "ann", "bob"] {
+            world.user(id, "eng").await;
+        }
+        for id in ["ann", "bob"] {
+            let path = format!("/v1/users/{id}");
+            let role = json!({"role": "admin"});
+            world.admin("PATCH", &path, role).await.expect(200);
+        }
+        // Made for ann, with that for bob, and with that for nobody: both of them are read.
+        for user in [Some("ann"), Some("bob"), None] {
+            let with = key.as_deref().unwrap_or(ADMIN);
+            let body = json!({"role": "admin", "user_id": user});
+            let made = world.call(with, "POST", "/v1/api-keys", body).await;
+            key = made.expect(201)["key"].as_str().map(str::to_owned);
+        }
+        world.budget(None, "tokens", json!(1_000_000), true).await;
+        world.hold("ada", "cell", 10, 10).await;
+        let (answer, counted) = first_request(&world, &key.unwrap(), "ada").await;
+        assert_eq!(answer["decision"], "allow", "{answer}");
+        assert_eq!(counted, [4, first, again]);
     }
 }
 

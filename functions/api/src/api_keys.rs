@@ -8,7 +8,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
-use shared::domain::authority::Maker;
+use shared::domain::authority::{MAX_MAKERS, Maker};
 use shared::domain::name::{is_slug, is_user_id};
 use shared::domain::people::Role;
 use shared::runtime::auth::{Caller, KEY_PREFIX};
@@ -47,6 +47,12 @@ impl NewKey {
         made_by: Maker,
         now: Timestamp,
     ) -> Result<(ApiKey, String), ApiError> {
+        if made_by.people().len() > MAX_MAKERS {
+            let message = format!(
+                "the chain of keys that made this one has {MAX_MAKERS} people already; make the new key with one whose chain is shorter"
+            );
+            return Err(ApiError::conflict(message));
+        }
         let secret = random::secret(secret)?;
         let key = ApiKey {
             id: random::id(id)?,
@@ -153,6 +159,7 @@ pub(crate) fn check_bound(loaded: &Loaded, key: &ApiKey) -> Result<(), ApiError>
 pub(crate) struct KeyFilter {
     user_id: Option<String>,
     responsible_user_id: Option<String>,
+    maker_user_id: Option<String>,
 }
 
 impl KeyFilter {
@@ -166,6 +173,7 @@ impl KeyFilter {
         Self {
             user_id: user("user_id"),
             responsible_user_id: user("responsible_user_id"),
+            maker_user_id: user("maker_user_id"),
         }
     }
 
@@ -175,10 +183,14 @@ impl KeyFilter {
         };
         fits(&self.user_id, key.user_id.as_deref())
             && fits(&self.responsible_user_id, key.responsible_user_id())
+            && self
+                .maker_user_id
+                .as_ref()
+                .is_none_or(|wanted| key.makers().contains(wanted.as_str()))
     }
 }
 
-/// Lists the keys without their secrets: all of them, those of one user, or those that one user answers for.
+/// Lists the keys without their secrets: all of them, or those that one user has, answers for or has made.
 #[utoipa::path(
     get,
     path = "/v1/api-keys",
@@ -187,6 +199,7 @@ impl KeyFilter {
     params(
         ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
         ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also keys without a user that they made, or keys of theirs."),
+        ("maker_user_id" = Option<UserId>, Query, description = "Those that this user has made only, for whomever, with keys of theirs or with keys that those made: whoever made a key has seen its secret."),
         Page,
     ),
     responses(

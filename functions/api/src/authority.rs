@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = Authority)]
 pub(crate) struct AuthorityView<'a> {
-    /// What it could do: the lesser of its own role and its user's.
+    /// What it could do: the lesser of its own role and its user's; an agent's without a user and with a maker who is no administrator.
     role: Role,
     /// What it was made for.
     key_role: Role,
@@ -23,6 +23,9 @@ pub(crate) struct AuthorityView<'a> {
     /// Who answered for it; null is the operator.
     #[schema(required = true)]
     responsible_user_id: Option<&'a str>,
+    /// Everybody in the chain of keys that made it; not there if nobody is known, as the operator is not named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    maker_user_ids: Vec<&'a str>,
     /// Whether its user was blocked, so that it could ask and change nothing.
     is_blocked: bool,
 }
@@ -35,6 +38,7 @@ pub(crate) fn text(owner: &KeyOwner) -> String {
         user_id: owner.user_id.as_deref(),
         created_by: owner.made_by.as_ref().map(|maker| maker.actor.as_str()),
         responsible_user_id: owner.responsible_user_id(),
+        maker_user_ids: owner.makers().into_iter().collect(),
         is_blocked: owner.is_blocked,
     })
 }

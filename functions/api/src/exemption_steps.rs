@@ -45,8 +45,8 @@ impl Audience {
             .some_administrators(&owner.organisation_id)
             .await?;
         let may_decide = |admin: &&User| {
-            let asked_by = exemption.requested_by.person();
-            admin.id != user.id && asked_by != Some(admin.id.as_str())
+            let asked_by = exemption.requested_by.people();
+            admin.id != user.id && !asked_by.contains(admin.id.as_str())
         };
         let because = "you are an administrator and may decide it";
         let mails = all.iter().filter(may_decide);
@@ -94,7 +94,8 @@ impl Audience {
 
 /// Approves an exemption. It is in force with the answer.
 ///
-/// Nobody decides one that they asked for or that is for them. A key without a user stands for whoever made it.
+/// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
+/// without a user stands for everybody in the chain of keys that made it.
 #[utoipa::path(
     post,
     path = "/v1/exemptions/{id}/approve",
@@ -119,7 +120,8 @@ pub(crate) async fn approve(
 
 /// Denies an exemption.
 ///
-/// Nobody decides one that they asked for or that is for them. A key without a user stands for whoever made it.
+/// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
+/// without a user stands for everybody in the chain of keys that made it.
 #[utoipa::path(
     post,
     path = "/v1/exemptions/{id}/deny",
@@ -189,7 +191,7 @@ async fn decide(
         let before = loaded.exemption()?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
-                "nobody decides an exemption that they asked for or that is for them, and a key without a user stands for whoever made it; another administrator has to",
+                "nobody decides an exemption that they asked for or that is for them, and a key stands for whoever made it, too; another administrator has to, with a key that none of them made",
             ));
         }
         check_open(before, &[Decided::Pending], now)?;

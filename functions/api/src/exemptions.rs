@@ -48,6 +48,7 @@ pub(crate) fn party(owner: &KeyOwner) -> Party {
             Some(_) => None,
             None => owner.responsible_user_id().map(str::to_owned),
         },
+        makers: owner.makers().into_iter().map(str::to_owned).collect(),
     }
 }
 

@@ -47,9 +47,11 @@ struct ClientView<'a> {
     /// Who made it, as the audit log names them: `key/key_1`; null where that was not kept.
     #[schema(required = true)]
     created_by: Option<&'a str>,
-    /// Who answers for it: its user, or else the user at the beginning of the chain of keys that made it; null is the operator.
+    /// Who answers for it: its user, or else the nearest user in the chain of keys that made it; null is the operator.
     #[schema(required = true)]
     responsible_user_id: Option<&'a str>,
+    /// Everybody in the chain of keys that made it; the operator is not named.
+    maker_user_ids: Vec<&'a str>,
     /// The secret; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -65,6 +67,7 @@ fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
         created_at: client.created_at.to_string(),
         created_by: client.made_by.as_ref().map(|maker| maker.actor.as_str()),
         responsible_user_id: client.responsible_user_id(),
+        maker_user_ids: client.makers().into_iter().collect(),
         client_secret: secret,
     }
 }
@@ -117,7 +120,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// Lists the clients, without their secrets: all of them, those of one user, or those that one user answers for.
+/// Lists the clients, without their secrets: all of them, or those that one user has, answers for or has made.
 #[utoipa::path(
     get,
     path = "/v1/oauth/clients",
@@ -126,6 +129,7 @@ pub(crate) async fn create(
     params(
         ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
         ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also clients without a user that they made, or keys of theirs."),
+        ("maker_user_id" = Option<UserId>, Query, description = "Those that this user has made only, for whomever, with keys of theirs or with keys that those made: whoever made a client has seen its secret."),
         Page,
     ),
     responses(

@@ -239,11 +239,12 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 
-/// Refuses to lift what was put on the very person that the key stands for: a key without a user that they made before.
+/// Refuses to lift what was put on a person with a key whose secret they have seen: their own, and every key in whose chain of
+/// makers they stand, whomever it was made for.
 fn check_not_own(owner: &KeyOwner, id: &str) -> Result<(), ApiError> {
-    match owner.responsible_user_id() == Some(id) {
+    match owner.holders().contains(id) {
         true => Err(ApiError::forbidden(
-            "nobody lifts their own suspension or block or raises their own role, and a key without a user stands for whoever made it; another administrator has to",
+            "nobody lifts or shortens their own suspension or block or raises their own role, and a key stands for whoever made it, too; another administrator has to, with a key that they did not make",
         )),
         false => Ok(()),
     }
@@ -439,6 +440,13 @@ pub(crate) async fn block(
                 since: now,
                 until,
             };
+            let ends_before = |known: &Block| {
+                known.is_in_force(now)
+                    && until.is_some_and(|until| known.until.is_none_or(|end| until < end))
+            };
+            if user.block.as_ref().is_some_and(ends_before) {
+                check_not_own(owner, &user.id)?;
+            }
             let says_the_same = |known: &Block| {
                 known.is_in_force(now)
                     && known.policy_id.is_none()

@@ -177,9 +177,11 @@ pub(crate) struct ApiKeyView<'a> {
     /// Who made it, as the audit log names them: `key/key_1`, `operator`; null where that was not kept.
     #[schema(required = true)]
     created_by: Option<&'a str>,
-    /// Who answers for it: its user, or else the user at the beginning of the chain of keys that made it; null is the operator.
+    /// Who answers for it: its user, or else the nearest user in the chain of keys that made it; null is the operator.
     #[schema(required = true)]
     responsible_user_id: Option<&'a str>,
+    /// Everybody in the chain of keys that made it; the operator is not named.
+    maker_user_ids: Vec<&'a str>,
     /// The secret; only in the answer to its creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
@@ -194,6 +196,7 @@ pub(crate) fn api_key<'a>(key: &'a ApiKey, secret: Option<&'a str>) -> ApiKeyVie
         created_at: key.created_at.to_string(),
         created_by: key.made_by.as_ref().map(|maker| maker.actor.as_str()),
         responsible_user_id: key.responsible_user_id(),
+        maker_user_ids: key.makers().into_iter().collect(),
         key: secret,
     }
 }

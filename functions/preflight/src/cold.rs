@@ -6,7 +6,6 @@
 use super::{App, Deadline};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
-use shared::domain::authority::Backing;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::Body;
@@ -31,7 +30,8 @@ impl App {
         }
     }
 
-    /// Reads a key and its user together, where neither is known and it is likely whose they are.
+    /// Reads a key and the request's user together, where neither is known and it is likely whose they are; and then the other users
+    /// whom the key's power depends on.
     async fn meet(&self, parts: &Parts, body: &[u8]) {
         let (Some(digest), Ok(request)) = (self.keys.unknown(parts), super::read(body)) else {
             return;
@@ -45,29 +45,33 @@ impl App {
             .map(|configuration| configuration.organisation.id.as_str())
             .collect();
         let asked_at = Instant::now();
-        let asked = self
-            .store
-            .key_owner_and_users(&digest, &ids, &request.user_id);
+        let asked = async {
+            let found = self
+                .store
+                .key_owner_and_users(&digest, &ids, &request.user_id);
+            let (owner, users) = found.await?;
+            let Some(owner) = owner else { return Ok(None) };
+            let are_read = ids.contains(&owner.organisation_id.as_str())
+                && owner.backers().iter().all(|id| *id == request.user_id);
+            let backing = match are_read {
+                true => owner.backing(&users),
+                false => self.store.backing(&owner).await?,
+            };
+            Ok::<_, StoreError>(Some((owner, backing, users)))
+        };
         // Where it fails, each is asked for by itself, and that says why it fails.
-        let Ok(Ok((Some(owner), mut users))) = tokio::time::timeout(PATIENCE, asked).await else {
+        let Ok(Ok(Some((owner, backing, users)))) = tokio::time::timeout(PATIENCE, asked).await
+        else {
             return;
         };
         let organisation_id = owner.organisation_id.clone();
-        let backing = match owner.user_id.as_deref() {
-            None => Some(Backing::Organisation),
-            // The key's own user was read, too, if the request is theirs.
-            Some(user_id) if user_id == request.user_id && ids.contains(&&*organisation_id) => {
-                Some(Backing::of(users.get(&organisation_id)))
-            }
-            Some(_) => None,
-        };
-        if let Some(backing) = backing {
-            self.keys.remember(&digest, owner, backing, asked_at);
-        }
+        self.keys.remember(&digest, owner, backing, asked_at);
+        let mut users = users.into_iter();
+        let user = users.find(|(id, _)| *id == organisation_id);
         let mut configurations = configurations.iter();
         let its = configurations.find(|of| of.organisation.id == organisation_id);
         if let Some(configuration) = its
-            && let Some(user) = users.remove(&organisation_id)
+            && let Some((_, user)) = user
         {
             self.cache.keep(configuration, Arc::new(user));
         }

@@ -1,13 +1,18 @@
 //! What a key may do at a moment, and who answers for it.
 //!
-//! A key that is bound to a user never does more than its user may do now. A key without a user stands for whoever made it.
+//! A key that is bound to a user never does more than its user may do now. A key without a user stands for whoever made it, and
+//! an administrator's key without a user has their power only as long as each of them has it. Whoever made a key has seen its
+//! secret, so every key remembers all of them.
 
 use super::people::{Block, Role, Status, User};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The actor of the operator, as the audit log names it.
 pub const OPERATOR: &str = "operator";
+/// The most people in the chain of makers of a key. All of them are read with it.
+pub const MAX_MAKERS: usize = 32;
 
 impl Role {
     /// Returns the role of both that may do less. An agent's role is for keys without a user; beside a user's role it counts as
@@ -42,12 +47,14 @@ pub enum Backing {
     },
     /// A user who is not there any more.
     Gone,
+    /// The people in the chain of makers of an administrator's key that is bound to no user. Each is one of the two above.
+    Makers(Vec<Backing>),
 }
 
 /// What a key may do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Power {
-    /// The lesser of the key's role and its user's.
+    /// The lesser of the key's role and its user's; an agent's if a maker is no administrator any more.
     pub role: Role,
     /// Whether the user is blocked: the key reads the user's own data and asks for exemptions, and changes nothing.
     pub is_blocked: bool,
@@ -107,6 +114,21 @@ impl Backing {
                     is_blocked,
                 })
             }
+            Self::Makers(makers) => {
+                let is_administrator = |maker: &Self| {
+                    let power = maker.power(Role::Admin, now);
+                    power.is_ok_and(|power| power.role == Role::Admin)
+                };
+                // Servers that use such a key go on, as they would with an agent's key.
+                let role = match makers.iter().all(is_administrator) {
+                    true => key_role,
+                    false => Role::Agent,
+                };
+                Ok(Power {
+                    role,
+                    is_blocked: false,
+                })
+            }
         }
     }
 }
@@ -116,9 +138,12 @@ impl Backing {
 pub struct Maker {
     /// As the audit log names them: `key/<id>` or `operator`.
     pub actor: String,
-    /// The user at the beginning of the chain of keys: the one whom the making key was bound to, or who made that key, and so on.
-    /// None is the operator. It is worked out when a key is made, so that no chain is ever followed.
+    /// Who answers for the making key: the one whom it was bound to, or who made that key, and so on. None is the operator.
     pub user_id: Option<String>,
+    /// Everybody in the chain of keys: the one above, and who made a key for them, and so on. It is worked out when a key is
+    /// made, so that no chain is ever followed. Empty for a key that was made before it was kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub user_ids: BTreeSet<String>,
 }
 
 impl Maker {
@@ -127,11 +152,23 @@ impl Maker {
         Self {
             actor: OPERATOR.to_owned(),
             user_id: None,
+            user_ids: BTreeSet::new(),
         }
+    }
+
+    /// Returns everybody in the chain who is known.
+    pub fn people(&self) -> BTreeSet<&str> {
+        let all = self.user_ids.iter().chain(&self.user_id);
+        all.map(String::as_str).collect()
     }
 }
 
-/// Returns who answers for a key: its user, or else the user at the beginning of the chain of its makers. None is the operator.
+/// Returns everybody in the chain of makers of a key. The operator is not among them.
+pub fn makers(made_by: Option<&Maker>) -> BTreeSet<&str> {
+    made_by.map(Maker::people).unwrap_or_default()
+}
+
+/// Returns who answers for a key: its user, or else the nearest user in the chain of its makers. None is the operator.
 pub fn responsible_user_id<'a>(
     user_id: Option<&'a str>,
     made_by: Option<&'a Maker>,
@@ -207,20 +244,39 @@ mod tests {
     }
 
     #[test]
-    fn the_user_of_a_key_answers_for_it_before_whoever_made_it() {
-        let made_by = |user_id: Option<&str>| Maker {
-            actor: "key/key_1".to_owned(),
-            user_id: user_id.map(str::to_owned),
+    fn an_administrators_key_without_a_user_is_an_agents_while_one_of_its_makers_is_no_administrator()
+     {
+        let right = || user(Role::Admin, Status::Active, None);
+        let ended = user(Role::Admin, Status::Active, Some("2026-11-24T12:00:00Z"));
+        let of = |role: Role| -> Result<Power, Powerless> {
+            Ok(Power {
+                role,
+                is_blocked: false,
+            })
         };
-        let (by_root, by_operator) = (made_by(Some("root")), made_by(None));
-        for (user_id, made_by, expected) in [
-            (Some("ada"), Some(&by_root), Some("ada")),
-            (Some("ada"), None, Some("ada")),
-            (None, Some(&by_root), Some("root")),
-            (None, Some(&by_operator), None),
-            (None, None, None),
-        ] {
-            assert_eq!(responsible_user_id(user_id, made_by), expected);
+        for makers in [vec![right()], vec![right(), right(), ended]] {
+            let makers = Backing::Makers(makers);
+            assert_eq!(power(&makers, Role::Admin), of(Role::Admin));
         }
+        for lost in [
+            user(Role::Admin, Status::Suspended, None),
+            user(Role::Manager, Status::Active, None),
+            user(Role::Member, Status::Active, None),
+            user(Role::Admin, Status::Active, Some("2026-11-24T12:00:01Z")),
+            Backing::Gone,
+        ] {
+            for makers in [vec![lost.clone()], vec![right(), lost, right()]] {
+                let makers = Backing::Makers(makers);
+                assert_eq!(power(&makers, Role::Admin), of(Role::Agent), "{makers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_chain_that_was_stored_before_all_of_it_was_kept_has_the_nearest() {
+        let stored = r#"{"actor": "key/key_1", "user_id": "ann"}"#;
+        let maker: Maker = serde_json::from_str(stored).unwrap();
+        assert_eq!(maker.people(), BTreeSet::from(["ann"]));
+        assert!(makers(Some(&Maker::operator())).is_empty() && makers(None).is_empty());
     }
 }

@@ -9,6 +9,7 @@ use super::people::User;
 use super::period::Month;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The longest that an exemption lasts: a year.
 pub const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
@@ -164,13 +165,16 @@ pub struct Party {
     pub key_id: String,
     /// Whom the key is bound to.
     pub user_id: Option<String>,
-    /// The user at the beginning of the chain of makers of a key that is bound to nobody; none is the operator.
+    /// The nearest user in the chain of makers of a key that is bound to nobody; none is the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsible_user_id: Option<String>,
+    /// Everybody in the chain of makers of the key. Empty of those who asked or decided before it was kept.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub makers: BTreeSet<String>,
 }
 
 impl Party {
-    /// Returns whom the key stands for: its user, or else whoever began the chain of its makers. None is the operator; a key of
+    /// Returns whom the key stands for: its user, or else the nearest in the chain of its makers. None is the operator; a key of
     /// which nobody knows who made it counts as the operator's, as every chain begins there or at a user.
     pub fn person(&self) -> Option<&str> {
         self.user_id
@@ -181,6 +185,20 @@ impl Party {
     /// Whether both are the same person, as far as that can be known: the same key, or keys that stand for the same person.
     pub fn is(&self, other: &Self) -> bool {
         self.key_id == other.key_id || self.person() == other.person()
+    }
+
+    /// Everybody whose doing it may be: of a bound key its user, of another one all of its makers, as nothing tells them apart.
+    pub fn people(&self) -> BTreeSet<&str> {
+        match &self.user_id {
+            Some(user_id) => BTreeSet::from([user_id.as_str()]),
+            None => self.holders(),
+        }
+    }
+
+    /// Everybody who has the key's secret or has seen it: its user and all of its makers.
+    pub fn holders(&self) -> BTreeSet<&str> {
+        let bound_to = self.user_id.iter().chain(&self.responsible_user_id);
+        bound_to.chain(&self.makers).map(String::as_str).collect()
     }
 
     /// The user, or the key where there is none.
@@ -278,9 +296,12 @@ impl Exemption {
         })
     }
 
-    /// Whether `decider` may decide it: neither whoever asked nor whom it is for.
+    /// Whether `decider` may decide it: neither whoever asked nor whom it is for, nor anybody with a key that one of them made.
     pub fn may_be_decided_by(&self, decider: &Party) -> bool {
-        !decider.is(&self.requested_by) && decider.person() != Some(self.terms.user_id.as_str())
+        let holders = decider.holders();
+        !decider.is(&self.requested_by)
+            && !holders.contains(self.terms.user_id.as_str())
+            && holders.is_disjoint(&self.requested_by.people())
     }
 
     /// Whether it is time to tell its user that it ends.
@@ -356,6 +377,11 @@ mod tests {
             key_id: key_id.to_owned(),
             user_id: user_id.map(str::to_owned),
             responsible_user_id: maker.map(str::to_owned),
+            makers: BTreeSet::new(),
+        };
+        let made_by = |party: Party, makers: &[&str]| Party {
+            makers: makers.iter().map(|id| (*id).to_owned()).collect(),
+            ..party
         };
         let mut exemption = Exemption {
             id: "exm_1".to_owned(),
@@ -380,13 +406,32 @@ mod tests {
             ("key_2", None, Some("mo"), false),
             ("key_2", None, Some("ada"), false),
             ("key_2", None, Some("root"), true),
-            ("key_2", Some("root"), Some("mo"), true),
         ] {
             assert_eq!(
                 exemption.may_be_decided_by(&party(key, user, maker)),
                 may,
                 "asked by mo: {key} {user:?} {maker:?}"
             );
+        }
+        for (user, makers, may) in [
+            (Some("root"), ["root", "zoe"], true),
+            (Some("root"), ["mo", "zoe"], false),
+            (Some("root"), ["ada", "zoe"], false),
+            (None, ["root", "mo"], false),
+            (None, ["root", "zoe"], true),
+        ] {
+            let decider = made_by(party("key_2", user, None), &makers);
+            assert_eq!(
+                exemption.may_be_decided_by(&decider),
+                may,
+                "asked by mo: {user:?} by {makers:?}"
+            );
+        }
+        // Whoever made the key that asks may decide, if it is bound: else nobody could who makes keys for others.
+        for (user, may) in [(Some("mo"), true), (None, false)] {
+            exemption.requested_by = made_by(party("key_1", user, None), &["root", "zoe"]);
+            let decider = party("key_2", Some("root"), None);
+            assert_eq!(exemption.may_be_decided_by(&decider), may, "{user:?}");
         }
         for (asker, maker, may) in [
             ("key_1", None, false),
@@ -413,6 +458,7 @@ mod tests {
                 key_id: "key_1".to_owned(),
                 user_id: None,
                 responsible_user_id: None,
+                makers: BTreeSet::new(),
             },
             decided: Decided::Approved,
             decision: None,

@@ -168,12 +168,8 @@ impl Keys {
         if last.is_none() {
             self.failures.check(source, asked_at)?;
         }
-        let owner = last.as_ref().map(|known| &known.owner);
-        let bound_to = owner.and_then(|owner| {
-            let user_id = owner.user_id.as_deref()?;
-            Some((owner.organisation_id.as_str(), user_id))
-        });
-        let found = match self.store.find_owner(shown.credential(), bound_to).await {
+        let last = last.as_ref().map(|known| &known.owner);
+        let found = match self.store.find_owner(shown.credential(), last).await {
             Ok(found) => found,
             Err(error @ StoreError::Unavailable(_)) if self.through_outages == Some(path) => {
                 let known = self.beliefs.within(name, OUTAGE);
@@ -351,11 +347,14 @@ fn role_refused(owner: &KeyOwner) -> ApiError {
     if owner.is_blocked {
         return ApiError::forbidden(BLOCKED);
     }
+    let key_role = owner.key_role.as_str();
     ApiError::forbidden(match owner.role == owner.key_role {
         true => format!("a key with the role {role} may not do this"),
+        false if owner.user_id.is_none() => format!(
+            "the key was made for the role {key_role}, but somebody who made it is suspended, blocked or no administrator any more: until that is over, it may do what an agent's key may"
+        ),
         false => format!(
-            "the key was made for the role {}, but its user is a {role} now, and a {role} may not do this",
-            owner.key_role.as_str()
+            "the key was made for the role {key_role}, but its user is a {role} now, and a {role} may not do this"
         ),
     })
 }
@@ -445,6 +444,15 @@ mod tests {
             assert_eq!(refused.code, ErrorCode::Forbidden);
             assert!(refused.message.contains(words), "{}", refused.message);
         }
+        let Caller::Key { owner: of_ann, .. } = owner(Role::Admin, Role::Agent, false) else {
+            panic!("a key");
+        };
+        let nobodys = KeyOwner {
+            user_id: None,
+            ..of_ann
+        };
+        let refused = role_refused(&nobodys).message;
+        assert!(refused.contains("somebody who made it is"), "{refused}");
         let blocked = owner(Role::Admin, Role::Member, true);
         assert!(blocked.clone().allowed("GET", "/v1/usage").is_ok());
         assert!(blocked.allowed("POST", "/v1/exemptions").is_ok());

@@ -1,4 +1,4 @@
-//! Whose each key is and what its user gives it, as an instance has read both a moment ago.
+//! Whose each key is and what its user or its makers give it, as an instance has read both a moment ago.
 
 use crate::domain::authority::Backing;
 use crate::store::KeyOwner;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long what was read is believed without asking again: a key that is revoked, or whose user is suspended, blocked or
-/// demoted, ends within it.
+/// demoted, ends within it, and the power of an administrator's key without a user with that of its makers.
 const BELIEVED: Duration = Duration::from_secs(5);
 /// The most keys that one instance remembers.
 const MAX_REMEMBERED: usize = 10_000;

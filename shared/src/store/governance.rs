@@ -6,7 +6,7 @@ use super::configuration::data;
 use super::expression::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
-use crate::domain::authority::{Maker, responsible_user_id};
+use crate::domain::authority::{Maker, makers, responsible_user_id};
 use crate::domain::configuration::Organisation;
 use crate::domain::hex::hex;
 use crate::domain::people::{Role, Status, User};
@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How much larger each read of a page is than the one before: what is wanted is rarer than the first read has hoped.
@@ -67,6 +68,11 @@ impl ApiKey {
     /// Returns who answers for the key; none is the operator.
     pub fn responsible_user_id(&self) -> Option<&str> {
         responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
+    }
+
+    /// Returns everybody in the chain of its makers.
+    pub fn makers(&self) -> BTreeSet<&str> {
+        makers(self.made_by.as_ref())
     }
 }
 

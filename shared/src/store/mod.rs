@@ -66,7 +66,7 @@ pub use integrations::{GithubIntegration, GithubRisks};
 pub use ledger_writes::LedgerWrite;
 pub use letters::mailbox_of;
 pub use months::Turned;
-pub use owners::{Credential, Found, KeyOwner};
+pub use owners::{Credential, Found, KeyOwner, OrganisationUser};
 pub use renewals::{RenewOutcome, RenewedHold};
 pub use rows::Row;
 pub use self_audit::Books;

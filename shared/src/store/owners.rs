@@ -1,4 +1,4 @@
-//! Whose a key or a client is, and the user that it is bound to.
+//! Whose a key or a client is, and the users that its power depends on.
 
 use super::Store;
 use super::call::StoreError;
@@ -7,12 +7,12 @@ use super::expression::Item;
 use super::governance::ApiKey;
 use super::keys::{self, API_KEY, CLIENT, Key, USER};
 use super::rows::Row;
-use crate::domain::authority::{Backing, Maker, Power, Powerless, responsible_user_id};
+use crate::domain::authority::{Backing, Maker, Power, Powerless, makers, responsible_user_id};
 use crate::domain::people::{Role, User};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Whose a key or client is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,11 +39,50 @@ impl KeyOwner {
         responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
     }
 
+    /// Returns everybody in the chain of its makers.
+    pub fn makers(&self) -> BTreeSet<&str> {
+        makers(self.made_by.as_ref())
+    }
+
+    /// Returns everybody who has its secret or has seen it: its user and all of its makers.
+    pub fn holders(&self) -> BTreeSet<&str> {
+        let makers = self.makers().into_iter();
+        makers.chain(self.user_id.as_deref()).collect()
+    }
+
     /// Returns the maker of what is made with this key.
     pub fn as_maker(&self) -> Maker {
+        let holders = self.holders().into_iter();
         Maker {
             actor: format!("key/{}", self.key_id),
             user_id: self.responsible_user_id().map(str::to_owned),
+            user_ids: holders.map(str::to_owned).collect(),
+        }
+    }
+
+    /// Returns the users whom its power depends on: its own; of an administrator's key without one all of its makers; of an
+    /// agent's nobody, as machines outlive whoever set them up.
+    pub fn backers(&self) -> Vec<&str> {
+        match (&self.user_id, self.key_role) {
+            (Some(user_id), _) => vec![user_id],
+            (None, Role::Admin) => self.makers().into_iter().collect(),
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// Returns who gives it its power, where `users` are those of its backers who are there.
+    pub fn backing(&self, users: &[OrganisationUser]) -> Backing {
+        let of = |user_id: &str| {
+            let mut users = users.iter();
+            let user = users.find(|(organisation_id, user)| {
+                *organisation_id == self.organisation_id && user.id == user_id
+            });
+            Backing::of(user.map(|(_, user)| user))
+        };
+        match &self.user_id {
+            Some(user_id) => of(user_id),
+            None if self.backers().is_empty() => Backing::Organisation,
+            None => Backing::Makers(self.backers().into_iter().map(of).collect()),
         }
     }
 
@@ -93,6 +132,9 @@ pub struct Found {
     /// The SHA-256 of a client's secret, in hex; none for a key.
     pub secret_digest: Option<String>,
 }
+
+/// An organisation's id and one of its users.
+pub type OrganisationUser = (String, User);
 
 /// An owner and, of a client, the digest of its secret.
 type Read = (KeyOwner, Option<String>);
@@ -179,40 +221,57 @@ impl Row {
 }
 
 impl Store {
-    /// Returns what a credential leads to, with the user as they are now. `bound_to` is the organisation and the user that it was
-    /// bound to when it was last read, if anybody knows: then both are read in one call. Otherwise a bound key takes two.
+    /// Returns what a credential leads to, with the users whom its power depends on as they are now. `last` is what it led to when
+    /// it was last read, if anybody knows: then all are read in one call. Otherwise a key that depends on users takes two.
     pub async fn find_owner(
         &self,
         credential: Credential<'_>,
-        bound_to: Option<(&str, &str)>,
+        last: Option<&KeyOwner>,
     ) -> Result<Option<Found>, StoreError> {
-        let (read, users) = match bound_to {
-            Some((organisation_id, user_id)) => {
-                self.owner_and_users(credential, &[organisation_id], user_id)
-                    .await?
-            }
-            None => (self.owner(credential).await?, BTreeMap::new()),
+        let expected: Vec<(&str, &str)> = last.map(named_backers).unwrap_or_default();
+        let (read, users) = match expected.is_empty() {
+            true => (self.owner(credential).await?, Vec::new()),
+            false => self.owner_and_users(credential, &expected).await?,
         };
         let Some((owner, secret_digest)) = read else {
             return Ok(None);
         };
-        let was = (
-            Some(owner.organisation_id.as_str()),
-            owner.user_id.as_deref(),
-        );
-        let backing = match &owner.user_id {
-            None => Backing::Organisation,
-            Some(_) if was == bound_to.unzip() => Backing::of(users.get(&owner.organisation_id)),
-            Some(user_id) => {
-                let user = self.user(&owner.organisation_id, user_id).await?;
-                Backing::of(user.as_ref())
-            }
+        let backing = match named_backers(&owner) == expected {
+            true => owner.backing(&users),
+            false => self.backing(&owner).await?,
         };
         Ok(Some(Found {
             owner,
             backing,
             secret_digest,
         }))
+    }
+
+    /// Returns who gives a key its power, with the users as they are now: one read, or none if it depends on nobody.
+    pub async fn backing(&self, owner: &KeyOwner) -> Result<Backing, StoreError> {
+        let organisation_id = owner.organisation_id.as_str();
+        let backers = owner.backers();
+        let users: Vec<User> = match backers.as_slice() {
+            [] => Vec::new(),
+            [user_id] => {
+                let user = self.user(organisation_id, user_id).await?;
+                user.into_iter().collect()
+            }
+            several => {
+                let places = several
+                    .iter()
+                    .map(|user_id| keys::governance(organisation_id, format!("{USER}{user_id}")));
+                let asked = places.map(|key| key.attributes()).collect();
+                let found = self.items(&self.tables.governance, asked, None).await?;
+                let users = found.into_iter().map(data::<User>);
+                users.collect::<Result<_, _>>()?
+            }
+        };
+        let users: Vec<OrganisationUser> = users
+            .into_iter()
+            .map(|user| (organisation_id.to_owned(), user))
+            .collect();
+        Ok(owner.backing(&users))
     }
 
     async fn owner(&self, credential: Credential<'_>) -> Result<Option<Read>, StoreError> {
@@ -234,39 +293,52 @@ impl Store {
         digest: &str,
         organisation_ids: &[&str],
         user_id: &str,
-    ) -> Result<(Option<KeyOwner>, BTreeMap<String, User>), StoreError> {
+    ) -> Result<(Option<KeyOwner>, Vec<OrganisationUser>), StoreError> {
+        let asked: Vec<(&str, &str)> = organisation_ids
+            .iter()
+            .map(|organisation_id| (*organisation_id, user_id))
+            .collect();
         let (read, users) = self
-            .owner_and_users(Credential::Key(digest), organisation_ids, user_id)
+            .owner_and_users(Credential::Key(digest), &asked)
             .await?;
-        Ok((read.map(|(owner, _)| owner), users))
+        let owner = read.map(|(owner, _)| owner);
+        Ok((owner, users))
     }
 
+    /// Reads a key and users, each named by its organisation and its id.
     async fn owner_and_users(
         &self,
         credential: Credential<'_>,
-        organisation_ids: &[&str],
-        user_id: &str,
-    ) -> Result<(Option<Read>, BTreeMap<String, User>), StoreError> {
-        let users = organisation_ids
-            .iter()
-            .map(|organisation_id| keys::governance(organisation_id, format!("{USER}{user_id}")));
+        named: &[(&str, &str)],
+    ) -> Result<(Option<Read>, Vec<OrganisationUser>), StoreError> {
+        let of_users = named.iter().map(|(organisation_id, user_id)| {
+            keys::governance(organisation_id, format!("{USER}{user_id}"))
+        });
         let place = credential.place();
-        let asked = users.chain([place.clone()]).map(|key| key.attributes());
+        let asked = of_users.chain([place.clone()]).map(|key| key.attributes());
         let found = self.items(&self.tables.governance, asked.collect(), None);
-        let (mut owner, mut users) = (None, BTreeMap::new());
+        let (mut owner, mut users) = (None, Vec::new());
         for item in found.await? {
             match item.get("pk") {
                 Some(AttributeValue::S(pk)) if *pk == place.pk => {
                     owner = Some(credential.read(item)?);
                 }
                 Some(AttributeValue::S(pk)) => {
-                    users.insert(pk.clone(), data(item)?);
+                    users.push((pk.clone(), data(item)?));
                 }
                 _ => return Err(StoreError::unreadable("an item without a key")),
             }
         }
         Ok((owner, users))
     }
+}
+
+/// The users whom the power of a key depends on, each with the organisation.
+fn named_backers(owner: &KeyOwner) -> Vec<(&str, &str)> {
+    let backers = owner.backers().into_iter();
+    backers
+        .map(|user_id| (owner.organisation_id.as_str(), user_id))
+        .collect()
 }
 
 #[cfg(test)]
@@ -296,9 +368,53 @@ mod tests {
             key = owner(None, Some(key.as_maker()));
             assert_eq!(key.responsible_user_id(), Some("ann"));
         }
+        assert_eq!(key.holders(), BTreeSet::from(["ann"]));
         let bobs = owner(Some("bob"), Some(key.as_maker()));
         assert_eq!(bobs.responsible_user_id(), Some("bob"));
         assert_eq!(owner(None, None).responsible_user_id(), None, "not kept");
+    }
+
+    #[test]
+    fn a_key_remembers_everybody_in_the_chain_of_its_makers() {
+        let anns = owner(Some("ann"), Some(Maker::operator()));
+        let bobs = owner(Some("bob"), Some(anns.as_maker()));
+        let cleos = owner(Some("cleo"), Some(bobs.as_maker()));
+        let nobodys = owner(None, Some(cleos.as_maker()));
+        assert_eq!(bobs.makers(), BTreeSet::from(["ann"]));
+        assert_eq!(nobodys.makers(), BTreeSet::from(["ann", "bob", "cleo"]));
+        assert_eq!(nobodys.responsible_user_id(), Some("cleo"));
+        let before_all_was_kept = Maker {
+            user_ids: BTreeSet::new(),
+            ..anns.as_maker()
+        };
+        let key = owner(Some("bob"), Some(before_all_was_kept));
+        assert_eq!(key.holders(), BTreeSet::from(["ann", "bob"]));
+        assert_eq!(key.as_maker().people(), BTreeSet::from(["ann", "bob"]));
+    }
+
+    #[test]
+    fn the_power_of_a_key_depends_on_its_user_or_on_the_makers_of_an_administrators() {
+        let anns = owner(Some("ann"), Some(Maker::operator()));
+        let bobs = owner(Some("bob"), Some(anns.as_maker()));
+        let nobodys = owner(None, Some(bobs.as_maker()));
+        let agents = KeyOwner {
+            key_role: Role::Agent,
+            ..nobodys.clone()
+        };
+        let operators = owner(None, Some(Maker::operator()));
+        for (key, backers) in [
+            (&bobs, vec!["bob"]),
+            (&nobodys, vec!["ann", "bob"]),
+            (&agents, vec![]),
+            (&operators, vec![]),
+        ] {
+            assert_eq!(key.backers(), backers, "{key:?}");
+        }
+        let neither = vec![Backing::Gone, Backing::Gone];
+        assert_eq!(nobodys.backing(&[]), Backing::Makers(neither));
+        assert_eq!(bobs.backing(&[]), Backing::Gone);
+        assert_eq!(agents.backing(&[]), Backing::Organisation);
+        assert_eq!(operators.backing(&[]), Backing::Organisation);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A key without a user stands for whoever made it: nobody decides their own by one.
+//! A key stands for whoever made it, too: nobody decides their own by one, whomever it was made for.
 
 use super::{Company, asking, company};
 use base64::Engine as _;
@@ -13,10 +13,25 @@ async fn minted(company: &Company, with: &str) -> String {
     made.expect(201)["key"].as_str().unwrap().to_owned()
 }
 
-/// The token of a client without a user, made with a key.
-async fn token(company: &Company, with: &str) -> String {
+/// A key for a user, made with another one.
+async fn minted_for(company: &Company, with: &str, user_id: &str) -> String {
+    let body = json!({"role": "admin", "user_id": user_id});
+    let made = company.world.call(with, "POST", "/v1/api-keys", body).await;
+    made.expect(201)["key"].as_str().unwrap().to_owned()
+}
+
+/// Another administrator.
+async fn administrator(company: &Company, id: &str) {
+    company.world.user(id, "eng").await;
+    let path = format!("/v1/users/{id}");
+    let role = json!({"role": "admin"});
+    company.world.admin("PATCH", &path, role).await.expect(200);
+}
+
+/// The token of a client for a user or for nobody, made with a key.
+async fn token(company: &Company, with: &str, user_id: Option<&str>) -> String {
     let world = &company.world;
-    let body = json!({"role": "admin"});
+    let body = json!({"role": "admin", "user_id": user_id});
     let made = world.call(with, "POST", "/v1/oauth/clients", body).await;
     let made = made.expect(201);
     let text = |name: &str| made[name].as_str().unwrap().to_owned();
@@ -52,7 +67,7 @@ async fn what_an_administrators_key_has_made_decides_nothing_that_she_asked_for_
     let first = minted(&company, &company.root).await;
     let second = minted(&company, &first).await;
     let third = minted(&company, &second).await;
-    let client = token(&company, &second).await;
+    let client = token(&company, &second, None).await;
     let of_client = minted(&company, &client).await;
     let keys = [&company.root, &first, &second, &third, &client, &of_client];
     one_person(&company, &keys, ADMIN).await;
@@ -78,6 +93,78 @@ async fn nobody_decides_what_is_for_them_by_a_key_that_they_made() {
     let id = company.ask(&company.mo, for_root).await;
     assert_eq!(company.step(&minted, &id, "approve").await.status, 403);
     company.step(ADMIN, &id, "approve").await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_decides_what_they_asked_for_or_what_is_for_them_by_a_key_that_they_made_for_another()
+ {
+    let company = company(100).await;
+    administrator(&company, "zoe").await;
+    administrator(&company, "pup").await;
+    let for_zoe = minted_for(&company, &company.root, "zoe").await;
+    let unbound = minted(&company, &company.root).await;
+    let keys = [
+        minted_for(&company, &unbound, "pup").await,
+        minted_for(&company, &for_zoe, "pup").await,
+        minted(&company, &for_zoe).await,
+        token(&company, &company.root, Some("zoe")).await,
+        token(&company, &for_zoe, Some("pup")).await,
+        for_zoe,
+    ];
+    let zoes = super::key(&company.world, "admin", "zoe").await;
+    let asked = [
+        (&company.root, asking(json!({"kind": "lift"}))),
+        (&unbound, asking(json!({"kind": "lift"}))),
+        (
+            &company.mo,
+            asking(json!({"kind": "lift", "user_id": "root"})),
+        ),
+    ];
+    for (asks, body) in asked {
+        let id = company.ask(asks, body).await;
+        for key in &keys {
+            for step in ["approve", "deny"] {
+                let answer = company.step(key, &id, step).await;
+                assert_eq!(answer.status, 403, "{step} {}", answer.body);
+                let message = answer.body["message"].as_str().unwrap();
+                assert!(message.contains("whoever made it"), "{message}");
+            }
+        }
+        assert_eq!(company.exemption(&id).await["status"], "pending");
+        // The same administrator decides with a key that root had no hand in.
+        company.step(&zoes, &id, "approve").await.expect(200);
+    }
+    // What somebody else asked for, such a key decides.
+    for key in &keys {
+        let id = company
+            .ask(&company.ada, asking(json!({"kind": "lift"})))
+            .await;
+        company.step(key, &id, "deny").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn what_a_key_without_a_user_asks_for_none_of_its_makers_decides_nor_is_asked_to() {
+    let company = company(100).await;
+    for id in ["zoe", "pup"] {
+        administrator(&company, id).await;
+    }
+    let for_zoe = minted_for(&company, &company.root, "zoe").await;
+    let unbound = minted(&company, &for_zoe).await;
+    let id = company.ask(&unbound, asking(json!({"kind": "lift"}))).await;
+    company.world.system.drain().await.unwrap();
+    let mails = company.world.system.mails().sent();
+    let is_asked = |id: &str| {
+        let address = format!("{id}@example.com");
+        mails.iter().any(|mail| mail.to == address)
+    };
+    assert_eq!(["root", "zoe", "pup"].map(is_asked), [false, false, true]);
+    let zoes = super::key(&company.world, "admin", "zoe").await;
+    for key in [&company.root, &zoes] {
+        assert_eq!(company.step(key, &id, "approve").await.status, 403);
+    }
+    let pups = super::key(&company.world, "admin", "pup").await;
+    company.step(&pups, &id, "approve").await.expect(200);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use super::oauth::{client, token};
 use end_to_end::{ADMIN, AGENT, Answer, World};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use shared::domain::authority::MAX_MAKERS;
 use shared::domain::people::Role;
 use shared::runtime::roles::{ENDPOINTS, Who, is_open_while_blocked};
 use std::time::{Duration, Instant};
@@ -105,33 +106,223 @@ async fn a_suspended_administrator_raises_no_cap_mints_no_key_and_is_not_active_
     }
 }
 
+/// A key that is made with another one, for a user or for nobody.
+async fn made(world: &World, with: &str, role: &str, user_id: Option<&str>) -> String {
+    let body = json!({"role": role, "user_id": user_id});
+    let made = world.call(with, "POST", "/v1/api-keys", body).await;
+    made.expect(201)["key"].as_str().unwrap().to_owned()
+}
+
+/// A token of a client that is made with a key, for a user or for nobody.
+async fn token_made(world: &World, with: &str, user_id: Option<&str>) -> String {
+    let body = json!({"role": "admin", "user_id": user_id});
+    let made = world.call(with, "POST", "/v1/oauth/clients", body).await;
+    let made = made.expect(201);
+    let text = |name: &str| made[name].as_str().unwrap();
+    token(world, text("client_id"), text("client_secret")).await
+}
+
+/// An administrator.
+async fn administrator(world: &World, id: &str) {
+    world.user(id, "eng").await;
+    change(world, id, json!({"role": "admin"})).await;
+}
+
 #[tokio::test]
-async fn a_key_without_a_user_lifts_nothing_that_was_put_on_whoever_made_it() {
+async fn nobody_is_free_or_an_administrator_again_by_a_key_that_they_made_for_another() {
     let company = company().await;
     let world = &company.world;
-    let minted = json!({"role": "admin"});
-    let minted = world.call(&company.anns[0], "POST", "/v1/api-keys", minted);
-    let minted = minted.await.expect(201)["key"].as_str().unwrap().to_owned();
-    let suspended = json!({"status": "suspended", "role": "member"});
-    change(world, "ann", suspended.clone()).await;
-    change(world, "ada", suspended).await;
-    let block = json!({"reason": "a leak"});
-    for user in ["ann", "ada"] {
-        let path = format!("/v1/users/{user}/block");
-        world.admin("PUT", &path, block.clone()).await.expect(200);
-    }
-    for (user, lifted, released) in [("ann", 403, 403), ("ada", 200, 204)] {
-        let path = format!("/v1/users/{user}");
-        for body in [json!({"status": "active"}), json!({"role": "admin"})] {
-            let answer = world.call(&minted, "PATCH", &path, body).await;
-            assert_eq!(answer.status, lifted, "{user} {}", answer.body);
+    administrator(world, "bob").await;
+    let ann = &company.anns[0];
+    let for_bob = made(world, ann, "admin", Some("bob")).await;
+    let unbound = made(world, ann, "admin", None).await;
+    let pup = json!({
+        "id": "pup", "email": "pup@example.com", "name": "Pup", "department_id": "eng", "role": "admin",
+    });
+    let pup = world.call(&unbound, "POST", "/v1/users", pup).await;
+    pup.expect(201);
+    let keys = [
+        token_made(world, ann, Some("bob")).await,
+        made(world, &unbound, "admin", Some("pup")).await,
+        made(world, &for_bob, "admin", Some("pup")).await,
+        for_bob,
+    ];
+    let lost = json!({"status": "suspended", "role": "member"});
+    let block = json!({"reason": "a leak", "until": "2026-11-30T12:00:00Z"});
+    for key in &keys {
+        for user in ["ann", "ada"] {
+            change(world, user, lost.clone()).await;
+            let path = format!("/v1/users/{user}/block");
+            world.admin("PUT", &path, block.clone()).await.expect(200);
         }
-        let named = world.call(&minted, "PATCH", &path, json!({"name": "N"}));
-        named.await.expect(200);
-        let path = format!("{path}/block");
-        let answer = world.call(&minted, "DELETE", &path, Value::Null).await;
-        assert_eq!(answer.status, released, "{user} {}", answer.body);
+        for (user, status, released) in [("ann", 403, 403), ("ada", 200, 204)] {
+            let path = format!("/v1/users/{user}");
+            for body in [json!({"status": "active"}), json!({"role": "admin"})] {
+                let answer = world.call(key, "PATCH", &path, body).await;
+                assert_eq!(answer.status, status, "{user} {}", answer.body);
+                assert_eq!(says(&answer, "whoever made it"), status == 403);
+            }
+            let named = world.call(key, "PATCH", &path, json!({"name": "N"}));
+            named.await.expect(200);
+            let path = format!("{path}/block");
+            // A block that ends earlier is as good as none; a longer one anybody may put on themselves.
+            let longer = json!({"reason": "a leak", "until": "2026-12-01T12:00:00Z"});
+            let longer = world.call(key, "PUT", &path, longer).await;
+            longer.expect(200);
+            let shorter = json!({"reason": "a leak", "until": "2026-11-24T12:00:01Z"});
+            let shorter = world.call(key, "PUT", &path, shorter).await;
+            assert_eq!(shorter.status, status, "{user} {}", shorter.body);
+            let answer = world.call(key, "DELETE", &path, Value::Null).await;
+            assert_eq!(answer.status, released, "{user} {}", answer.body);
+        }
     }
+    // With a key that she had no hand in, the same administrator frees her.
+    let bobs = super::key(world, "admin", Some("bob")).await;
+    let freed = json!({"status": "active", "role": "admin"});
+    let freed = world.call(&bobs, "PATCH", "/v1/users/ann", freed).await;
+    freed.expect(200);
+    let released = world.call(&bobs, "DELETE", "/v1/users/ann/block", Value::Null);
+    assert_eq!(released.await.status, 204);
+}
+
+#[tokio::test]
+async fn what_an_administrator_made_for_nobody_is_an_agents_while_she_is_none_and_machines_go_on() {
+    let company = company().await;
+    let world = &company.world;
+    administrator(world, "bob").await;
+    let ann = &company.anns[0];
+    let for_bob = made(world, ann, "admin", Some("bob")).await;
+    let machine = made(world, ann, "agent", None).await;
+    let first = made(world, ann, "admin", None).await;
+    let of_both = made(world, &for_bob, "admin", None).await;
+    let anns = [
+        token_made(world, &first, None).await,
+        made(world, &first, "admin", None).await,
+        first,
+    ];
+    let cap = format!("/v1/budgets/{}", company.budget);
+    let powers = [
+        ("PATCH", cap.as_str(), json!({"amount": 2_000})),
+        ("POST", "/v1/api-keys", json!({"role": "admin"})),
+        ("POST", "/v1/oauth/clients", json!({"role": "admin"})),
+        ("PATCH", "/v1/users/ada", json!({"name": "N"})),
+        ("GET", "/v1/users", Value::Null),
+        ("GET", "/v1/audit-log", Value::Null),
+    ];
+    let has_power = async |key: &str| {
+        for (method, path, body) in &powers {
+            let answer = world.call(key, method, path, body.clone()).await;
+            assert!(answer.status < 300, "{method} {path} {}", answer.body);
+        }
+    };
+    let has_none = async |key: &str| {
+        for (method, path, body) in &powers {
+            let refused = world.call(key, method, path, body.clone()).await;
+            assert_eq!(refused.status, 403, "{method} {path} {}", refused.body);
+            assert!(says(&refused, "somebody who made it"), "{}", refused.body);
+        }
+    };
+    // What the key of a machine does, whoever set it up.
+    let serves = async |key: &str, number: usize| {
+        let asked = preflight("ada", &format!("r-{number}"));
+        let decided = world.call(key, "POST", "/v1/preflight", asked).await;
+        let decided = decided.expect(200);
+        assert_eq!(decided["decision"], "allow", "{decided}");
+        let hold = decided["hold"]["id"].as_str().unwrap();
+        let used = world.usage(&format!("e-{number}"), "ada", 1, 0, Some(hold));
+        let sent = json!({"events": [used]});
+        let sent = world.call(key, "POST", "/v1/events", sent).await;
+        assert_eq!(sent.expect(202)["accepted"], 1);
+    };
+    let mut number = 0;
+    for (lost, again) in [
+        (json!({"status": "suspended"}), json!({"status": "active"})),
+        (json!({"role": "member"}), json!({"role": "admin"})),
+        (json!({"role": "manager"}), json!({"role": "admin"})),
+        (Value::Null, Value::Null),
+    ] {
+        let lose = async |user: &str| match &lost {
+            Value::Null => {
+                let path = format!("/v1/users/{user}/block");
+                let block = json!({"reason": "a leak"});
+                world.admin("PUT", &path, block).await.expect(200);
+            }
+            lost => change(world, user, lost.clone()).await,
+        };
+        let regain = async |user: &str| match &again {
+            Value::Null => {
+                let path = format!("/v1/users/{user}/block");
+                let released = world.admin("DELETE", &path, Value::Null).await;
+                assert_eq!(released.status, 204);
+            }
+            again => change(world, user, again.clone()).await,
+        };
+        lose("ann").await;
+        let before = world.system.store().head("demo").await.unwrap().unwrap();
+        for key in anns.iter().chain([&of_both]) {
+            has_none(key).await;
+        }
+        let after = world.system.store().head("demo").await.unwrap().unwrap();
+        assert_eq!(before, after, "nothing was changed");
+        has_power(&for_bob).await;
+        for key in anns.iter().chain([&of_both, &machine]) {
+            number += 1;
+            serves(key, number).await;
+        }
+        regain("ann").await;
+        // Of two who made a key, each has to have the power.
+        lose("bob").await;
+        has_none(&of_both).await;
+        for key in &anns {
+            has_power(key).await;
+        }
+        regain("bob").await;
+        for key in anns.iter().chain([&of_both]) {
+            has_power(key).await;
+        }
+    }
+    world.system.drain().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_of_makers_of_so_many_people_is_read_at_once_and_has_an_end() {
+    let company = company().await;
+    let world = &company.world;
+    let mut key = ADMIN.to_owned();
+    for number in 0..MAX_MAKERS {
+        let id = format!("m-{number}");
+        administrator(world, &id).await;
+        key = made(world, &key, "admin", Some(&id)).await;
+    }
+    let of_all = made(world, &key, "admin", None).await;
+    let too_far = made(world, &key, "admin", Some("ann")).await;
+    // As many have made it as may have, and its own user would be one more.
+    let body = json!({"role": "admin"});
+    for path in ["/v1/api-keys", "/v1/oauth/clients"] {
+        let refused = world.call(&too_far, "POST", path, body.clone()).await;
+        assert_eq!(refused.status, 409, "{}", refused.body);
+        assert!(says(&refused, "32 people"), "{}", refused.body);
+    }
+    let of = async |id: &str| {
+        let path = format!("/v1/api-keys?limit=100&maker_user_id={id}");
+        ids(world, &path).await.len()
+    };
+    assert_eq!([of("m-0").await, of("m-31").await], [33, 2]);
+    // Read for the first time, and then together with all of them.
+    for _ in 0..2 {
+        let seen = world.call(&of_all, "GET", "/v1/users", Value::Null).await;
+        assert_eq!(seen.status, 200, "{}", seen.body);
+    }
+    world.system.engine().reset_meter();
+    let seen = world
+        .call(&of_all, "GET", "/v1/api-keys", Value::Null)
+        .await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+    let calls = world.system.engine().meter().calls;
+    assert_eq!(calls.get("BatchGetItem"), Some(&1), "{calls:?}");
+    change(world, "m-17", json!({"role": "member"})).await;
+    let refused = world.call(&of_all, "GET", "/v1/users", Value::Null).await;
+    assert_eq!(refused.status, 403, "{}", refused.body);
 }
 
 #[tokio::test]
@@ -275,9 +466,17 @@ async fn within_five_seconds_every_function_hears_of_a_suspension() {
             assert!(matches!(status, 200 | 400), "{path} {status}");
         }
     }
+    // What she made for nobody loses her power, and what it lets a machine do goes on.
+    let unbound = made(world, &company.anns[0], "admin", None).await;
+    for (method, path) in calls {
+        let status = world.call(&unbound, method, path, json!({})).await.status;
+        assert!(matches!(status, 200 | 400), "{path} {status}");
+    }
     change(world, "ann", json!({"status": "suspended"})).await;
     let since = Instant::now();
-    for key in &company.anns {
+    let of_unbound = ("GET", "/v1/organisation");
+    let of_anns = company.anns.iter().map(|key| (key, &calls[..]));
+    for (key, calls) in of_anns.chain([(&unbound, &[of_unbound][..])]) {
         for (method, path) in calls {
             while world.call(key, method, path, json!({})).await.status != 403 {
                 let is_in_time = since.elapsed() < Duration::from_millis(5_500);
@@ -299,9 +498,10 @@ async fn ids(world: &World, path: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn keys_and_clients_are_listed_by_their_user_and_by_who_answers_for_them() {
+async fn keys_and_clients_are_listed_by_their_user_by_who_answers_for_them_and_by_who_made_them() {
     let company = company().await;
     let world = &company.world;
+    administrator(world, "bob").await;
     for list in ["/v1/api-keys", "/v1/oauth/clients"] {
         let name = if list.contains("oauth") {
             "client_id"
@@ -323,6 +523,14 @@ async fn keys_and_clients_are_listed_by_their_user_and_by_who_answers_for_them()
         answers.sort_unstable();
         let path = format!("{list}?responsible_user_id=ann");
         assert_eq!(ids(world, &path).await, answers);
+        // What she made, also for another, she may still have.
+        let for_bob = made(&company.anns[0], json!({"role": "admin", "user_id": "bob"}));
+        let for_bob = for_bob.await;
+        let mut hers = vec![server.clone(), for_bob.clone()];
+        hers.sort_unstable();
+        assert_eq!(ids(world, &format!("{list}?maker_user_id=ann")).await, hers);
+        let both = format!("{list}?maker_user_id=ann&user_id=bob");
+        assert_eq!(ids(world, &both).await, std::slice::from_ref(&for_bob));
         assert!(
             ids(world, &format!("{list}?user_id=nobody"))
                 .await
@@ -335,6 +543,9 @@ async fn keys_and_clients_are_listed_by_their_user_and_by_who_answers_for_them()
         assert_eq!(of(&adas)["responsible_user_id"], "ada");
         assert_eq!(of(&server)["user_id"], Value::Null);
         assert_eq!(of(&server)["responsible_user_id"], "ann");
+        assert_eq!(of(&for_bob)["responsible_user_id"], "bob");
+        assert_eq!(of(&for_bob)["maker_user_ids"], json!(["ann"]));
+        assert_eq!(of(&adas)["maker_user_ids"], json!([]));
     }
     let keys = world.admin("GET", "/v1/api-keys", Value::Null).await;
     let keys = keys.expect(200);
@@ -374,6 +585,16 @@ async fn the_audit_log_says_with_what_power_each_change_was_made() {
     };
     assert_eq!(newest("action=budget.update").await, of("admin"));
     assert_eq!(newest("action=exemption.request").await, of("member"));
+    change(world, "ann", json!({"role": "admin"})).await;
+    administrator(world, "bob").await;
+    let for_bob = made(world, key, "admin", Some("bob")).await;
+    world
+        .call(&for_bob, "PATCH", &cap, json!({"amount": 3_000}))
+        .await
+        .expect(200);
+    let by_bob = newest("action=budget.update").await;
+    assert_eq!(by_bob["user_id"], "bob");
+    assert_eq!(by_bob["maker_user_ids"], json!(["ann"]));
     let unbound = newest("action=user.update").await;
     assert_eq!(unbound["created_by"], "operator");
     assert_eq!(unbound["user_id"], Value::Null);

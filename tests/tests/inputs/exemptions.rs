@@ -83,6 +83,7 @@ GET /v1/audit-log/verify?after_seq=0
   /v1/audit-log/verify?from=1 => 400 from
 GET /v1/oauth/clients
   ?role=admin => 400 role
+  ?maker_user_id=a%20b => 400 maker_user_id
 POST /v1/oauth/clients {"role": "member", "user_id": "ada", "description": "a server"}
   -role => 400 role
   role="operator" => 400 role

@@ -6,6 +6,7 @@ pub(super) const TABLE: &str = r#"
 GET /v1/api-keys
   ?role=admin => 400 role
   ?user_id=a%20b&responsible_user_id= => 400 responsible_user_id user_id
+  ?maker_user_id=a%20b => 400 maker_user_id
 POST /v1/api-keys {"role": "member", "user_id": "ada", "description": "a laptop"}
   -role => 400 role
   role=null ; description=5 => 400 role description

@@ -20,6 +20,7 @@ use shared::domain::rollover::Rollover;
 use shared::domain::self_audit::{Difference, Subject};
 use shared::domain::suppression::{Reason, Suppression};
 use shared::domain::webhook::EventType;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Prints one mail of each kind as it would be sent.
@@ -278,6 +279,7 @@ fn exemption(event: Event) -> Notice {
         key_id: format!("key_{user_id}"),
         user_id: Some(user_id.to_owned()),
         responsible_user_id: None,
+        makers: BTreeSet::new(),
     };
     let decision = Decision {
         by: party("ann"),

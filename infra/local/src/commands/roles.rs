@@ -48,6 +48,9 @@ pub(crate) fn run() {
     say(
         "a key that is bound to a user does no more than its user's own role, and nothing while the user is suspended",
     );
+    say(
+        "an administrator's key without a user does no more than an agent's while somebody who made it is no active administrator",
+    );
     let asks: Vec<String> = WHILE_BLOCKED
         .iter()
         .map(|(method, path)| format!("{method} {path}"))
