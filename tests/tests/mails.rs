@@ -96,6 +96,23 @@ async fn notices_of_one_minute_are_one_mail_and_later_ones_another() {
 }
 
 #[tokio::test]
+async fn a_mail_has_twenty_notices_and_the_next_one_those_that_are_left() {
+    let world = world(SystemSettings::empty()).await;
+    let ids: Vec<String> = (0..21).map(|n| format!("e-{n:02}")).collect();
+    let risks: Vec<Value> = ids.iter().map(|id| risk(&world, id)).collect();
+    world.report(&risks).await;
+    let mails = sent(&world);
+    let subjects: Vec<&str> = mails.iter().map(|mail| mail.subject.as_str()).collect();
+    let twenty = "20 notices: Policy \"Leaks\" fired, and more";
+    assert_eq!(subjects, [twenty, "Policy \"Leaks\" fired"]);
+    for id in &ids {
+        let said = format!("a key of {id}");
+        let with_it = mails.iter().filter(|mail| mail.text.contains(&said));
+        assert_eq!(with_it.count(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_mail_that_is_refused_is_tried_again_and_with_it_what_came_meanwhile() {
     let world = world(SystemSettings::empty()).await;
     world.system.mails().refuse(2);
@@ -247,6 +264,31 @@ async fn a_notice_whose_message_was_lost_is_told_by_the_schedule() {
     assert_eq!(sent(&world).len(), 1);
 }
 
+/// The ids of the events that the notices on the bus are about, in order.
+fn on_bus(world: &World) -> Vec<String> {
+    let events = world.system.bus().events().into_iter();
+    let mut ids: Vec<String> = events
+        .map(|event| {
+            let id = &event.detail["data"]["facts"]["event"]["event_id"];
+            id.as_str().unwrap().to_owned()
+        })
+        .collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test]
+async fn a_notice_that_the_bus_refused_alone_comes_again_until_it_is_on_it() {
+    let world = world(SystemSettings::empty()).await;
+    let bus = world.system.bus();
+    bus.refuse_entry("a key of e-2");
+    world
+        .report(&["e-1", "e-2", "e-3"].map(|id| risk(&world, id)))
+        .await;
+    assert_eq!(bus.faults_fired(), 1, "it was refused");
+    assert_eq!(on_bus(&world), ["e-1", "e-2", "e-3"], "each once");
+}
+
 #[tokio::test]
 async fn each_notice_is_on_the_bus_as_webhooks_are_sent_it_and_not_lost_where_the_bus_fails() {
     let settings = SystemSettings {
@@ -265,18 +307,8 @@ async fn each_notice_is_on_the_bus_as_webhooks_are_sent_it_and_not_lost_where_th
     world
         .report(&["e-1", "e-2", "e-3"].map(|id| risk(&world, id)))
         .await;
-    let events = world.system.bus().events();
-    let mut ids: Vec<&str> = events
-        .iter()
-        .map(|event| {
-            event.detail["data"]["facts"]["event"]["event_id"]
-                .as_str()
-                .unwrap()
-        })
-        .collect();
-    ids.sort_unstable();
-    assert_eq!(ids, ["e-1", "e-2", "e-3"]);
-    let first = &events[0];
+    assert_eq!(on_bus(&world), ["e-1", "e-2", "e-3"]);
+    let first = &world.system.bus().events()[0];
     assert_eq!(
         (first.source.as_str(), first.detail_type.as_str()),
         ("toktra", "policy.fired")

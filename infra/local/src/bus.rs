@@ -51,6 +51,18 @@ impl LocalBus {
         events.clone()
     }
 
+    /// Lets one entry of a later batch be refused, as EventBridge does if it fails for a part of a batch: the next one whose
+    /// detail has `part` in it.
+    pub fn refuse_entry(&self, part: &str) {
+        self.faults.refuse_entry(part);
+    }
+
+    /// How many planned failures a client has seen.
+    #[must_use]
+    pub fn faults_fired(&self) -> u64 {
+        self.faults.fired()
+    }
+
     /// Plans a failure of a later call.
     pub fn inject(&self, fault: crate::engine::Fault) {
         self.faults.inject(fault);
@@ -72,6 +84,13 @@ impl Service for LocalBus {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let mut answers = Vec::new();
         for entry in request.entries {
+            if self.faults.refuses_entry(&entry.detail) {
+                answers.push(json!({
+                    "ErrorCode": "InternalFailure",
+                    "ErrorMessage": "the entry was refused on demand",
+                }));
+                continue;
+            }
             answers.push(json!({"EventId": format!("local-{}", events.len())}));
             events.push(PutEvent {
                 source: entry.source,
@@ -81,7 +100,8 @@ impl Service for LocalBus {
         }
         let surplus = events.len().saturating_sub(MAX_REMEMBERED);
         events.drain(..surplus);
-        let answer = json!({"FailedEntryCount": 0, "Entries": answers});
+        let failed = answers.iter().filter(|of| of["ErrorCode"].is_string());
+        let answer = json!({"FailedEntryCount": failed.count(), "Entries": answers});
         Reply::new(200, answer.to_string())
     }
 

@@ -205,6 +205,12 @@ impl Queues {
         self.faults.inject(fault);
     }
 
+    /// Lets one entry of a later batch be refused, as SQS does if it fails for a part of a batch: the next one whose body has
+    /// `part` in it.
+    pub fn refuse_entry(&self, part: &str) {
+        self.faults.refuse_entry(part);
+    }
+
     /// Forgets the failures that have not happened.
     pub fn clear_faults(&self) {
         self.faults.clear();

@@ -238,6 +238,35 @@ async fn a_refusal_says_what_to_ask_for_and_whom_and_it_helps() {
 }
 
 #[tokio::test]
+async fn what_to_ask_for_is_in_the_units_that_are_short_and_it_helps() {
+    // gpt-4o: $2.50 a million, so 1,000 tokens are a quarter of a cent.
+    for (tokens, dollars, expected) in [
+        (1_000_000, json!(0.001), ["null", "0.0025"]),
+        (10, json!(1_000), ["1000", "null"]),
+        (10, json!(0.001), ["1000", "0.0025"]),
+    ] {
+        let company = company(tokens).await;
+        let world = &company.world;
+        world.budget(None, "usd", dollars, true).await;
+        let refused = world.preflight("ada", "r-1", 1_000, 0).await;
+        let reasons = refused["reasons"].as_array().unwrap();
+        let short = expected.iter().filter(|amount| **amount != "null").count();
+        assert_eq!(reasons.len(), short, "{refused}");
+        for reason in reasons {
+            let request = &reason["exemption"]["request"];
+            let amounts = ["tokens", "usd"].map(|name| request[name].to_string());
+            assert_eq!(amounts, expected, "{reason}");
+        }
+        let mut body = reasons[0]["exemption"]["request"].clone();
+        body["reason"] = json!("the release");
+        let id = company.ask(&company.ada, body).await;
+        company.step(ADMIN, &id, "approve").await.expect(200);
+        let passed = world.preflight("ada", "r-1", 1_000, 0).await;
+        assert_eq!(passed["exemption_id"], json!(id), "{passed}");
+    }
+}
+
+#[tokio::test]
 async fn a_blocked_user_stays_blocked() {
     let company = company(100).await;
     company.granted(json!({"kind": "lift"})).await;

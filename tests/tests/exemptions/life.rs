@@ -1,7 +1,8 @@
 //! Who asks, who decides, and what each of them may not.
 
 use super::{asking, company};
-use end_to_end::{ADMIN, AGENT};
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use end_to_end::{ADMIN, AGENT, World};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -126,6 +127,61 @@ async fn so_many_wait_and_so_many_are_in_force_and_no_more() {
     company.step(ADMIN, &asked[0], "revoke").await.expect(200);
     company.step(ADMIN, &asked[5], "approve").await.expect(200);
     company.ask(&company.ada, raise).await;
+}
+
+/// Lets so many more exemptions wait, each of a user of its own: copies of the row of one that does.
+async fn let_wait(world: &World, waiting: &str, count: usize) {
+    let text = |value: &str| AttributeValue::S(value.to_owned());
+    let tables = world.tables();
+    let found = tables
+        .get_item()
+        .table_name("Governance")
+        .key("pk", text("demo"))
+        .key("sk", text(&format!("pending#{waiting}")));
+    let template = found.send().await.unwrap().item.unwrap();
+    let numbers: Vec<usize> = (0..count).collect();
+    for some in numbers.chunks(25) {
+        let puts = some.iter().map(|n| {
+            let mut item = template.clone();
+            let id = format!("exm_copy{n:03}");
+            item.insert("sk".to_owned(), text(&format!("pending#{id}")));
+            let Some(AttributeValue::M(data)) = item.get_mut("data") else {
+                panic!("{template:?}");
+            };
+            data.insert("user_id".to_owned(), text(&format!("user-{n}")));
+            data.insert("id".to_owned(), text(&id));
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        });
+        let write = tables
+            .batch_write_item()
+            .request_items("Governance", puts.collect());
+        write.send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn five_hundred_of_an_organisation_wait_and_no_more() {
+    let company = company(100).await;
+    let world = &company.world;
+    let lift = asking(json!({"kind": "lift"}));
+    let of_ada = company.ask(&company.ada, lift.clone()).await;
+    let_wait(world, &of_ada, 498).await;
+    let of_bob = asking(json!({"kind": "lift", "user_id": "bob"}));
+    company.ask(&company.bob, of_bob.clone()).await;
+    for (key, body) in [(&company.ada, &lift), (&company.bob, &of_bob)] {
+        let answer = world
+            .call(key, "POST", "/v1/exemptions", body.clone())
+            .await;
+        assert_eq!(answer.status, 409, "{}", answer.body);
+    }
+    let withdrawn = company.step(&company.ada, &of_ada, "revoke").await;
+    withdrawn.expect(200);
+    company.ask(&company.bob, of_bob).await;
+    let answer = world
+        .call(&company.ada, "POST", "/v1/exemptions", lift)
+        .await;
+    assert_eq!(answer.status, 409, "{}", answer.body);
 }
 
 #[tokio::test]

@@ -160,6 +160,11 @@ async fn it_is_found_by_actor_action_resource_and_time() {
         ("resource=user/ada", 4),
         ("resource=user&from=2026-11-25T00:00:00Z", 3),
         ("resource=user&to=2026-11-24T23:59:59Z", 1),
+        // Both ends are in it.
+        ("resource=user&to=2026-11-24T12:00:00Z", 1),
+        ("resource=user&to=2026-11-25T12:00:00Z", 4),
+        ("resource=user&from=2026-11-25T12:00:00Z", 3),
+        ("resource=user&to=2026-11-25T11:59:59Z", 1),
         ("actor=key/key_local_admin&action=department", 2),
         ("actor=operator", 1),
         ("from=2026-11-26T00:00:00Z", 0),

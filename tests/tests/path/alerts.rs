@@ -144,6 +144,53 @@ async fn a_budget_made_or_given_a_threshold_below_what_is_spent_tells_at_once() 
 }
 
 #[tokio::test]
+async fn usage_after_midnight_of_a_hold_before_it_tells_what_the_month_of_the_hold_has_reached() {
+    let world = World::at("2026-11-30T23:59:00Z").await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), false)
+        .await;
+    let hold = world.hold("ada", "r-1", 600, 0).await;
+    world.set_clock("2026-12-01T00:00:30Z").await;
+    world
+        .report(&[world.usage("e-1", "ada", 600, 0, Some(&hold))])
+        .await;
+    let told = alerts(&world, "").await;
+    assert_eq!(thresholds(&told), [50], "{told:?}");
+    let told = &told[0];
+    assert_eq!(
+        (&told["budget_id"], &told["metadata"]["period"]),
+        (&json!(budget), &json!("2026-11"))
+    );
+}
+
+#[tokio::test]
+async fn an_alert_that_is_resolved_again_was_over_at_the_first_time() {
+    let (world, _) = world(1_000).await;
+    world.set_clock("2026-11-20T12:00:00Z").await;
+    world
+        .report(&[world.usage("e-1", "ada", 500, 0, None)])
+        .await;
+    let all = alerts(&world, "").await;
+    let path = format!("/v1/alerts/{}", all[0]["id"].as_str().unwrap());
+    for (hour, status, resolved_at) in [
+        (12, "resolved", json!("2026-11-20T12:00:00Z")),
+        (13, "resolved", json!("2026-11-20T12:00:00Z")),
+        (14, "open", Value::Null),
+        (15, "resolved", json!("2026-11-20T15:00:00Z")),
+    ] {
+        world.set_clock(&format!("2026-11-20T{hour}:00:00Z")).await;
+        let changed = world
+            .admin("PATCH", &path, json!({ "status": status }))
+            .await;
+        assert_eq!(changed.expect(200)["resolved_at"], resolved_at, "{hour}");
+        let seen = world.admin("GET", &path, Value::Null).await.expect(200);
+        assert_eq!(seen["resolved_at"], resolved_at, "{hour}");
+    }
+}
+
+#[tokio::test]
 async fn alerts_are_listed_newest_first_and_can_be_acknowledged_and_resolved() {
     let (world, _) = world(1_000).await;
     world.set_clock("2026-11-20T12:00:00Z").await;

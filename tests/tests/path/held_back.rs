@@ -160,6 +160,61 @@ async fn its_hold_is_charged_in_full_and_set_against_what_is_counted() {
 }
 
 #[tokio::test]
+async fn a_conflict_too_large_to_be_true_ends_the_hold_that_it_names() {
+    let (world, budget) = noon(10_000_000).await;
+    world
+        .report(&[world.usage("e-1", "ada", 10, 0, None)])
+        .await;
+    let hold = world.hold("ada", "r-1", 100, 100).await;
+    let body = json!({"events": [world.usage("e-1", "ada", 2_000_000, 0, Some(&hold))]});
+    for _ in 0..2 {
+        let answer = world.call(AGENT, "POST", "/v1/events", body.clone()).await;
+        assert_eq!(answer.expect(400)["conflicts"][0]["event_id"], "e-1");
+        world.system.drain().await.unwrap();
+        assert_eq!(
+            figure(&world.figures(&budget).await),
+            (210, 0, 9_999_790, 9_999_790),
+            "the hold is charged, and not what is reported"
+        );
+    }
+    assert!(listed(&world, "held_back").await.is_empty());
+    assert!(books(&world, false).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_report_too_large_is_mailed_to_the_administrators_and_not_to_the_manager() {
+    let (world, _) = noon(100_000).await;
+    for id in ["max", "root"] {
+        world.user(id, "backend").await;
+    }
+    for (path, change) in [
+        ("/v1/users/ada", json!({"manager_id": "max"})),
+        ("/v1/users/root", json!({"role": "admin"})),
+    ] {
+        world.admin("PATCH", path, change).await.expect(200);
+    }
+    let to = || {
+        let mails = world.system.mails().sent().into_iter();
+        mails.map(|mail| mail.to).collect::<Vec<String>>()
+    };
+    world
+        .report(&[world.usage("e-1", "ada", BILLION, 0, None)])
+        .await;
+    assert_eq!(to(), ["root@example.com"]);
+    let mail = &world.system.mails().sent()[0];
+    assert!(mail.text.contains("too large to be true"), "{}", mail.text);
+    // The manager hears of what they can see to.
+    world
+        .report(&[world.usage("e-2", "ada", 10, 0, None)])
+        .await;
+    let body = json!({"events": [world.usage("e-2", "ada", 20, 0, None)]});
+    let conflict = world.call(AGENT, "POST", "/v1/events", body).await;
+    conflict.expect(400);
+    world.system.drain().await.unwrap();
+    assert_eq!(to(), ["root@example.com", "max@example.com"]);
+}
+
+#[tokio::test]
 async fn embeddings_batches_and_sums_have_limits_of_their_own() {
     let (world, budget) = noon(1_000_000_000).await;
     let limit = json!({"max_tokens_per_request": 20_000});

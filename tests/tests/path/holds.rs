@@ -18,6 +18,28 @@ async fn the_same_request_again_is_the_same_hold_and_another_body_is_a_conflict(
 }
 
 #[tokio::test]
+async fn another_provider_under_the_same_request_id_is_another_body() {
+    let (world, budget) = world(10_000).await;
+    let ask = async |provider: Option<&str>| {
+        let mut body = json!({
+            "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 10, "max_output_tokens": 10,
+        });
+        if let Some(provider) = provider {
+            body["provider"] = json!(provider);
+        }
+        world.call(AGENT, "POST", "/v1/preflight", body).await
+    };
+    let first = ask(Some("openai")).await.expect(200);
+    assert_eq!(first["decision"], "allow");
+    for other in [Some("azure"), None] {
+        let answer = ask(other).await;
+        assert_eq!(answer.status, 409, "{other:?}: {}", answer.body);
+    }
+    assert_eq!(ask(Some("openai")).await.expect(200), first);
+    assert_eq!(figure(&world.figures(&budget).await).1, 20);
+}
+
+#[tokio::test]
 async fn a_voided_hold_comes_back_once_and_its_request_may_be_asked_again() {
     let (world, budget) = world(10_000).await;
     let hold = world.hold("ada", "r-1", 10, 10).await;

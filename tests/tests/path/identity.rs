@@ -8,9 +8,11 @@ use end_to_end::{AGENT, Answer, World};
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use shared::domain::hold::Rid;
 use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::usage::{Event, Usage};
 use shared::store::{Claim, Claimant};
+use std::time::Duration;
 
 const NOON: &str = "2026-11-24T12:00:00Z";
 
@@ -272,6 +274,45 @@ async fn a_conflict_that_names_a_hold_of_its_own_settles_it_and_no_other_is_char
     assert!(books(&world, false).await.is_empty());
 }
 
+/// The id that a hold of the same request would have, and that nothing was ever held under.
+fn with_another_nonce(hold_id: &str) -> String {
+    let at = hold_id.len() - 2;
+    let other = if &hold_id[at..=at] == "A" { "B" } else { "A" };
+    format!("{}{other}{}", &hold_id[..at], &hold_id[at + 1..])
+}
+
+#[tokio::test]
+async fn a_conflict_that_names_a_hold_that_never_was_is_not_charged() {
+    let (world, budget) = two_users().await;
+    world
+        .report(&[world.usage("e-1", "ada", 10, 0, None)])
+        .await;
+    let hold = world.hold("ada", "r-1", 100, 100).await;
+    let never_asked = Rid::derive("demo", "ada", "never");
+    let never = [
+        with_another_nonce(&hold),
+        format!("hold_202611_{}_AAAAAAAAAA", never_asked.as_str()),
+    ];
+    for (n, hold) in (1..).zip(&never) {
+        let event = world.usage("e-1", "ada", 100 + n, 0, Some(hold.as_str()));
+        let answer = send(&world, &[event]).await.expect(400);
+        assert_eq!(said(&answer), (0, 0, vec![0], vec![]));
+        world.system.drain().await.unwrap();
+        assert_eq!(
+            figure(&world.figures(&budget).await),
+            (10, 200, 99_990, 99_790),
+            "{hold}"
+        );
+    }
+    let expected = [
+        mark("conflict", 0),
+        mark("conflict", 0),
+        mark("unreserved", 10),
+    ];
+    assert_eq!(marks(&world, "e-1").await, expected);
+    assert!(books(&world, false).await.is_empty());
+}
+
 #[tokio::test]
 async fn a_hold_that_the_claimed_event_names_waits_for_that_event() {
     let (world, budget) = two_users().await;
@@ -366,6 +407,74 @@ async fn an_event_that_the_queue_refused_is_queued_by_the_next_try_and_counts_on
     world.system.drain().await.unwrap();
     assert_eq!(spent(&world, &budget).await, 10);
     assert!(books(&world, false).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_the_queue_refused_alone_is_unavailable_and_counts_when_it_is_sent_again() {
+    let (world, budget) = two_users().await;
+    let events = ["e-1", "e-2", "e-3"].map(|id| world.usage(id, "ada", 10, 0, None));
+    let refuse = |id: &str| {
+        let part = format!("\"event_id\":\"{id}\"");
+        world.system.queues().refuse_entry(&part);
+    };
+    refuse("e-2");
+    let answer = send(&world, &events).await.expect(202);
+    assert_eq!(said(&answer), (2, 0, vec![], vec![1]), "{answer}");
+    let refused = &answer["rejected"][0];
+    assert_eq!(
+        (&refused["event_id"], &refused["error"]),
+        (&json!("e-2"), &json!("unavailable"))
+    );
+    world.system.drain().await.unwrap();
+    assert_eq!(spent(&world, &budget).await, 20);
+    let answer = send(&world, &events).await.expect(202);
+    assert_eq!(said(&answer), (0, 3, vec![], vec![]), "claimed before");
+    world.system.drain().await.unwrap();
+    assert_eq!(spent(&world, &budget).await, 30);
+    // Where it was the only one, the request is answered so.
+    let last = [world.usage("e-4", "ada", 10, 0, None)];
+    refuse("e-4");
+    let answer = send(&world, &last).await;
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    send(&world, &last).await.expect(202);
+    world.system.drain().await.unwrap();
+    assert_eq!(spent(&world, &budget).await, 40);
+    assert!(books(&world, false).await.is_empty());
+}
+
+#[tokio::test]
+async fn whichever_answer_is_lost_a_new_event_is_accepted_and_no_duplicate_of_itself() {
+    for call in 0.. {
+        let retry = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+        let settings = SystemSettings {
+            retry,
+            delivers_events: false,
+            ..SystemSettings::empty()
+        };
+        let world = World::with(settings).await;
+        world.set_clock(NOON).await;
+        world.department("eng", None).await;
+        world.user("ada", "eng").await;
+        let budget = world.budget(None, "tokens", json!(100_000), true).await;
+        let engine = world.system.engine();
+        // The client of the database tries again by itself: it meets what its first try has written.
+        engine.inject(Fault {
+            call,
+            when: When::After,
+            kind: FaultKind::ConnectionReset,
+        });
+        let answer = send(&world, &[world.usage("e-1", "ada", 10, 0, None)]).await;
+        let has_fired = engine.faults_fired() > 0;
+        engine.clear_faults();
+        let answer = answer.expect(202);
+        assert_eq!(said(&answer), (1, 0, vec![], vec![]), "call {call}");
+        world.system.drain().await.unwrap();
+        assert_eq!(spent(&world, &budget).await, 10, "call {call}");
+        if !has_fired {
+            assert!(call >= 3, "the key, the user and the claim: {call}");
+            break;
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod books;
 mod changes;
 mod corrections;
 mod github;
+mod halfway;
 mod held_back;
 mod holds;
 mod identity;
@@ -101,4 +102,28 @@ async fn effective_budgets_come_nearest_first_with_the_binding_one() {
         ]
     );
     assert_eq!(seen["exemptions"], json!([]));
+}
+
+#[tokio::test]
+async fn a_soft_budget_refuses_nothing_so_it_is_never_the_binding_one() {
+    let (world, eng) = world(1_000).await;
+    let own = world.budget(Some("backend"), "usd", json!(0), false).await;
+    let binding = async || {
+        let path = "/v1/budgets/effective?user_id=ada";
+        let seen = world.admin("GET", path, Value::Null).await.expect(200);
+        let items = seen["items"].as_array().unwrap().clone();
+        items
+            .iter()
+            .map(|b| {
+                let id = b["id"].as_str().unwrap().to_owned();
+                (id, b["binding"].as_bool().unwrap())
+            })
+            .collect::<Vec<(String, bool)>>()
+    };
+    let expected = |own_is: bool| [(own.clone(), own_is), (eng.clone(), !own_is)];
+    assert_eq!(binding().await, expected(false));
+    let path = format!("/v1/budgets/{own}");
+    let hard = world.admin("PATCH", &path, json!({"hard_cap": true})).await;
+    hard.expect(200);
+    assert_eq!(binding().await, expected(true), "a hard one of nothing is");
 }

@@ -96,6 +96,53 @@ async fn an_unknown_model_counts_in_tokens_is_loud_and_is_refused_under_a_hard_c
 }
 
 #[tokio::test]
+async fn an_unknown_model_passes_a_soft_cap_in_dollars_with_a_warning_and_a_hard_one_refuses_it() {
+    let (world, budget) = world(10_000).await;
+    let usd = world.budget(None, "usd", json!(5), false).await;
+    let ask = async |id: &str| {
+        let body = json!({
+            "request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5, "max_output_tokens": 5,
+        });
+        let answer = world.call(AGENT, "POST", "/v1/preflight", body).await;
+        answer.expect(200)
+    };
+    let passed = ask("r-1").await;
+    assert_eq!(passed["decision"], "allow", "{passed}");
+    let warning = &passed["warnings"][0];
+    assert_eq!(
+        (&warning["code"], &warning["model"]),
+        (&json!("unpriced"), &json!("nobody-knows-1"))
+    );
+    assert_eq!(figure(&world.figures(&budget).await).1, 10);
+    let path = format!("/v1/budgets/{usd}");
+    let hard = world.admin("PATCH", &path, json!({"hard_cap": true})).await;
+    hard.expect(200);
+    let refused = ask("r-2").await;
+    assert_eq!(
+        (&refused["decision"], &refused["reasons"][0]["code"]),
+        (&json!("block"), &json!("unknown_model"))
+    );
+    assert_eq!(figure(&world.figures(&budget).await).1, 10);
+}
+
+#[tokio::test]
+async fn a_refusal_shows_what_is_spent_apart_from_what_is_held() {
+    let (world, _) = world(1_000).await;
+    world
+        .report(&[world.usage("e-1", "ada", 300, 0, None)])
+        .await;
+    world.hold("ada", "r-1", 200, 0).await;
+    let refused = world.preflight("ada", "r-2", 501, 0).await;
+    let reason = &refused["reasons"][0];
+    let figures = ["amount", "spent", "held", "available", "requested"];
+    assert_eq!(
+        figures.map(|name| reason[name].as_i64().unwrap()),
+        [1_000, 300, 200, 500, 501],
+        "{reason}"
+    );
+}
+
+#[tokio::test]
 async fn a_blocked_suspended_or_unknown_user_is_refused_at_once_and_released_at_once() {
     let (world, _) = world(10_000).await;
     world.hold("ada", "r-0", 1, 1).await;

@@ -140,6 +140,34 @@ async fn usage_is_summed_by_hour_day_and_month_in_the_organisations_time_zone() 
 }
 
 #[tokio::test]
+async fn a_report_from_a_month_until_a_month_has_all_days_of_both() {
+    let (world, _) = world(1_000_000).await;
+    world.set_clock("2026-12-31T12:00:00Z").await;
+    let of_days = ["10-31", "11-01", "11-24", "11-30", "12-01", "12-31"].map(|day| {
+        let at = format!("2026-{day}T10:00:00Z");
+        event(day, &at, "ada", "gpt-4o", [10, 0, 0])
+    });
+    world.report(&of_days).await;
+    let days = async |query: &str| {
+        let rows = usage(&world, query).await;
+        let days = rows.iter().map(|row| row["period_id"].as_str().unwrap());
+        days.map(str::to_owned).collect::<Vec<String>>()
+    };
+    assert_eq!(
+        days("period=daily&start_date=2026-11&end_date=2026-11").await,
+        ["2026-11-01", "2026-11-24", "2026-11-30"]
+    );
+    assert_eq!(
+        days("start_date=2026-11-24&end_date=2026-12").await,
+        ["2026-11-24", "2026-11-30", "2026-12-01", "2026-12-31"]
+    );
+    assert_eq!(
+        days("period=monthly&start_date=2026-10&end_date=2026-11").await,
+        ["2026-10", "2026-11"]
+    );
+}
+
+#[tokio::test]
 async fn a_departments_usage_is_its_subtrees_and_stays_where_it_was_spent() {
     let (world, _) = world(1_000_000).await;
     world.set_clock("2026-11-20T12:00:00Z").await;

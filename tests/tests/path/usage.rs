@@ -1,6 +1,7 @@
 //! Usage: every event counts once, and bad ones do not harm their neighbours.
 
 use super::{figure, world};
+use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::{ADMIN, AGENT};
 use serde_json::{Value, json};
 
@@ -41,6 +42,32 @@ async fn a_hundred_events_of_one_user_are_settled_together_to_the_same_sum() {
     );
     world.report(&events).await;
     assert_eq!(figure(&world.figures(&budget).await).0, sum);
+}
+
+#[tokio::test]
+async fn settlements_of_two_days_in_one_batch_are_each_of_their_own_day() {
+    let (world, budget) = world(10_000).await;
+    world.set_clock("2026-11-23T23:59:00Z").await;
+    let first = world.hold("ada", "r-1", 100, 100).await;
+    let second = world.hold("ada", "r-2", 100, 100).await;
+    let before = world.usage("e-1", "ada", 100, 1, Some(&first));
+    world.set_clock("2026-11-24T00:00:30Z").await;
+    let after = world.usage("e-2", "ada", 100, 20, Some(&second));
+    world.report(&[before, after]).await;
+    assert_eq!(
+        figure(&world.figures(&budget).await),
+        (221, 0, 9_779, 9_779)
+    );
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let month = world
+        .tables()
+        .get_item()
+        .table_name("Ledger")
+        .key("pk", text("demo#user#ada"))
+        .key("sk", text("2026-11"));
+    let month = month.send().await.unwrap().item.unwrap();
+    let days = ["d23", "d24"].map(|day| month[day].as_n().unwrap().as_str());
+    assert_eq!(days, ["101", "120"]);
 }
 
 #[tokio::test]

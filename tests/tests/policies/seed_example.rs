@@ -135,6 +135,31 @@ async fn a_high_risk_of_engineering_opens_an_incident_and_queues_a_mail_to_the_m
 }
 
 #[tokio::test]
+async fn a_manager_who_is_suspended_is_not_told_and_an_administrator_is() {
+    let (world, _) = set_up().await;
+    for (path, change) in [
+        ("/v1/departments/engineering", json!({"manager_id": "max"})),
+        ("/v1/users/root", json!({"role": "admin"})),
+        ("/v1/users/max", json!({"status": "suspended"})),
+    ] {
+        world.admin("PATCH", path, change).await.expect(200);
+    }
+    assert_eq!(
+        deliver(&world, SECRET, "d-1", &leak("Codertocat")).await,
+        202
+    );
+    let notices = notices(&world).await;
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    let recipients = notices[0]["recipients"].as_array().unwrap();
+    let told: Vec<(&Value, &Value)> = recipients
+        .iter()
+        .map(|recipient| (&recipient["user_id"], &recipient["because"]))
+        .collect();
+    let because = "nobody manages ada or their department, and you are an administrator";
+    assert_eq!(told, [(&json!("root"), &json!(because))]);
+}
+
+#[tokio::test]
 async fn a_wrong_signature_too_much_and_a_second_delivery_each_end_as_they_should() {
     let (world, policy) = set_up().await;
     assert_eq!(

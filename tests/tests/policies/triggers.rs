@@ -1,7 +1,7 @@
 //! When each trigger fires, and for whom.
 
 use super::{active, all, firings, risk, tested, world};
-use end_to_end::World;
+use end_to_end::{AGENT, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -211,6 +211,59 @@ async fn a_day_far_above_the_user_s_own_last_days_fires_once() {
         firings(&world, &id).await.len(),
         2,
         "another day fires anew"
+    );
+}
+
+#[tokio::test]
+async fn the_usual_days_of_a_user_reach_into_the_month_before() {
+    let world = World::at("2026-10-28T10:00:00Z").await;
+    world.department("engineering", None).await;
+    world.user("ada", "engineering").await;
+    let id = active(&world, json!({
+        "name": "Wild", "trigger": {"type": "unusual_usage_pattern", "deviations": 3, "min_days": 7},
+        "actions": [{"type": "email_user"}],
+    })).await;
+    let usual = [
+        "10-28", "10-29", "10-30", "10-31", "11-02", "11-03", "11-04",
+    ];
+    for day in usual {
+        world.set_clock(&format!("2026-{day}T10:00:00Z")).await;
+        used(&world, day, "ada", 100).await;
+    }
+    assert!(firings(&world, &id).await.is_empty());
+    world.set_clock("2026-11-06T10:00:00Z").await;
+    used(&world, "wild", "ada", 5_000).await;
+    let fired = firings(&world, &id).await;
+    assert_eq!(fired.len(), 1, "four of the seven days are of October");
+    // All days are the same, so a tenth of them is the scale: 100 + 3 x 10.
+    assert_eq!(
+        fired[0]["metadata"]["measured"],
+        json!({"unit": "tokens", "value": 5_000, "threshold": 130})
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_that_is_charged_to_a_hold_of_its_own_fires_like_any_other_event() {
+    let world = world().await;
+    world.budget(None, "tokens", json!(1_000_000), true).await;
+    let id = active(
+        &world,
+        threshold(json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 100})),
+    )
+    .await;
+    used(&world, "e-1", "ada", 10).await;
+    world.set_clock("2026-11-24T12:01:00Z").await;
+    // The client counts its events from 1 again.
+    let hold = world.hold("ada", "r-1", 200, 0).await;
+    let body = json!({"events": [world.usage("e-1", "ada", 200, 0, Some(&hold))]});
+    let answer = world.call(AGENT, "POST", "/v1/events", body).await;
+    assert_eq!(answer.expect(400)["conflicts"][0]["error"], "conflict");
+    world.system.drain().await.unwrap();
+    let fired = firings(&world, &id).await;
+    assert_eq!(fired.len(), 1, "{fired:?}");
+    assert_eq!(
+        fired[0]["metadata"]["measured"],
+        json!({"unit": "tokens", "value": 210, "threshold": 100})
     );
 }
 

@@ -1,4 +1,5 @@
-//! Failures on demand: the n-th call from now fails, before or after it took effect.
+//! Failures on demand: the n-th call from now fails, before or after it took effect; or one entry of a batch is refused, and
+//! its neighbours are taken.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +50,8 @@ struct State {
     calls: u64,
     fired: u64,
     planned: Vec<Fault>,
+    /// What is in the entries that are to be refused.
+    refused: Vec<String>,
 }
 
 impl FaultPlan {
@@ -58,8 +61,27 @@ impl FaultPlan {
         state.planned.push(Fault { call, ..fault });
     }
 
+    /// Lets one entry of a later batch be refused: the next one that has `part` in its content.
+    pub(crate) fn refuse_entry(&self, part: &str) {
+        self.state().refused.push(part.to_owned());
+    }
+
+    /// Whether an entry of a batch with this content is refused, which each that was planned is once.
+    pub(crate) fn refuses_entry(&self, content: &str) -> bool {
+        let mut state = self.state();
+        let mut planned = state.refused.iter();
+        let Some(at) = planned.position(|part| content.contains(part.as_str())) else {
+            return false;
+        };
+        state.refused.remove(at);
+        state.fired += 1;
+        true
+    }
+
     pub(crate) fn clear(&self) {
-        self.state().planned.clear();
+        let mut state = self.state();
+        state.planned.clear();
+        state.refused.clear();
     }
 
     pub(crate) fn fired(&self) -> u64 {

@@ -27,6 +27,9 @@ pub(super) fn send(queues: &Queues, request: BatchRequest<SendEntry>) -> Result<
     let mut accepted: Vec<(&SendEntry, Duration)> = Vec::new();
     for entry in entries {
         match check_content(&entry.content) {
+            Ok(_) if queues.faults.refuses_entry(&entry.content.message_body) => {
+                failed.push(internal_failure(&entry.id));
+            }
             Ok(delay) => accepted.push((entry, delay)),
             Err(refusal) => failed.push(failure(&entry.id, &refusal)),
         }
@@ -80,6 +83,16 @@ fn failure(id: &str, refusal: &Refusal) -> Value {
         "SenderFault": true,
         "Code": refusal.code(),
         "Message": refusal.to_string(),
+    })
+}
+
+/// What SQS says of an entry that it could not store.
+fn internal_failure(id: &str) -> Value {
+    json!({
+        "Id": id,
+        "SenderFault": false,
+        "Code": "InternalError",
+        "Message": "The request processing has failed because of an unknown error.",
     })
 }
 

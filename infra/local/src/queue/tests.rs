@@ -402,6 +402,40 @@ async fn a_lost_answer_leaves_the_message_in_the_queue() {
     assert_eq!(queues.faults_fired(), 3);
 }
 
+#[tokio::test]
+async fn one_entry_of_a_batch_is_refused_on_demand_and_its_neighbours_are_taken() {
+    let queues = open(None);
+    let client = client(&queues);
+    queues.refuse_entry("two");
+    let send = async || {
+        let entries = vec![
+            entry("a", "one"),
+            entry("b", "number two"),
+            entry("c", "three"),
+        ];
+        let sent = client
+            .send_message_batch()
+            .queue_url(Queues::url("events"))
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .unwrap();
+        let failed = sent.failed().iter();
+        failed
+            .map(|entry| {
+                let (id, code) = (entry.id().to_owned(), entry.code().to_owned());
+                (id, entry.sender_fault(), code)
+            })
+            .collect::<Vec<_>>()
+    };
+    let refused = ("b".to_owned(), false, "InternalError".to_owned());
+    assert_eq!(send().await, [refused]);
+    assert_eq!(queues.counts("events").unwrap().visible, 2);
+    assert!(send().await.is_empty(), "once");
+    assert_eq!(queues.counts("events").unwrap().visible, 5);
+    assert_eq!(queues.faults_fired(), 1);
+}
+
 #[test]
 fn settings_that_cannot_be_are_refused() {
     let [queue, dead] = settings(NOW);
