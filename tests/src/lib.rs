@@ -14,6 +14,9 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use local::system::{System, SystemSettings};
 use serde_json::{Value, json};
+use shared::domain::price::PriceBooks;
+use shared::domain::usage::{Event, Usage};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 use tower::ServiceExt;
 
@@ -60,6 +63,12 @@ impl Answer {
 pub fn is_undecided(answer: &Value) -> bool {
     let is_overloaded = |list: &str| answer[list][0]["code"] == "overloaded";
     answer["degraded"] == true || is_overloaded("reasons") || is_overloaded("warnings")
+}
+
+/// Whether a call of the database changes a cell and nothing else: the second half of a settlement or of a void, whose first
+/// half is the hold's resolution.
+pub fn changes_cell(operation: &str, body: &str) -> bool {
+    operation == "UpdateItem" && body.contains("\"Counters\"")
 }
 
 /// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is
@@ -308,6 +317,64 @@ impl World {
         let count = u64::try_from(events.len()).unwrap_or_default();
         assert_eq!(taken("accepted") + taken("duplicates"), count, "{answer}");
         self.system.drain().await.unwrap();
+    }
+
+    /// Records usage events as it is done behind the queue, all of them together.
+    pub async fn record(&self, events: &[Value]) {
+        let usages = events.iter().map(|event| {
+            let mut event = event.clone();
+            event["outcome"] = json!("completed");
+            event["cached_input_tokens"] = json!(0);
+            match serde_json::from_value(event).unwrap() {
+                Event::LlmRequest(usage) => usage,
+                Event::IpRisk(risk) => panic!("{risk:?} is no usage"),
+            }
+        });
+        let usages: Vec<Usage> = usages.collect();
+        let store = self.system.store();
+        let configuration = store.configuration("demo").await.unwrap().unwrap();
+        let now = self.system.clock().now();
+        let usages: Vec<(&Usage, Timestamp)> = usages.iter().map(|usage| (usage, now)).collect();
+        let books = PriceBooks::built_in();
+        let recorded = store.record_usages(&configuration, books, &usages, now);
+        for result in recorded.await {
+            result.unwrap();
+        }
+    }
+
+    /// Begins `first`, which makes a call of the database that `fits`, and stops it for good before that: as if the function
+    /// had died there.
+    pub async fn crash<T>(
+        &self,
+        first: impl Future<Output = T>,
+        fits: impl Fn(&str, &str) -> bool + Send + 'static,
+    ) {
+        let mut stopped = self.system.engine().stop_next(fits);
+        tokio::select! {
+            _ = first => panic!("it was done without such a call"),
+            () = stopped.arrived() => {}
+        }
+    }
+
+    /// Begins `first`, which makes a call of the database that `fits`, does all of `then` before that, and goes on.
+    pub async fn meanwhile<A, B>(
+        &self,
+        first: impl Future<Output = A>,
+        fits: impl Fn(&str, &str) -> bool + Send + 'static,
+        then: impl Future<Output = B>,
+    ) -> (A, B) {
+        let mut stopped = self.system.engine().stop_next(fits);
+        let mut first = pin!(first);
+        tokio::select! {
+            _ = &mut first => panic!("it was done without such a call"),
+            () = stopped.arrived() => {}
+        }
+        let then = async {
+            let then = then.await;
+            stopped.release();
+            then
+        };
+        tokio::join!(first, then)
     }
 
     /// Lets every function see this time.

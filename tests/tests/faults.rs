@@ -1,7 +1,8 @@
 //! Each store call fails once, before and after it was applied, and each step runs twice: the state is that of once.
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use end_to_end::{AGENT, World, is_undecided};
+use aws_sdk_dynamodb::types::AttributeValue;
+use end_to_end::{AGENT, World, changes_cell, is_undecided};
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
@@ -356,6 +357,99 @@ async fn a_hold_that_is_given_back_only_halfway_is_not_answered_again() {
     );
     let held = world.figures(&prepared.budget).await["held"].clone();
     assert_eq!(held, 400 + 300);
+}
+
+/// What the first budget has spent and holds.
+async fn spent_and_held(prepared: &Prepared) -> (i64, i64) {
+    let seen = prepared.world.figures(&prepared.budget).await;
+    let of = |name: &str| seen[name].as_i64().unwrap();
+    (of("spent"), of("held"))
+}
+
+/// How the record of the event `e-1` is marked.
+async fn mark(world: &World) -> AttributeValue {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let tables = world.tables();
+    let record = tables
+        .get_item()
+        .table_name("Ledger")
+        .key("pk", text("demo#record#llm_request#ada#e-1"))
+        .key("sk", text("-"));
+    let record = record.send().await.unwrap().item.unwrap();
+    record["mark"].clone()
+}
+
+#[tokio::test]
+async fn a_hold_that_is_given_back_in_the_middle_of_its_settlement_stays_settled() {
+    let prepared = prepare(Step::Void).await;
+    let world = &prepared.world;
+    let usage = [world.usage("e-1", "ada", 50, 7, prepared.hold.as_deref())];
+    world.crash(world.record(&usage), changes_cell).await;
+    for _ in 0..2 {
+        assert!(act(&prepared, Step::Void).await);
+        assert_eq!(spent_and_held(&prepared).await, (57, 300));
+        world.record(&usage).await;
+        assert_eq!(spent_and_held(&prepared).await, (57, 300));
+    }
+    assert_eq!(mark(world).await, AttributeValue::S("settled".to_owned()));
+}
+
+#[tokio::test]
+async fn usage_that_comes_while_its_hold_is_given_back_only_halfway_is_late() {
+    let prepared = prepare(Step::Void).await;
+    let world = &prepared.world;
+    let usage = [world.usage("e-1", "ada", 50, 7, prepared.hold.as_deref())];
+    let void = act(&prepared, Step::Void);
+    world.crash(void, changes_cell).await;
+    assert_eq!(spent_and_held(&prepared).await, (0, 700));
+    for _ in 0..2 {
+        world.record(&usage).await;
+        assert_eq!(spent_and_held(&prepared).await, (57, 300));
+        assert!(act(&prepared, Step::Void).await);
+        assert_eq!(spent_and_held(&prepared).await, (57, 300));
+    }
+    assert_eq!(mark(world).await, AttributeValue::S("late".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_done_in_the_middle_of_a_settlement_or_a_void_the_hold_ends_once() {
+    let others = [
+        Step::Hold,
+        Step::Void,
+        Step::CreateBudget,
+        Step::ChangeAmount,
+        Step::MoveUser,
+        Step::MoveDepartment,
+        Step::Block,
+        Step::DeleteBudget,
+    ];
+    for (is_settled, spent) in [(true, 57), (false, 0)] {
+        for other in others {
+            // When it is dropped, its books are added up.
+            let prepared = prepare(other).await;
+            let world = &prepared.world;
+            let usage = [world.usage("e-1", "ada", 50, 7, prepared.hold.as_deref())];
+            match is_settled {
+                true => world.crash(world.record(&usage), changes_cell).await,
+                false => {
+                    let void = act(&prepared, Step::Void);
+                    world.crash(void, changes_cell).await;
+                }
+            }
+            let case = format!("{other:?} {is_settled}");
+            assert!(act(&prepared, other).await, "{case}");
+            match is_settled {
+                true => world.record(&usage).await,
+                false => assert!(act(&prepared, Step::Void).await, "{case}"),
+            }
+            let (store, month) = (world.system.store(), "2026-11".parse().unwrap());
+            let totals = store.department_totals("demo", month).await.unwrap();
+            assert_eq!(totals.spent_under(None).tokens, spent, "{case}");
+            let cell = store.cell("demo", month).await.unwrap().unwrap();
+            let living = 1 + usize::from(other == Step::Hold);
+            assert_eq!(cell.holds.len(), living, "{case}");
+        }
+    }
 }
 
 #[tokio::test]

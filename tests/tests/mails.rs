@@ -194,6 +194,42 @@ async fn whichever_call_fails_a_mail_is_not_lost_and_comes_twice_only_where_its_
 }
 
 #[tokio::test]
+async fn a_notice_that_is_told_again_after_its_mail_was_sent_is_not_mailed_again() {
+    let world = world(SystemSettings::empty()).await;
+    world.system.drain().await.unwrap();
+    let keeps_as_told = |operation: &str, body: &str| {
+        let is_told = body.contains("\"is_told\":{\"BOOL\":true}");
+        operation == "PutItem" && is_told && body.contains("policy.fired")
+    };
+    let mut stopped = world.system.engine().stop_next(keeps_as_told);
+    let body = json!({"events": [risk(&world, "e-1")]});
+    let sending = world.call(end_to_end::AGENT, "POST", "/v1/events", body);
+    sending.await.expect(202);
+    stopped.arrived().await;
+    let minutes = world.system.clock().now() + jiff::SignedDuration::from_secs(120);
+    world.set_clock(&minutes.to_string()).await;
+    // The message that is stopped is the only one left when its letter is sent.
+    let queues = world.system.queues();
+    let is_alone = || {
+        let counts = queues.counts("notices").unwrap();
+        (counts.visible, counts.in_flight) == (0, 1)
+    };
+    while sent(&world).is_empty() || !is_alone() {
+        tokio::task::yield_now().await;
+    }
+    // The queue gives it to somebody else, too.
+    let again = queues.peek("notices", 1).unwrap().remove(0).body;
+    queues.send("notices", &again, Duration::ZERO).unwrap();
+    while !is_alone() {
+        tokio::task::yield_now().await;
+    }
+    stopped.release();
+    pass(&world, 120).await;
+    assert_eq!(sent(&world).len(), 1);
+    assert_eq!(letters(&world).await, ["sent"]);
+}
+
+#[tokio::test]
 async fn a_budget_s_levels_are_mailed_to_whoever_manages_it_or_to_the_administrators() {
     let world = world(SystemSettings::empty()).await;
     world.user("root", "eng").await;

@@ -6,6 +6,7 @@ mod differences;
 mod dispatch;
 mod endpoint;
 mod fault;
+mod gate;
 mod meter;
 mod permission;
 #[cfg(test)]
@@ -24,6 +25,8 @@ use endpoint::Endpoint;
 
 pub(crate) use fault::FaultPlan;
 pub use fault::{Fault, FaultKind, When};
+use gate::Gate;
+pub use gate::Stopped;
 pub use meter::{CallerUnits, Meter, TableUnits};
 pub use permission::Permission;
 use transport::{Reply, Service};
@@ -37,12 +40,13 @@ enum Backend {
     Other(Endpoint),
 }
 
-/// A DynamoDB. Clones share the data, the meter and the planned faults.
+/// A DynamoDB. Clones share the data, the meter, the planned faults and the calls that are to be stopped.
 #[derive(Clone)]
 pub struct Engine {
     backend: Backend,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
+    gate: Gate,
     used: Arc<Mutex<BTreeSet<Permission>>>,
     /// Whose calls the meter counts with a client of this clone.
     caller: &'static str,
@@ -80,6 +84,7 @@ impl Engine {
             backend,
             meter: Arc::default(),
             faults: FaultPlan::default(),
+            gate: Gate::default(),
             used: Arc::default(),
             caller: "other",
         })
@@ -140,6 +145,12 @@ impl Engine {
         self.faults.fired()
     }
 
+    /// Stops the next call whose operation and body this is true of, until it is let go on. Others pass.
+    #[must_use]
+    pub fn stop_next(&self, fits: impl Fn(&str, &str) -> bool + Send + 'static) -> Stopped {
+        self.gate.stop_next(Box::new(fits))
+    }
+
     fn record_permissions(&self, operation: &str, body: &str) {
         let needed = permission::needed(operation, body);
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,6 +194,10 @@ impl fmt::Debug for Engine {
 
 impl Service for Engine {
     const TARGET_PREFIX: &'static str = "DynamoDB_20120810.";
+
+    async fn pass(&self, operation: &str, body: &str) {
+        self.gate.pass(operation, body).await;
+    }
 
     async fn serve(&self, operation: &str, body: &str) -> Reply {
         self.record_permissions(operation, body);

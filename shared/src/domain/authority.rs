@@ -244,6 +244,25 @@ mod tests {
     }
 
     #[test]
+    fn the_user_of_a_key_answers_for_it_before_whoever_made_it() {
+        let made_by = |user_id: Option<&str>| Maker {
+            actor: "key/key_1".to_owned(),
+            user_id: user_id.map(str::to_owned),
+            user_ids: BTreeSet::new(),
+        };
+        let (by_root, by_operator) = (made_by(Some("root")), made_by(None));
+        for (user_id, made_by, expected) in [
+            (Some("ada"), Some(&by_root), Some("ada")),
+            (Some("ada"), None, Some("ada")),
+            (None, Some(&by_root), Some("root")),
+            (None, Some(&by_operator), None),
+            (None, None, None),
+        ] {
+            assert_eq!(responsible_user_id(user_id, made_by), expected);
+        }
+    }
+
+    #[test]
     fn an_administrators_key_without_a_user_is_an_agents_while_one_of_its_makers_is_no_administrator()
      {
         let right = || user(Role::Admin, Status::Active, None);

@@ -1,6 +1,6 @@
 //! Reading, updating and opening cells.
 
-use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item, number};
 use super::tables::TTL;
 use super::{Store, keys};
@@ -144,14 +144,14 @@ impl Store {
     /// Opens the cell of `period` if there is none, or brings one up to date that `configuration` has left behind
     /// because its period was not in force for a while: each level has what its budget gives and what was carried into it,
     /// less what records of the period have spent and live holds take. The transaction checks the configuration's epoch, so a
-    /// stale caller cannot open a month with old amounts, and that no usage was recorded past the totals that were read. Whether
-    /// it took effect is seen by reading again.
+    /// stale caller cannot open a month with old amounts, and that no usage was recorded past the totals that were read. False
+    /// if it did not take effect: then the cell has to be read again.
     pub(super) async fn open_cell(
         &self,
         configuration: &Configuration,
         period: Month,
         behind: Option<&Cell>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let organisation = &configuration.organisation;
         // Read before the totals: whoever records usage of a month without a cell counts it here.
         let uncounted = self.charges_without_cell(&organisation.id, period).await?;
@@ -161,7 +161,7 @@ impl Store {
             .finish_resolved(&organisation.id, period, &holds)
             .await?
         {
-            return Ok(());
+            return Ok(false);
         }
         let spent = |department_id: Option<&str>| totals.spent_under(department_id);
         let cell = Cell::open(configuration, period, behind, spent);
@@ -176,13 +176,12 @@ impl Store {
                 .condition_expression("v = :v")
                 .expression_attribute_values(":v", number(known.version)),
         };
-        self.transact(vec![
+        let parts = vec![
             TransactWriteItem::builder().put(put.build()?).build(),
             self.same_epoch_item(configuration)?,
             self.charges_are_item(&organisation.id, period, uncounted)?,
-        ])
-        .await?;
-        Ok(())
+        ];
+        Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
     /// How many charges of `period` were recorded while it had no cell.

@@ -393,12 +393,7 @@ impl Store {
             let Some(cell) = self.cell(organisation_id, period).await? else {
                 return Ok(());
             };
-            self.open_cell(&configuration, period, Some(&cell)).await?;
-            let repaired = self.cell(organisation_id, period).await?;
-            let is_anew = |after: &crate::domain::cell::Cell| {
-                after.epoch == configuration.epoch && after.version > cell.version
-            };
-            if repaired.as_ref().is_some_and(is_anew) {
+            if self.open_cell(&configuration, period, Some(&cell)).await? {
                 return Ok(());
             }
             back_off(attempt).await;

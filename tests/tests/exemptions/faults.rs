@@ -1,8 +1,8 @@
 //! Every call to the database fails once, before it is applied or after: what is repeated is done once.
 
-use super::{asking, company_with};
+use super::{asking, company, company_with};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use end_to_end::{ADMIN, AGENT, Answer, is_undecided};
+use end_to_end::{ADMIN, AGENT, Answer, changes_cell, is_undecided};
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
@@ -133,4 +133,23 @@ async fn lives_through(fault: Fault) -> u64 {
         assert!(bus.contains(kind), "{fault:?} {kind} {bus}");
     }
     fired
+}
+
+#[tokio::test]
+async fn the_books_agree_while_a_hold_under_an_exemption_is_settled_only_halfway() {
+    let company = company(100).await;
+    let raise = json!({"kind": "raise", "tokens": 300});
+    company.granted(raise).await;
+    let world = &company.world;
+    let hold = world.hold("ada", "r-1", 300, 0).await;
+    assert_eq!(company.figures().await, [200, 0, 300, 0]);
+    let usage = [world.usage("e-1", "ada", 250, 0, Some(&hold))];
+    world.crash(world.record(&usage), changes_cell).await;
+    let (store, now) = (world.system.store(), world.system.clock().now());
+    let month = "2026-11".parse().unwrap();
+    let differences = async || store.compare_counters("demo", month, now).await.unwrap();
+    assert_eq!(differences().await, [], "what is underway is no difference");
+    world.record(&usage).await;
+    assert_eq!(company.figures().await, [150, 250, 0, 0]);
+    assert_eq!(differences().await, []);
 }

@@ -1,11 +1,14 @@
 //! The rules of months and rollover, one by one.
 
 use super::{fire, history, quiet_world};
-use end_to_end::World;
+use end_to_end::{ADMIN, AGENT, OPERATOR, World};
 use jiff::Timestamp;
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
+use shared::domain::period::Month;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
 /// `eng` with the user `ada` and a hard budget of 1,000 tokens that carries over `cap_percent`, in November.
 async fn november(world: &World, cap_percent: i64) -> String {
@@ -441,21 +444,71 @@ async fn the_next_month_is_opened_ahead_and_sees_what_changes_before_it_begins()
     );
 }
 
+async fn organisation(world: &World, id: &str) {
+    let body = json!({"id": id, "name": id, "timezone": "UTC"});
+    let path = "/v1/organisations";
+    let made = world.call(OPERATOR, "POST", path, body).await;
+    made.expect(201);
+}
+
+/// A pass of the schedule whose time is over while the first of its calls of the database that `fits` waits.
+async fn pass_whose_time_ends_at(
+    world: &World,
+    fits: impl Fn(&str, &str) -> bool + Copy + Send + 'static,
+) -> reset::Report {
+    // How long it takes to come so far is the computer's, so each try has twice as long.
+    for tries in 0..10 {
+        let until = Instant::now() + Duration::from_millis(50_u64 << tries);
+        let mut stopped = world.system.engine().stop_next(fits);
+        let mut pass = pin!(world.system.schedule(until));
+        tokio::select! {
+            _ = &mut pass => continue,
+            () = stopped.arrived() => {}
+        }
+        tokio::time::sleep_until(until.into()).await;
+        stopped.release();
+        return pass.await.unwrap();
+    }
+    panic!("no pass came so far");
+}
+
+#[tokio::test]
+async fn a_pass_that_ran_out_of_time_halfway_is_gone_on_with_where_it_ended() {
+    let world = quiet_world().await;
+    // Eight are tended at the same time, demo among them.
+    for n in 1..=9 {
+        organisation(&world, &format!("org-{n}")).await;
+    }
+    let is_of_first = |_: &str, body: &str| body.contains("org-1");
+    let out_of_time = pass_whose_time_ends_at(&world, is_of_first).await;
+    assert!(!out_of_time.is_complete);
+    assert_eq!(out_of_time.organisations, 8);
+    assert_eq!(fire(&world).await["organisations"], 2);
+    assert_eq!(fire(&world).await["organisations"], 10);
+}
+
+#[tokio::test]
+async fn records_that_a_pass_had_no_time_to_compare_are_compared_by_the_next_one_and_then_daily() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
+    let reads_records =
+        |operation: &str, body: &str| operation == "Query" && body.contains("by_day");
+    let out_of_time = pass_whose_time_ends_at(&world, reads_records).await;
+    assert_eq!(out_of_time.tended.records_compared, 0);
+    assert_eq!(fire(&world).await["records_compared"], 1);
+    assert_eq!(fire(&world).await["records_compared"], 0, "it was today");
+    world.set_clock("2026-11-11T12:00:00Z").await;
+    assert_eq!(fire(&world).await["records_compared"], 1);
+}
+
 #[tokio::test]
 async fn a_pass_that_ran_out_of_time_is_gone_on_with_and_the_one_after_it_begins_anew() {
     let world = quiet_world().await;
     for id in ["alpha", "beta", "omega"] {
-        let body = json!({"id": id, "name": id, "timezone": "UTC"});
-        let made = world
-            .call(end_to_end::OPERATOR, "POST", "/v1/organisations", body)
-            .await;
-        made.expect(201);
+        organisation(&world, id).await;
     }
-    let out_of_time = world
-        .system
-        .schedule(std::time::Instant::now())
-        .await
-        .unwrap();
+    let out_of_time = world.system.schedule(Instant::now()).await.unwrap();
     assert!(!out_of_time.is_complete);
     assert_eq!(out_of_time.organisations, 0);
     let store = world.system.store();
@@ -551,13 +604,13 @@ async fn usage_of_a_month_without_a_cell_is_counted_whoever_opens_the_cell_meanw
             let mut usage = world.usage(&format!("e-{month}"), "ada", 10, 0, None);
             usage["occurred_at"] = json!(format!("{month}-15T12:00:00Z"));
             let body = json!({"events": [usage]});
-            let answer = world.call(end_to_end::AGENT, "POST", "/v1/events", body);
+            let answer = world.call(AGENT, "POST", "/v1/events", body);
             answer.await.expect(202);
         }
         let opening = months.iter().map(|month| {
             let (store, configuration, month) = (store.clone(), configuration.clone(), *month);
             tokio::spawn(async move {
-                tokio::time::sleep(std::time::Duration::from_micros(300 * round)).await;
+                tokio::time::sleep(Duration::from_micros(300 * round)).await;
                 store.swept_cell(&configuration, month, now).await.unwrap();
             })
         });
@@ -569,4 +622,120 @@ async fn usage_of_a_month_without_a_cell_is_counted_whoever_opens_the_cell_meanw
             assert_eq!(found, [], "round {round}");
         }
     }
+}
+
+/// Whether a call is a transaction in which the cell of a month is.
+fn is_about_cell(month: &'static str) -> impl Fn(&str, &str) -> bool + Send + 'static {
+    move |operation, body| {
+        operation == "TransactWriteItems" && body.contains(&format!("demo.{month}."))
+    }
+}
+
+#[tokio::test]
+async fn usage_of_a_month_without_a_cell_and_the_cell_that_is_opened_wait_for_each_other() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    world.set_clock("2027-02-20T12:00:00Z").await;
+    let store = world.system.store();
+    let configuration = store.configuration("demo").await.unwrap().unwrap();
+    let now = world.system.clock().now();
+    for (name, is_opened_first) in [("2026-12", true), ("2027-01", false)] {
+        let month: Month = name.parse().unwrap();
+        let mut usage = world.usage(name, "ada", 10, 0, None);
+        usage["occurred_at"] = json!(format!("{name}-15T12:00:00Z"));
+        let usage = [usage];
+        let open = async || store.swept_cell(&configuration, month, now).await.unwrap();
+        // Each has read what there was, and writes what follows from it after the other has written.
+        match is_opened_first {
+            true => {
+                let charge = world.record(&usage);
+                world.meanwhile(open(), is_about_cell(name), charge).await;
+            }
+            false => {
+                let charge = world.record(&usage);
+                world.meanwhile(charge, is_about_cell(name), open()).await;
+            }
+        }
+        assert!(open().await.is_some());
+        let found = store.compare_counters("demo", month, now).await.unwrap();
+        assert_eq!(found, [], "{name}");
+        let totals = store.department_totals("demo", month).await.unwrap();
+        assert_eq!(totals.spent_under(None).tokens, 10, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_month_is_not_opened_by_a_configuration_that_is_in_force_no_more() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    world.set_clock("2026-12-10T12:00:00Z").await;
+    let asking = world.preflight("ada", "r-1", 900, 0);
+    let block = json!({"reason": "a leak"});
+    let blocking = world.admin("PUT", "/v1/users/ada/block", block);
+    let opens = is_about_cell("2026-12");
+    let (decision, blocked) = world.meanwhile(asking, opens, blocking).await;
+    blocked.expect(200);
+    assert_eq!(decision["decision"], "block", "{decision}");
+    assert_eq!(decision["reasons"][0]["code"], "user_blocked");
+}
+
+#[tokio::test]
+async fn a_top_up_on_the_last_day_of_a_month_is_not_of_the_next_month_which_is_open_already() {
+    let world = quiet_world().await;
+    let budget = november(&world, 50).await;
+    world.set_clock("2026-11-30T12:00:00Z").await;
+    fire(&world).await;
+    let path = format!("/v1/budgets/{budget}/top-ups");
+    let body = json!({"amount": 500, "reason": "The release"}).to_string();
+    let headers = [("idempotency-key", "once")];
+    let topped_up = world.raw(ADMIN, "POST", &path, &headers, body).await;
+    assert_eq!(topped_up.expect(201)["available"], 1_500);
+    let december = "2026-12".parse().unwrap();
+    let december = world.system.store().cell("demo", december).await.unwrap();
+    assert_eq!(december.unwrap().nodes.values().sum::<i64>(), 1_000);
+    world.set_clock("2026-12-01T00:00:00Z").await;
+    assert_eq!(world.figures(&budget).await["available"], 1_000);
+    for (tokens, decision) in [(1_001, "block"), (1_000, "allow")] {
+        let name = format!("r-{tokens}");
+        let decided = world.preflight("ada", &name, tokens, 0).await;
+        assert_eq!(decided["decision"], decision, "{decided}");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_ends_after_its_month_is_given_back_by_the_schedule() {
+    let world = quiet_world().await;
+    november(&world, 50).await;
+    world.set_clock("2026-11-30T23:59:00Z").await;
+    let hold = world.hold("ada", "r-1", 100, 0).await;
+    let longer = json!({"extend_seconds": 3_600});
+    let path = format!("/v1/holds/{hold}");
+    let longer = world.call(AGENT, "PATCH", &path, longer).await.expect(200);
+    assert_eq!(longer["decision"], "allow", "{longer}");
+    for (at, held) in [("2026-12-01T00:10:00Z", 1), ("2026-12-01T02:00:00Z", 0)] {
+        world.set_clock(at).await;
+        fire(&world).await;
+        let november = "2026-11".parse().unwrap();
+        let november = world.system.store().cell("demo", november).await.unwrap();
+        assert_eq!(november.unwrap().holds.len(), held, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn budgets_of_one_department_in_tokens_and_in_dollars_carry_each_its_own() {
+    let world = quiet_world().await;
+    let tokens = november(&world, 50).await;
+    let body = json!({
+        "name": "in dollars", "department_id": "eng", "unit": "usd", "amount": 0.01, "hard_cap": false,
+        "rollover": {"cap_percent": 100},
+    });
+    let usd = world.admin("POST", "/v1/budgets", body).await.expect(201);
+    // gpt-4o: $2.50 a million.
+    spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
+    world.set_clock("2026-12-02T12:00:00Z").await;
+    // It compares what was carried with the history, and finds no difference.
+    fire(&world).await;
+    assert_eq!(carried(&world, &tokens).await, 300);
+    let usd = world.figures(usd["id"].as_str().unwrap()).await;
+    assert_eq!(usd["carried"].to_string(), "0.009");
 }

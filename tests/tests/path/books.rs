@@ -2,7 +2,7 @@
 
 use super::{figure, world};
 use aws_sdk_dynamodb::types::AttributeValue;
-use end_to_end::World;
+use end_to_end::{World, changes_cell};
 use reset::AuditRequest;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -187,4 +187,25 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
             .any(|line| line.contains("are carried in, the history says")),
         "{found:?}"
     );
+}
+
+#[tokio::test]
+async fn a_repair_in_the_middle_of_a_settlement_counts_its_usage_once() {
+    let (world, budget) = world(10_000).await;
+    let hold = world.hold("ada", "r-1", 300, 0).await;
+    let usage = [world.usage("e-1", "ada", 250, 0, Some(&hold))];
+    world.crash(world.record(&usage), changes_cell).await;
+    set(&world, "Counters", [("k", CELL), ("", "")], "t2", 1).await;
+    assert_eq!(books(&world, true).await.len(), 1);
+    let once = (250, 0, 9_750, 9_750);
+    assert_eq!(figure(&world.figures(&budget).await), once);
+    assert!(books(&world, false).await.is_empty());
+    // Its time is over, and whoever asks looks for what has lapsed.
+    world.set_clock("2026-11-24T12:30:00Z").await;
+    let refused = world.preflight("ada", "r-2", 10_000, 0).await;
+    assert_eq!(refused["decision"], "block");
+    assert_eq!(figure(&world.figures(&budget).await), once);
+    world.record(&usage).await;
+    assert_eq!(figure(&world.figures(&budget).await), once);
+    assert!(books(&world, false).await.is_empty());
 }

@@ -157,3 +157,34 @@ async fn strict_organisations_reserve_the_models_maximum() {
         .expect(200);
     assert_eq!(second["hold"]["tokens"], 90 + 16_384);
 }
+
+#[tokio::test]
+async fn of_two_late_events_at_one_time_only_one_is_set_against_what_their_hold_was_charged() {
+    let (world, budget) = world(1_000).await;
+    let charge = json!({"abandoned_holds": "charge"});
+    world
+        .admin("PATCH", "/v1/organisation", charge)
+        .await
+        .expect(200);
+    world.set_clock("2026-11-23T12:00:00Z").await;
+    let hold = world.hold("ada", "r-1", 400, 600).await;
+    world.set_clock("2026-11-23T12:10:01Z").await;
+    assert_eq!(
+        world.preflight("ada", "r-2", 1, 0).await["decision"],
+        "block"
+    );
+    assert_eq!(figure(&world.figures(&budget).await), (1_000, 0, 0, 0));
+    let first = [world.usage("e-1", "ada", 300, 0, Some(&hold))];
+    let second = [world.usage("e-2", "ada", 20, 0, Some(&hold))];
+    // The first has read that nothing was set against the hold yet.
+    let writes_first = |operation: &str, body: &str| {
+        operation == "TransactWriteItems" && body.contains("llm_request#ada#e-1")
+    };
+    let (first, second) = (world.record(&first), world.record(&second));
+    world.meanwhile(first, writes_first, second).await;
+    assert_eq!(
+        figure(&world.figures(&budget).await),
+        (320, 0, 680, 680),
+        "the second pays 20 of the thousand, and the first all of its own"
+    );
+}

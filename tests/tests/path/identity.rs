@@ -337,6 +337,43 @@ async fn a_hold_that_the_claimed_event_names_waits_for_that_event() {
     assert!(books(&world, false).await.is_empty());
 }
 
+#[tokio::test]
+async fn a_hold_that_an_event_names_which_the_queue_refused_waits_for_that_event() {
+    let settings = SystemSettings {
+        retry: RetryConfig::disabled(),
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.set_clock(NOON).await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let budget = world.budget(None, "tokens", json!(100_000), true).await;
+    let hold = world.hold("ada", "r-1", 100, 100).await;
+    let own = world.usage("1", "ada", 100, 1, Some(&hold));
+    // It is claimed by then.
+    world.system.queues().inject(Fault {
+        call: 0,
+        when: When::Before,
+        kind: FaultKind::ConnectionReset,
+    });
+    let refused = send(&world, std::slice::from_ref(&own)).await;
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    let other = world.usage("1", "ada", 100, 50, Some(&hold));
+    send(&world, &[other]).await.expect(400);
+    world.system.drain().await.unwrap();
+    assert_eq!(
+        figure(&world.figures(&budget).await),
+        (0, 200, 100_000, 99_800)
+    );
+    send(&world, &[own]).await.expect(202);
+    world.system.drain().await.unwrap();
+    assert_eq!(
+        figure(&world.figures(&budget).await),
+        (101, 0, 99_899, 99_899)
+    );
+    assert!(books(&world, false).await.is_empty());
+}
+
 /// Claims an event as an instance does that gets no further.
 async fn claim(world: &World, event: &Value, report: &str) -> Claim {
     let event: Event = serde_json::from_value({

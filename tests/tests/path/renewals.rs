@@ -6,8 +6,6 @@ use futures::poll;
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::price::PriceBooks;
-use shared::domain::usage::Event;
 use std::pin::pin;
 use std::task::Poll;
 
@@ -385,20 +383,9 @@ async fn many_who_grow_at_once_get_exactly_what_is_left() {
 
 /// Records usage of 30 tokens, as it is done behind the queue.
 async fn settle(world: &World, hold: &str) {
-    let mut event = world.usage("e-1", "ada", 30, 0, Some(hold));
-    event["cached_input_tokens"] = json!(0);
-    event["outcome"] = json!("completed");
-    let Ok(Event::LlmRequest(usage)) = serde_json::from_value(event) else {
-        panic!("it is no usage");
-    };
-    let store = world.system.store();
-    let configuration = store.configuration("demo").await.unwrap().unwrap();
-    let now = world.system.clock().now();
-    let usages = [(&usage, now)];
-    let recorded = store.record_usages(&configuration, PriceBooks::built_in(), &usages, now);
-    for result in recorded.await {
-        result.unwrap();
-    }
+    world
+        .record(&[world.usage("e-1", "ada", 30, 0, Some(hold))])
+        .await;
 }
 
 /// Begins `first`, stops it before its `calls`th call of the database, does `then`, and goes on. None if `first` was done

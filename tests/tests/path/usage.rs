@@ -2,7 +2,8 @@
 
 use super::{figure, world};
 use aws_sdk_dynamodb::types::AttributeValue;
-use end_to_end::{ADMIN, AGENT};
+use end_to_end::{ADMIN, AGENT, World};
+use local::system::SystemSettings;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -225,4 +226,48 @@ async fn lapsed_holds_are_released_by_whoever_settles_another() {
         figure(&world.figures(&budget).await),
         (150, 0, 9_850, 9_850)
     );
+}
+
+#[tokio::test]
+async fn usage_of_two_days_in_one_request_counts_on_the_day_of_each() {
+    // What waits until it is asked for is recorded together.
+    let world = World::with(SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    })
+    .await;
+    world.set_clock("2026-11-23T23:58:00Z").await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let longer = json!({"hold_seconds": 600});
+    let organisation = "/v1/organisation";
+    world.admin("PATCH", organisation, longer).await.expect(200);
+    let budget = world.budget(None, "tokens", json!(1_000), true).await;
+    let mut events = Vec::new();
+    for (name, tokens, at) in [
+        ("1", 10, "2026-11-23T23:59:00Z"),
+        ("2", 200, "2026-11-24T00:01:00Z"),
+    ] {
+        let hold = world.hold("ada", name, 300, 0).await;
+        let mut event = world.usage(name, "ada", tokens, 0, Some(&hold));
+        event["occurred_at"] = json!(at);
+        events.push(event);
+    }
+    world.set_clock("2026-11-24T00:02:00Z").await;
+    world.report(&events).await;
+    assert_eq!(figure(&world.figures(&budget).await), (210, 0, 790, 790));
+    let month = world
+        .tables()
+        .get_item()
+        .table_name("Ledger")
+        .key("pk", AttributeValue::S("demo#user#ada".to_owned()))
+        .key("sk", AttributeValue::S("2026-11".to_owned()))
+        .send()
+        .await
+        .unwrap()
+        .item
+        .unwrap();
+    let of = |day: &str| month.get(day).cloned();
+    let tokens = |tokens: &str| Some(AttributeValue::N(tokens.to_owned()));
+    assert_eq!([of("d23"), of("d24")], [tokens("10"), tokens("200")]);
 }

@@ -232,3 +232,19 @@ async fn reports_show_usage_under_the_department_of_then() {
     };
     assert_eq!((of("eng"), of("sales")), (json!(5), json!(0)));
 }
+
+#[tokio::test]
+async fn usage_that_is_being_charged_while_its_user_moves_counts_where_it_happened() {
+    let company = Company::new().await;
+    let world = &company.world;
+    let at = "2026-11-12T09:00:00Z";
+    world.set_clock(at).await;
+    let usage = [world.usage("e-1", "ada", 10, 0, None)];
+    let charges = |operation: &str, body: &str| {
+        operation == "TransactWriteItems" && body.contains("llm_request#ada#e-1")
+    };
+    // It was in sales that it happened, by the move that is answered before it is charged.
+    let moving = company.move_user(at, "sales");
+    world.meanwhile(world.record(&usage), charges, moving).await;
+    assert_eq!(company.spent().await, (0, 10));
+}

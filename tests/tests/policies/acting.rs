@@ -359,3 +359,39 @@ async fn a_block_until_the_period_ends_is_of_the_month_it_is_about() {
         .expect(200);
     assert_eq!(user["block"], Value::Null);
 }
+
+#[tokio::test]
+async fn of_two_batches_that_see_at_one_time_what_fires_a_policy_one_fires_it() {
+    let world = world().await;
+    let policy = json!({
+        "name": "Much", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
+        "actions": [{"type": "create_incident"}],
+    });
+    let policy = active(&world, policy).await;
+    world.system.drain().await.unwrap();
+    let fires =
+        |operation: &str, body: &str| operation == "TransactWriteItems" && body.contains("fired#");
+    let mut stopped = world.system.engine().stop_next(fires);
+    let send = async |event_id: &str| {
+        let usage = world.usage(event_id, "ada", 100, 0, None);
+        let body = json!({ "events": [usage] });
+        let sent = world.call(AGENT, "POST", "/v1/events", body).await;
+        sent.expect(202);
+    };
+    let count = async || {
+        let incidents = all(&world, "/v1/incidents").await.len();
+        (firings(&world, &policy).await.len(), incidents)
+    };
+    send("e-1").await;
+    stopped.arrived().await;
+    assert_eq!(count().await, (0, 0));
+    send("e-2").await;
+    let events = || world.system.queues().counts("events").unwrap();
+    while (events().visible, events().in_flight) != (0, 1) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(count().await, (1, 1), "the second one was faster");
+    stopped.release();
+    world.system.drain().await.unwrap();
+    assert_eq!(count().await, (1, 1));
+}

@@ -395,3 +395,23 @@ async fn an_operation_that_is_not_served_is_unknown() {
     let error = client.describe_limits().send().await.unwrap_err();
     assert_eq!(error.code(), Some("UnknownOperationException"));
 }
+
+#[tokio::test]
+async fn a_call_that_is_stopped_waits_until_it_may_go_on_and_others_pass() {
+    let (engine, client) = open(None).await;
+    let mut stopped = engine
+        .stop_next(|operation, body| operation == "PutItem" && body.contains("the first one"));
+    let first = put(&client, "the first one", "used", n(1));
+    let others = async {
+        stopped.arrived().await;
+        put(&client, "another", "used", n(1)).await;
+        assert_eq!(get(&client, "the first one").await, None);
+        stopped.release();
+    };
+    tokio::join!(first, others);
+    assert_eq!(used(&client, "the first one").await, 1);
+    // It was one call, and whoever stops waiting stops nothing.
+    put(&client, "the first one", "used", n(2)).await;
+    drop(engine.stop_next(|_, _| true));
+    assert_eq!(used(&client, "the first one").await, 2);
+}

@@ -23,6 +23,11 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
     /// What precedes the operation in `x-amz-target`.
     const TARGET_PREFIX: &'static str;
 
+    /// Returns when a request may be answered: at once, unless somebody has stopped it.
+    fn pass(&self, _operation: &str, _body: &str) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Answers one request. `operation` is empty if the target names another service.
     fn serve(&self, operation: &str, body: &str) -> impl Future<Output = Reply> + Send;
 
@@ -115,6 +120,7 @@ async fn answer<S: Service>(
     let body = std::str::from_utf8(body).map_err(|error| ConnectorError::user(error.into()))?;
 
     tokio::task::yield_now().await;
+    service.pass(operation, body).await;
 
     let fault = service.faults().next_call();
     if let Some(Fault {
