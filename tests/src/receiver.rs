@@ -45,8 +45,8 @@ struct Shared {
     answer: Arc<Mutex<Answer>>,
     /// What it answers to bodies with a text in them.
     answers: Arc<Mutex<Vec<(String, u16)>>>,
-    /// Whether answers wait.
-    is_held: Arc<watch::Sender<bool>>,
+    /// Answers to bodies with this text in them wait.
+    held: Arc<watch::Sender<Option<String>>>,
 }
 
 /// The receiver; it stops when this is dropped.
@@ -66,7 +66,7 @@ impl Receiver {
             received: Arc::default(),
             answer: Arc::new(Mutex::new((200, Vec::new()))),
             answers: Arc::default(),
-            is_held: Arc::new(watch::Sender::new(false)),
+            held: Arc::new(watch::Sender::new(None)),
         };
         let router = Router::new()
             .fallback(any(receive))
@@ -91,7 +91,13 @@ impl Receiver {
 
     /// Keeps its answers back, or lets them go.
     pub fn hold(&self, is_held: bool) {
-        self.shared.is_held.send_replace(is_held);
+        // Every text has this one in it.
+        self.shared.held.send_replace(is_held.then(String::new));
+    }
+
+    /// Keeps its answers back to bodies that have `text` in them, and to no others.
+    pub fn hold_to(&self, text: &str) {
+        self.shared.held.send_replace(Some(text.to_owned()));
     }
 
     /// Returns when so many requests have come in.
@@ -131,8 +137,9 @@ async fn receive(
         headers,
         body: body.clone(),
     });
-    let mut is_held = shared.is_held.subscribe();
-    is_held.wait_for(|is_held| !is_held).await.unwrap();
+    let mut held = shared.held.subscribe();
+    let may_go = |held: &Option<String>| held.as_ref().is_none_or(|text| !body.contains(text));
+    held.wait_for(may_go).await.unwrap();
     let (mut status, headers) = shared.answer.lock().unwrap().clone();
     for (text, other) in shared.answers.lock().unwrap().iter() {
         if body.contains(text) {

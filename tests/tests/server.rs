@@ -4,7 +4,7 @@
 
 use axum::body::{Body, Bytes};
 use end_to_end::routes::routes;
-use end_to_end::{ADMIN, AGENT, World};
+use end_to_end::{ADMIN, AGENT, OPERATOR, World};
 use futures::{StreamExt, stream};
 use http::Request;
 use local::system::SystemSettings;
@@ -229,10 +229,66 @@ async fn the_local_routes_are_for_pages_of_this_server_only() {
             assert_eq!(found, status, "{headers:?}");
         }
     }
-    // The API itself is for whoever has a key of it.
-    let headers = [("host", "evil.example"), key];
-    assert_eq!(
-        server.status_of("GET /v1/organisation", &headers, "").await,
-        200
-    );
+}
+
+#[tokio::test]
+async fn no_page_of_a_name_that_was_made_to_lead_here_gets_anything() {
+    let server = listening(LONG).await;
+    let own = server.address.as_str();
+    let port = own.split_once(':').unwrap().1;
+    let [admin, operator] = [ADMIN, OPERATOR].map(|key| format!("Bearer {key}"));
+    let admin = ("authorization", admin.as_str());
+    let operator = ("authorization", operator.as_str());
+    let new = r#"{"id": "third", "name": "Third", "timezone": "UTC"}"#;
+    let evil = format!("evil.example:{port}");
+    let looks_own = format!("127.0.0.1.evil.example:{port}");
+    let origin = format!("http://{evil}");
+    for host in [evil.as_str(), looks_own.as_str(), "evil.example"] {
+        let host = ("host", host);
+        for page in [None, Some(("origin", origin.as_str()))] {
+            for (request, key, body) in [
+                ("GET /v1/users", admin, ""),
+                ("GET /v1/organisation", admin, ""),
+                ("GET /v1/health", admin, ""),
+                ("GET /local/clock", admin, ""),
+                ("POST /v1/preflight", admin, "{}"),
+                ("POST /v1/events", admin, "{}"),
+                ("POST /v1/oauth/token", admin, ""),
+                ("POST /v1/organisations", operator, new),
+            ] {
+                let mut headers = vec![host, key];
+                headers.extend(page);
+                let status = server.status_of(request, &headers, body).await;
+                assert_eq!(status, 403, "{request} {headers:?}");
+            }
+        }
+    }
+    let both = [("host", own), ("host", evil.as_str()), admin];
+    assert_eq!(server.status_of("GET /v1/users", &both, "").await, 403);
+    // Nothing was made. Extensions, pages and whatever leads here under a name of this machine may call as before.
+    let named = format!("localhost:{port}");
+    for (request, headers, status) in [
+        ("POST /v1/organisations", vec![("host", own), operator], 201),
+        ("GET /v1/users", vec![("host", own), admin], 200),
+        ("GET /v1/users", vec![("host", named.as_str()), admin], 200),
+        (
+            "GET /v1/users",
+            vec![("host", "localhost:8080"), admin],
+            200,
+        ),
+        (
+            "GET /v1/users",
+            vec![("host", own), admin, ("origin", "chrome-extension://abc")],
+            200,
+        ),
+        (
+            "GET /v1/users",
+            vec![("host", own), admin, ("origin", "http://localhost:5173")],
+            200,
+        ),
+    ] {
+        let body = if status == 201 { new } else { "" };
+        let found = server.status_of(request, &headers, body).await;
+        assert_eq!(found, status, "{request} {headers:?}");
+    }
 }

@@ -141,6 +141,7 @@ pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewW
         old_secret: None,
         description: None,
         created_at: app.clock.now(),
+        receiver: 0,
         version: 1,
     };
     Ok(NewWebhook { webhook, secret })
@@ -349,10 +350,13 @@ pub(crate) async fn update(
         after.events = events.clone().unwrap_or(after.events);
         after.description = description.clone().unwrap_or(after.description);
         after.version += 1;
+        let is_elsewhere = after.url != before.url;
+        if is_elsewhere {
+            after.receiver = after.receiver.saturating_add(1);
+        }
         let resource = format!("webhook/{id}");
         let mut prepared = Prepared::new(loaded, "webhook.update", resource);
         prepared.rows.push(Row::webhook(organisation_id, &after)?);
-        let is_elsewhere = after.url != before.url;
         if is_elsewhere {
             prepared.rows.push(Row::no_health(organisation_id, &id));
         }

@@ -6,7 +6,7 @@ use super::{App, Failure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::domain::alert::Severity;
-use shared::domain::health::{Health, Mode, News, Outcome};
+use shared::domain::health::{Health, Mode, News, Outcome, Tried};
 use shared::domain::incident::{Cause, Incident, Opened};
 use shared::domain::webhook::{
     Attempt, Delivery, DeliveryStatus, EventType, body_signature, standard_signature,
@@ -44,6 +44,7 @@ pub(super) async fn make(
 ) -> Result<Attempted, Failure> {
     let now = app.clock.now();
     let (attempt, retry_after) = post(app, target, &delivery, now).await;
+    let over_at = app.clock.now();
     tracing::info!(
         webhook_id = delivery.webhook_id,
         delivery_id = delivery.id,
@@ -60,9 +61,11 @@ pub(super) async fn make(
     let made = Made {
         delivery,
         attempt,
+        over_at,
         retry_after,
+        mode,
     };
-    keep(app, target, &made, health, mode).await
+    keep(app, target, &made, health).await
 }
 
 fn is_success(code: u16) -> bool {
@@ -74,7 +77,9 @@ struct Made {
     /// The delivery before it.
     delivery: Delivery,
     attempt: Attempt,
+    over_at: Timestamp,
     retry_after: Option<i64>,
+    mode: Mode,
 }
 
 async fn keep(
@@ -82,23 +87,23 @@ async fn keep(
     target: Target<'_>,
     made: &Made,
     mut health: Option<Health>,
-    mode: Mode,
 ) -> Result<Attempted, Failure> {
     let organisation_id = target.organisation_id;
     let webhook_id = &target.webhook.id;
+    let tried = Tried {
+        attempt: &made.attempt,
+        over_at: made.over_at,
+        retry_after: made.retry_after,
+        receiver: target.webhook.receiver,
+        mode: made.mode,
+    };
     let mut is_queued = false;
     for _ in 0..ATTEMPTS {
         let Outcome {
             delivery,
             health: after,
             news,
-        } = Outcome::of(
-            made.delivery.clone(),
-            &made.attempt,
-            made.retry_after,
-            health.as_ref(),
-            mode,
-        );
+        } = Outcome::of(made.delivery.clone(), tried, health.as_ref());
         if news == Some(News::GivenUp) && !is_queued {
             // Before it is kept as given up: a stop in between repeats this.
             app.given_up

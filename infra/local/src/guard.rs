@@ -1,5 +1,6 @@
-//! What stands before every handler of the local server: a body has to come in time, a caller without a key sends a small
-//! one only, and `/local` is for the local administrator and for pages of this server.
+//! What stands before every handler of the local server: it answers to names of this machine only, since its keys are known
+//! to everybody; a body has to come in time, a caller without a key sends a small one only, and `/local` is for the local
+//! administrator and for pages of this server.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -51,18 +52,14 @@ impl Guard {
         let _ = self.port.set(port);
     }
 
-    /// Whether `host` is this server: a name of this machine that nobody else can give to theirs, and the port.
+    /// Whether `host` is this server: a name of this machine, and the port.
     fn is_own(&self, host: &str) -> bool {
-        let (name, port) = match host.split_once(':') {
-            Some((name, port)) => (name, port.parse().ok()),
-            None => (host, Some(80)),
-        };
-        let is_name = name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost");
-        is_name && port.is_some_and(|port| self.port.get().is_none_or(|own| *own == port))
+        let port = port_here(host);
+        port.is_some_and(|port| self.port.get().is_none_or(|own| *own == port))
     }
 
     /// Lets only the local administrator call `/local`, and no page of another server: neither one that sends its own
-    /// origin, nor one whose name was made to lead to this machine.
+    /// origin, nor one of another port of this machine.
     fn check_local(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let is_own_host = |host: &str| self.is_own(host);
         let is_own_origin = |origin: &str| {
@@ -89,6 +86,27 @@ impl Guard {
     }
 }
 
+/// The port of `host`, if its name is one of this machine that nobody else can give to theirs.
+fn port_here(host: &str) -> Option<u16> {
+    let (name, port) = match host.split_once(':') {
+        Some((name, port)) => (name, port.parse().ok()?),
+        None => (host, 80),
+    };
+    let is_here = name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost");
+    is_here.then_some(port)
+}
+
+/// Refuses what was sent to another name than one of this machine: a page of a name that was made to lead here has the
+/// rights of that name's own server, whose answers it may read. The port may be that of a tunnel or a proxy to here. A page or an
+/// extension that has an origin of its own may call, as far as its browser lets it.
+fn check_name(headers: &HeaderMap) -> Result<(), ApiError> {
+    if all(headers, &HOST, |host| port_here(host).is_some()) {
+        return Ok(());
+    }
+    let message = "this server answers at http://localhost and http://127.0.0.1 only";
+    Err(ApiError::new(ErrorCode::Forbidden, message))
+}
+
 /// Whether each header of that name is right.
 fn all(headers: &HeaderMap, name: &HeaderName, is_right: impl Fn(&str) -> bool) -> bool {
     let mut values = headers.get_all(name).iter();
@@ -103,6 +121,7 @@ pub(crate) async fn guarded(
 ) -> Result<Response, ApiError> {
     let path = request.uri().path();
     let headers = request.headers();
+    check_name(headers)?;
     if path.starts_with("/local/") {
         guard.check_local(headers)?;
     }
@@ -175,6 +194,33 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(guard.is_own(host), is_own, "{host}");
+        }
+    }
+
+    #[test]
+    fn no_other_name_is_answered_at_whatever_port() {
+        let check = |hosts: &[&'static str]| {
+            let mut map = HeaderMap::new();
+            for host in hosts {
+                map.append(HOST, HeaderValue::from_static(host));
+            }
+            check_name(&map).map_err(|error| error.code)
+        };
+        for host in ["localhost:3000", "127.0.0.1", "Localhost:8080"] {
+            assert_eq!(check(&[host]), Ok(()), "{host}");
+        }
+        assert_eq!(check(&[]), Ok(()));
+        for host in [
+            "evil.example:3000",
+            "localhost.evil.example:3000",
+            "127.0.0.1.evil.example",
+            "localhost:evil.example",
+            "192.168.0.7:3000",
+            "",
+        ] {
+            let refused = Err(ErrorCode::Forbidden);
+            assert_eq!(check(&[host]), refused, "{host}");
+            assert_eq!(check(&["localhost:3000", host]), refused, "{host}");
         }
     }
 

@@ -1,10 +1,12 @@
 //! How the receiver of a webhook does, and what an attempt changes of it and of its delivery.
 //!
-//! A webhook is paused if a delivery was given up and nothing was taken since that one was made. Its
+//! A webhook is paused if a delivery was given up and the receiver took nothing since it refused that one
+//! for the first time; if it was retried or the url was changed, for the first time since then. Its
 //! deliveries wait then, and the oldest one is tried now and then. When one is taken the others follow in
-//! order of age. A receiver that answers 410 has ended the webhook.
+//! order of age. A receiver that answers 410 has ended the webhook, until it takes a delivery that somebody
+//! asked for after that answer.
 
-use super::webhook::{Attempt, Delivery, DeliveryStatus};
+use super::webhook::{Attempt, Delivery, DeliveryStatus, Failing};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,7 @@ pub struct Health {
     /// While it is paused: when a delivery was taken, so that the others follow.
     #[serde(default)]
     pub resumed_at: Option<Timestamp>,
-    /// When the receiver ended it.
+    /// When the receiver answered that it is ended.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
     /// Counts the changes of the row.
@@ -63,6 +65,12 @@ impl Health {
     /// Whether its receiver wants no more deliveries.
     pub fn is_ended(&self) -> bool {
         self.ended_at.is_some()
+    }
+
+    /// Whether an ended webhook goes on if its receiver takes this delivery: somebody asked for it since the webhook ended. What was
+    /// under way by then says nothing.
+    fn is_revived_by(&self, delivery: &Delivery) -> bool {
+        delivery.is_by_hand && Some(delivery.begun_at) > self.ended_at
     }
 
     /// When a delivery of a paused webhook may be tried.
@@ -128,6 +136,21 @@ pub enum Mode {
     Following,
 }
 
+/// An attempt that was made, with what is not remembered of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried<'a> {
+    /// What is remembered.
+    pub attempt: &'a Attempt,
+    /// When it was over: the answer was there, or none was waited for any more.
+    pub over_at: Timestamp,
+    /// In how many seconds the receiver wants to be asked again.
+    pub retry_after: Option<i64>,
+    /// Which of the webhook's receivers it went to.
+    pub receiver: u64,
+    /// Why it was made.
+    pub mode: Mode,
+}
+
 /// What administrators are told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
@@ -149,15 +172,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// What follows from `attempt`, given how the receiver does at the moment of keeping it: that may have
-    /// changed since it was posted.
-    pub fn of(
-        delivery: Delivery,
-        attempt: &Attempt,
-        retry_after: Option<i64>,
-        before: Option<&Health>,
-        mode: Mode,
-    ) -> Self {
+    /// What follows from an attempt of `delivery`, given how the receiver does at the moment of keeping it:
+    /// that may have changed since it was posted.
+    pub fn of(delivery: Delivery, tried: Tried<'_>, before: Option<&Health>) -> Self {
+        let Tried {
+            attempt,
+            over_at,
+            retry_after,
+            mode,
+            ..
+        } = tried;
         let at = attempt.at;
         let (delivery, health, news) = match (attempt.status_code, before) {
             (Some(200..300), Some(health)) if health.is_paused() => {
@@ -171,6 +195,11 @@ impl Outcome {
                 };
                 (delivery.taken(attempt), Some(resumed), None)
             }
+            (Some(200..300), Some(health))
+                if health.is_ended() && !health.is_revived_by(&delivery) =>
+            {
+                (delivery.taken(attempt), Some(health.clone()), None)
+            }
             (Some(200..300), _) => (delivery.taken(attempt), None, None),
             (_, Some(health)) if health.is_ended() => {
                 (delivery.failed(attempt), Some(health.clone()), None)
@@ -178,7 +207,7 @@ impl Outcome {
             (Some(410), _) => {
                 let ended = Health {
                     paused_at: None,
-                    ended_at: Some(at),
+                    ended_at: Some(over_at),
                     ..before.cloned().unwrap_or(Health::failing(at))
                 };
                 (delivery.failed(attempt), Some(ended), Some(News::Ended))
@@ -187,7 +216,7 @@ impl Outcome {
                 let health = health.left_alone(at, retry_after, mode);
                 (delivery.waiting(attempt), Some(health), None)
             }
-            _ => refused(delivery, attempt, retry_after, before),
+            _ => refused(delivery, tried, before),
         };
         let health = health.map(|health| match before {
             Some(before) if *before == health => health,
@@ -224,17 +253,27 @@ impl Health {
 /// An attempt that a receiver refused which is not paused, or took others meanwhile.
 fn refused(
     delivery: Delivery,
-    attempt: &Attempt,
-    retry_after: Option<i64>,
+    tried: Tried<'_>,
     before: Option<&Health>,
 ) -> (Delivery, Option<Health>, Option<News>) {
-    let at = attempt.at;
-    let after = delivery.refused(attempt, retry_after);
+    let at = tried.attempt.at;
     let mut health = before.cloned().unwrap_or(Health::failing(at));
+    // While it is paused it took another one, or this would wait.
+    let failing = (!health.is_paused()).then_some(Failing {
+        receiver: tried.receiver,
+        since: health.failing_since,
+    });
+    // What another receiver answered says nothing of this one.
+    let first = delivery
+        .refused_in
+        .filter(|first| first.receiver == tried.receiver)
+        .or(failing);
+    let mut after = delivery.refused(tried.attempt, tried.retry_after);
+    after.refused_in = first;
     if after.status != DeliveryStatus::Failed {
         return (after, Some(health), None);
     }
-    if !health.is_paused() && health.failing_since <= after.created_at {
+    if failing.is_some() && first == failing {
         health.paused_at = Some(at);
         health.probe_at = Some(later(at, PROBE_AFTER));
     }
@@ -263,9 +302,19 @@ mod tests {
         }
     }
 
+    fn tried(attempt: &Attempt, mode: Mode) -> Tried<'_> {
+        Tried {
+            attempt,
+            over_at: attempt.at,
+            retry_after: None,
+            receiver: 0,
+            mode,
+        }
+    }
+
     fn of(health: Option<&Health>, status: Option<u16>, mode: Mode) -> Outcome {
         let at = later(start(), SignedDuration::from_hours(30));
-        Outcome::of(delivery(), &attempt(at, status), None, health, mode)
+        Outcome::of(delivery(), tried(&attempt(at, status), mode), health)
     }
 
     fn paused() -> Health {
@@ -276,23 +325,60 @@ mod tests {
         }
     }
 
+    /// The last attempt of a delivery whose first one was refused in `first`, while the receiver `receiver`
+    /// accepts nothing since `since`.
+    fn last(first: Option<Failing>, receiver: u64, since: Timestamp) -> Outcome {
+        let at = later(start(), SignedDuration::from_hours(22));
+        let last = Delivery {
+            tries: 8,
+            refused_in: first,
+            ..delivery()
+        };
+        let attempt = attempt(at, Some(500));
+        let tried = Tried {
+            receiver,
+            ..tried(&attempt, Mode::Alone)
+        };
+        Outcome::of(last, tried, Some(&Health::failing(since)))
+    }
+
     #[test]
     fn a_delivery_that_is_given_up_pauses_its_webhook_unless_others_were_taken_meanwhile() {
-        for (failing_since, is_paused) in [(start(), true), (later(start(), TURN), false)] {
-            let health = Health::failing(failing_since);
-            let mut last = delivery();
-            last.tries = 8;
-            let outcome = Outcome::of(
-                last,
-                &attempt(start(), Some(500)),
-                None,
-                Some(&health),
-                Mode::Alone,
-            );
+        let failing = |receiver, since| Some(Failing { receiver, since });
+        let later = later(start(), TURN);
+        for (first, receiver, since, is_paused) in [
+            (failing(0, start()), 0, start(), true),
+            // Its first attempt is later than the delivery, as it always is, and may be later than others at once.
+            (failing(0, later), 0, later, true),
+            // One was taken in between: it fails since then.
+            (failing(0, start()), 0, later, false),
+            // It was refused by another receiver before, or that is not known.
+            (failing(0, start()), 1, later, true),
+            (None, 0, later, true),
+        ] {
+            let outcome = last(first, receiver, since);
             assert_eq!(outcome.delivery.status, DeliveryStatus::Failed);
             assert_eq!(outcome.news, Some(News::GivenUp));
-            assert_eq!(outcome.health.unwrap().is_paused(), is_paused);
+            assert_eq!(outcome.health.unwrap().is_paused(), is_paused, "{first:?}");
         }
+    }
+
+    #[test]
+    fn a_delivery_knows_in_which_time_of_failing_it_was_refused_first_until_it_is_retried() {
+        let first = attempt(later(start(), TURN), Some(500));
+        let others = Health::failing(later(start(), PROBE_AFTER));
+        for (health, since) in [(None, first.at), (Some(&others), others.failing_since)] {
+            let outcome = Outcome::of(delivery(), tried(&first, Mode::Alone), health);
+            let failing = Failing { receiver: 0, since };
+            assert_eq!(outcome.delivery.refused_in, Some(failing));
+            // Something was taken, and it is refused again.
+            let again = Outcome::of(outcome.delivery, tried(&first, Mode::Alone), None);
+            assert_eq!(again.delivery.refused_in, Some(failing));
+            assert_eq!(again.delivery.again(start()).refused_in, None);
+        }
+        // While others are taken it is in no such time.
+        let following = of(Some(&paused()), Some(500), Mode::Following);
+        assert_eq!(following.delivery.refused_in, None);
     }
 
     #[test]
@@ -321,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_its_receiver_ended_is_told_once_and_revived_by_what_it_takes() {
+    fn a_webhook_that_its_receiver_ended_is_told_once() {
         let outcome = of(None, Some(410), Mode::Alone);
         assert_eq!(
             (outcome.delivery.status, outcome.news),
@@ -333,13 +419,46 @@ mod tests {
             let again = of(Some(&ended), status, Mode::Alone);
             assert_eq!((again.news, again.health.as_ref()), (None, Some(&ended)));
         }
-        assert_eq!(of(Some(&ended), Some(200), Mode::Alone).health, None);
         assert!(
             of(Some(&paused()), Some(410), Mode::Probe)
                 .health
                 .unwrap()
                 .is_ended()
         );
+    }
+
+    #[test]
+    fn an_ended_webhook_is_revived_only_by_what_somebody_asked_for_after_the_answer() {
+        let posted_at = later(start(), TURN);
+        let over_at = later(posted_at, TURN);
+        let gone = attempt(posted_at, Some(410));
+        let gone = Tried {
+            over_at,
+            ..tried(&gone, Mode::Alone)
+        };
+        let ended = Outcome::of(delivery(), gone, None).health.unwrap();
+        assert_eq!(ended.ended_at, Some(over_at));
+        let after = later(over_at, TURN);
+        let taken = attempt(after, Some(200));
+        for (begun_at, is_by_hand, is_revived) in [
+            (start(), false, false),
+            (start(), true, false),
+            // While the answer was waited for.
+            (later(posted_at, SignedDuration::from_secs(1)), true, false),
+            (over_at, true, false),
+            (after, false, false),
+            (after, true, true),
+        ] {
+            let delivery = Delivery {
+                begun_at,
+                is_by_hand,
+                ..delivery()
+            };
+            let outcome = Outcome::of(delivery, tried(&taken, Mode::Alone), Some(&ended));
+            assert_eq!(outcome.delivery.status, DeliveryStatus::Delivered);
+            let health = (!is_revived).then(|| ended.clone());
+            assert_eq!(outcome.health, health, "{begun_at} {is_by_hand}");
+        }
     }
 
     #[test]

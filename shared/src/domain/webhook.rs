@@ -139,6 +139,9 @@ pub struct Webhook {
     pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Counts how often its url was changed: another url is another receiver.
+    #[serde(default)]
+    pub receiver: u64,
     /// Counts its changes.
     #[serde(default = "first")]
     pub version: u64,
@@ -172,6 +175,15 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
+/// A time of failing: what a receiver refused in the same one, it refused without taking anything in between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failing {
+    /// Which of the webhook's receivers.
+    pub receiver: u64,
+    /// Since when it accepted nothing.
+    pub since: Timestamp,
+}
+
 /// One event on its way to one receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
@@ -192,6 +204,10 @@ pub struct Delivery {
     pub tries: usize,
     /// When that was.
     pub begun_at: Timestamp,
+    /// In which time of failing the first of these attempts was refused. Times of several machines are not compared: an attempt is a
+    /// little later than what it is an attempt of, and of two at once the younger one may be kept first.
+    #[serde(default)]
+    pub refused_in: Option<Failing>,
     /// When the next attempt is due; none where there is none.
     pub next_attempt_at: Option<Timestamp>,
     /// When it was made.
@@ -227,6 +243,7 @@ impl Delivery {
             attempts: Vec::new(),
             tries: 0,
             begun_at: now,
+            refused_in: None,
             next_attempt_at: Some(now),
             created_at: now,
             is_by_hand: false,
@@ -323,10 +340,18 @@ impl Delivery {
         self.tries = 0;
         self.refusals = 0;
         self.begun_at = now;
+        self.refused_in = None;
         self.next_attempt_at = Some(now);
         self.version += 1;
         self
     }
+}
+
+/// When an event happened, as its id says; none if it is no id of an event.
+pub fn event_time(id: &str) -> Option<Timestamp> {
+    let digits = id.strip_prefix("evt_")?.get(..12)?;
+    let ms = i64::from_str_radix(digits, 16).ok()?;
+    Timestamp::from_millisecond(ms).ok()
 }
 
 impl Webhook {
@@ -396,6 +421,22 @@ mod tests {
             r#"{"test": 2432232314}"#,
         );
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn an_id_of_an_event_says_when_it_happened() {
+        let noon: Timestamp = "2026-11-24T12:00:00.007Z".parse().unwrap();
+        let ms = noon.as_millisecond();
+        assert_eq!(event_time(&format!("evt_{ms:012x}0000abcdef")), Some(noon));
+        for id in [
+            "",
+            "evt_",
+            "evt_1",
+            "ntc_019c0000000000",
+            "evt_not-a-number",
+        ] {
+            assert_eq!(event_time(id), None, "{id}");
+        }
     }
 
     #[test]

@@ -165,6 +165,9 @@ PATCH /v1/webhooks/<webhook> {"url": "https://example.com/other", "events": ["po
 POST /v1/webhooks/<webhook>/retry?since=2026-11-24T12:00:00Z {}
   surprise=1 => 400 surprise
   ?since=yesterday => 400 since
+  /v1/webhooks/<webhook>/retry => 400 since
+  /v1/webhooks/<webhook>/retry?since=2026-11-24T12:00:00Z&cursor=x => 400 cursor
+  /v1/webhooks/<webhook>/retry?cursor=&limit=5 => 400 since cursor limit
   /v1/webhooks/nothing/retry?since=2026-11-24T12:00:00Z => 404
 GET /v1/webhooks/<webhook>/deliveries
   ?limit=0&status=pending => 400 limit status

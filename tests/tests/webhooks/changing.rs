@@ -92,6 +92,36 @@ async fn what_waited_for_a_paused_or_ended_receiver_goes_to_the_new_one() {
 }
 
 #[tokio::test]
+async fn of_what_waited_for_a_receiver_one_is_given_up_if_the_new_one_is_down_too() {
+    let (world, old, made) = world_with_ada().await;
+    old.answer(503, &[]);
+    let test = format!("{}/test", path(&made));
+    for _ in 0..12 {
+        world.admin("POST", &test, Value::Null).await.expect(202);
+    }
+    world.system.drain().await.unwrap();
+    for _ in 0..30 {
+        pass(&world, 3_600).await;
+    }
+    // Each has one attempt left.
+    assert_eq!(seen(&world, &made).await["status"], "paused");
+    let new = Receiver::start().await;
+    new.answer(503, &[]);
+    // There and back again: the first receiver is another one by then, too.
+    for (receiver, expected) in [(&new, 2), (&old, 3)] {
+        let url = json!({"url": format!("{}/hook", receiver.url)});
+        world.admin("PATCH", &path(&made), url).await.expect(200);
+        pass(&world, 900).await;
+        assert_eq!(seen(&world, &made).await["status"], "paused");
+        let all = deliveries(&world, &made).await;
+        let given_up = statuses(&all).into_iter().filter(|of| *of == "failed");
+        assert_eq!((all.len(), given_up.count()), (12, expected), "{all:?}");
+    }
+    let opened = world.admin("GET", "/v1/incidents", Value::Null).await;
+    assert_eq!(opened.expect(200)["items"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn what_the_receiver_before_answers_says_nothing_of_the_new_one() {
     let (world, old, made) = world_with_ada().await;
     let new = Receiver::start().await;

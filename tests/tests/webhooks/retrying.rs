@@ -1,6 +1,10 @@
 //! A receiver that is down, for a while or for long.
 
 use super::{deliveries, pass, path, seen, test, webhook, world};
+use end_to_end::World;
+use end_to_end::receiver::Receiver;
+use jiff::SignedDuration;
+use local::system::SystemSettings;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -111,6 +115,35 @@ async fn what_is_given_up_is_an_incident_and_a_dead_letter_and_the_webhook_is_pa
             .len(),
         1
     );
+}
+
+#[tokio::test]
+async fn a_delivery_that_waited_in_the_queue_before_its_first_attempt_pauses_its_webhook_all_the_same()
+ {
+    for waits_for in [1, 90_000] {
+        let settings = SystemSettings {
+            delivers_events: false,
+            now: Some(super::NOON.parse().unwrap()),
+            ..SystemSettings::empty()
+        };
+        let world = World::with(settings).await;
+        let receiver = Receiver::start().await;
+        let made = webhook(&world, &receiver, json!({})).await;
+        receiver.answer(500, &[]);
+        let test = format!("{}/test", path(&made));
+        world.admin("POST", &test, Value::Null).await.expect(202);
+        let attempted_at = world.system.clock().now() + SignedDuration::from_millis(waits_for);
+        world.set_clock(&attempted_at.to_string()).await;
+        world.system.drain().await.unwrap();
+        let failing_since = &seen(&world, &made).await["failing_since"];
+        assert_eq!(*failing_since, json!(attempted_at.to_string()));
+        for _ in 0..30 {
+            pass(&world, 3_600).await;
+        }
+        let delivery = &deliveries(&world, &made).await[0];
+        assert_eq!(delivery["status"], "failed", "{waits_for}");
+        assert_eq!(seen(&world, &made).await["status"], "paused", "{waits_for}");
+    }
 }
 
 #[tokio::test]
