@@ -566,6 +566,35 @@ fn what_one_update_releases_fits_into_one_expression() {
     assert_eq!(lapsed_holds(&cell, at(0), |_| true), []);
 }
 
+#[test]
+fn an_exemption_has_a_counter_from_its_first_hold_on_and_gives_no_more_than_it_has() {
+    let exempted = Exempted::new(Kind::Raise, true);
+    let own = exempted.grant.counter(Unit::Tokens);
+    let mut cell = token_cell(&LIMITS);
+    let used = |cell: &Option<Cell>| exempted.grant.used(cell.as_ref().unwrap()).tokens;
+    assert_eq!(used(&cell), 0);
+    let obstacle = |cell: &Option<Cell>, tokens| {
+        let asked = exempted.asked(0, tokens);
+        asked.obstacle(cell.as_ref().unwrap(), at(0))
+    };
+    // 80 are left at the lower cap; the raise gives 90.
+    let too_much = obstacle(&cell, 171);
+    assert!(matches!(too_much, Obstacle::Short(_)), "{too_much:?}");
+    let Obstacle::Exempt(way) = obstacle(&cell, 170) else {
+        panic!("it has enough");
+    };
+    let mut used_meanwhile = cell.clone();
+    used_meanwhile.as_mut().unwrap().nodes.insert(own, 89);
+    assert!(way.update().apply(&mut used_meanwhile).is_err());
+    way.update().apply(&mut cell).unwrap();
+    assert_eq!(cell.as_ref().unwrap().nodes[&own], 0);
+    assert_eq!(used(&cell), 90);
+    let settled = finish([(&rid(0), &way.hold, Amounts::new(100, 0))]);
+    settled.apply(&mut cell).unwrap();
+    assert_eq!(cell.as_ref().unwrap().nodes[&own], 70);
+    assert_eq!(used(&cell), 20);
+}
+
 #[derive(Clone, Debug)]
 enum ExemptStep {
     Hold { request: u8, tokens: i64 },
