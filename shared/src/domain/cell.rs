@@ -61,14 +61,14 @@ impl Cell {
             hold.move_to(&configuration.counters_on(&path.unwrap_or_default()));
         }
         let mut gives: BTreeMap<Node, i64> = BTreeMap::new();
-        for budget in configuration.budgets.values() {
-            if budget.counts_in(period) {
-                gives.insert(budget.counter(), budget.gives_in(period));
-            }
-        }
         let departments = configuration.departments.keys();
         let departments = departments.map(|id| Some(id.as_str()));
-        for department_id in departments.chain([None]) {
+        let mut departments: BTreeSet<Option<&str>> = departments.chain([None]).collect();
+        for budget in configuration.budgets_in(period) {
+            gives.insert(budget.counter(), budget.gives_in(period));
+            departments.insert(budget.department_id.as_deref());
+        }
+        for department_id in departments {
             let spent = spent(department_id);
             for unit in [Unit::Tokens, Unit::Usd] {
                 let Some(index) = configuration.level(department_id) else {
@@ -264,7 +264,8 @@ impl Condition {
             Self::FewerHoldsThan(most) => cell.holds.len() < *most,
             Self::AtLeast(node, least) => cell.nodes.get(node).is_some_and(|rest| rest >= least),
             Self::AtLeastOrNew(node, least) => {
-                cell.nodes.get(node).is_none_or(|rest| rest >= least)
+                let is_new = !cell.nodes.contains_key(node);
+                is_new || Self::AtLeast(*node, *least).is_true_of(cell)
             }
         }
     }
@@ -604,11 +605,9 @@ pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpda
 pub fn carry(cell: &Cell, carried: &BTreeMap<Node, i64>) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (&node, &carried) in carried {
-        // A budget that is no more has nothing to carry into.
-        if cell.nodes.contains_key(&node) {
-            update.add_to(node, carried.saturating_sub(cell.carried(node)));
-            update.carry.insert(node, carried);
-        }
+        // Also if there is no budget: one that is made again at the level has the carry.
+        update.add_to(node, carried.saturating_sub(cell.carried(node)));
+        update.carry.insert(node, carried);
     }
     update
 }

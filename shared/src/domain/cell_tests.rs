@@ -595,6 +595,20 @@ fn an_exemption_has_a_counter_from_its_first_hold_on_and_gives_no_more_than_it_h
     assert_eq!(used(&cell), 20);
 }
 
+#[test]
+fn a_carry_is_kept_at_a_level_without_a_budget() {
+    let mut cell = token_cell(&[40]);
+    let carried = BTreeMap::from([(tokens_of(0), 7), (tokens_of(1), 5)]);
+    for _ in 0..2 {
+        let update = carry(cell.as_ref().unwrap(), &carried);
+        update.apply(&mut cell).unwrap();
+        let cell = cell.as_ref().unwrap();
+        assert_eq!(cell.carried, carried);
+        let rests = [tokens_of(0), tokens_of(1)].map(|node| cell.nodes[&node]);
+        assert_eq!(rests, [47, 5], "done again, it changes nothing more");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum ExemptStep {
     Hold { request: u8, tokens: i64 },

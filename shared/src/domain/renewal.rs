@@ -5,6 +5,7 @@ use super::cell::{HoldRequest, UsableExemption};
 use super::configuration::{Configuration, Path, UnknownModel};
 use super::hold::{Hold, HoldId};
 use super::people::User;
+use super::period::Month;
 use jiff::Timestamp;
 
 /// How long a hold lives at most, from its first second to its last.
@@ -72,7 +73,8 @@ impl Wish {
             if hold_id.period < configuration.period_of(now) {
                 return Err(CannotRenew::MonthOver);
             }
-            if hold.amounts.micro_usd == 0 && refuses_unpriced(configuration, path) {
+            let period = hold_id.period;
+            if hold.amounts.micro_usd == 0 && refuses_unpriced(configuration, path, period) {
                 return Err(CannotRenew::Unpriced);
             }
             gains = grown(hold.amounts, tokens)?.saturating_sub(hold.amounts);
@@ -92,7 +94,7 @@ pub fn gain(
     gains: Amounts,
     now: Timestamp,
 ) -> HoldRequest {
-    let budgets = configuration.budgets_on(path);
+    let budgets = configuration.budgets_on(path, hold_id.period);
     let capped = budgets.iter().filter(|budget| budget.hard_cap);
     let index = hold.exempt.as_ref().map(|exempt| exempt.index);
     let grants = configuration.grants_of(&user.id, now).into_iter();
@@ -115,8 +117,8 @@ pub fn gain(
     }
 }
 
-fn refuses_unpriced(configuration: &Configuration, path: &Path) -> bool {
-    let budgets = configuration.budgets_on(path);
+fn refuses_unpriced(configuration: &Configuration, path: &Path, period: Month) -> bool {
+    let budgets = configuration.budgets_on(path, period);
     let has_hard_usd = budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd);
     has_hard_usd && configuration.organisation.unknown_model == UnknownModel::Refuse
 }
