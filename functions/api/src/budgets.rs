@@ -15,7 +15,7 @@ use serde::Serialize;
 use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 use shared::domain::cell::Cell;
-use shared::domain::configuration::{Budget, Configuration, MAX_BUDGETS};
+use shared::domain::configuration::{Budget, Configuration, EndedBudget, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
 use shared::domain::period::Month;
 use shared::domain::refusal::Figures;
@@ -38,6 +38,8 @@ const UNITS: &[(&str, Option<Unit>)] = &[("tokens", Some(Unit::Tokens)), ("usd",
 const DEFAULT_THRESHOLDS: [u32; 3] = [50, 80, 100];
 const MAX_THRESHOLDS: usize = 10;
 const MAX_THRESHOLD_PERCENT: i64 = 1_000;
+/// The most rows of deleted budgets that one deletion clears away, for its transaction.
+const MAX_CLEARED: usize = 20;
 
 /// The configuration in force.
 pub(crate) async fn configuration(app: &App, owner: &KeyOwner) -> Result<Configuration, ApiError> {
@@ -152,10 +154,11 @@ pub(crate) async fn create(
         check_room(loaded, department_id.as_ref(), unit)?;
         let configuration = &loaded.snapshot.configuration;
         let level = configuration.level(department_id.as_deref());
+        let node = level.ok_or_else(|| ApiError::field("department_id", "is unknown"))?;
         let budget = Budget {
             id: id.clone(),
-            node: level.ok_or_else(|| ApiError::field("department_id", "is unknown"))?,
-            since: configuration.period_of(now),
+            node,
+            since: configuration.first_month_of(node, unit, configuration.period_of(now)),
             top_ups: Vec::new(),
             name: name.clone(),
             department_id: department_id.clone(),
@@ -165,6 +168,7 @@ pub(crate) async fn create(
             hard_cap,
             thresholds: thresholds.clone().unwrap_or(DEFAULT_THRESHOLDS.to_vec()),
             rollover_cap_percent,
+            earlier_rollovers: Vec::new(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -377,9 +381,12 @@ pub(crate) async fn update(
         after.name = name.unwrap_or(after.name);
         after.hard_cap = hard_cap.unwrap_or(after.hard_cap);
         after.thresholds = thresholds.unwrap_or(after.thresholds);
-        after.rollover_cap_percent = rollover.unwrap_or(after.rollover_cap_percent);
+        let period = loaded.snapshot.configuration.period_of(now);
+        if let Some(rollover) = rollover {
+            after.change_rollover(rollover, period);
+        }
         if let Some(amount) = amount {
-            after.change_amount(amount, loaded.snapshot.configuration.period_of(now));
+            after.change_amount(amount, period);
         }
         after.version += 1;
         after.updated_at = now;
@@ -423,6 +430,30 @@ pub(crate) fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, Api
     known.ok_or_else(|| ApiError::not_found("budget"))
 }
 
+/// What the months that are over need of a budget that is deleted: it closes and corrects them as if it were there. What was
+/// kept of others for months that are final by now goes.
+fn ended(loaded: &Loaded, budget: &Budget, now: Timestamp) -> Result<Vec<Row>, ApiError> {
+    let configuration = &loaded.snapshot.configuration;
+    let organisation_id = &configuration.organisation.id;
+    let corrected = loaded.snapshot.head.corrected_through;
+    let is_final = |month: Month| corrected.is_some_and(|corrected| month <= corrected);
+    let cleared = configuration.ended.iter();
+    let cleared = cleared.filter(|ended| is_final(ended.until));
+    let cleared = cleared.take(MAX_CLEARED);
+    let mut rows: Vec<Row> = cleared
+        .map(|ended| Row::no_ended_budget(organisation_id, &ended.budget.id))
+        .collect();
+    let until = configuration.period_of(now).prev();
+    if budget.counts_in(until) && !is_final(until) {
+        let ended = EndedBudget {
+            budget: budget.clone(),
+            until,
+        };
+        rows.push(Row::ended_budget(organisation_id, &ended, now)?);
+    }
+    Ok(rows)
+}
+
 /// Deletes a budget. Its history stays.
 #[utoipa::path(
     delete,
@@ -449,6 +480,7 @@ pub(crate) async fn remove(
         prepared
             .rows
             .push(Row::no_budget(&owner.organisation_id, &id));
+        prepared.rows.extend(ended(loaded, before, now)?);
         prepared.counters = CounterEffect::Budget {
             before: Some(before.clone()),
             after: None,
@@ -491,16 +523,12 @@ pub(crate) async fn effective(
     let now = app.clock.now();
     let user = super::sight::user(&app, owner, &user_id).await?;
     let (configuration, cell) = in_force(&app, owner, now).await?;
-    let budgets = configuration.budgets_on(&configuration.path(&user.department_id));
+    let period = configuration.period_of(now);
+    let budgets = configuration.budgets_on(&configuration.path(&user.department_id), period);
     let used = app
         .store
-        .user_total(
-            &owner.organisation_id,
-            configuration.period_of(now),
-            &user.id,
-        )
+        .user_total(&owner.organisation_id, period, &user.id)
         .await?;
-    let period = configuration.period_of(now);
     let binding = binding(&budgets, period, &cell, used.amounts());
     let show = |budget: &&Budget| {
         let mut view = view::budget(&configuration, budget, Some(&cell), now);

@@ -285,7 +285,7 @@ fn rearmed(loaded: &Loaded, correction: &Correction) -> Vec<Row> {
         let (Ok(()), Some(after)) = (update.apply(&mut after), after) else {
             continue;
         };
-        for budget in configuration.budgets_on(&path) {
+        for budget in configuration.budgets_on(&path, period) {
             let was = Figures::of(budget, period, cell);
             let is = Figures::of(budget, period, &after);
             let levels = Level::all_of(budget).into_iter();

@@ -16,6 +16,7 @@ use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::hold::Node;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Status, User};
+use shared::domain::period::Month;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -204,13 +205,10 @@ async fn decide(
         });
         let mut prepared = Prepared::new(loaded, action, format!("exemption/{id}"));
         if decided == Decided::Approved {
-            check_room(loaded, &after, now)?;
             after.index = Some(Node::exemption(loaded.snapshot.head.next_exemption));
+            check_room(loaded, &after, now)?;
             prepared.head.next_exemption += 1;
-            prepared.counters = match after.grant() {
-                Some(grant) => CounterEffect::Grant(grant),
-                None => CounterEffect::Seen,
-            };
+            prepared.counters = CounterEffect::Seen;
         }
         prepared.reason.clone_from(&note);
         stepped(prepared, owner, before, after, (&audience, event), now)
@@ -252,12 +250,20 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
         );
         return Err(ApiError::conflict(message));
     }
-    let is_full = |cell: &Cell| {
-        let of_exemptions = cell.nodes.keys().filter(|node| node.is_of_exemption());
-        of_exemptions.count() + 2 > MAX_EXEMPTION_COUNTERS
+    // An exemption takes room in a month from its first hold there on, until the month ends.
+    let organisation = &loaded.snapshot.configuration.organisation;
+    let granted = exemption.grant();
+    let granted = living.clone().chain(&granted);
+    let is_full = |(period, cell): &(Month, Cell)| {
+        let begun = cell.nodes.keys().filter(|node| node.is_of_exemption());
+        let reaching = granted.clone();
+        let reaching = reaching.filter(|grant| grant.reaches(*period, organisation));
+        let to_come = reaching.flat_map(Grant::opens);
+        let to_come = to_come.filter(|(node, _)| !cell.nodes.contains_key(node));
+        begun.count() + to_come.count() > MAX_EXEMPTION_COUNTERS
     };
-    if living.count() >= MAX_GRANTS || loaded.cells.iter().any(|(_, cell)| is_full(cell)) {
-        let message = "the organisation has as many exemptions as there is room for this month; change a budget instead, or wait until some have ended and the next month has begun";
+    if living.count() >= MAX_GRANTS || loaded.cells.iter().any(is_full) {
+        let message = "the organisation has or has used as many exemptions as there is room for this month; change a budget instead, revoke one that nobody has used, or wait until the next month has begun";
         return Err(ApiError::conflict(message));
     }
     Ok(())

@@ -4,7 +4,6 @@ use super::sight::Sight;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use shared::domain::period::Month;
 use shared::domain::rollover::Rollover;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -34,10 +33,10 @@ pub(crate) async fn list(
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let sight = Sight::of_departments(owner, &configuration);
-    // A budget that is no more is the whole organisation's to look at.
+    // What a level carried whose department is no more is the whole organisation's to look at.
     let wanted = |rollover: &Rollover| {
-        let budget = configuration.budgets.get(&rollover.budget_id);
-        sight.has_department(budget.and_then(|budget| budget.department_id.as_deref()))
+        let department = configuration.department_of(rollover.level);
+        sight.has_department(department.map(|department| department.id.as_str()))
     };
     let page = app
         .store
@@ -54,6 +53,8 @@ pub(crate) async fn list(
 }
 
 /// Lists what one budget carried from month to month, the newest month first.
+///
+/// What earlier budgets of the same department and unit carried is among it: a budget that is made again has their carry.
 #[utoipa::path(
     get,
     path = "/v1/budgets/{id}/rollovers",
@@ -72,29 +73,20 @@ pub(crate) async fn of_budget(
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let list = format!("{} rollovers {id}", owner.organisation_id);
+    let list = format!("{} rollovers of {id}", owner.organisation_id);
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let budget = super::budgets::seen(&configuration, owner, &id)?;
-    // Each month that is over has at most one row, under a key that follows from it.
-    let first = configuration.period_of(budget.created_at);
-    let newest = match asked.after.as_deref().and_then(|text| text.parse().ok()) {
-        Some(after) => Month::prev(after),
-        None => configuration.period_of(app.clock.now()).prev(),
-    };
-    let mut months = Vec::new();
-    let mut month = newest;
-    while month >= first && months.len() < asked.limit {
-        months.push(month);
-        month = month.prev();
-    }
-    let rows = app
+    let counter = super::budgets::seen(&configuration, owner, &id)?.counter();
+    let page = app
         .store
-        .rollovers_of(&owner.organisation_id, &id, &months)
+        .rollovers(
+            &owner.organisation_id,
+            |rollover| rollover.counter() == counter,
+            asked.after.as_deref(),
+            asked.limit,
+        )
         .await?;
-    let last = months.last().filter(|last| **last > first);
-    let next = last.map(Month::to_string);
-    let items = rows.iter().map(view::rollover).collect();
-    let body = PageBody::new(items, next.as_deref(), &app.cursors, &list);
+    let items = page.items.iter().map(view::rollover).collect();
+    let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
     Ok(json(200, view::text(&body)))
 }

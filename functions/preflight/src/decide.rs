@@ -152,7 +152,7 @@ async fn attempt(
         return Ok(Some(decided(Verdict::block(reason), Vec::new())));
     };
     let path = configuration.path(&user.department_id);
-    let budgets = configuration.budgets_on(&path);
+    let budgets = configuration.budgets_on(&path, period);
     let estimate = request.estimate(organisation, book);
     let mut warnings = Vec::new();
     if estimate.price.is_none() {

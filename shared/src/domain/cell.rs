@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
-/// The most counters of exemptions in a cell, those that have ended in its month included. Levels have two counters each.
+/// The most counters of exemptions in a cell, those included that have ended in its month and were used before. Levels
+/// have two counters each.
 pub const MAX_EXEMPTION_COUNTERS: usize = 4_000;
 /// The most lapsed holds that one update releases, and the most counters that it touches: an expression of
 /// DynamoDB has at most 4,096 bytes.
@@ -31,7 +32,8 @@ pub struct Cell {
     /// Counts the updates.
     pub version: u64,
     /// What remains at each level: amount + carried + exempted - spent - held. Without a budget the amount is zero, so the
-    /// counter says what was used, below zero. An absent counter is zero.
+    /// counter says what was used, below zero. An absent counter is zero. An exemption's counter is there from its first
+    /// hold in the month on; before that nothing was taken of what it gives.
     pub nodes: BTreeMap<Node, i64>,
     /// What was carried over into the budgets from the month before, where that is anything.
     pub carried: BTreeMap<Node, i64>,
@@ -58,22 +60,15 @@ impl Cell {
             let path = configuration.path_at(hold.department, hold.tree);
             hold.move_to(&configuration.counters_on(&path.unwrap_or_default()));
         }
-        for grant in &configuration.grants {
-            if grant.reaches(period, &configuration.organisation) {
-                for (node, given) in grant.opens() {
-                    cell.nodes.entry(node).or_insert(given);
-                }
-            }
-        }
         let mut gives: BTreeMap<Node, i64> = BTreeMap::new();
-        for budget in configuration.budgets.values() {
-            if budget.counts_in(period) {
-                gives.insert(budget.counter(), budget.gives_in(period));
-            }
-        }
         let departments = configuration.departments.keys();
         let departments = departments.map(|id| Some(id.as_str()));
-        for department_id in departments.chain([None]) {
+        let mut departments: BTreeSet<Option<&str>> = departments.chain([None]).collect();
+        for budget in configuration.budgets_in(period) {
+            gives.insert(budget.counter(), budget.gives_in(period));
+            departments.insert(budget.department_id.as_deref());
+        }
+        for department_id in departments {
             let spent = spent(department_id);
             for unit in [Unit::Tokens, Unit::Usd] {
                 let Some(index) = configuration.level(department_id) else {
@@ -137,6 +132,8 @@ pub enum Condition {
     FewerHoldsThan(usize),
     /// The counter holds at least this: the one `admit` rule.
     AtLeast(Node, i64),
+    /// The same if the counter is there; what it would open with is enough.
+    AtLeastOrNew(Node, i64),
 }
 
 /// One atomic change of a cell.
@@ -150,7 +147,7 @@ pub struct CellUpdate {
     pub add: BTreeMap<Node, i64>,
     /// What is added to counters that may not be there yet; they begin at zero.
     pub add_or_begin: BTreeMap<Node, i64>,
-    /// New counters and what they open with.
+    /// What counters open with that may not be there yet, before anything is added to them.
     pub open: BTreeMap<Node, i64>,
     /// What the carry of counters is from now on; what it adds to them is in `add`.
     pub carry: BTreeMap<Node, i64>,
@@ -188,6 +185,9 @@ impl CellUpdate {
         let mut after = before.clone();
         after.version += 1;
         after.epoch = self.epoch.unwrap_or(after.epoch);
+        for (&node, &given) in &self.open {
+            after.nodes.entry(node).or_insert(given);
+        }
         for (&node, &delta) in &self.add {
             let value = after
                 .nodes
@@ -203,7 +203,6 @@ impl CellUpdate {
                 .checked_add(delta)
                 .ok_or(NotApplied::OutOfRange(node))?;
         }
-        after.nodes.extend(&self.open);
         after.carried.extend(&self.carry);
         for (&node, &delta) in &self.exempt {
             let sum = after.exempted.entry(node).or_default();
@@ -219,7 +218,7 @@ impl CellUpdate {
         Ok(())
     }
 
-    /// Adds to a counter. Those of exemptions are opened before they are used, those of levels begin by themselves.
+    /// Adds to a counter. Those of exemptions are opened by their first hold, those of levels begin by themselves.
     fn add_to(&mut self, node: Node, delta: i64) {
         let counters = match node.is_of_exemption() {
             true => &mut self.add,
@@ -264,6 +263,10 @@ impl Condition {
             Self::HoldIs(rid, hold) => cell.holds.get(rid) == Some(hold),
             Self::FewerHoldsThan(most) => cell.holds.len() < *most,
             Self::AtLeast(node, least) => cell.nodes.get(node).is_some_and(|rest| rest >= least),
+            Self::AtLeastOrNew(node, least) => {
+                let is_new = !cell.nodes.contains_key(node);
+                is_new || Self::AtLeast(*node, *least).is_true_of(cell)
+            }
         }
     }
 }
@@ -279,7 +282,7 @@ pub struct HoldRequest {
     pub hard: Vec<Node>,
     /// The configuration's epoch that the path was read from.
     pub epoch: u64,
-    /// The exemptions of the user, in the order in which they are tried.
+    /// The exemptions of the user, in the order in which they are tried; under one, only that.
     pub exemptions: Vec<UsableExemption>,
 }
 
@@ -297,11 +300,12 @@ impl UsableExemption {
         self.grant.gives(node.unit) && self.covered.contains(&node)
     }
 
-    /// What the exemption has left in `unit`. None if it has no counter in this month.
+    /// What the exemption has left in `unit`. None if it gives nothing in that.
     pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i64> {
-        let rest = *cell.nodes.get(&self.grant.counter(unit))?;
+        let (counter, given) = self.grant.opens_in(unit)?;
+        let rest = cell.nodes.get(&counter).copied();
         Some(match self.grant.is_limited() {
-            true => rest,
+            true => rest.unwrap_or(given),
             false => i64::MAX,
         })
     }
@@ -322,6 +326,7 @@ impl UsableExemption {
 impl HoldRequest {
     /// The one update that holds at every level of the path, or at none.
     pub fn update(&self) -> CellUpdate {
+        let open = self.opens();
         let mut update = CellUpdate {
             conditions: vec![
                 Condition::EpochIs(self.epoch),
@@ -335,12 +340,30 @@ impl HoldRequest {
             let least = self.hold.taken_from(node);
             // An exemption that gives all of it also helps where the cap is in debt.
             if least > 0 || !self.hold.covers(node) {
-                update.conditions.push(Condition::AtLeast(node, least));
+                let opens_with_enough = open.get(&node).is_some_and(|given| *given >= least);
+                update.conditions.push(match opens_with_enough {
+                    true => Condition::AtLeastOrNew(node, least),
+                    false => Condition::AtLeast(node, least),
+                });
             }
         }
+        update.open = open;
         let charged = self.hold.split(self.hold.amounts);
         update.take(&self.hold, charged);
         update
+    }
+
+    /// What the counters open with of the exemption that it is under, if nobody has used that in the month before.
+    fn opens(&self) -> BTreeMap<Node, i64> {
+        let Some(exempt) = &self.hold.exempt else {
+            return BTreeMap::new();
+        };
+        let mut exemptions = self.exemptions.iter().map(|usable| &usable.grant);
+        let grant = exemptions.find(|grant| grant.index == exempt.index);
+        let opens = grant.into_iter().flat_map(Grant::opens);
+        opens
+            .filter(|(node, _)| self.hold.nodes.contains(node))
+            .collect()
     }
 
     /// The same hold with `exemption` giving what the caps of `cell` lack. None if that does not help: a short cap is not
@@ -387,7 +410,7 @@ impl HoldRequest {
                 ..self.hold.clone()
             },
             hard,
-            exemptions: Vec::new(),
+            exemptions: vec![exemption.clone()],
             ..self.clone()
         })
     }
@@ -401,7 +424,12 @@ impl HoldRequest {
             true => CellUpdate::default(),
             false => self.update(),
         };
-        let is_of_cap = |condition: &Condition| matches!(condition, Condition::AtLeast(..));
+        let is_of_cap = |condition: &Condition| {
+            matches!(
+                condition,
+                Condition::AtLeast(..) | Condition::AtLeastOrNew(..)
+            )
+        };
         update.conditions.retain(is_of_cap);
         update.conditions.push(Condition::EpochIs(self.epoch));
         let is_before = Condition::HoldIs(self.rid.clone(), before.clone());
@@ -588,11 +616,9 @@ pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpda
 pub fn carry(cell: &Cell, carried: &BTreeMap<Node, i64>) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (&node, &carried) in carried {
-        // A budget that is no more has nothing to carry into.
-        if cell.nodes.contains_key(&node) {
-            update.add_to(node, carried.saturating_sub(cell.carried(node)));
-            update.carry.insert(node, carried);
-        }
+        // Also if there is no budget: one that is made again at the level has the carry.
+        update.add_to(node, carried.saturating_sub(cell.carried(node)));
+        update.carry.insert(node, carried);
     }
     update
 }

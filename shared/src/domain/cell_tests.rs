@@ -567,6 +567,49 @@ fn what_one_update_releases_fits_into_one_expression() {
     assert_eq!(lapsed_holds(&cell, at(0), |_| true), []);
 }
 
+#[test]
+fn an_exemption_has_a_counter_from_its_first_hold_on_and_gives_no_more_than_it_has() {
+    let exempted = Exempted::new(Kind::Raise, true);
+    let own = exempted.grant.counter(Unit::Tokens);
+    let mut cell = token_cell(&LIMITS);
+    let used = |cell: &Option<Cell>| exempted.grant.used(cell.as_ref().unwrap()).tokens;
+    assert_eq!(used(&cell), 0);
+    let obstacle = |cell: &Option<Cell>, tokens| {
+        let asked = exempted.asked(0, tokens);
+        asked.obstacle(cell.as_ref().unwrap(), at(0))
+    };
+    // 80 are left at the lower cap; the raise gives 90.
+    let too_much = obstacle(&cell, 171);
+    assert!(matches!(too_much, Obstacle::Short(_)), "{too_much:?}");
+    let Obstacle::Exempt(way) = obstacle(&cell, 170) else {
+        panic!("it has enough");
+    };
+    let mut used_meanwhile = cell.clone();
+    used_meanwhile.as_mut().unwrap().nodes.insert(own, 89);
+    assert!(way.update().apply(&mut used_meanwhile).is_err());
+    way.update().apply(&mut cell).unwrap();
+    assert_eq!(cell.as_ref().unwrap().nodes[&own], 0);
+    assert_eq!(used(&cell), 90);
+    let settled = finish([(&rid(0), &way.hold, Amounts::new(100, 0))]);
+    settled.apply(&mut cell).unwrap();
+    assert_eq!(cell.as_ref().unwrap().nodes[&own], 70);
+    assert_eq!(used(&cell), 20);
+}
+
+#[test]
+fn a_carry_is_kept_at_a_level_without_a_budget() {
+    let mut cell = token_cell(&[40]);
+    let carried = BTreeMap::from([(tokens_of(0), 7), (tokens_of(1), 5)]);
+    for _ in 0..2 {
+        let update = carry(cell.as_ref().unwrap(), &carried);
+        update.apply(&mut cell).unwrap();
+        let cell = cell.as_ref().unwrap();
+        assert_eq!(cell.carried, carried);
+        let rests = [tokens_of(0), tokens_of(1)].map(|node| cell.nodes[&node]);
+        assert_eq!(rests, [47, 5], "done again, it changes nothing more");
+    }
+}
+
 #[derive(Clone, Debug)]
 enum ExemptStep {
     Hold { request: u8, tokens: i64 },
@@ -861,8 +904,9 @@ fn a_carry_that_is_corrected_changes_its_counter_by_the_difference() {
         let update = carry(cell.as_ref().unwrap(), &corrected);
         update.apply(&mut cell).unwrap();
         let cell = cell.as_ref().unwrap();
-        assert_eq!(cell.nodes, BTreeMap::from([(tokens_of(0), 510)]));
-        assert_eq!(cell.carried, BTreeMap::from([(tokens_of(0), 31)]));
+        let nodes = BTreeMap::from([(tokens_of(0), 510), (tokens_of(1), 7)]);
+        assert_eq!(cell.nodes, nodes);
+        assert_eq!(cell.carried, corrected);
     }
 }
 

@@ -34,7 +34,7 @@ impl ClosedBudget {
         Self {
             name: budget.name.clone(),
             department_id: budget.department_id.clone(),
-            carries: budget.rollover_cap_percent.is_some(),
+            carries: budget.rollover_in(figures.from_period).is_some(),
             figures,
         }
     }

@@ -18,8 +18,8 @@ pub const MAX_DEPTH: usize = 8;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The most budgets of an organisation.
 pub const MAX_BUDGETS: usize = 500;
-/// How many earlier amounts a budget remembers: as many months as late usage may come for.
-const MAX_EARLIER_AMOUNTS: usize = 14;
+/// How many earlier values of a setting a budget remembers: as many months as late usage may come for.
+const MAX_EARLIER: usize = 14;
 /// The most departments of an organisation.
 pub const MAX_DEPARTMENTS: usize = 2_000;
 
@@ -184,6 +184,15 @@ pub struct EarlierAmount {
     pub amount: i64,
 }
 
+/// What a budget's rollover was before it was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierRollover {
+    /// The last month that had it.
+    pub until: Month,
+    /// The share of the unused amount that carried over, in percent; none if nothing did.
+    pub cap_percent: Option<u32>,
+}
+
 /// What was added to a budget for one month only. It does not carry over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopUp {
@@ -222,6 +231,9 @@ pub struct Budget {
     pub thresholds: Vec<u32>,
     /// The share of the unused amount that carries over, in percent.
     pub rollover_cap_percent: Option<u32>,
+    /// The same in months gone by, ascending, if it was another.
+    #[serde(default)]
+    pub earlier_rollovers: Vec<EarlierRollover>,
     /// Counts the changes, from 1.
     pub version: u64,
     /// When it was made.
@@ -272,8 +284,7 @@ impl Budget {
             amount: sum,
         });
         self.top_ups.sort_by_key(|known| known.period);
-        let surplus = self.top_ups.len().saturating_sub(MAX_EARLIER_AMOUNTS);
-        self.top_ups.drain(..surplus);
+        forget_oldest(&mut self.top_ups);
         Some(())
     }
 
@@ -293,10 +304,52 @@ impl Budget {
         if self.amount_in(until) != old {
             self.earlier_amounts
                 .push(EarlierAmount { until, amount: old });
-            let known = self.earlier_amounts.len();
-            let surplus = known.saturating_sub(MAX_EARLIER_AMOUNTS);
-            self.earlier_amounts.drain(..surplus);
+            forget_oldest(&mut self.earlier_amounts);
         }
+    }
+
+    /// The share of what is unused of `period` that carries over, in percent: for a month gone by the one at that month's end.
+    pub fn rollover_in(&self, period: Month) -> Option<u32> {
+        let known = self.earlier_rollovers.iter();
+        let earlier = known.filter(|e| e.until >= period).min_by_key(|e| e.until);
+        earlier.map_or(self.rollover_cap_percent, |earlier| earlier.cap_percent)
+    }
+
+    /// Changes the rollover from `period` on, the current month; months before keep theirs.
+    pub fn change_rollover(&mut self, cap_percent: Option<u32>, period: Month) {
+        let until = period.prev();
+        let old = self.rollover_in(until);
+        self.earlier_rollovers.retain(|e| e.until <= until);
+        self.rollover_cap_percent = cap_percent;
+        if self.rollover_in(until) != old {
+            self.earlier_rollovers.push(EarlierRollover {
+                until,
+                cap_percent: old,
+            });
+            forget_oldest(&mut self.earlier_rollovers);
+        }
+    }
+}
+
+/// Forgets what is older than any usage that may come.
+fn forget_oldest<T>(known: &mut Vec<T>) {
+    let surplus = known.len().saturating_sub(MAX_EARLIER);
+    known.drain(..surplus);
+}
+
+/// A budget that was deleted. It counts in the months that it has seen the end of, until they are closed and corrected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedBudget {
+    /// As it was at last.
+    pub budget: Budget,
+    /// The last month that it counts in.
+    pub until: Month,
+}
+
+impl EndedBudget {
+    /// Returns true if it counts in `period`.
+    pub fn counts_in(&self, period: Month) -> bool {
+        self.budget.counts_in(period) && period <= self.until
     }
 }
 
@@ -347,6 +400,8 @@ pub struct Configuration {
     pub departments: BTreeMap<String, Department>,
     /// By id.
     pub budgets: BTreeMap<String, Budget>,
+    /// Budgets that are no more, and that months before still need.
+    pub ended: Vec<EndedBudget>,
     /// Exemptions that were approved, also ones that have not begun or have just ended.
     pub grants: Vec<Grant>,
     /// Moves of the last months, ascending.
@@ -418,7 +473,7 @@ impl Configuration {
         let current = self.period_of(now);
         let mut months: Vec<Month> =
             std::iter::successors(Some(current), |month| Some(month.prev()))
-                .take(MAX_EARLIER_AMOUNTS)
+                .take(MAX_EARLIER)
                 .collect();
         months.reverse();
         months
@@ -500,11 +555,30 @@ impl Configuration {
         self.path_at(index, self.tree_at(at))
     }
 
-    /// The budgets that count usage on `path`, the nearest first, tokens before US dollars.
-    pub fn budgets_on(&self, path: &Path) -> Vec<&Budget> {
+    /// Every budget that counts in `period`, also one that was deleted after it.
+    pub fn budgets_in(&self, period: Month) -> impl Iterator<Item = &Budget> {
+        let known = self.budgets.values();
+        let known = known.filter(move |budget| budget.counts_in(period));
+        let ended = self.ended.iter().filter(move |of| of.counts_in(period));
+        known.chain(ended.map(|of| &of.budget))
+    }
+
+    /// The first month that a budget of the level with the number `node` counts in if it is made in `current`. By a clock
+    /// that is behind, that may be a month that an earlier budget of the level has ended.
+    pub fn first_month_of(&self, node: u32, unit: Unit, current: Month) -> Month {
+        let counter = Node { unit, index: node };
+        let earlier = self.ended.iter();
+        let earlier = earlier.filter(|ended| ended.budget.counter() == counter);
+        let free = earlier.map(|ended| ended.until.next());
+        free.fold(current, Month::max)
+    }
+
+    /// The budgets that count usage of `period` on `path`, the nearest first, tokens before US dollars.
+    pub fn budgets_on(&self, path: &Path, period: Month) -> Vec<&Budget> {
         let mut found: Vec<(usize, &Budget)> = self
             .budgets
             .values()
+            .filter(|budget| budget.counts_in(period))
             .filter_map(|budget| match &budget.department_id {
                 None => Some((0, budget)),
                 Some(id) => path
@@ -541,6 +615,12 @@ impl Configuration {
         let deleted = || self.deleted_department(id).map(|gone| gone.index);
         let index = known.or_else(deleted)?;
         Some(Node::level(Some(index)))
+    }
+
+    /// The department of the level with this number. None for the organisation, and for a department that was deleted.
+    pub fn department_of(&self, level: u32) -> Option<&Department> {
+        let mut departments = self.departments.values();
+        departments.find(|department| Node::level(Some(department.index)) == level)
     }
 
     /// The department of this id that was deleted in the last months.
@@ -646,6 +726,7 @@ mod tests {
                 .map(|&(index, id, parent)| department(index, id, parent))
                 .collect(),
             budgets: BTreeMap::new(),
+            ended: Vec::new(),
             grants: Vec::new(),
             moves,
             gone: Vec::new(),
@@ -653,10 +734,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn months_gone_by_keep_the_amount_of_their_end() {
-        let month = |n: i8| Month::new(2026, n).unwrap();
-        let mut budget = Budget {
+    fn month(n: i8) -> Month {
+        Month::new(2026, n).unwrap()
+    }
+
+    /// A budget of the organisation since January.
+    fn budget() -> Budget {
+        Budget {
             id: "bud_1".into(),
             node: 0,
             since: month(1),
@@ -669,10 +753,16 @@ mod tests {
             hard_cap: true,
             thresholds: Vec::new(),
             rollover_cap_percent: None,
+            earlier_rollovers: Vec::new(),
             version: 1,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
-        };
+        }
+    }
+
+    #[test]
+    fn months_gone_by_keep_the_amount_of_their_end() {
+        let mut budget = budget();
         budget.change_amount(20, month(3));
         budget.change_amount(30, month(3));
         budget.change_amount(40, month(6));
@@ -686,6 +776,69 @@ mod tests {
         );
         budget.change_amount(30, month(7));
         assert_eq!(amounts(&budget), [10, 30, 50, 50, 30]);
+    }
+
+    #[test]
+    fn months_gone_by_keep_the_rollover_of_their_end() {
+        let mut budget = budget();
+        budget.change_rollover(Some(100), month(3));
+        budget.change_rollover(Some(50), month(3));
+        budget.change_rollover(None, month(6));
+        let shares = |b: &Budget| [2, 3, 5, 6, 9].map(|n| b.rollover_in(month(n)));
+        assert_eq!(shares(&budget), [None, Some(50), Some(50), None, None]);
+        budget.change_rollover(Some(10), month(6));
+        let expected = [None, Some(50), Some(50), Some(10), Some(10)];
+        assert_eq!(shares(&budget), expected);
+        budget.change_rollover(Some(50), month(7));
+        let expected = [None, Some(50), Some(50), Some(10), Some(50)];
+        assert_eq!(shares(&budget), expected);
+    }
+
+    #[test]
+    fn a_budget_that_was_stored_before_rollovers_had_dates_has_one_for_all_months() {
+        let known = Budget {
+            rollover_cap_percent: Some(25),
+            ..budget()
+        };
+        let mut stored = serde_json::to_value(&known).unwrap();
+        let fields = stored.as_object_mut().unwrap();
+        assert!(fields.remove("earlier_rollovers").is_some());
+        let read: Budget = serde_json::from_value(stored).unwrap();
+        assert_eq!(read, known);
+        assert_eq!(read.rollover_in(month(1)), Some(25));
+    }
+
+    #[test]
+    fn a_budget_that_was_deleted_counts_in_the_months_that_it_has_seen_the_end_of() {
+        let mut config = configuration(&[], Vec::new());
+        let made_again = Budget {
+            id: "bud_2".into(),
+            since: month(9),
+            ..budget()
+        };
+        let ended = EndedBudget {
+            budget: budget(),
+            until: month(8),
+        };
+        config.ended.push(ended);
+        let begins = |config: &Configuration, current| {
+            let first = config.first_month_of(0, Unit::Tokens, month(current));
+            let other = config.first_month_of(0, Unit::Usd, month(current));
+            assert_eq!(other, month(current), "another unit is free");
+            first
+        };
+        assert_eq!(begins(&config, 8), month(9), "by a clock that is behind");
+        assert_eq!(begins(&config, 10), month(10));
+        config.budgets.insert("bud_2".into(), made_again);
+        let counted = |n| -> Vec<&str> {
+            let budgets = config.budgets_in(month(n));
+            budgets.map(|budget| budget.id.as_str()).collect()
+        };
+        assert_eq!(counted(1), ["bud_1"]);
+        assert_eq!(counted(8), ["bud_1"]);
+        assert_eq!(counted(9), ["bud_2"]);
+        let on_path = |n| config.budgets_on(&Path::default(), month(n)).len();
+        assert_eq!([8, 9].map(on_path), [0, 1], "only what is there decides");
     }
 
     fn moved(tree: u32, id: &str, old: &[&str]) -> Move {
@@ -829,7 +982,7 @@ mod tests {
             budgets.iter().map(|budget| budget.amount).collect()
         };
         let path = config.path("backend");
-        assert_eq!(amounts(config.budgets_on(&path)), [4, 3, 2, 1]);
+        assert_eq!(amounts(config.budgets_on(&path, month(11))), [4, 3, 2, 1]);
         let counters = config.counters_on(&path);
         assert_eq!(amounts(config.budgets_of(&counters)), [4, 3, 2, 1]);
     }

@@ -110,17 +110,21 @@ impl Grant {
             && organisation.month_start(period) < self.terms.ends_at
     }
 
-    /// What its counters open with: what a raise gives; a lift's go below zero with what is used.
+    /// What its counters open with at the first hold in a month: what a raise gives; a lift's go below zero with what is
+    /// used.
     pub fn opens(&self) -> Vec<(Node, i64)> {
-        let given = |unit: Unit| match unit {
-            Unit::Tokens => self.terms.tokens.unwrap_or(0),
-            Unit::Usd => self.terms.micro_usd.unwrap_or(0),
-        };
         let units = [Unit::Tokens, Unit::Usd].into_iter();
-        units
-            .filter(|unit| self.gives(*unit))
-            .map(|unit| (self.counter(unit), given(unit)))
-            .collect()
+        units.filter_map(|unit| self.opens_in(unit)).collect()
+    }
+
+    /// Its counter in `unit` and what that opens with. None if it gives nothing in `unit`.
+    pub fn opens_in(&self, unit: Unit) -> Option<(Node, i64)> {
+        let given = match unit {
+            Unit::Tokens => self.terms.tokens,
+            Unit::Usd => self.terms.micro_usd,
+        };
+        let opens = (self.counter(unit), given.unwrap_or(0));
+        self.gives(unit).then_some(opens)
     }
 
     /// What of `cell` it has given: held or spent.

@@ -454,7 +454,7 @@ pub fn passed_soft_caps(
     cell: &Cell,
 ) -> Vec<Warning> {
     configuration
-        .budgets_on(path)
+        .budgets_on(path, period)
         .into_iter()
         .filter(|budget| !budget.hard_cap)
         .filter(|budget| {

@@ -5,6 +5,7 @@ use super::cell::{HoldRequest, UsableExemption};
 use super::configuration::{Configuration, Path, Reserve, UnknownModel};
 use super::hold::{Hold, HoldId};
 use super::people::User;
+use super::period::Month;
 use super::price::{Price, TokenCounts};
 use jiff::Timestamp;
 
@@ -89,7 +90,7 @@ impl Wish {
             if hold_id.period < configuration.period_of(now) {
                 return Err(CannotRenew::MonthOver);
             }
-            let has_hard_usd = has_hard_usd(configuration, path);
+            let has_hard_usd = has_hard_usd(configuration, path, hold_id.period);
             let organisation = &configuration.organisation;
             let is_unpriced = match self.model {
                 Model::NotNamed => hold.amounts.micro_usd == 0,
@@ -128,7 +129,7 @@ pub fn gain(
     gains: Amounts,
     now: Timestamp,
 ) -> HoldRequest {
-    let budgets = configuration.budgets_on(path);
+    let budgets = configuration.budgets_on(path, hold_id.period);
     let capped = budgets.iter().filter(|budget| budget.hard_cap);
     let index = hold.exempt.as_ref().map(|exempt| exempt.index);
     let grants = configuration.grants_of(&user.id, now).into_iter();
@@ -151,8 +152,8 @@ pub fn gain(
     }
 }
 
-fn has_hard_usd(configuration: &Configuration, path: &Path) -> bool {
-    let budgets = configuration.budgets_on(path);
+fn has_hard_usd(configuration: &Configuration, path: &Path, period: Month) -> bool {
+    let budgets = configuration.budgets_on(path, period);
     budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd)
 }
 

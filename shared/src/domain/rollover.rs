@@ -3,6 +3,7 @@
 use super::amount::Unit;
 use super::cell::Cell;
 use super::configuration::{Budget, Configuration};
+use super::hold::Node;
 use super::period::Month;
 use super::refusal::Figures;
 use jiff::{SignedDuration, Timestamp};
@@ -58,9 +59,17 @@ fn carried_out(cap_percent: u32, unused: i64) -> i64 {
 }
 
 impl Rollover {
+    /// The counter of its level, which has the carry whichever budget is there.
+    pub fn counter(&self) -> Node {
+        Node {
+            unit: self.unit,
+            index: self.level,
+        }
+    }
+
     /// Closes `period`, whose cell is `cell`, for `budget`; none where nothing carries into it or out of it.
     pub fn close(budget: &Budget, period: Month, cell: &Cell, now: Timestamp) -> Option<Self> {
-        let carries = budget.rollover_cap_percent.is_some() || cell.carried(budget.counter()) != 0;
+        let carries = budget.rollover_in(period).is_some() || cell.carried(budget.counter()) != 0;
         carries.then(|| Self::of(budget, period, cell, now))
     }
 
@@ -78,7 +87,7 @@ impl Rollover {
             spent: 0,
             held: 0,
             unused: 0,
-            cap_percent: budget.rollover_cap_percent.unwrap_or(0),
+            cap_percent: budget.rollover_in(period).unwrap_or(0),
             carried_out: 0,
             closed_at: now,
             corrected_at: None,
@@ -86,7 +95,8 @@ impl Rollover {
         blank.with_figures(&Figures::of(budget, period, cell))
     }
 
-    /// The same row with what is known of the month by now; none where nothing changed.
+    /// The same row with what is known of the month by now, in which `budget` counted at its level; none where nothing
+    /// changed.
     pub fn correct(&self, budget: &Budget, cell: &Cell, now: Timestamp) -> Option<Self> {
         let mut corrected = self
             .clone()
@@ -133,7 +143,8 @@ pub fn due(
     now: Timestamp,
 ) -> Option<Due> {
     let organisation = &configuration.organisation;
-    let budgets = configuration.budgets.values();
+    let ended = configuration.ended.iter().map(|ended| &ended.budget);
+    let budgets = configuration.budgets.values().chain(ended);
     // A clock that was set back makes budgets that are older than their organisation.
     let begun = budgets
         .map(|budget| budget.created_at)
@@ -160,6 +171,7 @@ mod tests {
     use super::*;
     use crate::domain::samples;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn an_earlier_carry_is_used_first_and_does_not_carry_again() {
@@ -174,6 +186,50 @@ mod tests {
         assert_eq!(carried_out(50, 61), 30);
         assert_eq!(carried_out(0, 61), 0);
         assert_eq!(carried_out(100, i64::MAX), i64::MAX);
+    }
+
+    fn eng() -> Budget {
+        Budget {
+            id: "bud_1".into(),
+            node: Node::level(Some(0)),
+            name: "b".into(),
+            department_id: Some("eng".into()),
+            unit: Unit::Tokens,
+            amount: 1_000,
+            since: Month::new(2026, 10).unwrap(),
+            earlier_amounts: Vec::new(),
+            top_ups: Vec::new(),
+            hard_cap: true,
+            thresholds: Vec::new(),
+            rollover_cap_percent: Some(50),
+            earlier_rollovers: Vec::new(),
+            version: 1,
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_month_is_closed_and_corrected_with_the_rollover_of_its_end() {
+        let (november, december) = (Month::new(2026, 11).unwrap(), Month::new(2026, 12).unwrap());
+        let now = "2026-12-01T00:30:00Z".parse().unwrap();
+        let cell = |rest| Cell {
+            nodes: BTreeMap::from([(eng().counter(), rest)]),
+            ..Cell::default()
+        };
+        for changed in [Some(10), None] {
+            let mut budget = eng();
+            budget.change_rollover(changed, december);
+            let row = Rollover::close(&budget, november, &cell(600), now).unwrap();
+            assert_eq!((row.cap_percent, row.carried_out), (50, 300), "{changed:?}");
+            let row = row.correct(&budget, &cell(400), now).unwrap();
+            assert_eq!((row.cap_percent, row.carried_out), (50, 200), "{changed:?}");
+        }
+        let mut budget = eng();
+        budget.change_rollover(None, november);
+        budget.change_rollover(Some(100), december);
+        let closed = Rollover::close(&budget, november, &cell(600), now);
+        assert_eq!(closed, None, "it had no rollover in november");
     }
 
     proptest! {

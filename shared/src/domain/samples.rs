@@ -53,6 +53,7 @@ pub(crate) fn budget(department_id: Option<&str>, unit: Unit, amount: i64) -> Bu
         hard_cap: true,
         thresholds: Vec::new(),
         rollover_cap_percent: None,
+        earlier_rollovers: Vec::new(),
         version: 1,
         created_at: at(MADE),
         updated_at: at(MADE),
@@ -83,6 +84,7 @@ pub(crate) fn configuration(budgets: impl IntoIterator<Item = Budget>) -> Config
         grants: Vec::new(),
         moves: Vec::new(),
         gone: Vec::new(),
+        ended: Vec::new(),
         next_department: 3,
     }
 }

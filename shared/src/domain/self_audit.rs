@@ -175,8 +175,7 @@ impl Look<'_> {
         all_levels: bool,
         spent: impl Fn(Option<&str>) -> Amounts,
     ) -> Vec<Difference> {
-        let budgets = configuration.budgets.values();
-        let budgets = budgets.filter(|budget| budget.counts_in(period));
+        let budgets = configuration.budgets_in(period);
         let budgets: BTreeMap<Node, &Budget> =
             budgets.map(|budget| (budget.counter(), budget)).collect();
         let departments = configuration.departments.keys().map(Some).chain([None]);

@@ -11,7 +11,6 @@ use super::rows::Row;
 use crate::domain::audit::{AuditEntry, AuditRecord};
 use crate::domain::cell::{Cell, CellUpdate, Condition, carry};
 use crate::domain::configuration::{Budget, Configuration, Organisation};
-use crate::domain::exemption::Grant;
 use crate::domain::hold::Node;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
@@ -21,8 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
-/// The most counters that one change opens beside its own, for its expression; the others are opened by the next one.
-const MAX_OPENED: usize = 60;
 
 /// An organisation as it was when a change was prepared. A change on it takes effect only while it is so.
 #[derive(Clone, Debug)]
@@ -50,8 +47,6 @@ pub enum CounterEffect {
     },
     /// This is what counters of a month carry over from the one before.
     Carry(Month, BTreeMap<Node, i64>),
-    /// An exemption is approved.
-    Grant(Grant),
 }
 
 /// An answer kept under an idempotency key.
@@ -123,7 +118,7 @@ impl CounterEffect {
     fn update(&self, cell: &Cell, period: Month, current: Month) -> CellUpdate {
         let mut update = CellUpdate::default();
         match self {
-            Self::Unseen | Self::Seen | Self::Grant(_) => {}
+            Self::Unseen | Self::Seen => {}
             Self::Budget { before, after } if period >= current => {
                 let given = |budget: &Option<Budget>| {
                     let budget = budget.as_ref()?;
@@ -217,17 +212,6 @@ impl Store {
                 }
                 let current_month = head.organisation.month_of(now);
                 let mut update = change.counters.update(&cell, period, current_month);
-                // The exemptions that reach the month from now on: one that is approved now comes first, and another time zone
-                // may let others reach it.
-                let approved = match &change.counters {
-                    CounterEffect::Grant(grant) => Some(grant),
-                    _ => None,
-                };
-                let grants = approved.into_iter().chain(&configuration.grants);
-                let reaching = grants.filter(|grant| grant.reaches(period, &head.organisation));
-                let opens = reaching.flat_map(Grant::opens);
-                let is_new = |(node, _): &(Node, i64)| !cell.nodes.contains_key(node);
-                update.open.extend(opens.filter(is_new).take(MAX_OPENED));
                 update.conditions.push(Condition::EpochIs(before.epoch));
                 update.epoch = Some(head.epoch);
                 parts.push(self.cell_update_item(organisation_id, period, &update)?);

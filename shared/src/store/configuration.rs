@@ -3,8 +3,10 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
 use super::expression::Item;
-use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, GONE, GRANT, HEAD, MOVE};
-use crate::domain::configuration::{Budget, Configuration, Department, Gone, Move, Organisation};
+use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
+use crate::domain::configuration::{
+    Budget, Configuration, Department, EndedBudget, Gone, Move, Organisation,
+};
 use crate::domain::exemption::Grant;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -123,6 +125,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
     let mut grants: Vec<Grant> = Vec::new();
     let mut moves: Vec<Move> = Vec::new();
     let mut gone: Vec<Gone> = Vec::new();
+    let mut ended: Vec<EndedBudget> = Vec::new();
     for mut row in rows {
         let Some(AttributeValue::S(sk)) = row.remove("sk") else {
             return Err(StoreError::unreadable("a row without a sort key"));
@@ -142,6 +145,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             moves.push(data(row)?);
         } else if sk.starts_with(GONE) {
             gone.push(data(row)?);
+        } else if sk.starts_with(ENDED) {
+            ended.push(data(row)?);
         } else {
             return Err(StoreError::unreadable(format!("row {sk}")));
         }
@@ -155,6 +160,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             organisation: head.organisation.clone(),
             departments,
             budgets,
+            ended,
             grants,
             moves,
             gone,

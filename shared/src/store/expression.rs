@@ -143,16 +143,22 @@ impl Expression {
         }
         for (&node, &delta) in &update.add {
             let name = attribute(node);
+            let begin = match update.open.get(&node) {
+                Some(given) => out.known_or(&name, *given),
+                None => name.clone(),
+            };
             let sign = if delta < 0 { '-' } else { '+' };
             let value = out.value(number(delta.unsigned_abs()));
-            sets.push(format!("{name} = {name} {sign} {value}"));
+            sets.push(format!("{name} = {begin} {sign} {value}"));
         }
         for (&node, &delta) in &update.add_or_begin {
             sets.push(out.add_or_begin(&attribute(node), delta));
         }
-        for (&node, rest) in &update.open {
-            let value = out.value(number(rest));
-            sets.push(format!("{} = {value}", attribute(node)));
+        let is_untouched = |(node, _): &(&Node, &i64)| !update.add.contains_key(*node);
+        for (&node, &given) in update.open.iter().filter(is_untouched) {
+            let name = attribute(node);
+            let begin = out.known_or(&name, given);
+            sets.push(format!("{name} = {begin}"));
         }
         for (&node, carried) in &update.carry {
             let value = out.value(number(carried));
@@ -181,9 +187,15 @@ impl Expression {
     /// Adds to a number that is zero if it is not there.
     fn add_or_begin(&mut self, name: &str, delta: i64) -> String {
         let sign = if delta < 0 { '-' } else { '+' };
-        let zero = self.value(number(0));
+        let begin = self.known_or(name, 0);
         let value = self.value(number(delta.unsigned_abs()));
-        format!("{name} = if_not_exists({name}, {zero}) {sign} {value}")
+        format!("{name} = {begin} {sign} {value}")
+    }
+
+    /// A number, or `given` if it is not there.
+    fn known_or(&mut self, name: &str, given: i64) -> String {
+        let given = self.value(number(given));
+        format!("if_not_exists({name}, {given})")
     }
 
     fn condition(&mut self, condition: &Condition) -> String {
@@ -197,6 +209,10 @@ impl Expression {
             Condition::FewerHoldsThan(most) => format!("size(p) < {}", self.value(number(most))),
             Condition::AtLeast(node, least) => {
                 format!("{} >= {}", attribute(*node), self.value(number(least)))
+            }
+            Condition::AtLeastOrNew(node, least) => {
+                let (name, least) = (attribute(*node), self.value(number(least)));
+                format!("(attribute_not_exists({name}) OR {name} >= {least})")
             }
         }
     }
@@ -322,6 +338,26 @@ mod tests {
             cell_from_item(&item),
             Err(StoreError::Unreadable(_))
         ));
+    }
+
+    #[test]
+    fn a_counter_that_is_not_there_has_what_it_opens_with() {
+        let [tokens, micro_usd] = [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index: 3 });
+        let update = CellUpdate {
+            conditions: vec![Condition::AtLeastOrNew(tokens, 5)],
+            add: BTreeMap::from([(tokens, -5)]),
+            open: BTreeMap::from([(tokens, 90), (micro_usd, 7)]),
+            ..CellUpdate::default()
+        };
+        let expression = Expression::of(&update);
+        assert_eq!(
+            expression.condition,
+            "(attribute_not_exists(t3) OR t3 >= :v0)"
+        );
+        assert_eq!(
+            expression.update,
+            "SET v = v + :v1, t3 = if_not_exists(t3, :v2) - :v0, m3 = if_not_exists(m3, :v3)"
+        );
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(super) const BUDGET: &str = "config#budget#";
 pub(super) const DEPARTMENT: &str = "config#department#";
 pub(super) const MOVE: &str = "config#move#";
 pub(super) const GONE: &str = "config#gone#";
+/// Budgets that were deleted, and that months before still need.
+pub(super) const ENDED: &str = "config#ended#";
 /// Exemptions that were approved, as decisions see them.
 pub(super) const GRANT: &str = "config#grant#";
 pub(super) const EXEMPTION: &str = "exemption#";

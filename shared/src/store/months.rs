@@ -17,7 +17,6 @@ use crate::domain::hold::Node;
 use crate::domain::notice::Notice;
 use crate::domain::period::Month;
 use crate::domain::rollover::Rollover;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -48,16 +47,16 @@ struct Batch {
 }
 
 impl Store {
-    /// The rollovers out of `period`, by budget.
+    /// The rollovers out of `period`, by the counter of their level: it has one budget at the end of a month.
     pub(super) async fn rollovers_from(
         &self,
         organisation_id: &str,
         period: Month,
-    ) -> Result<BTreeMap<String, Rollover>, StoreError> {
+    ) -> Result<BTreeMap<Node, Rollover>, StoreError> {
         let prefix = keys::rollover(organisation_id, period, "").sk;
         let rows = self.rows_under(organisation_id, prefix).await?;
         let rows = rows.into_iter().map(data::<Rollover>);
-        rows.map(|row| row.map(|row| (row.budget_id.clone(), row)))
+        rows.map(|row| row.map(|row| (row.counter(), row)))
             .collect()
     }
 
@@ -73,48 +72,9 @@ impl Store {
             .await
     }
 
-    /// The rollovers of one budget out of `periods`, in their order; at most 100.
-    pub async fn rollovers_of(
-        &self,
-        organisation_id: &str,
-        budget_id: &str,
-        periods: &[Month],
-    ) -> Result<Vec<Rollover>, StoreError> {
-        let keys = periods.iter().take(100);
-        let keys: Vec<_> = keys
-            .map(|period| keys::rollover(organisation_id, *period, budget_id).attributes())
-            .collect();
-        let mut found: BTreeMap<Month, Rollover> = BTreeMap::new();
-        let mut asked = (!keys.is_empty()).then_some(keys);
-        while let Some(keys) = asked.take() {
-            let request = KeysAndAttributes::builder()
-                .set_keys(Some(keys))
-                .consistent_read(true);
-            let answer = self
-                .client
-                .batch_get_item()
-                .request_items(&self.tables.governance, request.build()?)
-                .send()
-                .await?;
-            for items in answer.responses.unwrap_or_default().into_values() {
-                for item in items {
-                    let row: Rollover = data(item)?;
-                    found.insert(row.from_period, row);
-                }
-            }
-            let rest = answer.unprocessed_keys.unwrap_or_default();
-            if let Some(more) = rest.into_values().next() {
-                asked = Some(more.keys);
-                back_off(1).await;
-            }
-        }
-        let in_order = periods.iter().filter_map(|period| found.remove(period));
-        Ok(in_order.collect())
-    }
-
-    /// Closes `period`, which has ended: credits what each budget carries over and writes its history. Done before, or
-    /// done in part and repeated, it changes nothing more. The rollovers that this call has credited, and the notice that was written
-    /// with the last of them.
+    /// Closes `period`, which has ended: credits what each budget carries over that counted at its end, and writes its
+    /// history. Done before, or done in part and repeated, it changes nothing more. The rollovers that this call has
+    /// credited, and the notice that was written with the last of them.
     pub async fn close_month(
         &self,
         organisation_id: &str,
@@ -128,10 +88,8 @@ impl Store {
             now,
             is_done,
             |snapshot, cell, known| {
-                let configuration = &snapshot.configuration;
-                let budgets = configuration.budgets.values();
-                let open = budgets
-                    .filter(|budget| budget.counts_in(period) && !known.contains_key(&budget.id));
+                let budgets = snapshot.configuration.budgets_in(period);
+                let open = budgets.filter(|budget| !known.contains_key(&budget.counter()));
                 let mut after: Vec<Rollover> = open
                     .filter_map(|budget| Rollover::close(budget, period, cell, now))
                     .collect();
@@ -150,7 +108,7 @@ impl Store {
     }
 
     /// Sees to the usage that came late for `period`, which is closed: what its budgets carry over is made right once
-    /// and is final then. The rollovers that changed.
+    /// and is final then, whatever is at their levels by now. The rollovers that changed.
     pub async fn correct_month(
         &self,
         organisation_id: &str,
@@ -164,11 +122,11 @@ impl Store {
             now,
             is_done,
             |snapshot, cell, known| {
-                let budgets = &snapshot.configuration.budgets;
-                let mut changed: Vec<(Rollover, Rollover)> = known
-                    .values()
-                    .filter_map(|row| {
-                        let corrected = row.correct(budgets.get(&row.budget_id)?, cell, now)?;
+                let budgets = snapshot.configuration.budgets_in(period);
+                let mut changed: Vec<(Rollover, Rollover)> = budgets
+                    .filter_map(|budget| {
+                        let row = known.get(&budget.counter())?;
+                        let corrected = row.correct(budget, cell, now)?;
                         Some((row.clone(), corrected))
                     })
                     .collect();
@@ -193,7 +151,7 @@ impl Store {
         period: Month,
         now: Timestamp,
         is_done: impl Fn(&Snapshot) -> bool,
-        next: impl Fn(&Snapshot, &Cell, &BTreeMap<String, Rollover>) -> Batch,
+        next: impl Fn(&Snapshot, &Cell, &BTreeMap<Node, Rollover>) -> Batch,
     ) -> Result<Turned, StoreError> {
         let mut done = Turned::default();
         let mut attempt = 0;
@@ -306,17 +264,16 @@ fn change_of(snapshot: &Snapshot, batch: &Batch) -> Result<Change, StoreError> {
         }
     }
     let credited_before = |row: &Rollover| {
-        let known = batch.before.iter().find(|b| b.budget_id == row.budget_id);
+        let mut known = batch.before.iter();
+        let known = known.find(|before| before.counter() == row.counter());
         known.map_or(0, |before| before.carried_out)
     };
     let mut carried: BTreeMap<Node, i64> = BTreeMap::new();
     let mut rows = Vec::with_capacity(batch.after.len());
     for row in &batch.after {
         rows.push(Row::rollover(organisation_id, row)?);
-        if let Some(budget) = configuration.budgets.get(&row.budget_id)
-            && row.carried_out != credited_before(row)
-        {
-            carried.insert(budget.counter(), row.carried_out);
+        if row.carried_out != credited_before(row) {
+            carried.insert(row.counter(), row.carried_out);
         }
     }
     let described = |rows: &[Rollover]| serde_json::to_string(rows).ok();
@@ -349,18 +306,17 @@ fn closed_budgets(
     configuration: &Configuration,
     batch: &Batch,
     cell: &Cell,
-    known: BTreeMap<String, Rollover>,
+    known: BTreeMap<Node, Rollover>,
 ) -> Vec<ClosedBudget> {
     let period = batch.period;
     let end = configuration.organisation.month_end(period);
     let new = batch.after.iter();
-    let new = new.map(|row| (row.budget_id.clone(), row.clone()));
-    let mut rows: BTreeMap<String, Rollover> = known.into_iter().chain(new).collect();
-    let budgets = configuration.budgets.values();
-    let closed = budgets.filter(|budget| budget.counts_in(period));
+    let new = new.map(|row| (row.counter(), row.clone()));
+    let mut rows: BTreeMap<Node, Rollover> = known.into_iter().chain(new).collect();
+    let closed = configuration.budgets_in(period);
     closed
         .map(|budget| {
-            let row = rows.remove(&budget.id);
+            let row = rows.remove(&budget.counter());
             let row = row.unwrap_or_else(|| Rollover::of(budget, period, cell, end));
             ClosedBudget::new(budget, row)
         })

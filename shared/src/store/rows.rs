@@ -3,10 +3,10 @@
 use super::Store;
 use super::call::StoreError;
 use super::expression::{Item, number};
-use super::keys::{self, BUDGET, DEPARTMENT, GONE, Key, MOVE, USER};
+use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
 use super::resolutions::expires_at;
 use super::tables::TTL;
-use crate::domain::configuration::{Budget, Department, Gone, Move};
+use crate::domain::configuration::{Budget, Department, EndedBudget, Gone, Move};
 use crate::domain::hold::Rid;
 use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
@@ -70,6 +70,22 @@ impl Row {
     /// A budget no more.
     pub fn no_budget(organisation_id: &str, id: &str) -> Self {
         Self::gone(keys::governance(organisation_id, format!("{BUDGET}{id}")))
+    }
+
+    /// A budget that is deleted, remembered as long as a month that it counts in may be closed or corrected.
+    pub fn ended_budget(
+        organisation_id: &str,
+        ended: &EndedBudget,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut row = Self::new(ended_budget(organisation_id, &ended.budget.id), ended)?;
+        row.expire(expires_at(now));
+        Ok(row)
+    }
+
+    /// A deleted budget that no month needs any more.
+    pub fn no_ended_budget(organisation_id: &str, id: &str) -> Self {
+        Self::gone(ended_budget(organisation_id, id))
     }
 
     /// A department as it will be.
@@ -154,6 +170,10 @@ impl Store {
         }
         .build())
     }
+}
+
+fn ended_budget(organisation_id: &str, id: &str) -> Key {
+    keys::governance(organisation_id, format!("{ENDED}{id}"))
 }
 
 fn deleted_department(organisation_id: &str, gone: &Gone) -> Key {

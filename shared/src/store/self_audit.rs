@@ -14,7 +14,6 @@ use crate::domain::configuration::Configuration;
 use crate::domain::hold::{HoldId, Node};
 use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
-use crate::domain::rollover::Rollover;
 use crate::domain::self_audit::{Difference, Look, Subject};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -190,13 +189,11 @@ impl Store {
         let is_current = period >= configuration.period_of(now);
         let spent = |id: Option<&str>| totals.spent_under(id);
         let mut found = look.differences(&configuration, period, is_current, spent);
-        for budget in configuration.budgets.values() {
-            let of_level = |row: &&Rollover| row.unit == budget.unit && row.level == budget.node;
-            let credited = history.values().find(of_level);
+        for budget in configuration.budgets_in(period) {
+            let credited = history.get(&budget.counter());
             let credited = credited.map_or(0, |row| row.carried_out);
             let carried = after.carried(budget.counter());
-            let is_counted =
-                budget.counts_in(period) && after.nodes.contains_key(&budget.counter());
+            let is_counted = after.nodes.contains_key(&budget.counter());
             if is_counted && carried != credited {
                 found.push(Difference {
                     period,

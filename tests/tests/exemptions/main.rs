@@ -7,6 +7,7 @@ mod faults;
 mod four_eyes;
 mod ledger;
 mod life;
+mod room;
 mod seen;
 
 use end_to_end::{ADMIN, World};

@@ -1,5 +1,6 @@
 //! Months: they begin by themselves, are closed once and in order, and carry over what the rules say.
 
+mod changes;
 mod model;
 mod rules;
 mod two_years;

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// `eng` with the user `ada` and a hard budget of 1,000 tokens that carries over `cap_percent`, in November.
-async fn november(world: &World, cap_percent: i64) -> String {
+pub(super) async fn november(world: &World, cap_percent: i64) -> String {
     world.set_clock("2026-11-10T12:00:00Z").await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
@@ -23,20 +23,20 @@ async fn november(world: &World, cap_percent: i64) -> String {
     made["id"].as_str().unwrap().to_owned()
 }
 
-async fn spend(world: &World, event_id: &str, occurred_at: &str, tokens: i64) {
+pub(super) async fn spend(world: &World, event_id: &str, occurred_at: &str, tokens: i64) {
     let mut event = world.usage(event_id, "ada", tokens, 0, None);
     event["occurred_at"] = json!(occurred_at);
     world.report(&[event]).await;
 }
 
 /// amount, carried in, spent, unused, carried out.
-fn row(row: &Value) -> [i64; 5] {
+pub(super) fn row(row: &Value) -> [i64; 5] {
     let of = |name: &str| row[name].as_i64().unwrap();
     let names = ["amount", "carried_in", "spent", "unused", "carried_out"];
     names.map(of)
 }
 
-async fn carried(world: &World, budget: &str) -> i64 {
+pub(super) async fn carried(world: &World, budget: &str) -> i64 {
     world.figures(budget).await["carried"].as_i64().unwrap()
 }
 

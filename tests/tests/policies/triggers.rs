@@ -374,3 +374,46 @@ async fn what_is_reported_late_is_judged_in_the_department_of_then() {
     assert_eq!(firings(&world, risks).await.len(), 1);
     assert_eq!(firings(&world, used).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_share_is_of_no_budget_that_was_made_after_the_month() {
+    let world = world().await;
+    world.set_clock("2027-09-01T12:00:00Z").await;
+    world.budget(None, "tokens", json!(100_000), false).await;
+    world.set_clock("2027-10-05T12:00:00Z").await;
+    let backend = Some("backend");
+    world.budget(backend, "tokens", json!(1_000), false).await;
+    let of_user = json!({"type": "token_budget_exceeded", "subject": "user", "budget_percent": 50});
+    let of_user = active(&world, threshold(of_user)).await;
+    let of_each =
+        json!({"type": "token_budget_exceeded", "subject": "department", "budget_percent": 50});
+    let of_each = active(&world, threshold(of_each)).await;
+    let of_one = json!({
+        "type": "department_threshold", "department_id": "backend", "budget_percent": 50
+    });
+    let of_one = active(&world, threshold(of_one)).await;
+    let late = async |event_id: &str, tokens: i64| {
+        let mut event = world.usage(event_id, "ada", tokens, 0, None);
+        event["occurred_at"] = json!("2027-09-20T12:00:00Z");
+        world.report(&[event]).await;
+    };
+    let fired = async || {
+        let mut fired = Vec::new();
+        for id in [&of_user, &of_each, &of_one] {
+            let live = firings(&world, id).await.len();
+            let test = tested(&world, id, 30).await;
+            assert_eq!(test["would_trigger"], live, "a test agrees: {test}");
+            fired.push(live);
+        }
+        fired
+    };
+    late("e-1", 5_000).await;
+    assert_eq!(fired().await, [0, 0, 0]);
+    // The nearest budget of September is the organisation's.
+    late("e-2", 45_000).await;
+    assert_eq!(fired().await, [1, 0, 0]);
+    let alerts = firings(&world, &of_user).await;
+    assert_eq!(alerts[0]["metadata"]["measured"]["threshold"], 50_000);
+    used(&world, "e-3", "ada", 500).await;
+    assert_eq!(fired().await, [2, 1, 1], "october is its own");
+}

@@ -233,12 +233,13 @@ impl Limit {
         }
     }
 
-    /// What it comes to for a user on `path`: a share is that of the nearest budget. None without a budget.
+    /// What it comes to for a user on `path`: a share is that of the nearest budget that counts in `period`. None without
+    /// one.
     fn for_user(self, path: &Path, period: Month, configuration: &Configuration) -> Vec<Threshold> {
         if let Some(threshold) = self.absolute() {
             return vec![threshold];
         }
-        let nearest = configuration.budgets_on(path).into_iter().next();
+        let nearest = configuration.budgets_on(path, period).into_iter().next();
         let threshold = nearest.map(|budget| Threshold {
             unit: budget.unit,
             value: share(budget.amount_in(period), self.percent()),
@@ -246,7 +247,8 @@ impl Limit {
         threshold.into_iter().collect()
     }
 
-    /// What it comes to for a department: a share is that of each of its own budgets. None without a budget.
+    /// What it comes to for a department: a share is that of each of its own budgets that count in `period`. None without
+    /// one.
     fn for_department(
         self,
         department_id: &str,
@@ -258,6 +260,7 @@ impl Limit {
         }
         let all = configuration.budgets.values();
         let own = all.filter(|budget| budget.department_id.as_deref() == Some(department_id));
+        let own = own.filter(|budget| budget.counts_in(period));
         own.map(|budget| Threshold {
             unit: budget.unit,
             value: share(budget.amount_in(period), self.percent()),

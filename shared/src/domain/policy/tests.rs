@@ -41,11 +41,11 @@ fn configuration() -> Configuration {
     let now = START.parse().unwrap();
     let zone = "Europe/Berlin".to_owned();
     let organisation = Organisation::new("acme".to_owned(), "Acme".to_owned(), zone, now);
-    let budget = |node: u32, department: Option<&str>, unit: Unit, amount: i64| Budget {
+    let budget = |node: u32, department: Option<&str>, unit: Unit, amount: i64, since: i8| Budget {
         id: format!("bud_{node}"),
         node,
         name: "b".to_owned(),
-        since: Month::new(2026, 1).unwrap(),
+        since: Month::new(2026, since).unwrap(),
         top_ups: Vec::new(),
         department_id: department.map(str::to_owned),
         unit,
@@ -54,15 +54,16 @@ fn configuration() -> Configuration {
         hard_cap: false,
         thresholds: Vec::new(),
         rollover_cap_percent: None,
+        earlier_rollovers: Vec::new(),
         version: 1,
         created_at: now,
         updated_at: now,
     };
     let budgets = [
-        budget(0, Some("eng"), Unit::Tokens, 1_000),
-        budget(1, Some("backend"), Unit::Usd, 2_001),
-        budget(2, Some("backend"), Unit::Tokens, 700),
-        budget(3, None, Unit::Tokens, 3_000),
+        budget(0, Some("eng"), Unit::Tokens, 1_000, 11),
+        budget(1, Some("backend"), Unit::Usd, 2_001, 1),
+        budget(2, Some("backend"), Unit::Tokens, 700, 12),
+        budget(3, None, Unit::Tokens, 3_000, 1),
     ];
     Configuration {
         epoch: 1,
@@ -71,6 +72,7 @@ fn configuration() -> Configuration {
         organisation,
         departments: BTreeMap::new(),
         budgets: budgets.into_iter().map(|b| (b.id.clone(), b)).collect(),
+        ended: Vec::new(),
         grants: Vec::new(),
         moves: Vec::new(),
         gone: Vec::new(),
@@ -434,11 +436,11 @@ mod naive {
     ) -> BTreeSet<String> {
         let facts = seen.last().unwrap();
         let steps: Vec<&String> = facts.path.0.iter().collect();
-        let budgets = |id: &str| -> Vec<&Budget> {
+        let budgets = |id: &str, period: Month| -> Vec<&Budget> {
             configuration
                 .budgets
                 .values()
-                .filter(|b| b.department_id.as_deref() == Some(id))
+                .filter(|b| b.department_id.as_deref() == Some(id) && b.since <= period)
                 .collect()
         };
         let up_to = |id: &str| {
@@ -471,13 +473,15 @@ mod naive {
                     return found;
                 }
                 if *subject == Whose::User {
-                    // The nearest budget: backend's in tokens, then eng's, then the organisation's.
-                    let nearest = match facts.path.to_text().as_str() {
-                        "/eng/backend/" => "bud_2",
-                        "/eng/" | "/eng/data/" => "bud_0",
-                        _ => "bud_3",
+                    // The nearest budget of the month: backend's in tokens, then eng's, then the organisation's.
+                    let nearest: &[&str] = match facts.path.to_text().as_str() {
+                        "/eng/backend/" => &["bud_2", "bud_1", "bud_0", "bud_3"],
+                        "/eng/" | "/eng/data/" => &["bud_0", "bud_3"],
+                        _ => &["bud_3"],
                     };
-                    let nearest = [&configuration.budgets[nearest]];
+                    let nearest = nearest.iter().map(|id| &configuration.budgets[*id]);
+                    let mut nearest = nearest.filter(|budget| budget.since <= period);
+                    let nearest: Vec<&Budget> = nearest.next().into_iter().collect();
                     let total = |unit| of_user(seen, user, period, unit);
                     if reaches(*limit, &nearest, total) && conditions(rule, facts, &facts.path) {
                         found.insert(format!("user#{period}#{user}"));
@@ -486,7 +490,9 @@ mod naive {
                 }
                 for id in steps.iter().copied() {
                     let total = |unit| of_department(seen, id, period, unit);
-                    if reaches(*limit, &budgets(id), total) && conditions(rule, facts, &up_to(id)) {
+                    if reaches(*limit, &budgets(id, period), total)
+                        && conditions(rule, facts, &up_to(id))
+                    {
                         found.insert(format!("department#{period}#{id}"));
                     }
                 }
@@ -503,7 +509,7 @@ mod naive {
                 let is_below = steps.contains(&id) && period >= facts.received_period.prev();
                 let total = |unit| of_department(seen, id, period, unit);
                 if is_below
-                    && reaches(*limit, &budgets(id), total)
+                    && reaches(*limit, &budgets(id, period), total)
                     && conditions(rule, facts, &up_to(id))
                 {
                     found.insert(format!("department#{period}#{id}"));
