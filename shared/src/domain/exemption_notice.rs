@@ -165,12 +165,14 @@ mod tests {
     use super::*;
     use crate::domain::exemption::{Decided, Decision, Party, Terms};
     use crate::domain::samples;
+    use std::collections::BTreeSet;
 
     fn party(user_id: &str) -> Party {
         Party {
             key_id: format!("key_{user_id}"),
             user_id: Some(user_id.to_owned()),
             responsible_user_id: None,
+            makers: BTreeSet::new(),
         }
     }
 

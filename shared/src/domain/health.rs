@@ -486,7 +486,11 @@ mod tests {
             (Some(86_401), 86_400),
         ] {
             let attempt = attempt(at, Some(503));
-            let outcome = Outcome::of(delivery(), &attempt, asked, Some(&before), Mode::Probe);
+            let tried = Tried {
+                retry_after: asked,
+                ..tried(&attempt, Mode::Probe)
+            };
+            let outcome = Outcome::of(delivery(), tried, Some(&before));
             let probe_at = outcome.health.unwrap().probe_at.unwrap();
             assert_eq!(probe_at.duration_since(at).as_secs(), waits, "{asked:?}");
         }
