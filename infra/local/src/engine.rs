@@ -25,8 +25,9 @@ use endpoint::Endpoint;
 pub(crate) use fault::FaultPlan;
 pub use fault::{Fault, FaultKind, When};
 pub use meter::{CallerUnits, Meter, TableUnits};
-pub use permission::Permission;
 use transport::{Reply, Service};
+
+use crate::permissions::{Permission, Used};
 
 const FILE: &str = "dynamodb.sqlite";
 
@@ -43,7 +44,7 @@ pub struct Engine {
     backend: Backend,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
-    used: Arc<Mutex<BTreeSet<Permission>>>,
+    used: Used,
     /// Whose calls the meter counts with a client of this clone.
     caller: &'static str,
 }
@@ -80,7 +81,7 @@ impl Engine {
             backend,
             meter: Arc::default(),
             faults: FaultPlan::default(),
-            used: Arc::default(),
+            used: Used::default(),
             caller: "other",
         })
     }
@@ -118,10 +119,8 @@ impl Engine {
     }
 
     /// What each function did since the engine was opened, as the permissions that it needed.
-    #[must_use]
-    pub fn permissions_used(&self) -> BTreeSet<Permission> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.clone()
+    pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
+        self.used.all()
     }
 
     /// Plans a failure of a later call. Of two for the same call, the second waits for the next.
@@ -141,18 +140,14 @@ impl Engine {
     }
 
     fn record_permissions(&self, operation: &str, body: &str) {
-        let needed = permission::needed(operation, body);
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.extend(
-            needed
-                .into_iter()
-                .map(|((action, resource), partitions)| Permission {
-                    caller: self.caller,
-                    action,
-                    resource,
-                    partitions,
-                }),
-        );
+        for ((action, resource), partitions) in permission::needed(operation, body) {
+            self.used.record(Permission {
+                caller: self.caller,
+                action: format!("dynamodb:{action}"),
+                resource,
+                partitions,
+            });
+        }
     }
 
     fn lock_meter(&self) -> MutexGuard<'_, Meter> {
