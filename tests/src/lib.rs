@@ -1,7 +1,7 @@
 //! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
 
 mod books;
-mod permissions;
+pub mod permissions;
 pub mod receiver;
 pub mod routes;
 pub mod sources;
@@ -73,8 +73,8 @@ pub fn changes_cell(operation: &str, body: &str) -> bool {
 
 /// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is
 /// dropped, the audit log of each of its organisations is walked and its books are added up anew, so that both hold after
-/// whatever a test has done, and what each function did with the tables is compared with what the deployment template
-/// lets it do.
+/// whatever a test has done, and what each function did with tables, queues, mails, bus and bucket is compared with what
+/// the deployment template lets it do.
 pub struct World {
     /// The system itself.
     pub system: System,
@@ -89,7 +89,7 @@ impl Drop for World {
         if std::thread::panicking() {
             return;
         }
-        let missing = permissions::missing(self.system.engine().permissions_used());
+        let missing = permissions::missing(self.system.permissions_used());
         assert!(
             missing.is_empty(),
             "not allowed by the template: {missing:#?}"

@@ -18,7 +18,7 @@ pub struct Statement {
     pub is_allowed: bool,
     /// `dynamodb:GetItem`, ...
     pub actions: Vec<String>,
-    /// The name of a resource of the template where it is one (`Counters`, `EventsQueue`), what it says otherwise.
+    /// What it is about, each as [`resource_of`] names it.
     pub resources: Vec<String>,
     /// What the partition keys have to be like.
     pub partitions: Option<Partitions>,
@@ -79,20 +79,59 @@ impl Template {
     /// The functions by the names that the code has for them: `preflight`.
     pub fn functions(&self) -> BTreeMap<String, &Value> {
         let functions = self.of_type("AWS::Serverless::Function").into_iter();
-        functions
-            .map(|(name, of)| (name.trim_end_matches("Function").to_lowercase(), of))
-            .collect()
+        functions.map(|(name, of)| (code_name(name), of)).collect()
     }
 
     /// Every statement of a function's role.
     pub fn statements(&self, function: &str) -> Vec<Statement> {
+        let written = self.written_statements(function).into_iter();
+        written.filter_map(|(_, of)| statement(of)).collect()
+    }
+
+    /// The same as they are written, each with the condition of the template without which it is not there.
+    pub fn written_statements(&self, function: &str) -> Vec<(Option<String>, &Value)> {
         let functions = self.functions();
         let Some(role) = functions.get(function).and_then(|of| name_of(&of["Role"])) else {
             return Vec::new();
         };
         let policies = &self.document["Resources"][&role]["Properties"]["Policies"];
-        let documents = each(policies).map(|policy| &policy["PolicyDocument"]["Statement"]);
-        documents.flat_map(each).filter_map(statement).collect()
+        let mut found = Vec::new();
+        for statements in each(policies).map(|policy| &policy["PolicyDocument"]["Statement"]) {
+            for item in statements.as_array().into_iter().flatten() {
+                let choice = &item["Fn::If"];
+                match choice[0].as_str() {
+                    Some(condition) => {
+                        found.push((Some(condition.to_owned()), &choice[1]));
+                        found.push((Some(format!("not {condition}")), &choice[2]));
+                    }
+                    None => found.push((None, item)),
+                }
+            }
+        }
+        found.retain(|(_, of)| of["Ref"] != "AWS::NoValue");
+        found
+    }
+
+    /// Everything that is set, as text by its place: `EventsQueue.VisibilityTimeout` is a property of a resource,
+    /// `EventsQueue.DeletionPolicy` an attribute; what is no resource begins with its section, as `Parameters.LogLevel.Default` does.
+    pub fn settings(&self) -> BTreeMap<String, String> {
+        let mut found = BTreeMap::new();
+        for (section, of) in self.document.as_object().unwrap() {
+            if section != "Resources" {
+                flatten(section.clone(), of, &mut found);
+                continue;
+            }
+            for (name, resource) in of.as_object().unwrap() {
+                for (attribute, value) in resource.as_object().unwrap() {
+                    let place = match attribute.as_str() {
+                        "Properties" => name.clone(),
+                        attribute => format!("{name}.{attribute}"),
+                    };
+                    flatten(place, value, &mut found);
+                }
+            }
+        }
+        found
     }
 
     /// Whether a function may do this to a table, an index or a queue of the template, in partitions such as `org#record#id`. Those
@@ -104,34 +143,38 @@ impl Template {
         !applying.is_empty() && applying.iter().all(|of| of.is_allowed)
     }
 
-    /// The routes that lead to a function, each as its method and path.
-    pub fn routes(&self) -> BTreeSet<(String, String)> {
-        let mut found = BTreeSet::new();
+    /// The routes that lead to each function, each as its method and path.
+    pub fn routes(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
+        let mut found: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
         for api in self.of_type("AWS::Serverless::HttpApi").values() {
             let paths = api["DefinitionBody"]["paths"].as_object();
             for (path, operations) in paths.into_iter().flatten() {
                 for (method, operation) in operations.as_object().into_iter().flatten() {
                     let uri = operation["x-amazon-apigateway-integration"]["uri"].to_string();
-                    let leads = self
-                        .of_type("AWS::Serverless::Function")
-                        .into_keys()
-                        .any(|name| uri.contains(name));
-                    if leads {
-                        found.insert((method.to_uppercase(), path.clone()));
+                    let functions = self.of_type("AWS::Serverless::Function");
+                    if let Some(name) = functions.into_keys().find(|name| uri.contains(*name)) {
+                        let routes = found.entry(code_name(name)).or_default();
+                        routes.insert((method.to_uppercase(), path.clone()));
                     }
                 }
             }
         }
-        for function in self.functions().values() {
+        for (name, function) in self.functions() {
             for event in function["Events"].as_object().into_iter().flatten() {
                 let of = &event.1["Properties"];
                 if let (Some(method), Some(path)) = (of["Method"].as_str(), of["Path"].as_str()) {
-                    found.insert((method.to_owned(), path.to_owned()));
+                    let routes = found.entry(name.clone()).or_default();
+                    routes.insert((method.to_owned(), path.to_owned()));
                 }
             }
         }
         found
     }
+}
+
+/// What the code calls a function of the template: `preflight`.
+fn code_name(function: &str) -> String {
+    function.trim_end_matches("Function").to_lowercase()
 }
 
 /// The resource that a value refers to: `Counters` of `!GetAtt Counters.Arn`, `!Ref Counters` or `!Sub ${Counters.Arn}/index/x`.
@@ -156,14 +199,89 @@ pub fn each(value: &Value) -> impl Iterator<Item = &Value> {
     })
 }
 
+/// What a statement is about: `Counters` of `!GetAtt Counters.Arn`, `Ledger/index/x` of `!Sub ${Ledger.Arn}/index/x`; what it says
+/// if it names no resource of the template by its ARN.
+pub fn resource_of(value: &Value) -> String {
+    let attribute = value["Fn::GetAtt"].as_str();
+    if let Some(name) = attribute.and_then(|of| of.strip_suffix(".Arn")) {
+        return name.to_owned();
+    }
+    let Some(text) = value["Fn::Sub"].as_str().or_else(|| value.as_str()) else {
+        return shown(value);
+    };
+    let of_resource = text
+        .strip_prefix("${")
+        .and_then(|of| of.split_once(".Arn}"));
+    of_resource.map_or_else(|| text.to_owned(), |(name, rest)| format!("{name}{rest}"))
+}
+
+/// A value in one line, as the template writes it: `[allow, deny]`, `!Ref Counters`. A text that could be taken for something else is in
+/// quotes.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown_text(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(shown).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(of) => match function_of(value) {
+            Some((name, of)) => format!("!{name} {}", shown(of)),
+            None => {
+                let parts: BTreeMap<&String, String> =
+                    of.iter().map(|(name, of)| (name, shown(of))).collect();
+                let parts = parts.into_iter().map(|(name, of)| format!("{name}: {of}"));
+                format!("{{{}}}", parts.collect::<Vec<_>>().join(", "))
+            }
+        },
+        other => other.to_string(),
+    }
+}
+
+fn shown_text(text: &str) -> String {
+    let is_another = matches!(
+        serde_json::from_str(text),
+        Ok(Value::Null | Value::Bool(_) | Value::Number(_))
+    );
+    let is_plain = !text.is_empty()
+        && !text.contains('\n')
+        && !text.starts_with(['[', '!', '"', ' '])
+        && !text.ends_with(' ')
+        && !is_another;
+    match is_plain {
+        true => text.to_owned(),
+        false => json!(text).to_string(),
+    }
+}
+
+/// The name and the argument of a function of CloudFormation: `Ref`, `Sub`, ...
+fn function_of(value: &Value) -> Option<(&str, &Value)> {
+    let of = value.as_object().filter(|of| of.len() == 1)?;
+    let (name, argument) = of.iter().next()?;
+    let is_function = match name.as_str() {
+        "Ref" => true,
+        "Condition" => argument.is_string(),
+        name => name.starts_with("Fn::"),
+    };
+    is_function.then(|| (name.trim_start_matches("Fn::"), argument))
+}
+
+fn flatten(place: String, value: &Value, into: &mut BTreeMap<String, String>) {
+    match value.as_object() {
+        Some(of) if !of.is_empty() && function_of(value).is_none() => {
+            for (name, value) in of {
+                flatten(format!("{place}.{name}"), value, into);
+            }
+        }
+        _ => {
+            let before = into.insert(place.clone(), shown(value));
+            assert!(before.is_none(), "{place} is set twice");
+        }
+    }
+}
+
 fn statement(of: &Value) -> Option<Statement> {
     let effect = of["Effect"].as_str()?;
     let actions = each(&of["Action"]).filter_map(Value::as_str);
-    let resource = |value: &Value| {
-        let said = value["Fn::Sub"].as_str().or_else(|| value.as_str());
-        let said = said.map(|text| text.replace(".Arn}", "").replace("${", ""));
-        name_of(value).or(said).unwrap_or_else(|| value.to_string())
-    };
     let condition = of["Condition"].as_object().and_then(|of| of.iter().next());
     let partitions = condition.map(|(operator, of)| {
         let patterns = each(&of["dynamodb:LeadingKeys"]).filter_map(Value::as_str);
@@ -176,7 +294,7 @@ fn statement(of: &Value) -> Option<Statement> {
     Some(Statement {
         is_allowed: effect == "Allow",
         actions: actions.map(str::to_owned).collect(),
-        resources: each(&of["Resource"]).map(resource).collect(),
+        resources: each(&of["Resource"]).map(resource_of).collect(),
         partitions,
     })
 }
@@ -237,6 +355,63 @@ mod tests {
             ("Counters", "Counter", false),
         ] {
             assert_eq!(is_like(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn everything_that_is_set_has_a_place_and_a_text() {
+        let template = Template::parse(
+            "
+Parameters:
+  Level: {Type: String, AllowedValues: ['true', warn], Default: ''}
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    DeletionPolicy: Retain
+    Properties:
+      VisibilityTimeout: 360
+      Redrive: {target: !GetAtt Dead.Arn, none: []}
+      Policies: !If [IsOpen, [{Name: !Sub '${Queue}-1', At: 1}], !Ref AWS::NoValue]
+",
+        );
+        let expected = [
+            ("Parameters.Level.AllowedValues", "[\"true\", warn]"),
+            ("Parameters.Level.Default", "\"\""),
+            ("Parameters.Level.Type", "String"),
+            ("Queue.DeletionPolicy", "Retain"),
+            (
+                "Queue.Policies",
+                "!If [IsOpen, [{At: 1, Name: !Sub ${Queue}-1}], !Ref AWS::NoValue]",
+            ),
+            ("Queue.Redrive.none", "[]"),
+            ("Queue.Redrive.target", "!GetAtt Dead.Arn"),
+            ("Queue.Type", "AWS::SQS::Queue"),
+            ("Queue.VisibilityTimeout", "360"),
+        ];
+        let expected = expected.map(|(place, value)| (place.to_owned(), value.to_owned()));
+        assert_eq!(template.settings(), BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn only_an_arn_names_a_resource() {
+        for (value, expected) in [
+            (json!({"Fn::GetAtt": "Queue.Arn"}), "Queue"),
+            (
+                json!({"Fn::GetAtt": "Queue.QueueName"}),
+                "!GetAtt Queue.QueueName",
+            ),
+            (json!({"Ref": "Table"}), "!Ref Table"),
+            (
+                json!({"Fn::Sub": "${Table.Arn}/index/day"}),
+                "Table/index/day",
+            ),
+            (
+                json!({"Fn::Sub": "arn:${AWS::Partition}:s3:::${Bucket}/*"}),
+                "arn:${AWS::Partition}:s3:::${Bucket}/*",
+            ),
+            (json!("*"), "*"),
+        ] {
+            assert_eq!(resource_of(&value), expected);
         }
     }
 }

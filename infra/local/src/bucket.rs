@@ -1,6 +1,6 @@
 //! A bucket that nobody but this machine sees: S3 as the official SDK puts objects, each of which stays as it was put.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +13,8 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
+use crate::permissions::{Permission, Used};
+
 /// The most objects that are remembered.
 const MAX_REMEMBERED: usize = 1_000;
 
@@ -21,6 +23,9 @@ const MAX_REMEMBERED: usize = 1_000;
 pub struct LocalBucket {
     objects: Arc<Mutex<BTreeMap<String, String>>>,
     is_down: Arc<AtomicBool>,
+    used: Used,
+    /// The function that calls with a client of this clone.
+    caller: &'static str,
 }
 
 impl LocalBucket {
@@ -34,8 +39,31 @@ impl LocalBucket {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    pub(crate) fn http_client(&self) -> SharedHttpClient {
-        SharedHttpClient::new(self.clone())
+    /// What each function did, as the permissions that it needed.
+    pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
+        self.used.all()
+    }
+
+    pub(crate) fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
+        SharedHttpClient::new(Self {
+            caller,
+            ..self.clone()
+        })
+    }
+
+    fn record_permission(&self, request: &HttpRequest) {
+        let action = match request.method() {
+            "PUT" => "s3:PutObject".to_owned(),
+            "GET" | "HEAD" => "s3:GetObject".to_owned(),
+            "DELETE" => "s3:DeleteObject".to_owned(),
+            other => format!("s3:{other}"),
+        };
+        let uri = request.uri().parse::<http::Uri>();
+        let host = uri.ok().and_then(|uri| uri.host().map(str::to_owned));
+        // The name of the bucket is the first part of its host's.
+        let host = host.unwrap_or_default();
+        let name = host.split('.').next().unwrap_or_default().to_owned();
+        self.used.record(Permission::new(self.caller, action, name));
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
@@ -78,6 +106,7 @@ impl HttpClient for LocalBucket {
 
 impl HttpConnector for LocalBucket {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.record_permission(&request);
         let status = self.put(&request);
         let answer = http::Response::builder()
             .status(status)

@@ -1,5 +1,6 @@
 //! A bus that nobody but this machine sees: EventBridge as the official SDK calls it, and what was put on it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::engine::transport::{self, Reply, Service};
 use crate::engine::{FaultKind, FaultPlan};
+use crate::permissions::{Permission, Used};
 
 /// The most events that are remembered.
 const MAX_REMEMBERED: usize = 1_000;
@@ -32,6 +34,8 @@ struct Request {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
+    /// Without a name it is the account's default bus.
+    event_bus_name: Option<String>,
     source: String,
     detail_type: String,
     detail: String,
@@ -42,6 +46,9 @@ struct Entry {
 pub struct LocalBus {
     events: Arc<Mutex<Vec<PutEvent>>>,
     faults: FaultPlan,
+    used: Used,
+    /// The function that calls with a client of this clone.
+    caller: &'static str,
 }
 
 impl LocalBus {
@@ -68,8 +75,16 @@ impl LocalBus {
         self.faults.inject(fault);
     }
 
-    pub(crate) fn http_client(&self) -> SharedHttpClient {
-        transport::http_client(self.clone())
+    /// What each function did, as the permissions that it needed.
+    pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
+        self.used.all()
+    }
+
+    pub(crate) fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
+        transport::http_client(Self {
+            caller,
+            ..self.clone()
+        })
     }
 }
 
@@ -84,6 +99,9 @@ impl Service for LocalBus {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let mut answers = Vec::new();
         for entry in request.entries {
+            let name = entry.event_bus_name.unwrap_or_else(|| "default".to_owned());
+            let action = format!("events:{operation}");
+            self.used.record(Permission::new(self.caller, action, name));
             if self.faults.refuses_entry(&entry.detail) {
                 answers.push(json!({
                     "ErrorCode": "InternalFailure",

@@ -28,8 +28,9 @@ pub use fault::{Fault, FaultKind, When};
 use gate::Gate;
 pub use gate::Stopped;
 pub use meter::{CallerUnits, Meter, TableUnits};
-pub use permission::Permission;
 use transport::{Reply, Service};
+
+use crate::permissions::{Permission, Used};
 
 const FILE: &str = "dynamodb.sqlite";
 
@@ -47,7 +48,7 @@ pub struct Engine {
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
     gate: Gate,
-    used: Arc<Mutex<BTreeSet<Permission>>>,
+    used: Used,
     /// Whose calls the meter counts with a client of this clone.
     caller: &'static str,
 }
@@ -85,7 +86,7 @@ impl Engine {
             meter: Arc::default(),
             faults: FaultPlan::default(),
             gate: Gate::default(),
-            used: Arc::default(),
+            used: Used::default(),
             caller: "other",
         })
     }
@@ -123,10 +124,8 @@ impl Engine {
     }
 
     /// What each function did since the engine was opened, as the permissions that it needed.
-    #[must_use]
-    pub fn permissions_used(&self) -> BTreeSet<Permission> {
-        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.clone()
+    pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
+        self.used.all()
     }
 
     /// Plans a failure of a later call. Of two for the same call, the second waits for the next.
@@ -152,18 +151,14 @@ impl Engine {
     }
 
     fn record_permissions(&self, operation: &str, body: &str) {
-        let needed = permission::needed(operation, body);
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.extend(
-            needed
-                .into_iter()
-                .map(|((action, resource), partitions)| Permission {
-                    caller: self.caller,
-                    action,
-                    resource,
-                    partitions,
-                }),
-        );
+        for ((action, resource), partitions) in permission::needed(operation, body) {
+            self.used.record(Permission {
+                caller: self.caller,
+                action: format!("dynamodb:{action}"),
+                resource,
+                partitions,
+            });
+        }
     }
 
     fn lock_meter(&self) -> MutexGuard<'_, Meter> {

@@ -11,5 +11,6 @@ mod local_routes;
 pub mod mail;
 pub mod mapping;
 pub mod openapi;
+pub mod permissions;
 pub mod queue;
 pub mod system;

@@ -1,6 +1,6 @@
 //! Mails that never leave this machine: SES as the official SDK calls it, and what it was asked to send.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::http::{
@@ -15,6 +15,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::runtime::clock::Clock;
 use shared::runtime::list::form_pairs;
+
+use crate::permissions::{Permission, Used};
 
 /// The most tags of a mail.
 const MAX_TAGS: usize = 10;
@@ -49,6 +51,9 @@ struct State {
 pub struct Mails {
     state: Arc<Mutex<State>>,
     clock: Clock,
+    used: Used,
+    /// The function that calls with a client of this clone.
+    caller: &'static str,
 }
 
 impl Mails {
@@ -56,6 +61,8 @@ impl Mails {
         Self {
             state: Arc::default(),
             clock,
+            used: Used::default(),
+            caller: "other",
         }
     }
 
@@ -73,8 +80,16 @@ impl Mails {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn http_client(&self) -> SharedHttpClient {
-        SharedHttpClient::new(self.clone())
+    /// What each function did, as the permissions that it needed.
+    pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
+        self.used.all()
+    }
+
+    pub(crate) fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
+        SharedHttpClient::new(Self {
+            caller,
+            ..self.clone()
+        })
     }
 
     /// Answers one request: `SendEmail` in the form of AWS Query.
@@ -91,7 +106,19 @@ impl Mails {
             let found = pairs.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
-        if field("Action") != "SendEmail" {
+        let action = field("Action");
+        // SES looks at both: whose mail it is, and through which set it is sent.
+        for (kind, name) in [
+            ("identity", field("Source")),
+            ("configuration-set", field("ConfigurationSetName")),
+        ] {
+            if !name.is_empty() {
+                let (action, resource) = (format!("ses:{action}"), format!("{kind}/{name}"));
+                self.used
+                    .record(Permission::new(self.caller, action, resource));
+            }
+        }
+        if action != "SendEmail" {
             return refused("InvalidAction");
         }
         let mut state = self.state();

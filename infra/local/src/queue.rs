@@ -15,7 +15,7 @@ mod tests;
 mod traffic;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::engine::{Fault, FaultPlan, transport};
+use crate::permissions::{Permission, Used};
 pub use settings::{Counts, Message, QueueError, QueueSettings};
 use shelf::{Held, Place, Shelf};
 use store::Store;
@@ -39,6 +40,9 @@ pub struct Queues {
     shared: Arc<Mutex<Shared>>,
     arrivals: Arc<BTreeMap<String, Notify>>,
     faults: FaultPlan,
+    used: Used,
+    /// The function that calls with a client of this clone.
+    caller: &'static str,
 }
 
 struct Shared {
@@ -99,6 +103,8 @@ impl Queues {
             shared: Arc::new(Mutex::new(Shared { store, queues })),
             arrivals: Arc::new(arrivals),
             faults: FaultPlan::default(),
+            used: Used::default(),
+            caller: "other",
         })
     }
 
@@ -106,6 +112,20 @@ impl Queues {
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         transport::http_client(self.clone())
+    }
+
+    /// The same for a function, whose calls are the permissions that it needs.
+    #[must_use]
+    pub(crate) fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
+        transport::http_client(Self {
+            caller,
+            ..self.clone()
+        })
+    }
+
+    /// What each function did through the SDK, as the permissions that it needed.
+    pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
+        self.used.all()
     }
 
     /// The url by which an SDK names a queue.

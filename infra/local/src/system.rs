@@ -5,6 +5,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -40,6 +41,7 @@ use crate::guard::{Guard, guarded};
 use crate::local_routes;
 use crate::mail::Mails;
 use crate::mapping::{Mapping, Mappings, Running};
+use crate::permissions::Permission;
 use crate::queue::{QueueError, QueueSettings, Queues};
 pub use settings::{Contents, StartError, SystemSettings};
 
@@ -61,8 +63,19 @@ pub const NOTICES: &str = "notices";
 /// Where notices go that cannot be sent.
 pub const DEAD_NOTICES: &str = "notices-dlq";
 
+/// The bus that notices are put on.
+pub const BUS: &str = "toktra";
+/// The bucket of the audit logs' heads.
+pub const BUCKET: &str = "audit-heads";
+/// The address that mails come from.
+pub const MAIL_SENDER: &str = "toktra@localhost";
+/// The configuration set through which the mail service reports.
+pub const CONFIGURATION_SET: &str = "local";
+
 /// How many events are handled together, as `template.yaml` says.
-const EVENTS_BATCH: usize = 50;
+pub const EVENTS_BATCH: usize = 50;
+/// How often a message is delivered before it is a dead letter, as `template.yaml` says.
+pub const DELIVERIES: u32 = 5;
 /// How often the schedule fires.
 const HOUR: Duration = Duration::from_secs(3600);
 /// How long open requests may go on when the server stops.
@@ -130,10 +143,10 @@ impl System {
         store.create_missing_tables().await?;
         create_organisation(&store, clock.now()).await?;
 
-        let sqs = settings.sqs(&queues);
-        let to_notify = Notices::new(sqs.clone(), Queues::url(NOTICES));
-        let given_up = Notices::new(sqs.clone(), Queues::url(DEAD_NOTICES));
-        let evaluate = evaluate::App::new(new_store("evaluate"), to_notify.clone(), clock.clone());
+        let notices_of =
+            |function| Notices::new(settings.sqs(&queues, function), Queues::url(NOTICES));
+        let to_notify = notices_of("evaluate");
+        let evaluate = evaluate::App::new(new_store("evaluate"), to_notify, clock.clone());
         let evaluate = Arc::new(evaluate);
         let evaluate_delay = settings.evaluate_delay.unwrap_or_default();
         let evaluating = Mapping::new(
@@ -154,9 +167,10 @@ impl System {
         let tokens = Tokens::new(OPERATOR_KEY);
         let mails = Mails::new(clock.clone());
         let bus = LocalBus::default();
+        let given_up = Notices::new(settings.sqs(&queues, "notify"), Queues::url(DEAD_NOTICES));
         let notify = Arc::new(notify::App::new(
             new_store("notify"),
-            [to_notify.clone(), given_up],
+            [notices_of("notify"), given_up],
             Sealer::new(OPERATOR_KEY),
             (
                 settings.poster()?,
@@ -178,7 +192,7 @@ impl System {
         let bucket = LocalBucket::default();
         let reset = reset::App::new(
             new_store("reset"),
-            to_notify.clone(),
+            notices_of("reset"),
             settings.heads(&bucket)?,
             clock.clone(),
         );
@@ -186,7 +200,7 @@ impl System {
             new_store("api"),
             OPERATOR_KEY,
             (Sealer::new(OPERATOR_KEY), tokens.clone()),
-            to_notify,
+            notices_of("api"),
             clock.clone(),
         )
         .with_reach(Reach::PublicAndLoopback);
@@ -205,7 +219,7 @@ impl System {
         };
         let new_preflight = {
             let (store, clock) = (new_store("preflight"), clock.clone());
-            let (tokens, sqs) = (tokens.clone(), sqs.clone());
+            let (tokens, sqs) = (tokens.clone(), settings.sqs(&queues, "preflight"));
             let (on_unavailable, is_limited) = (settings.on_unavailable, settings.is_limited);
             let decision_time = settings.decision_time;
             move || {
@@ -226,7 +240,7 @@ impl System {
         };
         let ingest = ingest::App::new(
             new_store("ingest"),
-            sqs,
+            settings.sqs(&queues, "ingest"),
             Queues::url(EVENTS),
             (Sealer::new(OPERATOR_KEY), tokens),
             clock.clone(),
@@ -348,6 +362,18 @@ impl System {
         &self.bucket
     }
 
+    /// What each function did since the system was started, as the permissions that it needed.
+    pub fn permissions_used(&self) -> BTreeSet<Permission> {
+        let services = [
+            self.engine.permissions_used(),
+            self.queues.permissions_used(),
+            self.mails.permissions_used(),
+            self.bus.permissions_used(),
+            self.bucket.permissions_used(),
+        ];
+        services.into_iter().flatten().collect()
+    }
+
     /// The clock of every function.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -447,7 +473,7 @@ fn queue_settings(name: &str, dead_letters: &str) -> [QueueSettings; 2] {
     let dead = QueueSettings {
         name: dead_letters.to_owned(),
         visibility_timeout: Duration::from_secs(30),
-        max_receive_count: 5,
+        max_receive_count: DELIVERIES,
         dead_letter_queue: None,
     };
     let queue = QueueSettings {

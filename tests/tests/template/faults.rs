@@ -1,9 +1,10 @@
 //! What may be wrong with the deployment template.
 
+use super::rules;
 use end_to_end::template::{Template, each, name_of};
 use serde_json::Value;
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is deployed, as text, and what has to fit to it.
 #[derive(Clone)]
@@ -11,11 +12,15 @@ pub(crate) struct Deployed {
     pub(crate) template: String,
     pub(crate) monitoring: String,
     pub(crate) runbook: String,
-    /// The routes that the functions handle.
-    pub(crate) routes: BTreeSet<(String, String)>,
-    /// The settings that the functions require.
-    pub(crate) settings: BTreeSet<String>,
+    pub(crate) readme: String,
+    /// The routes that each function handles.
+    pub(crate) routes: BTreeMap<String, BTreeSet<(String, String)>>,
+    /// The settings that each function reads, those included that it can do without.
+    pub(crate) settings: BTreeMap<String, BTreeSet<String>>,
 }
+
+/// What a function is given and does not read: it changes, and with it the function.
+const NOT_READ: &str = "KEY_GENERATION";
 
 /// What each function must not do, whatever its role is like: action, table or queue, partition.
 const FORBIDDEN: [(&str, &str, &str, &str); 29] = [
@@ -65,7 +70,9 @@ pub(crate) fn keys(partition: &str) -> Vec<&str> {
     partition.split(' ').filter(|key| !key.is_empty()).collect()
 }
 
-const FUNCTIONS: [&str; 6] = ["preflight", "api", "ingest", "evaluate", "reset", "notify"];
+/// The functions as the code calls them.
+pub(crate) const FUNCTIONS: [&str; 6] =
+    ["preflight", "api", "ingest", "evaluate", "reset", "notify"];
 
 impl Deployed {
     /// Everything that is wrong, each in a sentence.
@@ -79,22 +86,76 @@ impl Deployed {
         queues(&template, &mut faults);
         functions(&template, &mut faults);
         reports(&template, &mut faults);
-        for name in &self.settings {
-            if !self.template.contains(&format!("{name}: ")) {
-                faults.push(format!("the setting {name} is given to no function"));
+        self.settings(&template, &mut faults);
+        self.outputs(&template, &mut faults);
+        self.alarms(&monitoring, &mut faults);
+        rules::broken(&template, &monitoring, &mut faults);
+        faults
+    }
+
+    fn settings(&self, template: &Template, faults: &mut Vec<String>) {
+        let names = |of: &Value| -> BTreeSet<String> {
+            let variables = of["Environment"]["Variables"].as_object();
+            variables
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| name.clone())
+                .collect()
+        };
+        let of_all = names(&template.document["Globals"]["Function"]);
+        for (function, of) in template.functions() {
+            let given: BTreeSet<String> = &names(of) | &of_all;
+            let read = self.settings.get(&function).cloned().unwrap_or_default();
+            for name in read.difference(&given) {
+                faults.push(format!("the setting {name} is not given to {function}"));
+            }
+            for name in given.difference(&read).filter(|name| *name != NOT_READ) {
+                faults.push(format!(
+                    "{function} is given {name}, which it does not read"
+                ));
+            }
+            if !given.contains(NOT_READ) {
+                faults.push(format!("{function} goes on with a secret that was changed"));
             }
         }
-        self.alarms(&monitoring, &mut faults);
-        faults
+    }
+
+    /// What people are told to ask the stack for is there.
+    fn outputs(&self, template: &Template, faults: &mut Vec<String>) {
+        let guides = [&self.runbook, &self.readme];
+        let asked = guides
+            .into_iter()
+            .flat_map(|guide| guide.split("$(out ").skip(1));
+        let asked: BTreeSet<&str> = asked.filter_map(|rest| rest.split(')').next()).collect();
+        assert!(asked.len() >= 5, "{asked:?}");
+        for name in asked {
+            if template.document["Outputs"][name].is_null() {
+                faults.push(format!("there is no output {name}"));
+            }
+        }
     }
 
     fn routes(&self, template: &Template, faults: &mut Vec<String>) {
         let given = template.routes();
-        for (method, path) in given.difference(&self.routes) {
-            faults.push(format!("no function handles {method} {path}"));
+        let none = BTreeSet::new();
+        for (function, routes) in &given {
+            let handled = self.routes.get(function).unwrap_or(&none);
+            for route in routes.difference(handled) {
+                let (method, path) = route;
+                let is_anybodys = self.routes.values().any(|known| known.contains(route));
+                faults.push(match is_anybodys {
+                    true => {
+                        format!("{method} {path} leads to {function}, which does not handle it")
+                    }
+                    false => format!("no function handles {method} {path}"),
+                });
+            }
         }
-        for (method, path) in self.routes.difference(&given) {
-            faults.push(format!("nothing leads to {method} {path}"));
+        for (function, routes) in &self.routes {
+            let led = given.get(function).unwrap_or(&none);
+            for (method, path) in routes.difference(led) {
+                faults.push(format!("nothing leads to {method} {path} of {function}"));
+            }
         }
     }
 
@@ -185,7 +246,7 @@ fn roles(template: &Template, faults: &mut Vec<String>) {
                 && of
                     .resources
                     .iter()
-                    .all(|of| of.ends_with(":s3:::AuditBucket}/*"));
+                    .all(|of| of.ends_with(":s3:::${AuditBucket}/*"));
             if let Some(wide) = wide.filter(|_| of.is_allowed && !is_of_objects) {
                 faults.push(format!("{function} has a wildcard: {wide}"));
             }
@@ -288,7 +349,10 @@ fn queues(template: &Template, faults: &mut Vec<String>) {
             if visible < 6 * function["Timeout"].as_i64().unwrap_or(i64::MAX / 6) {
                 faults.push(format!("{queue} shows a message again while {name} has it"));
             }
-            if !template.may(&name, "sqs:DeleteMessage", &queue, &[]) {
+            if !rules::TAKING
+                .iter()
+                .all(|action| template.may(&name, action, &queue, &[]))
+            {
                 faults.push(format!("{name} may not take from {queue}"));
             }
         }

@@ -1,23 +1,9 @@
-//! Which permissions calls need where they are deployed.
+//! Which permissions calls of the database need where they are deployed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
-
-/// What a function did in one call: an action of IAM, the table, or `<table>/index/<name>`, and the kinds of partitions.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Permission {
-    /// The function whose client it was.
-    pub caller: &'static str,
-    /// `PutItem`, `ConditionCheckItem`, ...
-    pub action: String,
-    /// The table or index.
-    pub resource: String,
-    /// The partition keys of all items that the call does this to, with `org` for the organisation and `id` for an id:
-    /// `org#record#id`, `@key#id`.
-    pub partitions: BTreeSet<String>,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -50,7 +36,7 @@ struct Part {
 
 type Item = BTreeMap<String, Value>;
 
-/// The permissions that a call needs: for each action and resource the kinds of partitions.
+/// The permissions that a call needs: for each action and each table, or `<table>/index/<name>`, the kinds of partitions.
 pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), BTreeSet<String>> {
     let mut found: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     let Ok(request) = serde_json::from_str::<Request>(body) else {

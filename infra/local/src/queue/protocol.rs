@@ -12,6 +12,7 @@ use super::wire::{
 use super::{Message, Queues, URL_PREFIX, batch, find};
 use crate::engine::transport::{Reply, Service};
 use crate::engine::{FaultKind, FaultPlan};
+use crate::permissions::Permission;
 
 const MAX_VISIBILITY_SECONDS: i64 = 43_200;
 const MAX_DELAY_SECONDS: i64 = 900;
@@ -21,6 +22,7 @@ impl Service for Queues {
     const TARGET_PREFIX: &'static str = "AmazonSQS.";
 
     async fn serve(&self, operation: &str, body: &str) -> Reply {
+        record_permission(self, operation, body);
         match serve(self, operation, body).await {
             Ok(answer) => Reply::new(200, answer.to_string()),
             Err(refusal) => {
@@ -58,6 +60,17 @@ impl Service for Queues {
 
     fn faults(&self) -> &FaultPlan {
         &self.faults
+    }
+}
+
+/// Records what a call needs where it is deployed. For a batch that is the permission of one message.
+fn record_permission(queues: &Queues, operation: &str, body: &str) {
+    let request = serde_json::from_str::<QueueRequest>(body);
+    let url = request.map(|request| request.queue_url).unwrap_or_default();
+    if let Ok(queue) = queue_name(&url) {
+        let action = format!("sqs:{}", operation.trim_end_matches("Batch"));
+        let needed = Permission::new(queues.caller, action, queue.to_owned());
+        queues.used.record(needed);
     }
 }
 

@@ -16,7 +16,7 @@ use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
 use shared::store::StoreError;
 
-use super::OPERATOR_KEY;
+use super::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER, OPERATOR_KEY};
 use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
 use crate::demo::DemoError;
@@ -144,10 +144,10 @@ impl SystemSettings {
             .credentials_provider(credentials())
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .http_client(mails.http_client());
+            .http_client(mails.http_client_of("notify"));
         let ses = aws_sdk_ses::Client::from_conf(config.build());
-        Mailer::new(ses, Some("toktra@localhost".to_owned()), None)
-            .with_configuration_set(Some("local".to_owned()))
+        Mailer::new(ses, Some(MAIL_SENDER.to_owned()), None)
+            .with_configuration_set(Some(CONFIGURATION_SET.to_owned()))
     }
 
     /// The bus, which is on this machine only.
@@ -158,9 +158,9 @@ impl SystemSettings {
             .credentials_provider(credentials())
             .retry_config(self.retry.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .http_client(bus.http_client());
+            .http_client(bus.http_client_of("notify"));
         let client = aws_sdk_eventbridge::Client::from_conf(config.build());
-        Bus::new(client, Some("toktra".to_owned()))
+        Bus::new(client, Some(BUS.to_owned()))
     }
 
     /// What signs the audit logs' heads, and the bucket that they are put into.
@@ -171,20 +171,21 @@ impl SystemSettings {
             .credentials_provider(credentials())
             .retry_config(self.retry.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .http_client(bucket.http_client());
+            .http_client(bucket.http_client_of("reset"));
         let s3 = aws_sdk_s3::Client::from_conf(config.build());
-        let archive = Archive::new(s3, "audit-heads".to_owned());
+        let archive = Archive::new(s3, BUCKET.to_owned());
         Ok(Heads::new(Signer::new(OPERATOR_KEY)?, Some(archive)))
     }
 
-    pub(super) fn sqs(&self, queues: &Queues) -> aws_sdk_sqs::Client {
+    /// The client of one function.
+    pub(super) fn sqs(&self, queues: &Queues, function: &'static str) -> aws_sdk_sqs::Client {
         let config = aws_sdk_sqs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
             .credentials_provider(credentials())
             .retry_config(self.retry.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .http_client(queues.http_client());
+            .http_client(queues.http_client_of(function));
         aws_sdk_sqs::Client::from_conf(config.build())
     }
 }
