@@ -12,7 +12,7 @@ use super::totals::Sums;
 use super::usage::own_hold;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Cell, finish, lapsed_holds};
+use crate::domain::cell::{Cell, finish_as, lapsed_holds};
 use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::EventIdentity;
@@ -29,8 +29,18 @@ pub(super) struct Resolved {
     pub(super) resolution: Resolution,
     pub(super) hold: Hold,
     pub(super) path: Path,
-    /// The late event whose usage an abandoned hold's charge was set against.
+    /// The late event that was set against the hold, after it had lapsed.
     pub(super) offset_by: Option<EventIdentity>,
+}
+
+/// A hold of a cell that has ended.
+struct Finished {
+    rid: Rid,
+    /// As its cell had it.
+    hold: Hold,
+    /// As its resolution has it.
+    ended: Hold,
+    charged: Amounts,
 }
 
 /// When rows that belong to `at` may go: 13 months later, and at least a day more.
@@ -150,11 +160,8 @@ impl Store {
             resolved.extend(result?);
         }
         if !resolved.is_empty() {
-            let update = finish(
-                resolved
-                    .iter()
-                    .map(|(rid, hold, charged)| (rid, hold, *charged)),
-            );
+            let each = resolved.iter();
+            let update = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
             let organisation_id = &configuration.organisation.id;
             let updated = self.update_cell(organisation_id, period, &update).await?;
             let Updated::Refused(Some(cell)) = updated else {
@@ -162,11 +169,17 @@ impl Store {
             };
             // Whoever renewed one of them a moment too late has changed it. It has ended all the same, and nobody
             // would look at it before its new time is over.
-            for (rid, hold, charged) in &resolved {
+            for Finished {
+                rid,
+                hold,
+                ended,
+                charged,
+            } in &resolved
+            {
                 let id = HoldId::new(period, rid.clone(), hold);
                 let known = cell.holds.get(rid).filter(|known| id.names(known));
                 if known.is_some_and(|known| known.expires_at > hold.expires_at) {
-                    self.finish_hold(organisation_id, &id, hold, *charged)
+                    self.finish_hold(organisation_id, &id, ended, *charged)
                         .await?;
                 }
             }
@@ -186,10 +199,10 @@ impl Store {
         let named = (hold_id.rid.clone(), hold.clone());
         let charged = hold.amounts;
         let resolving = self.resolve_unsettled(configuration, hold_id.period, named, charged, now);
-        let Some((_, hold, charged)) = resolving.await? else {
+        let Some(Finished { ended, charged, .. }) = resolving.await? else {
             return Ok(false);
         };
-        self.finish_hold(&configuration.organisation.id, hold_id, &hold, charged)
+        self.finish_hold(&configuration.organisation.id, hold_id, &ended, charged)
             .await?;
         Ok(true)
     }
@@ -203,7 +216,7 @@ impl Store {
         (rid, hold): (Rid, Hold),
         charged: Amounts,
         now: Timestamp,
-    ) -> Result<Option<(Rid, Hold, Amounts)>, StoreError> {
+    ) -> Result<Option<Finished>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let Some(path) = configuration.path_at(hold.department, hold.tree) else {
             return Ok(None);
@@ -226,15 +239,20 @@ impl Store {
             )?);
             parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
         }
-        let charged = match self.transact(parts).await? {
-            Transacted::Applied => charged,
+        let resolved = match self.transact(parts).await? {
+            Transacted::Applied => resolved,
             Transacted::Refused(_) => match self.resolution(organisation_id, &hold_id).await? {
-                Some(known) => known.resolution.charged(),
+                Some(known) => known,
                 // It lives longer by now.
                 None => return Ok(None),
             },
         };
-        Ok(Some((rid, hold, charged)))
+        Ok(Some(Finished {
+            rid,
+            hold,
+            charged: resolved.resolution.charged(),
+            ended: resolved.hold,
+        }))
     }
 
     /// Releases some of the lapsed holds that somebody sees in a cell in passing. It may fail: they are seen again.
@@ -288,18 +306,18 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// Takes a resolved hold out of its cell, whatever the hold looks like by now: a budget made in the meantime
-    /// has added its counter to it. The cell afterwards, where it is known.
+    /// Takes a hold out of its cell that was resolved as `ended`, whatever it looks like by now: a budget made in the meantime
+    /// has added its counter to it, or it was renewed a moment too late. The cell afterwards, where it is known.
     pub(super) async fn finish_hold(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
-        hold: &Hold,
+        ended: &Hold,
         charged: Amounts,
     ) -> Result<Option<Cell>, StoreError> {
-        let mut hold = hold.clone();
+        let mut hold = ended.clone();
         for _ in 0..super::call::ATTEMPTS {
-            let update = finish([(&hold_id.rid, &hold, charged)]);
+            let update = finish_as([(&hold_id.rid, &hold, ended, charged)]);
             match self
                 .update_cell(organisation_id, hold_id.period, &update)
                 .await?
