@@ -5,6 +5,7 @@
 use super::{ADMIN, World};
 use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
+use shared::domain::exemption::Grant;
 use shared::domain::hold::HoldId;
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,13 +89,22 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
         let kind = text(record, "type");
         let is_usage = kind == "llm_request";
         let is_abandoned = kind == "abandoned_hold";
-        let was_paid = number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0;
+        let was_paid =
+            number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0;
         if is_abandoned || is_usage && !was_paid {
             plus(&mut sums, &department, "requests", 1);
         }
-        for (figure, offset) in [("tokens", "offset_tokens"), ("micro_usd", "offset_micro_usd")] {
+        for (figure, offset) in [
+            ("tokens", "offset_tokens"),
+            ("micro_usd", "offset_micro_usd"),
+        ] {
             let charged = number(record, figure);
-            plus(&mut sums, &department, figure, charged - number(record, offset));
+            plus(
+                &mut sums,
+                &department,
+                figure,
+                charged - number(record, offset),
+            );
             if !is_abandoned && !user.is_empty() {
                 plus(&mut sums, &of_user, figure, charged);
             }
@@ -108,7 +118,12 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
                 true => text(record, "occurred_at")[..10].to_owned(),
                 false => String::new(),
             };
-            plus(&mut sums, &format!("days of {user} {day}"), "tokens", number(record, "tokens"));
+            plus(
+                &mut sums,
+                &format!("days of {user} {day}"),
+                "tokens",
+                number(record, "tokens"),
+            );
         }
         let mut of = (*record).clone();
         if !is_usage {
@@ -146,7 +161,12 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
             }
         } else if let Some(user) = rest.strip_prefix("#user#") {
             for figure in ["tokens", "micro_usd", "requests"] {
-                plus(&mut sums, &format!("user {user} {sk}"), figure, number(item, figure));
+                plus(
+                    &mut sums,
+                    &format!("user {user} {sk}"),
+                    figure,
+                    number(item, figure),
+                );
             }
             for (name, tokens) in item.as_object().into_iter().flatten() {
                 let day = name.strip_prefix('d').filter(|day| day.len() == 2);
@@ -194,29 +214,42 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
     for (hold, resolution) in &resolutions {
         let of = charged(&resolution["charged"]);
         let path = text(resolution, "path");
+        if let Some(event) = resolution["offset_by"].as_str() {
+            let record = by_identity.get(event).copied().unwrap_or(&Value::Null);
+            let offset = (
+                number(record, "offset_tokens"),
+                number(record, "offset_micro_usd"),
+            );
+            let is_late =
+                text(resolution, "outcome") == "expired" && text(record, "hold_id") == hold;
+            if offset != of || !is_late || record["uncounted"] == true {
+                misfits.push(format!("hold {hold} is set against {record}: {resolution}"));
+            }
+        }
         let wanted = match text(resolution, "outcome") {
             "settled" => by_identity.get(text(resolution, "event")).copied(),
             "expired" if of != (0, 0) => abandoned.get(hold).copied(),
             _ => continue,
         };
         match wanted {
-            None => misfits.push(format!("hold {hold} is charged and has no record: {resolution}")),
+            None => misfits.push(format!(
+                "hold {hold} is charged and has no record: {resolution}"
+            )),
             Some(record) if charged(record) != of || text(record, "path") != path => {
                 misfits.push(format!("hold {hold}: {resolution} and {record}"));
             }
             Some(_) => {}
         }
-        if let Some(event) = resolution["offset_by"].as_str() {
-            let record = by_identity.get(event);
-            let offset = record.map(|of| (number(of, "offset_tokens"), number(of, "offset_micro_usd")));
-            if offset != Some(of) {
-                misfits.push(format!("hold {hold} is set against {record:?}: {resolution}"));
-            }
-        }
     }
     for record in records {
         let hold = text(record, "hold_id");
         let mark = text(record, "mark");
+        let is_offset =
+            number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0;
+        let offset_by = resolutions.get(hold).map_or("", |of| text(of, "offset_by"));
+        if is_offset && (offset_by.is_empty() || !text(record, "pk").ends_with(offset_by)) {
+            misfits.push(format!("an abandoned hold pays twice: {record}"));
+        }
         let Some(resolution) = resolutions.get(hold) else {
             if mark == "settled" {
                 misfits.push(format!("settled a hold that has not ended: {record}"));
@@ -234,7 +267,9 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
         let period = HoldId::parse(hold).map(|of| of.period.to_string());
         let is_there = text(record, "path") == text(resolution, "path");
         if period.as_deref() != Some(text(record, "period")) || !is_there {
-            misfits.push(format!("counts elsewhere than its hold: {record} and {resolution}"));
+            misfits.push(format!(
+                "counts elsewhere than its hold: {record} and {resolution}"
+            ));
         }
     }
     misfits
@@ -269,11 +304,14 @@ pub(crate) async fn disagreements(world: &World) -> Vec<String> {
         for key in keys {
             let (should, is) = (expected.get(key), found.get(key));
             if should != is {
-                wrong.push(format!("{id}: {key:?} is {is:?}, its records say {should:?}"));
+                wrong.push(format!(
+                    "{id}: {key:?} is {is:?}, its records say {should:?}"
+                ));
             }
         }
         wrong.extend(misfits(id, &ledger, &all));
         wrong.extend(of_counters(world, id, &records).await);
+        wrong.extend(of_exemptions(world, id, &records).await);
     }
     wrong.extend(of_figures(world, &ledger).await);
     wrong
@@ -282,12 +320,48 @@ pub(crate) async fn disagreements(world: &World) -> Vec<String> {
 /// Where counters differ from the totals.
 async fn of_counters(world: &World, id: &str, records: &[&Value]) -> Vec<String> {
     let (store, now) = (world.system.store(), world.system.clock().now());
-    let months: BTreeSet<&str> = records.iter().map(|record| text(record, "period")).collect();
+    let months: BTreeSet<&str> = records
+        .iter()
+        .map(|record| text(record, "period"))
+        .collect();
     let mut wrong = Vec::new();
     for month in months {
         let month: Month = month.parse().unwrap();
         let differences = store.compare_counters(id, month, now).await.unwrap();
         wrong.extend(differences.iter().map(|of| format!("{id}: {of}")));
+    }
+    wrong
+}
+
+/// Where an exemption gave less than nothing in a month, or a raise more than it has.
+async fn of_exemptions(world: &World, id: &str, records: &[&Value]) -> Vec<String> {
+    let store = world.system.store();
+    let exemptions = store.exemptions(id, |_| true, None, 100).await.unwrap();
+    let grants: Vec<Grant> = exemptions
+        .items
+        .iter()
+        .filter_map(|of| of.grant())
+        .collect();
+    let months: BTreeSet<&str> = records
+        .iter()
+        .map(|record| text(record, "period"))
+        .collect();
+    let mut wrong = Vec::new();
+    for month in months {
+        let Some(cell) = store.cell(id, month.parse().unwrap()).await.unwrap() else {
+            continue;
+        };
+        for grant in &grants {
+            let used = grant.used(&cell);
+            for (counter, gives) in grant.opens() {
+                let most = if grant.is_limited() { gives } else { i64::MAX };
+                if !(0..=most).contains(&used.of(counter.unit)) {
+                    wrong.push(format!("{id}: {} gave {used:?} in {month}", grant.id));
+                }
+            }
+        }
+        let below = cell.exempted.iter().filter(|(_, given)| **given < 0);
+        wrong.extend(below.map(|of| format!("{id}: exempted in {month} is {of:?}")));
     }
     wrong
 }
@@ -299,7 +373,9 @@ async fn of_figures(world: &World, ledger: &[Value]) -> Vec<String> {
         return Vec::new();
     };
     let month = configuration.period_of(now);
-    let answer = world.call(ADMIN, "GET", "/v1/budgets?limit=100", Value::Null).await;
+    let answer = world
+        .call(ADMIN, "GET", "/v1/budgets?limit=100", Value::Null)
+        .await;
     let cell = store.cell("demo", month).await.unwrap();
     let is_resolved = |hold: &HoldId| {
         let key = format!("demo#resolution#{hold}");
@@ -321,9 +397,15 @@ async fn of_figures(world: &World, ledger: &[Value]) -> Vec<String> {
             true => shared::domain::amount::micro_usd_from_json(&budget[name].to_string()).unwrap(),
             false => budget[name].as_i64().unwrap(),
         };
-        let spent = if is_usd { spent.micro_usd } else { spent.tokens };
+        let spent = if is_usd {
+            spent.micro_usd
+        } else {
+            spent.tokens
+        };
         if shown("spent") != spent {
-            wrong.push(format!("{spent} are spent in {month}, and not as in {budget}"));
+            wrong.push(format!(
+                "{spent} are spent in {month}, and not as in {budget}"
+            ));
         }
     }
     wrong
