@@ -5,6 +5,7 @@
 use super::{ADMIN, World};
 use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
+use shared::domain::exemption::Grant;
 use shared::domain::hold::HoldId;
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, BTreeSet};
@@ -213,6 +214,18 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
     for (hold, resolution) in &resolutions {
         let of = charged(&resolution["charged"]);
         let path = text(resolution, "path");
+        if let Some(event) = resolution["offset_by"].as_str() {
+            let record = by_identity.get(event).copied().unwrap_or(&Value::Null);
+            let offset = (
+                number(record, "offset_tokens"),
+                number(record, "offset_micro_usd"),
+            );
+            let is_late =
+                text(resolution, "outcome") == "expired" && text(record, "hold_id") == hold;
+            if offset != of || !is_late || record["uncounted"] == true {
+                misfits.push(format!("hold {hold} is set against {record}: {resolution}"));
+            }
+        }
         let wanted = match text(resolution, "outcome") {
             "settled" => by_identity.get(text(resolution, "event")).copied(),
             "expired" if of != (0, 0) => abandoned.get(hold).copied(),
@@ -227,20 +240,16 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
             }
             Some(_) => {}
         }
-        if let Some(event) = resolution["offset_by"].as_str() {
-            let record = by_identity.get(event);
-            let offset =
-                record.map(|of| (number(of, "offset_tokens"), number(of, "offset_micro_usd")));
-            if offset != Some(of) {
-                misfits.push(format!(
-                    "hold {hold} is set against {record:?}: {resolution}"
-                ));
-            }
-        }
     }
     for record in records {
         let hold = text(record, "hold_id");
         let mark = text(record, "mark");
+        let is_offset =
+            number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0;
+        let offset_by = resolutions.get(hold).map_or("", |of| text(of, "offset_by"));
+        if is_offset && (offset_by.is_empty() || !text(record, "pk").ends_with(offset_by)) {
+            misfits.push(format!("an abandoned hold pays twice: {record}"));
+        }
         let Some(resolution) = resolutions.get(hold) else {
             if mark == "settled" {
                 misfits.push(format!("settled a hold that has not ended: {record}"));
@@ -302,6 +311,7 @@ pub(crate) async fn disagreements(world: &World) -> Vec<String> {
         }
         wrong.extend(misfits(id, &ledger, &all));
         wrong.extend(of_counters(world, id, &records).await);
+        wrong.extend(of_exemptions(world, id, &records).await);
     }
     wrong.extend(of_figures(world, &ledger).await);
     wrong
@@ -319,6 +329,39 @@ async fn of_counters(world: &World, id: &str, records: &[&Value]) -> Vec<String>
         let month: Month = month.parse().unwrap();
         let differences = store.compare_counters(id, month, now).await.unwrap();
         wrong.extend(differences.iter().map(|of| format!("{id}: {of}")));
+    }
+    wrong
+}
+
+/// Where an exemption gave less than nothing in a month, or a raise more than it has.
+async fn of_exemptions(world: &World, id: &str, records: &[&Value]) -> Vec<String> {
+    let store = world.system.store();
+    let exemptions = store.exemptions(id, |_| true, None, 100).await.unwrap();
+    let grants: Vec<Grant> = exemptions
+        .items
+        .iter()
+        .filter_map(|of| of.grant())
+        .collect();
+    let months: BTreeSet<&str> = records
+        .iter()
+        .map(|record| text(record, "period"))
+        .collect();
+    let mut wrong = Vec::new();
+    for month in months {
+        let Some(cell) = store.cell(id, month.parse().unwrap()).await.unwrap() else {
+            continue;
+        };
+        for grant in &grants {
+            let used = grant.used(&cell);
+            for (counter, gives) in grant.opens() {
+                let most = if grant.is_limited() { gives } else { i64::MAX };
+                if !(0..=most).contains(&used.of(counter.unit)) {
+                    wrong.push(format!("{id}: {} gave {used:?} in {month}", grant.id));
+                }
+            }
+        }
+        let below = cell.exempted.iter().filter(|(_, given)| **given < 0);
+        wrong.extend(below.map(|of| format!("{id}: exempted in {month} is {of:?}")));
     }
     wrong
 }

@@ -280,7 +280,7 @@ fn rearmed(loaded: &Loaded, correction: &Correction) -> Vec<Row> {
     let mut rows = Vec::new();
     for (_, cell) in loaded.cells.iter().filter(|(of, _)| *of == period) {
         let path = correction.path();
-        let update = debit(&configuration.counters_on(&path), None, correction.amounts);
+        let update = debit(&configuration.counters_on(&path), correction.amounts);
         let mut after = Some(cell.clone());
         let (Ok(()), Some(after)) = (update.apply(&mut after), after) else {
             continue;

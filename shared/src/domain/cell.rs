@@ -404,6 +404,7 @@ impl HoldRequest {
                 nodes,
                 exempt: Some(Exempt {
                     index: exemption.grant.index,
+                    is_limited: exemption.grant.is_limited(),
                     covered,
                     given,
                 }),
@@ -571,13 +572,22 @@ fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
 /// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it
 /// was taken from. Takes effect only while each hold is the same, so a second delivery changes nothing.
 pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts)>) -> CellUpdate {
+    let resolved = resolved.into_iter();
+    finish_as(resolved.map(|(rid, hold, charged)| (rid, hold, hold, charged)))
+}
+
+/// The same for holds that may have changed since they ended: each as its cell has it, and as it was when it ended. The charge
+/// is paid as that says, and what a hold was given after its end goes back.
+pub fn finish_as<'a>(
+    resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, &'a Hold, Amounts)>,
+) -> CellUpdate {
     let mut update = CellUpdate::default();
-    for (rid, hold, charged) in resolved {
+    for (rid, hold, ended, charged) in resolved {
         update
             .conditions
             .push(Condition::HoldIs(rid.clone(), hold.clone()));
         update.remove.insert(rid.clone());
-        let (held, stays) = (hold.split(hold.amounts), hold.split(charged));
+        let (held, stays) = (hold.split(hold.amounts), hold.split_as(ended, charged));
         let change = Charged {
             own: stays.own.saturating_sub(held.own),
             given: stays.given.saturating_sub(held.given),
@@ -598,17 +608,69 @@ pub fn prolong(rid: &Rid, hold: &Hold, until: i64) -> CellUpdate {
     }
 }
 
-/// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. If an exemption gave to
-/// `ended`, the hold that it names, it pays by the same rule as that hold.
-pub fn debit(nodes: &[Node], ended: Option<&Hold>, charged: Amounts) -> CellUpdate {
+/// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. No exemption pays for
+/// it: none admitted it.
+pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
     let mut update = CellUpdate {
         conditions: vec![Condition::Exists],
         ..CellUpdate::default()
     };
-    let mut charged_to = ended.cloned().unwrap_or_default();
-    charged_to.move_to(nodes);
-    let charged = charged_to.split(charged);
-    update.take(&charged_to, charged);
+    for &node in nodes {
+        update.add_to(node, charged.of(node.unit).saturating_neg());
+    }
+    update
+}
+
+/// The first usage that came for a hold after it had lapsed.
+#[derive(Clone, Copy, Debug)]
+pub struct LateUsage<'a> {
+    /// The hold as it was when it ended.
+    pub lapsed: &'a Hold,
+    /// What it was charged then: all that it held, or nothing.
+    pub paid: Amounts,
+    /// What was used.
+    pub used: Amounts,
+}
+
+/// Charges the difference between late usage and what its hold was charged at `nodes`, the counters of its path; they may go
+/// below zero. An exemption pays as [`Hold::split_late`] says, and a raise no more than it has left in `cell`: what lapsed came
+/// back to it and may be used up. The second usage for a hold is no other than a [`debit`].
+pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate {
+    let mut update = CellUpdate {
+        conditions: vec![Condition::Exists],
+        ..CellUpdate::default()
+    };
+    let mut hold = of.lapsed.clone();
+    hold.move_to(nodes);
+    let (before, after) = (hold.split(of.paid), hold.split_late(of.used));
+    let mut given = |unit: Unit| {
+        let Some(exempt) = &hold.exempt else {
+            return 0;
+        };
+        let counter = Node {
+            unit,
+            index: exempt.index,
+        };
+        let Some(&left) = cell.nodes.get(&counter) else {
+            return 0;
+        };
+        let more = after.given.of(unit).saturating_sub(before.given.of(unit));
+        let more = match exempt.is_limited {
+            true => more.min(left.max(0)),
+            false => more,
+        };
+        if exempt.is_limited && more > 0 {
+            update.conditions.push(Condition::AtLeast(counter, more));
+        }
+        more
+    };
+    let given = Amounts::new(given(Unit::Tokens), given(Unit::Usd));
+    let more = of.used.saturating_sub(of.paid);
+    let change = Charged {
+        own: more.saturating_sub(given),
+        given,
+    };
+    update.take(&hold, change);
     update
 }
 
@@ -626,3 +688,7 @@ pub fn carry(cell: &Cell, carried: &BTreeMap<Node, i64>) -> CellUpdate {
 #[cfg(test)]
 #[path = "cell_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "exempt_tests.rs"]
+mod exempt_tests;

@@ -316,7 +316,7 @@ fn run(steps: Vec<Step>) {
                 micro_usd,
             } => {
                 let charged = Amounts::new(tokens, micro_usd);
-                let charge = debit(&levels(department), None, charged);
+                let charge = debit(&levels(department), charged);
                 charge.apply(&mut real.cell).unwrap();
                 model.charges.push((department, charged));
             }
@@ -520,7 +520,7 @@ fn a_level_begins_at_zero_and_no_update_makes_a_cell_or_a_raise_out_of_nothing()
     assert!(request(1, 1).update().apply(&mut None).is_err());
     let mut cell = token_cell(&[1]);
     let level = tokens_of(9);
-    let charge = debit(&[level], None, Amounts::new(4, 0));
+    let charge = debit(&[level], Amounts::new(4, 0));
     charge.apply(&mut cell).unwrap();
     assert_eq!(cell.as_ref().unwrap().nodes[&level], -4);
     let of_raise = Node {
@@ -532,14 +532,27 @@ fn a_level_begins_at_zero_and_no_update_makes_a_cell_or_a_raise_out_of_nothing()
         nodes: vec![of_raise],
         exempt: Some(Exempt {
             index: of_raise.index,
+            is_limited: true,
             covered: vec![level],
             given: Amounts::new(4, 0),
         }),
         ..Hold::default()
     };
-    let charge = debit(&[level], Some(&under_a_raise), Amounts::new(4, 0));
+    let late = LateUsage {
+        lapsed: &under_a_raise,
+        paid: Amounts::ZERO,
+        used: Amounts::new(4, 0),
+    };
+    let charge = debit_late(cell.as_ref().unwrap(), &[level], late);
+    charge.apply(&mut cell).unwrap();
+    assert_eq!(cell.as_ref().unwrap().nodes[&level], -8);
+    let asked = HoldRequest {
+        hold: under_a_raise,
+        hard: Vec::new(),
+        ..request(4, 1)
+    };
     assert_eq!(
-        charge.apply(&mut cell),
+        asked.update().apply(&mut cell),
         Err(NotApplied::NoSuchNode(of_raise))
     );
 }
@@ -558,6 +571,7 @@ fn what_one_update_releases_fits_into_one_expression() {
     for hold in cell.holds.values_mut() {
         hold.exempt = Some(Exempt {
             index: Node::exemption(2_500),
+            is_limited: true,
             covered: std::mem::take(&mut hold.nodes),
             given: hold.amounts,
         });
@@ -614,7 +628,6 @@ fn a_carry_is_kept_at_a_level_without_a_budget() {
 enum ExemptStep {
     Hold { request: u8, tokens: i64 },
     Settle { request: u8, tokens: i64 },
-    Late { request: u8, tokens: i64 },
     Usage { tokens: i64 },
 }
 
@@ -622,7 +635,6 @@ fn exempt_step() -> impl Strategy<Value = ExemptStep> {
     prop_oneof![
         6 => (0_u8..10, 0_i64..50).prop_map(|(request, tokens)| ExemptStep::Hold { request, tokens }),
         4 => (0_u8..10, 0_i64..70).prop_map(|(request, tokens)| ExemptStep::Settle { request, tokens }),
-        1 => (0_u8..10, 0_i64..30).prop_map(|(request, tokens)| ExemptStep::Late { request, tokens }),
         1 => (0_i64..20).prop_map(|tokens| ExemptStep::Usage { tokens }),
     ]
 }
@@ -644,9 +656,8 @@ struct Exempted {
     covered: Vec<Node>,
     /// What every usage of the path was charged.
     spent: i64,
-    /// Holds that are in the cell, and those that ended, by request.
+    /// Holds that are in the cell, by request.
     living: BTreeMap<u8, Hold>,
-    ended: BTreeMap<u8, Hold>,
     /// What is held or spent of the exemption.
     given: i64,
     /// Whether something was used that no hold stood for: a counter may be in debt then.
@@ -685,18 +696,23 @@ impl Exempted {
             },
             spent: 0,
             living: BTreeMap::new(),
-            ended: BTreeMap::new(),
             given: 0,
             was_unheld: false,
         }
     }
 
-    /// What the exemption gives of a charge: the caps come first, up to what they gave to the hold.
-    fn given_of(hold: &Hold, charged: i64) -> i64 {
+    /// What the exemption gives of a charge: the caps come first, up to what they gave to the hold, and a raise gives no more
+    /// than it did.
+    fn given_of(&self, hold: &Hold, charged: i64) -> i64 {
         if hold.exempt.is_none() {
             return 0;
         }
-        (charged - (hold.amounts.tokens - hold.given().tokens)).max(0)
+        let given = hold.given().tokens;
+        let beyond = (charged - (hold.amounts.tokens - given)).max(0);
+        match self.grant.is_limited() {
+            true => beyond.min(given),
+            false => beyond,
+        }
     }
 
     fn rest(&self, node: Node) -> i64 {
@@ -764,24 +780,11 @@ impl Exempted {
                     .unwrap();
                 self.spent += tokens;
                 self.was_unheld |= tokens > hold.amounts.tokens;
-                self.given += Self::given_of(&hold, tokens) - hold.given().tokens;
-                self.ended.insert(request, hold);
-            }
-            ExemptStep::Late { request, tokens } => {
-                let Some(hold) = self.ended.get(&request) else {
-                    return;
-                };
-                let path = [tokens_of(0), tokens_of(1)];
-                debit(&path, Some(hold), Amounts::new(tokens, 0))
-                    .apply(&mut self.cell)
-                    .unwrap();
-                self.spent += tokens;
-                self.was_unheld = true;
-                self.given += Self::given_of(hold, tokens);
+                self.given += self.given_of(&hold, tokens) - hold.given().tokens;
             }
             ExemptStep::Usage { tokens } => {
                 let path = [tokens_of(0), tokens_of(1)];
-                debit(&path, None, Amounts::new(tokens, 0))
+                debit(&path, Amounts::new(tokens, 0))
                     .apply(&mut self.cell)
                     .unwrap();
                 self.spent += tokens;
@@ -811,7 +814,7 @@ impl Exempted {
         }
         let own = self.grant.opens()[0];
         assert_eq!(own.1 - self.rest(own.0), self.given);
-        assert!(self.was_unheld || !self.grant.is_limited() || self.given <= RAISED);
+        assert!(!self.grant.is_limited() || self.given <= RAISED);
         assert_eq!(self.grant.used(cell).tokens, self.given);
     }
 }
@@ -859,6 +862,7 @@ fn a_cell_that_is_opened_has_what_its_budgets_give_beyond_what_is_spent_and_held
     let node = |unit| samples::counter(Some("eng"), unit);
     let under_a_raise = Hold {
         exempt: Some(Exempt {
+            is_limited: true,
             index: Node::exemption(0),
             covered: vec![node(Unit::Usd)],
             given: Amounts::new(0, 5_300),

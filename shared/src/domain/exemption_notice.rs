@@ -94,7 +94,7 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "It is in force from its start on. Nothing has to be done; what is used under it does not lower what others have."
+            "It is in force from its start on. Nothing has to be done; what it gives does not lower what others have."
                 .to_owned(),
         ),
         Event::Denied => (

@@ -132,6 +132,8 @@ pub struct Hold {
 pub struct Exempt {
     /// The number of its counters, which are among the hold's nodes.
     pub index: u32,
+    /// Whether there is an end to what it gives, as there is for a raise.
+    pub is_limited: bool,
     /// The counters of the path that it covers, ascending. Only what it did not give was taken from them.
     pub covered: Vec<Node>,
     /// What it gave of the amounts, in the units of the counters that it covers.
@@ -147,14 +149,27 @@ pub struct Charged {
     pub given: Amounts,
 }
 
+impl Charged {
+    /// A charge of which the exemption gives this, and the caps pay the rest.
+    fn with_given(charged: Amounts, given: impl Fn(Unit) -> i64) -> Self {
+        let given = Amounts::new(given(Unit::Tokens), given(Unit::Usd));
+        Self {
+            own: charged.saturating_sub(given),
+            given,
+        }
+    }
+}
+
 /// Bytes that are not a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hold has an unreadable form")]
 pub struct UnreadableHold;
 
-/// The forms of a packed hold: plain, or under an exemption.
+/// The forms of a packed hold: plain, under a raise, or under a lift. Earlier releases wrote that of a raise for both: such
+/// a hold pays no more than it was given.
 const FORM_PLAIN: u8 = 3;
-const FORM_EXEMPT: u8 = 4;
+const FORM_RAISED: u8 = 4;
+const FORM_LIFTED: u8 = 5;
 /// What is added to the form of a hold that lives longer than at first.
 const EXTENDED: u8 = 16;
 
@@ -188,7 +203,8 @@ impl Hold {
         let mut out = Vec::with_capacity(40);
         let form = match &self.exempt {
             None => FORM_PLAIN,
-            Some(_) => FORM_EXEMPT,
+            Some(exempt) if exempt.is_limited => FORM_RAISED,
+            Some(_) => FORM_LIFTED,
         };
         let is_extended = self.extended_by > 0;
         out.push(form + if is_extended { EXTENDED } else { 0 });
@@ -251,6 +267,7 @@ impl Hold {
         };
         let mut exempt = self.exempt.clone().unwrap_or_else(|| Exempt {
             index: more.index,
+            is_limited: more.is_limited,
             ..Exempt::default()
         });
         if exempt.index != more.index {
@@ -287,28 +304,52 @@ impl Hold {
             .map_or(Amounts::ZERO, |exempt| exempt.given)
     }
 
-    /// Splits a charge into what the caps pay and what the exemption gives. The caps come first, up to what was taken from
-    /// them.
+    /// Splits a charge of the hold into what the caps pay and what the exemption gives. The caps come first, up to what was
+    /// taken from them. Of what is beyond that, a raise gives no more than it gave to the hold, and the caps are in debt for
+    /// the rest; a lift gives all.
     pub fn split(&self, charged: Amounts) -> Charged {
-        let covers = |unit: Unit| {
-            let mut covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
-            covered.any(|node| node.unit == unit)
-        };
-        let given = self.given();
-        let split = |unit: Unit| {
-            let charged = charged.of(unit);
-            if !covers(unit) {
-                return (charged, 0);
+        match &self.exempt {
+            Some(exempt) if !exempt.is_limited => {
+                self.split_up_to(Amounts::new(i64::MAX, i64::MAX), charged)
             }
-            let taken = self.amounts.of(unit).saturating_sub(given.of(unit));
-            let own = charged.min(taken);
-            (own, charged.saturating_sub(own))
-        };
-        let (tokens, micro_usd) = (split(Unit::Tokens), split(Unit::Usd));
-        Charged {
-            own: Amounts::new(tokens.0, micro_usd.0),
-            given: Amounts::new(tokens.1, micro_usd.1),
+            _ => self.split_late(charged),
         }
+    }
+
+    /// Splits a charge that comes after the hold has lapsed. A lift, too, gives no more than it gave to the hold: it may have
+    /// been revoked since.
+    pub fn split_late(&self, charged: Amounts) -> Charged {
+        self.split_up_to(self.given(), charged)
+    }
+
+    /// Splits a charge as `ended`, this hold when it ended, does. What was given to it since gives nothing, and if its
+    /// exemption stands in for nothing any more, the caps pay.
+    pub fn split_as(&self, ended: &Self, charged: Amounts) -> Charged {
+        let split = ended.split(charged);
+        let given = |unit: Unit| match self.is_exempt_in(unit) {
+            true => split.given.of(unit),
+            false => 0,
+        };
+        Charged::with_given(charged, given)
+    }
+
+    /// Splits a charge, of which the exemption gives at most `most`.
+    fn split_up_to(&self, most: Amounts, charged: Amounts) -> Charged {
+        let taken = self.amounts.saturating_sub(self.given());
+        let given = |unit: Unit| match self.is_exempt_in(unit) {
+            true => {
+                let beyond = charged.of(unit).saturating_sub(taken.of(unit).max(0));
+                beyond.min(most.of(unit)).max(0)
+            }
+            false => 0,
+        };
+        Charged::with_given(charged, given)
+    }
+
+    /// Returns true if an exemption stands in for a counter of the path in `unit`.
+    fn is_exempt_in(&self, unit: Unit) -> bool {
+        let mut covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
+        covered.any(|node| node.unit == unit)
     }
 
     /// What the hold takes from `node`.
@@ -352,9 +393,10 @@ impl Hold {
         let mut rest = bytes;
         let [form] = take::<1>(&mut rest)?;
         let is_extended = form & EXTENDED != 0;
-        let is_exempt = match form & !EXTENDED {
-            FORM_PLAIN => false,
-            FORM_EXEMPT => true,
+        let is_limited = match form & !EXTENDED {
+            FORM_PLAIN => None,
+            FORM_RAISED => Some(true),
+            FORM_LIFTED => Some(false),
             _ => return Err(UnreadableHold),
         };
         let hold = Self {
@@ -371,9 +413,9 @@ impl Hold {
                 tokens: take_varint(&mut rest)?,
                 micro_usd: take_varint(&mut rest)?,
             },
-            exempt: match is_exempt {
-                true => Some(take_exempt(&mut rest)?),
-                false => None,
+            exempt: match is_limited {
+                Some(is_limited) => Some(take_exempt(&mut rest, is_limited)?),
+                None => None,
             },
             nodes: Vec::new(),
         };
@@ -417,7 +459,7 @@ fn take_nodes(rest: &mut &[u8], nodes: &mut Vec<Node>) -> Result<(), UnreadableH
     Ok(())
 }
 
-fn take_exempt(rest: &mut &[u8]) -> Result<Exempt, UnreadableHold> {
+fn take_exempt(rest: &mut &[u8], is_limited: bool) -> Result<Exempt, UnreadableHold> {
     let index = take_varint(rest)?;
     let given = Amounts {
         tokens: take_varint(rest)?,
@@ -431,6 +473,7 @@ fn take_exempt(rest: &mut &[u8]) -> Result<Exempt, UnreadableHold> {
     covered.sort_unstable();
     Ok(Exempt {
         index,
+        is_limited,
         covered,
         given,
     })
@@ -543,7 +586,7 @@ mod tests {
             extended_by in prop_oneof![Just(0), any::<u32>()],
             tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
             nodes in btree_set((any::<bool>(), any::<u32>()), 0..18),
-            exempt in proptest::option::of((any::<u32>(), 0..i64::MAX, 0..i64::MAX, btree_set((any::<bool>(), any::<u32>()), 0..18))),
+            exempt in proptest::option::of((any::<u32>(), any::<bool>(), 0..i64::MAX, 0..i64::MAX, btree_set((any::<bool>(), any::<u32>()), 0..18))),
         ) -> Hold {
             let node = |(usd, index)| Node { unit: if usd { Unit::Usd } else { Unit::Tokens }, index };
             let sorted = |nodes: std::collections::BTreeSet<(bool, u32)>| {
@@ -552,8 +595,8 @@ mod tests {
                 nodes
             };
             let nodes = sorted(nodes);
-            let exempt = exempt.map(|(index, tokens, micro_usd, covered)| Exempt {
-                index, covered: sorted(covered), given: Amounts { tokens, micro_usd },
+            let exempt = exempt.map(|(index, is_limited, tokens, micro_usd, covered)| Exempt {
+                index, is_limited, covered: sorted(covered), given: Amounts { tokens, micro_usd },
             });
             Hold { department, tree, fingerprint, nonce, expires_at, extended_by, amounts: Amounts { tokens, micro_usd }, nodes, exempt }
         }
@@ -590,6 +633,26 @@ mod tests {
         }
 
         #[test]
+        fn a_charge_is_paid_whole_and_a_raise_gives_at_most_what_it_gave(
+            hold in any_hold(), tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
+        ) {
+            let charged = Amounts { tokens, micro_usd };
+            for split in [hold.split(charged), hold.split_late(charged)] {
+                prop_assert_eq!(split.own.saturating_add(split.given), charged);
+                for unit in [Unit::Tokens, Unit::Usd] {
+                    prop_assert!((0..=charged.of(unit)).contains(&split.given.of(unit)));
+                }
+            }
+            let is_lift = hold.exempt.as_ref().is_some_and(|exempt| !exempt.is_limited);
+            for unit in [Unit::Tokens, Unit::Usd] {
+                let most = hold.given().of(unit);
+                prop_assert!(hold.split_late(charged).given.of(unit) <= most);
+                prop_assert!(is_lift || hold.split(charged).given.of(unit) <= most);
+            }
+            prop_assert_eq!(hold.split_as(&hold, charged), hold.split(charged));
+        }
+
+        #[test]
         fn any_text_is_a_hold_id_or_refused_without_a_panic(text in ".{0,50}") {
             let _ = HoldId::parse(&text);
             let _ = HoldId::parse(&format!("hold_{text}"));
@@ -623,6 +686,69 @@ mod tests {
         assert!(hold.pack().len() <= 30, "{}", hold.pack().len());
     }
 
+    /// A hold of 100 tokens and 100 micro-USD, of which an exemption gave 40 and 10.
+    fn exempt_hold(is_limited: bool, covered: &[Unit]) -> Hold {
+        let node = |&unit: &Unit| Node { unit, index: 0 };
+        Hold {
+            amounts: Amounts::new(100, 100),
+            exempt: Some(Exempt {
+                index: Node::exemption(0),
+                is_limited,
+                covered: covered.iter().map(node).collect(),
+                given: Amounts::new(40, 10),
+            }),
+            ..Hold::default()
+        }
+    }
+
+    #[test]
+    fn the_caps_pay_first_and_are_in_debt_for_what_a_raise_has_not_given() {
+        let both = [Unit::Tokens, Unit::Usd];
+        let (raised, lifted) = (exempt_hold(true, &both), exempt_hold(false, &both));
+        for (used, of_raise, of_lift, late) in [
+            (50, (0, 0), (0, 0), (0, 0)),
+            (95, (35, 5), (35, 5), (35, 5)),
+            (100, (40, 10), (40, 10), (40, 10)),
+            (1_000, (40, 10), (940, 910), (40, 10)),
+        ] {
+            let charged = Amounts::new(used, used);
+            let given = |split: Charged| (split.given.tokens, split.given.micro_usd);
+            assert_eq!(given(raised.split(charged)), of_raise, "{used}");
+            assert_eq!(given(lifted.split(charged)), of_lift, "{used}");
+            for hold in [&raised, &lifted] {
+                assert_eq!(given(hold.split_late(charged)), late, "{used}");
+            }
+        }
+        let tokens_only = exempt_hold(true, &[Unit::Tokens]);
+        let split = tokens_only.split(Amounts::new(1_000, 1_000));
+        assert_eq!(split.given, Amounts::new(40, 0));
+        assert_eq!(split.own, Amounts::new(960, 1_000));
+    }
+
+    #[test]
+    fn what_a_hold_gains_after_its_end_gives_nothing() {
+        let tokens = [Unit::Tokens];
+        let grown = exempt_hold(true, &tokens);
+        let plain = Hold {
+            amounts: Amounts::new(60, 0),
+            ..Hold::default()
+        };
+        let charged = Amounts::new(90, 0);
+        assert_eq!(grown.split(charged).given.tokens, 30);
+        assert_eq!(grown.split_as(&plain, charged).own, charged);
+        assert_eq!(plain.split_as(&grown, charged).own, charged, "nor here");
+    }
+
+    #[test]
+    fn a_hold_under_an_exemption_that_an_earlier_release_packed_is_read_as_under_a_raise() {
+        let lifted = exempt_hold(false, &[Unit::Tokens]);
+        let mut packed = lifted.pack();
+        packed[0] = 4;
+        let read = Hold::unpack(&packed).unwrap().exempt.unwrap();
+        assert!(read.is_limited);
+        assert_eq!(Some(read.given), lifted.exempt.map(|exempt| exempt.given));
+    }
+
     #[test]
     fn a_rid_belongs_to_its_user_only() {
         let rid = Rid::derive("acme", "ada", "r-1");
@@ -648,6 +774,7 @@ mod tests {
             amounts: Amounts::new(tokens, 0),
             nodes: vec![counter(0), counter(7)],
             exempt: Some(Exempt {
+                is_limited: true,
                 index: 7,
                 covered,
                 given: Amounts::new(given, 0),

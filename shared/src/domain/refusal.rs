@@ -490,6 +490,7 @@ mod tests {
         let node = budget.counter();
         let under_a_raise = Hold {
             exempt: Some(Exempt {
+                is_limited: true,
                 index: Node::exemption(0),
                 covered: vec![node],
                 given: Amounts::new(30, 0),

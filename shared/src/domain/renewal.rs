@@ -319,6 +319,7 @@ mod tests {
             index: raise,
         });
         under_a_raise.exempt = Some(Exempt {
+            is_limited: true,
             index: raise,
             covered: vec![cap],
             given: Amounts::new(77, 0),

@@ -248,6 +248,7 @@ mod tests {
     fn busy(spent: i64) -> Cell {
         let mut under_a_raise = hold(310, 0);
         under_a_raise.exempt = Some(Exempt {
+            is_limited: true,
             index: Node::exemption(0),
             covered: vec![cap()],
             given: Amounts::new(120, 0),

@@ -317,6 +317,7 @@ mod tests {
                 let given = Amounts::new(2, 2);
                 hold.exempt = Some(Exempt {
                     index: Node::exemption(1_000_000 + n),
+                    is_limited: true,
                     covered,
                     given,
                 });

@@ -4,7 +4,6 @@ use super::Store;
 use super::call::{StoreError, Transacted, back_off};
 use super::cells::Updated;
 use super::resolutions::Resolved;
-use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, HoldRequest, Obstacle};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{Exempt, Hold, HoldId, Node};
@@ -98,7 +97,7 @@ impl Store {
                         None => return Ok(HoldOutcome::Held { hold, cell }),
                         Some(known) => {
                             let charged = known.resolution.charged();
-                            self.finish_hold(organisation_id, &id, &hold, charged)
+                            self.finish_hold(organisation_id, &id, &known.hold, charged)
                                 .await?;
                         }
                     }
@@ -187,19 +186,21 @@ impl Store {
         let resolved = Resolved {
             resolution: Resolution::Voided,
             path,
-            hold: hold.clone(),
+            hold,
             offset_by: None,
         };
         let part = self.resolution_item(organisation_id, hold_id, &resolved, now)?;
-        let charged = match self.transact(vec![part]).await? {
-            Transacted::Applied => Amounts::ZERO,
+        let known = match self.transact(vec![part]).await? {
+            Transacted::Applied => None,
             Transacted::Refused(_) => match self.resolution(organisation_id, hold_id).await? {
-                Some(known) => known.resolution.charged(),
+                Some(known) => Some(known),
                 // Its usage was accepted, and settles it.
                 None => return Ok(VoidOutcome::NotHeld),
             },
         };
-        self.finish_hold(organisation_id, hold_id, &hold, charged)
+        let ended = known.unwrap_or(resolved);
+        let charged = ended.resolution.charged();
+        self.finish_hold(organisation_id, hold_id, &ended.hold, charged)
             .await?;
         Ok(VoidOutcome::NotHeld)
     }

@@ -117,7 +117,7 @@ impl Store {
         };
         let offset = Offset::of(hold_id.as_ref(), resolved.as_ref());
         let book = PriceBooks::built_in().at(usage.occurred_at);
-        let hold = resolved.map(|resolved| resolved.hold);
+        let hold = resolved.as_ref().map(|resolved| resolved.hold.clone());
         let entry = Entry {
             report: UsageReport::new(usage, flagged.received_at),
             received_at: flagged.received_at,
@@ -206,8 +206,8 @@ impl Store {
         let debit = Debit {
             period: correction.month,
             path: &path,
-            ended: None,
             amounts: correction.amounts,
+            offset: None,
             expires_at,
         };
         let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {

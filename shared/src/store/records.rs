@@ -190,7 +190,7 @@ impl Store {
         )
     }
 
-    /// Marks that an event was set against what an abandoned hold was charged; once only.
+    /// Marks that an event was set against a hold that lapsed; once only.
     pub(super) fn offset_item(
         &self,
         organisation_id: &str,

@@ -235,7 +235,7 @@ impl Store {
             && let Some(known) = self.resolution(organisation_id, hold_id).await?
         {
             let charged = known.resolution.charged();
-            self.finish_hold(organisation_id, hold_id, &hold, charged)
+            self.finish_hold(organisation_id, hold_id, &known.hold, charged)
                 .await?;
             return Ok(Tried::Done(RenewOutcome::Ended));
         }

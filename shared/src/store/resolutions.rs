@@ -13,7 +13,7 @@ use super::totals::Sums;
 use super::usage::own_hold;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Cell, finish, lapsed_holds, prolong};
+use crate::domain::cell::{Cell, finish_as, lapsed_holds, prolong};
 use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::EventIdentity;
@@ -30,7 +30,7 @@ pub(super) struct Resolved {
     pub(super) resolution: Resolution,
     pub(super) hold: Hold,
     pub(super) path: Path,
-    /// The late event whose usage an abandoned hold's charge was set against.
+    /// The late event that was set against the hold, after it had lapsed.
     pub(super) offset_by: Option<EventIdentity>,
 }
 
@@ -52,6 +52,16 @@ enum EndsBy {
     Time,
     /// Its event cannot be counted yet.
     Event,
+}
+
+/// A hold of a cell that has ended.
+struct Finished {
+    rid: Rid,
+    /// As its cell had it.
+    hold: Hold,
+    /// As its resolution has it.
+    ended: Hold,
+    charged: Amounts,
 }
 
 /// When rows that belong to `at` may go: 13 months later, and at least a day more.
@@ -202,11 +212,8 @@ impl Store {
             resolved.extend(result?);
         }
         if !resolved.is_empty() {
-            let update = finish(
-                resolved
-                    .iter()
-                    .map(|(rid, hold, charged)| (rid, hold, *charged)),
-            );
+            let each = resolved.iter();
+            let update = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
             let organisation_id = &configuration.organisation.id;
             let updated = self.update_cell(organisation_id, period, &update).await?;
             let Updated::Refused(Some(cell)) = updated else {
@@ -214,11 +221,17 @@ impl Store {
             };
             // Whoever renewed one of them a moment too late has changed it. It has ended all the same, and nobody
             // would look at it before its new time is over.
-            for (rid, hold, charged) in &resolved {
+            for Finished {
+                rid,
+                hold,
+                ended,
+                charged,
+            } in &resolved
+            {
                 let id = HoldId::new(period, rid.clone(), hold);
                 let known = cell.holds.get(rid).filter(|known| id.names(known));
                 if known.is_some_and(|known| known.expires_at > hold.expires_at) {
-                    self.finish_hold(organisation_id, &id, hold, *charged)
+                    self.finish_hold(organisation_id, &id, ended, *charged)
                         .await?;
                 }
             }
@@ -240,10 +253,10 @@ impl Store {
         let period = hold_id.period;
         let resolving =
             self.resolve_unsettled(configuration, period, named, charged, EndsBy::Event, now);
-        let Some((_, hold, charged)) = resolving.await? else {
+        let Some(Finished { ended, charged, .. }) = resolving.await? else {
             return Ok(false);
         };
-        self.finish_hold(&configuration.organisation.id, hold_id, &hold, charged)
+        self.finish_hold(&configuration.organisation.id, hold_id, &ended, charged)
             .await?;
         Ok(true)
     }
@@ -258,7 +271,7 @@ impl Store {
         charged: Amounts,
         by: EndsBy,
         now: Timestamp,
-    ) -> Result<Option<(Rid, Hold, Amounts)>, StoreError> {
+    ) -> Result<Option<Finished>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let Some(path) = configuration.path_at(hold.department, hold.tree) else {
             return Ok(None);
@@ -281,10 +294,10 @@ impl Store {
             )?);
             parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
         }
-        let charged = match self.transact(parts).await? {
-            Transacted::Applied => charged,
+        let resolved = match self.transact(parts).await? {
+            Transacted::Applied => resolved,
             Transacted::Refused(_) => match self.ending(organisation_id, &hold_id).await? {
-                Ending::Ended(known) => known.resolution.charged(),
+                Ending::Ended(known) => *known,
                 Ending::Open { until } => {
                     let update = prolong(&rid, &hold, until);
                     self.update_cell(organisation_id, period, &update).await?;
@@ -292,7 +305,12 @@ impl Store {
                 }
             },
         };
-        Ok(Some((rid, hold, charged)))
+        Ok(Some(Finished {
+            rid,
+            hold,
+            charged: resolved.resolution.charged(),
+            ended: resolved.hold,
+        }))
     }
 
     /// Releases some of the lapsed holds that somebody sees in a cell in passing. It may fail: they are seen again.
@@ -346,18 +364,18 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// Takes a resolved hold out of its cell, whatever the hold looks like by now: a budget made in the meantime
-    /// has added its counter to it. The cell afterwards, where it is known.
+    /// Takes a hold out of its cell that was resolved as `ended`, whatever it looks like by now: a budget made in the meantime
+    /// has added its counter to it, or it was renewed a moment too late. The cell afterwards, where it is known.
     pub(super) async fn finish_hold(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
-        hold: &Hold,
+        ended: &Hold,
         charged: Amounts,
     ) -> Result<Option<Cell>, StoreError> {
-        let mut hold = hold.clone();
+        let mut hold = ended.clone();
         for _ in 0..super::call::ATTEMPTS {
-            let update = finish([(&hold_id.rid, &hold, charged)]);
+            let update = finish_as([(&hold_id.rid, &hold, ended, charged)]);
             match self
                 .update_cell(organisation_id, hold_id.period, &update)
                 .await?

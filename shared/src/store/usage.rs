@@ -11,7 +11,7 @@ use super::claims::AnotherBody;
 use super::resolutions::{Resolved, expires_at};
 use super::totals::Sums;
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Cell, Condition, debit, finish, finishable};
+use crate::domain::cell::{Cell, Condition, LateUsage, debit, debit_late, finish, finishable};
 use crate::domain::configuration::{Configuration, Path, Reserve};
 use crate::domain::hold::{Hold, HoldId, Rid};
 use crate::domain::identity::{BodyDigest, EventIdentity};
@@ -165,26 +165,33 @@ impl Entry<'_> {
     }
 }
 
-/// What a direct charge is set against: the abandoned hold that was charged already.
+/// What a direct charge is set against, once for each hold: a hold that lapsed, with what it was charged then.
 pub(super) struct Offset<'a> {
     pub(super) hold_id: &'a HoldId,
+    pub(super) hold: &'a Hold,
     pub(super) charged: Amounts,
 }
 
 impl<'a> Offset<'a> {
-    /// What usage of `hold_id` is set against, if the hold was charged and nothing was set against that yet.
-    pub(super) fn of(hold_id: Option<&'a HoldId>, resolved: Option<&Resolved>) -> Option<Self> {
+    /// What usage of `hold_id` is set against, if the hold lapsed, nothing was set against it yet, and that makes a difference: it
+    /// was charged, or an exemption gave to it. A hold that was settled or given back has nothing left to give.
+    pub(super) fn of(hold_id: Option<&'a HoldId>, resolved: Option<&'a Resolved>) -> Option<Self> {
         let Resolved {
             resolution: Resolution::Expired { charged },
+            hold,
             offset_by: None,
             ..
         } = resolved?
         else {
             return None;
         };
-        let charged = Some(*charged).filter(|charged| *charged != Amounts::ZERO)?;
-        let hold_id = hold_id?;
-        Some(Self { hold_id, charged })
+        let matters = *charged != Amounts::ZERO || hold.given() != Amounts::ZERO;
+        let hold_id = hold_id.filter(|_| matters)?;
+        Some(Self {
+            hold_id,
+            hold,
+            charged: *charged,
+        })
     }
 }
 
@@ -192,9 +199,9 @@ impl<'a> Offset<'a> {
 pub(super) struct Debit<'a> {
     pub(super) period: Month,
     pub(super) path: &'a Path,
-    /// The hold that it names, if that had ended before.
-    pub(super) ended: Option<&'a Hold>,
+    /// All that was used, or what a correction adds.
     pub(super) amounts: Amounts,
+    pub(super) offset: Option<&'a Offset<'a>>,
     pub(super) expires_at: i64,
 }
 
@@ -619,7 +626,8 @@ impl Store {
             return Ok(Tried::Done(entry.recorded()));
         }
         if let Some(known) = self.resolution(organisation_id, hold_id).await? {
-            self.finish_hold(organisation_id, hold_id, hold, known.resolution.charged())
+            let charged = known.resolution.charged();
+            self.finish_hold(organisation_id, hold_id, &known.hold, charged)
                 .await?;
         }
         match done.was_refused_at(0) {
@@ -629,7 +637,7 @@ impl Store {
     }
 
     /// Charges usage that no hold stands for, at every level of its path: one transaction {record, totals, debit of the
-    /// cell}. With an offset only the difference to what the abandoned hold was charged. To be tried again if the
+    /// cell}. With an offset only the difference to what the lapsed hold was charged. To be tried again if the
     /// configuration, the cell or the offset changed in between.
     async fn charge(
         &self,
@@ -666,22 +674,23 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
         let used = entry.charge.amounts;
+        let paid = offset.map_or(Amounts::ZERO, |offset| offset.charged);
         let more = used
-            .checked_sub(offset.map_or(Amounts::ZERO, |offset| offset.charged))
+            .checked_sub(paid)
             .ok_or_else(|| StoreError::unreadable("a charge out of range"))?;
         let debit = Debit {
             period: entry.period,
             path: &entry.path,
-            ended: entry.ended.as_ref(),
-            amounts: more,
+            amounts: used,
+            offset,
             expires_at: expires_at(entry.received_at),
         };
         let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {
             return Ok(None);
         };
         let of_department = Sums {
-            // The abandoned hold counted as a request already.
-            requests: i64::from(offset.is_none()),
+            // A hold that was charged counted as a request already.
+            requests: i64::from(paid == Amounts::ZERO),
             ..Sums::one(more)
         };
         parts.extend(self.totals_items(configuration, entry, of_department, Sums::one(used))?);
@@ -721,7 +730,17 @@ impl Store {
             ]));
         };
         let nodes = configuration.counters_on(of.path);
-        let mut update = debit(&nodes, of.ended, of.amounts);
+        let mut update = match of.offset {
+            None => debit(&nodes, of.amounts),
+            Some(offset) => {
+                let late = LateUsage {
+                    lapsed: offset.hold,
+                    paid: offset.charged,
+                    used: of.amounts,
+                };
+                debit_late(&cell, &nodes, late)
+            }
+        };
         update.conditions.push(Condition::EpochIs(cell.epoch));
         Ok(Some(vec![self.cell_update_item(
             organisation_id,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
+mod debt;
 mod ends;
 mod faults;
 mod four_eyes;

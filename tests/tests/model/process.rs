@@ -238,7 +238,7 @@ fn charge(world: &mut World, event: u8, department: u8) -> At {
         return At::Done;
     }
     let nodes = [node(0), node(1 + u32::from(department))];
-    let mut update = debit(&nodes, None, Amounts::new(used(event), 0));
+    let mut update = debit(&nodes, Amounts::new(used(event), 0));
     update
         .conditions
         .push(Condition::EpochIs(world.cell().epoch));
