@@ -91,12 +91,18 @@ impl Mapping {
     pub async fn drain(&self) -> Result<(), QueueError> {
         while !self.is_idle()? {
             if self.queues.counts(&self.queue.name)?.visible > 0 && !self.is_automatic {
-                let messages = self.queues.receive(&self.queue.name, self.batch)?;
-                self.deliver(messages).await;
+                self.deliver_once().await?;
             } else {
                 tokio::time::sleep(LOOK).await;
             }
         }
+        Ok(())
+    }
+
+    /// Hands one batch of the visible messages to the function. Those that fail come again later, as always.
+    pub async fn deliver_once(&self) -> Result<(), QueueError> {
+        let messages = self.queues.receive(&self.queue.name, self.batch)?;
+        self.deliver(messages).await;
         Ok(())
     }
 
@@ -219,6 +225,14 @@ impl Mappings {
     /// Begins to deliver from all of them; see [`Mapping::run`].
     pub fn run(&self) -> Vec<Running> {
         self.0.iter().filter_map(Mapping::run).collect()
+    }
+
+    /// Hands one batch of a queue to its function; see [`Mapping::deliver_once`].
+    pub async fn deliver_once(&self, queue: &str) -> Result<(), QueueError> {
+        for mapping in self.0.iter().filter(|mapping| mapping.queue.name == queue) {
+            mapping.deliver_once().await?;
+        }
+        Ok(())
     }
 
     /// Returns when no message of any of them is due; see [`Mapping::drain`].

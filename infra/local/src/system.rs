@@ -389,6 +389,11 @@ impl System {
         drain(&self.mappings, &self.queues).await
     }
 
+    /// Hands one batch of events to `evaluate`, if they do not come by themselves. Those that fail wait for a drain.
+    pub async fn deliver_events_once(&self) -> Result<(), QueueError> {
+        self.mappings.deliver_once(EVENTS).await
+    }
+
     /// Compares the books of an organisation now.
     pub async fn audit(
         &self,

@@ -7,6 +7,7 @@ mod backtest;
 mod burst;
 mod law;
 mod life;
+mod naive;
 mod seed_example;
 mod triggers;
 

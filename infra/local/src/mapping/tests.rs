@@ -136,6 +136,22 @@ async fn a_drain_waits_for_the_slow_and_the_failed_but_not_for_the_delayed() {
 }
 
 #[tokio::test]
+async fn a_batch_is_delivered_once_and_what_failed_waits_for_a_drain() {
+    let queues = queues();
+    for body in ["a", "twice"] {
+        queues.send("events", body, NO_DELAY).unwrap();
+    }
+    let (mapping, seen) = mapping(&queues, false);
+    mapping.deliver_once().await.unwrap();
+    assert_eq!(seen.lock().unwrap()["twice"], (1, 1));
+    let left = queues.counts("events").unwrap();
+    assert_eq!(left.visible + left.in_flight + left.released, 1);
+    mapping.drain().await.unwrap();
+    assert_eq!(seen.lock().unwrap()["a"], (1, 1));
+    assert_eq!(seen.lock().unwrap()["twice"], (2, 2));
+}
+
+#[tokio::test]
 async fn four_batches_are_handled_at_the_same_time() {
     let queues = queues();
     for number in 0..40 {
