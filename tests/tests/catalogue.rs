@@ -61,7 +61,8 @@ async fn put(world: &World, method: &str, path: &str, body: Value) -> Value {
 
 /// A world in which everything happens once that there is an event of; what its webhook was sent.
 async fn everything_sent() -> Vec<Value> {
-    let world = World::at("2026-11-24T12:00:00Z").await;
+    let mut world = World::at("2026-11-24T12:00:00Z").await;
+    world.has_wrong_books = true;
     let mut last = String::new();
     let receiver = Receiver::start().await;
     let hook = put(&world, "POST", "/v1/webhooks", json!({"url": receiver.url})).await;

@@ -263,7 +263,8 @@ async fn whichever_call_fails_a_closed_month_is_told_once() {
 
 #[tokio::test]
 async fn a_difference_of_the_books_is_told_once_to_the_administrators() {
-    let world = month_that_ends().await;
+    let mut world = month_that_ends().await;
+    world.has_wrong_books = true;
     world.set_clock(NOON).await;
     let edited = world
         .tables()

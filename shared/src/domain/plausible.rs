@@ -145,7 +145,11 @@ mod tests {
         ] {
             assert_eq!(of("our-own", operation, most, 0), None);
             let excess = Some((Counted::Total, most));
-            assert_eq!(of("our-own", operation, most, 1), excess, "{operation:?}");
+            assert_eq!(
+                of("our-own", operation, most + 1, 0),
+                excess,
+                "{operation:?}"
+            );
         }
         assert_eq!(of("gpt-4o", Batch, 50_000_000, 0), None);
         let answer = Some((Counted::Output, 0));

@@ -191,12 +191,12 @@ fn end(start: &Model, step: Step, other: Other, order: &[bool]) -> Facts {
     model.facts()
 }
 
-/// How many writes the engine ran, and how many calls of the function that records what is reported.
+/// How many writes the engine ran. Of what is reported: how many calls recorded it, or kept a hold until it is recorded.
 fn writes(engine: &Engine, step: Step) -> u64 {
     let meter = engine.meter();
     if step.is_reported() {
-        let of_evaluate = meter.callers.get("evaluate");
-        return of_evaluate.map_or(0, |of| of.calls);
+        let of_evaluate = meter.callers.get("evaluate").map_or(0, |of| of.calls);
+        return of_evaluate + meter.calls.get("UpdateItem").copied().unwrap_or(0);
     }
     let is_read = |name: &str| ["GetItem", "BatchGetItem", "Query", "Scan"].contains(&name);
     let writes = meter

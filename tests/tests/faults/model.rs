@@ -561,10 +561,15 @@ impl Model {
             let hold = &mut self.holds[at];
             charge.month = hold.month;
             charge.path.clone_from(&hold.path);
-            if !hold.covered.is_empty() {
-                // The caps pay first, up to what was taken from them.
+            let may_give = match &hold.end {
+                None => true,
+                Some(End::Expired { offset_by, .. }) => offset_by.is_none(),
+                Some(End::Settled { .. } | End::Voided) => false,
+            };
+            if !hold.covered.is_empty() && may_give {
+                // The caps pay first, up to what was taken from them; the raise pays at most what it gave.
                 let own = hold.amounts.tokens - hold.given;
-                charge.given = (amounts.tokens - own).max(0);
+                charge.given = (amounts.tokens - own).clamp(0, hold.given);
                 charge.covered.clone_from(&hold.covered);
             }
             charge.mark = match &mut hold.end {
@@ -577,7 +582,8 @@ impl Model {
                 }
                 Some(End::Settled { .. } | End::Voided) => "late",
                 Some(End::Expired { charged, offset_by }) => {
-                    if *charged != Sum::default() && offset_by.is_none() {
+                    let is_set_against = *charged != Sum::default() || hold.given > 0;
+                    if is_set_against && offset_by.is_none() {
                         charge.offset = *charged;
                         *offset_by = Some(event);
                     }
