@@ -222,43 +222,50 @@ async fn a_closed_month_is_told_once_to_the_administrators_with_what_carries_ove
     assert!(mails[0].text.contains(said), "{}", mails[0].text);
 }
 
-#[tokio::test]
-async fn whichever_call_fails_a_closed_month_is_told_once() {
-    for when in [When::Before, When::After] {
-        for of_queue in [false, true] {
-            for call in 0.. {
-                let world = month_that_ends().await;
-                let kind = FaultKind::ConnectionReset;
-                let fault = Fault { call, when, kind };
-                if of_queue {
-                    world.system.queues().inject(fault);
-                } else {
-                    world.system.engine().inject(fault);
-                }
-                world.admin("POST", "/local/schedule", Value::Null).await;
-                let has_fired =
-                    world.system.engine().faults_fired() + world.system.queues().faults_fired() > 0;
-                world.system.engine().clear_faults();
-                world.system.queues().clear_faults();
-                for _ in 0..2 {
-                    pass(&world, 3_600).await;
-                    schedule(&world).await;
-                }
-                let case = format!("call {call} {when:?} {of_queue}");
-                let mut ids: Vec<Value> = on_bus(&world)
-                    .into_iter()
-                    .map(|event| event.detail["id"].clone())
-                    .collect();
-                ids.dedup();
-                assert_eq!(ids.len(), 1, "{case}");
-                assert_eq!(sent(&world).len(), 1, "{case}");
-                if !has_fired {
-                    assert!(call >= if of_queue { 1 } else { 8 }, "{case}");
-                    break;
-                }
+async fn whichever_call_fails_a_closed_month_is_told_once(when: When) {
+    for of_queue in [false, true] {
+        for call in 0.. {
+            let world = month_that_ends().await;
+            let kind = FaultKind::ConnectionReset;
+            let fault = Fault { call, when, kind };
+            if of_queue {
+                world.system.queues().inject(fault);
+            } else {
+                world.system.engine().inject(fault);
+            }
+            world.admin("POST", "/local/schedule", Value::Null).await;
+            let has_fired =
+                world.system.engine().faults_fired() + world.system.queues().faults_fired() > 0;
+            world.system.engine().clear_faults();
+            world.system.queues().clear_faults();
+            for _ in 0..2 {
+                pass(&world, 3_600).await;
+                schedule(&world).await;
+            }
+            let case = format!("call {call} {when:?} {of_queue}");
+            let mut ids: Vec<Value> = on_bus(&world)
+                .into_iter()
+                .map(|event| event.detail["id"].clone())
+                .collect();
+            ids.dedup();
+            assert_eq!(ids.len(), 1, "{case}");
+            assert_eq!(sent(&world).len(), 1, "{case}");
+            if !has_fired {
+                assert!(call >= if of_queue { 1 } else { 8 }, "{case}");
+                break;
             }
         }
     }
+}
+
+#[tokio::test]
+async fn whichever_call_fails_before_it_is_applied_a_closed_month_is_told_once() {
+    whichever_call_fails_a_closed_month_is_told_once(When::Before).await;
+}
+
+#[tokio::test]
+async fn whichever_answer_is_lost_a_closed_month_is_told_once() {
+    whichever_call_fails_a_closed_month_is_told_once(When::After).await;
 }
 
 #[tokio::test]

@@ -349,47 +349,54 @@ async fn of_late_events_that_come_at_once_one_is_paid_by_the_raise() {
     assert_eq!(company.differences().await, 0);
 }
 
-#[tokio::test]
-async fn whichever_call_fails_late_usage_is_paid_by_the_raise_once() {
-    for when in [When::Before, When::After] {
-        let mut call = 0;
-        loop {
-            let settings = SystemSettings {
-                retry: RetryConfig::disabled(),
-                delivers_events: false,
-                ..SystemSettings::empty()
-            };
-            let company = company_with(settings, 100).await;
-            let world = &company.world;
-            let id = company.granted(raise(1_000)).await;
-            let hold = world.hold("ada", "r-1", 500, 0).await;
-            company.holds_lapse().await;
-            let fault = Fault {
-                call,
-                when,
-                kind: FaultKind::ConnectionReset,
-            };
-            world.system.engine().inject(fault);
-            let body = json!({"events": [world.usage("e-1", "ada", 450, 0, Some(&hold))]});
-            while world
-                .call(AGENT, "POST", "/v1/events", body.clone())
-                .await
-                .status
-                != 202
-            {}
-            world.system.drain().await.unwrap();
-            let has_fired = world.system.engine().faults_fired() > 0;
-            world.system.engine().clear_faults();
-            let case = format!("call {call} {when:?}");
-            assert_eq!(company.figures().await, [350, 450, 0, 0], "{case}");
-            company.uses("e-2", 50, &hold).await;
-            assert_eq!(company.figures().await, [350, 500, 0, -50], "{case}");
-            assert_eq!(company.used(&id).await, 350, "{case}");
-            if !has_fired {
-                break;
-            }
-            call += 1;
+async fn whichever_call_fails_late_usage_is_paid_by_the_raise_once(when: When) {
+    let mut call = 0;
+    loop {
+        let settings = SystemSettings {
+            retry: RetryConfig::disabled(),
+            delivers_events: false,
+            ..SystemSettings::empty()
+        };
+        let company = company_with(settings, 100).await;
+        let world = &company.world;
+        let id = company.granted(raise(1_000)).await;
+        let hold = world.hold("ada", "r-1", 500, 0).await;
+        company.holds_lapse().await;
+        let fault = Fault {
+            call,
+            when,
+            kind: FaultKind::ConnectionReset,
+        };
+        world.system.engine().inject(fault);
+        let body = json!({"events": [world.usage("e-1", "ada", 450, 0, Some(&hold))]});
+        while world
+            .call(AGENT, "POST", "/v1/events", body.clone())
+            .await
+            .status
+            != 202
+        {}
+        world.system.drain().await.unwrap();
+        let has_fired = world.system.engine().faults_fired() > 0;
+        world.system.engine().clear_faults();
+        let case = format!("call {call} {when:?}");
+        assert_eq!(company.figures().await, [350, 450, 0, 0], "{case}");
+        company.uses("e-2", 50, &hold).await;
+        assert_eq!(company.figures().await, [350, 500, 0, -50], "{case}");
+        assert_eq!(company.used(&id).await, 350, "{case}");
+        if !has_fired {
+            break;
         }
-        assert!(call > 5, "{call} calls were made to fail");
+        call += 1;
     }
+    assert!(call > 5, "{call} calls were made to fail");
+}
+
+#[tokio::test]
+async fn whichever_call_fails_before_it_is_applied_late_usage_is_paid_by_the_raise_once() {
+    whichever_call_fails_late_usage_is_paid_by_the_raise_once(When::Before).await;
+}
+
+#[tokio::test]
+async fn whichever_answer_is_lost_late_usage_is_paid_by_the_raise_once() {
+    whichever_call_fails_late_usage_is_paid_by_the_raise_once(When::After).await;
 }

@@ -308,41 +308,48 @@ async fn a_bucket_that_is_down_gets_the_head_later() {
     assert_eq!(object["signed_head"], told(&world)[0]["signed_head"]);
 }
 
-#[tokio::test]
-async fn whichever_call_fails_a_head_is_told_once_and_reaches_the_bucket() {
-    for when in [When::Before, When::After] {
-        for of_queue in [false, true] {
-            for call in 0.. {
-                let world = next_day().await;
-                let kind = FaultKind::ConnectionReset;
-                let fault = Fault { call, when, kind };
-                if of_queue {
-                    world.system.queues().inject(fault);
-                } else {
-                    world.system.engine().inject(fault);
-                }
-                // What fails in it is the next pass's.
-                let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-                let _ = world.system.schedule(until).await;
-                let has_fired =
-                    world.system.engine().faults_fired() + world.system.queues().faults_fired() > 0;
-                world.system.engine().clear_faults();
-                world.system.queues().clear_faults();
-                for hour in [2, 3] {
-                    world
-                        .set_clock(&format!("2026-11-25T{hour:02}:00:00Z"))
-                        .await;
-                    pass(&world).await;
-                }
-                let case = format!("call {call} {when:?} {of_queue}");
-                assert_eq!(told(&world).len(), 1, "{case}");
-                assert_eq!(world.system.mails().sent().len(), 1, "{case}");
-                assert_eq!(world.system.bucket().objects().len(), 1, "{case}");
-                if !has_fired {
-                    assert!(call >= if of_queue { 1 } else { 6 }, "{case}");
-                    break;
-                }
+async fn whichever_call_fails_a_head_is_told_once_and_reaches_the_bucket(when: When) {
+    for of_queue in [false, true] {
+        for call in 0.. {
+            let world = next_day().await;
+            let kind = FaultKind::ConnectionReset;
+            let fault = Fault { call, when, kind };
+            if of_queue {
+                world.system.queues().inject(fault);
+            } else {
+                world.system.engine().inject(fault);
+            }
+            // What fails in it is the next pass's.
+            let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            let _ = world.system.schedule(until).await;
+            let has_fired =
+                world.system.engine().faults_fired() + world.system.queues().faults_fired() > 0;
+            world.system.engine().clear_faults();
+            world.system.queues().clear_faults();
+            for hour in [2, 3] {
+                world
+                    .set_clock(&format!("2026-11-25T{hour:02}:00:00Z"))
+                    .await;
+                pass(&world).await;
+            }
+            let case = format!("call {call} {when:?} {of_queue}");
+            assert_eq!(told(&world).len(), 1, "{case}");
+            assert_eq!(world.system.mails().sent().len(), 1, "{case}");
+            assert_eq!(world.system.bucket().objects().len(), 1, "{case}");
+            if !has_fired {
+                assert!(call >= if of_queue { 1 } else { 6 }, "{case}");
+                break;
             }
         }
     }
+}
+
+#[tokio::test]
+async fn whichever_call_fails_before_it_is_applied_a_head_is_told_once_and_reaches_the_bucket() {
+    whichever_call_fails_a_head_is_told_once_and_reaches_the_bucket(When::Before).await;
+}
+
+#[tokio::test]
+async fn whichever_answer_is_lost_a_head_is_told_once_and_reaches_the_bucket() {
+    whichever_call_fails_a_head_is_told_once_and_reaches_the_bucket(When::After).await;
 }

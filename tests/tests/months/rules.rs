@@ -343,46 +343,53 @@ async fn every_close_is_in_the_audit_log_with_its_rows_and_changes_the_epoch_onc
     assert_eq!(after.closed_through.unwrap().to_string(), "2026-11");
 }
 
-#[tokio::test]
-async fn whichever_call_of_the_schedule_fails_the_credit_is_there_once() {
-    for when in [When::Before, When::After] {
-        for call in 0.. {
-            let world = World::with(SystemSettings {
-                retry: aws_sdk_dynamodb::config::retry::RetryConfig::disabled(),
-                delivers_events: false,
-                ..SystemSettings::empty()
-            })
-            .await;
-            let budget = november(&world, 50).await;
-            spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
-            world.set_clock("2026-11-30T23:59:00Z").await;
-            world.hold("ada", "r-1", 100, 0).await;
-            world.set_clock("2026-12-03T00:00:00Z").await;
-            let fired = world.system.engine().faults_fired();
-            world.system.engine().inject(Fault {
-                call,
-                when,
-                kind: FaultKind::ConnectionReset,
-            });
-            loop {
-                let answer = world.admin("POST", "/local/schedule", Value::Null).await;
-                if answer.status == 200 && answer.body["report"]["failed"] == json!([]) {
-                    break;
-                }
-            }
-            let has_fired = world.system.engine().faults_fired() > fired;
-            world.system.engine().clear_faults();
-            fire(&world).await;
-            assert_eq!(carried(&world, &budget).await, 300, "call {call} {when:?}");
-            let rows = history(&world, &budget).await;
-            assert_eq!(rows.len(), 1);
-            assert_eq!(row(&rows[0]), [1_000, 0, 400, 600, 300]);
-            if !has_fired {
-                assert!(call > 20, "{call} calls were made to fail");
+async fn whichever_call_of_the_schedule_fails_the_credit_is_there_once(when: When) {
+    for call in 0.. {
+        let world = World::with(SystemSettings {
+            retry: aws_sdk_dynamodb::config::retry::RetryConfig::disabled(),
+            delivers_events: false,
+            ..SystemSettings::empty()
+        })
+        .await;
+        let budget = november(&world, 50).await;
+        spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
+        world.set_clock("2026-11-30T23:59:00Z").await;
+        world.hold("ada", "r-1", 100, 0).await;
+        world.set_clock("2026-12-03T00:00:00Z").await;
+        let fired = world.system.engine().faults_fired();
+        world.system.engine().inject(Fault {
+            call,
+            when,
+            kind: FaultKind::ConnectionReset,
+        });
+        loop {
+            let answer = world.admin("POST", "/local/schedule", Value::Null).await;
+            if answer.status == 200 && answer.body["report"]["failed"] == json!([]) {
                 break;
             }
         }
+        let has_fired = world.system.engine().faults_fired() > fired;
+        world.system.engine().clear_faults();
+        fire(&world).await;
+        assert_eq!(carried(&world, &budget).await, 300, "call {call} {when:?}");
+        let rows = history(&world, &budget).await;
+        assert_eq!(rows.len(), 1);
+        assert_eq!(row(&rows[0]), [1_000, 0, 400, 600, 300]);
+        if !has_fired {
+            assert!(call > 20, "{call} calls were made to fail");
+            break;
+        }
     }
+}
+
+#[tokio::test]
+async fn whichever_call_of_the_schedule_fails_before_it_is_applied_the_credit_is_there_once() {
+    whichever_call_of_the_schedule_fails_the_credit_is_there_once(When::Before).await;
+}
+
+#[tokio::test]
+async fn whichever_answer_to_the_schedule_is_lost_the_credit_is_there_once() {
+    whichever_call_of_the_schedule_fails_the_credit_is_there_once(When::After).await;
 }
 
 #[tokio::test]

@@ -322,7 +322,15 @@ async fn a_notice_that_the_queue_did_not_take_is_queued_when_its_event_comes_aga
 
 #[tokio::test]
 async fn an_event_that_somebody_sends_again_later_fires_nothing_that_did_not_exist_when_it_came() {
-    let world = world().await;
+    let settings = SystemSettings {
+        retry: RetryConfig::disabled(),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.set_clock(super::NOON).await;
+    world.department("engineering", None).await;
+    world.user("ada", "engineering").await;
     let events = [
         risk(&world, "e-1", Some("ada"), "high"),
         world.usage("e-2", "ada", 500, 0, None),
@@ -332,7 +340,17 @@ async fn an_event_that_somebody_sends_again_later_fires_nothing_that_did_not_exi
     let risks = active(&world, with_actions(json!([{"type": "block_access"}]))).await;
     let total = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 500});
     let total = active(&world, json!({"name": "Much", "trigger": total})).await;
-    world.report(&events).await;
+    // Its claim is not read, so it is queued once more.
+    let engine = world.system.engine();
+    for call in 0..2 {
+        let (when, kind) = (When::Before, FaultKind::ConnectionReset);
+        engine.inject(Fault { call, when, kind });
+    }
+    let body = json!({ "events": events });
+    let again = world.call(AGENT, "POST", "/v1/events", body).await;
+    assert_eq!(again.expect(202)["accepted"], 2);
+    engine.clear_faults();
+    world.system.drain().await.unwrap();
     assert!(firings(&world, &risks).await.is_empty());
     assert!(firings(&world, &total).await.is_empty());
     world.report(&[world.usage("e-3", "ada", 1, 0, None)]).await;
