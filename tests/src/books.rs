@@ -54,9 +54,8 @@ async fn items_of(tables: &Client, table: &str) -> Vec<Value> {
     shown.collect()
 }
 
-/// Which rows of the reports a record counts in: its month's is known exactly; its hour's and its day's only in UTC.
-fn buckets(record: &Value, is_utc: bool) -> [(&'static str, String); 3] {
-    let at = text(record, "occurred_at");
+/// Which rows of the reports a record of `at` counts in: its month's is known exactly; its hour's and its day's only in UTC.
+fn buckets(record: &Value, at: &str, is_utc: bool) -> [(&'static str, String); 3] {
     let is_exact = is_utc && at.len() > 13;
     let (hour, day) = match is_exact {
         true => (format!("{}:00Z", &at[..13]), at[..10].to_owned()),
@@ -75,9 +74,16 @@ fn row(kind: &str, bucket: &str, of: &Value) -> String {
     format!("reports by {kind} {bucket} {user} {path} {provider} {model}")
 }
 
+/// Whether an abandoned hold has paid a part of a record already.
+fn was_paid(record: &Value) -> bool {
+    number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0
+}
+
 /// What the records say that each book must.
 fn expected(records: &[&Value], is_utc: bool) -> Sums {
     let mut sums = Sums::new();
+    let paid = records.iter().filter(|record| was_paid(record));
+    let paid: BTreeSet<&str> = paid.map(|record| text(record, "hold_id")).collect();
     for record in records {
         let (period, path, user) = (
             text(record, "period"),
@@ -89,9 +95,7 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
         let kind = text(record, "type");
         let is_usage = kind == "llm_request";
         let is_abandoned = kind == "abandoned_hold";
-        let was_paid =
-            number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0;
-        if is_abandoned || is_usage && !was_paid {
+        if is_abandoned || is_usage && !was_paid(record) {
             plus(&mut sums, &department, "requests", 1);
         }
         for (figure, offset) in [
@@ -109,9 +113,6 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
                 plus(&mut sums, &of_user, figure, charged);
             }
         }
-        if is_abandoned {
-            continue;
-        }
         if is_usage {
             plus(&mut sums, &of_user, "requests", 1);
             let day = match is_utc {
@@ -125,14 +126,29 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
                 number(record, "tokens"),
             );
         }
+        let hold = text(record, "pk").rsplit('#').next().unwrap_or_default();
+        if is_abandoned && paid.contains(hold) {
+            // Its usage came late and stands in the reports for it.
+            continue;
+        }
+        // What is of no model is of its kind, which the system writes there too.
         let mut of = (*record).clone();
         if !is_usage {
-            of["provider"] = json!("correction");
-            of["model"] = json!("correction");
+            of["provider"] = json!(kind);
+            of["model"] = json!(kind);
         }
-        for (kind, bucket) in buckets(&of, is_utc && is_usage) {
-            let row = row(kind, &bucket, &of);
+        let at = text(
+            record,
             if is_usage {
+                "occurred_at"
+            } else {
+                "recorded_at"
+            },
+        );
+        let is_request = is_usage || is_abandoned;
+        for (kind, bucket) in buckets(record, at, is_utc && is_request) {
+            let row = row(kind, &bucket, &of);
+            if is_request {
                 plus(&mut sums, &row, "requests", 1);
             }
             for (figure, of_record) in OF_ROWS {
@@ -244,8 +260,7 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
     for record in records {
         let hold = text(record, "hold_id");
         let mark = text(record, "mark");
-        let is_offset =
-            number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0;
+        let is_offset = was_paid(record);
         let offset_by = resolutions.get(hold).map_or("", |of| text(of, "offset_by"));
         if is_offset && (offset_by.is_empty() || !text(record, "pk").ends_with(offset_by)) {
             misfits.push(format!("an abandoned hold pays twice: {record}"));

@@ -194,6 +194,11 @@ impl Asked {
 /// Reports usage by hour, day or month, user, department, provider and model.
 ///
 /// A report by the hour has at most 7 days, by the day 92, by the month 14 months.
+///
+/// All rows of a month add up to what the departments' tree shows of it. So a hold that was charged because nobody settled
+/// it (`abandoned_holds`, or its report was held back) has a row too: its model and provider are `abandoned_hold`, its
+/// `user_id` is empty, and it is a request whose tokens are neither input nor output. The row goes when usage of the hold
+/// comes late, or when what was held back is counted: then that stands for it.
 #[utoipa::path(
     get,
     path = "/v1/usage",

@@ -38,7 +38,7 @@ pub enum Subject {
     },
     /// The total of a user, against the user's records.
     User {
-        /// The user.
+        /// The user; empty for what reports have of nobody: abandoned holds and corrections of departments.
         id: String,
     },
     /// What a settled hold was charged, against the record of the event that settled it.
@@ -89,6 +89,10 @@ impl fmt::Display for Difference {
                 f,
                 "{period} department {path}: the total says {found}, its records say {expected}"
             ),
+            Subject::User { id } if id.is_empty() => write!(
+                f,
+                "{period} usage of nobody: the reports say {found}, its records say {expected}"
+            ),
             Subject::User { id } => write!(
                 f,
                 "{period} user {id}: the total says {found}, their records say {expected}"
@@ -134,7 +138,7 @@ impl Difference {
             title: "the books of a month do not agree".to_owned(),
             message: format!("{self}. The runbook says how to look into it and repair it."),
             user_id: match &self.subject {
-                Subject::User { id } => Some(id.clone()),
+                Subject::User { id } if !id.is_empty() => Some(id.clone()),
                 _ => None,
             },
             department_id: match &self.subject {
@@ -315,5 +319,16 @@ mod tests {
         assert_eq!(between(one, other), [said]);
         let said = "2026-11 user ada: the total says 1,034 tokens, their records say 1,033 tokens";
         assert_eq!(between(one, Amounts::new(1_034, 21_300)), [said]);
+    }
+
+    #[test]
+    fn what_reports_have_of_nobody_is_told_of_no_user() {
+        let subject = Subject::User { id: String::new() };
+        let (records, rows) = (Amounts::new(7, 0), Amounts::new(12, 0));
+        let found = Difference::between(month("2026-11"), &subject, records, rows);
+        let said = "2026-11 usage of nobody: the reports say 12 tokens, its records say 7 tokens";
+        assert_eq!(found[0].to_string(), said);
+        let alert = found[0].alert("alr_1".to_owned(), Timestamp::UNIX_EPOCH);
+        assert_eq!(alert.user_id, None);
     }
 }

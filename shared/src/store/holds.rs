@@ -188,6 +188,7 @@ impl Store {
             path,
             hold,
             offset_by: None,
+            reported_in: Vec::new(),
         };
         let part = self.resolution_item(organisation_id, hold_id, &resolved, now)?;
         let known = match self.transact(vec![part]).await? {

@@ -307,6 +307,12 @@ pub(super) fn abandoned(organisation_id: &str, hold_id: &HoldId) -> Key {
     Key::new(format!("{organisation_id}#abandoned#{hold_id}"), ONLY)
 }
 
+/// The hold in the key of the record of an abandoned one.
+pub(super) fn abandoned_hold_of(organisation_id: &str, pk: &str) -> Option<HoldId> {
+    let rest = pk.strip_prefix(organisation_id)?;
+    rest.strip_prefix("#abandoned#").and_then(HoldId::parse)
+}
+
 pub(super) fn resolution(organisation_id: &str, hold_id: &HoldId) -> Key {
     Key::new(format!("{organisation_id}#resolution#{hold_id}"), ONLY)
 }

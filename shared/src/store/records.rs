@@ -181,6 +181,7 @@ impl Store {
             hold: settlement.hold.clone(),
             path: entry.path.clone(),
             offset_by: None,
+            reported_in: Vec::new(),
         };
         self.resolution_item(
             organisation_id,

@@ -11,8 +11,10 @@ use super::renewals::RENEWED;
 use super::tables::TTL;
 use super::totals::Sums;
 use super::usage::own_hold;
+use super::usage_rows::Added;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
+use crate::domain::buckets::of_usage;
 use crate::domain::cell::{Cell, finish_as, lapsed_holds, prolong};
 use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Rid};
@@ -32,6 +34,19 @@ pub(super) struct Resolved {
     pub(super) path: Path,
     /// The late event that was set against the hold, after it had lapsed.
     pub(super) offset_by: Option<EventIdentity>,
+    /// The buckets of the reports to whose rows the hold was added when it was charged, because nobody had settled it. They
+    /// are kept as they were: after a change of the time zone, the same moment is in other ones. Empty if it is in no row.
+    pub(super) reported_in: Vec<String>,
+}
+
+impl Resolved {
+    /// What the rows of abandoned holds have of it: nothing any more after late usage was set against it.
+    pub(super) fn reported(&self) -> Amounts {
+        match self.offset_by.is_none() && !self.reported_in.is_empty() {
+            true => self.resolution.charged(),
+            false => Amounts::ZERO,
+        }
+    }
 }
 
 /// What is known of a hold under the key of its resolution.
@@ -114,10 +129,15 @@ impl Store {
             Some(AttributeValue::S(event)) => Some(EventIdentity::from_key(&event)),
             _ => None,
         };
+        let reported_in = match item.remove(REPORTED_IN) {
+            Some(AttributeValue::S(buckets)) => buckets.split(' ').map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
         Ok(Ending::Ended(Box::new(Resolved {
             hold: Hold::unpack(hold.as_ref()).map_err(|_| unreadable())?,
             path: Path::from_text(&path),
             offset_by,
+            reported_in,
             resolution: serde_dynamo::from_item(item)?,
         })))
     }
@@ -167,6 +187,10 @@ impl Store {
         let path = AttributeValue::S(resolved.path.to_text());
         item.insert("path".to_owned(), path);
         item.insert("resolved_at".to_owned(), AttributeValue::S(now.to_string()));
+        if !resolved.reported_in.is_empty() {
+            let buckets = AttributeValue::S(resolved.reported_in.join(" "));
+            item.insert(REPORTED_IN.to_owned(), buckets);
+        }
         item.insert(TTL.to_owned(), number(expires_at(now)));
         let over = |name: &str| format!("(attribute_not_exists({name}) OR {name} <= :now)");
         let mut may_end = vec!["outcome = :renewed".to_owned()];
@@ -261,8 +285,9 @@ impl Store {
         Ok(true)
     }
 
-    /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. None if
-    /// `configuration` is older than the hold, or if the hold lives longer: then its cell says so afterwards.
+    /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. What is charged goes
+    /// into a record, the total of its department and the reports. None if `configuration` is older than the hold, or if
+    /// the hold lives longer: then its cell says so afterwards.
     async fn resolve_unsettled(
         &self,
         configuration: &Configuration,
@@ -277,11 +302,17 @@ impl Store {
             return Ok(None);
         };
         let hold_id = HoldId::new(period, rid.clone(), &hold);
+        let zone = configuration.organisation.zone();
+        let reported_in = match charged == Amounts::ZERO {
+            true => Vec::new(),
+            false => Vec::from(of_usage(now, period, &zone)),
+        };
         let resolved = Resolved {
             resolution: Resolution::Expired { charged },
             path,
             hold: hold.clone(),
             offset_by: None,
+            reported_in,
         };
         let mut parts = vec![self.ending_item(organisation_id, &hold_id, &resolved, by, now)?];
         if charged != Amounts::ZERO {
@@ -293,6 +324,9 @@ impl Store {
                 expires_at(now),
             )?);
             parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
+            let of = (resolved.reported_in.as_slice(), &resolved.path);
+            let added = Added::abandoned(charged);
+            parts.extend(self.abandoned_rows(organisation_id, of, added, expires_at(now))?);
         }
         let resolved = match self.transact(parts).await? {
             Transacted::Applied => resolved,
@@ -462,6 +496,8 @@ impl Store {
 pub(super) const LIVES_UNTIL: &str = "lives_until";
 /// Until when usage of a hold may wait to be recorded, in seconds.
 pub(super) const USAGE_UNTIL: &str = "usage_until";
+/// The buckets of the reports that a charged hold was added to, with a space between two.
+const REPORTED_IN: &str = "reported_in";
 
 /// Whether the row at the place of a resolution says that the hold lives.
 fn is_alive(row: &Item) -> bool {

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 const LOOKS: u32 = 3;
 /// How much longer each look waits for the index of the records, which follows the table in less than a second.
 const WAIT: Duration = Duration::from_secs(1);
-/// How many settlements are compared with their records at a time.
+/// How many settlements are compared with their records at a time, and how many abandoned holds are looked up.
 const SETTLEMENTS: usize = 100;
 
 /// What a comparison of one month has seen.
@@ -79,6 +79,8 @@ struct Summed {
     departments: BTreeMap<String, Amounts>,
     users: BTreeMap<String, Amounts>,
     settlements: Vec<Settled>,
+    /// Charged holds, of which their resolutions say whether the reports have them.
+    abandoned: Vec<HoldId>,
     differences: Vec<Difference>,
 }
 
@@ -278,6 +280,7 @@ impl Store {
         }
         self.compare_settlements(organisation_id, period, &mut summed)
             .await?;
+        self.sum_abandoned(organisation_id, &mut summed).await?;
         let departments_after = self.department_totals(organisation_id, period).await?;
         let users_after = self.user_totals(organisation_id, period).await?;
         let mut found = summed.differences;
@@ -338,6 +341,9 @@ impl Store {
                     self.compare_settlements(organisation_id, period, summed)
                         .await?;
                 }
+                if summed.abandoned.len() >= SETTLEMENTS {
+                    self.sum_abandoned(organisation_id, summed).await?;
+                }
             }
             match answer.last_evaluated_key {
                 Some(key) => start = Some(key),
@@ -372,6 +378,24 @@ impl Store {
             summed
                 .differences
                 .extend(Difference::between(period, &subject, expected, found));
+        }
+        Ok(())
+    }
+
+    /// Adds the charged holds that wait to what the reports have of nobody, as far as no late usage was set against them.
+    async fn sum_abandoned(
+        &self,
+        organisation_id: &str,
+        summed: &mut Summed,
+    ) -> Result<(), StoreError> {
+        let waiting = std::mem::take(&mut summed.abandoned);
+        let each = waiting
+            .iter()
+            .map(|id| self.resolution(organisation_id, id));
+        for resolved in futures::future::join_all(each).await {
+            if let Some(resolved) = resolved? {
+                plus(&mut summed.users, "", resolved.reported());
+            }
         }
         Ok(())
     }
@@ -446,7 +470,11 @@ impl Summed {
                     });
                 }
             }
-            "abandoned_hold" => plus(&mut self.departments, &seen.path, charged),
+            "abandoned_hold" => {
+                plus(&mut self.departments, &seen.path, charged);
+                let hold_id = keys::abandoned_hold_of(organisation_id, &seen.pk);
+                self.abandoned.extend(hold_id);
+            }
             "correction" => {
                 plus(&mut self.departments, &seen.path, charged);
                 plus(&mut self.users, &seen.user_id, charged);

@@ -10,6 +10,7 @@ use super::cells::Updated;
 use super::claims::AnotherBody;
 use super::resolutions::{Resolved, expires_at};
 use super::totals::Sums;
+use super::usage_rows::Added;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, Condition, LateUsage, debit, debit_late, finish, finishable};
 use crate::domain::configuration::{Configuration, Path, Reserve};
@@ -170,6 +171,8 @@ pub(super) struct Offset<'a> {
     pub(super) hold_id: &'a HoldId,
     pub(super) hold: &'a Hold,
     pub(super) charged: Amounts,
+    /// The buckets whose rows have the hold, and its path there.
+    reported_in: (&'a [String], &'a Path),
 }
 
 impl<'a> Offset<'a> {
@@ -179,8 +182,9 @@ impl<'a> Offset<'a> {
         let Resolved {
             resolution: Resolution::Expired { charged },
             hold,
+            path,
             offset_by: None,
-            ..
+            reported_in,
         } = resolved?
         else {
             return None;
@@ -191,6 +195,7 @@ impl<'a> Offset<'a> {
             hold_id,
             hold,
             charged: *charged,
+            reported_in: (reported_in.as_slice(), path),
         })
     }
 }
@@ -699,6 +704,10 @@ impl Store {
             let event = &entry.report.identity;
             let organisation_id = &configuration.organisation.id;
             parts.push(self.offset_item(organisation_id, offset.hold_id, event)?);
+            // The reports have the usage itself from now on, as the totals have only the difference.
+            let taken = Added::abandoned(offset.charged).taken_away();
+            let of = offset.reported_in;
+            parts.extend(self.abandoned_rows(organisation_id, of, taken, expires_at(now))?);
         }
         Ok(Some(parts))
     }

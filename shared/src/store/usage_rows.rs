@@ -20,6 +20,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+/// What reports show in the place of a model and its provider for holds that were charged because nobody settled them.
+const ABANDONED_HOLD: &str = "abandoned_hold";
 /// The most queries that one page of a report makes.
 const MAX_READS_A_PAGE: u32 = 200;
 /// The most rows that one of them looks at.
@@ -53,6 +55,14 @@ pub struct UsageRow {
     pub micro_usd: i64,
 }
 
+impl UsageRow {
+    /// Whether it is one of abandoned holds, and late usage was set against each of them.
+    fn is_of_nothing(&self) -> bool {
+        let is_abandoned = self.provider == ABANDONED_HOLD && self.model == ABANDONED_HOLD;
+        is_abandoned && self.requests == 0 && self.tokens == 0 && self.micro_usd == 0
+    }
+}
+
 /// Which rows a report wants.
 #[derive(Clone, Debug, Default)]
 pub struct UsageFilter {
@@ -71,7 +81,8 @@ impl UsageFilter {
         let is = |wanted: &Option<String>, value: &str| {
             wanted.as_ref().is_none_or(|wanted| wanted == value)
         };
-        is(&self.user_id, &row.user_id)
+        !row.is_of_nothing()
+            && is(&self.user_id, &row.user_id)
             && is(&self.model, &row.model)
             && is(&self.provider, &row.provider)
             && Path::from_text(&row.path).is_under(self.department_id.as_deref())
@@ -111,6 +122,27 @@ impl Added {
         Self {
             amounts,
             ..Self::default()
+        }
+    }
+
+    /// What a hold adds that is charged because nobody settled it: a request, as in the total of its department. Nobody
+    /// knows what of its tokens was input.
+    pub(super) fn abandoned(charged: Amounts) -> Self {
+        Self {
+            requests: 1,
+            amounts: charged,
+            ..Self::default()
+        }
+    }
+
+    /// What takes the same away again.
+    pub(super) fn taken_away(self) -> Self {
+        Self {
+            requests: self.requests.saturating_neg(),
+            input: self.input.saturating_neg(),
+            output: self.output.saturating_neg(),
+            cached_input: self.cached_input.saturating_neg(),
+            amounts: Amounts::ZERO.saturating_sub(self.amounts),
         }
     }
 
@@ -174,6 +206,27 @@ impl Store {
             self.usage_item(&organisation.id, &bucket, added, &of)
         });
         each.collect()
+    }
+
+    /// Adds to the rows of abandoned holds of a path, one in each of the buckets, as parts of a transaction. They are
+    /// nobody's: a hold that nobody settled is in its department's total and not in its user's.
+    pub(super) fn abandoned_rows(
+        &self,
+        organisation_id: &str,
+        (buckets, path): (&[String], &Path),
+        added: Added,
+        expires_at: i64,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let of = RowOf {
+            user_id: "",
+            path: &path.to_text(),
+            provider: ABANDONED_HOLD,
+            model: ABANDONED_HOLD,
+            expires_at,
+        };
+        let each = buckets.iter();
+        each.map(|bucket| self.usage_item(organisation_id, bucket, added, &of))
+            .collect()
     }
 
     /// Adds to a row of `bucket`, as a part of a transaction.

@@ -1,5 +1,6 @@
 //! Usage reports by hour, day and month.
 
+use super::books::books;
 use super::world;
 use end_to_end::{AGENT, OPERATOR, World};
 use serde_json::{Value, json};
@@ -328,4 +329,249 @@ async fn members_see_their_own_usage_and_other_tenants_see_none() {
         .await
         .expect(200);
     assert_eq!(theirs["items"], json!([]));
+}
+
+const NO_LINES: [String; 0] = [];
+
+async fn charges_abandoned_holds(world: &World) {
+    let charge = json!({"abandoned_holds": "charge"});
+    let changed = world.admin("PATCH", "/v1/organisation", charge).await;
+    changed.expect(200);
+}
+
+/// The lines of November's 24th and 25th by the hour and the day, and those of all months.
+async fn all_lines(world: &World) -> [Vec<String>; 3] {
+    let days = "start_date=2026-11-24&end_date=2026-11-25";
+    let hours = usage(world, &format!("period=hourly&{days}")).await;
+    let of_days = usage(world, &format!("period=daily&{days}")).await;
+    let months = usage(world, "period=monthly").await;
+    [lines(&hours), lines(&of_days), lines(&months)]
+}
+
+/// The same figures in the hour, the day and the month.
+fn in_each(hour: &str, day: &str, figures: &str) -> [Vec<String>; 3] {
+    [hour, day, "2026-11"].map(|bucket| vec![format!("{bucket} {figures}")])
+}
+
+/// What the rows of the month add up to has to be what the tree shows of it: tokens, micro-USD, requests.
+async fn sums(world: &World) -> [i64; 3] {
+    let micro = |usd: &Value| (usd.as_f64().unwrap() * 1e6).round() as i64;
+    let rows = usage(world, "period=monthly&start_date=2026-11&end_date=2026-11").await;
+    let mut sums = [0; 3];
+    for row in &rows {
+        sums[0] += row["total_tokens"].as_i64().unwrap();
+        sums[1] += micro(&row["estimated_cost_usd"]);
+        sums[2] += row["total_requests"].as_i64().unwrap();
+    }
+    let path = "/v1/departments/tree";
+    let tree = world.admin("GET", path, Value::Null).await.expect(200);
+    let shown = &tree["items"][0]["usage"];
+    let tokens = shown["tokens"].as_i64().unwrap();
+    let requests = shown["requests"].as_i64().unwrap();
+    assert_eq!(sums, [tokens, micro(&shown["usd"]), requests], "{tree}");
+    sums
+}
+
+#[tokio::test]
+async fn a_charged_hold_is_in_the_reports_until_late_usage_is_set_against_it() {
+    let (world, _) = world(10_000).await;
+    charges_abandoned_holds(&world).await;
+    world.set_clock("2026-11-24T12:50:00Z").await;
+    let first = world.hold("ada", "r-1", 400, 600).await;
+    let second = world.hold("ada", "r-2", 100, 100).await;
+    assert_eq!(all_lines(&world).await.concat(), NO_LINES);
+    // Their time is over, and whoever asks for too much finds them.
+    world.set_clock("2026-11-24T13:00:01Z").await;
+    let refused = world.preflight("ada", "r-3", 10_000, 0).await;
+    assert_eq!(refused["decision"], "block");
+    // 400 at $2.50 a million and 600 at $10, and a hundred of both.
+    let both = in_each(
+        "2026-11-24T13:00Z",
+        "2026-11-24",
+        "backend  abandoned_hold 2 0 0 0.00825",
+    );
+    assert_eq!(all_lines(&world).await, both);
+    assert_eq!(sums(&world).await, [1_200, 8_250, 2]);
+    let months = usage(&world, "period=monthly&department_id=eng").await;
+    assert_eq!(
+        (&months[0]["provider"], &months[0]["total_tokens"]),
+        (&json!("abandoned_hold"), &json!(1_200))
+    );
+    let of_ada = usage(&world, "period=monthly&user_id=ada").await;
+    assert!(of_ada.is_empty(), "nobody has used anything: {of_ada:?}");
+    assert!(books(&world, false).await.is_empty());
+
+    // Late usage of one of them, in another hour of another day.
+    world.set_clock("2026-11-25T09:00:00Z").await;
+    world
+        .report(&[world.usage("e-1", "ada", 400, 100, Some(&first))])
+        .await;
+    let used = in_each(
+        "2026-11-25T09:00Z",
+        "2026-11-25",
+        "backend ada gpt-4o 1 400 100 0.002",
+    );
+    let mut expected = in_each(
+        "2026-11-24T13:00Z",
+        "2026-11-24",
+        "backend  abandoned_hold 1 0 0 0.00125",
+    );
+    for (lines, used) in expected.iter_mut().zip(&used) {
+        lines.extend(used.iter().cloned());
+    }
+    assert_eq!(all_lines(&world).await, expected);
+    assert_eq!(sums(&world).await, [500 + 200, 2_000 + 1_250, 2]);
+    assert!(books(&world, false).await.is_empty());
+
+    // Late usage of the other one, and more of the first, which is a request of its own.
+    world
+        .report(&[
+            world.usage("e-2", "ada", 100, 0, Some(&second)),
+            world.usage("e-3", "ada", 10, 0, Some(&first)),
+        ])
+        .await;
+    let used = in_each(
+        "2026-11-25T09:00Z",
+        "2026-11-25",
+        "backend ada gpt-4o 3 510 100 0.002275",
+    );
+    assert_eq!(all_lines(&world).await, used, "no row of nothing is shown");
+    assert_eq!(sums(&world).await, [610, 2_275, 3]);
+    assert!(books(&world, false).await.is_empty());
+}
+
+#[tokio::test]
+async fn after_a_change_of_the_time_zone_a_charged_hold_leaves_the_rows_that_it_was_in() {
+    let (world, _) = world(10_000).await;
+    charges_abandoned_holds(&world).await;
+    world.set_clock("2026-11-24T20:20:00Z").await;
+    let hold = world.hold("ada", "r-1", 400, 600).await;
+    world.set_clock("2026-11-24T20:30:01Z").await;
+    let refused = world.preflight("ada", "r-2", 10_000, 0).await;
+    assert_eq!(refused["decision"], "block");
+    let charged = in_each(
+        "2026-11-24T20:00Z",
+        "2026-11-24",
+        "backend  abandoned_hold 1 0 0 0.007",
+    );
+    assert_eq!(all_lines(&world).await, charged);
+    // Half past eight in the evening is the next day in Dubai.
+    world.set_clock("2026-11-25T09:00:00Z").await;
+    let zone = json!({"timezone": "Asia/Dubai"});
+    let changed = world.admin("PATCH", "/v1/organisation", zone).await;
+    changed.expect(200);
+    world
+        .report(&[world.usage("e-1", "ada", 400, 100, Some(&hold))])
+        .await;
+    let used = in_each(
+        "2026-11-25T09:00Z",
+        "2026-11-25",
+        "backend ada gpt-4o 1 400 100 0.002",
+    );
+    assert_eq!(all_lines(&world).await, used);
+    assert_eq!(sums(&world).await, [500, 2_000, 1]);
+}
+
+#[tokio::test]
+async fn a_hold_that_is_charged_after_its_month_is_in_its_month_and_in_the_day_on_which_it_was_charged()
+ {
+    let (world, _) = world(10_000).await;
+    charges_abandoned_holds(&world).await;
+    world.set_clock("2026-11-30T23:55:00Z").await;
+    world.hold("ada", "r-1", 1_000, 1_000).await;
+    let settled = world.hold("ada", "r-2", 100, 0).await;
+    // Whoever settles a hold of November sees the one that has lapsed.
+    world.set_clock("2026-12-01T00:06:00Z").await;
+    world
+        .report(&[world.usage("e-1", "ada", 100, 0, Some(&settled))])
+        .await;
+    let months = usage(&world, "period=monthly&model=abandoned_hold").await;
+    assert_eq!(
+        lines(&months),
+        ["2026-11 backend  abandoned_hold 1 0 0 0.0125"]
+    );
+    let days = "start_date=2026-11-01&end_date=2026-12-31&provider=abandoned_hold";
+    assert_eq!(
+        lines(&usage(&world, days).await),
+        ["2026-12-01 backend  abandoned_hold 1 0 0 0.0125"]
+    );
+    assert!(books(&world, false).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_hold_whose_report_is_held_back_is_in_the_reports_until_that_is_counted() {
+    let (world, _) = world(10_000_000).await;
+    world.set_clock("2026-11-24T12:00:00Z").await;
+    let counted = world.hold("ada", "r-1", 1_000, 1_000).await;
+    let discarded = world.hold("ada", "r-2", 100, 100).await;
+    let conflict = world.hold("ada", "r-3", 10, 10).await;
+    world
+        .report(&[
+            world.usage("e-1", "ada", 2_000_000, 0, Some(&counted)),
+            world.usage("e-2", "ada", 3_000_000, 0, Some(&discarded)),
+        ])
+        .await;
+    let held_back = in_each(
+        "2026-11-24T12:00Z",
+        "2026-11-24",
+        "backend  abandoned_hold 2 0 0 0.01375",
+    );
+    assert_eq!(all_lines(&world).await, held_back);
+    assert_eq!(sums(&world).await, [2_200, 13_750, 2]);
+    assert!(books(&world, false).await.is_empty());
+    // What is not charged although it names a hold: that is all that is known of it.
+    let body = json!({"events": [world.usage("e-1", "ada", 4_000_000, 0, Some(&conflict))]});
+    let answer = world.call(AGENT, "POST", "/v1/events", body).await;
+    answer.expect(400);
+    world.system.drain().await.unwrap();
+    assert_eq!(sums(&world).await, [2_220, 13_875, 3]);
+
+    // Decided in another hour of another day.
+    world.set_clock("2026-11-25T09:00:00Z").await;
+    let decide = async |event_id: &str, decision: &str| {
+        let body = json!({
+            "user_id": "ada", "event_id": event_id, "decision": decision, "reason": "asked the team"
+        });
+        let decided = world.admin("POST", "/v1/events/decisions", body).await;
+        decided.expect(200);
+    };
+    decide("e-2", "discard").await;
+    assert_eq!(sums(&world).await, [2_220, 13_875, 3], "it stays");
+    decide("e-1", "count").await;
+    let mut expected = in_each(
+        "2026-11-24T12:00Z",
+        "2026-11-24",
+        "backend  abandoned_hold 2 0 0 0.001375",
+    );
+    let used = in_each(
+        "2026-11-24T12:00Z",
+        "2026-11-24",
+        "backend ada gpt-4o 1 2000000 0 5",
+    );
+    for (lines, used) in expected.iter_mut().zip(&used) {
+        lines.extend(used.iter().cloned());
+    }
+    assert_eq!(all_lines(&world).await, expected);
+    assert_eq!(sums(&world).await, [2_000_220, 5_001_375, 3]);
+    assert!(books(&world, false).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_hold_that_is_given_back_when_it_lapses_is_in_no_report() {
+    let (world, _) = world(10_000).await;
+    world.set_clock("2026-11-24T12:50:00Z").await;
+    let hold = world.hold("ada", "r-1", 400, 600).await;
+    world.set_clock("2026-11-24T13:00:01Z").await;
+    world.hold("ada", "r-2", 10_000, 0).await;
+    assert_eq!(all_lines(&world).await.concat(), NO_LINES);
+    world
+        .report(&[world.usage("e-1", "ada", 400, 100, Some(&hold))])
+        .await;
+    let used = in_each(
+        "2026-11-24T13:00Z",
+        "2026-11-24",
+        "backend ada gpt-4o 1 400 100 0.002",
+    );
+    assert_eq!(all_lines(&world).await, used);
+    assert_eq!(sums(&world).await, [500, 2_000, 1]);
 }

@@ -23,7 +23,7 @@ pub(crate) struct Deployed {
 const NOT_READ: &str = "KEY_GENERATION";
 
 /// What each function must not do, whatever its role is like: action, table or queue, partition.
-const FORBIDDEN: [(&str, &str, &str, &str); 29] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
     ("*", "dynamodb:Scan", "Governance", ""),
@@ -37,6 +37,8 @@ const FORBIDDEN: [(&str, &str, &str, &str); 29] = [
     ("preflight", "dynamodb:PutItem", "Governance", "org"),
     ("preflight", "dynamodb:UpdateItem", "Governance", "org"),
     ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    // What it charges for a hold that nobody settled is in no user's month.
+    ("preflight", "dynamodb:UpdateItem", "Ledger", "org#user#id"),
     (
         "preflight",
         "dynamodb:BatchGetItem",
@@ -56,6 +58,7 @@ const FORBIDDEN: [(&str, &str, &str, &str); 29] = [
     ("api", "dynamodb:UpdateItem", "Ledger", "org#abandoned#id"),
     ("api", "dynamodb:UpdateItem", "Governance", "org"),
     ("reset", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("reset", "dynamodb:UpdateItem", "Ledger", "org#user#id"),
     ("reset", "dynamodb:DeleteItem", "Governance", "org"),
     // Evaluate puts alerts and their markers and changes nothing.
     ("evaluate", "dynamodb:UpdateItem", "Governance", "org"),

@@ -72,6 +72,13 @@ fn roles_are_read_as_iam_reads_them() {
         ),
         (
             "preflight",
+            "UpdateItem",
+            "Ledger",
+            "org#total#id org#usage#id",
+            true,
+        ),
+        (
+            "preflight",
             "PutItem",
             "Ledger",
             "org#resolution#id org#record#id",
@@ -103,6 +110,7 @@ fn roles_are_read_as_iam_reads_them() {
         ("evaluate", "PutItem", "Governance", "@key#id", false),
         ("reset", "PutItem", "Ledger", "org#resolution#id", true),
         ("reset", "UpdateItem", "Ledger", "org#total#id", true),
+        ("reset", "UpdateItem", "Ledger", "org#usage#id", true),
         ("reset", "PutItem", "Governance", "org org#audit", true),
         ("reset", "Query", "Governance", "@organisations", true),
         ("reset", "GetItem", "Governance", "@key#id", false),

@@ -36,12 +36,12 @@ const IN_THE_TEMPLATE: [Planted; 62] = [
         "preflight may dynamodb:PutItem in Governance",
     ),
     (
-        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*', '*#total#*']}}",
+        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*', '*#total#*', '*#usage#*']}}",
         "# everything",
         "preflight may dynamodb:PutItem in Ledger org#record#id",
     ),
     (
-        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*', '*#total#*']}}",
+        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#resolution#*', '*#abandoned#*', '*#total#*', '*#usage#*']}}",
         "# everything",
         "reset may dynamodb:PutItem in Ledger org#record#id",
     ),
