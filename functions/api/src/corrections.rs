@@ -135,7 +135,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
 ///
 /// It counts like usage that comes late: in totals and reports (by hour and day at the end of the month, or now), for
 /// budgets, and for what carries over as long as the month's grace lasts. In reports its model and provider are
-/// `correction`, and without a user its `user_id` is empty. It stays as it is; a wrong one is corrected by another.
+/// `correction`, and without a user its `user_id` is empty. It takes away at most what was recorded: more is a conflict. It
+/// stays as it is; a wrong one is corrected by another.
 #[utoipa::path(
     post,
     path = "/v1/corrections",
@@ -243,7 +244,7 @@ fn correction(
     })
 }
 
-/// Names the amount that takes away more than was recorded: otherwise a correction could let more through a cap than
+/// A conflict if it takes away more than was recorded: otherwise a correction could let more through a cap than
 /// its amount.
 fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), ApiError> {
     let Some(totals) = &loaded.totals else {
@@ -255,21 +256,17 @@ fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), Api
         recorded.tokens = recorded.tokens.min(of_user.tokens);
         recorded.micro_usd = recorded.micro_usd.min(of_user.micro_usd);
     }
-    let check = |field: &str, unit: Unit| {
+    for (field, unit) in [("tokens", Unit::Tokens), ("usd", Unit::Usd)] {
         let (taken, there) = (asked.amounts.of(unit), recorded.of(unit).max(0));
-        match taken < 0 && taken.saturating_add(there) < 0 {
-            false => Ok(()),
-            true => Err(ApiError::field(
-                field,
-                format!(
-                    "takes away more than there is: {} recorded in {}",
-                    unit.shown(there),
-                    asked.month
-                ),
-            )),
+        if taken < 0 && taken.saturating_add(there) < 0 {
+            return Err(ApiError::conflict(format!(
+                "{field} takes away more than there is: {} recorded in {}",
+                unit.shown(there),
+                asked.month
+            )));
         }
-    };
-    all([check("tokens", Unit::Tokens), check("usd", Unit::Usd)])
+    }
+    Ok(())
 }
 
 /// Lets levels tell again that budgets have reached and do not reach any more.

@@ -229,9 +229,8 @@ fn impossible(why: CannotRenew) -> ApiError {
             ApiError::field("extend_seconds", message)
         }
         CannotRenew::TooMuch => ApiError::field("tokens", "are worth more than any budget has"),
-        CannotRenew::NoModel => ApiError::field(
-            "model",
-            "is required: a hard cap in US dollars must hold, so what the hold gains is priced by its model",
+        CannotRenew::NoModel => ApiError::conflict(
+            "model is missing: a hard cap in US dollars must hold, so what the hold gains is priced by its model",
         ),
         CannotRenew::MonthOver => ApiError::conflict(format!(
             "the month of the hold is over, so it can live longer and not have more; {another}"

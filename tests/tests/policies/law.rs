@@ -465,7 +465,7 @@ impl Months {
         let path = "/v1/corrections";
         let answer = self.world.admin("POST", path, body(tokens)).await;
         // It takes away at most what was recorded.
-        let is_too_much = answer.status == 400 && tokens < 0;
+        let is_too_much = answer.status == 409 && tokens < 0;
         let tokens = if is_too_much { -tokens } else { tokens };
         if is_too_much {
             let answer = self.world.admin("POST", path, body(tokens)).await;
