@@ -244,13 +244,19 @@ fn correction(
     })
 }
 
-/// A conflict if it takes away more than was recorded: otherwise a correction could let more through a cap than
+/// A conflict if it takes away more than was recorded, of its user and at each level that it counts for: otherwise a correction could let more through a cap than
 /// its amount.
 fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), ApiError> {
     let Some(totals) = &loaded.totals else {
         return Ok(());
     };
-    let mut recorded = totals.departments.spent_under(path.department_id());
+    let levels = path.0.iter().map(|id| Some(id.as_str()));
+    let mut recorded = totals.departments.spent_under(None);
+    for level in levels {
+        let of_level = totals.departments.spent_under(level);
+        recorded.tokens = recorded.tokens.min(of_level.tokens);
+        recorded.micro_usd = recorded.micro_usd.min(of_level.micro_usd);
+    }
     if let Whose::User(id) = &asked.whose {
         let of_user = totals.users.get(id).copied().unwrap_or_default();
         recorded.tokens = recorded.tokens.min(of_user.tokens);

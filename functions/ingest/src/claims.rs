@@ -85,22 +85,33 @@ pub(crate) async fn sort<'a>(
                 hold_id: hold_id_of(&first.event),
                 report: request_id,
             };
-            let hold_id = own_hold_of(organisation_id, &first.event);
-            let claim = in_time(
-                store,
-                organisation_id,
-                (claimant, hold_id),
-                now,
-                deadline,
-                &is_down,
-            );
-            async move { (&first.identity, (&first.digest, claim.await)) }
+            let claiming = store.claim(organisation_id, claimant, now);
+            let claim = in_time(claiming, deadline, &is_down);
+            // What is not known is taken for new: `evaluate` finds out.
+            async move {
+                let claim = claim.await.unwrap_or(Claim::New);
+                (&first.identity, (&first.digest, claim))
+            }
         })
         .collect();
-    let claims: BTreeMap<&EventIdentity, (&BodyDigest, Claim)> = futures::stream::iter(claims)
-        .buffer_unordered(CONCURRENT)
-        .collect()
-        .await;
+    let mut holds: BTreeMap<String, HoldId> = BTreeMap::new();
+    for candidate in candidates {
+        let named = own_hold_of(organisation_id, &candidate.event);
+        holds.extend(named.map(|hold_id| (hold_id.to_string(), hold_id)));
+    }
+    let waiting: Vec<_> = holds
+        .values()
+        .map(|hold_id| {
+            let waiting = store.await_usage(organisation_id, hold_id, now);
+            in_time(waiting, deadline, &is_down)
+        })
+        .collect();
+    let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
+    let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
+    let (claims, _) = futures::join!(
+        claims.collect::<BTreeMap<&EventIdentity, (&BodyDigest, Claim)>>(),
+        waiting.collect::<Vec<Option<()>>>()
+    );
     let mut carriers: BTreeMap<(&EventIdentity, &BodyDigest), usize> = BTreeMap::new();
     let mut seen: BTreeSet<(&EventIdentity, &BodyDigest)> = BTreeSet::new();
     let mut sorted = Vec::with_capacity(candidates.len());
@@ -141,42 +152,25 @@ fn own_hold_of(organisation_id: &str, event: &Event) -> Option<HoldId> {
     }
 }
 
-/// Claims, and keeps the hold that the event names, unless the time of the request is over or the database is known to be silent. What is not known is
-/// taken for new: `evaluate` finds out.
-async fn in_time(
-    store: &Store,
-    organisation_id: &str,
-    (claimant, hold_id): (Claimant<'_>, Option<HoldId>),
-    now: Timestamp,
+/// Waits for a call, unless the time of the request is over or the database is known to be silent. None if it has no
+/// answer.
+async fn in_time<T>(
+    call: impl Future<Output = Result<T, StoreError>>,
     deadline: Instant,
     is_down: &AtomicBool,
-) -> Claim {
+) -> Option<T> {
     if is_down.load(Ordering::Relaxed) {
-        return Claim::New;
+        return None;
     }
-    let claiming = async {
-        let claim = store.claim(organisation_id, claimant, now);
-        let waiting = async {
-            match &hold_id {
-                Some(hold_id) => store.await_usage(organisation_id, hold_id, now).await,
-                None => Ok(()),
-            }
-        };
-        let (claim, waits) = futures::join!(claim, waiting);
-        waits.and(claim)
-    };
-    let error = match timeout_at(deadline, claiming).await {
-        Ok(Ok(claim)) => return claim,
+    let error = match timeout_at(deadline, call).await {
+        Ok(Ok(answer)) => return Some(answer),
         Ok(Err(error)) => error,
         Err(elapsed) => StoreError::Unavailable(Box::new(elapsed)),
     };
-    let is_first = !is_down.swap(true, Ordering::Relaxed);
-    if is_first {
-        report(
-            ErrorType::of(&error),
-            "events are queued without a claim",
-            &error,
-        );
+    let is_outage = matches!(error, StoreError::Unavailable(_));
+    if !(is_outage && is_down.swap(true, Ordering::Relaxed)) {
+        let said = "events are queued without a claim, or without keeping their holds";
+        report(ErrorType::of(&error), said, &error);
     }
-    Claim::New
+    None
 }

@@ -276,7 +276,7 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
     operation_id = "releaseHold",
     tag = "Requests",
     params(("id" = HoldIdText, Path, description = "The hold.")),
-    responses((status = 204, description = "Nothing is held."), Invalid, Unknown, Denied),
+    responses((status = 204, description = "Nothing of it is held any more, or its usage was accepted and is about to settle it."), Invalid, Unknown, Denied),
 ))]
 async fn void(
     State(app): State<App>,

@@ -153,8 +153,8 @@ pub struct CellUpdate {
     pub carry: BTreeMap<Node, i64>,
     /// What is added to what exemptions gave beyond counters.
     pub exempt: BTreeMap<Node, i64>,
-    /// A hold that comes.
-    pub put: Option<(Rid, Hold)>,
+    /// Holds that come, or are like this from now on.
+    pub put: BTreeMap<Rid, Hold>,
     /// Holds that go.
     pub remove: BTreeSet<Rid>,
 }
@@ -211,9 +211,11 @@ impl CellUpdate {
         for rid in &self.remove {
             after.holds.remove(rid);
         }
-        if let Some((rid, hold)) = &self.put {
-            after.holds.insert(rid.clone(), hold.clone());
-        }
+        after.holds.extend(
+            self.put
+                .iter()
+                .map(|(rid, hold)| (rid.clone(), hold.clone())),
+        );
         *cell = Some(after);
         Ok(())
     }
@@ -333,7 +335,7 @@ impl HoldRequest {
                 Condition::HoldAbsent(self.rid.clone()),
                 Condition::FewerHoldsThan(MAX_HOLDS),
             ],
-            put: Some((self.rid.clone(), self.hold.clone())),
+            put: BTreeMap::from([(self.rid.clone(), self.hold.clone())]),
             ..CellUpdate::default()
         };
         for &node in &self.hard {
@@ -435,7 +437,7 @@ impl HoldRequest {
         update.conditions.push(Condition::EpochIs(self.epoch));
         let is_before = Condition::HoldIs(self.rid.clone(), before.clone());
         update.conditions.push(is_before);
-        update.put = Some((self.rid.clone(), after.clone()));
+        update.put = BTreeMap::from([(self.rid.clone(), after.clone())]);
         Some((update, after))
     }
 
@@ -597,15 +599,17 @@ pub fn finish_as<'a>(
     update
 }
 
-/// Lets `hold` live until the second `until`, if it is as it was.
-pub fn prolong(rid: &Rid, hold: &Hold, until: i64) -> CellUpdate {
-    let mut after = hold.clone();
-    after.live_until(u32::try_from(until).unwrap_or(u32::MAX));
-    CellUpdate {
-        conditions: vec![Condition::HoldIs(rid.clone(), hold.clone())],
-        put: Some((rid.clone(), after)),
-        ..CellUpdate::default()
+/// Lets holds live longer, each until its own second, if all are as they were.
+pub fn prolong(holds: &[(Rid, Hold, i64)]) -> CellUpdate {
+    let mut update = CellUpdate::default();
+    for (rid, hold, until) in holds {
+        let mut after = hold.clone();
+        after.live_until(u32::try_from(*until).unwrap_or(u32::MAX));
+        let is_before = Condition::HoldIs(rid.clone(), hold.clone());
+        update.conditions.push(is_before);
+        update.put.insert(rid.clone(), after);
     }
+    update
 }
 
 /// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. No exemption pays for

@@ -167,7 +167,7 @@ impl Expression {
         for (&node, &delta) in &update.exempt {
             sets.push(out.add_or_begin(&exempted_attribute(node), delta));
         }
-        if let Some((rid, hold)) = &update.put {
+        for (rid, hold) in &update.put {
             let name = out.name(rid);
             let value = out.value(packed(hold));
             sets.push(format!("p.{name} = {value}"));

@@ -69,6 +69,16 @@ enum EndsBy {
     Event,
 }
 
+/// What became of a hold that no event has settled.
+enum Unsettled {
+    /// It ended, now or before.
+    Ended(Box<Finished>),
+    /// It lives until then at least, in seconds.
+    Lives { rid: Rid, hold: Hold, until: i64 },
+    /// The configuration is older than the hold.
+    NotKnown,
+}
+
 /// A hold of a cell that has ended.
 struct Finished {
     rid: Rid,
@@ -232,13 +242,28 @@ impl Store {
             self.resolve_unsettled(configuration, period, named, charged, EndsBy::Time, now)
         });
         let mut resolved = Vec::new();
+        let mut living = Vec::new();
+        let hold_seconds = i64::from(configuration.organisation.hold_seconds);
+        let next_look = now.as_second().saturating_add(hold_seconds);
         for result in futures::future::join_all(each).await {
-            resolved.extend(result?);
+            match result? {
+                Unsettled::Ended(finished) => resolved.push(*finished),
+                // A step at a time, because it may end any moment: whoever waits for it must not wait for days.
+                Unsettled::Lives { rid, hold, until } => {
+                    living.push((rid, hold, until.min(next_look)));
+                }
+                Unsettled::NotKnown => {}
+            }
+        }
+        let organisation_id = &configuration.organisation.id;
+        if !living.is_empty() {
+            // If one of them changed meanwhile, the next look tries it again.
+            self.update_cell(organisation_id, period, &prolong(&living))
+                .await?;
         }
         if !resolved.is_empty() {
             let each = resolved.iter();
             let update = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
-            let organisation_id = &configuration.organisation.id;
             let updated = self.update_cell(organisation_id, period, &update).await?;
             let Updated::Refused(Some(cell)) = updated else {
                 return Ok(());
@@ -277,17 +302,17 @@ impl Store {
         let period = hold_id.period;
         let resolving =
             self.resolve_unsettled(configuration, period, named, charged, EndsBy::Event, now);
-        let Some(Finished { ended, charged, .. }) = resolving.await? else {
+        let Unsettled::Ended(finished) = resolving.await? else {
             return Ok(false);
         };
+        let Finished { ended, charged, .. } = *finished;
         self.finish_hold(&configuration.organisation.id, hold_id, &ended, charged)
             .await?;
         Ok(true)
     }
 
     /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. What is charged goes
-    /// into a record, the total of its department and the reports. None if `configuration` is older than the hold, or if
-    /// the hold lives longer: then its cell says so afterwards.
+    /// into a record, the total of its department and the reports.
     async fn resolve_unsettled(
         &self,
         configuration: &Configuration,
@@ -296,10 +321,10 @@ impl Store {
         charged: Amounts,
         by: EndsBy,
         now: Timestamp,
-    ) -> Result<Option<Finished>, StoreError> {
+    ) -> Result<Unsettled, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let Some(path) = configuration.path_at(hold.department, hold.tree) else {
-            return Ok(None);
+            return Ok(Unsettled::NotKnown);
         };
         let hold_id = HoldId::new(period, rid.clone(), &hold);
         let zone = configuration.organisation.zone();
@@ -332,19 +357,15 @@ impl Store {
             Transacted::Applied => resolved,
             Transacted::Refused(_) => match self.ending(organisation_id, &hold_id).await? {
                 Ending::Ended(known) => *known,
-                Ending::Open { until } => {
-                    let update = prolong(&rid, &hold, until);
-                    self.update_cell(organisation_id, period, &update).await?;
-                    return Ok(None);
-                }
+                Ending::Open { until } => return Ok(Unsettled::Lives { rid, hold, until }),
             },
         };
-        Ok(Some(Finished {
+        Ok(Unsettled::Ended(Box::new(Finished {
             rid,
             hold,
             charged: resolved.resolution.charged(),
             ended: resolved.hold,
-        }))
+        })))
     }
 
     /// Releases some of the lapsed holds that somebody sees in a cell in passing. It may fail: they are seen again.

@@ -321,6 +321,15 @@ async fn a_correction_takes_away_at_most_what_was_recorded() {
         figure(&world.figures(&budget).await),
         (0, 0, 10_000, 10_000)
     );
+    // Once it is taken away at a level above, it is not there any more below.
+    world
+        .report(&[world.usage("e-2", "ada", 1_000, 0, None)])
+        .await;
+    correct(&world, of_department(-1_000, 0.0))
+        .await
+        .expect(201);
+    let again = correct(&world, of_ada("2026-11", -1)).await;
+    assert_eq!(again.status, 409, "{}", again.body);
     let refused = correct(&world, of_department(-1, 0.0)).await;
     assert_eq!(
         refused.status, 409,

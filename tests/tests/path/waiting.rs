@@ -53,6 +53,8 @@ async fn a_hold_whose_usage_was_accepted_does_not_lapse_before_it_is_recorded() 
             let refused = world.preflight("bob", &format!("b-{n}"), 1_000, 0).await;
             assert_eq!(refused["decision"], "block", "{refused}");
             assert_eq!(refused["retryable"], true, "{refused}");
+            let seconds = refused["retry_after_seconds"].as_u64().unwrap();
+            assert!((1..=120).contains(&seconds), "{refused}");
             world
                 .admin("POST", "/local/schedule", Value::Null)
                 .await
@@ -138,4 +140,49 @@ async fn a_renewed_hold_that_a_report_too_large_to_be_true_names_is_charged_at_o
     world.system.drain().await.unwrap();
     assert_eq!(figure(&world.figures(&budget).await), (700, 0, 300, 300));
     assert_eq!(listed(&world, "/v1/events?status=held_back").await, 1);
+}
+
+#[tokio::test]
+async fn holds_whose_usage_waits_are_looked_at_once_in_two_minutes_however_many_ask() {
+    let (world, budget) = world().await;
+    for n in 0..30 {
+        let name = format!("r-{n}");
+        let hold = world.hold("ada", &name, 33, 0).await;
+        send(&world, world.usage(&name, "ada", 33, 0, Some(&hold))).await;
+    }
+    world.set_clock("2026-11-10T12:03:00Z").await;
+    let updates = async |request: &str| {
+        world.system.engine().reset_meter();
+        let refused = world.preflight("bob", request, 100, 0).await;
+        assert_eq!(refused["decision"], "block", "{refused}");
+        let calls = world.system.engine().meter().calls;
+        let of = |name: &str| calls.get(name).copied().unwrap_or(0);
+        (of("UpdateItem"), of("TransactWriteItems"))
+    };
+    // The hold is tried, 25 and then 5 live on, and it is tried again after each.
+    assert_eq!(updates("b-1").await, (5, 30));
+    assert_eq!(updates("b-2").await, (1, 0));
+    world.system.drain().await.unwrap();
+    assert_eq!(figure(&world.figures(&budget).await), (990, 0, 10, 10));
+}
+
+#[tokio::test]
+async fn of_two_bodies_under_one_id_each_keeps_the_hold_that_it_names() {
+    let (world, budget) = world().await;
+    let first = world.hold("ada", "r-1", 300, 0).await;
+    let second = world.hold("ada", "r-2", 400, 0).await;
+    let events = [
+        world.usage("e-1", "ada", 300, 0, Some(&first)),
+        world.usage("e-1", "ada", 400, 0, Some(&second)),
+    ];
+    let body = json!({ "events": events });
+    world
+        .call(AGENT, "POST", "/v1/events", body)
+        .await
+        .expect(202);
+    world.set_clock("2026-11-10T12:03:00Z").await;
+    let refused = world.preflight("bob", "b-1", 301, 0).await;
+    assert_eq!(refused["decision"], "block", "{refused}");
+    world.system.drain().await.unwrap();
+    assert_eq!(figure(&world.figures(&budget).await), (700, 0, 300, 300));
 }
