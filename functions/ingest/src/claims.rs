@@ -76,9 +76,11 @@ pub(crate) async fn sort<'a>(
     }
     let deadline = Instant::now() + CLAIMING;
     let is_down = AtomicBool::new(false);
-    let claims: Vec<_> = first_of
-        .into_values()
-        .map(|first| {
+    let firsts: Vec<&Candidate> = first_of.into_values().collect();
+    let claims: Vec<_> = firsts
+        .iter()
+        .enumerate()
+        .map(|(place, first)| {
             let claimant = Claimant {
                 identity: &first.identity,
                 digest: &first.digest,
@@ -88,10 +90,7 @@ pub(crate) async fn sort<'a>(
             let claiming = store.claim(organisation_id, claimant, now);
             let claim = in_time(claiming, deadline, &is_down);
             // What is not known is taken for new: `evaluate` finds out.
-            async move {
-                let claim = claim.await.unwrap_or(Claim::New);
-                (&first.identity, (&first.digest, claim))
-            }
+            async move { (place, claim.await.unwrap_or(Claim::New)) }
         })
         .collect();
     let mut holds: BTreeMap<String, HoldId> = BTreeMap::new();
@@ -108,10 +107,16 @@ pub(crate) async fn sort<'a>(
         .collect();
     let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
     let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
-    let (claims, _) = futures::join!(
-        claims.collect::<BTreeMap<&EventIdentity, (&BodyDigest, Claim)>>(),
-        waiting.collect::<Vec<Option<()>>>()
-    );
+    let claims = claims.collect::<BTreeMap<usize, Claim>>();
+    let (mut claims, _) = futures::join!(claims, waiting.collect::<Vec<Option<()>>>());
+    let claims: BTreeMap<&EventIdentity, (&BodyDigest, Claim)> = firsts
+        .iter()
+        .enumerate()
+        .filter_map(|(place, first)| {
+            let claim = claims.remove(&place)?;
+            Some((&first.identity, (&first.digest, claim)))
+        })
+        .collect();
     let mut carriers: BTreeMap<(&EventIdentity, &BodyDigest), usize> = BTreeMap::new();
     let mut seen: BTreeSet<(&EventIdentity, &BodyDigest)> = BTreeSet::new();
     let mut sorted = Vec::with_capacity(candidates.len());

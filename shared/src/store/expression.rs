@@ -373,7 +373,7 @@ mod tests {
                 },
                 -5,
             )]),
-            put: Some((rid, hold())),
+            put: std::collections::BTreeMap::from([(rid, hold())]),
             ..CellUpdate::default()
         };
         let expression = Expression::of(&update);

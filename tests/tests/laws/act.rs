@@ -20,11 +20,13 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
     };
     let path = model.path(&model.homes[USERS[user]].clone());
     let answer = persist(world, AGENT, "POST", "/v1/preflight", body).await;
-    let known = model
-        .holds
-        .get(&(user, request))
-        .filter(|h| !h.is_over && h.expires > model.now)
-        .cloned();
+    let same = model.holds.get(&(user, request)).cloned();
+    if let Some(known) = same.as_ref().filter(|hold| model.may_live(hold)) {
+        if answer.status == 409 || answer.body["hold"]["id"] == json!(known.id) {
+            return;
+        }
+    }
+    let known = same.filter(|h| !h.is_over && h.expires > model.now && !h.is_unwanted);
     if let Some(known) = known {
         // On a path without a budget there is nothing to look into: the request just passes.
         if answer.status == 200 && answer.body["hold"].is_null() {
@@ -47,8 +49,17 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
         .filter(|b| b.hard && model.available(b) < amounts.of(b.is_usd))
         .map(|b| b.id.clone())
         .collect();
+    let maybe_short: BTreeSet<String> = on_path
+        .iter()
+        .filter(|b| b.hard && model.surely_available(b) < amounts.of(b.is_usd))
+        .map(|b| b.id.clone())
+        .collect();
     let body = answer.expect(200);
-    if short.is_empty() {
+    if short != maybe_short && body["decision"] == "block" {
+        let named = named(&body);
+        assert!(short.is_subset(&named), "{short:?}: {body}");
+        assert!(named.is_subset(&maybe_short), "{maybe_short:?}: {body}");
+    } else if short.is_empty() {
         assert_eq!(body["decision"], "allow", "it fits and was refused: {body}");
         if on_path.is_empty() || input + output == 0 {
             assert_eq!(body["hold"], Value::Null);
@@ -61,6 +72,7 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
             expires: model.now + i64::from(DEFAULT_HOLD_SECONDS),
             body: (input, output),
             is_over: false,
+            is_unwanted: false,
         };
         if let Some(before) = model.holds.insert((user, request), made) {
             model.earlier.push(before);
@@ -91,6 +103,9 @@ async fn renew(
     let Some(known) = model.holds.get(&of).cloned() else {
         return;
     };
+    if model.may_live(&known) {
+        return;
+    }
     let mut body = json!({});
     for (name, value) in [("extend_seconds", seconds), ("tokens", tokens)] {
         if let Some(value) = value {
@@ -111,9 +126,20 @@ async fn renew(
     }
     let gains = |is_usd| amounts.of(is_usd) - known.amounts.of(is_usd);
     let on_path = model.budgets.iter().filter(|b| b.counts(&known.path));
-    let short = on_path.filter(|b| b.hard && model.available(b) < gains(b.is_usd));
-    let short: BTreeSet<String> = short.map(|b| b.id.clone()).collect();
+    let on_path: Vec<&ModelBudget> = on_path.filter(|b| b.hard).collect();
+    let ids = |left: &dyn Fn(&ModelBudget) -> i64| -> BTreeSet<String> {
+        let short = on_path.iter().filter(|b| left(b) < gains(b.is_usd));
+        short.map(|b| b.id.clone()).collect()
+    };
+    let short = ids(&|b| model.available(b));
+    let maybe_short = ids(&|b| model.surely_available(b));
     let body = answer.expect(200);
+    if gains(false) > 0 && short != maybe_short && body["decision"] == "block" {
+        let named = named(&body);
+        assert!(short.is_subset(&named), "{short:?}: {body}");
+        assert!(named.is_subset(&maybe_short), "{maybe_short:?}: {body}");
+        return;
+    }
     if gains(false) > 0 && !short.is_empty() {
         assert_eq!(
             (&body["decision"], &body["hold"]),
@@ -208,8 +234,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             model.deliver();
         }
         Step::Void { user, request } => {
-            let now = model.now;
-            let Some(hold) = model.holds.get_mut(&(user, request)) else {
+            let Some(hold) = model.holds.get(&(user, request)).cloned() else {
                 return;
             };
             let path = format!("/v1/holds/{}", hold.id);
@@ -219,8 +244,11 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
                     .status,
                 204
             );
-            let _ = now;
-            hold.is_over = true;
+            let waits = model.waits(&hold);
+            let hold = model.holds.get_mut(&(user, request)).unwrap();
+            // Usage that waits settles it, whoever gives it back.
+            hold.is_over |= !waits;
+            hold.is_unwanted = true;
         }
         Step::Renew {
             user,

@@ -31,6 +31,8 @@ pub(super) struct ModelHold {
     pub(super) expires: i64,
     pub(super) body: (i64, i64),
     pub(super) is_over: bool,
+    /// Whether its owner gave it back while its usage waited to be recorded.
+    pub(super) is_unwanted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -120,7 +122,7 @@ impl Model {
     }
 
     pub(super) fn held(&self, budget: &ModelBudget, with_lapsed: bool) -> i64 {
-        let living = |hold: &&ModelHold| !hold.is_over && (with_lapsed || hold.expires > self.now);
+        let living = |hold: &&ModelHold| !hold.is_over && (with_lapsed || self.lives(hold));
         let mine = self
             .all_holds()
             .filter(living)
@@ -128,8 +130,34 @@ impl Model {
         mine.map(|hold| hold.amounts.of(budget.is_usd)).sum()
     }
 
+    fn lives(&self, hold: &ModelHold) -> bool {
+        hold.expires > self.now && !hold.is_unwanted
+    }
+
+    /// Whether its usage waits to be recorded.
+    pub(super) fn waits(&self, hold: &ModelHold) -> bool {
+        let mut waiting = self.waiting.iter();
+        waiting.any(|(_, _, of, ..)| of.as_ref() == Some(&hold.id))
+    }
+
+    /// Whether it lives although its time is over or it was given back, because its usage waits. It may have ended before the
+    /// usage was reported, or a call may have failed that would have kept it.
+    pub(super) fn may_live(&self, hold: &ModelHold) -> bool {
+        !hold.is_over && !self.lives(hold) && self.waits(hold)
+    }
+
+    /// The most that `budget` may have left.
     pub(super) fn available(&self, budget: &ModelBudget) -> i64 {
         budget.amount - self.spent(budget) - self.held(budget, false)
+    }
+
+    /// The least that `budget` may have left, if all holds live that may.
+    pub(super) fn surely_available(&self, budget: &ModelBudget) -> i64 {
+        let mine = self
+            .all_holds()
+            .filter(|hold| self.may_live(hold) && budget.counts(&hold.path));
+        let held: i64 = mine.map(|hold| hold.amounts.of(budget.is_usd)).sum();
+        self.available(budget) - held
     }
 
     fn hold_of(&mut self, id: &str) -> Option<&mut ModelHold> {

@@ -157,7 +157,7 @@ async fn holds_whose_usage_waits_are_looked_at_once_in_two_minutes_however_many_
         assert_eq!(refused["decision"], "block", "{refused}");
         let calls = world.system.engine().meter().calls;
         let of = |name: &str| calls.get(name).copied().unwrap_or(0);
-        (of("UpdateItem"), of("TransactWriteItems"))
+        (of("UpdateItem"), of("PutItem"))
     };
     // The hold is tried, 25 and then 5 live on, and it is tried again after each.
     assert_eq!(updates("b-1").await, (5, 30));
