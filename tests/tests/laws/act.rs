@@ -21,10 +21,10 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
     let path = model.path(&model.homes[USERS[user]].clone());
     let answer = persist(world, AGENT, "POST", "/v1/preflight", body).await;
     let same = model.holds.get(&(user, request)).cloned();
-    if let Some(known) = same.as_ref().filter(|hold| model.may_live(hold)) {
-        if answer.status == 409 || answer.body["hold"]["id"] == json!(known.id) {
-            return;
-        }
+    let may_be_known = same.as_ref().filter(|hold| model.may_live(hold));
+    let is_known = |known: &ModelHold| answer.body["hold"]["id"] == json!(known.id);
+    if may_be_known.is_some_and(|known| answer.status == 409 || is_known(known)) {
+        return;
     }
     let known = same.filter(|h| !h.is_over && h.expires > model.now && !h.is_unwanted);
     if let Some(known) = known {
