@@ -9,6 +9,7 @@ mod fault;
 mod gate;
 mod meter;
 mod permission;
+mod schedule;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transport;
@@ -28,7 +29,9 @@ pub use fault::{Fault, FaultKind, When};
 use gate::Gate;
 pub use gate::Stopped;
 pub use meter::{CallerUnits, Meter, TableUnits};
-use transport::{Reply, Service};
+use schedule::Slot;
+pub use schedule::{ACTOR, Call, Effect, Schedule};
+use transport::{Pass, Reply, Service};
 
 use crate::permissions::{Permission, Used};
 
@@ -41,13 +44,14 @@ enum Backend {
     Other(Endpoint),
 }
 
-/// A DynamoDB. Clones share the data, the meter, the planned faults and the calls that are to be stopped.
+/// A DynamoDB. Clones share the data, the meter, the planned faults, the calls that are to be stopped and the schedule.
 #[derive(Clone)]
 pub struct Engine {
     backend: Backend,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
     gate: Gate,
+    slot: Slot,
     used: Used,
     /// Whose calls the meter counts with a client of this clone.
     caller: &'static str,
@@ -86,6 +90,7 @@ impl Engine {
             meter: Arc::default(),
             faults: FaultPlan::default(),
             gate: Gate::default(),
+            slot: Slot::default(),
             used: Used::default(),
             caller: "other",
         })
@@ -150,6 +155,12 @@ impl Engine {
         self.gate.stop_next(Box::new(fits))
     }
 
+    /// Lets each call that an [`ACTOR`] makes wait until it is chosen, from now on until the schedule is dropped.
+    #[must_use]
+    pub fn schedule(&self) -> Schedule {
+        self.slot.install()
+    }
+
     fn record_permissions(&self, operation: &str, body: &str) {
         for ((action, resource), partitions) in permission::needed(operation, body) {
             self.used.record(Permission {
@@ -190,8 +201,9 @@ impl fmt::Debug for Engine {
 impl Service for Engine {
     const TARGET_PREFIX: &'static str = "DynamoDB_20120810.";
 
-    async fn pass(&self, operation: &str, body: &str) {
+    async fn pass(&self, operation: &str, body: &str) -> Pass {
         self.gate.pass(operation, body).await;
+        self.slot.pass(operation, body).await
     }
 
     async fn serve(&self, operation: &str, body: &str) -> Reply {

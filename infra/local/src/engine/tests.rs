@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType, TransactWriteItem, Update,
 };
 
-use super::{Engine, Fault, FaultKind, When};
+use super::{ACTOR, Engine, Fault, FaultKind, When};
 
 pub(super) const TABLE: &str = "budgets";
 
@@ -414,4 +414,67 @@ async fn a_call_that_is_stopped_waits_until_it_may_go_on_and_others_pass() {
     put(&client, "the first one", "used", n(2)).await;
     drop(engine.stop_next(|_, _| true));
     assert_eq!(used(&client, "the first one").await, 2);
+}
+
+#[tokio::test]
+async fn calls_of_actors_wait_until_they_are_chosen_and_a_lost_one_takes_effect_unanswered() {
+    let (engine, client) = open(None).await;
+    let schedule = engine.schedule();
+    add_one(&client, "x").await.unwrap();
+    assert_eq!(used(&client, "x").await, 1, "it is nobody's, so it passed");
+
+    let mut lost = Box::pin(ACTOR.scope(7, add_one(&client, "x")));
+    let mut chosen = Box::pin(ACTOR.scope(3, add_one(&client, "x")));
+    let mut given_up = Box::pin(ACTOR.scope(5, add_one(&client, "x")));
+    let all_wait = async {
+        while schedule.actors().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = &mut lost => panic!("it did not wait"),
+        _ = &mut chosen => panic!("it did not wait"),
+        _ = &mut given_up => panic!("it did not wait"),
+        () = all_wait => {}
+    }
+    drop(given_up);
+    let calls = schedule.waiting();
+    let actors: Vec<usize> = calls.iter().map(|call| call.actor).collect();
+    assert_eq!((actors, schedule.come()), (vec![3, 7], 3));
+    assert_eq!(calls[0].operation, "UpdateItem");
+    assert_eq!(used(&client, "x").await, 1);
+
+    assert!(schedule.go(calls[0].number));
+    assert!(!schedule.go(calls[0].number), "it goes once");
+    chosen.await.unwrap();
+    assert_eq!(used(&client, "x").await, 2);
+
+    let mut effect = schedule.lose(calls[1].number);
+    assert!(!effect.is_over());
+    let over = async {
+        while !effect.is_over() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = &mut lost => panic!("it was answered"),
+        () = over => {}
+    }
+    assert_eq!(used(&client, "x").await, 3);
+
+    // Whoever waits when the schedule goes passes, and so does everybody after that.
+    let mut waiting = Box::pin(ACTOR.scope(1, add_one(&client, "x")));
+    let waits = async {
+        while schedule.actors().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = &mut waiting => panic!("it did not wait"),
+        () = waits => {}
+    }
+    drop(schedule);
+    waiting.await.unwrap();
+    ACTOR.scope(1, add_one(&client, "x")).await.unwrap();
+    assert_eq!(used(&client, "x").await, 5);
 }

@@ -13,6 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
+use tokio::sync::oneshot;
 
 use super::fault::{Fault, FaultKind, FaultPlan, When};
 
@@ -24,8 +25,8 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
     const TARGET_PREFIX: &'static str;
 
     /// Returns when a request may be answered: at once, unless somebody has stopped it.
-    fn pass(&self, _operation: &str, _body: &str) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
+    fn pass(&self, _operation: &str, _body: &str) -> impl Future<Output = Pass> + Send {
+        std::future::ready(Pass::Answered)
     }
 
     /// Answers one request. `operation` is empty if the target names another service.
@@ -36,6 +37,15 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
 
     /// The faults planned for this service's clients.
     fn faults(&self) -> &FaultPlan;
+}
+
+/// What becomes of a request that may go on.
+#[derive(Debug)]
+pub(crate) enum Pass {
+    /// It is answered.
+    Answered,
+    /// It takes effect, and the answer never comes. Whoever wanted that sees by the end of the channel that it has.
+    Unanswered(oneshot::Sender<()>),
 }
 
 /// An answer before it becomes an HTTP response.
@@ -120,7 +130,11 @@ async fn answer<S: Service>(
     let body = std::str::from_utf8(body).map_err(|error| ConnectorError::user(error.into()))?;
 
     tokio::task::yield_now().await;
-    service.pass(operation, body).await;
+    if let Pass::Unanswered(applied) = service.pass(operation, body).await {
+        service.serve(operation, body).await;
+        drop(applied);
+        return std::future::pending().await;
+    }
 
     let fault = service.faults().next_call();
     if let Some(Fault {
