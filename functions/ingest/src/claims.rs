@@ -3,7 +3,8 @@
 //!
 //! A crash between claim and queue loses nothing: the event was not accepted, and whoever sends it again finds
 //! the claim of the same body and no record, so it is queued. If the database does not answer, events are
-//! queued without a claim, and `evaluate` finds duplicates and conflicts by their digests.
+//! queued without a claim, and `evaluate` finds duplicates and conflicts by their digests. If it answers and a hold
+//! cannot be kept, its event is not taken: whoever reported it sends it again.
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use shared::domain::hold::HoldId;
 use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::usage::Event;
 use shared::runtime::logs::{ErrorType, report};
-use shared::store::{Claim, Claimant, Store, StoreError, own_hold};
+use shared::store::{Claim, Claimant, Store, StoreError, own_hold, watch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -60,6 +61,8 @@ pub(crate) struct Sorted<'a> {
     pub(crate) standing: Standing,
     /// The index of the event whose message stands for it; none if it needs no message any more.
     pub(crate) carried_by: Option<usize>,
+    /// Whether the hold that it names is sure to stay until it is recorded, as far as that matters.
+    pub(crate) is_kept: bool,
 }
 
 /// Claims the identities of `candidates` and says what each of them is.
@@ -100,15 +103,25 @@ pub(crate) async fn sort<'a>(
     }
     let waiting: Vec<_> = holds
         .values()
-        .map(|hold_id| {
+        .enumerate()
+        .map(|(place, hold_id)| {
             let waiting = store.await_usage(organisation_id, hold_id, now);
-            in_time(waiting, deadline, &is_down)
+            let kept = in_time(waiting, deadline, &is_down);
+            async move { kept.await.map(|()| place) }
         })
         .collect();
     let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
     let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
     let claims = claims.collect::<BTreeMap<usize, Claim>>();
-    let (mut claims, _) = futures::join!(claims, waiting.collect::<Vec<Option<()>>>());
+    let kept = waiting.collect::<BTreeSet<Option<usize>>>();
+    let asked = async { futures::join!(claims, kept) };
+    let ((mut claims, kept), has_answered) = watch(asked).await;
+    // While the database is silent, usage is taken without keeping its hold. One that is overloaded opens no cap.
+    let is_kept = |event: &Event| {
+        let named = own_hold_of(organisation_id, event).map(|hold_id| hold_id.to_string());
+        let place = named.map(|name| holds.keys().position(|known| *known == name));
+        !has_answered || place.is_none_or(|place| kept.contains(&place))
+    };
     let claims: BTreeMap<&EventIdentity, (&BodyDigest, Claim)> = firsts
         .iter()
         .enumerate()
@@ -137,6 +150,7 @@ pub(crate) async fn sort<'a>(
             candidate,
             standing,
             carried_by,
+            is_kept: is_kept(&candidate.event),
         });
     }
     sorted

@@ -254,7 +254,7 @@ async fn events(
     let sorted = claims::sort(&app.store, organisation_id, &request_id, &candidates, now).await;
     let messages: Vec<(usize, EventMessage)> = sorted
         .iter()
-        .filter(|of| of.carried_by == Some(of.candidate.index))
+        .filter(|of| of.is_kept && of.carried_by == Some(of.candidate.index))
         .map(|of| {
             let message = EventMessage {
                 organisation_id: organisation_id.clone(),
@@ -264,7 +264,9 @@ async fn events(
             (of.candidate.index, message)
         })
         .collect();
-    let failed = send::all(&app.sqs, &app.queue_url, &messages).await;
+    let mut failed = send::all(&app.sqs, &app.queue_url, &messages).await;
+    let not_kept = sorted.iter().filter(|of| !of.is_kept);
+    failed.extend(not_kept.filter_map(|of| of.carried_by));
     let view = view_of(&sorted, rejected, &failed);
     logs::count(&[(Metric::EventsAccepted, logs::number_of(view.accepted))]);
     answer(view, !failed.is_empty(), request_id)
@@ -279,7 +281,7 @@ fn view_of(
     let (mut accepted, mut duplicates, mut conflicts) = (0, 0, Vec::new());
     for of in sorted {
         if of.carried_by.is_some_and(|index| failed.contains(&index)) {
-            let said = "the queue did not take it; send it again, it counts once";
+            let said = "it could not be taken now; send it again, it counts once";
             rejected.push(Rejected::of(of.candidate, "unavailable", said));
             continue;
         }
@@ -309,7 +311,7 @@ fn answer(view: EventsView, has_failed: bool, request_id: String) -> Result<Resp
     if has_failed {
         return Err(ApiError::new(
             ErrorCode::Unavailable,
-            "the queue does not answer; the request may be repeated, each event counts once",
+            "events cannot be taken at the moment; the request may be repeated, each event counts once",
         ));
     }
     let details = view.rejected.iter().flat_map(|rejected| &rejected.details);

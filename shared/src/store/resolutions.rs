@@ -60,12 +60,12 @@ enum Ending {
     Ended(Box<Resolved>),
 }
 
-/// Why a hold ends that no event has settled.
+/// What ends a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndsBy {
-    /// Its time is over.
+    /// Its time, or its owner: neither does while usage of it waits to be recorded.
     Time,
-    /// Its event cannot be counted yet.
+    /// An event that names it.
     Event,
 }
 

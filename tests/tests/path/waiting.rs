@@ -1,7 +1,9 @@
 //! Usage that was accepted and waits to be recorded keeps its hold: a queue that is worked off late opens no cap.
 
 use super::{books, figure};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{AGENT, World};
+use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
@@ -185,4 +187,44 @@ async fn of_two_bodies_under_one_id_each_keeps_the_hold_that_it_names() {
     assert_eq!(refused["decision"], "block", "{refused}");
     world.system.drain().await.unwrap();
     assert_eq!(figure(&world.figures(&budget).await), (700, 0, 300, 300));
+}
+
+#[tokio::test]
+async fn usage_whose_hold_cannot_be_kept_by_an_overloaded_database_is_sent_again() {
+    // Each call of the request: its claim is one of them, and its hold another.
+    let mut refused = 0;
+    for call in 0..4 {
+        let settings = SystemSettings {
+            retry: RetryConfig::disabled(),
+            delivers_events: false,
+            ..SystemSettings::empty()
+        };
+        let world = World::with(settings).await;
+        world.set_clock("2026-11-10T12:00:00Z").await;
+        world.department("eng", None).await;
+        world.user("ada", "eng").await;
+        world.user("bob", "eng").await;
+        let budget = world
+            .budget(Some("eng"), "tokens", json!(1_000), true)
+            .await;
+        let hold = world.hold("ada", "r-1", 1_000, 0).await;
+        let body = json!({"events": [world.usage("e-1", "ada", 997, 0, Some(&hold))]});
+        let (when, kind) = (When::Before, FaultKind::Throttled);
+        world.system.engine().inject(Fault { call, when, kind });
+        let answer = world.call(AGENT, "POST", "/v1/events", body.clone()).await;
+        world.system.engine().clear_faults();
+        if answer.status == 503 {
+            refused += 1;
+            let again = world.call(AGENT, "POST", "/v1/events", body).await;
+            again.expect(202);
+        }
+        // However it went: what is accepted keeps its hold.
+        world.set_clock("2026-11-10T12:03:00Z").await;
+        let asked = world.preflight("bob", "b-1", 4, 0).await;
+        assert_eq!(asked["decision"], "block", "call {call}: {asked}");
+        world.system.drain().await.unwrap();
+        let figures = figure(&world.figures(&budget).await);
+        assert_eq!(figures, (997, 0, 3, 3), "call {call}");
+    }
+    assert!(refused > 0);
 }
