@@ -61,7 +61,7 @@ pub(crate) struct Sorted<'a> {
     pub(crate) standing: Standing,
     /// The index of the event whose message stands for it; none if it needs no message any more.
     pub(crate) carried_by: Option<usize>,
-    /// Whether the hold that it names is sure to stay until it is recorded, as far as that matters.
+    /// False if the hold that it names may lapse before it is recorded, and the database is not silent.
     pub(crate) is_kept: bool,
 }
 

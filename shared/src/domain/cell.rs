@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
-/// The most counters of exemptions in a cell, those included that have ended in its month and were used before. Levels
-/// have two counters each.
+/// The most counters of exemptions in a cell. One that was used stays until the month ends, even if its exemption has
+/// ended. Levels have two counters each.
 pub const MAX_EXEMPTION_COUNTERS: usize = 4_000;
 /// The most lapsed holds that one update releases, and the most counters that it touches: an expression of
 /// DynamoDB has at most 4,096 bytes.
@@ -147,13 +147,13 @@ pub struct CellUpdate {
     pub add: BTreeMap<Node, i64>,
     /// What is added to counters that may not be there yet; they begin at zero.
     pub add_or_begin: BTreeMap<Node, i64>,
-    /// What counters open with that may not be there yet, before anything is added to them.
+    /// Counters to open if they are not there yet, with what they begin at. Applied before `add`.
     pub open: BTreeMap<Node, i64>,
     /// What the carry of counters is from now on; what it adds to them is in `add`.
     pub carry: BTreeMap<Node, i64>,
     /// What is added to what exemptions gave beyond counters.
     pub exempt: BTreeMap<Node, i64>,
-    /// Holds that come, or are like this from now on.
+    /// Holds to add or to replace.
     pub put: BTreeMap<Rid, Hold>,
     /// Holds that go.
     pub remove: BTreeSet<Rid>,
@@ -599,7 +599,7 @@ pub fn finish_as<'a>(
     update
 }
 
-/// Lets holds live longer, each until its own second, if all are as they were.
+/// Extends holds, each to its own second since 1970. Takes effect only if none has changed.
 pub fn prolong(holds: &[(Rid, Hold, i64)]) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (rid, hold, until) in holds {

@@ -271,9 +271,9 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Keeps a hold until its usage, which is about to be queued, is recorded: from now on it neither lapses nor can it be
-    /// given back. One conditional write, which changes nothing if the hold has ended; repeated, it says the same. A queue
-    /// that is worked off late, or an event that fails for days, so opens no cap.
+    /// Keeps a hold until its usage is recorded, which is about to be queued: from now on it neither lapses nor can it be
+    /// given back. So a long queue, or an event that fails for days, opens no cap. One conditional write; it changes nothing
+    /// if the hold has ended or if it is repeated.
     pub async fn await_usage(
         &self,
         organisation_id: &str,
