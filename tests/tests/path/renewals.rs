@@ -1,7 +1,7 @@
 //! Holds that live longer or have more: under the rules of a new one, and ending once.
 
 use super::{figure, world};
-use end_to_end::{ADMIN, AGENT, Answer, World};
+use end_to_end::{ADMIN, AGENT, Answer, World, changes_cell};
 use futures::poll;
 use local::engine::{Fault, FaultKind, When};
 use local::system::SystemSettings;
@@ -522,6 +522,35 @@ async fn whoever_looks_at_a_lapsed_hold_too_long_does_not_end_it_after_it_was_re
         assert_eq!((seen.0, seen.1), (30, held), "{at}");
     }
     assert!(renewed_in_time > 0);
+}
+
+#[tokio::test]
+async fn a_hold_that_is_renewed_after_its_end_was_written_ends_even_if_its_renewal_dies() {
+    let (world, budget, hold) = holding(100, 100).await;
+    world.set_clock(AFTER).await;
+    // Whoever looks at it has written that its time is over, and is about to take it out of the cell.
+    let takes_out =
+        |operation: &str, body: &str| changes_cell(operation, body) && body.contains("REMOVE");
+    let body = json!({"extend_seconds": 600});
+    // By the clock of whoever renews it, which is behind, it lives. They die before they can see that it has ended.
+    let renewal = async {
+        world.set_clock(BEFORE).await;
+        let says_so = |operation: &str, body: &str| {
+            operation == "TransactWriteItems" && body.contains("lives_until")
+        };
+        let renewal = renew(&world, &hold, body.clone());
+        world.crash(renewal, says_so).await;
+        world.set_clock(AFTER).await;
+    };
+    let looking = passes(&world, "b-1", 100);
+    let (has_other, ()) = world.meanwhile(looking, takes_out, renewal).await;
+    assert!(has_other, "nobody has the tokens of a hold that has ended");
+    assert_eq!(figure(&world.figures(&budget).await), (0, 100, 100, 0));
+    let again = renew(&world, &hold, body).await;
+    assert_eq!(again.status, 409, "{}", again.body);
+    let event = world.usage("e-1", "ada", 30, 0, Some(&hold));
+    world.report(&[event]).await;
+    assert_eq!(figure(&world.figures(&budget).await), (30, 100, 70, -30));
 }
 
 /// A world at [`BEGIN`] with ada in which no failed call is tried again.
