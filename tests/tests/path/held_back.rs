@@ -298,6 +298,55 @@ async fn no_policy_sees_what_is_held_back() {
     assert_eq!(incidents().await, 1, "the next event sees the total");
 }
 
+#[tokio::test]
+async fn no_test_of_a_policy_sees_what_is_in_no_total() {
+    let (world, _) = noon(100_000_000).await;
+    let policy = json!({
+        "name": "special", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
+        "conditions": [{"field": "model_id", "op": "eq", "value": "special"}],
+        "actions": [{"type": "create_incident"}],
+    });
+    let made = world
+        .admin("POST", "/v1/policies", policy)
+        .await
+        .expect(201);
+    let policy = format!("/v1/policies/{}", made["id"].as_str().unwrap());
+    let path = format!("{policy}/publish");
+    world.admin("POST", &path, Value::Null).await.expect(200);
+    // How many events a test evaluates and how often it fires for them, and how often the policy fired.
+    let seen = async || {
+        let path = format!("{policy}/test");
+        let test = world.admin("POST", &path, Value::Null).await.expect(200);
+        let incidents = world.admin("GET", "/v1/incidents", Value::Null).await;
+        let incidents = incidents.expect(200)["items"].as_array().unwrap().len();
+        let count = |name: &str| test[name].as_u64().unwrap();
+        (count("events_evaluated"), count("would_trigger"), incidents)
+    };
+    let special = |event_id: &str, tokens: i64| {
+        let mut event = world.usage(event_id, "ada", tokens, 0, None);
+        event["model"] = json!("special");
+        event
+    };
+    // With what ada has used by now, any event of the model fires.
+    world
+        .report(&[world.usage("e-1", "ada", 100, 0, None)])
+        .await;
+    world.set_clock("2026-11-24T12:01:00Z").await;
+    world.report(&[special("e-2", BILLION)]).await;
+    let another = json!({"events": [special("e-1", 20)]});
+    let conflict = world.call(AGENT, "POST", "/v1/events", another).await;
+    conflict.expect(400);
+    world.system.drain().await.unwrap();
+    assert_eq!(listed(&world, "held_back").await.len(), 1);
+    assert_eq!(listed(&world, "conflict").await.len(), 1);
+    assert_eq!(seen().await, (1, 0, 0));
+    decide(&world, "e-2", "discard").await.expect(200);
+    assert_eq!(seen().await, (1, 0, 0), "it is in no total for ever");
+    world.set_clock("2026-11-24T12:02:00Z").await;
+    world.report(&[special("e-3", 1)]).await;
+    assert_eq!(seen().await, (2, 1, 1));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_those_who_decide_at_once_one_decides() {
     let (world, budget) = noon(10_000_000).await;
