@@ -2,6 +2,7 @@
 
 use super::{figure, world};
 use end_to_end::{AGENT, World};
+use local::system::SystemSettings;
 use serde_json::{Value, json};
 
 async fn alerts(world: &World, query: &str) -> Vec<Value> {
@@ -70,6 +71,45 @@ async fn each_level_is_told_once_however_often_and_concurrently_usage_comes() {
         .report(&[world.usage("n-1", "ada", 600, 0, None)])
         .await;
     assert_eq!(thresholds(&alerts(&world, "").await), [50, 50, 80, 100]);
+}
+
+#[tokio::test]
+async fn of_two_batches_that_see_a_crossing_at_one_time_one_tells_of_it() {
+    let settings = SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), false)
+        .await;
+    let send = async |event_id: &str, tokens: i64| {
+        let usage = world.usage(event_id, "ada", tokens, 0, None);
+        let body = json!({ "events": [usage] });
+        let sent = world.call(AGENT, "POST", "/v1/events", body).await;
+        sent.expect(202);
+    };
+    send("e-1", 500).await;
+    // The first batch has read that nothing was told yet.
+    let tells =
+        |operation: &str, body: &str| operation == "TransactWriteItems" && body.contains("told#");
+    let first = world.system.deliver_events_once();
+    let second = async {
+        send("e-2", 1).await;
+        world.system.deliver_events_once().await.unwrap();
+        thresholds(&alerts(&world, "").await)
+    };
+    let (first, told) = world.meanwhile(first, tells, second).await;
+    first.unwrap();
+    assert_eq!(told, [50], "the second one was faster");
+    world.system.drain().await.unwrap();
+    assert_eq!(thresholds(&alerts(&world, "").await), [50]);
+    let notices = world.admin("GET", "/local/notices", Value::Null).await;
+    let notices = notices.expect(200);
+    assert_eq!(notices["items"].as_array().unwrap().len(), 1, "{notices}");
+    assert_eq!(figure(&world.figures(&budget).await).0, 501);
 }
 
 #[tokio::test]
