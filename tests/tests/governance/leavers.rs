@@ -605,9 +605,13 @@ async fn the_audit_log_says_with_what_power_each_change_was_made() {
 async fn a_key_outlasts_an_outage_for_a_decision_only_and_not_its_revocation() {
     use aws_sdk_dynamodb::config::retry::RetryConfig;
     use local::engine::{Fault, FaultKind, When};
+    use shared::domain::configuration::OnUnavailable;
+    // In an outage the organisation lets requests pass, and the deployment does not: so an answer shows whether the key was
+    // believed.
     let settings = SystemSettings {
         keys_believed: Some(Duration::ZERO),
         retry: RetryConfig::disabled(),
+        on_unavailable: OnUnavailable::Deny,
         ..SystemSettings::empty()
     };
     let company = company_with(settings).await;
@@ -642,6 +646,7 @@ async fn a_key_outlasts_an_outage_for_a_decision_only_and_not_its_revocation() {
     fail(50);
     let degraded = decide("r-3").await.expect(200);
     assert_eq!(degraded["degraded"], true, "{degraded}");
+    assert_eq!(degraded["decision"], "allow", "{degraded}");
     world.system.engine().clear_faults();
     let path = format!("/v1/api-keys/{id}");
     let revoked = world.admin("DELETE", &path, Value::Null).await;
@@ -655,6 +660,7 @@ async fn a_key_outlasts_an_outage_for_a_decision_only_and_not_its_revocation() {
     let by_default = world.call(&nobodys, "POST", "/v1/preflight", by_default);
     let by_default = by_default.await.expect(200);
     for answer in [&unknown, &by_default] {
+        assert_eq!(answer["decision"], "block", "{answer}");
         assert_eq!(answer["hold"], Value::Null);
         assert_eq!(answer["degraded"], true);
     }
