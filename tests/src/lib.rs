@@ -12,6 +12,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use local::engine::When;
 use local::system::{System, SystemSettings};
 use serde_json::{Value, json};
 use shared::domain::price::PriceBooks;
@@ -69,6 +70,14 @@ pub fn is_undecided(answer: &Value) -> bool {
 /// half is the hold's resolution.
 pub fn changes_cell(operation: &str, body: &str) -> bool {
     operation == "UpdateItem" && body.contains("\"Counters\"")
+}
+
+/// How many calls must be made to fail: all of them before they are applied; those that write, if their answers are lost.
+pub fn at_least(when: When, calls: u64, writes: u64) -> u64 {
+    match when {
+        When::Before => calls,
+        When::After => writes,
+    }
 }
 
 /// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is

@@ -226,6 +226,10 @@ impl Service for Engine {
         reply
     }
 
+    fn writes(operation: &str) -> bool {
+        meter::writes(operation)
+    }
+
     fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Reply> {
         dispatch::failure(kind, operation, body)
     }

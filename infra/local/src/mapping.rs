@@ -24,10 +24,10 @@ use crate::queue::{Counts, Message, QueueError, QueueSettings, Queues};
 const BATCH: usize = 10;
 /// How many batches the function handles at the same time.
 const CONCURRENT_BATCHES: usize = 4;
-/// How long a message that failed once waits; each failure more makes it wait four times as long.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-/// The longest that a failed message waits. Lambda waits for the visibility timeout, which nobody at a screen does.
-const LAST_RETRY: Duration = Duration::from_millis(1_600);
+/// How long a message that failed once waits. Lambda waits for the visibility timeout, which nobody at a screen does.
+pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The most by which the wait of a failed message grows.
+const LONGEST: u32 = 16;
 /// How long the mapping rests after the queue failed.
 const REST: Duration = Duration::from_millis(200);
 /// How often a drain looks at the queue.
@@ -45,6 +45,7 @@ pub struct Mapping {
     function: Function,
     is_automatic: bool,
     batch: usize,
+    first_retry: Duration,
 }
 
 /// A mapping at work. It ends when this is dropped; [`Running::stop`] waits for the end.
@@ -68,6 +69,16 @@ impl Mapping {
             function: Arc::new(move |event| function(event).boxed()),
             is_automatic,
             batch: BATCH,
+            first_retry: FIRST_RETRY,
+        }
+    }
+
+    /// The same, but a message that failed once waits this long, and four times as long after each further failure.
+    #[must_use]
+    pub fn with_first_retry(self, first_retry: Duration) -> Self {
+        Self {
+            first_retry,
+            ..self
         }
     }
 
@@ -208,7 +219,7 @@ impl Mapping {
             return Duration::ZERO;
         }
         let factor = 4_u32.saturating_pow(receive_count.saturating_sub(1));
-        FIRST_RETRY.saturating_mul(factor).min(LAST_RETRY)
+        self.first_retry.saturating_mul(factor.min(LONGEST))
     }
 }
 

@@ -163,7 +163,8 @@ impl System {
                 }
             },
         )
-        .with_batch(EVENTS_BATCH);
+        .with_batch(EVENTS_BATCH)
+        .with_first_retry(settings.first_retry);
         let tokens = Tokens::new(OPERATOR_KEY);
         let mails = Mails::new(clock.clone());
         let bus = LocalBus::default();
@@ -187,7 +188,8 @@ impl System {
                 let notify = notify.clone();
                 async move { notify::handle(&notify, event).await }
             },
-        );
+        )
+        .with_first_retry(settings.first_retry);
         let mappings = Mappings::new([evaluating, notifying]);
         let bucket = LocalBucket::default();
         let reset = reset::App::new(

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A failure for one call that an SDK client will make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which call fails: 0 is the next one, 1 the one after it.
+    /// Which call fails: 0 is the next one, 1 the one after it. For [`When::After`] only calls that write count: a read
+    /// whose answer is lost is a read that failed before.
     pub call: u64,
     /// Whether the operation takes effect.
     pub when: When,
@@ -48,6 +49,7 @@ pub(crate) struct FaultPlan(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     calls: u64,
+    writes: u64,
     fired: u64,
     planned: Vec<Fault>,
     /// What is in the entries that are to be refused.
@@ -57,7 +59,11 @@ struct State {
 impl FaultPlan {
     pub(crate) fn inject(&self, fault: Fault) {
         let mut state = self.state();
-        let call = state.calls.saturating_add(fault.call);
+        let so_far = match fault.when {
+            When::Before => state.calls,
+            When::After => state.writes,
+        };
+        let call = so_far.saturating_add(fault.call);
         state.planned.push(Fault { call, ..fault });
     }
 
@@ -90,11 +96,16 @@ impl FaultPlan {
 
     /// Counts a call and returns the first fault planned for it; others for the same call wait
     /// for the next one.
-    pub(crate) fn next_call(&self) -> Option<Fault> {
+    pub(crate) fn next_call(&self, writes: bool) -> Option<Fault> {
         let mut state = self.state();
-        let call = state.calls;
+        let (call, write) = (state.calls, state.writes);
         state.calls += 1;
-        let due = state.planned.iter().position(|fault| fault.call <= call)?;
+        state.writes += u64::from(writes);
+        let is_due = |fault: &Fault| match fault.when {
+            When::Before => fault.call <= call,
+            When::After => writes && fault.call <= write,
+        };
+        let due = state.planned.iter().position(is_due)?;
         Some(state.planned.remove(due))
     }
 

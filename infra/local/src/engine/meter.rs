@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
+use super::fault::When;
+
 /// Counts since the engine was opened or its meter reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
@@ -62,7 +64,26 @@ struct Consumed {
     write_capacity_units: Option<Number>,
 }
 
+/// Whether an operation may change anything.
+pub(super) fn writes(operation: &str) -> bool {
+    ![
+        "GetItem",
+        "BatchGetItem",
+        "Query",
+        "Scan",
+        "TransactGetItems",
+    ]
+    .contains(&operation)
+}
+
 impl Meter {
+    /// How many of the requests a fault of this kind can meet.
+    pub fn calls_that_fail(&self, when: When) -> u64 {
+        let meets = |operation: &str| when == When::Before || writes(operation);
+        let met = self.calls.iter().filter(|(operation, _)| meets(operation));
+        met.map(|(_, calls)| calls).sum()
+    }
+
     pub(super) fn record_call(&mut self, caller: &str, operation: &str) {
         self.callers.entry(caller.to_owned()).or_default().calls += 1;
         match self.calls.get_mut(operation) {

@@ -32,6 +32,11 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
     /// Answers one request. `operation` is empty if the target names another service.
     fn serve(&self, operation: &str, body: &str) -> impl Future<Output = Reply> + Send;
 
+    /// Whether an operation may change anything.
+    fn writes(_operation: &str) -> bool {
+        true
+    }
+
     /// The answer that a fault stands for, or none if this operation cannot fail that way.
     fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Reply>;
 
@@ -136,7 +141,7 @@ async fn answer<S: Service>(
         return std::future::pending().await;
     }
 
-    let fault = service.faults().next_call();
+    let fault = service.faults().next_call(S::writes(operation));
     if let Some(Fault {
         kind: FaultKind::Silence,
         when,

@@ -1,0 +1,19 @@
+//! The whole system in one process, through its HTTP routes: one target, so that its suites share the processors.
+
+mod counts;
+mod exemptions;
+mod faults;
+mod flows;
+mod governance;
+mod ledger_laws;
+mod limits;
+mod lists;
+mod months;
+mod notifications;
+mod policies;
+mod races;
+mod schedules;
+mod server;
+mod tenants;
+mod validation;
+mod webhooks;

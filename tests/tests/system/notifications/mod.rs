@@ -1,0 +1,4 @@
+//! Mails, and who gets which.
+
+mod mails;
+mod recipients;
