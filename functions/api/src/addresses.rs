@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct MailOwners(BTreeMap<String, String>);
 
 impl MailOwners {
-    /// Reads whom `emails` belong to, for a change of `user_id`. Who is not there any more, or has another address by now, has
-    /// none.
+    /// Reads whom `emails` belong to, for a change of `user_id`. Who is not there any more, or has
+    /// another address by now, has none.
     pub(crate) async fn read<'a>(
         app: &App,
         organisation_id: &str,
@@ -43,7 +43,8 @@ impl MailOwners {
         Ok(Self(owners))
     }
 
-    /// Returns what `after` takes to have their address, and gives back of `before`; a conflict if it is another's.
+    /// Returns what `after` takes to have their address, and gives back of `before`; a conflict if
+    /// it is another's.
     pub(crate) fn claim(&self, before: Option<&User>, after: &User) -> Result<MailClaim, ApiError> {
         let mailbox = mailbox_of(&after.email);
         let old = before.map(|before| mailbox_of(&before.email));

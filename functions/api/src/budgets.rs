@@ -213,7 +213,8 @@ pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) 
 
 /// The markers of levels that are not reached any longer, so that these levels alert again.
 ///
-/// `known` are the budget as it was, if it was there, and as it will be: the levels of both are checked.
+/// `known` are the budget as it was, if it was there, and as it will be: the levels of both are
+/// checked.
 pub(crate) fn cleared(
     cells: &[(Month, Cell)],
     known: &[&Budget],
@@ -428,8 +429,8 @@ pub(crate) fn budget<'a>(
     known.ok_or_else(|| ApiError::not_found("budget"))
 }
 
-/// The deletion of a budget. The months that are over close and correct it as if it were there. What was kept of others for
-/// months that are final by now goes.
+/// The deletion of a budget. The months that are over close and correct it as if it were there.
+/// What was kept of others for months that are final by now goes.
 fn deleted(snapshot: &Snapshot, budget: &Budget, now: Timestamp) -> Change {
     let configuration = &snapshot.configuration;
     let corrected = snapshot.head.corrected_through;

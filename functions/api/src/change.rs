@@ -1,5 +1,5 @@
-//! Changes of an organisation: prepared by a handler, committed with their audit entry, answered once for each idempotency
-//! key.
+//! Changes of an organisation: prepared by a handler, committed with their audit entry, answered
+//! once for each idempotency key.
 
 use super::App;
 use super::authority;
@@ -153,8 +153,8 @@ impl Proposal {
     }
 }
 
-/// Prepares a change and commits it, again and again while others are faster. `prepare` reads what it needs after the
-/// snapshot: whatever changes from then on makes the commit stale.
+/// Prepares a change and commits it, again and again while others are faster. `prepare` reads what
+/// it needs after the snapshot: whatever changes from then on makes the commit stale.
 pub(crate) async fn change(
     app: &App,
     actor: &Actor,

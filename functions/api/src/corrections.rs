@@ -293,7 +293,8 @@ fn check_recorded(totals: &Recorded, asked: &Asked, path: &Path) -> Result<(), A
     Ok(())
 }
 
-/// The markers of levels that budgets have reached and do not reach any longer, so that these levels alert again.
+/// The markers of levels that budgets have reached and do not reach any longer, so that these
+/// levels alert again.
 fn cleared(
     configuration: &Configuration,
     cells: &[(Month, Cell)],

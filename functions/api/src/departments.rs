@@ -92,7 +92,8 @@ pub(crate) async fn create(
             updated_at: now,
         };
         let body = described(&department);
-        // A department that is created again has what it used this month: it keeps its number, and comes back by a move.
+        // A department that is created again has what it used this month: it keeps its number, and
+        // comes back by a move.
         let returned = deleted.map(|gone| Return {
             deleted: gone.clone(),
             moved: Move {

@@ -301,7 +301,8 @@ pub(crate) async fn read(
     Ok(json(200, described(&policy)))
 }
 
-/// Changes one policy, if the headers do not name another version. `edit` changes it and returns the change and its answer.
+/// Changes one policy, if the headers do not name another version. `edit` changes it and returns
+/// the change and its answer.
 async fn change_policy(
     app: &App,
     actor: &Actor,

@@ -245,7 +245,8 @@ enum Edit {
     Released(Option<Notice>),
 }
 
-/// Changes one user, who is edited by `edit`. `email` is the address that they are to have, if it changes.
+/// Changes one user, who is edited by `edit`. `email` is the address that they are to have, if it
+/// changes.
 async fn change_user(
     app: &App,
     actor: &Actor,
@@ -286,7 +287,8 @@ async fn change_user(
     .await
 }
 
-/// Keeps the department that a user leaves, if `after` is in another one. Returns both departments with their new counts.
+/// Keeps the department that a user leaves, if `after` is in another one. Returns both departments
+/// with their new counts.
 fn moved(
     configuration: &Configuration,
     before: &User,
@@ -403,40 +405,47 @@ pub(crate) async fn block(
     }
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
-    change_user(&app, &actor, &headers, &id, None, async |snapshot, mut user| {
-        let superiors = app
-            .store
-            .superiors_of(&snapshot.configuration, &user)
-            .await?;
-        let block = Block {
-            policy_id: None,
-            reason: reason.clone(),
-            since: now,
-            until,
-        };
-        let ends_before = |known: &Block| {
-            known.is_in_force(now)
-                && until.is_some_and(|until| known.until.is_none_or(|end| until < end))
-        };
-        if user.block.as_ref().is_some_and(ends_before) {
-            check_not_own(owner, &user.id)?;
-        }
-        let says_the_same = |known: &Block| {
-            known.is_in_force(now)
-                && known.policy_id.is_none()
-                && known.reason == reason
-                && known.until == until
-        };
-        // Sent again, it is told once.
-        let notice = if user.block.as_ref().is_some_and(says_the_same) {
-            None
-        } else {
-            let id = new_id("ntc_", now, 0)?;
-            Some(blocked_by_hand(id, &user, &block, &superiors))
-        };
-        user.block = Some(block);
-        Ok((user, Edit::Blocked(notice)))
-    })
+    change_user(
+        &app,
+        &actor,
+        &headers,
+        &id,
+        None,
+        async |snapshot, mut user| {
+            let superiors = app
+                .store
+                .superiors_of(&snapshot.configuration, &user)
+                .await?;
+            let block = Block {
+                policy_id: None,
+                reason: reason.clone(),
+                since: now,
+                until,
+            };
+            let ends_before = |known: &Block| {
+                known.is_in_force(now)
+                    && until.is_some_and(|until| known.until.is_none_or(|end| until < end))
+            };
+            if user.block.as_ref().is_some_and(ends_before) {
+                check_not_own(owner, &user.id)?;
+            }
+            let says_the_same = |known: &Block| {
+                known.is_in_force(now)
+                    && known.policy_id.is_none()
+                    && known.reason == reason
+                    && known.until == until
+            };
+            // Sent again, it is told once.
+            let notice = if user.block.as_ref().is_some_and(says_the_same) {
+                None
+            } else {
+                let id = new_id("ntc_", now, 0)?;
+                Some(blocked_by_hand(id, &user, &block, &superiors))
+            };
+            user.block = Some(block);
+            Ok((user, Edit::Blocked(notice)))
+        },
+    )
     .await
 }
 
@@ -462,22 +471,29 @@ pub(crate) async fn release(
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change_user(&app, &actor, &headers, &id, None, async |snapshot, mut user| {
-        let superiors = app
-            .store
-            .superiors_of(&snapshot.configuration, &user)
-            .await?;
-        let ended = user.block.take().filter(|block| block.is_in_force(now));
-        let notice = match ended {
-            Some(block) => {
-                check_not_own(owner, &user.id)?;
-                let id = new_id("ntc_", now, 0)?;
-                Some(released(id, &user, &block, &superiors, now))
-            }
-            None => None,
-        };
-        Ok((user, Edit::Released(notice)))
-    })
+    change_user(
+        &app,
+        &actor,
+        &headers,
+        &id,
+        None,
+        async |snapshot, mut user| {
+            let superiors = app
+                .store
+                .superiors_of(&snapshot.configuration, &user)
+                .await?;
+            let ended = user.block.take().filter(|block| block.is_in_force(now));
+            let notice = match ended {
+                Some(block) => {
+                    check_not_own(owner, &user.id)?;
+                    let id = new_id("ntc_", now, 0)?;
+                    Some(released(id, &user, &block, &superiors, now))
+                }
+                None => None,
+            };
+            Ok((user, Edit::Released(notice)))
+        },
+    )
     .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -36,7 +36,8 @@ pub(super) async fn tell(
             if Instant::now() >= until {
                 return Ok::<_, StoreError>(Step::Stop(0));
             }
-            // Read after the snapshot, so that whoever told of them meanwhile makes the change stale.
+            // Read after the snapshot, so that whoever told of them meanwhile makes the change
+            // stale.
             let untold = store.untold_refusals(organisation_id, [&first, &last], AT_ONCE);
             let untold = untold.await?;
             let count = u64::try_from(untold.len()).unwrap_or(0);

@@ -90,7 +90,8 @@ impl<T> Step<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed<T> {
     pub value: T,
-    /// The cell of the current period afterwards. None if decisions do not see the change, or if there is no cell.
+    /// The cell of the current period afterwards. None if decisions do not see the change, or if
+    /// there is no cell.
     pub cell: Option<Cell>,
     /// The notices that were written with it, which have to be queued.
     pub notice_ids: Vec<String>,
@@ -152,11 +153,12 @@ impl Store {
         }))
     }
 
-    /// Changes an organisation. `prepare` gets it as it is, reads whatever else it needs after that, and returns the
-    /// change, which takes effect only while the organisation is as it was. Otherwise it is prepared again.
+    /// Changes an organisation. `prepare` gets it as it is, reads whatever else it needs after
+    /// that, and returns the change, which takes effect only while the organisation is as it was.
+    /// Otherwise it is prepared again.
     ///
-    /// `prepare` is a copy for each attempt: a closure that is called by reference has a future that the compiler cannot
-    /// prove to be `Send`.
+    /// `prepare` is a copy for each attempt: a closure that is called by reference has a future
+    /// that the compiler cannot prove to be `Send`.
     pub async fn change<T, E: From<StoreError>>(
         &self,
         request: &ChangeRequest<'_>,
@@ -166,8 +168,8 @@ impl Store {
             .await
     }
 
-    /// The same, with an answer that is kept under an idempotency key in the same transaction. `answer` gets the cell of
-    /// the current period as it will be.
+    /// The same, with an answer that is kept under an idempotency key in the same transaction.
+    /// `answer` gets the cell of the current period as it will be.
     pub async fn change_and_answer<T, E: From<StoreError>>(
         &self,
         request: &ChangeRequest<'_>,
@@ -207,7 +209,8 @@ impl Store {
         Ok(Changed::Contended)
     }
 
-    /// All of a change or nothing of it, with its audit entries and the answer, if there is an idempotency key.
+    /// All of a change or nothing of it, with its audit entries and the answer, if there is an
+    /// idempotency key.
     async fn commit<E: From<StoreError>>(
         &self,
         snapshot: &Snapshot,
@@ -255,8 +258,9 @@ impl Store {
         })
     }
 
-    /// The updates of the cells in force, each under the condition that it is of the snapshot's epoch, and the cell of the
-    /// current period afterwards. None if a cell had to be opened first, so that the change is stale.
+    /// The updates of the cells in force, each under the condition that it is of the snapshot's
+    /// epoch, and the cell of the current period afterwards. None if a cell had to be opened first,
+    /// so that the change is stale.
     async fn cell_items(
         &self,
         snapshot: &Snapshot,
@@ -319,7 +323,8 @@ impl Store {
         answer.item.map(super::configuration::data).transpose()
     }
 
-    /// Creates an organisation with its first keys and its first audit entry, if there is none of its id.
+    /// Creates an organisation with its first keys and its first audit entry, if there is none of
+    /// its id.
     pub async fn create_organisation(
         &self,
         organisation: Audited<Organisation>,

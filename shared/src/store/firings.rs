@@ -88,7 +88,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes a firing that blocks nobody, all or nothing. Returns false if the policy fired for the subject before.
+    /// Writes a firing that blocks nobody, all or nothing. Returns false if the policy fired for
+    /// the subject before.
     pub async fn fire(
         &self,
         organisation_id: &str,

@@ -29,8 +29,8 @@ pub enum Effect<'a> {
 }
 
 impl Change {
-    /// The effect. An event that is counted and a correction have none: the ledger charges them to the counters, and no
-    /// decision made before would be another after them.
+    /// The effect. An event that is counted and a correction have none: the ledger charges them to
+    /// the counters, and no decision made before would be another after them.
     pub fn effect(&self) -> Effect<'_> {
         match self {
             Self::OrganisationUpdated(_)
@@ -116,7 +116,8 @@ fn of_user(before: &User, after: &User) -> Effect<'static> {
     }
 }
 
-/// `before` are rows that were credited to the month after `period` already, `after` as they are to be.
+/// `before` are rows that were credited to the month after `period` already, `after` as they are to
+/// be.
 fn of_rollovers(period: Month, before: &[Rollover], after: &[Rollover]) -> Effect<'static> {
     let credited_before = |row: &Rollover| {
         let known = before.iter().find(|of| of.counter() == row.counter());
@@ -150,8 +151,8 @@ impl Effect<'_> {
         }
     }
 
-    /// The update of `cell`, the cell of `period`. A month before the current one keeps its amounts: only its epoch
-    /// changes.
+    /// The update of `cell`, the cell of `period`. A month before the current one keeps its
+    /// amounts: only its epoch changes.
     pub fn update(&self, cell: &Cell, period: Month, current: Month) -> CellUpdate {
         let mut update = CellUpdate::default();
         match self {

@@ -1,5 +1,6 @@
-//! A change of an organisation, as one value. The audit log, the effect on decisions and counters, and the notices are each
-//! derived from it by a match without a wildcard: a new kind of change does not compile until it says all of them.
+//! A change of an organisation, as one value. The audit log, the effect on decisions and counters,
+//! and the notices are each derived from it by a match without a wildcard: a new kind of change
+//! does not compile until it says all of them.
 
 mod audit;
 mod effect;
