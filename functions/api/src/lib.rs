@@ -2,7 +2,6 @@
 //!
 //! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
 
-mod act;
 mod addresses;
 mod alerts;
 mod api_keys;
@@ -10,6 +9,7 @@ mod audit;
 mod authority;
 mod backtests;
 mod budgets;
+mod change;
 mod corrections;
 mod departments;
 mod events;

@@ -9,13 +9,13 @@ use http::HeaderMap;
 use serde::Serialize;
 use sha2::Sha256;
 use shared::domain::github::{Read, Sighting, default_rows, event_id, read, user_of};
+use shared::domain::integration::GithubIntegration;
 use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel, RiskOrigin};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::json;
 use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
-use shared::store::GithubIntegration;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]

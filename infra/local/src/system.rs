@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use jiff::Timestamp;
-use shared::domain::audit::AuditEntry;
+use shared::domain::api_key::ApiKey;
 use shared::domain::authority::Maker;
+use shared::domain::change::{Audited, Author};
 use shared::domain::configuration::Organisation;
 use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
@@ -29,7 +30,7 @@ use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::token::Tokens;
-use shared::store::{ApiKey, Books, Row, Store, StoreError, Tables, digest_of};
+use shared::store::{Books, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -511,35 +512,29 @@ pub fn has_data(dir: &Path) -> bool {
 async fn create_organisation(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let name = "Demo".to_owned();
     let organisation = Organisation::new(ORGANISATION.to_owned(), name, "UTC".to_owned(), now);
-    let mut rows = Vec::new();
-    for (id, role, secret) in [
+    let keys = [
         ("key_local_admin", Role::Admin, ADMIN_KEY),
         ("key_local_agent", Role::Agent, AGENT_KEY),
-    ] {
-        let key = ApiKey {
-            id: id.to_owned(),
-            role,
-            user_id: None,
-            description: Some("made by the local stack".to_owned()),
-            created_at: now,
-            made_by: Some(Maker::operator()),
-            digest: digest_of(secret),
-        };
-        rows.extend(Row::api_key(ORGANISATION, &key)?);
-    }
-    let audit = AuditEntry {
-        actor: "operator".to_owned(),
-        action: "organisation.create".to_owned(),
-        resource: format!("organisation/{ORGANISATION}"),
-        before: None,
-        after: None,
-        reason: None,
+    ];
+    let keys = keys.map(|(id, role, secret)| ApiKey {
+        id: id.to_owned(),
+        role,
+        user_id: None,
+        description: Some("made by the local stack".to_owned()),
+        created_at: now,
+        made_by: Some(Maker::operator()),
+        digest: digest_of(secret),
+    });
+    let author = Author {
+        name: "operator".to_owned(),
         authority: None,
         request_id: "local".to_owned(),
     };
+    let json = serde_json::json!({"id": organisation.id, "name": organisation.name}).to_string();
+    let organisation = Audited::new(organisation, json);
     // Whether it was made now or before is the same here.
     store
-        .create_organisation(organisation, rows, &audit, None, now)
+        .create_organisation(organisation, keys.into(), &author, None, now)
         .await?;
     Ok(())
 }
