@@ -28,9 +28,8 @@ use std::ops::Bound;
 const RESERVED_ID: &str = "tree";
 
 /// Makes a department under another one or at the top.
+#[shared::endpoint(POST "/v1/departments", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/departments",
     operation_id = "createDepartment",
     tag = "Departments",
     params(IdempotencyKey),
@@ -137,9 +136,8 @@ fn check_depth(
 }
 
 /// Lists the departments.
+#[shared::endpoint(GET "/v1/departments", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments",
     operation_id = "listDepartments",
     tag = "Departments",
     params(Page),
@@ -174,9 +172,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a department.
+#[shared::endpoint(GET "/v1/departments/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments/{id}",
     operation_id = "getDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department.")),
@@ -201,9 +198,8 @@ pub(crate) async fn read(
 }
 
 /// Changes a department; another parent moves its whole subtree.
+#[shared::endpoint(PATCH "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/departments/{id}",
     operation_id = "updateDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department."), IfMatch),
@@ -300,9 +296,8 @@ fn department<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Department, ApiErr
 }
 
 /// Deletes a department that has no departments under it, no users and no budgets.
+#[shared::endpoint(DELETE "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/departments/{id}",
     operation_id = "deleteDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department."), IfMatch),

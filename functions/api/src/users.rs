@@ -34,9 +34,8 @@ const ROLES: &[(&str, Option<Role>)] = &[
 const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
 
 /// Makes a user.
+#[shared::endpoint(POST "/v1/users", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/users",
     operation_id = "createUser",
     tag = "Users",
     params(IdempotencyKey),
@@ -148,9 +147,8 @@ fn counted(
 }
 
 /// Lists the users, of one department or status where that is asked for.
+#[shared::endpoint(GET "/v1/users", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/users",
     operation_id = "listUsers",
     tag = "Users",
     params(
@@ -218,9 +216,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a user, to themselves, their managers and administrators.
+#[shared::endpoint(GET "/v1/users/{id}", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/users/{id}",
     operation_id = "getUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user.")),
@@ -319,9 +316,8 @@ async fn change_user(
 }
 
 /// Changes a user. Where it decides about requests, it does so at once.
+#[shared::endpoint(PATCH "/v1/users/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/users/{id}",
     operation_id = "updateUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -391,9 +387,8 @@ pub(crate) async fn update(
 }
 
 /// Refuses every request of a user from now on, until a time or until the user is released.
+#[shared::endpoint(PUT "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/users/{id}/block",
     operation_id = "blockUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -471,9 +466,8 @@ pub(crate) async fn block(
 }
 
 /// Ends the block of a user, whoever made it. Released again, nothing changes.
+#[shared::endpoint(DELETE "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/users/{id}/block",
     operation_id = "releaseUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
