@@ -30,9 +30,8 @@ pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
 ];
 
 /// Lists the alerts, the newest first.
+#[shared::endpoint(GET "/v1/alerts", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/alerts",
     operation_id = "listAlerts",
     tag = "Incidents and alerts",
     params(
@@ -82,9 +81,8 @@ pub(crate) async fn list(
 }
 
 /// Shows an alert.
+#[shared::endpoint(GET "/v1/alerts/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/alerts/{id}",
     operation_id = "getAlert",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The alert.")),
@@ -114,9 +112,8 @@ pub(crate) async fn read(
 }
 
 /// Acknowledges or resolves an alert, or opens it again.
+#[shared::endpoint(PATCH "/v1/alerts/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/alerts/{id}",
     operation_id = "updateAlert",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The alert.")),

@@ -92,9 +92,8 @@ impl NewKey {
 }
 
 /// Makes a key, which is shown once.
+#[shared::endpoint(POST "/v1/api-keys", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/api-keys",
     operation_id = "createApiKey",
     tag = "Keys",
     params(IdempotencyKey),
@@ -184,9 +183,8 @@ impl KeyFilter {
 }
 
 /// Lists the keys without their secrets: all of them, or those that one user has, answers for or has made.
+#[shared::endpoint(GET "/v1/api-keys", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/api-keys",
     operation_id = "listApiKeys",
     tag = "Keys",
     params(
@@ -230,9 +228,8 @@ pub(crate) async fn list(
 }
 
 /// Revokes a key, within five seconds.
+#[shared::endpoint(DELETE "/v1/api-keys/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/api-keys/{id}",
     operation_id = "deleteApiKey",
     tag = "Keys",
     params(("id" = Slug, Path, description = "The key.")),

@@ -110,9 +110,8 @@ fn rollover(raw: &str) -> Result<u32, String> {
 /// Makes a budget for a department or the organisation. It is in force at once.
 ///
 /// There is one for each department and unit.
+#[shared::endpoint(POST "/v1/budgets", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/budgets",
     operation_id = "createBudget",
     tag = "Budgets",
     params(IdempotencyKey),
@@ -280,9 +279,8 @@ pub(crate) fn described(configuration: &Configuration, budget: &Budget, now: Tim
 }
 
 /// Lists the budgets with their figures of this month.
+#[shared::endpoint(GET "/v1/budgets", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets",
     operation_id = "listBudgets",
     tag = "Budgets",
     params(Page),
@@ -319,9 +317,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a budget with its figures of this month.
+#[shared::endpoint(GET "/v1/budgets/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets/{id}",
     operation_id = "getBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget.")),
@@ -344,9 +341,8 @@ pub(crate) async fn read(
 }
 
 /// Changes a budget. It is in force at once; earlier months keep their amounts.
+#[shared::endpoint(PATCH "/v1/budgets/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/budgets/{id}",
     operation_id = "updateBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), IfMatch),
@@ -451,9 +447,8 @@ fn deleted(snapshot: &Snapshot, budget: &Budget, now: Timestamp) -> Change {
 }
 
 /// Deletes a budget. Its history stays.
+#[shared::endpoint(DELETE "/v1/budgets/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/budgets/{id}",
     operation_id = "deleteBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), IfMatch),
@@ -486,9 +481,8 @@ struct EffectiveView {
 }
 
 /// Shows every budget that counts for a user, the nearest first, and which would refuse first.
+#[shared::endpoint(GET "/v1/budgets/effective", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets/effective",
     operation_id = "getEffectiveBudgets",
     tag = "Budgets",
     params(("user_id" = UserId, Query, description = "The user.")),

@@ -139,9 +139,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
 /// budgets, and for what carries over as long as the month's grace lasts. In reports its model and provider are
 /// `correction`, and without a user its `user_id` is empty. It takes away at most what was recorded: more is a conflict. It
 /// stays as it is; a wrong one is corrected by another.
+#[shared::endpoint(POST "/v1/corrections", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/corrections",
     operation_id = "createCorrection",
     tag = "Budgets",
     params(IdempotencyKey),
@@ -326,9 +325,8 @@ fn cleared(
 }
 
 /// Lists corrections, the newest first.
+#[shared::endpoint(GET "/v1/corrections", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/corrections",
     operation_id = "listCorrections",
     tag = "Budgets",
     params(

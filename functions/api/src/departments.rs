@@ -30,9 +30,8 @@ use std::ops::Bound;
 const RESERVED_ID: &str = "tree";
 
 /// Makes a department under another one or at the top.
+#[shared::endpoint(POST "/v1/departments", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/departments",
     operation_id = "createDepartment",
     tag = "Departments",
     params(IdempotencyKey),
@@ -131,9 +130,8 @@ fn check_depth(
 }
 
 /// Lists the departments.
+#[shared::endpoint(GET "/v1/departments", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments",
     operation_id = "listDepartments",
     tag = "Departments",
     params(Page),
@@ -168,9 +166,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a department.
+#[shared::endpoint(GET "/v1/departments/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments/{id}",
     operation_id = "getDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department.")),
@@ -195,9 +192,8 @@ pub(crate) async fn read(
 }
 
 /// Changes a department; another parent moves its whole subtree.
+#[shared::endpoint(PATCH "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/departments/{id}",
     operation_id = "updateDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department."), IfMatch),
@@ -288,9 +284,8 @@ fn department<'a>(configuration: &'a Configuration, id: &str) -> Result<&'a Depa
 }
 
 /// Deletes a department that has no departments under it, no users and no budgets.
+#[shared::endpoint(DELETE "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/departments/{id}",
     operation_id = "deleteDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department."), IfMatch),

@@ -169,9 +169,8 @@ fn shown(flagged: &FlaggedEvent) -> EventView {
 
 /// Lists events that somebody should look at, the newest first: held back and what was decided, in conflict, or beyond
 /// their hold.
+#[shared::endpoint(GET "/v1/events", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/events",
     operation_id = "listEvents",
     tag = "Requests",
     params(
@@ -247,9 +246,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
 /// Counted, it is charged as late usage of the place and month where it was held back; what its hold was charged is set
 /// against it. Discarded, it counts nowhere, and what its hold was charged stays. The same decision again changes nothing
 /// and has the same answer; another one is a conflict, and a correction mends it.
+#[shared::endpoint(POST "/v1/events/decisions", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/events/decisions",
     operation_id = "decideEvent",
     tag = "Requests",
     request_body(content = DecideEvent, example = json!({

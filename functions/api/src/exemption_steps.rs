@@ -98,9 +98,8 @@ impl Audience {
 ///
 /// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
 /// without a user stands for everybody in the chain of keys that made it.
+#[shared::endpoint(POST "/v1/exemptions/{id}/approve", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions/{id}/approve",
     operation_id = "approveExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -124,9 +123,8 @@ pub(crate) async fn approve(
 ///
 /// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
 /// without a user stands for everybody in the chain of keys that made it.
+#[shared::endpoint(POST "/v1/exemptions/{id}/deny", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions/{id}/deny",
     operation_id = "denyExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -262,9 +260,8 @@ fn check_room(
 }
 
 /// Ends an exemption at once; whoever asked for one may withdraw it while it waits.
+#[shared::endpoint(POST "/v1/exemptions/{id}/revoke", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions/{id}/revoke",
     operation_id = "revokeExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),

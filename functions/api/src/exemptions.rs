@@ -103,9 +103,8 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
 }
 
 /// Asks for an exemption: more than the hard caps allow, for one user and a while.
+#[shared::endpoint(POST "/v1/exemptions", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions",
     operation_id = "createExemption",
     tag = "Exemptions",
     params(IdempotencyKey),
@@ -186,9 +185,8 @@ pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<Exe
 }
 
 /// Shows an exemption, with what it has given so far.
+#[shared::endpoint(GET "/v1/exemptions/{id}", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/exemptions/{id}",
     operation_id = "getExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -230,9 +228,8 @@ pub(crate) async fn views(
 }
 
 /// Lists exemptions, the newest first: all for an administrator, one's own and one's people's otherwise.
+#[shared::endpoint(GET "/v1/exemptions", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/exemptions",
     operation_id = "listExemptions",
     tag = "Exemptions",
     params(

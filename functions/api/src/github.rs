@@ -118,9 +118,8 @@ fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// Says what GitHub signs with and whose its logins are.
+#[shared::endpoint(PUT "/v1/integrations/github", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/integrations/github",
     operation_id = "putGithub",
     tag = "GitHub",
     request_body = PutGithub,
@@ -163,9 +162,8 @@ pub(crate) async fn put(
 }
 
 /// Shows where GitHub sends its webhooks and whose logins are known.
+#[shared::endpoint(GET "/v1/integrations/github", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/integrations/github",
     operation_id = "getGithub",
     tag = "GitHub",
     responses(
@@ -181,9 +179,8 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
 }
 
 /// Shows how grave each event of GitHub is.
+#[shared::endpoint(GET "/v1/integrations/github/risks", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/integrations/github/risks",
     operation_id = "getGithubRisks",
     tag = "GitHub",
     responses((status = 200, description = "The table.", body = RisksView), Denied),
@@ -252,9 +249,8 @@ fn rows(raw: &str) -> Result<Vec<RiskRow>, String> {
 }
 
 /// Puts the whole table of risks in place of the one before.
+#[shared::endpoint(PUT "/v1/integrations/github/risks", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/integrations/github/risks",
     operation_id = "putGithubRisks",
     tag = "GitHub",
     request_body = PutGithubRisks,

@@ -42,9 +42,8 @@ fn shown(organisation_id: &str, incident: &Incident) -> String {
 }
 
 /// Lists the incidents, the newest first.
+#[shared::endpoint(GET "/v1/incidents", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/incidents",
     operation_id = "listIncidents",
     tag = "Incidents and alerts",
     params(
@@ -93,9 +92,8 @@ pub(crate) async fn list(
 }
 
 /// Shows an incident with its notes.
+#[shared::endpoint(GET "/v1/incidents/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/incidents/{id}",
     operation_id = "getIncident",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The incident.")),
@@ -127,9 +125,8 @@ pub(crate) async fn read(
 }
 
 /// Acknowledges or resolves an incident, or adds a note.
+#[shared::endpoint(PATCH "/v1/incidents/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/incidents/{id}",
     operation_id = "updateIncident",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The incident.")),

@@ -75,9 +75,8 @@ fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
 }
 
 /// Makes a client that may ask for tokens; its secret is shown once.
+#[shared::endpoint(POST "/v1/oauth/clients", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/oauth/clients",
     operation_id = "createOauthClient",
     tag = "Keys",
     params(IdempotencyKey),
@@ -115,9 +114,8 @@ pub(crate) async fn create(
 }
 
 /// Lists the clients, without their secrets: all of them, or those that one user has, answers for or has made.
+#[shared::endpoint(GET "/v1/oauth/clients", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/oauth/clients",
     operation_id = "listOauthClients",
     tag = "Keys",
     params(
@@ -157,9 +155,8 @@ pub(crate) async fn list(
 }
 
 /// Ends a client and, within five seconds, its tokens.
+#[shared::endpoint(DELETE "/v1/oauth/clients/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/oauth/clients/{id}",
     operation_id = "deleteOauthClient",
     tag = "Keys",
     params(("id" = Slug, Path, description = "The client.")),
@@ -257,9 +254,8 @@ struct TokenView {
 }
 
 /// Gives a client a token for an hour, for its id and secret: in the form, or as `Authorization: Basic`.
+#[shared::endpoint(POST "/v1/oauth/token", ANYBODY)]
 #[utoipa::path(
-    post,
-    path = "/v1/oauth/token",
     operation_id = "createToken",
     tag = "Keys",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
@@ -267,7 +263,6 @@ struct TokenView {
         (status = 200, description = "The token.", body = TokenView),
         Invalid, TooLarge, Unsigned,
     ),
-    security(()),
 )]
 pub(crate) async fn token(
     State(app): State<App>,

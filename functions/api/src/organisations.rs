@@ -95,9 +95,8 @@ fn described(organisation: &Organisation) -> String {
 /// Makes an organisation with its first key.
 ///
 /// For the operator of a deployment. The key is shown once.
+#[shared::endpoint(POST "/v1/organisations", OPERATOR)]
 #[utoipa::path(
-    post,
-    path = "/v1/organisations",
     operation_id = "createOrganisation",
     tag = "Organisations",
     params(IdempotencyKey),
@@ -106,7 +105,6 @@ fn described(organisation: &Organisation) -> String {
         (status = 201, description = "The organisation and its key.", body = CreatedView),
         Invalid, Conflict, TooLarge, Denied,
     ),
-    security(("operator_key" = [])),
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -161,9 +159,8 @@ pub(crate) async fn create(
 /// Lists all organisations.
 ///
 /// For the operator of a deployment.
+#[shared::endpoint(GET "/v1/organisations", OPERATOR)]
 #[utoipa::path(
-    get,
-    path = "/v1/organisations",
     operation_id = "listOrganisations",
     tag = "Organisations",
     params(Page),
@@ -171,7 +168,6 @@ pub(crate) async fn create(
         (status = 200, description = "A page of them, by id.", body = PageBody<view::OrganisationView>),
         Invalid, Denied,
     ),
-    security(("operator_key" = [])),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -191,9 +187,8 @@ pub(crate) async fn list(
 /// Makes another key for the administrators of an organisation that has lost its own.
 ///
 /// For the operator of a deployment. The key is shown once.
+#[shared::endpoint(POST "/v1/organisations/{id}/admin-keys", OPERATOR)]
 #[utoipa::path(
-    post,
-    path = "/v1/organisations/{id}/admin-keys",
     operation_id = "createAdminKey",
     tag = "Organisations",
     params(("id" = Slug, Path, description = "The organisation."), IdempotencyKey),
@@ -201,7 +196,6 @@ pub(crate) async fn list(
         (status = 201, description = "The key.", body = AdminKeyView),
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
-    security(("operator_key" = [])),
 )]
 pub(crate) async fn create_admin_key(
     State(app): State<App>,
@@ -239,9 +233,8 @@ pub(crate) async fn create_admin_key(
 }
 
 /// Shows the settings of the organisation that the key belongs to.
+#[shared::endpoint(GET "/v1/organisation", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/organisation",
     operation_id = "getOrganisation",
     tag = "Organisations",
     responses(
@@ -260,9 +253,8 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
 }
 
 /// Changes settings of the organisation. They are in force at once.
+#[shared::endpoint(PATCH "/v1/organisation", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/organisation",
     operation_id = "updateOrganisation",
     tag = "Organisations",
     params(IfMatch),

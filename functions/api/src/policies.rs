@@ -149,9 +149,8 @@ fn described(policy: &Policy) -> String {
 /// Makes a policy as a draft, which fires nothing until it is published.
 ///
 /// A webhook that is given by its `url` is registered, and its secret shown once.
+#[shared::endpoint(POST "/v1/policies", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies",
     operation_id = "createPolicy",
     tag = "Policies",
     params(IdempotencyKey),
@@ -229,9 +228,8 @@ pub(crate) async fn create(
 }
 
 /// Lists the policies.
+#[shared::endpoint(GET "/v1/policies", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/policies",
     operation_id = "listPolicies",
     tag = "Policies",
     params(
@@ -280,9 +278,8 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
 }
 
 /// Shows a policy, with the draft beside what is published.
+#[shared::endpoint(GET "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/policies/{id}",
     operation_id = "getPolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy.")),
@@ -333,9 +330,8 @@ fn set<T: Clone>(slot: &mut T, given: Option<&T>) {
 }
 
 /// Changes a policy. One that is published goes on as it is until the draft is published.
+#[shared::endpoint(PATCH "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/policies/{id}",
     operation_id = "updatePolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -391,9 +387,8 @@ pub(crate) async fn update(
 }
 
 /// Deletes a policy. What it did stays.
+#[shared::endpoint(DELETE "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/policies/{id}",
     operation_id = "deletePolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -417,9 +412,8 @@ pub(crate) async fn remove(
 }
 
 /// Lets the newest version be evaluated, from the next batch of events on. Published again, nothing changes.
+#[shared::endpoint(POST "/v1/policies/{id}/publish", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies/{id}/publish",
     operation_id = "publishPolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -470,9 +464,8 @@ pub(crate) async fn publish(
 }
 
 /// Ends the evaluation without deleting anything. Disabled again, nothing changes.
+#[shared::endpoint(POST "/v1/policies/{id}/disable", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies/{id}/disable",
     operation_id = "disablePolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),

@@ -36,9 +36,8 @@ fn shown(suppression: &Suppression) -> SuppressionView<'_> {
 }
 
 /// Lists the addresses that no mail goes to, because they bounced or their reader complained.
+#[shared::endpoint(GET "/v1/suppressions", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/suppressions",
     operation_id = "listSuppressions",
     tag = "Incidents and alerts",
     params(Page),
@@ -65,9 +64,8 @@ pub(crate) async fn list(
 }
 
 /// Lets mails go to an address again.
+#[shared::endpoint(DELETE "/v1/suppressions/{email}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/suppressions/{email}",
     operation_id = "deleteSuppression",
     tag = "Incidents and alerts",
     params(("email" = Email, Path, description = "The address.")),

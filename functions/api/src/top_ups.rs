@@ -23,9 +23,8 @@ use shared::runtime::parse;
 /// Adds to a budget for the current month only. It is in force at once, and nothing of it carries over.
 ///
 /// Each call adds, so send an `Idempotency-Key` if you may repeat it.
+#[shared::endpoint(POST "/v1/budgets/{id}/top-ups", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/budgets/{id}/top-ups",
     operation_id = "topUpBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), IdempotencyKey),

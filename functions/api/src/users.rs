@@ -39,9 +39,8 @@ const ROLES: &[(&str, Option<Role>)] = &[
 const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
 
 /// Makes a user.
+#[shared::endpoint(POST "/v1/users", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/users",
     operation_id = "createUser",
     tag = "Users",
     params(IdempotencyKey),
@@ -136,9 +135,8 @@ fn counted(configuration: &Configuration, department_id: &str, comes: bool) -> O
 }
 
 /// Lists the users, of one department or status where that is asked for.
+#[shared::endpoint(GET "/v1/users", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/users",
     operation_id = "listUsers",
     tag = "Users",
     params(
@@ -206,9 +204,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a user, to themselves, their managers and administrators.
+#[shared::endpoint(GET "/v1/users/{id}", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/users/{id}",
     operation_id = "getUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user.")),
@@ -307,9 +304,8 @@ fn moved(
 }
 
 /// Changes a user. Where it decides about requests, it does so at once.
+#[shared::endpoint(PATCH "/v1/users/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/users/{id}",
     operation_id = "updateUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -375,9 +371,8 @@ pub(crate) async fn update(
 }
 
 /// Refuses every request of a user from now on, until a time or until the user is released.
+#[shared::endpoint(PUT "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/users/{id}/block",
     operation_id = "blockUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -450,9 +445,8 @@ pub(crate) async fn block(
 }
 
 /// Ends the block of a user, whoever made it. Released again, nothing changes.
+#[shared::endpoint(DELETE "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/users/{id}/block",
     operation_id = "releaseUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),

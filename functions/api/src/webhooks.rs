@@ -176,9 +176,8 @@ fn events(raw: &str) -> Result<Vec<EventType>, String> {
 }
 
 /// Registers a receiver. Its secret is shown once.
+#[shared::endpoint(POST "/v1/webhooks", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks",
     operation_id = "createWebhook",
     tag = "Webhooks",
     params(IdempotencyKey),
@@ -223,9 +222,8 @@ pub(crate) async fn create(
 }
 
 /// Lists the webhooks and how their receivers do.
+#[shared::endpoint(GET "/v1/webhooks", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/webhooks",
     operation_id = "listWebhooks",
     tag = "Webhooks",
     params(Page),
@@ -267,9 +265,8 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
 }
 
 /// Shows a webhook and how its receiver does.
+#[shared::endpoint(GET "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/webhooks/{id}",
     operation_id = "getWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook.")),
@@ -293,9 +290,8 @@ pub(crate) async fn read(
 /// Changes where a webhook posts, what it is told of, or what it is for. Its secret stays.
 ///
 /// Another url is another receiver: the webhook is no longer paused or ended, and what waited goes there.
+#[shared::endpoint(PATCH "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/webhooks/{id}",
     operation_id = "updateWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), IfMatch),
@@ -350,9 +346,8 @@ pub(crate) async fn update(
 }
 
 /// Deletes a webhook. What is on its way is not delivered any more.
+#[shared::endpoint(DELETE "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/webhooks/{id}",
     operation_id = "deleteWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook.")),
@@ -382,9 +377,8 @@ pub(crate) async fn remove(
 }
 
 /// Makes a new secret, shown once. The one before signs for a day more, the one before that no longer.
+#[shared::endpoint(POST "/v1/webhooks/{id}/rotate-secret", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/rotate-secret",
     operation_id = "rotateWebhookSecret",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), IdempotencyKey),
@@ -458,9 +452,8 @@ pub(crate) async fn queue(
 }
 
 /// Sends the receiver an event of the type `webhook.test`; under the same idempotency key, once.
+#[shared::endpoint(POST "/v1/webhooks/{id}/test", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/test",
     operation_id = "testWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), IdempotencyKey),
@@ -535,9 +528,8 @@ async fn tested_before(
 }
 
 /// Lists what was sent to a receiver, the newest first.
+#[shared::endpoint(GET "/v1/webhooks/{id}/deliveries", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/webhooks/{id}/deliveries",
     operation_id = "listDeliveries",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), Page),
@@ -569,9 +561,8 @@ pub(crate) async fn deliveries(
 }
 
 /// Makes a delivery due again at once, whatever became of it, also if the webhook is paused or ended.
+#[shared::endpoint(POST "/v1/webhooks/{id}/deliveries/{delivery_id}/retry", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
     operation_id = "retryDelivery",
     tag = "Webhooks",
     params(

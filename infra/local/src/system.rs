@@ -90,6 +90,7 @@ pub struct System {
     clock: Clock,
     store: Store,
     router: Router,
+    deployed_api: Router,
     mappings: Mappings,
     mails: Mails,
     bus: LocalBus,
@@ -265,6 +266,7 @@ impl System {
             (mails.clone(), bus.clone(), bucket.clone()),
             reset.clone(),
         );
+        let deployed_api = api::router(api.clone());
         let router = Router::new()
             .merge(api::routes().with_state(api))
             .merge(preflight::routes().with_state(new_preflight()))
@@ -279,6 +281,7 @@ impl System {
             clock,
             store,
             router: finished(router),
+            deployed_api,
             running: mappings.run(),
             mappings,
             mails,
@@ -300,6 +303,11 @@ impl System {
         let preflight = (self.new_preflight.0)();
         preflight.make_ready().await;
         preflight::router(preflight)
+    }
+
+    /// The API function alone, as it is deployed.
+    pub fn deployed_api(&self) -> Router {
+        self.deployed_api.clone()
     }
 
     /// Every function's routes and those under `/local`.
