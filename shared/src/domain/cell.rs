@@ -1,7 +1,8 @@
-//! The cell: one item that holds an organisation's live budget counters for one period.
+//! The cell: one item with an organisation's live budget counters for one period.
 //!
-//! Every operation is a [`CellUpdate`]: conditions, then effects, applied at once or not at all. The store
-//! turns it into one DynamoDB expression, and the model applies it to a value with [`CellUpdate::apply`].
+//! Every operation is a [`CellUpdate`]: conditions and effects, applied together or not at all. The
+//! store turns it into one DynamoDB expression. The model applies it to a value with
+//! [`CellUpdate::apply`].
 
 use super::amount::{Amounts, Unit};
 use super::configuration::Configuration;
@@ -14,11 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
-/// The most counters of exemptions in a cell. One that was used stays until the month ends, even if its exemption has
-/// ended. Levels have two counters each.
+/// The most exemption counters of a cell. A counter stays until the month ends, even if its
+/// exemption ended before. Levels have two counters each.
 pub const MAX_EXEMPTION_COUNTERS: usize = 4_000;
-/// The most lapsed holds that one update releases, and the most counters that it touches: an expression of
-/// DynamoDB has at most 4,096 bytes.
+/// The most lapsed holds that one update releases, and the most counters it touches: a DynamoDB
+/// expression has at most 4,096 bytes.
 pub const MAX_RELEASED_AT_ONCE: usize = 25;
 const MAX_COUNTERS_AT_ONCE: usize = 75;
 /// A counter covered by an exemption adds twice as many bytes to the expression.
@@ -27,26 +28,26 @@ const COVERED_WEIGHS: usize = 2;
 /// The counters and holds of one organisation and period.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cell {
-    /// The configuration's epoch that the counters agree with.
+    /// The configuration epoch that the counters agree with.
     pub epoch: u64,
-    /// Counts the updates.
     pub version: u64,
-    /// What remains at each level: amount + carried + exempted - spent - held. Without a budget the amount is zero, so the
-    /// counter says what was used, below zero. An absent counter is zero. An exemption's counter is there from its first
-    /// hold in the month on; before that nothing was taken of what it gives.
+    /// The remainder of each level: amount + carried + exempted - spent - held. Without a budget
+    /// the amount is zero, so the counter is minus the usage. An absent counter is zero. An
+    /// exemption's counter exists from its first hold of the month on. Before that, all that it
+    /// gives is left.
     pub nodes: BTreeMap<Node, i64>,
-    /// What was carried over into the budgets from the month before, where that is anything.
+    /// The amount carried into each budget from the month before, if any.
     pub carried: BTreeMap<Node, i64>,
-    /// What exemptions gave beyond each budget so far, held or spent, where that is anything.
+    /// The amount that exemptions gave beyond each budget, held or spent, if any.
     pub exempted: BTreeMap<Node, i64>,
-    /// The live holds, and lapsed ones that nobody has released yet.
+    /// Live holds, and lapsed ones that are not released yet.
     pub holds: BTreeMap<Rid, Hold>,
 }
 
 impl Cell {
-    /// The cell of `period` as `configuration` and the totals of the period have it; `spent` is what the subtree of a
-    /// department has spent, or the organisation. Holds, carries and what exemptions gave stay as they are in `behind`, the
-    /// cell before.
+    /// Builds the cell of `period` from `configuration` and the totals of the period. `spent`
+    /// returns the spending of a department's subtree, or of the organisation. Holds, carries and
+    /// exempted amounts are copied from `behind`, the previous cell.
     pub fn open(
         configuration: &Configuration,
         period: Month,
@@ -89,83 +90,80 @@ impl Cell {
         cell
     }
 
-    /// The same without one hold, which takes from the counters as before.
+    /// Returns a copy without one hold. Its counters still include the hold.
     pub fn without(&self, rid: &Rid) -> Self {
         let mut cell = self.clone();
         cell.holds.remove(rid);
         cell
     }
 
-    /// What was carried over into `node`.
+    /// Returns the amount carried into `node`.
     pub fn carried(&self, node: Node) -> i64 {
         self.carried.get(&node).copied().unwrap_or(0)
     }
 
-    /// What exemptions gave beyond `node`, held or spent.
+    /// Returns the amount that exemptions gave beyond `node`, held or spent.
     pub fn exempted(&self, node: Node) -> i64 {
         self.exempted.get(&node).copied().unwrap_or(0)
     }
 
-    /// What live and unreleased holds take from `node`.
+    /// Returns the amount that live and unreleased holds take from `node`.
     pub fn held(&self, node: Node) -> i64 {
         self.holds.values().map(|hold| hold.taken_from(node)).sum()
     }
 
-    /// What live and unreleased holds of exemptions have of what is counted under `node`, without taking it from there.
+    /// Returns the amount of live and unreleased holds that exemptions gave, so it was not taken
+    /// from `node`.
     pub fn held_exempt(&self, node: Node) -> i64 {
         self.holds.values().map(|hold| hold.given_for(node)).sum()
     }
 }
 
-/// What must be true of a cell for an update to take effect.
+/// A precondition of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// The cell exists.
     Exists,
-    /// The counters agree with this epoch of the configuration.
+    /// The counters agree with this configuration epoch.
     EpochIs(u64),
-    /// No hold of this name.
+    /// No hold has this key.
     HoldAbsent(Rid),
-    /// Exactly this hold under this name.
+    /// Exactly this hold has this key.
     HoldIs(Rid, Hold),
-    /// Fewer holds than this.
+    /// The cell has fewer holds than this.
     FewerHoldsThan(usize),
-    /// The counter holds at least this: the one `admit` rule.
+    /// The counter has at least this much: the one rule of admission.
     AtLeast(Node, i64),
-    /// The same if the counter is there; what it would open with is enough.
+    /// Like [`Condition::AtLeast`] if the counter exists. A new counter opens with enough.
     AtLeastOrNew(Node, i64),
 }
 
 /// One atomic change of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CellUpdate {
-    /// All must hold.
     pub conditions: Vec<Condition>,
-    /// The epoch afterwards, where it changes.
+    /// The new epoch, if it changes.
     pub epoch: Option<u64>,
-    /// What is added to existing counters; negative takes away.
+    /// Amounts to add to existing counters. Negative amounts subtract.
     pub add: BTreeMap<Node, i64>,
-    /// What is added to counters that may not be there yet; they begin at zero.
+    /// Amounts to add to counters that may not exist yet. Those start at zero.
     pub add_or_begin: BTreeMap<Node, i64>,
-    /// Counters to open if they are not there yet, with what they begin at. Applied before `add`.
+    /// Counters to create if they are absent, with their initial value. Applied before `add`.
     pub open: BTreeMap<Node, i64>,
-    /// What the carry of counters is from now on; what it adds to them is in `add`.
+    /// The new carry of counters. The change of the counters themselves is in `add`.
     pub carry: BTreeMap<Node, i64>,
-    /// What is added to what exemptions gave beyond counters.
+    /// Amounts to add to `exempted`.
     pub exempt: BTreeMap<Node, i64>,
-    /// Holds to add or to replace.
+    /// Holds to insert or replace.
     pub put: BTreeMap<Rid, Hold>,
-    /// Holds that go.
     pub remove: BTreeSet<Rid>,
 }
 
-/// Why an update took no effect on a value.
+/// Why an update was not applied to a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotApplied {
-    /// A condition was false.
     #[error("a condition is false: {0:?}")]
     Condition(Box<Condition>),
-    /// The update names a counter that the cell has not.
+    /// The update names a counter that does not exist.
     #[error("no counter {0:?}")]
     NoSuchNode(Node),
     /// A counter would leave the range of an `i64`.
@@ -174,7 +172,8 @@ pub enum NotApplied {
 }
 
 impl CellUpdate {
-    /// Applies the update to a value, as the store's expression does to the item. `None` is no cell.
+    /// Applies the update to a value, as the store's expression does to the item. None is an absent
+    /// cell.
     pub fn apply(&self, cell: &mut Option<Cell>) -> Result<(), NotApplied> {
         let Some(before) = cell.as_ref() else {
             return Err(NotApplied::Condition(Box::new(Condition::Exists)));
@@ -220,7 +219,8 @@ impl CellUpdate {
         Ok(())
     }
 
-    /// Adds to a counter. Those of exemptions are opened by their first hold, those of levels begin by themselves.
+    /// Adds to a counter. Exemption counters are created by their first hold, level counters on any
+    /// addition.
     fn add_to(&mut self, node: Node, delta: i64) {
         let counters = match node.is_of_exemption() {
             true => &mut self.add,
@@ -239,7 +239,7 @@ impl CellUpdate {
         }
     }
 
-    /// Takes a charge of `hold` from its counters; below zero it gives back.
+    /// Takes a charge of `hold` from its counters. A negative charge gives back.
     fn take(&mut self, hold: &Hold, charged: Charged) {
         let (own, given) = (charged.own, charged.given);
         for &node in &hold.nodes {
@@ -273,25 +273,22 @@ impl Condition {
     }
 }
 
-/// A hold that is asked for.
+/// A request for a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRequest {
-    /// Its name.
     pub rid: Rid,
-    /// What it will be; `nodes` are the counters of every level of the path.
+    /// The hold to create. Its `nodes` are the counters of every level of the path.
     pub hold: Hold,
-    /// The counters of the hard caps.
     pub hard: Vec<Node>,
-    /// The configuration's epoch that the path was read from.
+    /// The configuration epoch that the path was read from.
     pub epoch: u64,
-    /// The exemptions of the user, in the order in which they are tried; under one, only that.
+    /// The user's exemptions in the order to try. A request under an exemption has only that one.
     pub exemptions: Vec<UsableExemption>,
 }
 
-/// An exemption that may stand in for caps of a request.
+/// An exemption that may cover caps of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsableExemption {
-    /// The exemption.
     pub grant: Grant,
     /// The counters of the budgets on the path that it covers.
     pub covered: Vec<Node>,
@@ -302,7 +299,7 @@ impl UsableExemption {
         self.grant.gives(node.unit) && self.covered.contains(&node)
     }
 
-    /// What the exemption has left in `unit`. None if it gives nothing in that.
+    /// Returns the exemption's remainder in `unit`. None if it gives nothing in that unit.
     pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i64> {
         let (counter, given) = self.grant.opens_in(unit)?;
         let rest = cell.nodes.get(&counter).copied();
@@ -312,7 +309,7 @@ impl UsableExemption {
         })
     }
 
-    /// What `node`, a counter of the path, admits together with the exemption.
+    /// Returns how much `node`, a counter of the path, admits together with the exemption.
     pub fn available(&self, cell: &Cell, node: Node) -> Option<i64> {
         let available = cell.nodes.get(&node).copied()?;
         if !self.covers(node) {
@@ -326,7 +323,7 @@ impl UsableExemption {
 }
 
 impl HoldRequest {
-    /// The one update that holds at every level of the path, or at none.
+    /// Returns the update that holds at every level of the path or at none.
     pub fn update(&self) -> CellUpdate {
         let open = self.opens();
         let mut update = CellUpdate {
@@ -340,7 +337,7 @@ impl HoldRequest {
         };
         for &node in &self.hard {
             let least = self.hold.taken_from(node);
-            // An exemption that gives all of it also helps where the cap is in debt.
+            // An exemption that gives the whole amount also helps if the cap is in debt.
             if least > 0 || !self.hold.covers(node) {
                 let opens_with_enough = open.get(&node).is_some_and(|given| *given >= least);
                 update.conditions.push(match opens_with_enough {
@@ -355,7 +352,8 @@ impl HoldRequest {
         update
     }
 
-    /// What the counters open with of the exemption that it is under, if nobody has used that in the month before.
+    /// Returns the initial values of the exemption's counters, in case this is its first hold of
+    /// the month.
     fn opens(&self) -> BTreeMap<Node, i64> {
         let Some(exempt) = &self.hold.exempt else {
             return BTreeMap::new();
@@ -368,8 +366,9 @@ impl HoldRequest {
             .collect()
     }
 
-    /// The same hold with `exemption` giving what the caps of `cell` lack. None if that does not help: a short cap is not
-    /// covered, or the exemption has less than what is missing. A lift gives all of it, so it takes nothing from others.
+    /// Returns the same hold with `exemption` giving what the caps of `cell` lack. None if that
+    /// does not help: a short cap is not covered, or the exemption has too little left. A lift
+    /// gives all of it, so it takes nothing from others.
     pub fn under(&self, exemption: &UsableExemption, cell: &Cell) -> Option<Self> {
         let short = self.short(cell);
         if short.is_empty() || !short.iter().all(|&node| exemption.covers(node)) {
@@ -418,8 +417,9 @@ impl HoldRequest {
         })
     }
 
-    /// The one update by which `before`, the living hold of this name, gains what is asked for and lives until `expires_at`, and
-    /// the hold that it is then. None if it cannot have both what it has and what it gains: see [`Hold::joined`].
+    /// Returns the update by which `before`, the live hold with this key, gains the requested
+    /// amount and lives until `expires_at`, and the resulting hold. None if the two cannot be one
+    /// hold: see [`Hold::joined`].
     pub fn growth(&self, before: &Hold, expires_at: u32) -> Option<(CellUpdate, Hold)> {
         let mut after = before.joined(&self.hold)?;
         after.live_until(expires_at);
@@ -441,7 +441,8 @@ impl HoldRequest {
         Some((update, after))
     }
 
-    /// Why the update did not take effect on `cell`, in the order in which a caller acts on it.
+    /// Returns why the update was rejected on `cell`. The order of the checks is the order of the
+    /// caller's remedies.
     pub fn obstacle(&self, cell: &Cell, now: Timestamp) -> Obstacle {
         let known = cell.holds.get(&self.rid);
         if let Some(known) = known.filter(|known| !known.has_lapsed(now)) {
@@ -471,7 +472,7 @@ impl HoldRequest {
         let takes_place = is_full && fits;
         let is_helped_by = |hold: &Hold| scarce.iter().any(|node| hold.taken_from(*node) > 0);
         let lapsed = lapsed_holds(cell, now, |hold| takes_place || is_helped_by(hold));
-        // The counters decide before the places do: a full cell never hides that a cap is reached.
+        // Counters take precedence over places, so a full cell never hides an exhausted cap.
         match admitted {
             _ if !lapsed.is_empty() => Obstacle::Lapsed(lapsed),
             None if !short.is_empty() => Obstacle::Short(short),
@@ -481,7 +482,7 @@ impl HoldRequest {
         }
     }
 
-    /// The limited exemptions that cover `node`, and what each has left.
+    /// Returns the limited exemptions that cover `node`, with their remainders.
     pub fn left_of_exemptions(&self, cell: &Cell, node: Node) -> Vec<ExemptionLeft> {
         let limited = self
             .exemptions
@@ -496,7 +497,7 @@ impl HoldRequest {
         left.collect()
     }
 
-    /// The hard counters that have less than is asked for.
+    /// Returns the hard counters with less than the requested amount.
     pub fn short(&self, cell: &Cell) -> Vec<Node> {
         let admits = |node: &Node| {
             Condition::AtLeast(*node, self.hold.amounts.of(node.unit)).is_true_of(cell)
@@ -505,28 +506,28 @@ impl HoldRequest {
     }
 }
 
-/// What stood in the way of a hold.
+/// Why a hold was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The same request holds already: its hold is the answer.
+    /// The same request already has a live hold, which is the answer.
     SameHold(Hold),
-    /// The request id lives with another body.
+    /// A live hold has the same request id but another body.
     AnotherBody,
-    /// The configuration was read too early or too late.
+    /// The configuration that was read is older or newer than the cell.
     AnotherEpoch,
-    /// These lapsed holds have to be released first.
+    /// These lapsed holds must be released first.
     Lapsed(Vec<(Rid, Hold)>),
-    /// The counters admit it, and the cell has as many live holds as it takes.
+    /// The counters admit it, but the cell has the maximum of live holds.
     Full,
-    /// These hard counters have less than was asked for.
+    /// These hard counters have less than the requested amount.
     Short(Vec<Node>),
-    /// Hard counters have less than was asked for; this request under an exemption is admitted.
+    /// Hard counters are short, but this request under an exemption is admitted.
     Exempt(Box<HoldRequest>),
-    /// Nothing any more: try again.
+    /// The reason has vanished meanwhile: try again.
     Gone,
 }
 
-/// Holds of `cell` that count no more at `now` and that matter, as many as one update can release.
+/// Returns lapsed holds of `cell` for which `matters` is true, as many as one update can release.
 pub fn lapsed_holds(
     cell: &Cell,
     now: Timestamp,
@@ -544,7 +545,8 @@ pub fn lapsed_holds(
         .collect()
 }
 
-/// `resolved` in parts that one update each can finish: its expression has a length.
+/// Splits `resolved` into parts that fit into one update each: the length of an expression is
+/// limited.
 pub fn finishable(resolved: &[(Rid, Hold, Amounts)]) -> Vec<&[(Rid, Hold, Amounts)]> {
     let mut parts = Vec::new();
     let mut rest = resolved;
@@ -557,7 +559,7 @@ pub fn finishable(resolved: &[(Rid, Hold, Amounts)]) -> Vec<&[(Rid, Hold, Amount
     parts
 }
 
-/// How many of `holds`, from the first on, one update can release.
+/// Counts how many of `holds`, from the first on, one update can release.
 fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
     let mut counters: BTreeSet<Node> = BTreeSet::new();
     let mut covered: BTreeSet<Node> = BTreeSet::new();
@@ -571,15 +573,16 @@ fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
         .count()
 }
 
-/// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it
-/// was taken from. Takes effect only while each hold is the same, so a second delivery changes nothing.
+/// Removes resolved holds and gives back `held - charged` of each at every counter it was taken
+/// from. Applies only if each hold is unchanged, so a second delivery has no effect.
 pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts)>) -> CellUpdate {
     let resolved = resolved.into_iter();
     finish_as(resolved.map(|(rid, hold, charged)| (rid, hold, hold, charged)))
 }
 
-/// The same for holds that may have changed since they ended: each as its cell has it, and as it was when it ended. The charge
-/// is paid as that says, and what a hold was given after its end goes back.
+/// Like [`finish`], for holds that may have changed since they ended: each with its state in the
+/// cell and its state at its end. The latter decides who pays the charge. Anything the hold gained
+/// after its end goes back.
 pub fn finish_as<'a>(
     resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, &'a Hold, Amounts)>,
 ) -> CellUpdate {
@@ -599,7 +602,7 @@ pub fn finish_as<'a>(
     update
 }
 
-/// Extends holds, each to its own second since 1970. Takes effect only if none has changed.
+/// Extends each hold to its own Unix time. Applies only if none of them has changed.
 pub fn prolong(holds: &[(Rid, Hold, i64)]) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (rid, hold, until) in holds {
@@ -612,8 +615,8 @@ pub fn prolong(holds: &[(Rid, Hold, i64)]) -> CellUpdate {
     update
 }
 
-/// Charges usage that no hold stands for at `nodes`, the counters of its path; they may go below zero. No exemption pays for
-/// it: none admitted it.
+/// Charges usage without a hold at `nodes`, the counters of its path. They may go below zero. No
+/// exemption pays, because none admitted it.
 pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
     let mut update = CellUpdate {
         conditions: vec![Condition::Exists],
@@ -625,20 +628,20 @@ pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
     update
 }
 
-/// The first usage that came for a hold after it had lapsed.
+/// The first usage reported for a hold after it lapsed.
 #[derive(Clone, Copy, Debug)]
 pub struct LateUsage<'a> {
-    /// The hold as it was when it ended.
+    /// The hold at its end.
     pub lapsed: &'a Hold,
-    /// What it was charged then: all that it held, or nothing.
+    /// The charge at its end: all of it, or nothing.
     pub paid: Amounts,
-    /// What was used.
     pub used: Amounts,
 }
 
-/// Charges the difference between late usage and what its hold was charged at `nodes`, the counters of its path; they may go
-/// below zero. An exemption pays as [`Hold::split_late`] says, and a raise no more than it has left in `cell`: what lapsed came
-/// back to it and may be used up. The second usage for a hold is no other than a [`debit`].
+/// Charges the difference between late usage and the earlier charge of its hold at `nodes`, the
+/// counters of its path. They may go below zero. An exemption pays as [`Hold::split_late`] says,
+/// and a raise at most its remainder in `cell`: the lapsed part went back to it and may be used up.
+/// Later usage for the same hold is a plain [`debit`].
 pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate {
     let mut update = CellUpdate {
         conditions: vec![Condition::Exists],
@@ -678,11 +681,11 @@ pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate 
     update
 }
 
-/// Brings the carry of counters to what it is to be: each gains what that is more than before.
+/// Sets the carry of counters. Each counter gains the difference to its previous carry.
 pub fn carry(cell: &Cell, carried: &BTreeMap<Node, i64>) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (&node, &carried) in carried {
-        // Also if there is no budget: one that is made again at the level has the carry.
+        // Also without a budget: one that is created again at this level gets the carry.
         update.add_to(node, carried.saturating_sub(cell.carried(node)));
         update.carry.insert(node, carried);
     }

@@ -12,108 +12,100 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The deepest department level; the organisation stands above the first.
+/// The deepest department level. The organisation is above the first.
 pub const MAX_DEPTH: usize = 8;
-/// How far two clocks of a deployment may be apart.
+/// The largest difference between two clocks of a deployment.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// The most budgets of an organisation.
 pub const MAX_BUDGETS: usize = 500;
-/// How many earlier values of a setting a budget remembers: as many months as late usage may come for.
+/// How many earlier values of a setting a budget remembers: as many months as late usage may cover.
 const MAX_EARLIER: usize = 14;
 /// The most departments of an organisation.
 pub const MAX_DEPARTMENTS: usize = 2_000;
 
-/// What a hold reserves for the answer of a request that names no output limit.
+/// How much a hold reserves for the answer if the request has no output limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Reserve {
-    /// The organisation's output reserve: held + spent may pass a cap by what answers exceed it.
+    /// Reserves the organisation's output reserve. Longer answers may push held + spent past a cap.
     Estimate,
-    /// The model's maximum: neither held nor spent can pass a hard cap.
+    /// Reserves the model's maximum. Neither held nor spent can pass a hard cap.
     Strict,
 }
 
-/// What becomes of a hold that nobody settles.
+/// How a hold ends if nobody settles it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AbandonedHolds {
-    /// All of it comes back.
+    /// Its whole amount is returned.
     Release,
-    /// All of it is charged.
+    /// Its whole amount is charged.
     Charge,
 }
 
-/// What a model without a price may do under a hard cap in US dollars.
+/// How a model without a price is treated under a hard cap in US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownModel {
-    /// Nothing.
     Refuse,
-    /// Pass, counted in tokens only.
+    /// Admit it and count tokens only.
     Count,
 }
 
-/// The answer where no decision can be made.
+/// The answer if no decision can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnavailable {
     /// Let requests pass without a hold.
     Allow,
-    /// Refuse them.
     Deny,
 }
 
 /// The settings of an organisation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Organisation {
-    /// The slug.
     pub id: String,
-    /// For people.
     pub name: String,
-    /// An IANA name; its midnight begins a month.
+    /// An IANA name. Months begin at its midnight.
     pub timezone: String,
-    /// Since when, and in which month: one that had begun or ended by then stays so.
+    /// When the time zone came into force, and in which month. Months that had begun or ended by
+    /// then keep their bounds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_begun: Option<Begun>,
-    /// How much a hold reserves.
     pub reserve: Reserve,
     /// Tokens reserved for an answer without a limit.
     pub output_reserve_tokens: i64,
-    /// How long a hold lives, in seconds.
+    /// The lifetime of a hold, in seconds.
     pub hold_seconds: u32,
     /// The share of the live holds that one user may have, in percent.
     #[serde(default = "default_user_holds")]
     pub user_holds_percent: u32,
-    /// What becomes of abandoned holds.
     pub abandoned_holds: AbandonedHolds,
-    /// Models without a price.
     pub unknown_model: UnknownModel,
-    /// The answer without a decision.
     pub on_unavailable: OnUnavailable,
-    /// How long after a month's end its rollover is corrected once by usage that came late, in hours.
+    /// How many hours after a month's end its rollover is corrected once for late usage.
     #[serde(default = "default_grace")]
     pub rollover_grace_hours: u32,
-    /// The tokens of one request that are taken for possible if its model's limits are not known.
+    /// The most plausible tokens of one request if its model's limits are unknown.
     #[serde(default = "default_max_tokens")]
     pub max_tokens_per_request: i64,
     /// Counts the changes, from 1.
     pub version: u64,
-    /// When it was made.
     pub created_at: Timestamp,
 }
 
-/// Long enough for most answers, and no longer: what is held and never settled is kept from others meanwhile.
+/// Long enough for most answers and not longer: other users cannot use a held amount until it is
+/// settled or lapses.
 pub const DEFAULT_HOLD_SECONDS: u32 = 120;
 
 fn default_user_holds() -> u32 {
     DEFAULT_USER_HOLDS_PERCENT
 }
 
-/// A day.
 const DEFAULT_GRACE_HOURS: u32 = 24;
 
 fn default_max_tokens() -> i64 {
@@ -125,7 +117,7 @@ fn default_grace() -> u32 {
 }
 
 impl Organisation {
-    /// A new organisation with the default settings.
+    /// Creates an organisation with the default settings.
     pub fn new(id: String, name: String, timezone: String, created_at: Timestamp) -> Self {
         Self {
             id,
@@ -146,104 +138,92 @@ impl Organisation {
         }
     }
 
-    /// The time zone; UTC if no table knows its name any more.
+    /// Returns the time zone, or UTC if its name is unknown to this build.
     pub fn zone(&self) -> TimeZone {
         stored_time_zone(&self.timezone).unwrap_or(TimeZone::UTC)
     }
 }
 
-/// One department.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Department {
-    /// The caller's slug.
     pub id: String,
-    /// Its number, never used twice.
+    /// Its number, never reused.
     pub index: u32,
-    /// For people.
     pub name: String,
-    /// The department above, or none at the top.
+    /// The department above. None at the top.
     pub parent_id: Option<String>,
-    /// Who runs it.
     pub manager_id: Option<String>,
-    /// How many users are in it itself.
+    /// The number of users directly in it.
     pub users: u64,
     /// Counts the changes, from 1.
     pub version: u64,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
-/// What a budget's amount was before it was changed.
+/// An earlier amount of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlierAmount {
-    /// The last month that had it.
+    /// The last month with this amount.
     pub until: Month,
     /// Tokens or micro-USD a month.
     pub amount: i64,
 }
 
-/// What a budget's rollover was before it was changed.
+/// An earlier rollover of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlierRollover {
-    /// The last month that had it.
+    /// The last month with this rollover.
     pub until: Month,
-    /// The share of the unused amount that carried over, in percent; none if nothing did.
+    /// The share of the unused amount that carried over, in percent. None if nothing did.
     pub cap_percent: Option<u32>,
 }
 
-/// What was added to a budget for one month only. It does not carry over.
+/// An addition to a budget for one month. It does not carry over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopUp {
-    /// The month.
     pub period: Month,
-    /// Tokens or micro-USD, the sum of all top-ups of the month.
+    /// Tokens or micro-USD: the sum of all top-ups of the month.
     pub amount: i64,
 }
 
-/// One budget.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Made here: `bud_...`.
     pub id: String,
-    /// The number of its level's counters: see [`Node`]. A budget that is made again goes on with what they say.
+    /// The number of its level's counters: see [`Node`]. A budget that is created again continues
+    /// with their values.
     pub node: u32,
-    /// For people.
     pub name: String,
-    /// Whose usage it limits; none is the whole organisation's.
+    /// The department that it limits. None for the whole organisation.
     pub department_id: Option<String>,
-    /// What it counts.
     pub unit: Unit,
     /// Tokens or micro-USD a month.
     pub amount: i64,
-    /// The first month that it counts in.
+    /// The first month in which it counts.
     pub since: Month,
-    /// Its amounts in months gone by, ascending, if they were others.
+    /// Its amounts of earlier months, ascending, if they differ.
     #[serde(default)]
     pub earlier_amounts: Vec<EarlierAmount>,
-    /// What was added to the amount of single months, ascending.
+    /// The top-ups of single months, ascending.
     #[serde(default)]
     pub top_ups: Vec<TopUp>,
-    /// Whether requests are refused at the limit.
+    /// True if requests are denied at the limit.
     pub hard_cap: bool,
-    /// Percentages at which to tell, ascending.
+    /// Percentages of the limit that raise an alert, ascending.
     pub thresholds: Vec<u32>,
     /// The share of the unused amount that carries over, in percent.
     pub rollover_cap_percent: Option<u32>,
-    /// The same in months gone by, ascending, if it was another.
+    /// Its rollovers of earlier months, ascending, if they differ.
     #[serde(default)]
     pub earlier_rollovers: Vec<EarlierRollover>,
     /// Counts the changes, from 1.
     pub version: u64,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl Budget {
-    /// Its counter in a cell.
+    /// Returns its counter in a cell.
     pub fn counter(&self) -> Node {
         Node {
             unit: self.unit,
@@ -251,12 +231,12 @@ impl Budget {
         }
     }
 
-    /// Returns true if it counts in `period`: from the month on in which it was made.
+    /// Returns true if it counts in `period`: from the month of its creation on.
     pub fn counts_in(&self, period: Month) -> bool {
         self.since <= period
     }
 
-    /// What it gives to the counter of its level in `period`: its amount and what was topped up.
+    /// Returns its part of the level's counter in `period`: its amount and top-ups.
     pub fn gives_in(&self, period: Month) -> i64 {
         if !self.counts_in(period) {
             return 0;
@@ -265,13 +245,13 @@ impl Budget {
         amount.saturating_add(self.topped_up_in(period))
     }
 
-    /// What was added to its amount for `period` only.
+    /// Returns the sum of its top-ups for `period`.
     pub fn topped_up_in(&self, period: Month) -> i64 {
         let known = self.top_ups.iter().find(|known| known.period == period);
         known.map_or(0, |known| known.amount)
     }
 
-    /// Adds `amount` for `period` only. None if there would be more than [`MAX_AMOUNT`] in all.
+    /// Adds `amount` for `period` only. None if the total would exceed [`MAX_AMOUNT`].
     pub fn top_up(&mut self, amount: i64, period: Month) -> Option<()> {
         let sum = self.topped_up_in(period).checked_add(amount)?;
         let all = sum.checked_add(self.amount)?;
@@ -288,14 +268,14 @@ impl Budget {
         Some(())
     }
 
-    /// Its amount in `period`: for a month gone by the one at that month's end.
+    /// Returns its amount in `period`. For a past month it is the amount at that month's end.
     pub fn amount_in(&self, period: Month) -> i64 {
         let known = self.earlier_amounts.iter();
         let earlier = known.filter(|e| e.until >= period).min_by_key(|e| e.until);
         earlier.map_or(self.amount, |earlier| earlier.amount)
     }
 
-    /// Changes the amount from `period` on, the current month; months before keep theirs.
+    /// Changes the amount from `period`, the current month, on. Earlier months keep theirs.
     pub fn change_amount(&mut self, amount: i64, period: Month) {
         let until = period.prev();
         let old = self.amount_in(until);
@@ -308,14 +288,15 @@ impl Budget {
         }
     }
 
-    /// The share of what is unused of `period` that carries over, in percent: for a month gone by the one at that month's end.
+    /// Returns the share of the unused amount of `period` that carries over, in percent. For a past
+    /// month it is the share at that month's end.
     pub fn rollover_in(&self, period: Month) -> Option<u32> {
         let known = self.earlier_rollovers.iter();
         let earlier = known.filter(|e| e.until >= period).min_by_key(|e| e.until);
         earlier.map_or(self.rollover_cap_percent, |earlier| earlier.cap_percent)
     }
 
-    /// Changes the rollover from `period` on, the current month; months before keep theirs.
+    /// Changes the rollover from `period`, the current month, on. Earlier months keep theirs.
     pub fn change_rollover(&mut self, cap_percent: Option<u32>, period: Month) {
         let until = period.prev();
         let old = self.rollover_in(until);
@@ -331,18 +312,19 @@ impl Budget {
     }
 }
 
-/// Forgets what is older than any usage that may come.
+/// Drops entries older than any usage that may still arrive.
 fn forget_oldest<T>(known: &mut Vec<T>) {
     let surplus = known.len().saturating_sub(MAX_EARLIER);
     known.drain(..surplus);
 }
 
-/// A budget that was deleted. It counts in the months that it has seen the end of, until they are closed and corrected.
+/// A deleted budget. It counts in the months that it completed, until they are closed and
+/// corrected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedBudget {
-    /// As it was at last.
+    /// Its last state.
     pub budget: Budget,
-    /// The last month that it counts in.
+    /// The last month in which it counts.
     pub until: Month,
 }
 
@@ -356,30 +338,28 @@ impl EndedBudget {
 /// A department that was put under another parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// The number of the move: the tree's version after it.
+    /// The version of the tree after the move.
     pub tree: u32,
-    /// Who moved.
     pub department_id: String,
-    /// The departments above it before, topmost first.
+    /// The previous departments above it, topmost first.
     pub old_ancestors: Vec<String>,
-    /// When it moved. A row from before moves had a time counts as older than all usage.
+    /// When it moved. Rows without a time count as older than all usage.
     #[serde(default)]
     pub at: Timestamp,
 }
 
-/// A department that is no more, for the holds and late usage that still name it.
+/// A deleted department, kept for holds and late usage that still name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gone {
-    /// Its number.
     pub index: u32,
-    /// The moves of departments before it went.
+    /// The version of the tree before it was deleted.
     pub tree: u32,
     /// Its last path, topmost first.
     pub path: Vec<String>,
 }
 
 impl Gone {
-    /// The departments above it at its end, topmost first.
+    /// Returns its last departments above it, topmost first.
     pub fn ancestors(&self) -> &[String] {
         self.path.split_last().map_or(&[], |(_, above)| above)
     }
@@ -388,36 +368,34 @@ impl Gone {
 /// Everything about an organisation that a decision needs, at one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
-    /// Counts the changes that a decision could see.
+    /// Counts the changes that may affect a decision.
     pub epoch: u64,
     /// Counts the moves of departments.
     pub tree: u32,
-    /// Counts the changes of what is published of the policies.
+    /// Counts the changes of published policies.
     pub policies: u64,
-    /// The settings.
     pub organisation: Organisation,
-    /// By id.
     pub departments: BTreeMap<String, Department>,
-    /// By id.
     pub budgets: BTreeMap<String, Budget>,
-    /// Budgets that are no more, and that months before still need.
+    /// Deleted budgets that earlier months still need.
     pub ended: Vec<EndedBudget>,
-    /// Exemptions that were approved, also ones that have not begun or have just ended.
+    /// Approved exemptions, including those that have not begun or have just ended.
     pub grants: Vec<Grant>,
     /// Moves of the last months, ascending.
     pub moves: Vec<Move>,
-    /// Departments of the last months that are no more.
+    /// Departments deleted in the last months.
     pub gone: Vec<Gone>,
-    /// The number of the next department: those below it are known here.
+    /// The number of the next department. All lower numbers are known here.
     pub next_department: u32,
 }
 
-/// The departments from the topmost to one's own, as ids: the organisation itself is the empty path.
+/// The ids of the departments from the topmost to one's own. The organisation itself is the empty
+/// path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path(pub Vec<String>);
 
 impl Path {
-    /// `/engineering/backend/`, and `/` for the organisation itself.
+    /// Returns `/engineering/backend/`, or `/` for the organisation itself.
     pub fn to_text(&self) -> String {
         let mut text = String::from("/");
         for id in &self.0 {
@@ -427,7 +405,6 @@ impl Path {
         text
     }
 
-    /// Reads [`Self::to_text`].
     pub fn from_text(text: &str) -> Self {
         Self(
             text.split('/')
@@ -437,25 +414,25 @@ impl Path {
         )
     }
 
-    /// Whether the usage of this path counts for `department_id`, or for the organisation where that is none.
+    /// Returns true if usage of this path counts for `department_id`, or for the organisation if
+    /// that is None.
     pub fn is_under(&self, department_id: Option<&str>) -> bool {
         department_id.is_none_or(|id| self.0.iter().any(|step| step == id))
     }
 
-    /// One's own department, or none on the organisation's path.
+    /// Returns one's own department. None on the organisation's path.
     pub fn department_id(&self) -> Option<&str> {
         self.0.last().map(String::as_str)
     }
 }
 
 impl Configuration {
-    /// The period that `at` falls into.
     pub fn period_of(&self, at: Timestamp) -> Month {
         self.organisation.month_of(at)
     }
 
-    /// The periods in which something can be held by a clock that is at most five minutes off, and the next, which
-    /// may be open already: those that a change has to reach.
+    /// Returns the periods that a change has to reach: those in which something can be held by a
+    /// clock that is at most five minutes off, and the next, which may be open already.
     pub fn periods_in_force(&self, now: Timestamp) -> Vec<Month> {
         let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
         let later = now.saturating_add(CLOCK_SKEW).unwrap_or(now);
@@ -468,7 +445,8 @@ impl Configuration {
         periods
     }
 
-    /// The months that usage may come for: this one and the thirteen before it, the earliest first.
+    /// Returns the months that may still receive usage: this one and the thirteen before it,
+    /// earliest first.
     pub fn months_with_usage(&self, now: Timestamp) -> Vec<Month> {
         let current = self.period_of(now);
         let mut months: Vec<Month> =
@@ -479,13 +457,13 @@ impl Configuration {
         months
     }
 
-    /// Whether `period` is over by every clock of the deployment.
+    /// Returns true if `period` is over by every clock of the deployment.
     pub fn is_over(&self, period: Month, now: Timestamp) -> bool {
         let earlier = now.saturating_sub(CLOCK_SKEW).unwrap_or(now);
         period < self.period_of(earlier)
     }
 
-    /// The path of a department today; the empty path where there is none of that id.
+    /// Returns today's path of a department. Empty if there is no such department.
     pub fn path(&self, department_id: &str) -> Path {
         let mut steps = Vec::new();
         let mut next = self.departments.get(department_id);
@@ -503,9 +481,9 @@ impl Configuration {
         Path(steps)
     }
 
-    /// The path that the department with number `index` had when the tree was at version `tree`: today's path with
-    /// the later moves undone, the latest first. None where this configuration is older than the tree or the
-    /// department.
+    /// Returns the path that the department with number `index` had at version `tree` of the tree:
+    /// today's path with later moves undone, the latest first. None if this configuration is older
+    /// than the tree or the department.
     pub fn path_at(&self, index: u32, tree: u32) -> Option<Path> {
         if tree > self.tree || index >= self.next_department {
             return None;
@@ -526,7 +504,7 @@ impl Configuration {
         Some(path)
     }
 
-    /// The version of the tree at `at`.
+    /// Returns the version of the tree at `at`.
     fn tree_at(&self, at: Timestamp) -> u32 {
         let last = self.moves.iter().rev().find(|moved| moved.at <= at);
         match (last, self.moves.first()) {
@@ -536,8 +514,9 @@ impl Configuration {
         }
     }
 
-    /// Returns the path of the department that `user` was in at `at`, in the tree of that moment; before they were made, it
-    /// is that of their beginning. None if this configuration is older than the user's row.
+    /// Returns the path of the department that `user` was in at `at`, in the tree of that moment.
+    /// Before their creation it is that of their first moment. None if this configuration is older
+    /// than the user's row.
     pub fn path_of_user_at(&self, user: &User, at: Timestamp) -> Option<Path> {
         let at = at.max(user.created_at);
         let index = match user.former_department(at) {
@@ -547,15 +526,15 @@ impl Configuration {
         self.path_at(index, self.tree_at(at))
     }
 
-    /// Returns the path that a department had at `at`, also of one that was deleted in the last months. None if there is
-    /// no such department.
+    /// Returns the path that a department had at `at`, also if it was deleted in the last months.
+    /// None if there is no such department.
     pub fn path_of_department_at(&self, id: &str, at: Timestamp) -> Option<Path> {
         let known = self.departments.get(id).map(|known| known.index);
         let index = known.or_else(|| Some(self.deleted_department(id)?.index))?;
         self.path_at(index, self.tree_at(at))
     }
 
-    /// Every budget that counts in `period`, also one that was deleted after it.
+    /// Returns every budget that counts in `period`, including those deleted after it.
     pub fn budgets_in(&self, period: Month) -> impl Iterator<Item = &Budget> {
         let known = self.budgets.values();
         let known = known.filter(move |budget| budget.counts_in(period));
@@ -563,8 +542,9 @@ impl Configuration {
         known.chain(ended.map(|of| &of.budget))
     }
 
-    /// The first month that a budget of the level with the number `node` counts in if it is made in `current`. By a clock
-    /// that is behind, that may be a month that an earlier budget of the level has ended.
+    /// Returns the first month of a budget that is created in `current` at the level with the
+    /// number `node`. With a slow clock, an earlier budget of the level may already have ended
+    /// `current`.
     pub fn first_month_of(&self, node: u32, unit: Unit, current: Month) -> Month {
         let counter = Node { unit, index: node };
         let earlier = self.ended.iter();
@@ -573,7 +553,8 @@ impl Configuration {
         free.fold(current, Month::max)
     }
 
-    /// The budgets that count usage of `period` on `path`, the nearest first, tokens before US dollars.
+    /// Returns the budgets that count usage of `period` on `path`, the nearest first, tokens before
+    /// US dollars.
     pub fn budgets_on(&self, path: &Path, period: Month) -> Vec<&Budget> {
         let mut found: Vec<(usize, &Budget)> = self
             .budgets
@@ -592,7 +573,8 @@ impl Configuration {
         found.into_iter().map(|(_, budget)| budget).collect()
     }
 
-    /// The budgets of these counters, the lowest in the tree first, tokens before US dollars.
+    /// Returns the budgets of these counters, the lowest in the tree first, tokens before US
+    /// dollars.
     pub fn budgets_of(&self, counters: &[Node]) -> Vec<&Budget> {
         let budgets = self.budgets.values();
         let found = budgets.filter(|budget| counters.contains(&budget.counter()));
@@ -605,8 +587,8 @@ impl Configuration {
         found
     }
 
-    /// The number of a level's counters: of a department, also of one that was deleted, or of the organisation. None if
-    /// there is no such department.
+    /// Returns the number of a level's counters: of a department, possibly deleted, or of the
+    /// organisation. None if there is no such department.
     pub fn level(&self, department_id: Option<&str>) -> Option<u32> {
         let Some(id) = department_id else {
             return Some(Node::level(None));
@@ -617,19 +599,20 @@ impl Configuration {
         Some(Node::level(Some(index)))
     }
 
-    /// The department of the level with this number. None for the organisation, and for a department that was deleted.
+    /// Returns the department of the level with this number. None for the organisation and for
+    /// deleted departments.
     pub fn department_of(&self, level: u32) -> Option<&Department> {
         let mut departments = self.departments.values();
         departments.find(|department| Node::level(Some(department.index)) == level)
     }
 
-    /// The department of this id that was deleted in the last months.
+    /// Returns the department with this id if it was deleted in the last months.
     pub fn deleted_department(&self, id: &str) -> Option<&Gone> {
         let of_id = |gone: &&Gone| gone.path.last().is_some_and(|last| last == id);
         self.gone.iter().rfind(of_id)
     }
 
-    /// The counters of every level of `path` in both units, ascending.
+    /// Returns the counters of every level of `path` in both units, ascending.
     pub fn counters_on(&self, path: &Path) -> Vec<Node> {
         let departments = path.0.iter().map(|id| self.level(Some(id)));
         let levels = std::iter::once(self.level(None)).chain(departments);
@@ -646,14 +629,14 @@ impl Configuration {
         budgets.any(|budget| budget.counts_in(period))
     }
 
-    /// The departments directly under `parent_id`.
+    /// Returns the departments directly under `parent_id`.
     pub fn children<'a>(&'a self, parent_id: &'a str) -> impl Iterator<Item = &'a Department> {
         self.departments
             .values()
             .filter(move |d| d.parent_id.as_deref() == Some(parent_id))
     }
 
-    /// How many levels the subtree of `department_id` has, itself included.
+    /// Returns how many levels the subtree of `department_id` has, including itself.
     pub fn height(&self, department_id: &str) -> usize {
         self.departments
             .keys()
@@ -666,7 +649,8 @@ impl Configuration {
             .unwrap_or(0)
     }
 
-    /// The manager of `user`, or of the nearest department above them that has one who is somebody else.
+    /// Returns the manager of `user`, or the manager of the nearest department above who is another
+    /// person.
     pub fn manager_of(&self, user: &User) -> Option<String> {
         let path = self.path(&user.department_id);
         let departments = path
@@ -679,7 +663,7 @@ impl Configuration {
         user.manager_id.iter().chain(other).next().cloned()
     }
 
-    /// Whether `user_id` manages a department on `path`.
+    /// Returns true if `user_id` manages a department on `path`.
     pub fn manages(&self, user_id: &str, path: &Path) -> bool {
         path.0.iter().any(|id| {
             self.departments
@@ -856,7 +840,7 @@ mod tests {
 
     #[test]
     fn a_path_at_an_earlier_tree_undoes_the_later_moves() {
-        // a > b > c at first; then c went to the top, then b went under c.
+        // a > b > c at first. Then c moved to the top, then b moved under c.
         let config = configuration(
             &[(0, "a", None), (1, "b", Some("c")), (2, "c", None)],
             vec![moved(1, "c", &["a", "b"]), moved(2, "b", &["a"])],
@@ -886,7 +870,7 @@ mod tests {
 
     #[test]
     fn a_users_path_is_that_of_the_moment() {
-        // a > b and c at first; at second 10 b went under c, and at second 20 c under a.
+        // a > b and c at first. At second 10 b moved under c, at second 20 c moved under a.
         let config = configuration(
             &[(0, "a", None), (1, "b", Some("c")), (2, "c", Some("a"))],
             vec![moved(1, "b", &["a"]), moved(2, "c", &[])],

@@ -1,4 +1,4 @@
-//! What people and systems are told of an exemption's life.
+//! Notices about the steps of an exemption.
 
 use super::amount::{Amounts, Unit};
 use super::exemption::{Covers, Exemption, Kind};
@@ -8,20 +8,18 @@ use super::webhook::EventType;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// A step of an exemption's life.
+/// A step in the life of an exemption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody asked for it.
+    /// A user or manager requested it.
     Requested,
-    /// It was granted.
     Approved,
-    /// It was refused.
     Denied,
-    /// It was ended before its time, or withdrawn.
+    /// It was withdrawn or ended early.
     Revoked,
-    /// It ends soon; so much of it was used.
+    /// It ends soon. This much of it was used.
     Ending(Amounts),
-    /// It has ended; so much of it was used.
+    /// It has ended. This much of it was used.
     Expired(Amounts),
 }
 
@@ -38,7 +36,7 @@ impl Event {
     }
 }
 
-/// `50,000 tokens more than the caps of engineering allow`.
+/// Returns `50,000 tokens more than the caps of engineering allow`.
 fn terms(exemption: &Exemption, user: &User) -> String {
     let terms = &exemption.terms;
     let amounts = [(Unit::Tokens, terms.tokens), (Unit::Usd, terms.micro_usd)];
@@ -56,7 +54,7 @@ fn terms(exemption: &Exemption, user: &User) -> String {
     }
 }
 
-/// The notice of a step, for `recipients`.
+/// Returns the notice of a step, for `recipients`.
 pub fn notice(
     id: String,
     event: Event,
@@ -176,7 +174,7 @@ mod tests {
         }
     }
 
-    /// What is told of a raise that mo asked for, that root approved and that eve revoked.
+    /// The payload for a raise that mo requested, root approved and eve revoked.
     fn told(event: Event) -> Value {
         let now = samples::at(samples::NOW);
         let decision = |user_id, note: Option<&str>| Decision {

@@ -1,4 +1,4 @@
-//! Holds: what a request may use until it is settled, voided or has lapsed.
+//! Holds: amounts reserved for a request until it is settled, voided or lapses.
 
 use super::amount::{Amounts, Unit};
 use super::period::Month;
@@ -10,23 +10,23 @@ use std::fmt;
 
 /// One counter of a cell: `t4` counts tokens, `m4` micro-USD.
 ///
-/// Each level has two, one for each unit, whether or not it has a budget: the organisation has the number 0, the department
-/// with index `i` has `2i + 2`. The counters of an exemption have odd numbers.
+/// Each level has two, one for each unit, with or without a budget: the organisation has the number
+/// 0, the department with index `i` has `2i + 2`. The counters of an exemption have odd numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node {
-    /// What it counts.
     pub unit: Unit,
-    /// Whose counter it is.
+    /// The level or exemption: see [`Node::level`] and [`Node::exemption`].
     pub index: u32,
 }
 
 impl Node {
-    /// The number of a level: of the department with this index, or of the organisation if none.
+    /// Returns the number of a level: of the department with this index, or of the organisation if
+    /// None.
     pub fn level(department_index: Option<u32>) -> u32 {
         department_index.map_or(0, |index| index.saturating_mul(2).saturating_add(2))
     }
 
-    /// The number of the counters of the exemption that was the `n`th to be approved.
+    /// Returns the number of the counters of the `n`th exemption to be approved.
     pub fn exemption(n: u32) -> u32 {
         n.saturating_mul(2).saturating_add(1)
     }
@@ -37,8 +37,9 @@ impl Node {
     }
 }
 
-/// The name of a hold inside its cell: 16 characters derived from (organisation, user, the client's request id),
-/// the first 8 from the user alone, so that nobody touches another user's hold.
+/// The key of a hold inside its cell: 16 characters derived from (organisation, user, the client's
+/// request id). The first 8 depend on the user alone, so that no user can touch another user's
+/// hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rid(String);
 
@@ -57,7 +58,7 @@ fn digest(parts: &[&str]) -> [u8; 32] {
 }
 
 impl Rid {
-    /// The name of the hold for `request_id` of `user_id`.
+    /// Derives the key of the hold for `request_id` of `user_id`.
     pub fn derive(organisation_id: &str, user_id: &str, request_id: &str) -> Self {
         let user = digest(&[organisation_id, user_id]);
         let request = digest(&[organisation_id, user_id, request_id]);
@@ -67,63 +68,62 @@ impl Rid {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// Reads a name found in a cell or a hold id; `None` where it has not the form of one.
+    /// Parses a key found in a cell or a hold id. None if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         (bytes.len() == 2 * PART).then(|| Self(text.to_owned()))
     }
 
-    /// Whether the hold was made for `user_id`.
+    /// Returns true if the hold belongs to `user_id`.
     pub fn belongs_to(&self, organisation_id: &str, user_id: &str) -> bool {
         self.user_part() == Self::user_part_of(organisation_id, user_id)
     }
 
-    /// What the names of all holds of a user begin with.
+    /// Returns the prefix of the keys of all holds of a user.
     pub fn user_part_of(organisation_id: &str, user_id: &str) -> String {
         let user = digest(&[organisation_id, user_id]);
         URL_SAFE_NO_PAD.encode(&user[..PART])
     }
 
-    /// What it begins with: eight characters, which are its user's.
+    /// Returns its first eight characters, which identify the user.
     pub fn user_part(&self) -> &str {
         self.0.get(..USER_CHARACTERS).unwrap_or_default()
     }
 
-    /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether both holds were made for the same user.
+    /// Returns true if both holds belong to the same user.
     pub fn is_of_same_user(&self, other: &Self) -> bool {
         self.0.get(..USER_CHARACTERS) == other.0.get(..USER_CHARACTERS)
     }
 }
 
-/// Eight bytes of a digest of a request's body. Fewer can be searched: with three bytes, somebody who may choose
-/// the body found one of millions of tokens in seconds that passed as a retry of a small one.
+/// Eight bytes of a digest of a request's body. Fewer can be searched: with three bytes, a client
+/// who chooses the body found in seconds a request for millions of tokens that passed as a retry of
+/// a small one.
 pub type Fingerprint = [u8; 8];
 
-/// What a cell keeps of a hold, in about 30 bytes.
+/// A hold as the cell stores it, in about 30 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hold {
-    /// The number of the department that the user was in.
+    /// The number of the user's department.
     pub department: u32,
-    /// How many moves of departments came before.
+    /// The version of the tree at its creation.
     pub tree: u32,
-    /// Tells one body from another under the same request id.
+    /// Distinguishes bodies under the same request id.
     pub fingerprint: Fingerprint,
-    /// Tells a hold from an earlier one under the same request id.
+    /// Distinguishes it from earlier holds under the same request id.
     pub nonce: [u8; 3],
-    /// When it lapses, in seconds since 1970.
+    /// When it lapses, as Unix time.
     pub expires_at: u32,
-    /// How many seconds later that is than at first.
+    /// By how many seconds it was extended.
     pub extended_by: u32,
-    /// What is held.
     pub amounts: Amounts,
     /// The counters it was taken from, ascending.
     pub nodes: Vec<Node>,
-    /// The exemption that gave instead of counters of the path, where one did.
+    /// The exemption that gave in place of counters of the path, if any.
     pub exempt: Option<Exempt>,
 }
 
@@ -132,25 +132,23 @@ pub struct Hold {
 pub struct Exempt {
     /// The number of its counters, which are among the hold's nodes.
     pub index: u32,
-    /// Whether there is an end to what it gives, as there is for a raise.
+    /// True if its amount is limited, as for a raise.
     pub is_limited: bool,
-    /// The counters of the path that it covers, ascending. Only what it did not give was taken from them.
+    /// The counters of the path that it covers, ascending. They gave only the rest.
     pub covered: Vec<Node>,
-    /// What it gave of the amounts, in the units of the counters that it covers.
+    /// Its part of the amounts, in the units of the counters that it covers.
     pub given: Amounts,
 }
 
-/// A charge of a hold: what its caps pay, and what its exemption gives beyond them.
+/// A charge of a hold: the part of the caps, and the part that its exemption gives beyond them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charged {
-    /// Paid by the caps.
     pub own: Amounts,
-    /// Given by the exemption.
     pub given: Amounts,
 }
 
 impl Charged {
-    /// A charge of which the exemption gives this, and the caps pay the rest.
+    /// Returns a charge of which the exemption gives `given`. The caps pay the rest.
     fn with_given(charged: Amounts, given: impl Fn(Unit) -> i64) -> Self {
         let given = Amounts::new(given(Unit::Tokens), given(Unit::Usd));
         Self {
@@ -160,45 +158,46 @@ impl Charged {
     }
 }
 
-/// Bytes that are not a hold.
+/// The bytes are not a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a hold has an unreadable form")]
 pub struct UnreadableHold;
 
-/// The forms of a packed hold: plain, under a raise, or under a lift. Earlier releases wrote that of a raise for both: such
-/// a hold pays no more than it was given.
+/// The forms of a packed hold: plain, under a raise, or under a lift. Earlier releases wrote the
+/// form of a raise for both, so such a hold pays at most what it was given.
 const FORM_PLAIN: u8 = 3;
 const FORM_RAISED: u8 = 4;
 const FORM_LIFTED: u8 = 5;
-/// What is added to the form of a hold that lives longer than at first.
+/// Added to the form if the hold was extended.
 const EXTENDED: u8 = 16;
 
 impl Hold {
-    /// Whether the hold counts no more at `now`.
+    /// Returns true if the hold has lapsed at `now`.
     pub fn has_lapsed(&self, now: Timestamp) -> bool {
         i64::from(self.expires_at) <= now.as_second()
     }
 
-    /// The moment it lapses.
     pub fn expires(&self) -> Timestamp {
         Timestamp::from_second(i64::from(self.expires_at)).unwrap_or(Timestamp::MAX)
     }
 
-    /// When it was to lapse at first: the part of its id that never changes.
+    /// Returns its original expiry: the part of its id that never changes.
     pub fn first_expiry(&self) -> u32 {
         self.expires_at.saturating_sub(self.extended_by)
     }
 
-    /// Lets it live until `expires_at`, unless it lives longer.
+    /// Extends it to `expires_at`, unless it already lives longer.
     pub fn live_until(&mut self, expires_at: u32) {
         let more = expires_at.saturating_sub(self.expires_at);
         self.expires_at = self.expires_at.saturating_add(more);
         self.extended_by = self.extended_by.saturating_add(more);
     }
 
-    /// The packed form: form, varints of department and tree, fingerprint, nonce, expiry, if it lives longer than at
-    /// first the varint of by how much, varints of the amounts, if there is an exemption its number, what it gave, how many levels it covers and each of them, then each level or
-    /// exemption that it was taken from: a varint of `index * 4 + units`, with 1 for tokens and 2 for US dollars.
+    /// Packs the hold: form, varints of department and tree, fingerprint, nonce, expiry, varint of
+    /// the extension (if extended), varints of the amounts, for an exemption its number, what it
+    /// gave, the count of covered levels and each of them, then each level or exemption it was
+    /// taken from. Levels are varints of `index * 4 + units`, with 1 for tokens and 2 for US
+    /// dollars.
     pub fn pack(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(40);
         let form = match &self.exempt {
@@ -230,7 +229,8 @@ impl Hold {
         out
     }
 
-    /// Makes it a hold of `path`, the counters of its path by now. An exemption goes on standing in for what it stood in for.
+    /// Moves it to `path`, the counters of its current path. An exemption keeps covering the
+    /// counters that it covered.
     pub fn move_to(&mut self, path: &[Node]) {
         let (mut own, mut covered) = (Vec::new(), Vec::new());
         if let Some(exempt) = &mut self.exempt {
@@ -249,7 +249,7 @@ impl Hold {
         self.nodes.sort_unstable();
     }
 
-    /// The counters of the levels that it is about, without those of an exemption.
+    /// Returns the counters of its levels, without those of an exemption.
     pub fn levels(&self) -> Vec<Node> {
         let levels = self.about().filter(|node| !node.is_of_exemption());
         let mut levels: Vec<Node> = levels.collect();
@@ -257,8 +257,9 @@ impl Hold {
         levels
     }
 
-    /// The hold together with what it gains, which was taken from the same levels. None if different exemptions would stand in
-    /// for them, or one for different levels: then nobody could say what was taken from which.
+    /// Joins the hold with its gain, which was taken from the same levels. None if their exemptions
+    /// differ, or cover different levels: then nobody could say which part was taken from which
+    /// counter.
     pub fn joined(&self, gain: &Self) -> Option<Self> {
         let mut joined = self.clone();
         joined.amounts = self.amounts.saturating_add(gain.amounts);
@@ -297,16 +298,16 @@ impl Hold {
         Some(joined)
     }
 
-    /// What an exemption gave of the hold; the rest was taken from the caps.
+    /// Returns the exemption's part of the hold. The rest was taken from the caps.
     pub fn given(&self) -> Amounts {
         self.exempt
             .as_ref()
             .map_or(Amounts::ZERO, |exempt| exempt.given)
     }
 
-    /// Splits a charge of the hold into what the caps pay and what the exemption gives. The caps come first, up to what was
-    /// taken from them. Of what is beyond that, a raise gives no more than it gave to the hold, and the caps are in debt for
-    /// the rest; a lift gives all.
+    /// Splits a charge of the hold between the caps and the exemption. The caps pay first, up to
+    /// their part of the hold. Beyond that, a raise gives at most its part of the hold, and the
+    /// caps go into debt for the rest. A lift gives everything.
     pub fn split(&self, charged: Amounts) -> Charged {
         match &self.exempt {
             Some(exempt) if !exempt.is_limited => {
@@ -316,14 +317,14 @@ impl Hold {
         }
     }
 
-    /// Splits a charge that comes after the hold has lapsed. A lift, too, gives no more than it gave to the hold: it may have
-    /// been revoked since.
+    /// Splits a charge that arrives after the hold lapsed. Even a lift gives at most its part of
+    /// the hold, because it may have been revoked since.
     pub fn split_late(&self, charged: Amounts) -> Charged {
         self.split_up_to(self.given(), charged)
     }
 
-    /// Splits a charge as `ended`, this hold when it ended, does. What was given to it since gives nothing, and if its
-    /// exemption stands in for nothing any more, the caps pay.
+    /// Splits a charge as `ended`, this hold at its end, does. Later gains give nothing, and if its
+    /// exemption covers nothing now, the caps pay.
     pub fn split_as(&self, ended: &Self, charged: Amounts) -> Charged {
         let split = ended.split(charged);
         let given = |unit: Unit| match self.is_exempt_in(unit) {
@@ -333,7 +334,7 @@ impl Hold {
         Charged::with_given(charged, given)
     }
 
-    /// Splits a charge, of which the exemption gives at most `most`.
+    /// Splits a charge. The exemption gives at most `most`.
     fn split_up_to(&self, most: Amounts, charged: Amounts) -> Charged {
         let taken = self.amounts.saturating_sub(self.given());
         let given = |unit: Unit| match self.is_exempt_in(unit) {
@@ -346,13 +347,13 @@ impl Hold {
         Charged::with_given(charged, given)
     }
 
-    /// Returns true if an exemption stands in for a counter of the path in `unit`.
+    /// Returns true if an exemption covers a counter of the path in `unit`.
     fn is_exempt_in(&self, unit: Unit) -> bool {
         let mut covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
         covered.any(|node| node.unit == unit)
     }
 
-    /// What the hold takes from `node`.
+    /// Returns how much of the hold `node` gave.
     pub fn taken_from(&self, node: Node) -> i64 {
         let (amount, given) = (self.amounts.of(node.unit), self.given().of(node.unit));
         if self.covers(node) {
@@ -366,7 +367,7 @@ impl Hold {
         }
     }
 
-    /// What an exemption gives in the place of `node`.
+    /// Returns how much an exemption gave in place of `node`.
     pub fn given_for(&self, node: Node) -> i64 {
         if self.covers(node) {
             self.given().of(node.unit)
@@ -375,20 +376,19 @@ impl Hold {
         }
     }
 
-    /// Returns true if an exemption stands in for `node`.
+    /// Returns true if an exemption covers `node`.
     pub fn covers(&self, node: Node) -> bool {
         self.exempt
             .as_ref()
             .is_some_and(|exempt| exempt.covered.contains(&node))
     }
 
-    /// The counters that the hold is about: those it was taken from and those an exemption stood in for.
+    /// Returns the counters that gave to the hold or were covered by an exemption.
     pub fn about(&self) -> impl Iterator<Item = Node> {
         let covered = self.exempt.iter().flat_map(|exempt| &exempt.covered);
         self.nodes.iter().chain(covered).copied()
     }
 
-    /// Reads [`Self::pack`].
     pub fn unpack(bytes: &[u8]) -> Result<Self, UnreadableHold> {
         let mut rest = bytes;
         let [form] = take::<1>(&mut rest)?;
@@ -431,7 +431,7 @@ impl Hold {
 const TOKENS: u64 = 1;
 const USD: u64 = 2;
 
-/// The units of each number.
+/// Returns the units of each number.
 fn by_index(nodes: &[Node]) -> BTreeMap<u32, u64> {
     let mut units: BTreeMap<u32, u64> = BTreeMap::new();
     for node in nodes {
@@ -509,21 +509,20 @@ fn take_varint<T: TryFrom<u64>>(rest: &mut &[u8]) -> Result<T, UnreadableHold> {
     Err(UnreadableHold)
 }
 
-/// A hold's public id: the period it counts in, its name in the cell, and what tells it from earlier holds
-/// of that name: `hold_202611_<rid>_<first expiry and nonce>`. It stays the same if the hold is extended, so that
-/// every event that names it means one hold, which ends once.
+/// A hold's public id: its period, its key in the cell, and a suffix that distinguishes it from
+/// earlier holds with that key: `hold_202611_<rid>_<first expiry and nonce>`. An extension does not
+/// change it, so every event that names it means the same hold, which ends once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HoldId {
-    /// The period it counts in.
     pub period: Month,
-    /// Its name in the cell.
+    /// Its key in the cell.
     pub rid: Rid,
     first_expiry: u32,
     nonce: [u8; 3],
 }
 
 impl HoldId {
-    /// The id of `hold`, which is called `rid` in the cell of `period`.
+    /// Returns the id of `hold`, which has the key `rid` in the cell of `period`.
     pub fn new(period: Month, rid: Rid, hold: &Hold) -> Self {
         Self {
             period,
@@ -533,7 +532,7 @@ impl HoldId {
         }
     }
 
-    /// Reads an id that a client sent; `None` where it has not the form of one.
+    /// Parses an id from a client. None if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("hold_")?;
         if rest.len() != 6 + 1 + 16 + 1 + 10 || !rest.is_ascii() {
@@ -552,7 +551,7 @@ impl HoldId {
         (id.to_string() == text).then_some(id)
     }
 
-    /// Whether `hold` is the one this id was given for.
+    /// Returns true if this is the id of `hold`.
     pub fn names(&self, hold: &Hold) -> bool {
         self.first_expiry == hold.first_expiry() && self.nonce == hold.nonce
     }

@@ -1,4 +1,4 @@
-//! Addresses that an organisation sends no mail to any more.
+//! Suppressed addresses, to which an organisation sends no mail.
 
 use super::alert::Severity;
 use super::incident::Incident;
@@ -6,32 +6,30 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Why nothing is sent to an address.
+/// Why an address is suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SuppressionReason))]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
-    /// A mail came back for good.
+    /// A mail bounced permanently.
     Bounce,
-    /// Its reader called a mail spam.
+    /// Its reader marked a mail as spam.
     Complaint,
 }
 
-/// An address that nothing is sent to until an administrator releases it.
+/// An address that gets no mail until an administrator releases it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppression {
-    /// The address as mails were sent to it.
+    /// The address as used in mails.
     pub email: String,
-    /// Why.
     pub reason: Reason,
-    /// Since when.
     pub since: Timestamp,
-    /// What the other side said, shortened.
+    /// The explanation of the receiving side, shortened.
     pub detail: String,
 }
 
 impl Suppression {
-    /// The incident that tells of it.
+    /// Returns the incident about it.
     pub fn incident(&self, id: String) -> Incident {
         let email = &self.email;
         let (title, happened) = match self.reason {

@@ -1,5 +1,5 @@
-//! Webhooks of an organisation: where its own systems are told, how each delivery is signed, and when one that failed is
-//! tried again.
+//! Webhooks of an organisation: the receivers, the signature of each delivery, and the retry
+//! schedule.
 
 use super::health::MAX_WAIT;
 use super::hex::hex;
@@ -12,51 +12,50 @@ use sha2::Sha256;
 
 /// The most webhooks of an organisation.
 pub const MAX_WEBHOOKS: u64 = 100;
-/// How long the secret before the newest one signs too.
+/// How long the previous secret continues to sign.
 pub const OLD_SECRET_LIVES: SignedDuration = SignedDuration::from_hours(24);
-/// How long after each failed attempt the next one is made, in seconds: nine attempts in some 22 hours.
+/// The delay after each failed attempt, in seconds: nine attempts in some 22 hours.
 const DELAYS: [i64; 8] = [5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200];
-/// The longest that a receiver can ask to be left alone, in seconds.
+/// The longest pause that a receiver can request, in seconds.
 const MAX_RETRY_AFTER: i64 = 86_400;
 
-/// What a webhook can be told of. A name stays; its `data` only grows.
+/// The kind of an event for webhooks. Names are stable, and their `data` only gains fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum EventType {
-    /// A policy fired.
     #[serde(rename = "policy.fired", alias = "policy_fired")]
     PolicyFired,
     /// A budget has reached a threshold below its limit.
     #[serde(rename = "budget.threshold")]
     BudgetThreshold,
-    /// A budget has reached or passed its limit.
+    /// A budget has reached or exceeded its limit.
     #[serde(rename = "budget.exceeded")]
     BudgetExceeded,
-    /// Somebody asks for an exemption.
+    /// An exemption was requested.
     #[serde(rename = "exemption.requested")]
     ExemptionRequested,
-    /// An exemption was granted.
+    /// An exemption was approved.
     #[serde(rename = "exemption.approved")]
     ExemptionApproved,
-    /// An exemption was refused.
+    /// An exemption was denied.
     #[serde(rename = "exemption.denied")]
     ExemptionDenied,
-    /// An exemption was ended before its time, or a request was withdrawn.
+    /// An exemption was ended early, or a request was withdrawn.
     #[serde(rename = "exemption.revoked")]
     ExemptionRevoked,
     /// An exemption ends soon.
     #[serde(rename = "exemption.ending")]
     ExemptionEnding,
-    /// An exemption has ended by time.
+    /// An exemption has expired.
     #[serde(rename = "exemption.expired")]
     ExemptionExpired,
-    /// An alert that is about no budget and of no policy was raised.
+    /// An alert about neither a budget nor a policy was raised.
     #[serde(rename = "alert.created")]
     AlertCreated,
     /// An incident was opened.
     #[serde(rename = "incident.created")]
     IncidentCreated,
-    /// A user was kept from LLMs, by hand or by a policy.
+    /// A user was blocked, by hand or by a policy.
     #[serde(rename = "user.blocked")]
     UserBlocked,
     /// A user's block was ended by hand.
@@ -68,7 +67,7 @@ pub enum EventType {
     /// A day's last entry of the audit log, signed.
     #[serde(rename = "audit.head")]
     AuditHead,
-    /// Somebody tries the webhook.
+    /// Somebody tests the webhook.
     #[serde(rename = "webhook.test")]
     WebhookTest,
 }
@@ -94,80 +93,70 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
 ];
 
 impl EventType {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         let found = EVENT_TYPES.iter().find(|(_, kind)| *kind == self);
         found.map_or("", |(name, _)| name)
     }
 }
 
-/// What a webhook is told of that was made before there was a choice: only what names it.
+/// The events of a webhook from before subscriptions existed: only those that a policy sends to it.
 fn nothing() -> Option<Vec<EventType>> {
     Some(Vec::new())
 }
 
-/// The version of a webhook that was made before versions were counted.
+/// The version of a webhook from before versions were counted.
 fn first() -> u64 {
     1
 }
 
-/// A secret that was replaced and signs for a while.
+/// A replaced secret that still signs for some time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OldSecret {
-    /// The secret, sealed.
     pub sealed: String,
-    /// When it signs no more.
+    /// When it stops signing.
     pub until: Timestamp,
 }
 
-/// A receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// Made here: `whk_...`.
     pub id: String,
-    /// Where it posts.
     pub url: String,
-    /// What it is told of: everything, or these; where a policy names it, it is told of that always.
+    /// The subscribed events. None for every event. Policies that name the webhook always reach it.
     #[serde(default = "nothing")]
     pub events: Option<Vec<EventType>>,
-    /// What it signs with, sealed.
+    /// The signing secret, sealed.
     pub sealed_secret: String,
-    /// What it signed with before.
+    /// The previous signing secret.
     #[serde(default)]
     pub old_secret: Option<OldSecret>,
-    /// What it is for.
+    /// The purpose, for people.
     pub description: Option<String>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Counts how often its url was changed: another url is another receiver.
+    /// Counts the changes of its url: another url is another receiver.
     #[serde(default)]
     pub receiver: u64,
-    /// Counts its changes.
     #[serde(default = "first")]
     pub version: u64,
 }
 
-/// What has become of a delivery.
+/// The state of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum DeliveryStatus {
-    /// It waits for its next attempt.
     Pending,
     /// The receiver answered 2xx.
     Delivered,
-    /// It was given up; it can be retried by hand.
+    /// It was given up. It can be retried by hand.
     Failed,
 }
 
-/// One attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attempt {
-    /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// What the receiver answered, if it did.
+    /// The receiver's answer, if there was one.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub status_code: Option<u16>,
     /// Why there was no answer.
@@ -175,50 +164,46 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
-/// A time of failing: what a receiver refused in the same one, it refused without taking anything in between.
+/// A time of failing. Refusals in the same one had no accepted delivery in between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failing {
-    /// Which of the webhook's receivers.
     pub receiver: u64,
     /// Since when it accepted nothing.
     pub since: Timestamp,
 }
 
-/// One event on its way to one receiver.
+/// One event for one receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// The event's id: `evt_...`, later ones sort last. A receiver sees it as `webhook-id` on each attempt.
+    /// The event's id: `evt_...`. Later ids sort last. The receiver sees it as `webhook-id` on each
+    /// attempt.
     pub id: String,
-    /// To whom.
     pub webhook_id: String,
-    /// What happened.
     #[serde(rename = "type")]
     pub kind: EventType,
-    /// The body as it was when it happened; each attempt sends these bytes.
+    /// The frozen body. Each attempt sends these bytes.
     pub body: String,
-    /// What has become of it.
     pub status: DeliveryStatus,
-    /// The attempts, the oldest first.
+    /// The attempts, oldest first.
     pub attempts: Vec<Attempt>,
-    /// How many attempts were made since it was made or retried by hand.
+    /// The number of attempts since its creation or its retry by hand.
     pub tries: usize,
-    /// When that was.
     pub begun_at: Timestamp,
-    /// In which time of failing the first of these attempts was refused. Times of several machines are not compared: an attempt is a
-    /// little later than what it is an attempt of, and of two at once the younger one may be kept first.
+    /// The time of failing in which the first of these attempts was refused. Clocks of several
+    /// machines are not compared: an attempt is a little later than its delivery, and of two
+    /// concurrent ones the younger may be stored first.
     #[serde(default)]
     pub refused_in: Option<Failing>,
-    /// When the next attempt is due; none where there is none.
+    /// When the next attempt is due. None if there is none.
     pub next_attempt_at: Option<Timestamp>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Whether somebody asked for the next attempt, which is made though the webhook is paused or ended.
+    /// True if somebody requested the next attempt, which is made even if the webhook is paused or
+    /// ended.
     #[serde(default)]
     pub is_by_hand: bool,
-    /// How often it was refused for what it is (4xx) while its webhook was paused.
+    /// How often it was refused with 4xx while its webhook was paused.
     #[serde(default)]
     pub refusals: u32,
-    /// Counts its changes.
     pub version: u64,
 }
 
@@ -226,7 +211,7 @@ pub struct Delivery {
 const MAX_ATTEMPTS_SHOWN: usize = 20;
 
 impl Delivery {
-    /// A delivery that is due now.
+    /// Returns a delivery that is due now.
     pub fn new(
         id: String,
         webhook_id: String,
@@ -267,21 +252,21 @@ impl Delivery {
         self
     }
 
-    /// The same after an attempt that the receiver took.
+    /// Records an accepted attempt.
     #[must_use]
     pub fn taken(mut self, attempt: &Attempt) -> Self {
         self.tries += 1;
         self.tried(attempt).over(DeliveryStatus::Delivered)
     }
 
-    /// The same after an attempt that no other follows.
+    /// Records a final failed attempt.
     #[must_use]
     pub fn failed(mut self, attempt: &Attempt) -> Self {
         self.tries += 1;
         self.tried(attempt).over(DeliveryStatus::Failed)
     }
 
-    /// The same after an attempt that does not count, because the webhook is paused: it waits on.
+    /// Records an attempt that does not count, because the webhook is paused: it continues to wait.
     #[must_use]
     pub fn waiting(mut self, attempt: &Attempt) -> Self {
         let is_answer = |code: u16| (400..500).contains(&code) && !matches!(code, 408 | 425 | 429);
@@ -292,15 +277,15 @@ impl Delivery {
         self.tried(attempt)
     }
 
-    /// The same after an attempt that the receiver did not take. The next one is due after the schedule's
-    /// delay, and not before the receiver asked for it; after the last one it is given up.
+    /// Records a refused attempt. The next one is due after the schedule's delay and any pause that
+    /// the receiver requested. After the last one it is given up.
     #[must_use]
     pub fn refused(mut self, attempt: &Attempt, retry_after: Option<i64>) -> Self {
         let Some(delay) = DELAYS.get(self.tries) else {
             return self.failed(attempt);
         };
         let at = attempt.at;
-        // All attempts are within a day of the first, whatever the receiver asks for.
+        // All attempts are within a day of the first, even if the receiver requests a longer pause.
         let passed = at.duration_since(self.begun_at).as_secs();
         let most = MAX_RETRY_AFTER.saturating_sub(passed).max(0);
         let asked = retry_after.unwrap_or(0).clamp(0, most);
@@ -310,7 +295,7 @@ impl Delivery {
         self.tried(attempt)
     }
 
-    /// The same given up without an attempt, and why.
+    /// Gives it up without an attempt, and records why.
     #[must_use]
     pub fn given_up(self, why: &str, now: Timestamp) -> Self {
         let attempt = Attempt {
@@ -321,19 +306,19 @@ impl Delivery {
         self.tried(&attempt).over(DeliveryStatus::Failed)
     }
 
-    /// Whether it has waited for a paused webhook as long as it may.
+    /// Returns true if it has waited for a paused webhook as long as allowed.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         now.duration_since(self.begun_at) >= MAX_WAIT
     }
 
-    /// The same, which somebody asked for.
+    /// Marks it as requested by hand.
     #[must_use]
     pub fn by_hand(mut self) -> Self {
         self.is_by_hand = true;
         self
     }
 
-    /// The same, due again at once by somebody's wish.
+    /// Makes it due at once, by request.
     #[must_use]
     pub fn again(mut self, now: Timestamp) -> Self {
         self.status = DeliveryStatus::Pending;
@@ -347,7 +332,7 @@ impl Delivery {
     }
 }
 
-/// When an event happened, as its id says; none if it is no id of an event.
+/// Returns the time of an event by its id. None if the id is malformed.
 pub fn event_time(id: &str) -> Option<Timestamp> {
     let digits = id.strip_prefix("evt_")?.get(..12)?;
     let ms = i64::from_str_radix(digits, 16).ok()?;
@@ -355,7 +340,7 @@ pub fn event_time(id: &str) -> Option<Timestamp> {
 }
 
 impl Webhook {
-    /// Whether it is told of every event of this kind.
+    /// Returns true if it gets every event of this kind.
     pub fn subscribes(&self, kind: EventType) -> bool {
         self.events
             .as_ref()
@@ -371,8 +356,9 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
     Some(mac.finalize().into_bytes().to_vec())
 }
 
-/// The header `webhook-signature` of the Standard Webhooks scheme: `v1,<base64>` for each secret, the newest first, over
-/// `<id>.<timestamp in seconds>.<body>` with the key that a secret has in base64 behind `whsec_`.
+/// Returns the header `webhook-signature` of the Standard Webhooks scheme: `v1,<base64>` for each
+/// secret, the newest first, over `<id>.<timestamp in seconds>.<body>`. The key is the base64 after
+/// `whsec_` in the secret.
 pub fn standard_signature(secrets: &[String], id: &str, at: Timestamp, body: &str) -> String {
     let seconds = at.as_second().to_string();
     let each = secrets.iter().filter_map(|secret| {
@@ -390,8 +376,8 @@ pub fn standard_signature(secrets: &[String], id: &str, at: Timestamp, body: &st
     each.collect::<Vec<_>>().join(" ")
 }
 
-/// The header `X-Toktra-Signature`: `sha256=` and the hexadecimal HMAC-SHA256 of the body with the newest secret, the whole text
-/// of it, as `openssl dgst -sha256 -hmac "$SECRET"` makes it.
+/// Returns the header `X-Toktra-Signature`: `sha256=` and the hexadecimal HMAC-SHA256 of the body.
+/// The key is the whole text of the newest secret, as in `openssl dgst -sha256 -hmac "$SECRET"`.
 pub fn body_signature(secret: &str, body: &str) -> String {
     let mac = hmac(secret.as_bytes(), &[body.as_bytes()]).unwrap_or_default();
     format!("sha256={}", hex(&mac))
