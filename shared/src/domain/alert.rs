@@ -222,20 +222,22 @@ impl Crossing<'_> {
         let (title, what_now) = match (level, budget.hard_cap) {
             (Level::Debt, _) => (
                 format!("{:?} of {whose} is overspent", budget.name),
-                "Usage was reported that nobody held for, or more than was held. Requests are refused until the month \
-                 ends or the amount is raised; look for clients that send events without a hold_id.",
+                "Usage was reported without a hold, or beyond its hold. Requests are denied until the \
+                 month ends or the amount is raised. Look for clients that send events without a \
+                 hold_id.",
             ),
             (Level::Percent(percent), true) if *percent >= 100 => (
                 format!("{:?} of {whose} is used up ({percent} %)", budget.name),
-                "It is a hard cap: requests are refused until the month ends or the amount is raised.",
+                "It is a hard cap: requests are denied until the month ends or the amount is \
+                 raised.",
             ),
             (Level::Percent(percent), false) if *percent >= 100 => (
-                format!("{:?} of {whose} has passed {percent} %", budget.name),
-                "It is a soft cap: requests go on.",
+                format!("{:?} of {whose} has exceeded {percent} %", budget.name),
+                "It is a soft cap: requests continue.",
             ),
             (level, _) => (
                 format!("{:?} of {whose} has reached {level} %", budget.name),
-                "Nothing is refused yet.",
+                "No request is denied yet.",
             ),
         };
         let message = format!(

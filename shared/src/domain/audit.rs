@@ -118,7 +118,8 @@ impl Break {
             status: AlertStatus::Open,
             title: "the audit log was altered".to_owned(),
             message: format!(
-                "Entry {seq}: {message}. The runbook says how to look into it. No head is signed until it holds again."
+                "Entry {seq}: {message}. The runbook says how to investigate. No head is signed until \
+                 the log is intact again."
             ),
             user_id: None,
             department_id: None,
@@ -143,7 +144,7 @@ impl KeptHead {
     pub fn compare(&self, found: Option<&AuditRecord>) -> Result<(), Break> {
         let message = match found {
             None => "the entry that the kept head names is missing",
-            Some(found) if found.hash != self.hash => "it has another hash than the kept head",
+            Some(found) if found.hash != self.hash => "its hash differs from that of the kept head",
             Some(found) if found.hash != found.computed_hash() => ALTERED,
             Some(_) => return Ok(()),
         };
@@ -155,7 +156,7 @@ impl KeptHead {
 }
 
 /// The explanation for an entry whose fields were changed.
-const ALTERED: &str = "it was altered: its hash is not that of its fields";
+const ALTERED: &str = "it was altered: its hash does not match its fields";
 
 /// Verifies the chain entry by entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -215,7 +216,7 @@ impl Walk {
             false => broken("the entry is beyond the end"),
             true if self.hash != hash => Err(Break {
                 seq,
-                message: "the last entry is another one".to_owned(),
+                message: "the last entry is a different one".to_owned(),
             }),
             true => Ok(()),
         }

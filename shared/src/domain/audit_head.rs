@@ -78,7 +78,8 @@ impl AuditHead {
         let payload = json!({
             "title": format!("the audit log of {day} ends with entry {seq}"),
             "message": format!(
-                "Entry {seq} has the hash {hash}. It covers every entry before it. Keep this where the log cannot be changed.",
+                "Entry {seq} has the hash {hash}. It covers every entry before it. Keep this in a \
+                 place that is safe from changes to the log.",
             ),
             "day": day,
             "seq": seq,
@@ -87,7 +88,7 @@ impl AuditHead {
             "signed_head": self.signed_head,
             "public_key": public_key,
             "what_now": format!(
-                "GET /v1/audit-log/verify?seq={seq}&hash={hash} says whether the log still agrees with it.",
+                "GET /v1/audit-log/verify?seq={seq}&hash={hash} checks that the log still agrees with it.",
             ),
         });
         Notice::new(id, EventType::AuditHead, payload, recipients, now)

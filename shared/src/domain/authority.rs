@@ -71,9 +71,9 @@ impl Powerless {
     pub fn message(self, what: &str) -> String {
         match self {
             Self::Suspended => format!(
-                "the user of this {what} is suspended; an administrator can make the user active again"
+                "the user of this {what} is suspended; an administrator can activate the user again"
             ),
-            Self::Gone => format!("the user of this {what} is not there any more"),
+            Self::Gone => format!("the user of this {what} was deleted"),
         }
     }
 }

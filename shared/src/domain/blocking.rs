@@ -70,7 +70,7 @@ fn blocked(
         "until": until(block),
         "policy_id": block.policy_id,
     });
-    payload["what_now"] = json!(format!("To have it lifted, ask {whom}."));
+    payload["what_now"] = json!(format!("Ask {whom} to release it."));
     Notice::new(id, EventType::UserBlocked, payload, recipients, block.since)
 }
 
@@ -85,7 +85,8 @@ pub fn released(
 ) -> Notice {
     let title = format!("The LLM access of {} is released", user.name);
     let message = format!(
-        "An administrator has ended the block of {}. Requests pass again as far as the budgets allow. It was blocked for: {}",
+        "An administrator has released {}. Requests pass again if the budgets allow them. The \
+         reason for the block was: {}",
         before.since, before.reason
     );
     let mut payload = payload(user, [title, message]);
@@ -140,7 +141,7 @@ mod tests {
         );
         assert_eq!(payload["blocked"]["since"], "2026-11-24T11:30:00Z");
         assert_eq!(payload["blocked"]["until"], "2026-12-01T00:00:00Z");
-        let what_now = "To have it lifted, ask The user mo (mo@example.com) or an administrator.";
+        let what_now = "Ask The user mo (mo@example.com) or an administrator to release it.";
         assert_eq!(payload["what_now"], what_now);
         let by_policy = blocked_by_policy("ntc_2".to_owned(), &user("ada"), &block);
         assert!(emails(&by_policy).is_empty());

@@ -116,7 +116,7 @@ pub fn notice(
         "next_period": period.next(),
         "budgets": listed,
         "budgets_not_listed": budgets.len().saturating_sub(MAX_LISTED),
-        "what_now": "Usage that is reported late corrects what carries over once; the history of rollovers shows it.",
+        "what_now": "Late usage corrects the carry once. The history of rollovers shows the correction.",
     });
     Notice::new(id, EventType::PeriodClosed, payload, recipients, now)
 }

@@ -83,7 +83,7 @@ impl TroubledEvent<'_> {
         let whose = self.user_id().unwrap_or("nobody");
         match self.trouble {
             Trouble::Conflict { .. } => format!("event ids of {whose} are used twice"),
-            Trouble::LapsedHold => format!("{whose} used a hold after its time was over"),
+            Trouble::LapsedHold => format!("{whose} used a hold after it had lapsed"),
             Trouble::ExceededHold => format!("{whose} used more than was held"),
             Trouble::HeldBack(_) => format!("a report of {whose} is too large to be true"),
         }
@@ -94,31 +94,32 @@ impl TroubledEvent<'_> {
         match self.trouble {
             Trouble::Conflict { is_charged } => {
                 let counted = match is_charged {
-                    true => "It is charged, because it names a hold of its own",
+                    true => "It is charged, because it names its own hold",
                     false => "It is not counted",
                 };
                 format!(
-                    "The event {event_id} came with another body than before. {counted}. Further ones of \
-                     this day are marked and not told again: GET /v1/events?status=conflict lists them. Look for \
-                     a client that counts its events from 1, or that changes an event and sends it again."
+                    "The event {event_id} came with a different body than before. {counted}. Further \
+                     ones of this day are marked without another alert: GET \
+                     /v1/events?status=conflict lists them. Look for a client that numbers its \
+                     events from 1, or that changes an event and sends it again."
                 )
             }
             Trouble::LapsedHold => format!(
-                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as lapsed, but \
-                 nothing was held for it by then, so it may pass a cap. Further ones of this day are marked and not \
-                 told again. Let the client extend the hold while the answer goes on (PATCH /v1/holds/{{id}}), or \
-                 raise hold_seconds."
+                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as \
+                 lapsed, but nothing was held for it by then, so it may exceed a cap. Further ones of \
+                 this day are marked without another alert. Let the client extend the hold during a \
+                 long answer (PATCH /v1/holds/{{id}}), or raise hold_seconds."
             ),
             Trouble::ExceededHold => format!(
-                "The event {event_id} used more than its hold had, although holds cover whole requests here. What is \
-                 beyond it is charged as debt. Further ones of this day are marked and not told again: GET \
-                 /v1/events?status=exceeded_hold lists them. Look for a client that asks for one request and sends \
-                 another."
+                "The event {event_id} used more than its hold, although holds cover whole requests here. \
+                 The excess is charged as debt. Further ones of this day are marked without another \
+                 alert: GET /v1/events?status=exceeded_hold lists them. Look for a client that holds \
+                 for one request and sends another."
             ),
             Trouble::HeldBack(excess) => format!(
-                "The event {event_id} reports {excess}. It is kept and counts nowhere; a hold that it names is charged \
-                 in full. Count or discard it with POST /v1/events/decisions. Further ones of this hour are not told \
-                 again: GET /v1/events?status=held_back lists them."
+                "The event {event_id} reports {excess}. It is stored but not counted. A hold that it \
+                 names is charged in full. Count or discard it with POST /v1/events/decisions. Further \
+                 ones of this hour raise no other alert: GET /v1/events?status=held_back lists them."
             ),
         }
     }

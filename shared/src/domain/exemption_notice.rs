@@ -79,9 +79,13 @@ pub fn notice(
     let (title, message, what_now) = match event {
         Event::Requested => (
             format!("{name} asks for an exemption"),
-            format!("{asker} asks for {what}, for {name} until {until}: {}", exemption.reason),
             format!(
-                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Whoever asked and whom it is for cannot.",
+                "{asker} asks for {what}, for {name} until {until}: {}",
+                exemption.reason
+            ),
+            format!(
+                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Its requester and its user \
+                 cannot decide it.",
                 exemption.id
             ),
         ),
@@ -92,7 +96,8 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "It is in force from its start on. Nothing has to be done; what it gives does not lower what others have."
+            "It is in force from its start on. There is nothing to do. It takes nothing from the \
+             budgets of others."
                 .to_owned(),
         ),
         Event::Denied => (
@@ -102,7 +107,8 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "Requests are decided by the budgets alone. Ask whoever decided for the reason, or ask again with a better one."
+            "The budgets alone decide on requests. Ask the administrator who denied it for the \
+             reason, or request again with a better one."
                 .to_owned(),
         ),
         Event::Revoked => (
@@ -112,21 +118,21 @@ pub fn notice(
                 by(&exemption.revocation),
                 note(&exemption.revocation)
             ),
-            "From now on the budgets alone decide.".to_owned(),
+            "From now on the budgets alone decide on requests.".to_owned(),
         ),
         Event::Ending(_) => (
             format!("The exemption for {name} ends soon"),
-            format!("What {name} has, {what}, ends at {until}."),
-            "Ask for another one in time if it is still needed.".to_owned(),
+            format!("The exemption of {name}, {what}, ends at {until}."),
+            "Request another one in time if it is still needed.".to_owned(),
         ),
         Event::Expired(_) if exemption.decision.is_none() => (
             format!("The exemption for {name} was not decided"),
             format!("Nobody decided in time whether {name} gets {what} until {until}."),
-            "Ask again if it is still needed, and tell an administrator.".to_owned(),
+            "Request it again if it is still needed, and tell an administrator.".to_owned(),
         ),
         Event::Expired(_) => (
             format!("The exemption for {name} has ended"),
-            format!("What {name} had, {what}, ended at {until}."),
+            format!("The exemption of {name}, {what}, ended at {until}."),
             String::new(),
         ),
     };

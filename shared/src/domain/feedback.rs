@@ -30,13 +30,13 @@ pub struct Feedback {
 /// Why a text is not a usable report.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    #[error("it is no report of the mail service")]
+    #[error("it is not a report of the mail service")]
     NoReport,
     /// A part is missing or has another type.
-    #[error("the report has another form")]
+    #[error("the report is malformed")]
     OtherForm(#[source] serde_json::Error),
     /// The mail had no tag with its organisation.
-    #[error("the report does not say whose mail it was")]
+    #[error("the report does not name the organisation of the mail")]
     NoOrganisation,
     #[error("the report names no address")]
     NoAddress,
@@ -280,10 +280,13 @@ mod tests {
         };
         assert_eq!(
             without("/mail/tags"),
-            "the report does not say whose mail it was"
+            "the report does not name the organisation of the mail"
         );
-        assert_eq!(without("/bounce/feedbackId"), "the report has another form");
-        assert_eq!(without("/eventType"), "it is no report of the mail service");
+        assert_eq!(without("/bounce/feedbackId"), "the report is malformed");
+        assert_eq!(
+            without("/eventType"),
+            "it is not a report of the mail service"
+        );
         let mut nowhere = bounce("Permanent");
         nowhere["mail"]["destination"] = json!(["nobody"]);
         assert!(matches!(read(&nowhere), Err(Unreadable::NoAddress)));

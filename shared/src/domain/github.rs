@@ -96,7 +96,7 @@ pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
     if event == "push" {
         sensitive = sensitive_paths(body);
         if sensitive.is_empty() {
-            return Read::Ignored("the push adds and changes no file that usually holds secrets");
+            return Read::Ignored("the push adds or changes no file that usually holds secrets");
         }
     }
     let repository = body["repository"]["full_name"].as_str();
@@ -138,7 +138,7 @@ fn summary(event: &str, action: Option<&str>, body: &Value, sensitive: &[String]
         "fork" => format!(": to {}", text(&body["forkee"]["full_name"])),
         "member" => format!(": {}", text(&body["member"]["login"])),
         "push" => format!(": {}", sensitive.join(", ")),
-        "public" => ": the repository is public now".to_owned(),
+        "public" => ": the repository is now public".to_owned(),
         _ => String::new(),
     };
     format!("{what}{action}{detail}")

@@ -160,7 +160,7 @@ impl Charged {
 
 /// The bytes are not a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a hold has an unreadable form")]
+#[error("a hold is malformed")]
 pub struct UnreadableHold;
 
 /// The forms of a packed hold: plain, under a raise, or under a lift. Earlier releases wrote the

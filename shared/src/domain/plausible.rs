@@ -46,10 +46,7 @@ impl fmt::Display for Excess {
             Counted::Total => "tokens",
         };
         let Self { tokens, most, .. } = self;
-        write!(
-            f,
-            "{tokens} {of}, and at most {most} are taken for possible"
-        )
+        write!(f, "{tokens} {of}, but at most {most} are plausible")
     }
 }
 

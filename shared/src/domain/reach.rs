@@ -83,7 +83,7 @@ impl Reach {
 const NOT_A_RECEIVER: &str =
     "must be an address like https://example.com/hook, without a user and without a fragment";
 const NOT_A_PORT: &str = "must have a port from 1 to 65535, if any";
-const NOT_PUBLIC: &str = "must be a public address; this one is private, or of this machine";
+const NOT_PUBLIC: &str = "must be a public address; this one is private or this machine itself";
 
 /// Splits the part of a url between `//` and the path into host and port, if it is well-formed.
 fn parts(authority: &str) -> Option<(&str, Option<&str>)> {

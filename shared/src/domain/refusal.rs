@@ -210,24 +210,23 @@ impl Reason {
     /// Denies a model without a price under a hard cap in US dollars.
     pub fn unknown_model(model: &str) -> Self {
         let message = format!(
-            "model {model:?} has no known price, and a hard cap in US dollars must hold; use a priced model, \
-             or ask an administrator to set unknown_model to \"count\""
+            "model {model:?} has no known price, but a hard cap in US dollars applies; use a priced \
+             model, or ask an administrator to set unknown_model to \"count\""
         );
         Self::plain(ReasonCode::UnknownModel, message, None)
     }
 
     /// Denies because the organisation has the maximum of requests in flight.
     pub fn too_many_holds(seconds: u32) -> Self {
-        let message = format!(
-            "too many requests of the organisation are under way; try again in {seconds} s"
-        );
+        let message =
+            format!("too many requests in flight for this organisation; try again in {seconds} s");
         Self::plain(ReasonCode::TooManyHolds, message, None)
     }
 
     /// Denies because the user has the maximum of requests in flight: `places`.
     pub fn too_many_holds_of_user(places: usize, seconds: u32) -> Self {
         let message = format!(
-            "{places} of your requests are under way, which is as many as one user may have; \
+            "{places} of your requests are in flight, which is the most that one user may have; \
              try again in {seconds} s"
         );
         Self::plain(ReasonCode::TooManyHolds, message, None)
@@ -236,7 +235,7 @@ impl Reason {
     /// Denies because the database answers, but too slowly for a decision.
     pub fn overloaded(seconds: u32) -> Self {
         let message =
-            format!("the budgets take no more requests at the moment; try again in {seconds} s");
+            format!("the budgets accept no more requests at the moment; try again in {seconds} s");
         Self::plain(ReasonCode::Overloaded, message, None)
     }
 
@@ -344,7 +343,7 @@ impl WayOut<'_> {
         match self {
             Self::Wait(seconds) => {
                 let held = unit.shown(figures.held);
-                format!("{held} are held by requests that are under way; try again in {seconds} s")
+                format!("{held} are held by requests in flight; try again in {seconds} s")
             }
             Self::Exemption { manager } => {
                 let whom = match manager {

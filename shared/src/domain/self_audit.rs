@@ -79,7 +79,7 @@ impl fmt::Display for Difference {
             ),
             Subject::User { id } if id.is_empty() => write!(
                 f,
-                "{period} usage of nobody: the reports say {found}, its records say {expected}"
+                "{period} usage without a user: the reports say {found}, its records say {expected}"
             ),
             Subject::User { id } => write!(
                 f,
@@ -124,7 +124,7 @@ impl Difference {
             severity: Severity::Critical,
             status: AlertStatus::Open,
             title: "the books of a month do not agree".to_owned(),
-            message: format!("{self}. The runbook says how to look into it and repair it."),
+            message: format!("{self}. The runbook says how to investigate and repair it."),
             user_id: match &self.subject {
                 Subject::User { id } if !id.is_empty() => Some(id.clone()),
                 _ => None,
@@ -314,7 +314,8 @@ mod tests {
         let subject = Subject::User { id: String::new() };
         let (records, rows) = (Amounts::new(7, 0), Amounts::new(12, 0));
         let found = Difference::between(month("2026-11"), &subject, records, rows);
-        let said = "2026-11 usage of nobody: the reports say 12 tokens, its records say 7 tokens";
+        let said =
+            "2026-11 usage without a user: the reports say 12 tokens, its records say 7 tokens";
         assert_eq!(found[0].to_string(), said);
         let alert = found[0].alert("alr_1".to_owned(), Timestamp::UNIX_EPOCH);
         assert_eq!(alert.user_id, None);

@@ -35,16 +35,16 @@ impl Suppression {
         let (title, happened) = match self.reason {
             Reason::Bounce => (
                 format!("Mails to {email} bounce"),
-                "A mail came back for good",
+                "A mail bounced permanently",
             ),
             Reason::Complaint => (
-                format!("{email} complained of a mail"),
+                format!("{email} complained about a mail"),
                 "A mail was reported as spam",
             ),
         };
         let message = format!(
-            "{happened}: {}. Nothing is sent there any more. Where the address is right and its reader wants mails, DELETE \
-             /v1/suppressions/{email} lets them go there again.",
+            "{happened}: {}. No more mails are sent to this address. If the address is right and its \
+             reader wants mails, DELETE /v1/suppressions/{email} allows them again.",
             if self.detail.is_empty() {
                 "no reason was given"
             } else {
@@ -72,10 +72,11 @@ mod tests {
             suppression.incident("inc_1".to_owned()).message
         };
         let bounced = message(Reason::Bounce, "user unknown");
-        let said = "A mail came back for good: user unknown. Nothing is sent there any more.";
+        let said =
+            "A mail bounced permanently: user unknown. No more mails are sent to this address.";
         assert!(bounced.starts_with(said), "{bounced}");
         let complained = message(Reason::Complaint, "");
-        let said = "A mail was reported as spam: no reason was given. Nothing";
+        let said = "A mail was reported as spam: no reason was given. No more";
         assert!(complained.starts_with(said), "{complained}");
     }
 }

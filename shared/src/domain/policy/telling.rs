@@ -78,7 +78,9 @@ impl Telling<'_> {
                 format!("The department {department_id} has used {reached} in {period}.")
             }
             (Subject::UserDay { user_id, day }, _) => {
-                format!("The user {user_id} has used {reached} on {day}, after their last days.")
+                format!(
+                    "The user {user_id} has used {reached} on {day}, compared with their last days."
+                )
             }
             (Subject::Event { .. }, _) => {
                 format!("The event {} fired it.", self.facts.event_id)
