@@ -4,18 +4,9 @@
 //! never returns: each month is in force once, without a gap. So a carry covers all that its month
 //! can admit.
 
-use super::configuration::Organisation;
+use super::organisation::{Begun, Organisation};
 use super::period::Month;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-/// The month in which a time zone came into force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
-    pub since: Timestamp,
-    /// The month that had begun by then, in the earlier zones.
-    pub month: Month,
-}
 
 impl Organisation {
     /// Returns the month of `at` by the clock of today's zone. From the change of zone on, it is at

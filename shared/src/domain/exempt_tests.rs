@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::domain::exemption::{Covers, Kind, Terms};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 const UNITS: [Unit; 2] = [Unit::Tokens, Unit::Usd];

@@ -6,12 +6,12 @@
 //! time to time. If it is accepted, the others follow in order of age. A receiver that answers 410
 //! ends the webhook, until it accepts a delivery that somebody requested after that answer.
 
-use super::webhook::{Attempt, Delivery, DeliveryStatus, Failing};
+use super::delivery::{Attempt, Delivery, DeliveryStatus, Failing};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long a delivery waits for a paused webhook.
-pub const MAX_WAIT: SignedDuration = SignedDuration::from_hours(7 * 24);
+pub use super::delivery::MAX_WAIT;
+
 /// How long a paused webhook rests after a failed try.
 const PROBE_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// How long one function has the turn of a paused webhook. It needs half of it at most.

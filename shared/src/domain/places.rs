@@ -5,8 +5,6 @@ use super::cell::{Cell, HoldRequest, MAX_HOLDS, Obstacle, finish};
 use super::hold::{Hold, Rid};
 use jiff::Timestamp;
 
-/// The default share of the places that one user may have, in percent.
-pub const DEFAULT_USER_HOLDS_PERCENT: u32 = 10;
 /// The places that every user may have.
 const MIN_USER_HOLDS: usize = 50;
 

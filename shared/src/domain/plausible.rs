@@ -13,8 +13,6 @@ const TIMES_THE_MODEL: i64 = 10;
 /// request.
 const TIMES_A_BATCH: i64 = 10;
 const TIMES_A_SUM: i64 = 100;
-/// The default limit for one request if its model is unknown.
-pub const DEFAULT_MAX_TOKENS: i64 = 10_000_000;
 
 /// The kind of tokens that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +91,7 @@ pub fn excess_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::organisation::DEFAULT_MAX_TOKENS;
     use crate::domain::usage::Outcome;
 
     fn usage(model: &str, operation: Operation, input: i64, output: i64) -> Usage {

@@ -1,112 +1,17 @@
-//! Denials of a request: the reasons, the remedies and the warnings.
+//! Denials of a request: the reasons and the remedies.
 
 use super::amount::Unit;
-use super::cell::{Cell, HoldRequest, UsableExemption};
-use super::configuration::{Budget, Configuration, Path};
+use super::cell::Cell;
+use super::configuration::Configuration;
 use super::estimate::Estimate;
-use super::hold::Node;
+use super::hold_request::{HoldRequest, UsableExemption};
+use super::node::Node;
 use super::people::{Role, Status, User};
-use super::period::Month;
 use jiff::Timestamp;
 
-/// A budget's figures at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// The month's own amount.
-    pub amount: i64,
-    /// The amount carried over from the month before.
-    pub carried: i64,
-    /// The amount added for this month only.
-    pub topped_up: i64,
-    /// The amount that exemptions gave beyond all of these, held or spent.
-    pub exempted: i64,
-    /// amount + carried + topped_up + exempted.
-    pub limit: i64,
-    /// The usage of records.
-    pub spent: i64,
-    /// The amount of live holds, including those under exemptions.
-    pub held: i64,
-    /// The part of `held` under exemptions.
-    pub held_exempt: i64,
-    pub remaining: i64,
-    /// remaining - held: the room for a new hold.
-    pub available: i64,
-}
-
-impl Figures {
-    /// Returns the figures of `budget` in `cell`, the cell of `period` and of one epoch with the
-    /// budget. A level without a counter is unused.
-    pub fn of(budget: &Budget, period: Month, cell: &Cell) -> Self {
-        let node = budget.counter();
-        let amount = budget.amount_in(period);
-        let carried = cell.carried(node);
-        let topped_up = budget.topped_up_in(period);
-        let own_limit = amount.saturating_add(carried).saturating_add(topped_up);
-        let available = cell.nodes.get(&node).copied().unwrap_or(own_limit);
-        let exempted = cell.exempted(node);
-        let limit = own_limit.saturating_add(exempted);
-        let held_exempt = cell.held_exempt(node);
-        let held = cell.held(node).saturating_add(held_exempt);
-        Self {
-            amount,
-            carried,
-            topped_up,
-            exempted,
-            limit,
-            spent: limit.saturating_sub(available).saturating_sub(held),
-            held,
-            held_exempt,
-            remaining: available.saturating_add(held),
-            available,
-        }
-    }
-
-    /// Returns the future figures of `budget` in `cell`, if the budget gave `given` before its
-    /// change.
-    pub fn changed(budget: &Budget, period: Month, cell: &Cell, given: i64) -> Self {
-        let before = Self::of(budget, period, cell);
-        let Some(rest) = cell.nodes.get(&budget.counter()) else {
-            return before;
-        };
-        let more = budget.gives_in(period).saturating_sub(given);
-        let available = rest.saturating_add(more);
-        let remaining = available.saturating_add(before.held);
-        Self {
-            spent: before.limit.saturating_sub(remaining),
-            remaining,
-            available,
-            ..before
-        }
-    }
-
-    /// Returns amount + carried + topped_up: the limit without exemptions.
-    pub fn own_limit(&self) -> i64 {
-        let amount = self.amount.saturating_add(self.carried);
-        amount.saturating_add(self.topped_up)
-    }
-
-    /// Returns the part beyond amount + carried: given by exemptions, held or spent, or added for
-    /// this month only.
-    pub fn beyond(&self) -> i64 {
-        self.exempted.saturating_add(self.topped_up)
-    }
-
-    /// Returns the usage of the own limit, without the part that exemptions gave.
-    pub fn own_spent(&self) -> i64 {
-        let spent_exempt = self.exempted.saturating_sub(self.held_exempt);
-        self.spent.saturating_sub(spent_exempt)
-    }
-
-    /// Returns spent and held together as a share of the own limit, in whole percent. 100 if
-    /// nothing is allowed and nothing used.
-    pub fn used_percent(&self) -> i64 {
-        let used = i128::from(self.own_limit()) - i128::from(self.available);
-        match i128::from(self.own_limit()) {
-            0 => 100,
-            limit => i64::try_from(used * 100 / limit).unwrap_or(i64::MAX),
-        }
-    }
-}
+pub use super::figures::Figures;
+pub use super::hold_request::ExemptionLeft;
+pub use super::warning::{Warning, passed_soft_caps};
 
 /// A stable code for the reason of a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,13 +84,6 @@ pub struct ShortBudget {
     pub requested: i64,
     /// The user's exemptions that cover it, with their remainders.
     pub exemptions: Vec<ExemptionLeft>,
-}
-
-/// The remainder of an approved exemption.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExemptionLeft {
-    pub id: String,
-    pub left: i64,
 }
 
 impl Reason {
@@ -410,55 +308,11 @@ pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i6
     ways.filter_map(within).max()
 }
 
-/// A warning for an admitted request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Warning {
-    /// A soft cap is exceeded.
-    SoftCapExceeded {
-        budget_id: String,
-        /// Its department. None for the organisation.
-        department_id: Option<String>,
-        /// Spent and held as a share of the limit, in percent.
-        used_percent: i64,
-    },
-    /// The model has no price: it counts in tokens only.
-    Unpriced { model: String },
-    /// The request passes without a hold.
-    NotHeld {
-        /// The code of the reason that would have denied it, or `unavailable`.
-        code: &'static str,
-        message: String,
-    },
-}
-
-/// Returns the exceeded soft caps on `path` in `cell`, the cell of `period`.
-pub fn passed_soft_caps(
-    configuration: &Configuration,
-    path: &Path,
-    period: Month,
-    cell: &Cell,
-) -> Vec<Warning> {
-    configuration
-        .budgets_on(path, period)
-        .into_iter()
-        .filter(|budget| !budget.hard_cap)
-        .filter(|budget| {
-            cell.nodes
-                .get(&budget.counter())
-                .is_some_and(|rest| *rest < 0)
-        })
-        .map(|budget| Warning::SoftCapExceeded {
-            budget_id: budget.id.clone(),
-            department_id: budget.department_id.clone(),
-            used_percent: Figures::of(budget, period, cell).used_percent(),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
+    use crate::domain::budget::Budget;
     use crate::domain::hold::{Exempt, Hold, Rid};
     use crate::domain::samples::{
         NOW, at, budget, cell, configuration, counter, hold, month, user,
