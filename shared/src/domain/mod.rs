@@ -50,6 +50,7 @@ pub mod reach;
 pub mod refusal;
 pub mod refused;
 pub mod renewal;
+pub mod resolution;
 pub mod rollover;
 #[cfg(test)]
 mod samples;
