@@ -1,0 +1,63 @@
+//! `roles`: who may do what, as the functions decide it.
+
+use shared::domain::people::Role;
+use shared::runtime::roles::{ENDPOINTS, WHILE_BLOCKED, Who};
+
+use crate::output::say;
+
+const ROLES: [Role; 4] = [Role::Admin, Role::Manager, Role::Member, Role::Agent];
+
+/// Prints the table of who may do what.
+pub(crate) fn run() {
+    let width = ENDPOINTS
+        .iter()
+        .map(|(method, path, _)| method.len() + path.len());
+    let width = width.max().unwrap_or(0) + 1;
+    let head: Vec<String> = ROLES
+        .iter()
+        .map(|role| format!("{:<8}", role.as_str()))
+        .collect();
+    say(&format!("{:width$}  {}operator", "", head.concat()));
+    for (method, path, who) in ENDPOINTS {
+        let endpoint = format!("{method} {path}");
+        let marks: Vec<&str> = match who {
+            Who::Anybody => vec!["without a key"],
+            Who::Operator => vec!["", "", "", "", "yes"],
+            Who::Roles(roles) => ROLES
+                .iter()
+                .map(|role| match role {
+                    role if !roles.contains(role) => "",
+                    Role::Admin => "all",
+                    Role::Manager => "managed",
+                    Role::Member => "own",
+                    Role::Agent => "users",
+                })
+                .collect(),
+        };
+        let marks: Vec<String> = marks.iter().map(|mark| format!("{mark:<8}")).collect();
+        say(format!("{endpoint:width$}  {}", marks.concat()).trim_end());
+    }
+    say("");
+    say("all      everything of the organisation");
+    say(
+        "managed  themselves, their reports, and the departments they manage with all under them and their users",
+    );
+    say("own      themselves");
+    say("users    any user, by preflight, holds and events only");
+    say("preflight, holds and events of a manager or member are for their own user");
+    say("");
+    say(
+        "a key that is bound to a user does no more than its user's own role, and nothing while the user is suspended",
+    );
+    say(
+        "an administrator's key without a user does no more than an agent's while somebody who made it is no active administrator",
+    );
+    let asks: Vec<String> = WHILE_BLOCKED
+        .iter()
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    say(&format!(
+        "while its user is blocked, it reads what a member may, and may {}",
+        asks.join(", ")
+    ));
+}
