@@ -21,7 +21,7 @@ def project(folder):
     (folder / "package" / "bootstrap").write_text("")
     (folder / "template.yaml").write_text(re.sub(r"CodeUri: functions/\w+", "CodeUri: package", template))
     shutil.copy(ROOT / "samconfig.toml", folder)
-    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("local"))
+    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("local", "cli"))
 
 
 def main(sam):

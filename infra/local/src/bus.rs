@@ -7,8 +7,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::engine::transport::{self, Reply, Service};
-use crate::engine::{FaultKind, FaultPlan};
+use crate::dynamodb::transport::{self, Reply, Service};
+use crate::dynamodb::{FaultKind, FaultPlan};
 use crate::permissions::{Permission, Used};
 
 /// The most events that are remembered.
@@ -71,7 +71,7 @@ impl LocalBus {
     }
 
     /// Plans a failure of a later call.
-    pub fn inject(&self, fault: crate::engine::Fault) {
+    pub fn inject(&self, fault: crate::dynamodb::Fault) {
         self.faults.inject(fault);
     }
 

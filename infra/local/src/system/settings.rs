@@ -10,40 +10,28 @@ use aws_sdk_dynamodb::config::{
 };
 use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
-use reset::{Archive, Heads, NotSigned, Signer};
+use reset::{Archive, Heads, Signer};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
-use shared::store::StoreError;
 
-use super::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER, OPERATOR_KEY};
 use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
-use crate::demo::DemoError;
-use crate::engine::{Engine, EngineError};
-use crate::mail::Mails;
-use crate::mapping::FIRST_RETRY;
-use crate::queue::{QueueError, Queues};
+use crate::dynamodb::Engine;
+use crate::event_source::FIRST_RETRY;
+use crate::names::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER, OPERATOR_KEY};
+use crate::ses::Mails;
+use crate::sqs::Queues;
+use crate::start_error::StartError;
 
 /// Long enough for 25 megabytes over a slow line.
 const TIME_TO_SEND: Duration = Duration::from_secs(30);
-
-/// What a new system has in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
-    /// A company with departments, users, budgets and some usage.
-    Demo,
-    /// The organisation and its keys.
-    Empty,
-}
 
 /// How a system is started. The default is the demo company in memory, which handles events at once.
 #[derive(Clone, Debug)]
 pub struct SystemSettings {
     /// The directory that keeps the data; none keeps it in memory, as long as the system lives.
     pub data: Option<PathBuf>,
-    /// What is put into it. What is there already stays.
-    pub contents: Contents,
     /// Where the clock stands still, from before anything is made until it is set; none lets the computer's run.
     pub now: Option<Timestamp>,
     /// How the functions' clients try again. With [`RetryConfig::disabled`] a function sees every injected fault.
@@ -77,7 +65,6 @@ impl Default for SystemSettings {
     fn default() -> Self {
         Self {
             data: None,
-            contents: Contents::Demo,
             now: None,
             retry: RetryConfig::standard(),
             delivers_events: true,
@@ -99,7 +86,6 @@ impl SystemSettings {
     /// The organisation and its keys in memory, nothing else, no way out of this machine, and nobody who waits.
     pub fn empty() -> Self {
         Self {
-            contents: Contents::Empty,
             first_retry: Duration::from_millis(1),
             resolves_names: false,
             ..Self::default()
@@ -203,30 +189,4 @@ impl SystemSettings {
 /// The clients sign their requests, and nobody checks it.
 fn credentials() -> Credentials {
     Credentials::new("local", "local", None, None, "local")
-}
-
-/// Why a system did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another process has the directory.
-    #[error("the data in {} is used by another process", .0.display())]
-    InUse(PathBuf),
-    /// The queues.
-    #[error("the queues cannot be opened")]
-    Queues(#[from] QueueError),
-    /// What posts to webhooks.
-    #[error("webhooks cannot be posted")]
-    Poster(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database.
-    #[error("the database cannot be opened")]
-    Engine(#[from] EngineError),
-    /// The tables or the organisation.
-    #[error("the tables cannot be made ready")]
-    Store(#[from] StoreError),
-    /// What signs the audit logs' heads.
-    #[error(transparent)]
-    Signature(#[from] NotSigned),
-    /// The demo data.
-    #[error("the demo data cannot be made")]
-    Demo(#[from] DemoError),
 }

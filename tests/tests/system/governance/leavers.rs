@@ -606,7 +606,7 @@ async fn the_audit_log_says_with_what_power_each_change_was_made() {
 #[tokio::test]
 async fn a_key_outlasts_an_outage_for_a_decision_only_and_not_its_revocation() {
     use aws_sdk_dynamodb::config::retry::RetryConfig;
-    use local::engine::{Fault, FaultKind, When};
+    use local::dynamodb::{Fault, FaultKind, When};
     use shared::domain::configuration::OnUnavailable;
     // In an outage the organisation lets requests pass, and the deployment does not: so an answer shows whether the key was
     // believed.

@@ -1,0 +1,180 @@
+//! Whose requests they are: departments under one root, a cap on each, users in the leaves.
+
+use super::spread::Zipf;
+use crate::api_client::ApiClient;
+use crate::error::CommandError;
+use serde_json::json;
+
+/// The levels of departments below the root; each department has two below it.
+const LEVELS: u32 = 3;
+/// The leaves.
+const LEAVES: usize = 1 << LEVELS;
+/// What a cap is of its department's fair share, in percent: by level below the root, for every other department.
+/// Of two neighbours one is tight and one has room, so that now the one refuses and now a level above.
+const GENEROSITY: [[u64; 2]; LEVELS as usize + 1] =
+    [[100, 100], [110, 130], [140, 120], [100, 160]];
+
+/// A level with a cap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// The department; none is the organisation.
+    pub(super) department_id: Option<String>,
+    /// How deep it is below the organisation.
+    pub(super) depth: usize,
+    /// What it may use, in tokens.
+    pub(super) cap: u64,
+    /// The budget that says so.
+    pub(super) budget_id: String,
+}
+
+/// What the replay made for itself.
+#[derive(Clone, Debug)]
+pub(super) struct Company {
+    /// The organisation, where it has a cap, and the departments from the root on, each followed by those below it.
+    pub(super) levels: Vec<Level>,
+    /// The place of the root among them.
+    pub(super) root: usize,
+    /// The users by rank.
+    pub(super) users: Vec<String>,
+}
+
+impl Company {
+    /// The root department's id, with which everything of the replay begins.
+    pub(super) fn name(&self) -> &str {
+        let root = &self.levels[self.root];
+        root.department_id.as_deref().unwrap_or_default()
+    }
+}
+
+/// A department to make.
+#[derive(Debug, PartialEq, Eq)]
+struct Planned {
+    id: String,
+    parent_id: Option<String>,
+    level: usize,
+    cap: u64,
+}
+
+/// `percent` of what is expected of a department whose users weigh `weight`, times its generosity.
+fn cap(tokens: u64, percent: u32, weight: u64, zipf: &Zipf, generosity: u64) -> u64 {
+    let share = u128::from(tokens) * u128::from(percent) * u128::from(weight);
+    let cap = share * u128::from(generosity) / (u128::from(zipf.total()) * 100 * 100);
+    u64::try_from(cap).unwrap_or(u64::MAX)
+}
+
+/// The departments, each followed by those below it, with `percent` of `tokens` as the root's cap.
+fn planned(root: &str, zipf: &Zipf, tokens: u64, percent: u32) -> Vec<Planned> {
+    let mut parents = vec![root.to_owned()];
+    let mut out = vec![Planned {
+        id: root.to_owned(),
+        parent_id: None,
+        level: 0,
+        cap: cap(tokens, percent, zipf.total(), zipf, 100),
+    }];
+    for (level, generosity) in GENEROSITY.iter().enumerate().skip(1) {
+        let leaves_each = LEAVES >> level;
+        let mut ids = Vec::new();
+        for (place, parent_id) in parents.iter().flat_map(|id| [id, id]).enumerate() {
+            let id = format!("{parent_id}-{}", place % 2 + 1);
+            let own = (0..zipf.users()).filter(|user| leaf_of(*user) / leaves_each == place);
+            let weight = own.map(|user| zipf.weight(user)).sum();
+            out.push(Planned {
+                id: id.clone(),
+                parent_id: Some(parent_id.clone()),
+                level,
+                cap: cap(tokens, percent, weight, zipf, generosity[place % 2]),
+            });
+            ids.push(id);
+        }
+        parents = ids;
+    }
+    out.sort_by(|one, other| one.id.cmp(&other.id));
+    out
+}
+
+fn leaf_of(user: usize) -> usize {
+    user % LEAVES
+}
+
+/// Makes everything through the API; the organisation gets a cap only in a system that is the replay's own.
+pub(super) async fn create(
+    client: &ApiClient,
+    root: &str,
+    zipf: &Zipf,
+    tokens: u64,
+    percent: u32,
+) -> Result<Company, CommandError> {
+    let planned = planned(root, zipf, tokens, percent);
+    for department in &planned {
+        let parent_id = department.parent_id.as_deref();
+        client.create_department(&department.id, parent_id).await?;
+    }
+    let is_leaf = |one: &&Planned| one.level + 1 == GENEROSITY.len();
+    let leaves: Vec<&Planned> = planned.iter().filter(is_leaf).collect();
+    let mut users = Vec::new();
+    for user in 0..zipf.users() {
+        let id = format!("{root}-u{}", user + 1);
+        client.create_user(&id, &leaves[leaf_of(user)].id).await?;
+        users.push(id);
+    }
+    let mut levels: Vec<Level> = Vec::new();
+    if client.is_in_process() {
+        levels.push(Level {
+            department_id: None,
+            depth: 0,
+            cap: planned[0].cap,
+            budget_id: String::new(),
+        });
+    }
+    let root = levels.len();
+    levels.extend(planned.into_iter().map(|department| Level {
+        department_id: Some(department.id),
+        depth: department.level + 1,
+        cap: department.cap,
+        budget_id: String::new(),
+    }));
+    for level in &mut levels {
+        let department_id = level.department_id.as_deref();
+        level.budget_id = client
+            .create_budget(department_id, "tokens", &json!(level.cap))
+            .await?;
+    }
+    Ok(Company {
+        levels,
+        root,
+        users,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caps_follow_the_expected_shares() {
+        let zipf = Zipf::new(50);
+        let all = planned("r", &zipf, 1_000_000, 50);
+        assert_eq!(all.len(), 15);
+        assert_eq!((all[0].id.as_str(), all[0].cap), ("r", 500_000));
+        assert_eq!(all[1].id, "r-1");
+        assert_eq!(all[14].id, "r-2-2-2");
+        assert_eq!(all[14].parent_id.as_deref(), Some("r-2-2"));
+        for level in 1..=3 {
+            let caps: u64 = all
+                .iter()
+                .filter(|one| one.level == level)
+                .map(|one| one.cap)
+                .sum();
+            // A little more than the root's, so that the root refuses too.
+            assert!((500_001..800_000).contains(&caps), "{level}: {caps}");
+        }
+    }
+
+    #[test]
+    fn a_department_without_users_gets_nothing() {
+        let all = planned("r", &Zipf::new(1), 1_000, 50);
+        let caps: Vec<u64> = all.iter().map(|one| one.cap).collect();
+        assert_eq!(caps[..4], [500, 550, 700, 500]);
+        assert_eq!(caps[4..], [0; 11]);
+    }
+}
