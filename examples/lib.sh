@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # What the tours share: requests to the server, fields of its answers, and checks. Sourced by each
 # tour; works in sh, bash and zsh, with curl and python3.
 #
