@@ -12,7 +12,7 @@ pub(crate) struct Deployed {
     pub(crate) template: String,
     pub(crate) monitoring: String,
     pub(crate) runbook: String,
-    pub(crate) readme: String,
+    pub(crate) deployment: String,
     /// The routes that each function handles.
     pub(crate) routes: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The settings that each function reads, those included that it can do without.
@@ -125,7 +125,7 @@ impl Deployed {
 
     /// What people are told to ask the stack for is there.
     fn outputs(&self, template: &Template, faults: &mut Vec<String>) {
-        let guides = [&self.runbook, &self.readme];
+        let guides = [&self.runbook, &self.deployment];
         let asked = guides
             .into_iter()
             .flat_map(|guide| guide.split("$(out ").skip(1));
