@@ -7,3 +7,5 @@
 pub mod domain;
 pub mod runtime;
 pub mod store;
+
+pub use endpoint::endpoint;

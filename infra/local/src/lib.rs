@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod bus;
 mod drain;
 pub mod dynamodb;
+pub mod endpoints;
 pub mod event_source;
 mod fault;
 mod names;

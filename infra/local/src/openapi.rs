@@ -44,9 +44,10 @@ struct Base;
 pub fn document() -> OpenApi {
     let mut whole = Base::openapi();
     for part in [
-        api::openapi::Document::openapi(),
-        preflight::openapi::Document::openapi(),
-        ingest::openapi::Document::openapi(),
+        api::Operations::openapi(),
+        api::openapi::Schemas::openapi(),
+        preflight::Operations::openapi(),
+        ingest::Operations::openapi(),
     ] {
         whole.merge(part);
     }

@@ -52,6 +52,7 @@ pub struct System {
     clock: Clock,
     store: Store,
     server: Server,
+    deployed_api: Router,
     mappings: Mappings,
     reset: reset::App,
     new_preflight: NewPreflight,
@@ -87,13 +88,15 @@ impl System {
             mappings: mappings.clone(),
             reset: reset.clone(),
         };
+        let api = functions.api();
         let routes = Router::new()
-            .merge(api::routes().with_state(functions.api()))
+            .merge(api::routes().with_state(api.clone()))
             .merge(preflight::routes().with_state(new_preflight.instance()))
             .merge(ingest::routes().with_state(functions.ingest()))
             .merge(server::local_routes().with_state(local));
         Ok(Self {
             server: Server::new(routes, settings.time_to_send),
+            deployed_api: api::router(api),
             running: mappings.run(),
             services,
             clock,
@@ -115,6 +118,11 @@ impl System {
     /// The routes of every function, and those under `/local`.
     pub fn router(&self) -> Router {
         self.server.router()
+    }
+
+    /// The API function alone, as it is deployed.
+    pub fn deployed_api(&self) -> Router {
+        self.deployed_api.clone()
     }
 
     /// Answers requests until `shutdown`. Requests that have begun by then may continue for half a
