@@ -1,4 +1,4 @@
-//! What every HTTP function does around its handlers.
+//! The frame of every HTTP function around its handlers.
 
 use super::error::{ApiError, ErrorCode};
 use super::random;
@@ -13,7 +13,8 @@ use http::{HeaderValue, header};
 use std::sync::{Arc, Mutex};
 use tracing::Instrument as _;
 
-/// The largest body of a request, in bytes; events come 500 at a time. Webhooks of GitHub may be larger.
+/// The largest body of a request, in bytes. Events come in batches of up to 500. GitHub webhooks
+/// may be larger.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The id of a request, in its answer's `x-request-id` and in every error.
@@ -47,7 +48,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// 413 for a body of more than `most` bytes.
+/// Returns 413 for a body of more than `most` bytes.
 pub fn too_large(most: usize) -> ApiError {
     let message = format!("the body is larger than {most} bytes");
     let mut error = ApiError::new(ErrorCode::PayloadTooLarge, message);
@@ -58,14 +59,14 @@ pub fn too_large(most: usize) -> ApiError {
     error
 }
 
-/// A router with request ids, one form for all errors, and the limits of bodies.
+/// Adds request ids, the common form of errors, and the limits of bodies to a router.
 pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router
         .fallback(|| async { ApiError::not_found("path") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(
                 ErrorCode::MethodNotAllowed,
-                "this path does not take this method",
+                "this path does not support this method",
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -76,7 +77,7 @@ pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S
 async fn with_request_id(mut request: Request, next: Next) -> Response {
     let id = random::id("req_").unwrap_or_else(|_| "req_unknown".to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
-    // What the log says of it can be found by the id that its client was told.
+    // Log lines of the request carry the id that its client got.
     let span = tracing::info_span!("request", request_id = id);
     let standing = StandingSlot::default();
     request.extensions_mut().insert(standing.clone());
@@ -84,7 +85,7 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     if let Some(error) = response.extensions().get::<ApiError>() {
         response = error.response(&id);
     } else if response.status().is_client_error() && !is_json(&response) {
-        // What the router refuses by itself, such as a path that is not UTF-8.
+        // The router itself rejects some requests, such as a path that is not UTF-8.
         let message = "the request could not be read";
         response = ApiError::new(ErrorCode::BadRequest, message).response(&id);
     }
@@ -103,7 +104,7 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Where whoever counts a request leaves what its key has left, for the headers of the answer.
+/// Carries the rate limit of the request's key to the headers of the answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StandingSlot(Arc<Mutex<Option<Standing>>>);
 
@@ -126,7 +127,7 @@ fn is_json(response: &Response) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
-/// A JSON answer with a status.
+/// Returns a JSON answer with a status.
 pub fn json(status: u16, body: String) -> Response {
     let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::OK);
     let kind = HeaderValue::from_static("application/json");

@@ -1,4 +1,4 @@
-//! Alerts, and the markers that make each crossing told once.
+//! Alerts, and the markers that let each crossing raise one alert only.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -22,16 +22,15 @@ struct Marker<'a> {
     alert_id: &'a str,
 }
 
-/// What was told now: a crossing, or a difference.
+/// An alert that this call raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The alert.
     pub alert: Alert,
-    /// The notice that has to be queued.
+    /// The notice that the caller must queue.
     pub notice_id: String,
 }
 
-/// A new id of an alert, incident or notice: later ones sort last, and of those of one moment the ones with a higher
+/// Returns a new id for an alert, incident or notice. Ids sort by time, and ids of one moment by
 /// `order`.
 pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, StoreError> {
     let mut bytes = [0_u8; 6];
@@ -41,7 +40,6 @@ pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, Stor
 }
 
 impl Row {
-    /// An alert as it will be.
     pub fn alert(organisation_id: &str, alert: &Alert) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{ALERT}{}", alert.id));
         let mut row = Self::new(key, alert)?;
@@ -49,7 +47,7 @@ impl Row {
         Ok(row)
     }
 
-    /// Makes a level of a budget tell again when it is crossed the next time.
+    /// Deletes the marker of a level, so that the next crossing raises an alert again.
     pub fn armed(organisation_id: &str, period: Month, budget: &Budget, level: Level) -> Self {
         let counter = attribute(budget.counter());
         Self::gone(keys::told(
@@ -62,8 +60,9 @@ impl Row {
 }
 
 impl Store {
-    /// Tells of every crossing that `cell`, the cell of `period`, shows and that was not told yet: the alerts that are
-    /// new. Whoever has changed the cell calls it, and again after a fault; of several at once, one tells.
+    /// Raises an alert for each crossing in `cell`, the cell of `period`, that has none yet, and
+    /// returns the new ones. Call it after each change of the cell, and again after a fault: of
+    /// several concurrent callers, one raises each alert.
     pub async fn tell_crossings(
         &self,
         configuration: &Configuration,
@@ -99,7 +98,7 @@ impl Store {
         Ok(told_now)
     }
 
-    /// The sort keys of the markers of a period.
+    /// Returns the sort keys of the markers of a period.
     async fn told(
         &self,
         organisation_id: &str,
@@ -114,8 +113,8 @@ impl Store {
         Ok(rows.into_iter().filter_map(key).collect())
     }
 
-    /// The marker, if there is none, the alert and what goes with it in one transaction. None where it was told before, also by somebody
-    /// who raced with this call.
+    /// Writes the marker, the alert and its notice in one transaction. Returns None if the marker
+    /// exists, also if a concurrent call wrote it.
     pub(super) async fn tell_once(
         &self,
         organisation_id: &str,
@@ -151,7 +150,7 @@ impl Store {
             .await
     }
 
-    /// Alerts, the newest first, those that are `wanted` only.
+    /// Lists the alerts that are `wanted`, the newest first.
     pub async fn alerts(
         &self,
         organisation_id: &str,

@@ -1,4 +1,4 @@
-//! What can go wrong in a call, and how often it is tried again.
+//! The errors of a call, and its retries.
 
 use super::Store;
 use super::expression::Item;
@@ -13,11 +13,11 @@ use std::time::Duration;
 /// Why the store has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database did not answer, or not in time. Whether a write took effect is unknown; every operation may
-    /// be repeated.
+    /// The database did not answer in time. The write may have taken effect. Every operation may be
+    /// repeated.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// Others changed the same things again and again.
+    /// Concurrent writers changed the same items at every attempt.
     #[error("too many changes at the same time")]
     Contended,
     /// An item has a form that this code does not know.
@@ -39,7 +39,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let service_error = error.as_service_error();
         if service_error.and_then(|e| e.code()) == Some("ValidationException") {
-            // The same call would be refused for ever: trying again does not help.
+            // The same call would be refused again: a retry does not help.
             return Self::Unreadable(format!("a call that the database refuses: {error:?}"));
         }
         Self::Unavailable(Box::new(error))
@@ -58,10 +58,10 @@ impl From<serde_dynamo::Error> for StoreError {
     }
 }
 
-/// How often an operation that met another one is tried again.
+/// How often an operation that lost a race is tried.
 pub(super) const ATTEMPTS: u32 = 24;
 
-/// Waits a little, more each time and never the same, so that two that met do not meet again.
+/// Waits for a random time that grows with each attempt, so that two callers do not collide again.
 pub(super) async fn back_off(attempt: u32) {
     let most_ms = (1_u64 << attempt.min(6)).min(50);
     let mut byte = [0_u8; 2];
@@ -72,7 +72,8 @@ pub(super) async fn back_off(attempt: u32) {
     tokio::time::sleep(Duration::from_micros(spread % (most_ms * 1_000))).await;
 }
 
-/// Whether a call met a transaction on the same item: a passing fault that says nothing about its conditions.
+/// Whether a call collided with a transaction on the same item. A retry helps: this says nothing
+/// about the call's conditions.
 pub(super) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     error
         .as_service_error()
@@ -80,7 +81,7 @@ pub(super) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkErr
         .is_some_and(|code| code == "TransactionConflictException")
 }
 
-/// Reasons of a cancelled transaction that pass by themselves.
+/// Reasons for a cancelled transaction that pass without our help.
 const PASSING: [&str; 4] = [
     "None",
     "TransactionConflict",
@@ -88,34 +89,34 @@ const PASSING: [&str; 4] = [
     "ProvisionedThroughputExceeded",
 ];
 
-/// A token by which DynamoDB knows a transaction again that is sent again.
+/// Returns an idempotency token, by which DynamoDB recognises a repeated transaction.
 fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     Ok(hex(&bytes))
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Transacted {
-    /// All of it took effect.
+    /// All parts took effect.
     Applied,
-    /// None of it did: for each part, whether its condition was false.
+    /// No part took effect. Says for each part whether its condition was false.
     Refused(Vec<bool>),
 }
 
 impl Transacted {
-    /// Whether the condition of part `index` was false.
     pub(super) fn was_refused_at(&self, index: usize) -> bool {
         matches!(self, Self::Refused(parts) if parts.get(index).copied().unwrap_or(false))
     }
 }
 
-/// The most items that one read by keys asks for.
+/// The most keys that one read takes.
 const KEYS_A_READ: usize = 100;
 
 impl Store {
-    /// The items under `keys`, which are all different, read consistently: those that are there, in any order.
+    /// Reads the items under `keys`, which must be distinct, consistently. Returns those that
+    /// exist, in any order.
     pub(super) async fn items(
         &self,
         table: &str,
@@ -141,7 +142,8 @@ impl Store {
                     .await?;
                 let mut items = answer.responses.unwrap_or_default();
                 found.extend(items.remove(table).unwrap_or_default());
-                // What a read leaves out for its size or for throttling is asked for again.
+                // A read leaves keys out if its answer is too large or is throttled. Ask for them
+                // again.
                 match answer.unprocessed_keys.unwrap_or_default().remove(table) {
                     Some(rest) => asked = rest,
                     None => break,
@@ -152,7 +154,8 @@ impl Store {
         Ok(found)
     }
 
-    /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out, as is throttling.
+    /// Writes all of `parts` or none. Retries after a collision with another transaction and after
+    /// throttling.
     pub(super) async fn transact(
         &self,
         parts: Vec<TransactWriteItem>,
@@ -160,7 +163,7 @@ impl Store {
         if let [part] = parts.as_slice()
             && let Some(put) = part.put()
         {
-            // One write alone needs no transaction, which would cost twice as much.
+            // A single write needs no transaction, which would cost twice as much.
             return self.put_alone(put).await;
         }
         let mut token = new_token()?;

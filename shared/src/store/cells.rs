@@ -1,4 +1,4 @@
-//! Reading, updating and opening cells.
+//! Reads, updates and opens cells.
 
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item, number};
@@ -13,20 +13,20 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
 
-/// Cells stay 13 months after their period, as long as an event may come.
+/// How long a cell is kept after its period: 13 months, as long as an event may arrive.
 const KEPT_SECONDS: i64 = 396 * 24 * 3600;
 
-/// What became of an update.
+/// The outcome of a cell's update.
 #[derive(Debug)]
 pub(super) enum Updated {
-    /// It took effect; the cell as it is now.
+    /// It took effect. Holds the new cell.
     Applied(Cell),
-    /// A condition was false; the cell as it was at that moment, or none where there is none.
+    /// A condition was false. Holds the cell at that moment, or None if there is no cell.
     Refused(Option<Cell>),
 }
 
 impl Store {
-    /// The cell of a period as it is at this moment; none where the period has not begun.
+    /// Returns the cell of a period, read consistently, or None if the period has no cell.
     pub async fn cell(
         &self,
         organisation_id: &str,
@@ -44,7 +44,7 @@ impl Store {
         answer.item.as_ref().map(cell_from_item).transpose()
     }
 
-    /// One conditional write. A transaction on the same item is a passing fault and is waited out.
+    /// Makes one conditional write. Retries after a collision with a transaction on the same item.
     pub(super) async fn update_cell(
         &self,
         organisation_id: &str,
@@ -111,7 +111,7 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The condition that a period has no cell, as a part of a transaction.
+    /// Requires that a period has no cell, as a part of a transaction.
     pub(super) fn no_cell_item(
         &self,
         organisation_id: &str,
@@ -125,7 +125,7 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// The condition that `configuration` is the one in force, as a part of a transaction.
+    /// Requires that `configuration` is in force, as a part of a transaction.
     pub(super) fn same_epoch_item(
         &self,
         configuration: &Configuration,
@@ -141,11 +141,13 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Opens the cell of `period` if there is none, or brings one up to date that `configuration` has left behind
-    /// because its period was not in force for a while: each level has what its budget gives and what was carried into it,
-    /// less what records of the period have spent and live holds take. The transaction checks the configuration's epoch, so a
-    /// stale caller cannot open a month with old amounts, and that no usage was recorded past the totals that were read. False
-    /// if it did not take effect: then the cell has to be read again.
+    /// Opens the cell of `period`, or updates one that is behind `configuration` because its period
+    /// was not in force for a while. Each level gets its budget's amount and what was carried into
+    /// it, less what the period's records have spent and its living holds take.
+    ///
+    /// The transaction checks two things: the configuration's epoch, so that a stale caller cannot
+    /// open a month with old amounts, and that no usage was recorded after the totals were read.
+    /// Returns false if it did not take effect: the caller must read the cell again.
     pub(super) async fn open_cell(
         &self,
         configuration: &Configuration,
@@ -153,7 +155,7 @@ impl Store {
         behind: Option<&Cell>,
     ) -> Result<bool, StoreError> {
         let organisation = &configuration.organisation;
-        // Read before the totals: whoever records usage of a month without a cell counts it here.
+        // This must be read before the totals: a charge recorded without a cell is counted here.
         let uncounted = self.charges_without_cell(&organisation.id, period).await?;
         let totals = self.department_totals(&organisation.id, period).await?;
         let holds = behind.map(|cell| cell.holds.clone()).unwrap_or_default();
@@ -184,7 +186,7 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// How many charges of `period` were recorded while it had no cell.
+    /// Returns how many charges of `period` were recorded while it had no cell.
     async fn charges_without_cell(
         &self,
         organisation_id: &str,
@@ -204,7 +206,7 @@ impl Store {
         Ok(counted.and_then(|n| n.parse().ok()).unwrap_or(0))
     }
 
-    /// The condition that as many charges were recorded without a cell as `counted`, as a part of a transaction.
+    /// Requires that `counted` charges were recorded without a cell, as a part of a transaction.
     fn charges_are_item(
         &self,
         organisation_id: &str,
@@ -226,8 +228,8 @@ impl Store {
             .build())
     }
 
-    /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction: whoever opens the cell
-    /// meanwhile reads the totals again.
+    /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction.
+    /// If the cell is being opened, the opener sees the new count and reads the totals again.
     pub(super) fn charge_without_cell_item(
         &self,
         organisation_id: &str,
@@ -247,8 +249,8 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The cell of a period in force, opened or brought up to date where it has to be; none where `configuration` is
-    /// not the one in force.
+    /// Returns the cell of a period in force, and opens or updates it first if necessary. Returns
+    /// None if `configuration` is not in force.
     pub async fn cell_in_force(
         &self,
         configuration: &Configuration,

@@ -1,4 +1,4 @@
-//! Cells as items, and cell updates as expressions.
+//! Cells as items, and updates of cells as expressions.
 
 use super::call::StoreError;
 use super::tables::TTL;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The name of a counter: `t3` for tokens, `m3` for micro-USD.
+/// Returns a counter's attribute: `t3` for tokens, `m3` for micro-USD.
 pub(super) fn attribute(node: Node) -> String {
     match node.unit {
         Unit::Tokens => format!("t{}", node.index),
@@ -19,12 +19,12 @@ pub(super) fn attribute(node: Node) -> String {
     }
 }
 
-/// The name of a counter's carry: `ct3`, `cm3`.
+/// Returns the attribute of a counter's carry: `ct3`, `cm3`.
 fn carry_attribute(node: Node) -> String {
     format!("c{}", attribute(node))
 }
 
-/// The name of what exemptions gave beyond a counter: `xt3`, `xm3`.
+/// Returns the attribute of the amount that exemptions gave beyond a counter: `xt3`, `xm3`.
 fn exempted_attribute(node: Node) -> String {
     format!("x{}", attribute(node))
 }
@@ -56,7 +56,7 @@ fn packed_all(holds: &BTreeMap<Rid, Hold>) -> AttributeValue {
     )
 }
 
-/// The item of `cell` under `key`; it may go after `expires_at`, in seconds.
+/// Builds the item of `cell` under `key`. It may expire after `expires_at`, in seconds.
 pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     let mut item = HashMap::from([
         ("k".to_owned(), AttributeValue::S(key.to_owned())),
@@ -77,7 +77,7 @@ pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     item
 }
 
-/// Reads an item that [`cell_to_item`] and updates have made.
+/// Reads an item that [`cell_to_item`] and updates wrote.
 pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
     let mut cell = Cell::default();
     for (name, value) in item {
@@ -119,7 +119,7 @@ fn hold_from(rid: &str, value: &AttributeValue) -> Result<(Rid, Hold), StoreErro
     Ok((Rid::parse(rid).ok_or_else(unreadable)?, hold))
 }
 
-/// A condition and an update in DynamoDB's words.
+/// A condition and an update in DynamoDB's syntax.
 #[derive(Debug, Default)]
 pub(super) struct Expression {
     pub(super) condition: String,
@@ -129,7 +129,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// The words for `update`.
+    /// Translates `update`.
     pub(super) fn of(update: &CellUpdate) -> Self {
         let mut out = Self::default();
         let conditions: Vec<String> = update.conditions.iter().map(|c| out.condition(c)).collect();
@@ -184,7 +184,7 @@ impl Expression {
         out
     }
 
-    /// Adds to a number that is zero if it is not there.
+    /// Adds to a number that counts as zero if it is missing.
     fn add_or_begin(&mut self, name: &str, delta: i64) -> String {
         let sign = if delta < 0 { '-' } else { '+' };
         let begin = self.known_or(name, 0);
@@ -192,7 +192,7 @@ impl Expression {
         format!("{name} = {begin} {sign} {value}")
     }
 
-    /// A number, or `given` if it is not there.
+    /// Refers to a number, or to `given` if it is missing.
     fn known_or(&mut self, name: &str, given: i64) -> String {
         let given = self.value(number(given));
         format!("if_not_exists({name}, {given})")

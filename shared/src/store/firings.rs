@@ -1,4 +1,5 @@
-//! What a firing leaves behind: its marker, which makes it once, with everything that it did.
+//! Firings of policies. A firing's marker is committed together with all of its effects, so they
+//! happen once.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -14,27 +15,27 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// That a policy fired for a subject.
+/// A policy's firing for a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fired {
-    /// The event that did it.
+    /// The event that caused it.
     pub event: EventIdentity,
-    /// When.
+    /// When it fired.
     pub at: Timestamp,
-    /// The alert that tells of it.
+    /// The alert about it.
     pub alert_id: String,
-    /// What was queued for it.
+    /// The notice of the alert.
     pub notice_id: String,
-    /// What else was: the notices of the incident that it opened and of the user whom it blocked.
+    /// Further notices: of the incident that it opened and of the user whom it blocked.
     #[serde(default)]
     pub more_notice_ids: Vec<String>,
-    /// Whether nobody knew whose the event was.
+    /// Whether the event's user was unknown.
     #[serde(default)]
     pub is_nobodys: bool,
 }
 
 impl Row {
-    /// The marker of a firing, which is written once: what is committed with it happens once.
+    /// Builds the marker of a firing, which is written once. Its transaction takes effect once.
     pub fn fired(
         organisation_id: &str,
         policy_id: &str,
@@ -45,7 +46,7 @@ impl Row {
         Ok(row.if_absent())
     }
 
-    /// The same after what was left to do was done.
+    /// Builds the same marker after all follow-up work was done.
     pub fn finished(
         organisation_id: &str,
         policy_id: &str,
@@ -59,13 +60,13 @@ impl Row {
     }
 }
 
-/// The name of a firing: the same for the same policy and subject.
+/// Returns the name of a firing, which follows from its policy and subject.
 fn name(policy_id: &str, subject: &Subject) -> String {
     format!("{policy_id}#{subject}")
 }
 
 impl Store {
-    /// Which of these firings were before, by policy and subject.
+    /// Returns those of these firings, by policy and subject, that happened before.
     pub async fn fired(
         &self,
         organisation_id: &str,
@@ -91,7 +92,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes what a firing leaves behind, its marker among it, all or nothing; false where it was there before.
+    /// Writes the rows of a firing, including its marker, all or none. Returns false if the marker
+    /// exists.
     pub async fn fire(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
         let parts = rows.into_iter().map(|row| self.row_item(row));
         let parts = parts.collect::<Result<_, _>>()?;
@@ -100,7 +102,7 @@ impl Store {
 }
 
 impl Fired {
-    /// The name that [`Store::fired`] has for a firing.
+    /// Returns the name of a firing in [`Store::fired`].
     pub fn name(policy_id: &str, subject: &Subject) -> String {
         name(policy_id, subject)
     }

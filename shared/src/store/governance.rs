@@ -1,4 +1,4 @@
-//! Users, keys and organisations: reading them, one or in pages.
+//! Reads users, keys and organisations, one or in pages.
 
 use super::Store;
 use super::call::StoreError;
@@ -18,17 +18,19 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How much larger each read of a page is than the one before: what is wanted is rarer than the first read has hoped.
+/// The factor between one read of a page and the next. A further read means that wanted rows are
+/// rarer than expected.
 const GROWTH: usize = 4;
-/// The most rows that are asked for at once; one read has at most a megabyte of them.
+/// The most rows that one read asks for. DynamoDB returns at most 1 MB of them.
 const MAX_ROWS_A_READ: usize = 1_000;
-/// How many rows a page that has something looks at before it is answered although it is short.
+/// The most rows that a page reads before it returns the few it has found.
 const ROWS_OF_A_SHORT_PAGE: usize = 2_000;
-/// The most rows that a page looks at, and the longest that it reads: only then it may be empty although there is more.
+/// The most rows that a page reads at all. Only after these it may be empty although there are
+/// more.
 const MAX_ROWS_OF_A_PAGE: usize = 100_000;
 const MAX_READING: Duration = Duration::from_secs(8);
 
-/// Which way a list goes through its rows.
+/// The direction of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
     Ascending,
@@ -38,26 +40,22 @@ enum Order {
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
-    /// The items.
     pub items: Vec<T>,
-    /// What the next page begins after; none at the end.
+    /// Where the next page begins. None at the end.
     pub next: Option<String>,
 }
 
 /// A key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Made here: `key_...`.
+    /// Generated: `key_...`.
     pub id: String,
-    /// What it may do.
     pub role: Role,
-    /// Whom it is bound to.
+    /// The user whom it is bound to.
     pub user_id: Option<String>,
-    /// What it is for.
     pub description: Option<String>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Who made it; none for a key that was made before that was kept.
+    /// Who made it. None for keys from releases that did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<Maker>,
     /// The SHA-256 of the secret, in hex.
@@ -65,24 +63,24 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Returns who answers for the key; none is the operator.
+    /// Returns the user who is responsible for the key. None means the operator.
     pub fn responsible_user_id(&self) -> Option<&str> {
         responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
     }
 
-    /// Returns everybody in the chain of its makers.
+    /// Returns all users in the chain of its makers.
     pub fn makers(&self) -> BTreeSet<&str> {
         makers(self.made_by.as_ref())
     }
 }
 
-/// The SHA-256 of a secret, in hex: all that is ever stored or cached of it.
+/// Returns the SHA-256 of a secret, in hex. Nothing else of a secret is stored or cached.
 pub fn digest_of(secret: &str) -> String {
     hex(&Sha256::digest(secret.as_bytes()))
 }
 
 impl Row {
-    /// The organisation's entry in the operator's list.
+    /// Builds the organisation's entry in the operator's list.
     pub fn organisation(organisation: &Organisation) -> Result<Self, StoreError> {
         Self::new(keys::organisation_entry(&organisation.id), organisation)
     }
@@ -101,7 +99,7 @@ impl Store {
         answer.item.map(data).transpose()
     }
 
-    /// All rows of `pk` whose sort key begins with `prefix`, read consistently.
+    /// Reads all rows of `pk` whose sort key begins with `prefix`, consistently.
     pub(super) async fn rows_under(
         &self,
         pk: &str,
@@ -121,13 +119,12 @@ impl Store {
         Ok(rows.try_collect().await?)
     }
 
-    /// A user as they are at this moment.
+    /// Reads a user consistently.
     pub async fn user(&self, organisation_id: &str, id: &str) -> Result<Option<User>, StoreError> {
         self.row(keys::governance(organisation_id, format!("{USER}{id}")))
             .await
     }
 
-    /// A key by its id.
     pub async fn api_key(
         &self,
         organisation_id: &str,
@@ -137,7 +134,7 @@ impl Store {
             .await
     }
 
-    /// Users by id, those that are `wanted` only.
+    /// Lists the users who are `wanted`, by id.
     pub async fn users(
         &self,
         organisation_id: &str,
@@ -148,7 +145,7 @@ impl Store {
         self.page(organisation_id, USER, after, limit, wanted).await
     }
 
-    /// Every user that is `wanted`; it reads all of the organisation.
+    /// Returns all users who are `wanted`. Reads every user of the organisation.
     pub async fn users_that(
         &self,
         organisation_id: &str,
@@ -167,7 +164,7 @@ impl Store {
         }
     }
 
-    /// Administrators who are active, `most` at the most.
+    /// Returns at most `most` active administrators.
     pub async fn administrators(
         &self,
         organisation_id: &str,
@@ -189,7 +186,7 @@ impl Store {
         }
     }
 
-    /// Keys by id, those that are `wanted` only.
+    /// Lists the keys that are `wanted`, by id.
     pub async fn api_keys(
         &self,
         organisation_id: &str,
@@ -201,7 +198,7 @@ impl Store {
             .await
     }
 
-    /// Organisations by id.
+    /// Lists the organisations by id.
     pub async fn organisations(
         &self,
         after: Option<&str>,
@@ -210,7 +207,8 @@ impl Store {
         self.page(ORGANISATIONS, "", after, limit, |_| true).await
     }
 
-    /// The rows of `pk` whose sort key begins with `prefix`, after `after`, until `limit` are `wanted`.
+    /// Reads the rows of `pk` whose sort key begins with `prefix`, after `after`, until `limit` of
+    /// them are `wanted`.
     pub(super) async fn page<T: DeserializeOwned>(
         &self,
         pk: &str,
@@ -223,7 +221,7 @@ impl Store {
             .await
     }
 
-    /// The same from the last row to the first.
+    /// Reads the same from the last row to the first.
     pub(super) async fn newest_first<T: DeserializeOwned>(
         &self,
         pk: &str,
@@ -292,7 +290,7 @@ impl Store {
             }
             let is_short_enough = !items.is_empty() && seen >= ROWS_OF_A_SHORT_PAGE;
             if is_short_enough || seen >= MAX_ROWS_OF_A_PAGE || Instant::now() >= until {
-                // What was asked for is rare: the next page goes on from here.
+                // Wanted rows are rare: the next page continues here.
                 return Ok(Page { items, next: after });
             }
             rows = rows.saturating_mul(GROWTH);

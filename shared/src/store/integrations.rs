@@ -1,4 +1,4 @@
-//! What an organisation has set up for webhooks that come from others.
+//! An organisation's settings for incoming webhooks.
 
 use super::Store;
 use super::call::StoreError;
@@ -9,28 +9,25 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How GitHub's webhooks of an organisation are checked and read.
+/// How the GitHub webhooks of an organisation are verified and read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubIntegration {
     /// The webhooks' secret, sealed.
     pub sealed_secret: String,
     /// User ids by GitHub login.
     pub users: BTreeMap<String, String>,
-    /// When it was last put.
     pub updated_at: Timestamp,
 }
 
 /// An organisation's own table of risks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubRisks {
-    /// The rows, all of them.
+    /// All rows of the table.
     pub rows: Vec<RiskRow>,
-    /// When they were last put.
     pub updated_at: Timestamp,
 }
 
 impl Row {
-    /// The integration as it will be.
     pub fn github(
         organisation_id: &str,
         integration: &GithubIntegration,
@@ -38,14 +35,14 @@ impl Row {
         Self::new(keys::github(organisation_id), integration)
     }
 
-    /// The table of risks as it will be.
     pub fn github_risks(organisation_id: &str, risks: &GithubRisks) -> Result<Self, StoreError> {
         Self::new(keys::github_risks(organisation_id), risks)
     }
 }
 
 impl Store {
-    /// How GitHub's webhooks of an organisation are read; none where it was never set up.
+    /// Returns how the GitHub webhooks of an organisation are read, or None if it never set this
+    /// up.
     pub async fn github(
         &self,
         organisation_id: &str,
@@ -53,7 +50,7 @@ impl Store {
         self.row(keys::github(organisation_id)).await
     }
 
-    /// An organisation's own table of risks; none where it has the default one.
+    /// Returns an organisation's own table of risks, or None if it uses the default one.
     pub async fn github_risks(
         &self,
         organisation_id: &str,

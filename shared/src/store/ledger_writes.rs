@@ -1,5 +1,5 @@
-//! What a change of an administrator writes to the ledger and the counters, in its own transaction: an event that
-//! was held back is counted or discarded, or usage is corrected.
+//! The ledger's part of an administrator's change, in the same transaction: to count or discard an
+//! event that was held back, or to correct usage.
 
 use super::Store;
 use super::call::StoreError;
@@ -24,19 +24,19 @@ use crate::domain::usage::{Charge, Event, Usage};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
-/// What a change writes beside its rows.
+/// A change's write to the ledger.
 #[derive(Clone, Debug)]
 pub enum LedgerWrite {
-    /// An event that was held back is counted.
+    /// Counts an event that was held back.
     Count(FlaggedEvent),
-    /// An event that was held back is discarded.
+    /// Discards an event that was held back.
     Discard(FlaggedEvent),
-    /// Usage is corrected.
+    /// Corrects usage.
     Correct(Correction),
 }
 
 impl Row {
-    /// A correction, as it is listed.
+    /// Builds the row of a correction in the list.
     pub fn correction(organisation_id: &str, correction: &Correction) -> Result<Self, StoreError> {
         let sk = format!("{CORRECTION}{}", correction.id);
         let mut row = Self::new(keys::governance(organisation_id, sk), correction)?;
@@ -53,7 +53,7 @@ fn usage_of(flagged: &FlaggedEvent) -> Result<&Usage, StoreError> {
 }
 
 impl Store {
-    /// Corrections, the newest first, those that are `wanted` only.
+    /// Lists the corrections that are `wanted`, the newest first.
     pub async fn corrections(
         &self,
         organisation_id: &str,
@@ -65,7 +65,7 @@ impl Store {
             .await
     }
 
-    /// What an event that was held back is charged if it is counted.
+    /// Returns the charge of an event that was held back, if it is counted.
     pub async fn charge_of_held_back(
         &self,
         organisation_id: &str,
@@ -81,7 +81,7 @@ impl Store {
         Ok(usage.charge(book, hold).amounts)
     }
 
-    /// The parts of a change that are the ledger's. None if `configuration` is not the one in force.
+    /// Returns the ledger's parts of a change. Returns None if `configuration` is not in force.
     pub(super) async fn ledger_items(
         &self,
         configuration: &Configuration,
@@ -101,7 +101,8 @@ impl Store {
         }
     }
 
-    /// Charges an event that was held back, as late usage of the place where it was held back.
+    /// Charges an event that was held back as late usage, in the department that it was held back
+    /// in.
     async fn count_items(
         &self,
         configuration: &Configuration,
@@ -140,7 +141,8 @@ impl Store {
         Ok(Some(parts))
     }
 
-    /// The record of an event that was held back, as it is from now on; only while it is held back.
+    /// Updates the record of an event that was held back with the decision, on condition that it is
+    /// still held back.
     fn decided(&self, organisation_id: &str, identity: &EventIdentity) -> UpdateOfRecord {
         let update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -179,8 +181,9 @@ impl Store {
         let version = AttributeValue::S(entry.price_version.clone());
         let update = update
             .update_expression(format!(
-                "SET mark = :mark, tokens = :t, micro_usd = :m, offset_tokens = :ot, offset_micro_usd = :om, \
-                 price_version = :v, unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
+                "SET mark = :mark, tokens = :t, micro_usd = :m, offset_tokens = :ot, \
+                 offset_micro_usd = :om, price_version = :v, \
+                 unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
             ))
             .expression_attribute_values(":mark", serde_dynamo::to_attribute_value(entry.mark)?)
             .expression_attribute_values(":t", number(amounts.tokens))
@@ -193,7 +196,8 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
 
-    /// A correction with everything that it moves: the totals and reports of its month, and the counters of its path.
+    /// Writes a correction with all of its effects: the totals and reports of its month, and the
+    /// counters of its path.
     async fn correction_items(
         &self,
         configuration: &Configuration,
@@ -240,7 +244,7 @@ impl Store {
         Ok(Some(parts))
     }
 
-    /// The record of a correction, which the index lists with those of usage.
+    /// Builds the record of a correction. The index lists it with the records of usage.
     fn correction_item(
         &self,
         organisation_id: &str,

@@ -1,4 +1,4 @@
-//! Letters: what waits for an address, and what has become of each.
+//! Mails: those that wait for an address, and the state of each.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -13,10 +13,10 @@ use crate::domain::mail::{Letter, LetterStatus};
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 
-/// How long after its end a lease may be forgotten, in seconds.
+/// How long after its end a lease is kept, in seconds.
 const LEASE_KEPT_SECONDS: i64 = 3_600;
 
-/// An address without what it says: the same for the same address, whatever its case.
+/// Returns a digest of an address that hides the address and ignores its case.
 pub fn mailbox_of(email: &str) -> String {
     digest_of(&email.to_lowercase()).chars().take(32).collect()
 }
@@ -38,7 +38,8 @@ impl Row {
 }
 
 impl Store {
-    /// Keeps a letter, where it was not kept before; one that is to be sent waits in the box of its address.
+    /// Stores a mail, if it is not stored yet. One that is to be sent waits in the mailbox of its
+    /// address.
     pub async fn add_letter(
         &self,
         organisation_id: &str,
@@ -54,7 +55,7 @@ impl Store {
         Ok(())
     }
 
-    /// The letters that wait in a box, the oldest first, `most` at the most.
+    /// Returns at most `most` pending mails of a mailbox, the oldest first.
     pub async fn waiting_letters(
         &self,
         organisation_id: &str,
@@ -68,7 +69,7 @@ impl Store {
         Ok(page.items)
     }
 
-    /// Takes a box for its caller alone until `until`; false where somebody else has it.
+    /// Leases the mailbox until `until`. Returns false if another sender holds the lease.
     pub async fn lease_mailbox(
         &self,
         organisation_id: &str,
@@ -93,7 +94,7 @@ impl Store {
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 
-    /// Gives a box back.
+    /// Ends the lease of a mailbox.
     pub async fn release_mailbox(
         &self,
         organisation_id: &str,
@@ -104,8 +105,8 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps what has become of letters of a box, which wait no more, and the incident of those that were given up; the box is
-    /// given back.
+    /// Stores the final state of a mailbox's mails, removes them from the pending ones, opens the
+    /// incident of those that were given up, and ends the lease.
     pub async fn end_letters(
         &self,
         organisation_id: &str,

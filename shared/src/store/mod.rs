@@ -1,7 +1,8 @@
 //! The only code that knows DynamoDB: keys, items and expressions, one module for each aggregate.
 //!
-//! Three tables. `Counters` holds the cells, `Ledger` the records, resolutions and totals, `Governance` what is
-//! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
+//! There are three tables. `Counters` holds the cells, `Ledger` the records, resolutions and
+//! totals, `Governance` everything configured, decided or audited. Every key begins with the
+//! organisation. Rows that lead to an organisation begin with `@`.
 
 mod addresses;
 mod alerts;
@@ -86,7 +87,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store on `tables`, reached by `client`.
     pub fn new(client: Client, tables: Tables) -> Self {
         let config = client.config().to_builder();
         let client = Client::from_conf(config.interceptor(answered::SeeAnswers).build());

@@ -1,5 +1,5 @@
-//! Closing months: each budget's rollover is credited once, with its history row, in one transaction with the counters
-//! of the next month, and corrected once when late usage has had its time.
+//! Closes months. Each budget's rollover is credited once, with its history row, in one transaction
+//! with the counters of the next month. It is corrected once, after late usage has had its time.
 
 use super::Store;
 use super::alerts::new_id;
@@ -20,19 +20,20 @@ use crate::domain::rollover::Rollover;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// The most rollovers of one transaction: each is a row and two numbers of a cell, whose expression is limited.
+/// The most rollovers of one transaction. Each is a row and two numbers of a cell, whose expression
+/// has a limited size.
 const ROLLOVERS_A_CHANGE: usize = 40;
-/// What the audit log calls the closing of a month.
+/// The audit log's action for closing a month.
 const CLOSE: &str = "period.close";
-/// The most updates that one sweep makes; a cell full of lapsed holds takes 80.
+/// The most updates of one sweep. A cell full of lapsed holds takes 80.
 const MAX_SWEEPS: u32 = 120;
 
-/// What became of a month that is closed or corrected.
+/// The outcome of closing or correcting a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turned {
     /// The rollovers that were credited or changed.
     pub rollovers: Vec<Rollover>,
-    /// The notice that it is closed, which has to be queued.
+    /// The notice that the month is closed. The caller must queue it.
     pub notice_id: Option<String>,
 }
 
@@ -42,12 +43,13 @@ struct Batch {
     period: Month,
     before: Vec<Rollover>,
     after: Vec<Rollover>,
-    /// Nothing is left to do for the month after this.
+    /// No rollover is left after this batch.
     is_last: bool,
 }
 
 impl Store {
-    /// The rollovers out of `period`, by the counter of their level: it has one budget at the end of a month.
+    /// Returns the rollovers out of `period`, by the counter of their level. A level has one budget
+    /// at the end of a month.
     pub(super) async fn rollovers_from(
         &self,
         organisation_id: &str,
@@ -60,7 +62,8 @@ impl Store {
             .collect()
     }
 
-    /// A page of the rollovers that are `wanted`, the newest month first. `after` is [`Page::next`] of the page before.
+    /// Lists the rollovers that are `wanted`, the newest month first. `after` is [`Page::next`] of
+    /// the page before.
     pub async fn rollovers(
         &self,
         organisation_id: &str,
@@ -72,9 +75,9 @@ impl Store {
             .await
     }
 
-    /// Closes `period`, which has ended: credits what each budget carries over that counted at its end, and writes its
-    /// history. Done before, or done in part and repeated, it changes nothing more. The rollovers that this call has
-    /// credited, and the notice that was written with the last of them.
+    /// Closes `period`, which has ended: credits the rollover of each budget that counted at its
+    /// end, and writes its history. Repeated, it only finishes what is missing. Returns the
+    /// rollovers that this call credited, and the notice that the last batch wrote.
     pub async fn close_month(
         &self,
         organisation_id: &str,
@@ -107,8 +110,8 @@ impl Store {
         .await
     }
 
-    /// Sees to the usage that came late for `period`, which is closed: what its budgets carry over is made right once
-    /// and is final then, whatever is at their levels by now. The rollovers that changed.
+    /// Corrects the rollovers of `period`, a closed month, for the usage that arrived late. They
+    /// are final afterwards. Returns the rollovers that changed.
     pub async fn correct_month(
         &self,
         organisation_id: &str,
@@ -205,7 +208,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// The notice that a month is closed, to the administrators where there is anything to say.
+    /// Returns the notice to the administrators that a month is closed, if there is anything to
+    /// report.
     async fn closing_notice(
         &self,
         organisation_id: &str,
@@ -223,8 +227,8 @@ impl Store {
         Ok(closing::notice(id, period, budgets, recipients, now))
     }
 
-    /// The cell of a period in which nothing lapsed is held any more; it is opened where nobody has used the period.
-    /// None where `configuration` is not the one in force.
+    /// Returns the cell of a period after releasing its lapsed holds. Opens the cell if the period
+    /// is unused. Returns None if `configuration` is not in force.
     pub async fn swept_cell(
         &self,
         configuration: &Configuration,
@@ -301,7 +305,8 @@ fn change_of(snapshot: &Snapshot, batch: &Batch) -> Result<Change, StoreError> {
     })
 }
 
-/// How each budget's month has ended that `batch`, the last one, closes: its row where it has one, otherwise what `cell` says.
+/// Returns how each budget's month ended, after `batch`, the last one: from its history row if it
+/// has one, otherwise from `cell`.
 fn closed_budgets(
     configuration: &Configuration,
     batch: &Batch,

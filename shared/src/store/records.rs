@@ -1,4 +1,4 @@
-//! The rows that a usage writes: its record, its resolution, its totals.
+//! The rows of one usage: its record, its resolution, its totals.
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
@@ -21,9 +21,10 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 impl Store {
-    /// Keeps a risk event with the path of the department that its user was in when it happened. It counts once, by its
-    /// identity; one that comes under the identity of another is kept beside it, and no policy sees it. One of GitHub
-    /// that comes again is completed if its user was not known before.
+    /// Records a risk event with the path of the department that its user was in when it happened.
+    /// It counts once, by its identity. An event under the identity of another body is stored
+    /// beside it, and no policy sees it. A repeated GitHub event completes the record if its user
+    /// was unknown.
     pub async fn record_risk(
         &self,
         configuration: &Configuration,
@@ -86,8 +87,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// A record, as a part of a transaction: it is written if there is none of its identity, and no
-    /// claim of it for another body. The claim of this body becomes the record.
+    /// Writes a record as a part of a transaction, on condition that its identity has no record and
+    /// no claim of another body. The record replaces the claim of the same body.
     fn new_record(
         &self,
         organisation_id: &str,
@@ -105,7 +106,8 @@ impl Store {
             .table_name(&self.tables.ledger)
             .set_item(Some(item))
             .condition_expression(format!(
-                "attribute_not_exists(#type) AND (attribute_not_exists({DIGEST}) OR {DIGEST} = :digest)"
+                "attribute_not_exists(#type) \
+                 AND (attribute_not_exists({DIGEST}) OR {DIGEST} = :digest)"
             ))
             .expression_attribute_names("#type", "type")
             .expression_attribute_values(":digest", text(digest.as_str()))
@@ -113,7 +115,8 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The record of a usage, as a part of a transaction: it is written if there is none of its identity.
+    /// Writes the record of a usage as a part of a transaction, on condition that its identity has
+    /// none.
     pub(super) fn record_item(
         &self,
         configuration: &Configuration,
@@ -191,7 +194,7 @@ impl Store {
         )
     }
 
-    /// Marks that an event was set against a hold that lapsed; once only.
+    /// Marks that an event was set against a lapsed hold, once.
     pub(super) fn offset_item(
         &self,
         organisation_id: &str,
@@ -210,8 +213,8 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// The totals an entry adds to: its department's month, its user's month, and its user's day, which is in the same row
-    /// unless a hold of the month before was settled.
+    /// Adds an entry to its totals: its department's month, its user's month, and its user's day.
+    /// The user's two are in one row, unless a hold of the month before was settled.
     pub(super) fn totals_items(
         &self,
         configuration: &Configuration,
@@ -239,15 +242,16 @@ impl Store {
     }
 }
 
-/// Where a record and a claim have the digest of their event's body.
+/// The attribute of a record or claim with the digest of the event's body.
 pub(super) const DIGEST: &str = "digest";
-/// What a record has that is in no total: nothing is charged for it.
+/// The attribute of a record that is in no total, because nothing is charged for it.
 pub(super) const UNCOUNTED: &str = "uncounted";
-/// What a record has that used more than its hold, in an organisation that reserves strictly.
+/// The attribute of a record that used more than its hold, in an organisation that reserves
+/// strictly.
 pub(super) const EXCEEDED: &str = "exceeded_hold";
 
-/// The index of the records by organisation and day, in order of arrival. `name` is what no other
-/// record has: a page goes on after the time and the name.
+/// The attributes that put a record into the index by organisation and day, in order of arrival.
+/// `name` is unique to the record: a page continues after the time and the name.
 pub(super) fn by_day(
     organisation_id: &str,
     received_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Refused preflights: a record each, and a count for each hour, user and reason.
+//! Refused preflights: a record of each, and a count for each hour, user and reason.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -13,10 +13,11 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long counts and what was told of them are kept, in seconds: longer than anybody looks back.
+/// How long counts are kept, in seconds: longer than the longest look back.
 const KEPT_SECONDS: i64 = 3 * 24 * 3_600;
 
-/// The most refusals of one transaction, which has at most 100 parts: each is a record and may count for two hours or reasons.
+/// The most refusals of one transaction, which has at most 100 parts. Each is a record and may
+/// count for two hours or reasons.
 const TOGETHER: usize = 30;
 
 /// How many refusals of an hour, user and reason the audit log knows of.
@@ -30,7 +31,7 @@ fn text(text: &str) -> AttributeValue {
 }
 
 impl Row {
-    /// That the audit log knows of all that `hour` counts.
+    /// Builds the row that says that the audit log knows of all refusals in `hour`.
     pub fn refused_told(organisation_id: &str, hour: &RefusedHour) -> Result<Self, StoreError> {
         let key = keys::refused_told(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
         let mut row = Self::new(key, &Told { count: hour.count })?;
@@ -40,14 +41,14 @@ impl Row {
 }
 
 impl Store {
-    /// Records refusals and counts each once. Those that come together are counted together, one by one only where some of them
-    /// were recorded before.
+    /// Records refusals and counts each once. A batch is counted in one transaction. It is counted
+    /// one by one only if some of it was recorded before.
     pub async fn record_refusals(
         &self,
         organisation_id: &str,
         refused: &[Refused],
     ) -> Result<(), StoreError> {
-        // The same message may be in a batch twice, and a transaction names an item once.
+        // A batch may repeat a message, and a transaction may name an item only once.
         let mut seen = BTreeSet::new();
         let each = refused.iter().filter(|one| seen.insert(&one.refusal_id));
         let each: Vec<&Refused> = each.collect();
@@ -56,7 +57,7 @@ impl Store {
                 continue;
             }
             for one in some {
-                // Where it is refused alone, it is recorded already.
+                // If a single refusal is rejected, it is recorded already.
                 let _: Transacted = self.record_some(organisation_id, &[one]).await?;
             }
         }
@@ -104,7 +105,7 @@ impl Store {
         self.transact(parts).await
     }
 
-    /// Adds to what an hour counts, as a part of a transaction.
+    /// Adds to an hour's count, as a part of a transaction.
     fn counted_item(
         &self,
         organisation_id: &str,
@@ -115,7 +116,8 @@ impl Store {
             .table_name(&self.tables.ledger)
             .set_key(Some(key.attributes()))
             .update_expression(
-                "SET #hour = :hour, user_id = :user, reason = :reason, #first = if_not_exists(#first, :first), \
+                "SET #hour = :hour, user_id = :user, reason = :reason, \
+                 #first = if_not_exists(#first, :first), \
                  #last = :last, #count = if_not_exists(#count, :zero) + :more, #ttl = :ttl",
             )
             .expression_attribute_names("#hour", "hour")
@@ -135,15 +137,15 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// What was refused in the hours from `first` to `last` that the audit log does not know of, `most` at the most: each
-    /// with how many of them are new.
+    /// Returns at most `most` counts from the hours `first` to `last` that the audit log does not
+    /// fully know, each with its number of new refusals.
     pub async fn untold_refusals(
         &self,
         organisation_id: &str,
         [first, last]: [&str; 2],
         most: usize,
     ) -> Result<Vec<(RefusedHour, u64)>, StoreError> {
-        // The hour after a prefix sorts last among those that begin with it.
+        // `~` sorts after all keys that begin with the last hour.
         let until = format!("{last}~");
         let counted = self
             .client

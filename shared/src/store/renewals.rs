@@ -1,10 +1,10 @@
-//! Letting a living hold live longer or have more.
+//! Renews living holds: extends their time or raises their amount.
 //!
-//! The cell changes first, in one conditional write: each hard cap on the hold's path must have what it gains. Then a row at
-//! the place of its resolution says until when it lives. That its time is over can be written there only from that moment on,
-//! so nobody who looked at the hold before ends it early. A resolution that was there first wins: then the hold has
-//! ended, and what it gained a moment ago goes with it. A caller that repeats a call whose answer was lost changes nothing
-//! more.
+//! The cell changes first, in one conditional write: each hard cap on the hold's path must have
+//! room for the increase. Then a row at the place of the hold's resolution says until when it
+//! lives. The end of its time can be written there only from that moment on, so a caller who read
+//! the hold before cannot end it early. An earlier resolution wins: the hold has ended, and the
+//! increase is released with it. Repeated after a lost answer, a call changes nothing.
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
@@ -24,54 +24,53 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};
 
-/// The outcome in a row that says how long a hold lives: it has not ended.
+/// The outcome in a row that says how long a hold lives. The hold has not ended.
 pub(super) const RENEWED: &str = "renewed";
-/// How long usage may wait to be recorded: as long as the queue keeps it.
+/// How long usage may wait to be recorded: as long as the queue keeps messages.
 const USAGE_WAITS: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// A hold with what an answer says of it.
+/// A hold with the context of an answer.
 #[derive(Debug)]
 pub struct RenewedHold {
-    /// As it is now.
+    /// The hold as it is now.
     pub hold: Hold,
     /// The path that it counts on.
     pub path: Path,
-    /// The cell with it.
+    /// The cell that includes it.
     pub cell: Cell,
 }
 
-/// What became of a wish.
+/// The outcome of a renewal.
 #[derive(Debug)]
 pub enum RenewOutcome {
-    /// The hold is what was wanted.
+    /// The hold is as requested.
     Renewed(RenewedHold),
-    /// Hard counters have less than it would gain. It is as it was.
+    /// Hard counters have less left than the increase. The hold is unchanged.
     Short {
-        /// As it is.
+        /// The unchanged hold.
         known: RenewedHold,
-        /// What it would have gained.
+        /// The increase that was requested.
         asked: HoldRequest,
-        /// The counters.
         nodes: Vec<Node>,
     },
-    /// It cannot become that, whatever the counters have. It is as it was.
+    /// The request is invalid, whatever the counters have left. The hold is unchanged.
     Impossible(CannotRenew),
-    /// It was settled or given back, or its time is over.
+    /// The hold was settled or voided, or its time is over.
     Ended,
     /// There never was such a hold.
     Unknown,
-    /// The configuration is not the one that is in force: read it again.
+    /// The configuration is not in force: the caller must read it again.
     AnotherEpoch,
 }
 
-/// What a try came to.
+/// The outcome of one try.
 enum Tried {
     Done(RenewOutcome),
-    /// Others were faster at something.
+    /// A concurrent writer was faster.
     Again,
 }
 
-/// A living hold and what it is to become.
+/// A living hold and its requested state.
 struct Renewal<'a> {
     configuration: &'a Configuration,
     hold_id: &'a HoldId,
@@ -79,13 +78,13 @@ struct Renewal<'a> {
     path: Path,
     wanted: Wanted,
     asked: HoldRequest,
-    /// False if the hold's month is over: then it gains nothing but time.
+    /// False if the hold's month is over: then only its time can be extended.
     is_in_force: bool,
     now: Timestamp,
 }
 
 impl Store {
-    /// Returns whose hold `hold_id` is, or None if there is none that lives or nobody who has it.
+    /// Returns the owner of `hold_id`, or None if no such hold lives or its owner is unknown.
     pub async fn holder(
         &self,
         organisation_id: &str,
@@ -96,7 +95,8 @@ impl Store {
         if let Some(known) = self.row::<Holder>(key).await? {
             return Ok(Some(known.user_id));
         }
-        // A user of an earlier release. All users are read only for a hold that is there.
+        // The hold's row was written by an earlier release. Read all users only if the hold is in
+        // the cell.
         let cell = self.cell(organisation_id, hold_id.period).await?;
         let known = cell.as_ref().and_then(|cell| cell.holds.get(rid));
         if !known.is_some_and(|hold| hold_id.names(hold)) {
@@ -107,7 +107,8 @@ impl Store {
         Ok(found.into_iter().next().map(|user| user.id))
     }
 
-    /// Makes a living hold of `user` what `wish` says, under the caps of its path and in its own month.
+    /// Renews a living hold of `user` as `wish` says, under the caps of its path and in its own
+    /// month.
     pub async fn renew(
         &self,
         configuration: &Configuration,
@@ -172,7 +173,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Tries it under the caps, and with an exemption if only that admits it. `cell` is the one that was read.
+    /// Tries the renewal under the caps, and with an exemption if only that admits it. `cell` is
+    /// the one that was read.
     async fn try_to_renew(&self, renewal: &Renewal<'_>, cell: &Cell) -> Result<Tried, StoreError> {
         let mut admitted = None;
         loop {
@@ -204,7 +206,7 @@ impl Store {
             if !is_as_read || admitted.is_some() {
                 return Ok(Tried::Again);
             }
-            // What stands in the way of what it gains is what would stand in the way of a hold of that beside it.
+            // The increase meets the same limits as a new hold of that amount beside this one.
             let others = refused.without(&renewal.hold_id.rid);
             match renewal.asked.obstacle(&others, renewal.now) {
                 Obstacle::Short(nodes) => {
@@ -221,7 +223,8 @@ impl Store {
         }
     }
 
-    /// The hold is renewed in the cell. If it had ended before, it is taken out of the cell, with what it has gained.
+    /// Confirms a hold that is renewed in the cell. If it ended before, removes it and its increase
+    /// from the cell.
     async fn renewed(
         &self,
         renewal: &Renewal<'_>,
@@ -244,8 +247,8 @@ impl Store {
         Ok(Tried::Done(RenewOutcome::Renewed(renewed)))
     }
 
-    /// The row that says until when a hold lives, as a part of a transaction: it is written unless the hold has ended, or the
-    /// row says that it lives as long.
+    /// Writes the row that says until when a hold lives, as a part of a transaction, unless the
+    /// hold has ended or the row says a later time.
     fn lives_item(
         &self,
         organisation_id: &str,
@@ -271,9 +274,9 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Keeps a hold until its usage is recorded, which is about to be queued: from now on it neither lapses nor can it be
-    /// given back. So a long queue, or an event that fails for days, opens no cap. One conditional write; it changes nothing
-    /// if the hold has ended or if it is repeated.
+    /// Keeps a hold until its usage, which is about to be queued, is recorded: it neither lapses
+    /// nor can be voided. So a long queue, or an event that fails for days, opens no cap. Makes one
+    /// conditional write, which changes nothing if the hold has ended or if it is repeated.
     pub async fn await_usage(
         &self,
         organisation_id: &str,

@@ -1,7 +1,9 @@
-//! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
-//! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing. Until then a row
-//! of the same key may say that the hold lives longer than at first: because it was renewed, or because its usage was
-//! accepted and waits to be recorded.
+//! Resolutions: how each hold ended, written once and before the cell is updated.
+//!
+//! A caller that finds a hold in a cell with a resolution completes it, so a crash between the two
+//! steps neither loses nor doubles anything. Before the end, a row of the same key may say that the
+//! hold lives longer than at first, because it was renewed or because its usage was accepted and
+//! waits to be recorded.
 
 use super::call::{StoreError, Transacted};
 use super::cells::Updated;
@@ -26,21 +28,23 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// A resolution with what late usage needs of its hold.
+/// A resolution with the facts about its hold that late usage needs.
 #[derive(Clone, Debug)]
 pub(super) struct Resolved {
     pub(super) resolution: Resolution,
     pub(super) hold: Hold,
     pub(super) path: Path,
-    /// The late event that was set against the hold, after it had lapsed.
+    /// The late event that was set against the hold after it had lapsed.
     pub(super) offset_by: Option<EventIdentity>,
-    /// The buckets of the reports to whose rows the hold was added when it was charged, because nobody had settled it. They
-    /// are kept as they were: after a change of the time zone, the same moment is in other ones. Empty if it is in no row.
+    /// The buckets of the reports to which the hold was added when it was charged as abandoned.
+    /// They are stored, because the same moment falls into other buckets after a change of the time
+    /// zone. Empty if it is in no row.
     pub(super) reported_in: Vec<String>,
 }
 
 impl Resolved {
-    /// What the rows of abandoned holds have of it: nothing any more after late usage was set against it.
+    /// Returns the amounts that the rows of abandoned holds have of it: zero after late usage was
+    /// set against it.
     pub(super) fn reported(&self) -> Amounts {
         match self.offset_by.is_none() && !self.reported_in.is_empty() {
             true => self.resolution.charged(),
@@ -49,31 +53,32 @@ impl Resolved {
     }
 }
 
-/// What is known of a hold under the key of its resolution.
+/// What is stored under the key of a hold's resolution.
 enum Ending {
     /// It lives, or it never was.
     Open {
-        /// It lives until then at least, in seconds; zero if no row says so.
+        /// It lives at least until then, in seconds. Zero if no row says so.
         until: i64,
     },
     /// It ended.
     Ended(Box<Resolved>),
 }
 
-/// What ends a hold.
+/// Why a hold ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EndsBy {
-    /// Its time, or its owner: neither does while usage of it waits to be recorded.
+    /// Its time is over or its owner voids it. Neither happens while its usage waits to be
+    /// recorded.
     Time,
-    /// An event that names it.
+    /// An event names it.
     Event,
 }
 
-/// What became of a hold that no event has settled.
+/// The outcome for a hold that no event has settled.
 enum Unsettled {
     /// It ended, now or before.
     Ended(Box<Finished>),
-    /// It lives until then at least, in seconds.
+    /// It lives at least until then, in seconds.
     Lives { rid: Rid, hold: Hold, until: i64 },
     /// The configuration is older than the hold.
     NotKnown,
@@ -82,20 +87,20 @@ enum Unsettled {
 /// A hold of a cell that has ended.
 struct Finished {
     rid: Rid,
-    /// As its cell had it.
+    /// The hold in its cell.
     hold: Hold,
-    /// As its resolution has it.
+    /// The hold in its resolution.
     ended: Hold,
     charged: Amounts,
 }
 
-/// When rows that belong to `at` may go: 13 months later, and at least a day more.
+/// Returns when rows of the time `at` may expire: 13 months later, and at least one day more.
 pub(super) fn expires_at(at: Timestamp) -> i64 {
     at.as_second() + MAX_AGE.as_secs() + 24 * 3600
 }
 
 impl Store {
-    /// How a hold ended; none while it lives, or where it never was.
+    /// Returns how a hold ended, or None if it lives or never was.
     pub(super) async fn resolution(
         &self,
         organisation_id: &str,
@@ -152,7 +157,7 @@ impl Store {
         })))
     }
 
-    /// Whether the time of the hold that a usage names was over before it was settled.
+    /// Returns whether the hold that a usage names lapsed before it was settled.
     pub async fn lapsed_before(
         &self,
         organisation_id: &str,
@@ -166,8 +171,9 @@ impl Store {
         Ok(matches!(resolution, Some(Resolution::Expired { .. })))
     }
 
-    /// The resolution of a hold, as a part of a transaction: it is written if there is none. That its time is over is
-    /// written only if it does not live longer, and that it is given back only if no usage of it waits to be recorded.
+    /// Writes the resolution of a hold as a part of a transaction, on condition that there is none.
+    /// A lapse also requires that the hold does not live longer, and a void that none of its usage
+    /// waits to be recorded.
     pub(super) fn resolution_item(
         &self,
         organisation_id: &str,
@@ -223,9 +229,9 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put.build()?).build())
     }
 
-    /// Resolves lapsed holds as the organisation wants it and takes them out of the cell. What others resolved in
-    /// the meantime is finished as they said. Holds that changed, or that this configuration is too old for, are left
-    /// to the next look.
+    /// Resolves lapsed holds according to the organisation's setting and removes them from the
+    /// cell. Completes those that others have resolved. Skips holds that changed, and those that
+    /// are newer than this configuration: the next call sees them again.
     pub(super) async fn expire(
         &self,
         configuration: &Configuration,
@@ -248,7 +254,8 @@ impl Store {
         for result in futures::future::join_all(each).await {
             match result? {
                 Unsettled::Ended(finished) => resolved.push(*finished),
-                // A step at a time, because it may end any moment: whoever waits for it must not wait for days.
+                // Prolong it step by step, because it may end at any moment, and then nobody should
+                // wait for days.
                 Unsettled::Lives { rid, hold, until } => {
                     living.push((rid, hold, until.min(next_look)));
                 }
@@ -257,7 +264,7 @@ impl Store {
         }
         let organisation_id = &configuration.organisation.id;
         if !living.is_empty() {
-            // If one of them changed meanwhile, the next look tries it again.
+            // If one of them changed meanwhile, the next call tries again.
             self.update_cell(organisation_id, period, &prolong(&living))
                 .await?;
         }
@@ -268,8 +275,8 @@ impl Store {
             let Updated::Refused(Some(cell)) = updated else {
                 return Ok(());
             };
-            // Whoever renewed one of them a moment too late has changed it. It has ended all the same, and nobody
-            // would look at it before its new time is over.
+            // A renewal that came a moment too late has changed one of them. It has ended
+            // nevertheless, and would not be seen again before its new time is over.
             for Finished {
                 rid,
                 hold,
@@ -288,8 +295,8 @@ impl Store {
         Ok(())
     }
 
-    /// Charges a living hold in full, because what it was used for cannot be counted yet. Late usage is charged the
-    /// difference. False if `configuration` is older than the hold.
+    /// Charges a living hold in full, because its usage cannot be counted yet. Late usage is
+    /// charged the difference. Returns false if `configuration` is older than the hold.
     pub(super) async fn charge_hold(
         &self,
         configuration: &Configuration,
@@ -311,8 +318,8 @@ impl Store {
         Ok(true)
     }
 
-    /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. What is charged goes
-    /// into a record, the total of its department and the reports.
+    /// Resolves a hold that no event has settled, and releases it except for the amount that stays
+    /// spent. The charge goes into a record, the total of its department and the reports.
     async fn resolve_unsettled(
         &self,
         configuration: &Configuration,
@@ -368,7 +375,8 @@ impl Store {
         })))
     }
 
-    /// Releases some of the lapsed holds that somebody sees in a cell in passing. It may fail: they are seen again.
+    /// Releases some of the lapsed holds that a caller sees in passing. It may fail: the next
+    /// caller sees them again.
     pub(super) async fn release_seen(
         &self,
         configuration: &Configuration,
@@ -385,7 +393,7 @@ impl Store {
         }
     }
 
-    /// The record of a hold that was charged because nobody settled it.
+    /// Builds the record of an abandoned hold that was charged.
     fn abandoned_item(
         &self,
         organisation_id: &str,
@@ -419,8 +427,9 @@ impl Store {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// Takes a hold out of its cell that was resolved as `ended`, whatever it looks like by now: a budget made in the meantime
-    /// has added its counter to it, or it was renewed a moment too late. The cell afterwards, where it is known.
+    /// Removes a hold that was resolved as `ended` from its cell, even if it has changed: a new
+    /// budget added its counter, or a renewal came a moment too late. Returns the new cell, if it
+    /// is known.
     pub(super) async fn finish_hold(
         &self,
         organisation_id: &str,
@@ -452,7 +461,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Finishes those of `holds` that are resolved and still in the cell; whether there were any.
+    /// Completes those of `holds` that are resolved and still in the cell. Returns whether there
+    /// were any.
     pub(super) async fn finish_resolved(
         &self,
         organisation_id: &str,
@@ -474,7 +484,8 @@ impl Store {
         Ok(!resolved.is_empty())
     }
 
-    /// By hold id, which event settled it and what it was charged; holds that ended otherwise are not there.
+    /// Returns, by hold id, the event that settled it and its charge. Leaves out holds that ended
+    /// otherwise.
     pub(super) async fn charged_by(
         &self,
         organisation_id: &str,
@@ -492,7 +503,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Those of `ids` that have a resolution.
+    /// Returns those of `ids` that have a resolution.
     pub(super) async fn resolved_among(
         &self,
         organisation_id: &str,
@@ -513,11 +524,11 @@ impl Store {
     }
 }
 
-/// Until when a hold lives that was renewed, in seconds.
+/// Until when a renewed hold lives, in seconds.
 pub(super) const LIVES_UNTIL: &str = "lives_until";
 /// Until when usage of a hold may wait to be recorded, in seconds.
 pub(super) const USAGE_UNTIL: &str = "usage_until";
-/// The buckets of the reports that a charged hold was added to, with a space between two.
+/// The buckets of the reports to which a charged hold was added, separated by spaces.
 const REPORTED_IN: &str = "reported_in";
 
 /// Whether the row at the place of a resolution says that the hold lives.

@@ -1,7 +1,8 @@
-//! The self-audit: compares records, resolutions, totals and cells, says every difference as a figure, and repairs a cell.
+//! The self-audit: compares records, resolutions, totals and cells, reports every difference as a
+//! figure, and repairs cells.
 //!
-//! Traffic goes on meanwhile. So each comparison knows what can be underway between two reads, and what differs is
-//! looked at three times before it is believed.
+//! Traffic continues meanwhile. So each comparison allows for the writes that can be in flight
+//! between two reads, and a difference is confirmed by three looks before it is reported.
 
 use super::Store;
 use super::alerts::{Told, new_id};
@@ -21,29 +22,28 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How often a difference is looked at before it is believed.
+/// How many looks confirm a difference.
 const LOOKS: u32 = 3;
-/// How much longer each look waits for the index of the records, which follows the table in less than a second.
+/// How much longer each look waits for the index of the records, which follows the table in less
+/// than a second.
 const WAIT: Duration = Duration::from_secs(1);
-/// How many settlements are compared with their records at a time, and how many abandoned holds are looked up.
+/// How many settlements are compared with their records at a time, and how many abandoned holds are
+/// looked up.
 const SETTLEMENTS: usize = 100;
 
-/// What a comparison of one month has seen.
+/// The result of comparing one month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Books {
-    /// The organisation.
     pub organisation_id: String,
-    /// The month.
     pub period: Month,
-    /// Records and charged holds that were read; none where only cells and totals were compared.
+    /// How many records and charged holds were read. None if only cells and totals were compared.
     pub records: Option<u64>,
-    /// Every difference.
     pub differences: Vec<Difference>,
-    /// Whether the cell was made anew from the totals afterwards.
+    /// Whether the cell was rebuilt from the totals afterwards.
     pub is_repaired: bool,
 }
 
-/// What the index of the records shows of one of them.
+/// A record as the index shows it.
 #[derive(Deserialize)]
 struct Seen {
     pk: String,
@@ -61,7 +61,7 @@ struct Seen {
     tokens: i64,
     #[serde(default)]
     micro_usd: i64,
-    /// What of it a charged hold had paid already.
+    /// The tokens of it that a charged hold had paid already.
     #[serde(default)]
     offset_tokens: i64,
     #[serde(default)]
@@ -79,19 +79,19 @@ struct Summed {
     departments: BTreeMap<String, Amounts>,
     users: BTreeMap<String, Amounts>,
     settlements: Vec<Settled>,
-    /// Charged holds, of which their resolutions say whether the reports have them.
+    /// Charged holds. Their resolutions say whether the reports include them.
     abandoned: Vec<HoldId>,
     differences: Vec<Difference>,
 }
 
-/// A record that says that it settled a hold, to be compared with what the hold's resolution says.
+/// A record that claims to have settled a hold, to be compared with the hold's resolution.
 struct Settled {
     hold_id: HoldId,
     identity: EventIdentity,
     event_id: String,
     user_id: String,
     charged: Amounts,
-    /// Whether another event may have settled the hold: a conflict is charged late then.
+    /// Whether another event may have settled the hold: then a conflict is charged late.
     may_be_late: bool,
 }
 
@@ -102,8 +102,8 @@ fn plus(sums: &mut BTreeMap<String, Amounts>, key: &str, more: Amounts) {
 }
 
 impl Store {
-    /// Compares the counters of a month with its totals, and what was carried in with the history. Costs some reads,
-    /// however many records there are.
+    /// Compares the counters of a month with its totals, and its carry with the history. The number
+    /// of reads does not depend on the number of records.
     pub async fn compare_counters(
         &self,
         organisation_id: &str,
@@ -126,7 +126,7 @@ impl Store {
             believed = Some(known);
             back_off(attempt + 6).await;
         }
-        // Never the same configuration twice: nothing can be said this time.
+        // The configuration changed at every look: nothing can be said this time.
         Ok(Vec::new())
     }
 
@@ -143,7 +143,7 @@ impl Store {
         Ok(!totals.rows().is_empty())
     }
 
-    /// One look; none where the configuration changed meanwhile.
+    /// Takes one look. Returns None if the configuration changed meanwhile.
     async fn look_at_counters(
         &self,
         organisation_id: &str,
@@ -187,7 +187,7 @@ impl Store {
             after: &after,
             underway: &underway,
         };
-        // A budget that was deleted leaves its amount in the counters of months that were over.
+        // A deleted budget leaves its amount in the counters of past months.
         let is_current = period >= configuration.period_of(now);
         let spent = |id: Option<&str>| totals.spent_under(id);
         let mut found = look.differences(&configuration, period, is_current, spent);
@@ -211,8 +211,9 @@ impl Store {
         Ok(Some(found))
     }
 
-    /// Compares all records of a month with its totals and with how the holds they settled ended. It reads every
-    /// record that came since the month began; none where that takes longer than `until`.
+    /// Compares all records of a month with its totals and with the resolutions of the holds they
+    /// settled. Reads every record that arrived since the month began. Returns None if that takes
+    /// longer than `until`.
     pub async fn compare_records(
         &self,
         configuration: &Configuration,
@@ -255,8 +256,8 @@ impl Store {
         let users_before = self.user_totals(organisation_id, period).await?;
         tokio::time::sleep(wait).await;
         let start = configuration.organisation.month_start(period);
-        // An event may be five minutes ahead of its receiver's clock, and in another time zone, which was changed since, the
-        // month may have begun up to 26 hours before.
+        // An event may be five minutes ahead of its receiver's clock. And if the time zone was
+        // changed since, the month may have begun up to 26 hours earlier.
         let first = start
             .saturating_sub(SignedDuration::from_hours(27))
             .unwrap_or(start);
@@ -304,7 +305,7 @@ impl Store {
         Ok(Some((summed.records, found)))
     }
 
-    /// Adds the records of `period` that came on `day`; false where the time is over.
+    /// Adds the records of `period` that arrived on `day`. Returns false if the time is over.
     async fn sum_day(
         &self,
         organisation_id: &str,
@@ -352,7 +353,7 @@ impl Store {
         }
     }
 
-    /// Compares the settlements that wait with the resolutions of their holds.
+    /// Compares the collected settlements with the resolutions of their holds.
     async fn compare_settlements(
         &self,
         organisation_id: &str,
@@ -382,7 +383,8 @@ impl Store {
         Ok(())
     }
 
-    /// Adds the charged holds that wait to what the reports have of nobody, as far as no late usage was set against them.
+    /// Adds the collected charged holds to the reports' sums without a user, unless late usage was
+    /// set against them.
     async fn sum_abandoned(
         &self,
         organisation_id: &str,
@@ -400,8 +402,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the cell of a month anew from its totals, holds and carry. What the totals say is taken for right, so the
-    /// records are compared first.
+    /// Rebuilds the cell of a month from its totals, holds and carry. It trusts the totals, so the
+    /// records must be compared first.
     pub async fn repair_cell(
         &self,
         organisation_id: &str,
@@ -422,7 +424,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Alerts the administrators of a difference, once for each month and subject; none where it was told before.
+    /// Alerts the administrators of a difference, once for each month and subject. Returns None if
+    /// they were alerted before.
     pub async fn tell_difference(
         &self,
         organisation_id: &str,
@@ -484,7 +487,7 @@ impl Summed {
     }
 }
 
-/// Finds where sums of records are not between two readings of a total.
+/// Reports the sums of records that are not between two readings of a total.
 fn compare(
     period: Month,
     subject: impl Fn(String) -> Subject,

@@ -1,4 +1,4 @@
-//! Reading the totals that triggers of policies look at.
+//! Reads the totals that the triggers of policies look at.
 
 use super::Store;
 use super::call::StoreError;
@@ -13,8 +13,8 @@ use jiff::civil::Date;
 use std::collections::BTreeSet;
 
 impl Store {
-    /// The totals as they are now for the users and departments of `events`, which are counted in them already. One read
-    /// for all users and one for each month of departments.
+    /// Returns the current totals of the users and departments of `events`, which already include
+    /// the events. Takes one read for all users and one for each month of departments.
     pub async fn standing(
         &self,
         configuration: &Configuration,
@@ -72,7 +72,7 @@ impl Store {
     }
 }
 
-/// The user and month of a row.
+/// Returns the user and month of a row.
 fn whose(item: &Item) -> Result<(&str, Month), StoreError> {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let user_id = text("pk").and_then(|pk| pk.rsplit('#').next());

@@ -1,4 +1,4 @@
-//! Addresses that an organisation sends no mail to any more.
+//! Addresses to which an organisation sends no mail.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -12,7 +12,7 @@ use crate::domain::suppression::Suppression;
 use serde_json::json;
 
 impl Row {
-    /// An address that mails go to again.
+    /// Deletes a suppression: the address gets mail again.
     pub fn no_suppression(organisation_id: &str, email: &str) -> Self {
         let sk = format!("{SUPPRESSED}{}", mailbox_of(email));
         Self::gone(keys::governance(organisation_id, sk))
@@ -20,8 +20,9 @@ impl Row {
 }
 
 impl Store {
-    /// Ends the mails to an address, with the incident that tells of it. False where they were ended before, and where the report with
-    /// this id was heeded before: an address that was released stays so however often the report comes again.
+    /// Suppresses an address and opens the incident about it. Returns false if it was suppressed
+    /// before, or if the report with this id was processed before: an address that was released
+    /// stays so, even if the report is delivered again.
     pub async fn suppress(
         &self,
         organisation_id: &str,
@@ -43,7 +44,7 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Why nothing is sent to an address, by its digest; none where mails go there.
+    /// Returns why an address, named by its digest, is suppressed, or None if it gets mail.
     pub async fn suppression(
         &self,
         organisation_id: &str,
@@ -53,7 +54,7 @@ impl Store {
         self.row(keys::governance(organisation_id, sk)).await
     }
 
-    /// Addresses that nothing is sent to, in an order of their own.
+    /// Lists the suppressed addresses, ordered by digest.
     pub async fn suppressions(
         &self,
         organisation_id: &str,

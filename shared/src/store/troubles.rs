@@ -1,4 +1,4 @@
-//! Alerts about events that do not add up, each told once for what it is about.
+//! Alerts about events that do not add up, one for each subject.
 
 use super::Store;
 use super::alerts::{Told, new_id};
@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::de::IgnoredAny;
 
 impl Store {
-    /// Alerts the manager of an event's user, or the administrators. None if it was told before.
+    /// Alerts the manager of an event's user, or the administrators. Returns None if they were
+    /// alerted before.
     pub async fn tell_trouble(
         &self,
         configuration: &Configuration,

@@ -1,8 +1,9 @@
-//! Recording what was used, and settling the holds it was held by.
+//! Records usage and settles the holds that it names.
 //!
-//! A record counts once, by its event's identity. With a hold: one transaction {record, resolution, totals}, then the cell.
-//! Without one, or after it ended otherwise: one transaction {record, totals, the cell's debit}. A redelivered event
-//! repeats every later step, so a crash between two steps is repaired by the next delivery.
+//! A record counts once, by its event's identity. With a hold: one transaction {record, resolution,
+//! totals}, then the cell. Without one, or if the hold ended otherwise: one transaction {record,
+//! totals, the cell's debit}. A redelivered event repeats every later step, so the next delivery
+//! completes what a crash between two steps left.
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
@@ -28,57 +29,58 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How a usage came to be charged.
+/// How a usage was charged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
     /// It settled its hold.
     Settled,
-    /// Its hold was given back before, or settled by another event.
+    /// Its hold was voided, or settled by another event.
     Late,
-    /// The time of its hold was over before.
+    /// Its hold lapsed before.
     Lapsed,
     /// It named no hold.
     Unreserved,
     /// It named a hold that never was, or another user's.
     UnknownHold,
-    /// It came under the identity of another body. It is charged only if it names a hold that the other
-    /// does not name and that no event has settled.
+    /// It arrived under the identity of another body. It is charged only if it names a hold that
+    /// the other does not name and that no event has settled.
     Conflict,
-    /// It is too large to be true, and waits for an administrator.
+    /// It is implausibly large and waits for an administrator.
     HeldBack,
-    /// It was held back, and an administrator had it counted.
+    /// It was held back, and an administrator counted it.
     Counted,
     /// It was held back, and an administrator discarded it.
     Discarded,
 }
 
-/// What became of an event.
+/// The outcome for an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It counts now.
+    /// This call counted it.
     Counted {
-        /// How it came to be charged.
+        /// How it was charged.
         mark: Mark,
         /// Whether it used more than its hold, in an organisation that reserves strictly.
         exceeded_hold: bool,
     },
-    /// It had come before; what was left to do for it is done.
+    /// It was recorded before, and this call completed its remaining steps.
     Duplicate {
         /// When it was received first, if it used more than its hold.
         exceeded_at: Option<Timestamp>,
     },
-    /// It is too large to be true. It is kept, now or since before, and waits for an administrator.
+    /// It is implausibly large. It is stored, by this call or an earlier one, and waits for an
+    /// administrator.
     HeldBack,
-    /// Its identity is another body's; it is kept beside that, now or since before.
+    /// Another body has its identity. It is stored beside that, by this call or an earlier one.
     Conflict {
-        /// Whether a hold of its own shows that it is another request, so that it is charged.
+        /// Whether its own hold shows that it is another request, so that it is charged.
         is_charged: bool,
     },
 }
 
 impl Recorded {
-    /// Counted as everybody expects.
+    /// Returns the outcome of an ordinary charge.
     pub(super) fn counted(mark: Mark) -> Self {
         Self::Counted {
             mark,
@@ -87,14 +89,14 @@ impl Recorded {
     }
 }
 
-/// A usage event with what makes it that event.
+/// A usage event with its identity.
 #[derive(Clone, Debug)]
 pub(super) struct UsageReport<'a> {
     pub(super) usage: &'a Usage,
     pub(super) identity: EventIdentity,
     pub(super) digest: BodyDigest,
     pub(super) received_at: Timestamp,
-    /// Whether its identity is another body's, so that it is recorded under one of its own.
+    /// Whether another body has its identity, so that it is recorded under one of its own.
     pub(super) is_conflict: bool,
 }
 
@@ -109,7 +111,7 @@ impl<'a> UsageReport<'a> {
         }
     }
 
-    /// The same under an identity that no other body has.
+    /// Returns the same report under an identity that no other body has.
     pub(super) fn in_conflict(&self) -> Self {
         Self {
             identity: self.identity.in_conflict(&self.digest),
@@ -118,7 +120,7 @@ impl<'a> UsageReport<'a> {
         }
     }
 
-    /// What its record is marked with: a conflict stays one however it is charged.
+    /// Returns the mark of its record: a conflict stays one however it is charged.
     pub(super) fn mark(&self, usual: Mark) -> Mark {
         match self.is_conflict {
             true => Mark::Conflict,
@@ -127,16 +129,16 @@ impl<'a> UsageReport<'a> {
     }
 }
 
-/// What one try to record a report came to.
+/// The outcome of one try to record a report.
 pub(super) enum Tried {
     Done(Recorded),
-    /// Its identity is another body's.
+    /// Another body has its identity.
     Another(AnotherBody),
-    /// Others were faster at something: try again.
+    /// A concurrent writer was faster: try again.
     Again,
 }
 
-/// One usage with everything its record says.
+/// One usage with all fields of its record.
 pub(super) struct Entry<'a> {
     pub(super) report: UsageReport<'a>,
     pub(super) received_at: Timestamp,
@@ -147,9 +149,9 @@ pub(super) struct Entry<'a> {
     pub(super) charge: Charge,
     pub(super) price_version: String,
     pub(super) mark: Mark,
-    /// What of it an abandoned hold has paid already.
+    /// The part of it that an abandoned hold has paid already.
     pub(super) offset: Amounts,
-    /// The hold that it names, where that had ended before.
+    /// The hold that it names, if that ended before.
     pub(super) ended: Option<Hold>,
     /// Whether it is in the totals.
     pub(super) is_counted: bool,
@@ -166,18 +168,20 @@ impl Entry<'_> {
     }
 }
 
-/// What a direct charge is set against, once for each hold: a hold that lapsed, with what it was charged then.
+/// The lapsed hold that a direct charge is set against, with the charge at its lapse. Each hold is
+/// used once.
 pub(super) struct Offset<'a> {
     pub(super) hold_id: &'a HoldId,
     pub(super) hold: &'a Hold,
     pub(super) charged: Amounts,
-    /// The buckets whose rows have the hold, and its path there.
+    /// The buckets whose rows include the hold, and its path there.
     reported_in: (&'a [String], &'a Path),
 }
 
 impl<'a> Offset<'a> {
-    /// What usage of `hold_id` is set against, if the hold lapsed, nothing was set against it yet, and that makes a difference: it
-    /// was charged, or an exemption gave to it. A hold that was settled or given back has nothing left to give.
+    /// Returns the offset of a usage of `hold_id`, if the hold lapsed, nothing was set against it
+    /// yet, and it matters: the hold was charged, or used an exemption. A hold that was settled or
+    /// voided has nothing left to offset.
     pub(super) fn of(hold_id: Option<&'a HoldId>, resolved: Option<&'a Resolved>) -> Option<Self> {
         let Resolved {
             resolution: Resolution::Expired { charged },
@@ -200,11 +204,11 @@ impl<'a> Offset<'a> {
     }
 }
 
-/// What a direct charge takes from the counters, or gives back if it is below zero.
+/// The change of a direct charge to the counters. Below zero, it gives back.
 pub(super) struct Debit<'a> {
     pub(super) period: Month,
     pub(super) path: &'a Path,
-    /// All that was used, or what a correction adds.
+    /// The full usage, or the amounts of a correction.
     pub(super) amounts: Amounts,
     pub(super) offset: Option<&'a Offset<'a>>,
     pub(super) expires_at: i64,
@@ -217,20 +221,23 @@ pub(super) struct Settlement<'a> {
     pub(super) hold: Hold,
 }
 
-/// The most parts of a transaction, and how many a group of settlements has: a record, a resolution and up to three rows
-/// of the reports for each; up to two totals for each user; one total of the department.
+/// The most parts of a transaction, which limits a group of settlements. Each has a record, a
+/// resolution and up to three rows of the reports. Each user adds up to two totals, and the
+/// department one.
 const MAX_PARTS: usize = 100;
 const PARTS_A_SETTLEMENT: usize = 5;
 const PARTS_A_USER: usize = 2;
-/// How many groups are settled at the same time. Those of one department follow each other: they add to the same total.
+/// How many groups are settled at the same time. Groups of one department follow each other,
+/// because they add to the same total.
 const GROUPS_AT_ONCE: usize = 4;
 
-/// Settlements that one transaction can take, each with its place in the batch.
+/// Settlements that fit into one transaction, each with its place in the batch.
 type Group<'a> = Vec<(usize, Settlement<'a>)>;
 
 impl Store {
-    /// Records usage events of one organisation, each with the result of its own. Settlements in one department share a
-    /// transaction, and all of a month share the cell's updates: what is given back must not come later than what is held.
+    /// Records usage events of one organisation, each with its own result. Settlements in one
+    /// department share a transaction, and all settlements of a month share the updates of the
+    /// cell, so that releases keep up with new holds.
     pub async fn record_usages(
         &self,
         configuration: &Configuration,
@@ -243,7 +250,8 @@ impl Store {
         if usages.len() > 1
             && let Ok(groups) = self.settlements(configuration, books, usages).await
         {
-            // Whatever fails here or was there before goes its own way below, after all that is settled.
+            // Events that fail here or were recorded before are recorded one by one below, after
+            // all settlements.
             let settled = self.settle_groups(configuration, groups).await;
             for index in self.finish_settled(configuration, &settled, now).await {
                 if let Some(result) = results.get_mut(index) {
@@ -264,7 +272,8 @@ impl Store {
         out
     }
 
-    /// Those of `usages` whose hold lives in its cell, in groups that one transaction can take.
+    /// Returns those of `usages` whose hold lives in its cell, in groups that fit into a
+    /// transaction.
     async fn settlements<'a>(
         &self,
         configuration: &Configuration,
@@ -295,7 +304,7 @@ impl Store {
                 continue;
             };
             if settlement.entry.exceeded_hold {
-                // It has a row more than a group has room for.
+                // It has one row more than a group has room for.
                 continue;
             }
             match groups.iter_mut().find(|group| takes(group, &settlement)) {
@@ -306,7 +315,8 @@ impl Store {
         Ok(groups)
     }
 
-    /// Settles groups, several at a time. The settlements that are written, whose holds are in their cells still.
+    /// Settles several groups at a time. Returns the settlements that are written and whose holds
+    /// are still in their cells.
     async fn settle_groups<'a>(
         &self,
         configuration: &Configuration,
@@ -327,7 +337,7 @@ impl Store {
         lanes.concat().await
     }
 
-    /// Settles groups of one department one after the other. Those that are written.
+    /// Settles the groups of one department one after the other. Returns those that are written.
     async fn settle_lane<'a>(
         &self,
         configuration: &Configuration,
@@ -342,7 +352,8 @@ impl Store {
         settled
     }
 
-    /// Writes records, resolutions and totals of a group at once; false if a record or resolution was there before.
+    /// Writes records, resolutions and totals of a group at once. Returns false if a record or
+    /// resolution existed.
     async fn settle_group(
         &self,
         configuration: &Configuration,
@@ -372,8 +383,9 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Takes the holds of what is settled out of their cells, as many at once as an update can. The places in the
-    /// batch of those that are out; for the others, whoever does them again finds the resolution.
+    /// Removes the holds of settled usages from their cells, as many at once as fit into an update.
+    /// Returns the places in the batch of those that are removed. If the others are repeated, their
+    /// resolution is found.
     async fn finish_settled(
         &self,
         configuration: &Configuration,
@@ -410,7 +422,7 @@ impl Store {
                         last = Some(cell);
                         done.extend(of_part.iter().map(|(index, _)| *index));
                     }
-                    // One of them is not as it was: each goes alone.
+                    // One of them has changed: remove them one by one.
                     Ok(Updated::Refused(_)) => {
                         for (index, s) in of_part {
                             let charged = s.entry.charge.amounts;
@@ -456,8 +468,8 @@ impl Store {
         }
     }
 
-    /// Records a usage event under the identity of its report, and charges it. An error that is the body
-    /// that has the identity already, if that is another one.
+    /// Records a usage event under the identity of its report, and charges it. Returns the other
+    /// body as an error if that has the identity.
     pub(super) async fn count(
         &self,
         configuration: &Configuration,
@@ -484,14 +496,14 @@ impl Store {
                     match self.settle(&current, &settlement, now).await? {
                         Tried::Done(recorded) => return Ok(Ok(recorded)),
                         Tried::Another(another) => return Ok(Err(another)),
-                        // Another resolution was there first; it is finished by now.
+                        // Another resolution was first, and is complete by now.
                         Tried::Again => continue,
                     }
                 }
                 resolved = self.resolution(organisation_id, hold_id).await?;
             }
             if settled_by(resolved.as_ref()) == Some(&report.identity) {
-                // Its record is read, which is cheaper than a transaction that is refused.
+                // Reading its record is cheaper than a rejected transaction.
                 match self.met(organisation_id, report).await? {
                     Tried::Done(recorded) => return Ok(Ok(recorded)),
                     Tried::Another(another) => return Ok(Err(another)),
@@ -556,8 +568,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Returns where a user was at `at`: the path that what they did then counts on. It is empty for a user who is not
-    /// known, and None if `configuration` is older than the user's row.
+    /// Returns the path of a user at `at`, on which their usage of that time counts. It is empty
+    /// for an unknown user. Returns None if `configuration` is older than the user's row.
     pub(super) async fn path_of_user(
         &self,
         configuration: &Configuration,
@@ -571,7 +583,7 @@ impl Store {
         })
     }
 
-    /// Returns the same in the configuration in force, whichever the caller has.
+    /// Returns the same in the configuration in force, whichever one the caller has.
     pub(super) async fn path_of_user_in_force(
         &self,
         configuration: &Configuration,
@@ -589,7 +601,7 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// The configuration that is in force now.
+    /// Reads the configuration in force.
     pub(super) async fn newer<'a>(
         &self,
         known: Cow<'a, Configuration>,
@@ -598,7 +610,7 @@ impl Store {
         Ok(newer.map_or(known, Cow::Owned))
     }
 
-    /// Settles a hold that is in the cell, unless another resolution came first.
+    /// Settles a hold that is in the cell, unless another resolution was first.
     async fn settle(
         &self,
         configuration: &Configuration,
@@ -641,9 +653,10 @@ impl Store {
         }
     }
 
-    /// Charges usage that no hold stands for, at every level of its path: one transaction {record, totals, debit of the
-    /// cell}. With an offset only the difference to what the lapsed hold was charged. To be tried again if the
-    /// configuration, the cell or the offset changed in between.
+    /// Charges usage without a living hold at every level of its path, in one transaction {record,
+    /// totals, debit of the cell}. With an offset, charges only the difference to the charge of the
+    /// lapsed hold. The caller must try again if the configuration, the cell or the offset changed
+    /// meanwhile.
     async fn charge(
         &self,
         configuration: &Configuration,
@@ -669,8 +682,8 @@ impl Store {
         }
     }
 
-    /// What a direct charge writes beside the record, as parts of its transaction. None if `configuration` is not the one
-    /// in force.
+    /// Returns the rows that a direct charge writes beside the record, as parts of its transaction.
+    /// Returns None if `configuration` is not in force.
     pub(super) async fn charge_items(
         &self,
         configuration: &Configuration,
@@ -694,7 +707,7 @@ impl Store {
             return Ok(None);
         };
         let of_department = Sums {
-            // A hold that was charged counted as a request already.
+            // A charged hold was already counted as a request.
             requests: i64::from(paid == Amounts::ZERO),
             ..Sums::one(more)
         };
@@ -704,7 +717,8 @@ impl Store {
             let event = &entry.report.identity;
             let organisation_id = &configuration.organisation.id;
             parts.push(self.offset_item(organisation_id, offset.hold_id, event)?);
-            // The reports have the usage itself from now on, as the totals have only the difference.
+            // The reports get the full usage and lose the abandoned hold, as the totals get only
+            // the difference.
             let taken = Added::abandoned(offset.charged).taken_away();
             let of = offset.reported_in;
             parts.extend(self.abandoned_rows(organisation_id, of, taken, expires_at(now))?);
@@ -712,8 +726,8 @@ impl Store {
         Ok(Some(parts))
     }
 
-    /// What a direct charge does to the counters of its month, as parts of its transaction. None if `configuration` is not
-    /// the one in force.
+    /// Returns the updates of the month's counters by a direct charge, as parts of its transaction.
+    /// Returns None if `configuration` is not in force.
     pub(super) async fn debit_items(
         &self,
         configuration: &Configuration,
@@ -722,7 +736,8 @@ impl Store {
     ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let is_in_force = configuration.periods_in_force(now).contains(&of.period);
-        // The levels to charge follow from the configuration, so in a month in force it must be the one in force.
+        // The levels to charge follow from the configuration, so for the month in force it must be
+        // in force.
         let cell = if is_in_force {
             match self.cell_in_force(configuration, of.period).await? {
                 None => return Ok(None),
@@ -732,7 +747,7 @@ impl Store {
             self.cell(organisation_id, of.period).await?
         };
         let Some(cell) = cell else {
-            // Whoever opens the month meanwhile meets the count, and reads the totals again.
+            // A caller that opens the month meanwhile sees the count, and reads the totals again.
             return Ok(Some(vec![
                 self.charge_without_cell_item(organisation_id, of.period, of.expires_at)?,
                 self.no_cell_item(organisation_id, of.period)?,
@@ -759,7 +774,8 @@ impl Store {
     }
 }
 
-/// Whether a transaction can take `more` beside `group`: it adds to the same total, is no repetition, and there is room.
+/// Whether `more` fits into a transaction with `group`: it adds to the same total, repeats nothing,
+/// and there is room.
 fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
     let mut users: BTreeSet<&str> = BTreeSet::from([more.entry.report.usage.user_id.as_str()]);
     for (_, known) in group {
@@ -778,7 +794,7 @@ fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
     1 + settlements * PARTS_A_SETTLEMENT + users.len() * PARTS_A_USER <= MAX_PARTS
 }
 
-/// The settlement of a living hold; none where the configuration is older than the hold.
+/// Returns the settlement of a living hold, or None if the configuration is older than the hold.
 fn settlement<'a>(
     configuration: &Configuration,
     books: &PriceBooks,
@@ -816,7 +832,7 @@ fn is_strict(configuration: &Configuration) -> bool {
     configuration.organisation.reserve == Reserve::Strict
 }
 
-/// Whether an entry used more than its hold had, in an organisation whose holds cover whole requests.
+/// Whether an entry used more than its hold, in an organisation whose holds cover whole requests.
 fn exceeds(configuration: &Configuration, entry: &Entry<'_>, hold: &Hold) -> bool {
     let (used, held) = (entry.charge.amounts, hold.amounts);
     let is_more = used.tokens > held.tokens || used.micro_usd > held.micro_usd;
@@ -828,7 +844,7 @@ pub(super) fn day_of(configuration: &Configuration, usage: &Usage) -> Date {
     zone.to_datetime(usage.occurred_at).date()
 }
 
-/// The event that settled a hold, if one did.
+/// Returns the event that settled a hold.
 fn settled_by(resolved: Option<&Resolved>) -> Option<&EventIdentity> {
     match &resolved?.resolution {
         Resolution::Settled { event, .. } => Some(event),
@@ -836,14 +852,14 @@ fn settled_by(resolved: Option<&Resolved>) -> Option<&EventIdentity> {
     }
 }
 
-/// Whether the hold of a report in conflict, ended as `resolved` says, shows that it is another request
-/// than those that were counted: then no other event has settled it.
+/// Whether the hold of a report in conflict, ended as `resolved` says, shows that it is another
+/// request than those that were counted: if no other event has settled it.
 fn shows_another_request(report: &UsageReport<'_>, resolved: Option<&Resolved>) -> bool {
     let other = settled_by(resolved).filter(|event| **event != report.identity);
     resolved.is_some() && other.is_none()
 }
 
-/// The hold that a usage names, where it is its user's own.
+/// Returns the hold that a usage names, if it belongs to the usage's user.
 pub fn own_hold(organisation_id: &str, usage: &Usage) -> Option<HoldId> {
     usage
         .hold()

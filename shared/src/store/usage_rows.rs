@@ -1,5 +1,5 @@
-//! Usage for reports: sums of records by hour, day and month, each for a user, path, provider and model. They are
-//! written in the record's own transaction, so each record counts in them once.
+//! Usage for reports: sums of records by hour, day and month, for each user, path, provider and
+//! model. They are written in the record's own transaction, so each record counts in them once.
 
 use super::Store;
 use super::call::StoreError;
@@ -20,59 +20,51 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// What reports show in the place of a model and its provider for holds that were charged because nobody settled them.
+/// The model and provider that reports show for abandoned holds that were charged.
 const ABANDONED_HOLD: &str = "abandoned_hold";
-/// The most queries that one page of a report makes.
+/// The most queries of one page of a report.
 const MAX_READS_A_PAGE: u32 = 200;
-/// The most rows that one of them looks at.
+/// The most rows that one query reads.
 const ROWS_A_READ: i32 = 500;
 
-/// What records of one bucket, user, path, provider and model add up to.
+/// The sums of the records of one bucket, user, path, provider and model.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct UsageRow {
-    /// The bucket's id.
     #[serde(default)]
     pub bucket: String,
-    /// The user.
     pub user_id: String,
-    /// The path of their department when it was used: `/engineering/backend/`.
+    /// The path of the user's department at the time of the usage: `/engineering/backend/`.
     pub path: String,
-    /// Who ran the model.
     pub provider: String,
-    /// The model.
     pub model: String,
-    /// Records.
+    /// The number of records.
     pub requests: i64,
-    /// Input tokens, the cached ones included, as far as they were counted.
+    /// Input tokens including the cached ones, as far as they were counted.
     pub input_tokens: i64,
     /// Output tokens, as far as they were counted.
     pub output_tokens: i64,
     /// Input tokens that the provider had cached.
     pub cached_input_tokens: i64,
-    /// Tokens charged: input and output, or a hold's estimate where nobody counted.
+    /// Tokens charged: input and output, or a hold's estimate if nobody counted.
     pub tokens: i64,
-    /// Micro-USD charged.
     pub micro_usd: i64,
 }
 
 impl UsageRow {
-    /// Whether it is one of abandoned holds, and late usage was set against each of them.
+    /// Whether it is a row of abandoned holds that all were replaced by late usage.
     fn is_of_nothing(&self) -> bool {
         let is_abandoned = self.provider == ABANDONED_HOLD && self.model == ABANDONED_HOLD;
         is_abandoned && self.requests == 0 && self.tokens == 0 && self.micro_usd == 0
     }
 }
 
-/// Which rows a report wants.
+/// The filter of a report. None selects all.
 #[derive(Clone, Debug, Default)]
 pub struct UsageFilter {
-    /// Of this user only.
     pub user_id: Option<String>,
-    /// Of this department's subtree only.
+    /// Selects the subtree of this department.
     pub department_id: Option<String>,
-    /// Of this model only.
     pub model: Option<String>,
-    /// Of this provider only.
     pub provider: Option<String>,
 }
 
@@ -89,7 +81,7 @@ impl UsageFilter {
     }
 }
 
-/// What a record adds to a row.
+/// The amounts that a record adds to a row.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Added {
     requests: i64,
@@ -99,13 +91,13 @@ pub(super) struct Added {
     amounts: Amounts,
 }
 
-/// What a row is of.
+/// The key of a row.
 pub(super) struct RowOf<'a> {
     pub(super) user_id: &'a str,
     pub(super) path: &'a str,
     pub(super) provider: &'a str,
     pub(super) model: &'a str,
-    /// When it may go, in seconds.
+    /// When it may expire, in seconds.
     pub(super) expires_at: i64,
 }
 
@@ -117,7 +109,7 @@ impl RowOf<'_> {
 }
 
 impl Added {
-    /// What a correction adds: no request.
+    /// Returns the amounts of a correction, which is not a request.
     pub(super) fn correction(amounts: Amounts) -> Self {
         Self {
             amounts,
@@ -125,8 +117,8 @@ impl Added {
         }
     }
 
-    /// What a hold adds that is charged because nobody settled it: a request, as in the total of its department. Nobody
-    /// knows what of its tokens was input.
+    /// Returns the amounts of an abandoned hold that is charged: one request, as in the total of
+    /// its department. It is unknown which of its tokens were input.
     pub(super) fn abandoned(charged: Amounts) -> Self {
         Self {
             requests: 1,
@@ -135,7 +127,7 @@ impl Added {
         }
     }
 
-    /// What takes the same away again.
+    /// Returns the negated amounts.
     pub(super) fn taken_away(self) -> Self {
         Self {
             requests: self.requests.saturating_neg(),
@@ -163,7 +155,8 @@ impl Added {
     }
 }
 
-/// The part of a row's sort key after the user: the same for the same path, provider and model.
+/// Returns the part of a row's sort key after the user, which follows from path, provider and
+/// model.
 fn group(path: &str, provider: &str, model: &str) -> String {
     let mut hash = Sha256::new();
     for part in [path, provider, model] {
@@ -174,7 +167,7 @@ fn group(path: &str, provider: &str, model: &str) -> String {
 }
 
 impl Store {
-    /// The rows that `entries` add to, at most three for each, as parts of their transaction.
+    /// Adds `entries` to their rows, at most three for each, as parts of their transaction.
     pub(super) fn usage_items<'a>(
         &self,
         configuration: &Configuration,
@@ -208,8 +201,9 @@ impl Store {
         each.collect()
     }
 
-    /// Adds to the rows of abandoned holds of a path, one in each of the buckets, as parts of a transaction. They are
-    /// nobody's: a hold that nobody settled is in its department's total and not in its user's.
+    /// Adds to the rows of abandoned holds of a path, one in each of the buckets, as parts of a
+    /// transaction. These rows have no user: an abandoned hold is in the total of its department
+    /// and not of its user.
     pub(super) fn abandoned_rows(
         &self,
         organisation_id: &str,
@@ -243,8 +237,10 @@ impl Store {
             .table_name(&self.tables.ledger)
             .set_key(Some(key.attributes()))
             .update_expression(format!(
-                "ADD requests :r, input_tokens :i, output_tokens :o, cached_input_tokens :c, tokens :t, micro_usd :m \
-                 SET user_id = :user, #path = :path, provider = :provider, model = :model, {TTL} = :y"
+                "ADD requests :r, input_tokens :i, output_tokens :o, cached_input_tokens :c, \
+                 tokens :t, micro_usd :m \
+                 SET user_id = :user, #path = :path, provider = :provider, model = :model, \
+                 {TTL} = :y"
             ))
             .expression_attribute_names("#path", "path")
             .expression_attribute_values(":r", number(added.requests))
@@ -262,7 +258,7 @@ impl Store {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// All rows of a bucket, or those of one user.
+    /// Returns all rows of a bucket, or those of one user.
     async fn usage_of(
         &self,
         organisation_id: &str,
@@ -283,7 +279,8 @@ impl Store {
         }
     }
 
-    /// Some rows of a bucket after a sort key, each with its own, and the last sort key where there may be more.
+    /// Returns some rows of a bucket after a sort key, each with its own, and the last sort key if
+    /// there may be more.
     async fn usage_page_of(
         &self,
         organisation_id: &str,
@@ -327,8 +324,8 @@ impl Store {
         Ok((rows, next))
     }
 
-    /// A page of the rows of `buckets`, in their order, that `filter` wants. `after` is [`Page::next`] of the page
-    /// before. A page may be short where what is wanted is rare.
+    /// Returns a page of the rows of `buckets` that match `filter`, in the order of the buckets.
+    /// `after` is [`Page::next`] of the page before. A page may be short if matching rows are rare.
     pub async fn usage_rows(
         &self,
         organisation_id: &str,
@@ -373,7 +370,7 @@ impl Store {
                     None => break,
                 }
             }
-            // Behind every row of the bucket that the query's condition takes.
+            // This place sorts after every row of the bucket that matches the query.
             let user = filter.user_id.as_ref();
             let behind = user.map_or(String::new(), |id| format!("{id}#"));
             last = Some(format!("{bucket} {behind}\u{7f}"));
@@ -381,7 +378,7 @@ impl Store {
         Ok(Page { items, next: None })
     }
 
-    /// The sums of one user in `period`.
+    /// Returns the sums of one user in `period`.
     pub async fn user_total(
         &self,
         organisation_id: &str,
@@ -400,7 +397,7 @@ impl Store {
         Ok(sums.fold(Sums::default(), Sums::plus))
     }
 
-    /// What each user has spent in `period`.
+    /// Returns the spending of each user in `period`.
     pub(super) async fn user_totals(
         &self,
         organisation_id: &str,

@@ -1,4 +1,4 @@
-//! Webhooks that an organisation has set up for itself, how their receivers do, and what is on its way to them.
+//! An organisation's own webhooks, the health of their receivers, and their deliveries.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -16,59 +16,56 @@ use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, Trans
 use jiff::Timestamp;
 use std::collections::HashMap;
 
-/// The most pages of rows that one look for deliveries reads.
+/// The most pages of rows that one search for deliveries reads.
 const MAX_PAGES: u32 = 10;
 
 impl Row {
-    /// A webhook as it will be.
     pub fn webhook(organisation_id: &str, webhook: &Webhook) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{}", webhook.id));
         Self::new(key, webhook)
     }
 
-    /// A webhook no more, nor what was known of its receiver.
+    /// Deletes a webhook and the health of its receiver.
     pub fn no_webhook(organisation_id: &str, id: &str) -> [Self; 2] {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{id}"));
         [Self::gone(key), Self::no_health(organisation_id, id)]
     }
 
-    /// Nothing is known of a receiver any more: it is another one.
+    /// Deletes the health of a receiver, because the webhook has a new one.
     pub fn no_health(organisation_id: &str, webhook_id: &str) -> Self {
         Self::gone(keys::health(organisation_id, webhook_id))
     }
 }
 
-/// Where a look for deliveries begins.
+/// Where a search for deliveries begins.
 #[derive(Clone, Copy, Debug)]
 pub enum Place<'a> {
-    /// With those that were made at this time.
+    /// At deliveries made at this time.
     Since(Timestamp),
-    /// After the delivery of this id.
+    /// After the delivery with this id.
     After(&'a str),
 }
 
-/// What became of a delivery whose attempt is to be kept.
+/// The outcome of storing an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// It is kept.
     Done,
-    /// Somebody else attempted it at the same moment; what they kept stays.
+    /// Another sender attempted the delivery at the same moment. Its result stays.
     Elsewhere,
-    /// The webhook, or how its receiver does, is not as it was read. Nothing is kept.
+    /// The webhook or the health of its receiver changed since it was read. Nothing is stored.
     Stale,
 }
 
-/// How a receiver does, before and after an attempt.
+/// The health of a receiver before and after an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct HealthChange<'a> {
-    /// As it was read; none if it did well.
+    /// As it was read. None if it was healthy.
     pub before: Option<&'a Health>,
     /// As it will be.
     pub after: Option<&'a Health>,
 }
 
 impl Store {
-    /// A webhook by its id.
     pub async fn webhook(
         &self,
         organisation_id: &str,
@@ -78,7 +75,7 @@ impl Store {
             .await
     }
 
-    /// Webhooks by id.
+    /// Lists the webhooks by id.
     pub async fn webhooks(
         &self,
         organisation_id: &str,
@@ -89,7 +86,7 @@ impl Store {
             .await
     }
 
-    /// How a receiver does; none if it does well.
+    /// Returns the health of a receiver, or None if it is healthy.
     pub async fn health(
         &self,
         organisation_id: &str,
@@ -98,7 +95,6 @@ impl Store {
         self.row(keys::health(organisation_id, webhook_id)).await
     }
 
-    /// A delivery by its webhook and id.
     pub async fn delivery(
         &self,
         organisation_id: &str,
@@ -109,7 +105,7 @@ impl Store {
             .await
     }
 
-    /// Deliveries of a webhook, the newest first.
+    /// Lists the deliveries of a webhook, the newest first.
     pub async fn deliveries(
         &self,
         organisation_id: &str,
@@ -122,7 +118,7 @@ impl Store {
             .await
     }
 
-    /// Makes a delivery where there is none of its webhook and id.
+    /// Stores a new delivery, if the webhook has none with this id.
     pub async fn add_delivery(
         &self,
         organisation_id: &str,
@@ -135,8 +131,8 @@ impl Store {
         Ok(())
     }
 
-    /// Makes a delivery that a request asked for, together with the answer under the request's idempotency key; false where that key has
-    /// an answer already.
+    /// Stores a delivery that a request asked for, together with the answer under the request's
+    /// idempotency key. Returns false if that key has an answer already.
     pub async fn add_answered_delivery(
         &self,
         organisation_id: &str,
@@ -154,8 +150,8 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Deliveries of a webhook that are `wanted`, the oldest first, of those that were made since `since`.
-    /// Looks at so many rows at most; `next` is the place of the last one if there may be more.
+    /// Returns the deliveries of a webhook since `since` that are `wanted`, the oldest first. Reads
+    /// a limited number of rows; `next` is the place of the last one if there may be more.
     pub async fn deliveries_since(
         &self,
         organisation_id: &str,
@@ -166,7 +162,7 @@ impl Store {
     ) -> Result<Page<Delivery>, StoreError> {
         let prefix = keys::deliveries(webhook_id);
         let mut after = match since {
-            // Ids sort by their time. A delivery is made a little after its event.
+            // Ids sort by time. A delivery is made a little after its event.
             Place::Since(since) => {
                 let ms = since.as_millisecond().max(0);
                 format!("evt_{ms:012x}")
@@ -191,9 +187,9 @@ impl Store {
         })
     }
 
-    /// Keeps what has become of a delivery, how its receiver does by now, and the incident that tells of
-    /// it: all of it or nothing. Only if nobody changed the delivery since its version before, the
-    /// receiver's health is as it was read, and the webhook still posts to `url`.
+    /// Stores the result of an attempt, the new health of the receiver, and the incident about it,
+    /// all or none. Requires that the delivery still has its version, that the health is as it was
+    /// read, and that the webhook still posts to `url`.
     pub async fn keep_attempt(
         &self,
         organisation_id: &str,
@@ -220,7 +216,8 @@ impl Store {
         })
     }
 
-    /// Keeps what has become of a delivery that was not attempted; false if somebody else changed it.
+    /// Stores the new state of a delivery without an attempt. Returns false if another sender
+    /// changed it.
     pub async fn set_delivery(
         &self,
         organisation_id: &str,
@@ -230,7 +227,7 @@ impl Store {
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 
-    /// Keeps how a receiver does; false if it is not as it was read.
+    /// Stores the health of a receiver. Returns false if it is not as it was read.
     pub async fn set_health(
         &self,
         organisation_id: &str,
@@ -241,7 +238,7 @@ impl Store {
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 
-    /// Writes how a receiver does, or checks that it is as it was read if nothing changes.
+    /// Writes the health of a receiver or, if it is unchanged, checks that it is as it was read.
     fn health_item(
         &self,
         organisation_id: &str,
@@ -251,7 +248,7 @@ impl Store {
         let key = keys::health(organisation_id, webhook_id);
         let condition = match before {
             None => "attribute_not_exists(pk)",
-            // A row that was written before versions were counted.
+            // An earlier release wrote the row, without a version.
             Some(Health { version: 0, .. }) => {
                 "attribute_exists(pk) AND attribute_not_exists(#data.#version)"
             }
@@ -304,7 +301,7 @@ impl Store {
         })
     }
 
-    /// Checks that a webhook is there and posts to `url`.
+    /// Checks that a webhook exists and posts to `url`.
     fn webhook_check(
         &self,
         organisation_id: &str,
@@ -323,8 +320,8 @@ impl Store {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Makes a delivery due again, where nobody changed it since its version before and its webhook is still there; whether it
-    /// was so.
+    /// Makes a delivery due again. Returns false if it changed since its version or its webhook is
+    /// deleted.
     pub async fn renew_delivery(
         &self,
         organisation_id: &str,
@@ -345,7 +342,7 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Always a part of a transaction of several: those are known again where their answer was lost.
+    /// This is always a part of a larger transaction: DynamoDB recognises a repeated one.
     fn delivery_item(
         &self,
         organisation_id: &str,
