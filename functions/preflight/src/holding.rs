@@ -14,8 +14,9 @@ use shared::domain::people::{Status, User};
 use shared::domain::period::Month;
 use shared::domain::places::user_places;
 use shared::domain::refusal::{Reason, Warning, WayOut, offer};
+use shared::ledger::HoldOutcome;
 use shared::runtime::error::ApiError;
-use shared::store::{HoldOutcome, StoreError};
+use shared::store::StoreError;
 use std::sync::Arc;
 
 /// A request that is to be held at every budget of its user's path.

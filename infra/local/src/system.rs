@@ -22,6 +22,7 @@ use shared::domain::configuration::Organisation;
 use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
 use shared::domain::reach::Reach;
+use shared::ledger::Books;
 use shared::runtime::clock::Clock;
 use shared::runtime::http::finished;
 use shared::runtime::logs::note;
@@ -29,7 +30,7 @@ use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::token::Tokens;
-use shared::store::{ApiKey, Books, Row, Store, StoreError, Tables, digest_of};
+use shared::store::{ApiKey, Row, Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 

@@ -2,32 +2,28 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::expression::{Item, attribute};
+use super::expression::attribute;
 use super::governance::Page;
-use super::keys::{self, ALERT, TOLD};
-use super::resolutions::expires_at;
+use super::item::{Item, expires_at};
+use super::keys::{self, ALERT, Key, TOLD};
 use super::rows::Row;
-use crate::domain::alert::{Alert, Level, crossings};
-use crate::domain::cell::Cell;
-use crate::domain::configuration::{Budget, Configuration};
+use crate::domain::alert::{Alert, Level};
+use crate::domain::audit::Break;
+use crate::domain::configuration::Budget;
+use crate::domain::event_alert::TroubledEvent;
 use crate::domain::hex::hex;
+use crate::domain::notice::Notice;
 use crate::domain::period::Month;
+use crate::domain::self_audit::Difference;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeSet;
 
 #[derive(Serialize)]
 struct Marker<'a> {
     alert_id: &'a str,
-}
-
-/// An alert that this call raised.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    pub alert: Alert,
-    /// The notice that the caller must queue.
-    pub notice_id: String,
 }
 
 /// Returns a new id for an alert, incident or notice. Ids sort by time, and ids of one moment by
@@ -49,95 +45,93 @@ impl Row {
 
     /// Deletes the marker of a level, so that the next crossing raises an alert again.
     pub fn armed(organisation_id: &str, period: Month, budget: &Budget, level: Level) -> Self {
+        let AlertMarker(marker) = AlertMarker::crossing(organisation_id, period, budget, level);
+        Self::gone(marker)
+    }
+}
+
+/// The marker of an alert, which is written with the alert, so that its cause raises no second one.
+#[derive(Clone, Debug)]
+pub(crate) struct AlertMarker(Key);
+
+impl AlertMarker {
+    pub(crate) fn crossing(
+        organisation_id: &str,
+        period: Month,
+        budget: &Budget,
+        level: Level,
+    ) -> Self {
         let counter = attribute(budget.counter());
-        Self::gone(keys::told(
-            organisation_id,
-            period,
-            &counter,
-            &level.to_string(),
-        ))
+        let level = level.to_string();
+        Self(keys::told(organisation_id, period, &counter, &level))
+    }
+
+    pub(crate) fn trouble(organisation_id: &str, event: &TroubledEvent<'_>) -> Self {
+        Self(keys::trouble(organisation_id, &event.told_as()))
+    }
+
+    pub(crate) fn difference(organisation_id: &str, difference: &Difference) -> Self {
+        let Difference {
+            period, subject, ..
+        } = difference;
+        Self(keys::difference(organisation_id, *period, subject))
+    }
+
+    pub(crate) fn broken_log(organisation_id: &str, broken: &Break) -> Self {
+        Self(keys::broken_log(organisation_id, broken.seq))
+    }
+}
+
+/// The markers of the crossings of a period.
+pub(crate) struct CrossingMarkers(BTreeSet<String>);
+
+impl CrossingMarkers {
+    pub(crate) fn contains(&self, marker: &AlertMarker) -> bool {
+        self.0.contains(&marker.0.sk)
     }
 }
 
 impl Store {
-    /// Raises an alert for each crossing in `cell`, the cell of `period`, that has none yet, and
-    /// returns the new ones. Call it after each change of the cell, and again after a fault: of
-    /// several concurrent callers, one raises each alert.
-    pub async fn tell_crossings(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        cell: &Cell,
-        now: Timestamp,
-    ) -> Result<Vec<Told>, StoreError> {
-        let crossings = crossings(configuration, period, cell);
-        if crossings.is_empty() {
-            return Ok(Vec::new());
-        }
-        let organisation_id = &configuration.organisation.id;
-        let told = self.told(organisation_id, period).await?;
-        let mut told_now = Vec::new();
-        for (order, crossing) in crossings.into_iter().enumerate() {
-            let level = crossing.level.to_string();
-            let counter = attribute(crossing.budget.counter());
-            let marker = keys::told(organisation_id, period, &counter, &level);
-            if !told.contains(&marker.sk) {
-                let id = new_id("alr_", now, order)?;
-                let alert = crossing.alert(id, configuration, now);
-                let department_id = crossing.budget.department_id.as_deref();
-                let recipients = self.budget_recipients(configuration, department_id).await?;
-                let notice = alert.notice(new_id("ntc_", now, order)?, recipients);
-                let notice_id = notice.id.clone();
-                let row = Row::notice(organisation_id, &notice)?;
-                let told = self
-                    .tell_once(organisation_id, marker, alert, vec![row])
-                    .await?;
-                told_now.extend(told.map(|alert| Told { alert, notice_id }));
-            }
-        }
-        Ok(told_now)
-    }
-
-    /// Returns the sort keys of the markers of a period.
-    async fn told(
+    pub(crate) async fn crossing_markers(
         &self,
         organisation_id: &str,
         period: Month,
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<CrossingMarkers, StoreError> {
         let prefix = format!("{TOLD}{period}#");
         let rows = self.rows_under(organisation_id, prefix).await?;
         let key = |mut row: Item| match row.remove("sk") {
             Some(AttributeValue::S(sk)) => Some(sk),
             _ => None,
         };
-        Ok(rows.into_iter().filter_map(key).collect())
+        Ok(CrossingMarkers(rows.into_iter().filter_map(key).collect()))
     }
 
-    /// Writes the marker, the alert and its notice in one transaction. Returns None if the marker
+    /// Returns whether an alert with this marker was raised.
+    pub(crate) async fn is_raised(&self, marker: &AlertMarker) -> Result<bool, StoreError> {
+        let row = self.row::<IgnoredAny>(marker.0.clone()).await?;
+        Ok(row.is_some())
+    }
+
+    /// Writes the marker, the alert and its notice in one transaction. Returns false if the marker
     /// exists, also if a concurrent call wrote it.
-    pub(super) async fn tell_once(
+    pub(crate) async fn add_alert(
         &self,
         organisation_id: &str,
-        marker: keys::Key,
-        alert: Alert,
-        also: Vec<Row>,
-    ) -> Result<Option<Alert>, StoreError> {
-        let told = Marker {
+        AlertMarker(marker): AlertMarker,
+        alert: &Alert,
+        notice: &Notice,
+    ) -> Result<bool, StoreError> {
+        let content = Marker {
             alert_id: &alert.id,
         };
-        let mut marker = Row::new(marker, &told)?;
+        let mut marker = Row::new(marker, &content)?;
         marker.expire(expires_at(alert.created_at));
-        let mut parts = vec![
+        let parts = vec![
             self.row_item(marker.if_absent())?,
-            self.row_item(Row::alert(organisation_id, &alert)?)?,
+            self.row_item(Row::alert(organisation_id, alert)?)?,
+            self.row_item(Row::notice(organisation_id, notice)?)?,
         ];
-        for row in also {
-            parts.push(self.row_item(row)?);
-        }
-        Ok(match self.transact(parts).await? {
-            Transacted::Applied => Some(alert),
-            Transacted::Refused(_) => None,
-        })
+        Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
     /// An alert by its id.

@@ -1,7 +1,6 @@
 //! Reads the audit log. Only changes write it, each entry once.
 
 use super::Store;
-use super::alerts::{Told, new_id};
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
 use super::governance::Page;
@@ -206,28 +205,6 @@ impl Store {
         let row = Row::audit_head(organisation_id, head)?;
         self.transact(vec![self.row_item(row)?]).await?;
         Ok(())
-    }
-
-    /// Alerts the administrators that the log is broken at an entry, once for each entry. Returns
-    /// None if they were alerted before.
-    pub async fn tell_broken_log(
-        &self,
-        organisation_id: &str,
-        broken: &Break,
-        now: Timestamp,
-    ) -> Result<Option<Told>, StoreError> {
-        let marker = keys::broken_log(organisation_id, broken.seq);
-        let alert = broken.alert(new_id("alr_", now, 0)?, now);
-        let recipients = self
-            .administrator_recipients(organisation_id, "you are an administrator")
-            .await?;
-        let notice = alert.notice(new_id("ntc_", now, 0)?, recipients);
-        let notice_id = notice.id.clone();
-        let row = Row::notice(organisation_id, &notice)?;
-        let told = self
-            .tell_once(organisation_id, marker, alert, vec![row])
-            .await?;
-        Ok(told.map(|alert| Told { alert, notice_id }))
     }
 }
 

@@ -1,7 +1,8 @@
 //! The errors of a call, and its retries.
 
 use super::Store;
-use super::expression::Item;
+use super::item::Item;
+use super::write::Write;
 use crate::domain::hex::hex;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -26,7 +27,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn unreadable(what: impl Into<String>) -> Self {
+    pub(crate) fn unreadable(what: impl Into<String>) -> Self {
         Self::Unreadable(what.into())
     }
 }
@@ -59,10 +60,10 @@ impl From<serde_dynamo::Error> for StoreError {
 }
 
 /// How often an operation that lost a race is tried.
-pub(super) const ATTEMPTS: u32 = 24;
+pub(crate) const ATTEMPTS: u32 = 24;
 
 /// Waits for a random time that grows with each attempt, so that two callers do not collide again.
-pub(super) async fn back_off(attempt: u32) {
+pub(crate) async fn back_off(attempt: u32) {
     let most_ms = (1_u64 << attempt.min(6)).min(50);
     let mut byte = [0_u8; 2];
     let spread = match getrandom::fill(&mut byte) {
@@ -74,7 +75,7 @@ pub(super) async fn back_off(attempt: u32) {
 
 /// Whether a call collided with a transaction on the same item. A retry helps: this says nothing
 /// about the call's conditions.
-pub(super) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+pub(crate) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code)
@@ -98,7 +99,7 @@ fn new_token() -> Result<String, StoreError> {
 
 /// The outcome of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Transacted {
+pub(crate) enum Transacted {
     /// All parts took effect.
     Applied,
     /// No part took effect. Says for each part whether its condition was false.
@@ -106,7 +107,7 @@ pub(super) enum Transacted {
 }
 
 impl Transacted {
-    pub(super) fn was_refused_at(&self, index: usize) -> bool {
+    pub(crate) fn was_refused_at(&self, index: usize) -> bool {
         matches!(self, Self::Refused(parts) if parts.get(index).copied().unwrap_or(false))
     }
 }
@@ -117,7 +118,7 @@ const KEYS_A_READ: usize = 100;
 impl Store {
     /// Reads the items under `keys`, which must be distinct, consistently. Returns those that
     /// exist, in any order.
-    pub(super) async fn items(
+    pub(crate) async fn items(
         &self,
         table: &str,
         keys: Vec<Item>,
@@ -156,23 +157,19 @@ impl Store {
 
     /// Writes all of `parts` or none. Retries after a collision with another transaction and after
     /// throttling.
-    pub(super) async fn transact(
-        &self,
-        parts: Vec<TransactWriteItem>,
-    ) -> Result<Transacted, StoreError> {
-        if let [part] = parts.as_slice()
-            && let Some(put) = part.put()
-        {
+    pub(crate) async fn transact(&self, parts: Vec<Write>) -> Result<Transacted, StoreError> {
+        if let [Write::Put(put)] = parts.as_slice() {
             // A single write needs no transaction, which would cost twice as much.
             return self.put_alone(put).await;
         }
+        let items: Vec<TransactWriteItem> = parts.into_iter().map(Into::into).collect();
         let mut token = new_token()?;
         for attempt in 0..ATTEMPTS {
             let call = self
                 .client
                 .transact_write_items()
                 .client_request_token(&token)
-                .set_transact_items(Some(parts.clone()))
+                .set_transact_items(Some(items.clone()))
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let error = match call.send().await {
                 Ok(_) => return Ok(Transacted::Applied),

@@ -4,16 +4,17 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::{Head, PolicyCounts};
-use super::expression::{Item, number};
+use super::item::{Item, number};
 use super::keys;
 use super::ledger_writes::LedgerWrite;
 use super::rows::Row;
+use super::write::Write;
 use crate::domain::audit::{AuditEntry, AuditRecord};
 use crate::domain::cell::{Cell, CellUpdate, Condition, carry};
 use crate::domain::configuration::{Budget, Configuration, Organisation};
 use crate::domain::hold::Node;
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -302,7 +303,7 @@ impl Store {
         organisation_id: &str,
         head: &Head,
         known_seq: Option<u64>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let mut item: Item = serde_dynamo::to_item(head)?;
         item.extend(keys::head(organisation_id).attributes());
         let put = Put::builder()
@@ -314,14 +315,10 @@ impl Store {
                 .expression_attribute_values(":seq", number(seq)),
             None => put.condition_expression("attribute_not_exists(pk)"),
         };
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
+        Ok(Write::Put(put.build()?))
     }
 
-    fn audit_item(
-        &self,
-        organisation_id: &str,
-        record: &AuditRecord,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
         let key = keys::audit(organisation_id, record.seq);
         self.row_item(Row::new(key, record)?.if_absent())
     }
@@ -330,7 +327,7 @@ impl Store {
         &self,
         idempotency: &Idempotency,
         now: Timestamp,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let owner = idempotency.organisation_id.as_deref();
         let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
         let mut row = Row::new(key, &idempotency.answer)?;

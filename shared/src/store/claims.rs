@@ -6,9 +6,8 @@
 //! recorded.
 
 use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
-use super::expression::{Item, number};
+use super::item::{Item, expires_at, number};
 use super::records::{DIGEST, EXCEEDED};
-use super::resolutions::expires_at;
 use super::tables::TTL;
 use super::{Store, keys};
 use crate::domain::identity::{BodyDigest, EventIdentity};
@@ -46,7 +45,7 @@ pub enum Claim {
 
 /// What is stored under an identity, compared with the body that arrived under it.
 #[derive(Clone, Debug)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// No record, and no claim of another body.
     Nothing,
     /// The record of the same body.
@@ -57,18 +56,18 @@ pub(super) enum Known {
 
 /// The stored record of the same body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OwnRecord {
+pub(crate) struct OwnRecord {
     /// Whether it waits for an administrator's decision.
-    pub(super) is_held_back: bool,
+    pub(crate) is_held_back: bool,
     /// When it was received, if it used more than its hold.
-    pub(super) exceeded_at: Option<Timestamp>,
+    pub(crate) exceeded_at: Option<Timestamp>,
 }
 
 /// The other body that has the identity.
 #[derive(Clone, Debug)]
-pub(super) struct AnotherBody {
+pub(crate) struct AnotherBody {
     /// The hold that it names.
-    pub(super) hold_id: Option<String>,
+    pub(crate) hold_id: Option<String>,
 }
 
 impl Store {
@@ -118,7 +117,7 @@ impl Store {
 
     /// Reads what is stored under an identity, to tell a duplicate of `digest` from a conflict with
     /// it.
-    pub(super) async fn known_record(
+    pub(crate) async fn known_record(
         &self,
         organisation_id: &str,
         identity: &EventIdentity,

@@ -2,8 +2,8 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::number;
 use super::governance::{ApiKey, Page};
+use super::item::number;
 use super::keys::{self, CLIENT};
 use super::tables::TTL;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};

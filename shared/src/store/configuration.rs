@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
-use super::expression::Item;
+use super::item::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
 use crate::domain::configuration::{
     Budget, Configuration, Department, EndedBudget, Gone, Move, Organisation,

@@ -1,6 +1,7 @@
 //! Cells as items, and updates of cells as expressions.
 
 use super::call::StoreError;
+use super::item::{Item, number};
 use super::tables::TTL;
 use crate::domain::amount::Unit;
 use crate::domain::cell::{Cell, CellUpdate, Condition};
@@ -8,8 +9,6 @@ use crate::domain::hold::{Hold, Node, Rid};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeMap, HashMap};
-
-pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// Returns a counter's attribute: `t3` for tokens, `m3` for micro-USD.
 pub(super) fn attribute(node: Node) -> String {
@@ -37,10 +36,6 @@ fn node(attribute: &str) -> Option<Node> {
     };
     let index = attribute.get(1..)?.parse().ok()?;
     Some(Node { unit, index })
-}
-
-pub(super) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
 }
 
 fn packed(hold: &Hold) -> AttributeValue {

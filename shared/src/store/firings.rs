@@ -4,9 +4,8 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
-use super::expression::Item;
+use super::item::{Item, expires_at};
 use super::keys::{self, FIRED};
-use super::resolutions::expires_at;
 use super::rows::Row;
 use crate::domain::identity::EventIdentity;
 use crate::domain::policy::Subject;

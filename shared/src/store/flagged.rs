@@ -2,18 +2,18 @@
 
 use super::Store;
 use super::call::StoreError;
+use super::entry::{Entry, Mark};
 use super::governance::Page;
+use super::item::expires_at;
 use super::keys;
-use super::resolutions::expires_at;
 use super::rows::Row;
-use super::usage::{Entry, Mark};
+use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
 use crate::domain::flagged::{Flag, FlaggedEvent};
 use crate::domain::identity::EventIdentity;
 use crate::domain::plausible::Excess;
 use crate::domain::usage::Event;
-use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 
 impl Row {
@@ -50,13 +50,13 @@ fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
 
 impl Store {
     /// Lists an entry that needs a flag, as a part of the transaction that records it.
-    pub(super) fn flag_item(
+    pub(crate) fn flag_item(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
         held: Option<Amounts>,
         excess: Option<Excess>,
-    ) -> Result<Option<TransactWriteItem>, StoreError> {
+    ) -> Result<Option<Write>, StoreError> {
         let Some(flag) = flag_of(entry) else {
             return Ok(None);
         };

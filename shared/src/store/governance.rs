@@ -3,7 +3,7 @@
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::expression::Item;
+use super::item::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
 use crate::domain::authority::{Maker, makers, responsible_user_id};

@@ -2,15 +2,15 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::expression::number;
 use super::governance::digest_of;
+use super::item::{expires_at, number};
 use super::keys;
-use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::incident::Opened;
 use crate::domain::mail::{Letter, LetterStatus};
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 
 /// How long after its end a lease is kept, in seconds.
@@ -90,7 +90,7 @@ impl Store {
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .build()?;
-        let part = TransactWriteItem::builder().put(put).build();
+        let part = Write::Put(put);
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 

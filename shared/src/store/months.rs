@@ -50,7 +50,7 @@ struct Batch {
 impl Store {
     /// Returns the rollovers out of `period`, by the counter of their level. A level has one budget
     /// at the end of a month.
-    pub(super) async fn rollovers_from(
+    pub(crate) async fn rollovers_from(
         &self,
         organisation_id: &str,
         period: Month,

@@ -3,8 +3,8 @@
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::expression::Item;
 use super::governance::ApiKey;
+use super::item::Item;
 use super::keys::{self, API_KEY, CLIENT, Key, USER};
 use super::rows::Row;
 use crate::domain::authority::{Backing, Maker, Power, Powerless, makers, responsible_user_id};

@@ -3,13 +3,13 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
-use super::expression::{Item, number};
+use super::item::{Item, expires_at, number};
 use super::keys::{self, REFUSED};
-use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::refused::{Refused, RefusedHour};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +81,7 @@ impl Store {
                 .set_item(Some(item))
                 .condition_expression("attribute_not_exists(pk)")
                 .build()?;
-            parts.push(TransactWriteItem::builder().put(put).build());
+            parts.push(Write::Put(put));
             for reason in &one.reasons {
                 let (hour, user_id) = (one.hour(), one.counted_user(reason).to_owned());
                 let counted = hours
@@ -106,11 +106,7 @@ impl Store {
     }
 
     /// Adds to an hour's count, as a part of a transaction.
-    fn counted_item(
-        &self,
-        organisation_id: &str,
-        more: &RefusedHour,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn counted_item(&self, organisation_id: &str, more: &RefusedHour) -> Result<Write, StoreError> {
         let key = keys::refusals(organisation_id, &more.hour, &more.user_id, &more.reason);
         let update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -134,7 +130,7 @@ impl Store {
             .expression_attribute_values(":more", number(more.count))
             .expression_attribute_values(":ttl", number(more.last.as_second() + KEPT_SECONDS))
             .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(Write::Update(update))
     }
 
     /// Returns at most `most` counts from the hours `first` to `last` that the audit log does not

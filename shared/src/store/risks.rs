@@ -11,12 +11,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 /// When the message arrived that named the user of a risk.
-pub(super) const COMPLETED_AT: &str = "completed_at";
+pub(crate) const COMPLETED_AT: &str = "completed_at";
 
 impl Store {
     /// Stores the user of a recorded risk, once, if the user was unknown. The message received at
     /// `received_at` is the one to be evaluated for it, also if it is delivered again.
-    pub(super) async fn complete_risk(
+    pub(crate) async fn complete_risk(
         &self,
         organisation_id: &str,
         risk: &Risk,

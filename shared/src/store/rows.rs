@@ -2,15 +2,15 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::{Item, number};
+use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
-use super::resolutions::expires_at;
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::configuration::{Budget, Department, EndedBudget, Gone, Move};
 use crate::domain::hold::Rid;
 use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Delete, Put};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -152,24 +152,22 @@ impl Row {
 
 impl Store {
     /// Writes or deletes a row, as a part of a transaction.
-    pub(super) fn row_item(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
-        let part = TransactWriteItem::builder();
+    pub(crate) fn row_item(&self, row: Row) -> Result<Write, StoreError> {
         Ok(match row.item {
-            Some(item) => part.put(
+            Some(item) => Write::Put(
                 Put::builder()
                     .table_name(&self.tables.governance)
                     .set_item(Some(item))
                     .set_condition_expression(row.is_new.then(|| ABSENT.to_owned()))
                     .build()?,
             ),
-            None => part.delete(
+            None => Write::Delete(
                 Delete::builder()
                     .table_name(&self.tables.governance)
                     .set_key(Some(row.key.attributes()))
                     .build()?,
             ),
-        }
-        .build())
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::Item;
+use super::item::Item;
 use super::keys;
 use super::totals::{Sums, day_attribute};
 use crate::domain::configuration::Configuration;

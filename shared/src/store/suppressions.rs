@@ -3,9 +3,9 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::governance::{Page, digest_of};
+use super::item::expires_at;
 use super::keys::{self, SUPPRESSED};
 use super::letters::mailbox_of;
-use super::resolutions::expires_at;
 use super::rows::Row;
 use crate::domain::incident::Opened;
 use crate::domain::suppression::Suppression;

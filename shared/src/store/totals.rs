@@ -4,13 +4,14 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::number;
+use super::item::number;
 use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Path;
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -26,7 +27,7 @@ pub struct Sums {
 }
 
 impl Sums {
-    pub(super) fn one(amounts: Amounts) -> Self {
+    pub(crate) fn one(amounts: Amounts) -> Self {
         Self {
             tokens: amounts.tokens,
             micro_usd: amounts.micro_usd,
@@ -64,7 +65,7 @@ impl DepartmentTotals {
     }
 
     /// Returns the spending of each path alone.
-    pub(super) fn by_path(&self) -> BTreeMap<String, Amounts> {
+    pub(crate) fn by_path(&self) -> BTreeMap<String, Amounts> {
         let rows = self.0.iter();
         rows.map(|(path, sums)| (path.to_text(), sums.amounts()))
             .collect()
@@ -125,7 +126,7 @@ impl Store {
         sums: Option<Sums>,
         of_day: Option<(Date, i64)>,
         expires_at: i64,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let mut added = Vec::new();
         let mut update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -144,11 +145,11 @@ impl Store {
         }
         let expression = format!("ADD {} SET {TTL} = :y", added.join(", "));
         let update = update.update_expression(expression).build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(Write::Update(update))
     }
 }
 
 /// Returns the attribute of a user's month with the tokens of one day: `d24`.
-pub(super) fn day_attribute(day: Date) -> String {
+pub(crate) fn day_attribute(day: Date) -> String {
     format!("d{:02}", day.day())
 }

@@ -3,19 +3,19 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::{Item, number};
+use super::entry::Entry;
 use super::governance::Page;
+use super::item::{Item, expires_at, number};
 use super::keys;
-use super::resolutions::expires_at;
 use super::tables::TTL;
 use super::totals::Sums;
-use super::usage::Entry;
+use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::buckets::of_usage;
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hex::hex;
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -83,7 +83,7 @@ impl UsageFilter {
 
 /// The amounts that a record adds to a row.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Added {
+pub(crate) struct Added {
     requests: i64,
     input: i64,
     output: i64,
@@ -92,13 +92,13 @@ pub(super) struct Added {
 }
 
 /// The key of a row.
-pub(super) struct RowOf<'a> {
-    pub(super) user_id: &'a str,
-    pub(super) path: &'a str,
-    pub(super) provider: &'a str,
-    pub(super) model: &'a str,
+pub(crate) struct RowOf<'a> {
+    pub(crate) user_id: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) provider: &'a str,
+    pub(crate) model: &'a str,
     /// When it may expire, in seconds.
-    pub(super) expires_at: i64,
+    pub(crate) expires_at: i64,
 }
 
 impl RowOf<'_> {
@@ -110,7 +110,7 @@ impl RowOf<'_> {
 
 impl Added {
     /// Returns the amounts of a correction, which is not a request.
-    pub(super) fn correction(amounts: Amounts) -> Self {
+    pub(crate) fn correction(amounts: Amounts) -> Self {
         Self {
             amounts,
             ..Self::default()
@@ -119,7 +119,7 @@ impl Added {
 
     /// Returns the amounts of an abandoned hold that is charged: one request, as in the total of
     /// its department. It is unknown which of its tokens were input.
-    pub(super) fn abandoned(charged: Amounts) -> Self {
+    pub(crate) fn abandoned(charged: Amounts) -> Self {
         Self {
             requests: 1,
             amounts: charged,
@@ -128,7 +128,7 @@ impl Added {
     }
 
     /// Returns the negated amounts.
-    pub(super) fn taken_away(self) -> Self {
+    pub(crate) fn taken_away(self) -> Self {
         Self {
             requests: self.requests.saturating_neg(),
             input: self.input.saturating_neg(),
@@ -168,11 +168,11 @@ fn group(path: &str, provider: &str, model: &str) -> String {
 
 impl Store {
     /// Adds `entries` to their rows, at most three for each, as parts of their transaction.
-    pub(super) fn usage_items<'a>(
+    pub(crate) fn usage_items<'a>(
         &self,
         configuration: &Configuration,
         entries: impl IntoIterator<Item = &'a Entry<'a>>,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    ) -> Result<Vec<Write>, StoreError> {
         let organisation = &configuration.organisation;
         let zone = organisation.zone();
         let mut rows: BTreeMap<(String, String), (Added, &Entry<'_>)> = BTreeMap::new();
@@ -204,13 +204,13 @@ impl Store {
     /// Adds to the rows of abandoned holds of a path, one in each of the buckets, as parts of a
     /// transaction. These rows have no user: an abandoned hold is in the total of its department
     /// and not of its user.
-    pub(super) fn abandoned_rows(
+    pub(crate) fn abandoned_rows(
         &self,
         organisation_id: &str,
         (buckets, path): (&[String], &Path),
         added: Added,
         expires_at: i64,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    ) -> Result<Vec<Write>, StoreError> {
         let of = RowOf {
             user_id: "",
             path: &path.to_text(),
@@ -224,13 +224,13 @@ impl Store {
     }
 
     /// Adds to a row of `bucket`, as a part of a transaction.
-    pub(super) fn usage_item(
+    pub(crate) fn usage_item(
         &self,
         organisation_id: &str,
         bucket: &str,
         added: Added,
         of: &RowOf<'_>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let key = keys::usage(organisation_id, bucket, &of.sk());
         let update = Update::builder()
@@ -255,7 +255,7 @@ impl Store {
             .expression_attribute_values(":model", text(of.model))
             .expression_attribute_values(":y", number(of.expires_at))
             .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(Write::Update(update))
     }
 
     /// Returns all rows of a bucket, or those of one user.
@@ -398,7 +398,7 @@ impl Store {
     }
 
     /// Returns the spending of each user in `period`.
-    pub(super) async fn user_totals(
+    pub(crate) async fn user_totals(
         &self,
         organisation_id: &str,
         period: Month,

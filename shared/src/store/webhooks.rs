@@ -3,16 +3,16 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::change::Idempotency;
-use super::expression::number;
 use super::governance::Page;
+use super::item::{expires_at, number};
 use super::keys::{self, WEBHOOK};
-use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::health::Health;
 use crate::domain::incident::Opened;
 use crate::domain::webhook::{Delivery, Webhook};
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put};
 use jiff::Timestamp;
 use std::collections::HashMap;
 
@@ -244,7 +244,7 @@ impl Store {
         organisation_id: &str,
         webhook_id: &str,
         HealthChange { before, after }: HealthChange<'_>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::health(organisation_id, webhook_id);
         let condition = match before {
             None => "attribute_not_exists(pk)",
@@ -264,7 +264,6 @@ impl Store {
         let version = before.map(|before| before.version);
         let values = version.filter(|version| *version > 0);
         let values = values.map(|version| HashMap::from([(":before".to_owned(), number(version))]));
-        let part = TransactWriteItem::builder();
         if before == after {
             let check = ConditionCheck::builder()
                 .table_name(&self.tables.governance)
@@ -273,7 +272,7 @@ impl Store {
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
                 .build()?;
-            return Ok(part.condition_check(check).build());
+            return Ok(Write::Check(check));
         }
         Ok(match after {
             Some(after) => {
@@ -286,7 +285,7 @@ impl Store {
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
                     .build()?;
-                part.put(put).build()
+                Write::Put(put)
             }
             None => {
                 let delete = Delete::builder()
@@ -296,7 +295,7 @@ impl Store {
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
                     .build()?;
-                part.delete(delete).build()
+                Write::Delete(delete)
             }
         })
     }
@@ -307,7 +306,7 @@ impl Store {
         organisation_id: &str,
         webhook_id: &str,
         url: &str,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{webhook_id}"));
         let check = ConditionCheck::builder()
             .table_name(&self.tables.governance)
@@ -317,7 +316,7 @@ impl Store {
             .expression_attribute_names("#url", "url")
             .expression_attribute_values(":url", AttributeValue::S(url.to_owned()))
             .build()?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+        Ok(Write::Check(check))
     }
 
     /// Makes a delivery due again. Returns false if it changed since its version or its webhook is
@@ -337,7 +336,7 @@ impl Store {
             .build()?;
         let parts = vec![
             self.delivery_item(organisation_id, delivery)?,
-            TransactWriteItem::builder().condition_check(check).build(),
+            Write::Check(check),
         ];
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
@@ -347,7 +346,7 @@ impl Store {
         &self,
         organisation_id: &str,
         delivery: &Delivery,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::delivery(organisation_id, &delivery.webhook_id, &delivery.id);
         let mut item = key.attributes();
         item.insert(
@@ -363,6 +362,6 @@ impl Store {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":before", number(delivery.version.saturating_sub(1)))
             .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        Ok(Write::Put(put))
     }
 }

@@ -4,7 +4,7 @@ use super::{CommandError, say};
 use clap::Args;
 use local::system::{ORGANISATION, System, SystemSettings, has_data};
 use reset::AuditRequest;
-use shared::store::Books;
+use shared::ledger::Books;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

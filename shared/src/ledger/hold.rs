@@ -1,14 +1,11 @@
 //! Places holds and voids them.
 
-use super::Store;
-use super::call::{StoreError, Transacted, back_off};
-use super::cells::Updated;
-use super::resolutions::Resolved;
 use crate::domain::cell::{Cell, HoldRequest, Obstacle};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{Exempt, Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
+use crate::store::{Resolved, Store, StoreError, Transacted, Updated, back_off};
 use jiff::Timestamp;
 use std::borrow::Cow;
 

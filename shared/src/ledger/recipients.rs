@@ -1,10 +1,9 @@
 //! The recipients of notices: managers, or administrators if there is no manager.
 
-use super::Store;
-use super::call::StoreError;
 use crate::domain::configuration::Configuration;
 use crate::domain::notice::Recipient;
 use crate::domain::people::{Status, Superiors, User};
+use crate::store::{Store, StoreError};
 
 /// The most administrators who get one notice.
 const MAX_ADMINISTRATORS: usize = 10;
@@ -111,7 +110,7 @@ impl Store {
     /// Returns the recipients of alerts about a budget: the manager of its department or of the
     /// nearest one above it that has one. Returns the administrators if there is no manager, and
     /// for the organisation's own budget.
-    pub(super) async fn budget_recipients(
+    pub(crate) async fn budget_recipients(
         &self,
         configuration: &Configuration,
         department_id: Option<&str>,

@@ -1,10 +1,6 @@
 //! Usage that is recorded and not counted: in conflict with another body, or implausibly large.
 
-use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
-use super::claims::{AnotherBody, Known};
-use super::resolutions::Resolved;
-use super::usage::{Entry, Mark, Recorded, Tried, UsageReport, day_of, living, own_hold};
+use super::record::{Recorded, Tried};
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::HoldId;
@@ -12,6 +8,10 @@ use crate::domain::period::Month;
 use crate::domain::plausible::{Excess, excess_of};
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::Charge;
+use crate::store::{
+    ATTEMPTS, AnotherBody, Entry, Known, Mark, Resolved, Store, StoreError, Transacted,
+    UsageReport, back_off, day_of, living, own_hold,
+};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ enum Ended {
 
 impl Store {
     /// Returns the outcome of a report that was rejected or has a record already.
-    pub(super) async fn met(
+    pub(crate) async fn met(
         &self,
         organisation_id: &str,
         report: &UsageReport<'_>,
@@ -51,7 +51,7 @@ impl Store {
     /// Stores a usage event that arrived under the identity of another body. Charges it only if its
     /// hold shows that it is another request: the other body does not name the hold, and no event
     /// has settled it.
-    pub(super) async fn record_conflict(
+    pub(crate) async fn record_conflict(
         &self,
         configuration: &Configuration,
         books: &PriceBooks,
@@ -82,7 +82,7 @@ impl Store {
     }
 
     /// Stores an event in conflict that is not charged, in a record outside of all totals.
-    pub(super) async fn keep_conflict(
+    pub(crate) async fn keep_conflict(
         &self,
         configuration: &Configuration,
         report: &UsageReport<'_>,
@@ -106,7 +106,7 @@ impl Store {
     ///
     /// The hold ends before the record is written, so an event with a record has left no living
     /// hold.
-    pub(super) async fn hold_back(
+    pub(crate) async fn hold_back(
         &self,
         configuration: &Configuration,
         report: &UsageReport<'_>,
