@@ -348,6 +348,22 @@ pub(super) fn user_month(organisation_id: &str, user_id: &str, month: Month) -> 
     )
 }
 
+/// The attributes that put a record into the index by organisation and day, in order of arrival.
+/// `name` is unique to the record: a page continues after the time and the name.
+pub(super) fn by_day(
+    organisation_id: &str,
+    received_at: Timestamp,
+    name: &str,
+) -> [(String, AttributeValue); 2] {
+    let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let day = format!("{organisation_id}#{}", &received[..10]);
+    let at = format!("{received}#{name}");
+    [
+        ("day".to_owned(), AttributeValue::S(day)),
+        ("at".to_owned(), AttributeValue::S(at)),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -372,20 +388,4 @@ mod tests {
             assert!(pk.starts_with('@'), "{pk}");
         }
     }
-}
-
-/// The attributes that put a record into the index by organisation and day, in order of arrival.
-/// `name` is unique to the record: a page continues after the time and the name.
-pub(super) fn by_day(
-    organisation_id: &str,
-    received_at: Timestamp,
-    name: &str,
-) -> [(String, AttributeValue); 2] {
-    let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-    let day = format!("{organisation_id}#{}", &received[..10]);
-    let at = format!("{received}#{name}");
-    [
-        ("day".to_owned(), AttributeValue::S(day)),
-        ("at".to_owned(), AttributeValue::S(at)),
-    ]
 }
