@@ -4,7 +4,7 @@ use shared::domain::alert::Severity;
 use shared::domain::amount::MAX_AMOUNT;
 use shared::domain::policy::{
     Action, BlockUntil, Condition, Field, Limit, MAX_ACTIONS, MAX_CONDITIONS, Match, Op, Operand,
-    Scalar, Trigger, Unusual, Whose, minute_of_day,
+    Scalar, TotalScope, Trigger, Unusual, minute_of_day,
 };
 use shared::domain::reach::Reach;
 use shared::domain::usage::RiskLevel;
@@ -54,9 +54,9 @@ const SEVERITIES: &[(&str, Severity)] = &[
     ("critical", Severity::Critical),
 ];
 const MATCHES: &[(&str, Match)] = &[("all", Match::All), ("any", Match::Any)];
-const WHOSE: &[(&str, Option<Whose>)] = &[
-    ("user", Some(Whose::User)),
-    ("department", Some(Whose::Department)),
+const WHOSE: &[(&str, Option<TotalScope>)] = &[
+    ("user", Some(TotalScope::User)),
+    ("department", Some(TotalScope::Department)),
 ];
 
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use super::beliefs::{Beliefs, Known};
 use super::clock::Clock;
 use super::error::{ApiError, ErrorCode};
 use super::failures::Failures;
-use super::http::StandingSlot;
+use super::http::RateLimitSlot;
 use super::random::could_be_secret;
 use super::rate::Rates;
 use super::roles::{Sphere, Who, is_open_while_blocked, who_may};
@@ -221,16 +221,16 @@ impl Keys {
         parts: &Parts,
     ) -> Result<(), ApiError> {
         let now = Timestamp::now();
-        let Some(standing) = self.rates.take(organisation_id, key_id, now).await else {
+        let Some(rate_limit) = self.rates.take(organisation_id, key_id, now).await else {
             return Ok(());
         };
-        if let Some(slot) = parts.extensions.get::<StandingSlot>() {
-            slot.set(standing);
+        if let Some(slot) = parts.extensions.get::<RateLimitSlot>() {
+            slot.set(rate_limit);
         }
-        if standing.is_over {
+        if rate_limit.is_over {
             let message = format!(
                 "the key has used its {} requests of this minute; retry in {} seconds",
-                standing.limit, standing.resets_in
+                rate_limit.limit, rate_limit.resets_in
             );
             return Err(ApiError::new(ErrorCode::RateLimited, message));
         }

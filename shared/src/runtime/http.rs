@@ -2,7 +2,7 @@
 
 use super::error::{ApiError, ErrorCode};
 use super::random;
-use super::rate::Standing;
+use super::rate::RateLimitStatus;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
@@ -79,8 +79,8 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(id.clone()));
     // Log lines of the request carry the id that its client got.
     let span = tracing::info_span!("request", request_id = id);
-    let standing = StandingSlot::default();
-    request.extensions_mut().insert(standing.clone());
+    let rate_limit = RateLimitSlot::default();
+    request.extensions_mut().insert(rate_limit.clone());
     let mut response = next.run(request).instrument(span).await;
     if let Some(error) = response.extensions().get::<ApiError>() {
         response = error.response(&id);
@@ -93,12 +93,12 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }
-    if let Some(standing) = standing.get() {
-        headers.insert("x-ratelimit-limit", standing.limit.into());
-        headers.insert("x-ratelimit-remaining", standing.remaining.into());
-        headers.insert("x-ratelimit-reset", standing.resets_at.into());
-        if standing.is_over {
-            headers.insert(header::RETRY_AFTER, standing.resets_in.into());
+    if let Some(rate_limit) = rate_limit.get() {
+        headers.insert("x-ratelimit-limit", rate_limit.limit.into());
+        headers.insert("x-ratelimit-remaining", rate_limit.remaining.into());
+        headers.insert("x-ratelimit-reset", rate_limit.resets_at.into());
+        if rate_limit.is_over {
+            headers.insert(header::RETRY_AFTER, rate_limit.resets_in.into());
         }
     }
     response
@@ -106,16 +106,16 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
 
 /// Carries the rate limit of the request's key to the headers of the answer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StandingSlot(Arc<Mutex<Option<Standing>>>);
+pub(super) struct RateLimitSlot(Arc<Mutex<Option<RateLimitStatus>>>);
 
-impl StandingSlot {
-    pub(super) fn set(&self, standing: Standing) {
+impl RateLimitSlot {
+    pub(super) fn set(&self, rate_limit: RateLimitStatus) {
         if let Ok(mut slot) = self.0.lock() {
-            *slot = Some(standing);
+            *slot = Some(rate_limit);
         }
     }
 
-    fn get(&self) -> Option<Standing> {
+    fn get(&self) -> Option<RateLimitStatus> {
         self.0.lock().ok().and_then(|slot| *slot)
     }
 }

@@ -19,7 +19,7 @@ const MAX_KEYS: usize = 10_000;
 
 /// The state of a key's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct RateLimitStatus {
     /// The requests allowed in a minute.
     pub limit: u32,
     /// The requests left in this minute.
@@ -90,7 +90,7 @@ impl Rates {
         organisation_id: &str,
         key_id: &str,
         now: Timestamp,
-    ) -> Option<Standing> {
+    ) -> Option<RateLimitStatus> {
         let limit = self.limit?;
         let minute = now.as_second().div_euclid(60);
         let name = format!("{organisation_id}\0{key_id}");
@@ -109,7 +109,7 @@ impl Rates {
             }
         }
         let resets_at = (minute + 1) * 60;
-        Some(Standing {
+        Some(RateLimitStatus {
             limit,
             remaining: limit.saturating_sub(used),
             resets_at,
@@ -169,8 +169,11 @@ mod tests {
         let rates = Rates::of(3);
         let now = at("2026-11-24T12:00:20Z");
         for remaining in [2, 1, 0] {
-            let standing = rates.take("demo", "key_1", now).await.unwrap();
-            assert_eq!((standing.remaining, standing.is_over), (remaining, false));
+            let rate_limit = rates.take("demo", "key_1", now).await.unwrap();
+            assert_eq!(
+                (rate_limit.remaining, rate_limit.is_over),
+                (remaining, false)
+            );
         }
         let over = rates.take("demo", "key_1", now).await.unwrap();
         assert!(over.is_over);

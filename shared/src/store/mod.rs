@@ -40,11 +40,11 @@ mod resolutions;
 mod risks;
 mod rows;
 mod schedule;
-mod standing;
 mod suppressions;
 mod tables;
 mod totals;
 mod usage_rows;
+mod usage_totals;
 mod webhooks;
 mod write;
 

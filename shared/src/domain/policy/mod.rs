@@ -2,25 +2,25 @@
 //! conditions, then its actions.
 //!
 //! Everything here is values in and values out, so the live evaluation and the test against stored events are the same
-//! code: [`firings`] over [`Facts`] of an event and a [`Standing`] of what was counted before it.
+//! code: [`firings`] over [`Facts`] of an event and a [`UsageTotals`] of what was counted before it.
 
 mod condition;
 mod facts;
 mod firing;
 mod replay;
-mod standing;
 mod telling;
 #[cfg(test)]
 mod tests;
 mod unusual;
+mod usage_totals;
 
 pub use condition::{Condition, Field, Op, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
 pub use firing::{Firing, Measured, Subject, firings};
 pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};
-pub use standing::{Needs, Standing};
 pub use telling::Telling;
 pub use unusual::{BASELINE_DAYS, MAX_LATE_DAYS, Unusual};
+pub use usage_totals::{Needs, UsageTotals};
 
 use super::alert::Severity;
 use super::amount::Unit;
@@ -40,7 +40,7 @@ pub const MAX_ACTIONS: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Whose {
+pub enum TotalScope {
     /// The total of the user whose event it is.
     User,
     /// The total of each department on the event's path, with its subtree.
@@ -67,7 +67,7 @@ pub enum Trigger {
     /// A user's or a department's total of the month is at or above a limit. Once for each subject and month.
     TokenBudgetExceeded {
         /// Whose total.
-        subject: Whose,
+        subject: TotalScope,
         /// The limit.
         limit: Limit,
     },
