@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
 use shared::domain::configuration::{
-    Configuration, Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move,
+    Configuration, DeletedDepartment, Department, DepartmentMove, MAX_DEPARTMENTS, MAX_DEPTH,
 };
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -96,7 +96,7 @@ pub(crate) async fn create(
         let mut prepared = Prepared::new(loaded, "department.create", format!("department/{id}"));
         // A department that is made again has what it used this month: it keeps its number, and comes back by a move.
         if let Some(gone) = deleted {
-            let moved = Move {
+            let moved = DepartmentMove {
                 tree: configuration.tree + 1,
                 at: now,
                 department_id: id.clone(),
@@ -273,7 +273,7 @@ fn moved(
     before: &Department,
     after: &Department,
     now: Timestamp,
-) -> Result<Move, ApiError> {
+) -> Result<DepartmentMove, ApiError> {
     if let Some(parent_id) = &after.parent_id
         && configuration.path(parent_id).0.contains(&before.id)
     {
@@ -286,7 +286,7 @@ fn moved(
     check_depth(configuration, after.parent_id.as_deref(), height)?;
     let mut old_ancestors = configuration.path(&before.id).0;
     old_ancestors.pop();
-    Ok(Move {
+    Ok(DepartmentMove {
         tree: configuration.tree + 1,
         department_id: before.id.clone(),
         old_ancestors,
@@ -340,7 +340,7 @@ pub(crate) async fn remove(
                 "department {id:?} still has {what}"
             )));
         }
-        let gone = Gone {
+        let gone = DeletedDepartment {
             index: before.index,
             tree: configuration.tree,
             path: configuration.path(&id).0,

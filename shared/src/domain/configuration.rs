@@ -355,7 +355,7 @@ impl EndedBudget {
 
 /// A department that was put under another parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Move {
+pub struct DepartmentMove {
     /// The number of the move: the tree's version after it.
     pub tree: u32,
     /// Who moved.
@@ -369,7 +369,7 @@ pub struct Move {
 
 /// A department that is no more, for the holds and late usage that still name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub struct DeletedDepartment {
     /// Its number.
     pub index: u32,
     /// The moves of departments before it went.
@@ -378,7 +378,7 @@ pub struct Gone {
     pub path: Vec<String>,
 }
 
-impl Gone {
+impl DeletedDepartment {
     /// The departments above it at its end, topmost first.
     pub fn ancestors(&self) -> &[String] {
         self.path.split_last().map_or(&[], |(_, above)| above)
@@ -405,9 +405,9 @@ pub struct Configuration {
     /// Exemptions that were approved, also ones that have not begun or have just ended.
     pub grants: Vec<Grant>,
     /// Moves of the last months, ascending.
-    pub moves: Vec<Move>,
+    pub moves: Vec<DepartmentMove>,
     /// Departments of the last months that are no more.
-    pub gone: Vec<Gone>,
+    pub gone: Vec<DeletedDepartment>,
     /// The number of the next department: those below it are known here.
     pub next_department: u32,
 }
@@ -624,8 +624,8 @@ impl Configuration {
     }
 
     /// The department of this id that was deleted in the last months.
-    pub fn deleted_department(&self, id: &str) -> Option<&Gone> {
-        let of_id = |gone: &&Gone| gone.path.last().is_some_and(|last| last == id);
+    pub fn deleted_department(&self, id: &str) -> Option<&DeletedDepartment> {
+        let of_id = |gone: &&DeletedDepartment| gone.path.last().is_some_and(|last| last == id);
         self.gone.iter().rfind(of_id)
     }
 
@@ -710,7 +710,10 @@ mod tests {
         (id.to_owned(), department)
     }
 
-    fn configuration(departments: &[(u32, &str, Option<&str>)], moves: Vec<Move>) -> Configuration {
+    fn configuration(
+        departments: &[(u32, &str, Option<&str>)],
+        moves: Vec<DepartmentMove>,
+    ) -> Configuration {
         Configuration {
             epoch: 1,
             tree: moves.last().map_or(0, |m| m.tree),
@@ -841,8 +844,8 @@ mod tests {
         assert_eq!([8, 9].map(on_path), [0, 1], "only what is there decides");
     }
 
-    fn moved(tree: u32, id: &str, old: &[&str]) -> Move {
-        Move {
+    fn moved(tree: u32, id: &str, old: &[&str]) -> DepartmentMove {
+        DepartmentMove {
             tree,
             department_id: id.to_owned(),
             old_ancestors: old.iter().map(|s| (*s).to_owned()).collect(),
@@ -870,7 +873,7 @@ mod tests {
         assert_eq!(at(1, 3), None, "a move that is not known yet");
         let mut without = config.clone();
         without.departments.remove("b");
-        without.gone.push(Gone {
+        without.gone.push(DeletedDepartment {
             index: 1,
             tree: 1,
             path: vec!["a".into(), "b".into()],

@@ -5,7 +5,7 @@ use super::call::{ATTEMPTS, StoreError, back_off};
 use super::item::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
 use crate::domain::configuration::{
-    Budget, Configuration, Department, EndedBudget, Gone, Move, Organisation,
+    Budget, Configuration, DeletedDepartment, Department, DepartmentMove, EndedBudget, Organisation,
 };
 use crate::domain::exemption::Grant;
 use crate::domain::period::Month;
@@ -123,8 +123,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
     let mut departments = BTreeMap::new();
     let mut budgets = BTreeMap::new();
     let mut grants: Vec<Grant> = Vec::new();
-    let mut moves: Vec<Move> = Vec::new();
-    let mut gone: Vec<Gone> = Vec::new();
+    let mut moves: Vec<DepartmentMove> = Vec::new();
+    let mut gone: Vec<DeletedDepartment> = Vec::new();
     let mut ended: Vec<EndedBudget> = Vec::new();
     for mut row in rows {
         let Some(AttributeValue::S(sk)) = row.remove("sk") else {

@@ -6,7 +6,9 @@ use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
 use super::tables::TTL;
 use super::write::Write;
-use crate::domain::configuration::{Budget, Department, EndedBudget, Gone, Move};
+use crate::domain::configuration::{
+    Budget, DeletedDepartment, Department, DepartmentMove, EndedBudget,
+};
 use crate::domain::hold::Rid;
 use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
@@ -98,7 +100,7 @@ impl Row {
     pub fn no_department(
         organisation_id: &str,
         id: &str,
-        gone: &Gone,
+        gone: &DeletedDepartment,
         now: Timestamp,
     ) -> Result<[Self; 2], StoreError> {
         let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
@@ -108,7 +110,7 @@ impl Row {
     }
 
     /// Deletes the remains of a department that is created again.
-    pub fn not_deleted(organisation_id: &str, gone: &Gone) -> Self {
+    pub fn not_deleted(organisation_id: &str, gone: &DeletedDepartment) -> Self {
         Self::gone(deleted_department(organisation_id, gone))
     }
 
@@ -129,7 +131,11 @@ impl Row {
 
     /// Builds the row of a department's move, which is kept as long as late usage may be older than
     /// the move.
-    pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
+    pub fn moved(
+        organisation_id: &str,
+        moved: &DepartmentMove,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let sk = format!("{MOVE}{:010}", moved.tree);
         let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
         row.expire(expires_at(now) + WAITING_SECONDS);
@@ -175,6 +181,6 @@ fn ended_budget(organisation_id: &str, id: &str) -> Key {
     keys::governance(organisation_id, format!("{ENDED}{id}"))
 }
 
-fn deleted_department(organisation_id: &str, gone: &Gone) -> Key {
+fn deleted_department(organisation_id: &str, gone: &DeletedDepartment) -> Key {
     keys::governance(organisation_id, format!("{GONE}{:010}", gone.index))
 }
