@@ -64,7 +64,7 @@ pub use governance::{ApiKey, Page, digest_of};
 pub use integrations::{GithubIntegration, GithubRisks};
 pub use ledger_writes::LedgerWrite;
 pub use letters::mailbox_of;
-pub use months::Turned;
+pub use months::ClosedMonth;
 pub use owners::{Credential, Found, KeyOwner, OrganisationUser};
 pub use rows::Row;
 pub use tables::Tables;

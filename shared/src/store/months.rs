@@ -30,7 +30,7 @@ const MAX_SWEEPS: u32 = 120;
 
 /// The outcome of closing or correcting a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turned {
+pub struct ClosedMonth {
     /// The rollovers that were credited or changed.
     pub rollovers: Vec<Rollover>,
     /// The notice that the month is closed. The caller must queue it.
@@ -83,7 +83,7 @@ impl Store {
         organisation_id: &str,
         period: Month,
         now: Timestamp,
-    ) -> Result<Turned, StoreError> {
+    ) -> Result<ClosedMonth, StoreError> {
         let is_done = |s: &Snapshot| s.head.closed_through >= Some(period);
         self.in_batches(
             organisation_id,
@@ -117,7 +117,7 @@ impl Store {
         organisation_id: &str,
         period: Month,
         now: Timestamp,
-    ) -> Result<Turned, StoreError> {
+    ) -> Result<ClosedMonth, StoreError> {
         let is_done = |s: &Snapshot| s.head.corrected_through >= Some(period);
         self.in_batches(
             organisation_id,
@@ -155,8 +155,8 @@ impl Store {
         now: Timestamp,
         is_done: impl Fn(&Snapshot) -> bool,
         next: impl Fn(&Snapshot, &Cell, &BTreeMap<Node, Rollover>) -> Batch,
-    ) -> Result<Turned, StoreError> {
-        let mut done = Turned::default();
+    ) -> Result<ClosedMonth, StoreError> {
+        let mut done = ClosedMonth::default();
         let mut attempt = 0;
         while attempt < ATTEMPTS {
             let Some(snapshot) = self.snapshot_for_change(organisation_id).await? else {
