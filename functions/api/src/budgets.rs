@@ -230,7 +230,9 @@ pub(crate) fn armed(loaded: &Loaded, known: &[&Budget], after: &Budget) -> Vec<R
         let levels = known.iter().flat_map(|budget| Level::all_of(budget));
         let levels: BTreeSet<Level> = levels.filter(|l| !l.is_reached(&figures)).collect();
         let rearmed = levels.into_iter();
-        rows.extend(rearmed.map(|level| Row::armed(organisation_id, *period, after, level)));
+        rows.extend(
+            rearmed.map(|level| Row::clear_alert_marker(organisation_id, *period, after, level)),
+        );
     }
     rows
 }

@@ -293,7 +293,9 @@ fn rearmed(loaded: &Loaded, correction: &Correction) -> Vec<Row> {
             let is = Figures::of(budget, period, &after);
             let levels = Level::all_of(budget).into_iter();
             let left = levels.filter(|l| l.is_reached(&was) && !l.is_reached(&is));
-            rows.extend(left.map(|level| Row::armed(organisation_id, period, budget, level)));
+            rows.extend(
+                left.map(|level| Row::clear_alert_marker(organisation_id, period, budget, level)),
+            );
         }
     }
     rows.truncate(MAX_REARMED);

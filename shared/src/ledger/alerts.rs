@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 /// An alert that this call raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct RaisedAlert {
     pub alert: Alert,
     /// The notice that the caller must queue.
     pub notice_id: String,
@@ -26,11 +26,11 @@ impl Store {
         marker: AlertMarker,
         alert: Alert,
         notice: Notice,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Option<RaisedAlert>, StoreError> {
         let is_new = self
             .add_alert(organisation_id, marker, &alert, &notice)
             .await?;
-        Ok(is_new.then_some(Told {
+        Ok(is_new.then_some(RaisedAlert {
             alert,
             notice_id: notice.id,
         }))
@@ -43,7 +43,7 @@ impl Store {
         configuration: &Configuration,
         event: &TroubledEvent<'_>,
         now: Timestamp,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Option<RaisedAlert>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let marker = AlertMarker::trouble(organisation_id, event);
         if self.is_raised(&marker).await? {
@@ -86,7 +86,7 @@ impl Store {
         organisation_id: &str,
         difference: &Difference,
         now: Timestamp,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Option<RaisedAlert>, StoreError> {
         let marker = AlertMarker::difference(organisation_id, difference);
         let alert = difference.alert(new_id("alr_", now, 0)?, now);
         let recipients = self.alerted_administrators(organisation_id).await?;
@@ -101,7 +101,7 @@ impl Store {
         organisation_id: &str,
         broken: &Break,
         now: Timestamp,
-    ) -> Result<Option<Told>, StoreError> {
+    ) -> Result<Option<RaisedAlert>, StoreError> {
         let marker = AlertMarker::broken_log(organisation_id, broken);
         let alert = broken.alert(new_id("alr_", now, 0)?, now);
         let recipients = self.alerted_administrators(organisation_id).await?;

@@ -20,7 +20,7 @@ mod risk;
 mod thresholds;
 mod uncounted;
 
-pub use alerts::Told;
+pub use alerts::RaisedAlert;
 pub use hold::{HoldOutcome, VoidOutcome};
 pub use reconcile::Books;
 pub use record::Recorded;

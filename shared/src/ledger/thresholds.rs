@@ -1,6 +1,6 @@
 //! Raises the alerts of budgets whose levels are crossed.
 
-use super::alerts::Told;
+use super::alerts::RaisedAlert;
 use crate::domain::alert::crossings;
 use crate::domain::cell::Cell;
 use crate::domain::configuration::Configuration;
@@ -18,7 +18,7 @@ impl Store {
         period: Month,
         cell: &Cell,
         now: Timestamp,
-    ) -> Result<Vec<Told>, StoreError> {
+    ) -> Result<Vec<RaisedAlert>, StoreError> {
         let crossings = crossings(configuration, period, cell);
         if crossings.is_empty() {
             return Ok(Vec::new());

@@ -44,7 +44,12 @@ impl Row {
     }
 
     /// Deletes the marker of a level, so that the next crossing raises an alert again.
-    pub fn armed(organisation_id: &str, period: Month, budget: &Budget, level: Level) -> Self {
+    pub fn clear_alert_marker(
+        organisation_id: &str,
+        period: Month,
+        budget: &Budget,
+        level: Level,
+    ) -> Self {
         let AlertMarker(marker) = AlertMarker::crossing(organisation_id, period, budget, level);
         Self::gone(marker)
     }

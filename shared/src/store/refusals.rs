@@ -22,7 +22,7 @@ const TOGETHER: usize = 30;
 
 /// How many refusals of an hour, user and reason the audit log knows of.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct LoggedRefusals {
     count: u64,
 }
 
@@ -34,7 +34,7 @@ impl Row {
     /// Builds the row that says that the audit log knows of all refusals in `hour`.
     pub fn refused_told(organisation_id: &str, hour: &RefusedHour) -> Result<Self, StoreError> {
         let key = keys::refused_told(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
-        let mut row = Self::new(key, &Told { count: hour.count })?;
+        let mut row = Self::new(key, &LoggedRefusals { count: hour.count })?;
         row.expire(hour.last.as_second() + KEPT_SECONDS);
         Ok(row)
     }
@@ -162,7 +162,7 @@ impl Store {
         let mut told: BTreeMap<String, u64> = BTreeMap::new();
         for row in self.rows_under(organisation_id, REFUSED).await? {
             let sk = row.get("sk").and_then(|sk| sk.as_s().ok()).cloned();
-            let known: Told = data(row)?;
+            let known: LoggedRefusals = data(row)?;
             told.extend(sk.map(|sk| (sk, known.count)));
         }
         let mut found = Vec::new();
