@@ -15,7 +15,7 @@ const MAX_USERS: usize = 20_000;
 const FEW: usize = 3;
 
 #[derive(Debug)]
-struct Kept {
+struct CachedConfiguration {
     configuration: Arc<Configuration>,
     users: HashMap<String, Arc<User>>,
 }
@@ -23,7 +23,7 @@ struct Kept {
 #[derive(Clone, Debug)]
 pub struct ConfigurationCache {
     store: Store,
-    kept: Arc<Mutex<HashMap<String, Kept>>>,
+    kept: Arc<Mutex<HashMap<String, CachedConfiguration>>>,
 }
 
 impl ConfigurationCache {
@@ -52,7 +52,7 @@ impl ConfigurationCache {
                 kept.clear();
             }
             let users = HashMap::new();
-            let known = Kept {
+            let known = CachedConfiguration {
                 configuration: configuration.clone(),
                 users,
             };

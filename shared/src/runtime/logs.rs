@@ -267,7 +267,7 @@ impl<W> Counts<W> {
 
 impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Counts<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut seen = Seen::default();
+        let mut seen = CountedFields::default();
         event.record(&mut seen);
         if let Some(of) = seen.error_type {
             let line = self.line(Some(("ErrorType", &of)), &[("Errors", "Count", 1)]);
@@ -289,12 +289,12 @@ impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Counts<W> {
 
 /// The counted fields.
 #[derive(Default)]
-struct Seen {
+struct CountedFields {
     error_type: Option<String>,
     counted: Option<String>,
 }
 
-impl Visit for Seen {
+impl Visit for CountedFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "error_type" => self.error_type = Some(value.to_owned()),

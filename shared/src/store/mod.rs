@@ -65,12 +65,12 @@ pub use integrations::{GithubIntegration, GithubRisks};
 pub use ledger_writes::LedgerWrite;
 pub use letters::mailbox_of;
 pub use months::ClosedMonth;
-pub use owners::{Credential, Found, KeyOwner, OrganisationUser};
+pub use owners::{Credential, CredentialOwner, KeyOwner, OrganisationUser};
 pub use rows::Row;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
 pub use usage_rows::{UsageFilter, UsageRow};
-pub use webhooks::{HealthChange, Kept, Place};
+pub use webhooks::{AttemptOutcome, HealthChange, Place};
 
 pub(crate) use alerts::AlertMarker;
 pub(crate) use call::{ATTEMPTS, Transacted, back_off};

@@ -124,7 +124,7 @@ impl Credential<'_> {
 
 /// The owner that a credential leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct CredentialOwner {
     pub owner: KeyOwner,
     /// Who gives it its power.
     pub backing: Backing,
@@ -229,7 +229,7 @@ impl Store {
         &self,
         credential: Credential<'_>,
         last: Option<&KeyOwner>,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<CredentialOwner>, StoreError> {
         let expected: Vec<(&str, &str)> = last.map(named_backers).unwrap_or_default();
         let (read, users) = match expected.is_empty() {
             true => (self.owner(credential).await?, Vec::new()),
@@ -242,7 +242,7 @@ impl Store {
             true => owner.backing(&users),
             false => self.backing(&owner).await?,
         };
-        Ok(Some(Found {
+        Ok(Some(CredentialOwner {
             owner,
             backing,
             secret_digest,

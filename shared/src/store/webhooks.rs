@@ -48,7 +48,7 @@ pub enum Place<'a> {
 
 /// The outcome of storing an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum AttemptOutcome {
     Done,
     /// Another sender attempted the delivery at the same moment. Its result stays.
     Elsewhere,
@@ -197,7 +197,7 @@ impl Store {
         url: &str,
         health: HealthChange<'_>,
         opened: Option<&Opened>,
-    ) -> Result<Kept, StoreError> {
+    ) -> Result<AttemptOutcome, StoreError> {
         let mut parts = vec![
             self.delivery_item(organisation_id, delivery)?,
             self.health_item(organisation_id, &delivery.webhook_id, health)?,
@@ -210,9 +210,9 @@ impl Store {
         }
         let transacted = self.transact(parts).await?;
         Ok(match transacted {
-            Transacted::Applied => Kept::Done,
-            _ if transacted.was_refused_at(0) => Kept::Elsewhere,
-            Transacted::Refused(_) => Kept::Stale,
+            Transacted::Applied => AttemptOutcome::Done,
+            _ if transacted.was_refused_at(0) => AttemptOutcome::Elsewhere,
+            Transacted::Refused(_) => AttemptOutcome::Stale,
         })
     }
 
