@@ -6,7 +6,7 @@
 use super::amount::{Amounts, Unit};
 use super::configuration::Configuration;
 use super::exemption::Grant;
-use super::hold::{Charged, Exempt, Hold, Node, Rid};
+use super::hold::{Charged, Exempt, Hold, HoldKey, Node};
 use super::period::Month;
 use super::refusal::ExemptionLeft;
 use jiff::Timestamp;
@@ -40,7 +40,7 @@ pub struct Cell {
     /// What exemptions gave beyond each budget so far, held or spent, where that is anything.
     pub exempted: BTreeMap<Node, i64>,
     /// The live holds, and lapsed ones that nobody has released yet.
-    pub holds: BTreeMap<Rid, Hold>,
+    pub holds: BTreeMap<HoldKey, Hold>,
 }
 
 impl Cell {
@@ -90,7 +90,7 @@ impl Cell {
     }
 
     /// The same without one hold, which takes from the counters as before.
-    pub fn without(&self, rid: &Rid) -> Self {
+    pub fn without(&self, rid: &HoldKey) -> Self {
         let mut cell = self.clone();
         cell.holds.remove(rid);
         cell
@@ -125,9 +125,9 @@ pub enum Condition {
     /// The counters agree with this epoch of the configuration.
     EpochIs(u64),
     /// No hold of this name.
-    HoldAbsent(Rid),
+    HoldAbsent(HoldKey),
     /// Exactly this hold under this name.
-    HoldIs(Rid, Hold),
+    HoldIs(HoldKey, Hold),
     /// Fewer holds than this.
     FewerHoldsThan(usize),
     /// The counter holds at least this: the one `admit` rule.
@@ -154,9 +154,9 @@ pub struct CellUpdate {
     /// What is added to what exemptions gave beyond counters.
     pub exempt: BTreeMap<Node, i64>,
     /// Holds to add or to replace.
-    pub put: BTreeMap<Rid, Hold>,
+    pub put: BTreeMap<HoldKey, Hold>,
     /// Holds that go.
-    pub remove: BTreeSet<Rid>,
+    pub remove: BTreeSet<HoldKey>,
 }
 
 /// Why an update took no effect on a value.
@@ -277,7 +277,7 @@ impl Condition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRequest {
     /// Its name.
-    pub rid: Rid,
+    pub rid: HoldKey,
     /// What it will be; `nodes` are the counters of every level of the path.
     pub hold: Hold,
     /// The counters of the hard caps.
@@ -515,7 +515,7 @@ pub enum Obstacle {
     /// The configuration was read too early or too late.
     AnotherEpoch,
     /// These lapsed holds have to be released first.
-    Lapsed(Vec<(Rid, Hold)>),
+    Lapsed(Vec<(HoldKey, Hold)>),
     /// The counters admit it, and the cell has as many live holds as it takes.
     Full,
     /// These hard counters have less than was asked for.
@@ -531,9 +531,9 @@ pub fn lapsed_holds(
     cell: &Cell,
     now: Timestamp,
     matters: impl Fn(&Hold) -> bool,
-) -> Vec<(Rid, Hold)> {
+) -> Vec<(HoldKey, Hold)> {
     let lapsed = cell.holds.iter().filter(|(_, hold)| hold.has_lapsed(now));
-    let lapsed: Vec<(&Rid, &Hold)> = lapsed
+    let lapsed: Vec<(&HoldKey, &Hold)> = lapsed
         .filter(|(_, hold)| matters(hold))
         .take(MAX_RELEASED_AT_ONCE)
         .collect();
@@ -545,7 +545,7 @@ pub fn lapsed_holds(
 }
 
 /// `resolved` in parts that one update each can finish: its expression has a length.
-pub fn finishable(resolved: &[(Rid, Hold, Amounts)]) -> Vec<&[(Rid, Hold, Amounts)]> {
+pub fn finishable(resolved: &[(HoldKey, Hold, Amounts)]) -> Vec<&[(HoldKey, Hold, Amounts)]> {
     let mut parts = Vec::new();
     let mut rest = resolved;
     while !rest.is_empty() {
@@ -573,7 +573,9 @@ fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
 
 /// Removes holds that are resolved and gives back what each did not use: `held - charged`, at every counter it
 /// was taken from. Takes effect only while each hold is the same, so a second delivery changes nothing.
-pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts)>) -> CellUpdate {
+pub fn finish<'a>(
+    resolved: impl IntoIterator<Item = (&'a HoldKey, &'a Hold, Amounts)>,
+) -> CellUpdate {
     let resolved = resolved.into_iter();
     finish_as(resolved.map(|(rid, hold, charged)| (rid, hold, hold, charged)))
 }
@@ -581,7 +583,7 @@ pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts
 /// The same for holds that may have changed since they ended: each as its cell has it, and as it was when it ended. The charge
 /// is paid as that says, and what a hold was given after its end goes back.
 pub fn finish_as<'a>(
-    resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, &'a Hold, Amounts)>,
+    resolved: impl IntoIterator<Item = (&'a HoldKey, &'a Hold, &'a Hold, Amounts)>,
 ) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (rid, hold, ended, charged) in resolved {
@@ -600,7 +602,7 @@ pub fn finish_as<'a>(
 }
 
 /// Extends holds, each to its own second since 1970. Takes effect only if none has changed.
-pub fn prolong(holds: &[(Rid, Hold, i64)]) -> CellUpdate {
+pub fn prolong(holds: &[(HoldKey, Hold, i64)]) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (rid, hold, until) in holds {
         let mut after = hold.clone();

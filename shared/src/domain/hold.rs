@@ -40,9 +40,9 @@ impl Node {
 /// The name of a hold inside its cell: 16 characters derived from (organisation, user, the client's request id),
 /// the first 8 from the user alone, so that nobody touches another user's hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rid(String);
+pub struct HoldKey(String);
 
-/// The bytes of the user's part and of the request's part of a [`Rid`].
+/// The bytes of the user's part and of the request's part of a [`HoldKey`].
 const PART: usize = 6;
 /// The characters of the user's part.
 const USER_CHARACTERS: usize = PART * 4 / 3;
@@ -56,7 +56,7 @@ fn digest(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-impl Rid {
+impl HoldKey {
     /// The name of the hold for `request_id` of `user_id`.
     pub fn derive(organisation_id: &str, user_id: &str, request_id: &str) -> Self {
         let user = digest(&[organisation_id, user_id]);
@@ -517,14 +517,14 @@ pub struct HoldId {
     /// The period it counts in.
     pub period: Month,
     /// Its name in the cell.
-    pub rid: Rid,
+    pub rid: HoldKey,
     first_expiry: u32,
     nonce: [u8; 3],
 }
 
 impl HoldId {
     /// The id of `hold`, which is called `rid` in the cell of `period`.
-    pub fn new(period: Month, rid: Rid, hold: &Hold) -> Self {
+    pub fn new(period: Month, rid: HoldKey, hold: &Hold) -> Self {
         Self {
             period,
             rid,
@@ -540,7 +540,7 @@ impl HoldId {
             return None;
         }
         let period = Month::from_compact(&rest[..6])?;
-        let rid = Rid::parse(&rest[7..23])?;
+        let rid = HoldKey::parse(&rest[7..23])?;
         let tail = URL_SAFE_NO_PAD.decode(&rest[24..]).ok()?;
         let (expiry, nonce) = tail.split_first_chunk::<4>()?;
         let id = Self {
@@ -616,14 +616,14 @@ mod tests {
         #[test]
         fn a_hold_id_reads_as_written(hold in any_hold(), request in "[a-z]{1,9}") {
             let period = Month::new(2026, 11).unwrap();
-            let id = HoldId::new(period, Rid::derive("acme", "ada", &request), &hold);
+            let id = HoldId::new(period, HoldKey::derive("acme", "ada", &request), &hold);
             prop_assert_eq!(HoldId::parse(&id.to_string()), Some(id));
         }
 
         #[test]
         fn an_extended_hold_keeps_its_id(hold in any_hold(), later in any::<u32>()) {
             let hold = Hold { extended_by: hold.extended_by.min(hold.expires_at), ..hold };
-            let (period, rid) = (Month::new(2026, 11).unwrap(), Rid::derive("acme", "ada", "r"));
+            let (period, rid) = (Month::new(2026, 11).unwrap(), HoldKey::derive("acme", "ada", "r"));
             let id = HoldId::new(period, rid.clone(), &hold);
             let mut extended = hold.clone();
             extended.live_until(later);
@@ -751,16 +751,16 @@ mod tests {
 
     #[test]
     fn a_rid_belongs_to_its_user_only() {
-        let rid = Rid::derive("acme", "ada", "r-1");
+        let rid = HoldKey::derive("acme", "ada", "r-1");
         assert!(rid.belongs_to("acme", "ada"));
         assert!(!rid.belongs_to("acme", "bob"));
         assert!(!rid.belongs_to("other", "ada"));
-        assert_ne!(rid, Rid::derive("acme", "ada", "r-2"));
-        assert!(rid.is_of_same_user(&Rid::derive("acme", "ada", "r-2")));
-        assert!(!rid.is_of_same_user(&Rid::derive("acme", "bob", "r-1")));
+        assert_ne!(rid, HoldKey::derive("acme", "ada", "r-2"));
+        assert!(rid.is_of_same_user(&HoldKey::derive("acme", "ada", "r-2")));
+        assert!(!rid.is_of_same_user(&HoldKey::derive("acme", "bob", "r-1")));
         assert_ne!(
-            Rid::derive("acme", "ad", "ar"),
-            Rid::derive("acme", "ada", "r")
+            HoldKey::derive("acme", "ad", "ar"),
+            HoldKey::derive("acme", "ada", "r")
         );
     }
 
@@ -795,7 +795,7 @@ mod tests {
             expires_at: 1_790_000_000,
             ..Hold::default()
         };
-        let rid = Rid::derive("acme", "ada", "r-1");
+        let rid = HoldKey::derive("acme", "ada", "r-1");
         let id = HoldId::new(Month::new(2026, 11).unwrap(), rid, &first);
         assert!(id.names(&first));
         let again = Hold {

@@ -6,7 +6,7 @@ use super::record::Recorded;
 use crate::domain::amount::Amounts;
 use crate::domain::cell::{Cell, finish, finishable};
 use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hold::{Hold, Rid};
+use crate::domain::hold::{Hold, HoldKey};
 use crate::domain::period::Month;
 use crate::domain::plausible::excess_of;
 use crate::domain::price::PriceBooks;
@@ -199,7 +199,7 @@ impl Store {
         }
         let mut done = Vec::with_capacity(settled.len());
         for (period, settled) in months {
-            let resolved: Vec<(Rid, Hold, Amounts)> = settled
+            let resolved: Vec<(HoldKey, Hold, Amounts)> = settled
                 .iter()
                 .map(|(_, s)| {
                     (

@@ -4,7 +4,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::buckets::of_usage;
 use crate::domain::cell::{Cell, finish_as, lapsed_holds, prolong};
 use crate::domain::configuration::{AbandonedHolds, Configuration};
-use crate::domain::hold::{Hold, HoldId, Rid};
+use crate::domain::hold::{Hold, HoldId, HoldKey};
 use crate::domain::period::Month;
 use crate::domain::usage::{Resolution, Usage};
 use crate::store::{
@@ -18,14 +18,18 @@ enum Unsettled {
     /// It ended, now or before.
     Ended(Box<Finished>),
     /// It lives at least until then, in seconds.
-    Lives { rid: Rid, hold: Hold, until: i64 },
+    Lives {
+        rid: HoldKey,
+        hold: Hold,
+        until: i64,
+    },
     /// The configuration is older than the hold.
     NotKnown,
 }
 
 /// A hold of a cell that has ended.
 struct Finished {
-    rid: Rid,
+    rid: HoldKey,
     /// The hold in its cell.
     hold: Hold,
     /// The hold in its resolution.
@@ -55,7 +59,7 @@ impl Store {
         &self,
         configuration: &Configuration,
         period: Month,
-        lapsed: Vec<(Rid, Hold)>,
+        lapsed: Vec<(HoldKey, Hold)>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let each = lapsed.into_iter().map(|(rid, hold)| {
@@ -143,7 +147,7 @@ impl Store {
         &self,
         configuration: &Configuration,
         period: Month,
-        (rid, hold): (Rid, Hold),
+        (rid, hold): (HoldKey, Hold),
         charged: Amounts,
         by: EndsBy,
         now: Timestamp,
@@ -242,7 +246,7 @@ impl Store {
         &self,
         organisation_id: &str,
         period: Month,
-        holds: &BTreeMap<Rid, Hold>,
+        holds: &BTreeMap<HoldKey, Hold>,
     ) -> Result<bool, StoreError> {
         let ids: Vec<HoldId> = holds
             .iter()

@@ -5,7 +5,7 @@ use super::item::{Item, number};
 use super::tables::TTL;
 use crate::domain::amount::Unit;
 use crate::domain::cell::{Cell, CellUpdate, Condition};
-use crate::domain::hold::{Hold, Node, Rid};
+use crate::domain::hold::{Hold, HoldKey, Node};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeMap, HashMap};
@@ -42,7 +42,7 @@ fn packed(hold: &Hold) -> AttributeValue {
     AttributeValue::B(Blob::new(hold.pack()))
 }
 
-fn packed_all(holds: &BTreeMap<Rid, Hold>) -> AttributeValue {
+fn packed_all(holds: &BTreeMap<HoldKey, Hold>) -> AttributeValue {
     AttributeValue::M(
         holds
             .iter()
@@ -107,11 +107,11 @@ fn integer<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, StoreError
         .map_err(|_| StoreError::unreadable(format!("number {name} of a cell")))
 }
 
-fn hold_from(rid: &str, value: &AttributeValue) -> Result<(Rid, Hold), StoreError> {
+fn hold_from(rid: &str, value: &AttributeValue) -> Result<(HoldKey, Hold), StoreError> {
     let unreadable = || StoreError::unreadable("a hold of a cell");
     let bytes = value.as_b().map_err(|_| unreadable())?;
     let hold = Hold::unpack(bytes.as_ref()).map_err(|_| unreadable())?;
-    Ok((Rid::parse(rid).ok_or_else(unreadable)?, hold))
+    Ok((HoldKey::parse(rid).ok_or_else(unreadable)?, hold))
 }
 
 /// A condition and an update in DynamoDB's syntax.
@@ -212,7 +212,7 @@ impl Expression {
         }
     }
 
-    fn name(&mut self, rid: &Rid) -> String {
+    fn name(&mut self, rid: &HoldKey) -> String {
         let known = self.names.iter().find(|(_, full)| *full == rid.as_str());
         if let Some((name, _)) = known {
             return name.clone();
@@ -292,7 +292,7 @@ mod tests {
                 },
                 9,
             )]),
-            holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
+            holds: BTreeMap::from([(HoldKey::derive("a", "b", "c"), hold())]),
         };
         assert_eq!(cell_from_item(&cell_to_item("k", &cell, 1)).unwrap(), cell);
     }
@@ -317,7 +317,7 @@ mod tests {
                     given,
                 });
             }
-            let rid = Rid::derive("a", "b", &n.to_string());
+            let rid = HoldKey::derive("a", "b", &n.to_string());
             cell.holds.insert(rid, hold);
         }
         let lapsed = lapsed_holds(&cell, jiff::Timestamp::MAX, |_| true);
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn one_name_and_one_value_stand_for_the_same_thing_each_time() {
-        let rid = Rid::derive("a", "b", "c");
+        let rid = HoldKey::derive("a", "b", "c");
         let update = CellUpdate {
             conditions: vec![Condition::HoldAbsent(rid.clone()), Condition::EpochIs(5)],
             add: BTreeMap::from([(

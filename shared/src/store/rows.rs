@@ -9,7 +9,7 @@ use super::write::Write;
 use crate::domain::configuration::{
     Budget, DeletedDepartment, Department, DepartmentMove, EndedBudget,
 };
-use crate::domain::hold::Rid;
+use crate::domain::hold::HoldKey;
 use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
 use aws_sdk_dynamodb::types::{Delete, Put};
@@ -122,7 +122,7 @@ impl Row {
     /// Builds the row that leads from the name of a hold to its user. It is written with the user
     /// and never expires.
     pub fn holder(organisation_id: &str, user_id: &str) -> Result<Self, StoreError> {
-        let user_part = Rid::user_part_of(organisation_id, user_id);
+        let user_part = HoldKey::user_part_of(organisation_id, user_id);
         let holder = Holder {
             user_id: user_id.to_owned(),
         };
