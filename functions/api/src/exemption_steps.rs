@@ -10,7 +10,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use shared::domain::cell::{Cell, MAX_EXEMPTION_COUNTERS};
 use shared::domain::exemption::{
-    Decided, Decision, Exemption, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
+    Decision, Exemption, ExemptionStatus, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
 };
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::hold::Node;
@@ -116,7 +116,15 @@ pub(crate) async fn approve(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    decide(&app, &caller, request_id, &id, &body, Decided::Approved).await
+    decide(
+        &app,
+        &caller,
+        request_id,
+        &id,
+        &body,
+        ExemptionStatus::Approved,
+    )
+    .await
 }
 
 /// Denies an exemption.
@@ -142,7 +150,15 @@ pub(crate) async fn deny(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    decide(&app, &caller, request_id, &id, &body, Decided::Denied).await
+    decide(
+        &app,
+        &caller,
+        request_id,
+        &id,
+        &body,
+        ExemptionStatus::Denied,
+    )
+    .await
 }
 
 fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
@@ -156,7 +172,11 @@ fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
 }
 
 /// Refuses what was decided already or is over.
-fn check_open(exemption: &Exemption, wanted: &[Decided], now: Timestamp) -> Result<(), ApiError> {
+fn check_open(
+    exemption: &Exemption,
+    wanted: &[ExemptionStatus],
+    now: Timestamp,
+) -> Result<(), ApiError> {
     let status = exemption.status(now);
     if wanted.contains(&status) {
         return Ok(());
@@ -171,7 +191,7 @@ async fn decide(
     RequestId(request_id): RequestId,
     id: &str,
     body: &[u8],
-    decided: Decided,
+    decided: ExemptionStatus,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let note = note(body)?;
@@ -184,7 +204,7 @@ async fn decide(
         ..Needs::default()
     };
     let (action, event) = match decided {
-        Decided::Approved => ("exemption.approve", Event::Approved),
+        ExemptionStatus::Approved => ("exemption.approve", Event::Approved),
         _ => ("exemption.deny", Event::Denied),
     };
     let actor = Actor::of(owner, &request_id);
@@ -195,7 +215,7 @@ async fn decide(
                 "nobody decides an exemption that they asked for or that is for them, and a key stands for whoever made it, too; another administrator has to, with a key that none of them made",
             ));
         }
-        check_open(before, &[Decided::Pending], now)?;
+        check_open(before, &[ExemptionStatus::Pending], now)?;
         let mut after = before.clone();
         after.decided = decided;
         after.decision = Some(Decision {
@@ -204,7 +224,7 @@ async fn decide(
             note: note.clone(),
         });
         let mut prepared = Prepared::new(loaded, action, format!("exemption/{id}"));
-        if decided == Decided::Approved {
+        if decided == ExemptionStatus::Approved {
             after.index = Some(Node::exemption(loaded.snapshot.head.next_exemption));
             check_room(loaded, &after, now)?;
             prepared.head.next_exemption += 1;
@@ -302,8 +322,8 @@ pub(crate) async fn revoke(
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, &needs, None, |loaded| {
         let before = loaded.exemption()?;
-        check_open(before, &[Decided::Pending, Decided::Approved], now)?;
-        let waits = before.decided == Decided::Pending;
+        check_open(before, &[ExemptionStatus::Pending, ExemptionStatus::Approved], now)?;
+        let waits = before.decided == ExemptionStatus::Pending;
         let withdraws = waits && before.requested_by.is(&party(owner));
         if !(is_admin || withdraws) {
             return Err(ApiError::forbidden(
@@ -311,14 +331,14 @@ pub(crate) async fn revoke(
             ));
         }
         let mut after = before.clone();
-        after.decided = Decided::Revoked;
+        after.decided = ExemptionStatus::Revoked;
         after.revocation = Some(Decision {
             by: party(owner),
             at: now,
             note: note.clone(),
         });
         let mut prepared = Prepared::new(loaded, "exemption.revoke", format!("exemption/{id}"));
-        if before.decided == Decided::Approved {
+        if before.decided == ExemptionStatus::Approved {
             prepared.counters = CounterEffect::Seen;
         }
         prepared.reason.clone_from(&note);

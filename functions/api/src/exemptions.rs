@@ -13,8 +13,8 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use shared::domain::amount::MAX_AMOUNT;
 use shared::domain::exemption::{
-    Covers, Decided, Exemption, Grant, Kind, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER, Party,
-    Terms,
+    Covers, Exemption, ExemptionStatus, Grant, Kind, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER,
+    Party, Terms,
 };
 use shared::domain::exemption_notice::Event;
 use shared::domain::name::{is_slug, is_user_id};
@@ -31,12 +31,12 @@ use shared::store::{KeyOwner, Row, new_id};
 
 const KINDS: &[(&str, Option<Kind>)] = &[("raise", Some(Kind::Raise)), ("lift", Some(Kind::Lift))];
 const COVERS: &[(&str, Covers)] = &[("department", Covers::Department), ("path", Covers::Path)];
-const STATUSES: &[(&str, Decided)] = &[
-    ("pending", Decided::Pending),
-    ("approved", Decided::Approved),
-    ("denied", Decided::Denied),
-    ("expired", Decided::Expired),
-    ("revoked", Decided::Revoked),
+const STATUSES: &[(&str, ExemptionStatus)] = &[
+    ("pending", ExemptionStatus::Pending),
+    ("approved", ExemptionStatus::Approved),
+    ("denied", ExemptionStatus::Denied),
+    ("expired", ExemptionStatus::Expired),
+    ("revoked", ExemptionStatus::Revoked),
 ];
 
 /// Whose a key is.
@@ -136,7 +136,7 @@ pub(crate) async fn create(
         terms,
         reason,
         requested_by: party(owner),
-        decided: Decided::Pending,
+        decided: ExemptionStatus::Pending,
         decision: None,
         revocation: None,
         index: None,
@@ -243,7 +243,7 @@ pub(crate) async fn views(
     operation_id = "listExemptions",
     tag = "Exemptions",
     params(
-        ("status" = Option<Decided>, Query, description = "Those with this status only."),
+        ("status" = Option<ExemptionStatus>, Query, description = "Those with this status only."),
         ("user_id" = Option<UserId>, Query, description = "Those for this user only."),
         Page,
     ),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::domain::audit::AuditEntry;
 use shared::domain::configuration::Configuration;
-use shared::domain::exemption::{Decided, Exemption, Grant};
+use shared::domain::exemption::{Exemption, ExemptionStatus, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
 use shared::runtime::logs::{ErrorType, report};
@@ -74,7 +74,8 @@ async fn step(
     let Some(before) = app.store.exemption(organisation_id, id).await? else {
         return Ok(Some(false));
     };
-    let has_ended = before.status(now) == Decided::Expired && before.decided != Decided::Expired;
+    let has_ended = before.status(now) == ExemptionStatus::Expired
+        && before.decided != ExemptionStatus::Expired;
     let is_ending = before.ends_soon(now) && !before.is_end_told;
     if !has_ended && !is_ending {
         return Ok(Some(false));
@@ -86,7 +87,7 @@ async fn step(
     after.version += 1;
     after.updated_at = now;
     let event = if has_ended {
-        after.decided = Decided::Expired;
+        after.decided = ExemptionStatus::Expired;
         Event::Expired(given)
     } else {
         after.is_end_told = true;

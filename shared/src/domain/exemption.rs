@@ -213,9 +213,9 @@ impl Party {
 
 /// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionStatus))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Decided {
+pub enum ExemptionStatus {
     /// Nothing yet.
     Pending,
     /// It is granted.
@@ -228,7 +228,7 @@ pub enum Decided {
     Expired,
 }
 
-impl Decided {
+impl ExemptionStatus {
     /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -264,7 +264,7 @@ pub struct Exemption {
     /// Who asked.
     pub requested_by: Party,
     /// What was decided.
-    pub decided: Decided,
+    pub decided: ExemptionStatus,
     /// The decision, once it was made.
     pub decision: Option<Decision>,
     /// Its end before its time.
@@ -284,9 +284,11 @@ pub struct Exemption {
 
 impl Exemption {
     /// What it is at `now`: what waits or is in force has expired once its time is over.
-    pub fn status(&self, now: Timestamp) -> Decided {
+    pub fn status(&self, now: Timestamp) -> ExemptionStatus {
         match self.decided {
-            Decided::Pending | Decided::Approved if self.terms.ends_at <= now => Decided::Expired,
+            ExemptionStatus::Pending | ExemptionStatus::Approved if self.terms.ends_at <= now => {
+                ExemptionStatus::Expired
+            }
             decided => decided,
         }
     }
@@ -310,7 +312,7 @@ impl Exemption {
 
     /// Whether it is time to tell its user that it ends.
     pub fn ends_soon(&self, now: Timestamp) -> bool {
-        self.status(now) == Decided::Approved && self.terms.is_ending(now)
+        self.status(now) == ExemptionStatus::Approved && self.terms.is_ending(now)
     }
 }
 
@@ -392,7 +394,7 @@ mod tests {
             terms: grant(Kind::Lift, None, None).terms,
             reason: "a release".to_owned(),
             requested_by: party("key_1", Some("mo"), None),
-            decided: Decided::Pending,
+            decided: ExemptionStatus::Pending,
             decision: None,
             revocation: None,
             index: None,
@@ -448,7 +450,7 @@ mod tests {
         }
         assert_eq!(
             exemption.status(at("2026-12-01T12:00:00Z")),
-            Decided::Expired
+            ExemptionStatus::Expired
         );
     }
 
@@ -464,7 +466,7 @@ mod tests {
                 responsible_user_id: None,
                 makers: BTreeSet::new(),
             },
-            decided: Decided::Approved,
+            decided: ExemptionStatus::Approved,
             decision: None,
             revocation: None,
             index: Some(1),

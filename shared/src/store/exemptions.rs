@@ -10,7 +10,7 @@ use super::keys::{self, EXEMPTION, GRANT, PENDING};
 use super::rows::Row;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
-use crate::domain::exemption::{Decided, Exemption, Grant};
+use crate::domain::exemption::{Exemption, ExemptionStatus, Grant};
 use crate::domain::period::Month;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,14 +58,16 @@ impl Row {
         let mut rows = vec![known];
         // An exemption that expired is known by its end, and its rows expire some days later.
         let places = match exemption.decided {
-            Decided::Pending => [Some(Self::new(key(PENDING), &pending)?), None],
-            Decided::Approved => {
+            ExemptionStatus::Pending => [Some(Self::new(key(PENDING), &pending)?), None],
+            ExemptionStatus::Approved => {
                 let grant = exemption.grant().map(|grant| Self::new(key(GRANT), &grant));
                 [Some(Self::gone(key(PENDING))), grant.transpose()?]
             }
-            Decided::Denied => [Some(Self::gone(key(PENDING))), None],
-            Decided::Revoked => [Some(Self::gone(key(PENDING))), Some(Self::gone(key(GRANT)))],
-            Decided::Expired => [None, None],
+            ExemptionStatus::Denied => [Some(Self::gone(key(PENDING))), None],
+            ExemptionStatus::Revoked => {
+                [Some(Self::gone(key(PENDING))), Some(Self::gone(key(GRANT)))]
+            }
+            ExemptionStatus::Expired => [None, None],
         };
         for mut row in places.into_iter().flatten() {
             row.expire(ends_at.as_second() + KEPT_SECONDS);

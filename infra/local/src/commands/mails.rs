@@ -8,7 +8,7 @@ use shared::domain::amount::{Amounts, Unit};
 use shared::domain::audit_head::AuditHead;
 use shared::domain::blocking::{blocked_by_hand, released};
 use shared::domain::closing::{self, ClosedBudget};
-use shared::domain::exemption::{Covers, Decided, Decision, Exemption, Kind, Party, Terms};
+use shared::domain::exemption::{Covers, Decision, Exemption, ExemptionStatus, Kind, Party, Terms};
 use shared::domain::exemption_notice::{self, Event};
 use shared::domain::incident::Cause;
 use shared::domain::mail::{Letter, LetterStatus, Mail, compose};
@@ -301,7 +301,7 @@ fn exemption(event: Event) -> Notice {
         },
         reason: "The release is on Friday".to_owned(),
         requested_by: party("mona"),
-        decided: Decided::Approved,
+        decided: ExemptionStatus::Approved,
         decision: Some(decision.clone()),
         revocation: Some(decision),
         index: None,
