@@ -24,7 +24,7 @@ use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{
     ApiKey, Change, Committed, CounterEffect, DepartmentTotals, Head, KeyOwner, LedgerWrite,
-    PendingExemption, Row, Snapshot, StoreError, Sums, mailbox_of,
+    PendingExemption, Row, Snapshot, StoreError, Sums, address_digest,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -355,7 +355,7 @@ async fn load(
     };
     let suppression = match &needs.suppression {
         Some(email) => {
-            let mailbox = mailbox_of(email);
+            let mailbox = address_digest(email);
             app.store.suppression(organisation_id, &mailbox).await?
         }
         None => None,

@@ -8,7 +8,7 @@ use super::App;
 use super::act::Loaded;
 use shared::domain::people::User;
 use shared::runtime::error::ApiError;
-use shared::store::{Row, StoreError, mailbox_of};
+use shared::store::{Row, StoreError, address_digest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The addresses whose owners a change of a user has to know.
@@ -39,7 +39,7 @@ impl MailOwners {
         };
         let own = users.get(user_id).map(|user| &user.email);
         let emails = self.emails.iter().chain(own);
-        let mailboxes: BTreeSet<String> = emails.map(|email| mailbox_of(email)).collect();
+        let mailboxes: BTreeSet<String> = emails.map(|email| address_digest(email)).collect();
         let mut owners = BTreeMap::new();
         for mailbox in mailboxes {
             let Some(owner) = app.store.mail_owner(organisation_id, &mailbox).await? else {
@@ -50,7 +50,7 @@ impl MailOwners {
                 true => None,
                 false => app.store.user(organisation_id, &owner).await?,
             };
-            if is_own || known.is_some_and(|user| mailbox_of(&user.email) == mailbox) {
+            if is_own || known.is_some_and(|user| address_digest(&user.email) == mailbox) {
                 owners.insert(mailbox, owner);
             }
         }
@@ -66,8 +66,8 @@ impl Loaded {
         before: Option<&User>,
         after: &User,
     ) -> Result<Vec<Row>, ApiError> {
-        let mailbox = mailbox_of(&after.email);
-        let old = before.map(|before| mailbox_of(&before.email));
+        let mailbox = address_digest(&after.email);
+        let old = before.map(|before| address_digest(&before.email));
         let owner = self.mail_owners.get(&mailbox);
         let is_kept = old.as_ref() == Some(&mailbox);
         let mut rows = Vec::new();

@@ -11,14 +11,14 @@ use std::fmt::Write as _;
 /// How long a letter waits for others, in seconds.
 pub const JOIN_SECONDS: i64 = 60;
 /// The most letters of one mail; more are the next one's.
-pub const MAX_LETTERS: usize = 20;
+pub const MAX_EMAILS: usize = 20;
 /// How long after each failed attempt the next one is made, in seconds: within a day.
 const DELAYS: [i64; 8] = [30, 120, 600, 1_800, 3_600, 10_800, 21_600, 36_000];
 
 /// What has become of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LetterStatus {
+pub enum EmailStatus {
     /// It waits to be sent.
     Waiting,
     /// It was handed to the mail service.
@@ -31,7 +31,7 @@ pub enum LetterStatus {
 
 /// A notice for one person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct PendingEmail {
     /// The notice.
     pub notice_id: String,
     /// What it tells of.
@@ -47,7 +47,7 @@ pub struct Letter {
     /// When it was made.
     pub created_at: Timestamp,
     /// What has become of it.
-    pub status: LetterStatus,
+    pub status: EmailStatus,
 }
 
 /// A mail.
@@ -94,7 +94,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The page of the console that shows what a letter tells of.
-fn page(letter: &Letter) -> Option<String> {
+fn page(letter: &PendingEmail) -> Option<String> {
     let payload = &letter.payload;
     let of = |page: &str, id: &Value| Some(format!("{page}/{}", id.as_str()?));
     match letter.kind {
@@ -117,7 +117,7 @@ fn page(letter: &Letter) -> Option<String> {
 }
 
 /// What one letter says: its title, then its paragraphs.
-fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
+fn paragraphs(letter: &PendingEmail, console: Option<&str>) -> (String, Vec<String>) {
     let text = |name: &str| letter.payload[name].as_str().unwrap_or_default().to_owned();
     let mut said = vec![text("message")];
     match &letter.payload["blocked"] {
@@ -145,7 +145,7 @@ fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
 
 /// One mail of all `letters`, which are for the same address, in `layout`; none without a letter. Links lead to `console`, where
 /// there is one.
-pub fn compose(letters: &[Letter], layout: &Layout, console: Option<&str>) -> Option<Mail> {
+pub fn compose(letters: &[PendingEmail], layout: &Layout, console: Option<&str>) -> Option<Mail> {
     let first = letters.first()?;
     let (first_title, _) = paragraphs(first, console);
     let subject = match letters.len() {
@@ -186,8 +186,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn letter(title: &str) -> Letter {
-        Letter {
+    fn letter(title: &str) -> PendingEmail {
+        PendingEmail {
             notice_id: "ntc_1".to_owned(),
             kind: EventType::PolicyFired,
             email: "max@example.com".to_owned(),
@@ -198,7 +198,7 @@ mod tests {
                 "blocked": {"until": "2026-12-01T00:00:00Z"},
             }),
             created_at: "2026-11-24T12:00:00Z".parse().unwrap(),
-            status: LetterStatus::Waiting,
+            status: EmailStatus::Waiting,
         }
     }
 
@@ -268,7 +268,7 @@ mod tests {
             (EventType::ExemptionEnding, "exemptions/exm_1"),
             (EventType::BudgetExceeded, "alerts/alr_1"),
         ] {
-            let letter = Letter {
+            let letter = PendingEmail {
                 kind,
                 payload: payload.clone(),
                 ..letter("Something")

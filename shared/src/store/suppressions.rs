@@ -5,7 +5,7 @@ use super::call::{StoreError, Transacted};
 use super::governance::{Page, digest_of};
 use super::item::expires_at;
 use super::keys::{self, SUPPRESSED};
-use super::letters::mailbox_of;
+use super::pending_emails::address_digest;
 use super::rows::Row;
 use crate::domain::incident::Opened;
 use crate::domain::suppression::Suppression;
@@ -14,7 +14,7 @@ use serde_json::json;
 impl Row {
     /// Deletes a suppression: the address gets mail again.
     pub fn no_suppression(organisation_id: &str, email: &str) -> Self {
-        let sk = format!("{SUPPRESSED}{}", mailbox_of(email));
+        let sk = format!("{SUPPRESSED}{}", address_digest(email));
         Self::gone(keys::governance(organisation_id, sk))
     }
 }
@@ -30,7 +30,7 @@ impl Store {
         suppression: &Suppression,
         opened: &Opened,
     ) -> Result<bool, StoreError> {
-        let mailbox = mailbox_of(&suppression.email);
+        let mailbox = address_digest(&suppression.email);
         let digest = digest_of(&format!("{report_id}\0{mailbox}"));
         let marker = keys::feedback(organisation_id, &digest);
         let mut heeded = Row::new(marker, &json!({"since": suppression.since}))?.if_absent();

@@ -11,7 +11,7 @@ use shared::domain::closing::{self, ClosedBudget};
 use shared::domain::exemption::{Covers, Decision, Exemption, ExemptionStatus, Kind, Party, Terms};
 use shared::domain::exemption_notice::{self, Event};
 use shared::domain::incident::Cause;
-use shared::domain::mail::{Letter, LetterStatus, Mail, compose};
+use shared::domain::mail::{EmailStatus, Mail, PendingEmail, compose};
 use shared::domain::mail_layout::Layout;
 use shared::domain::notice::Notice;
 use shared::domain::people::{Block, Role, Status, Superiors, User};
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let each = samples
         .iter()
         .map(|(name, letter)| (*name, std::slice::from_ref(letter)));
-    let all: Vec<Letter> = samples.iter().map(|(_, letter)| letter.clone()).collect();
+    let all: Vec<PendingEmail> = samples.iter().map(|(_, letter)| letter.clone()).collect();
     for (name, letters) in each.chain([("joined", all.as_slice())]) {
         let Some(mail) = compose(letters, &layout, Some(&arguments.console)) else {
             continue;
@@ -104,7 +104,7 @@ fn print(name: &str, mail: &Mail) {
     say(&mail.text);
 }
 
-fn samples() -> Vec<(&'static str, Letter)> {
+fn samples() -> Vec<(&'static str, PendingEmail)> {
     let budget = |title: &str, message: &str| json!({"title": title, "message": message, "alert_id": "alr_01a20fccf50f"});
     let fired = json!({
         "title": "Policy \"Leaks of engineering\" fired",
@@ -165,7 +165,7 @@ fn samples() -> Vec<(&'static str, Letter)> {
 }
 
 /// Mails of what is no budget's and no policy's, made as the functions make them.
-fn more_samples() -> Vec<(&'static str, Letter)> {
+fn more_samples() -> Vec<(&'static str, PendingEmail)> {
     let now = made_at();
     let id = || "ntc_01a20fccf50f".to_owned();
     let superiors = Superiors {
@@ -370,8 +370,8 @@ fn made_at() -> Timestamp {
     Timestamp::from_second(1_795_521_600).unwrap_or_default()
 }
 
-fn letter(kind: EventType, because: &str, payload: Value) -> Letter {
-    Letter {
+fn letter(kind: EventType, because: &str, payload: Value) -> PendingEmail {
+    PendingEmail {
         notice_id: "ntc_01a20fccf50f".to_owned(),
         kind,
         email: "mona@example.com".to_owned(),
@@ -379,6 +379,6 @@ fn letter(kind: EventType, because: &str, payload: Value) -> Letter {
         because: because.to_owned(),
         payload,
         created_at: made_at(),
-        status: LetterStatus::Waiting,
+        status: EmailStatus::Waiting,
     }
 }

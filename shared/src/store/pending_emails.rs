@@ -9,7 +9,7 @@ use super::rows::Row;
 use super::tables::TTL;
 use super::write::Write;
 use crate::domain::incident::Opened;
-use crate::domain::mail::{Letter, LetterStatus};
+use crate::domain::mail::{EmailStatus, PendingEmail};
 use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 
@@ -17,19 +17,27 @@ use jiff::Timestamp;
 const LEASE_KEPT_SECONDS: i64 = 3_600;
 
 /// Returns a digest of an address that hides the address and ignores its case.
-pub fn mailbox_of(email: &str) -> String {
+pub fn address_digest(email: &str) -> String {
     digest_of(&email.to_lowercase()).chars().take(32).collect()
 }
 
 impl Row {
-    fn letter(organisation_id: &str, mailbox: &str, letter: &Letter) -> Result<Self, StoreError> {
+    fn letter(
+        organisation_id: &str,
+        mailbox: &str,
+        letter: &PendingEmail,
+    ) -> Result<Self, StoreError> {
         let key = keys::letter(organisation_id, &letter.notice_id, mailbox);
         let mut row = Self::new(key, letter)?;
         row.expire(expires_at(letter.created_at));
         Ok(row)
     }
 
-    fn waiting(organisation_id: &str, mailbox: &str, letter: &Letter) -> Result<Self, StoreError> {
+    fn waiting(
+        organisation_id: &str,
+        mailbox: &str,
+        letter: &PendingEmail,
+    ) -> Result<Self, StoreError> {
         let key = keys::waiting(organisation_id, mailbox, &letter.notice_id);
         let mut row = Self::new(key, letter)?;
         row.expire(expires_at(letter.created_at));
@@ -40,15 +48,15 @@ impl Row {
 impl Store {
     /// Stores a mail, if it is not stored yet. One that is to be sent waits in the mailbox of its
     /// address.
-    pub async fn add_letter(
+    pub async fn add_email(
         &self,
         organisation_id: &str,
-        letter: &Letter,
+        letter: &PendingEmail,
     ) -> Result<(), StoreError> {
-        let mailbox = mailbox_of(&letter.email);
+        let mailbox = address_digest(&letter.email);
         let kept = Row::letter(organisation_id, &mailbox, letter)?.if_absent();
         let mut parts = vec![self.row_item(kept)?];
-        if letter.status == LetterStatus::Waiting {
+        if letter.status == EmailStatus::Waiting {
             parts.push(self.row_item(Row::waiting(organisation_id, &mailbox, letter)?)?);
         }
         self.transact(parts).await?;
@@ -56,12 +64,12 @@ impl Store {
     }
 
     /// Returns at most `most` pending mails of a mailbox, the oldest first.
-    pub async fn waiting_letters(
+    pub async fn pending_emails(
         &self,
         organisation_id: &str,
         mailbox: &str,
         most: usize,
-    ) -> Result<Vec<Letter>, StoreError> {
+    ) -> Result<Vec<PendingEmail>, StoreError> {
         let prefix = keys::mailbox(mailbox);
         let page = self
             .page(organisation_id, &prefix, None, most, |_| true)
@@ -70,7 +78,7 @@ impl Store {
     }
 
     /// Leases the mailbox until `until`. Returns false if another sender holds the lease.
-    pub async fn lease_mailbox(
+    pub async fn lease_recipient_queue(
         &self,
         organisation_id: &str,
         mailbox: &str,
@@ -95,7 +103,7 @@ impl Store {
     }
 
     /// Ends the lease of a mailbox.
-    pub async fn release_mailbox(
+    pub async fn release_recipient_queue(
         &self,
         organisation_id: &str,
         mailbox: &str,
@@ -107,18 +115,18 @@ impl Store {
 
     /// Stores the final state of a mailbox's mails, removes them from the pending ones, opens the
     /// incident of those that were given up, and ends the lease.
-    pub async fn end_letters(
+    pub async fn finish_emails(
         &self,
         organisation_id: &str,
         mailbox: &str,
-        letters: &[Letter],
-        status: LetterStatus,
+        letters: &[PendingEmail],
+        status: EmailStatus,
         opened: Option<&Opened>,
     ) -> Result<(), StoreError> {
         let lease = Row::gone(keys::lease(organisation_id, mailbox));
         let mut parts = vec![self.row_item(lease)?];
         for letter in letters {
-            let ended = Letter {
+            let ended = PendingEmail {
                 status,
                 ..letter.clone()
             };
