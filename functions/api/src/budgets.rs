@@ -4,8 +4,8 @@ use super::act::{Actor, AnswerOf, Loaded, Needs, Prepared, change, check_version
 use super::exemption_view::ExemptionView;
 use super::openapi::bodies::{CreateBudget, UpdateBudget};
 use super::replay::{Answer, IdempotentRequest};
-use super::sight::{Sight, hidden};
 use super::view::BudgetView;
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -302,11 +302,11 @@ pub(crate) async fn list(
         .after
         .as_deref()
         .map_or(Bound::Unbounded, Bound::Excluded);
-    let sight = Sight::of_departments(owner, &configuration);
+    let visibility = Visibility::of_departments(owner, &configuration);
     let mut rest = configuration
         .budgets
         .range::<str, _>((from, Bound::Unbounded))
-        .filter(|(_, budget)| sight.has_department(budget.department_id.as_deref()));
+        .filter(|(_, budget)| visibility.has_department(budget.department_id.as_deref()));
     let page: Vec<&Budget> = rest.by_ref().take(asked.limit).map(|(_, b)| b).collect();
     let last = rest.next().and(page.last()).map(|b| b.id.as_str());
     let show = |budget: &&Budget| view::budget(&configuration, budget, Some(&cell), now);
@@ -421,7 +421,7 @@ pub(crate) fn seen<'a>(
 ) -> Result<&'a Budget, ApiError> {
     let budget = configuration.budgets.get(id);
     let department_id = budget.and_then(|budget| budget.department_id.as_deref());
-    if !Sight::of_departments(owner, configuration).has_department(department_id) {
+    if !Visibility::of_departments(owner, configuration).has_department(department_id) {
         return Err(hidden());
     }
     budget.ok_or_else(|| ApiError::not_found("budget"))
@@ -523,7 +523,7 @@ pub(crate) async fn effective(
     let user_id = parameters.required("user_id", "must be a user's id", is_user_id);
     parameters.finish()?;
     let now = app.clock.now();
-    let user = super::sight::user(&app, owner, &user_id).await?;
+    let user = super::visibility::user(&app, owner, &user_id).await?;
     let (configuration, cell) = in_force(&app, owner, now).await?;
     let period = configuration.period_of(now);
     let budgets = configuration.budgets_on(&configuration.path(&user.department_id), period);

@@ -3,7 +3,7 @@
 use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
 use super::openapi::bodies::{CreateDepartment, UpdateDepartment};
 use super::replay::IdempotentRequest;
-use super::sight::{Sight, hidden};
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -157,7 +157,7 @@ pub(crate) async fn list(
     let list = format!("{} departments {}", owner.organisation_id, owner.key_id);
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let sight = Sight::of_departments(owner, &configuration);
+    let visibility = Visibility::of_departments(owner, &configuration);
     let from = asked
         .after
         .as_deref()
@@ -165,7 +165,7 @@ pub(crate) async fn list(
     let mut rest = configuration
         .departments
         .range::<str, _>((from, Bound::Unbounded))
-        .filter(|(id, _)| sight.has_department(Some(id)));
+        .filter(|(id, _)| visibility.has_department(Some(id)));
     let page: Vec<_> = rest.by_ref().take(asked.limit).map(|(_, d)| d).collect();
     let last = rest.next().and(page.last()).map(|d| d.id.as_str());
     let items = page.iter().map(|d| view::department(d)).collect();
@@ -193,7 +193,7 @@ pub(crate) async fn read(
     let owner = caller.owner()?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let department = configuration.departments.get(&id);
-    if !Sight::of_departments(owner, &configuration).has_department(Some(&id)) {
+    if !Visibility::of_departments(owner, &configuration).has_department(Some(&id)) {
         return Err(hidden());
     }
     let department = department.ok_or_else(|| ApiError::not_found("department"))?;

@@ -26,13 +26,13 @@ mod policy_view;
 mod replay;
 mod rollovers;
 mod rule_fields;
-mod sight;
 mod suppressions;
 mod top_ups;
 mod tree;
 mod usage;
 mod users;
 mod view;
+mod visibility;
 mod webhook_retry;
 mod webhooks;
 

@@ -11,7 +11,7 @@ use shared::store::KeyOwner;
 use std::collections::BTreeSet;
 
 /// What a key sees.
-pub(crate) enum Sight {
+pub(crate) enum Visibility {
     /// Everything.
     All,
     /// These departments and users only.
@@ -35,7 +35,7 @@ fn is_report(configuration: &Configuration, own_id: &str, user: &User) -> bool {
     user.manager_id.as_deref() == Some(own_id) || configuration.manages(own_id, &path)
 }
 
-impl Sight {
+impl Visibility {
     /// The departments that a key sees; of the users only its own.
     pub(crate) fn of_departments(owner: &KeyOwner, configuration: &Configuration) -> Self {
         match (owner.role.sphere(), owner.user_id.as_deref()) {
@@ -56,8 +56,9 @@ impl Sight {
             return Ok(Self::All);
         }
         let configuration = super::budgets::configuration(app, owner).await?;
-        let mut sight = Self::of_departments(owner, &configuration);
-        if let (Self::Some { users, .. }, Some(own_id)) = (&mut sight, owner.user_id.as_deref())
+        let mut visibility = Self::of_departments(owner, &configuration);
+        if let (Self::Some { users, .. }, Some(own_id)) =
+            (&mut visibility, owner.user_id.as_deref())
             && owner.role.sphere() == Sphere::Managed
         {
             let is_seen = |user: &User| is_report(&configuration, own_id, user);
@@ -67,7 +68,7 @@ impl Sight {
                 .await?;
             users.extend(reports.into_iter().map(|user| user.id));
         }
-        Ok(sight)
+        Ok(visibility)
     }
 
     /// Whether it sees a department; none is the organisation as a whole.
