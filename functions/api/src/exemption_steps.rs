@@ -23,7 +23,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
-use shared::runtime::roles::Sphere;
+use shared::runtime::roles::RoleScope;
 use shared::store::{CounterEffect, KeyOwner, Row, new_id};
 
 /// Who is told of a step, in one notice that is written with it.
@@ -318,7 +318,7 @@ pub(crate) async fn revoke(
         exemption: Some(id.clone()),
         ..Needs::default()
     };
-    let is_admin = owner.role.sphere() == Sphere::All;
+    let is_admin = owner.role.scope() == RoleScope::All;
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, &needs, None, |loaded| {
         let before = loaded.exemption()?;

@@ -7,7 +7,7 @@ use super::failures::Failures;
 use super::http::RateLimitSlot;
 use super::random::could_be_secret;
 use super::rate::Rates;
-use super::roles::{Sphere, Who, is_open_while_blocked, who_may};
+use super::roles::{RoleScope, Who, is_open_while_blocked, who_may};
 use super::source::Source;
 use super::token::Tokens;
 use crate::domain::authority::Backing;
@@ -366,9 +366,9 @@ fn operator_only() -> ApiError {
 /// Whether a key may act for `user_id`: agents and administrators for any user, others for their
 /// own.
 pub fn may_act_for(owner: &KeyOwner, user_id: &str) -> bool {
-    match owner.role.sphere() {
-        Sphere::All | Sphere::AnyUser => true,
-        Sphere::Managed | Sphere::Own => owner.user_id.as_deref() == Some(user_id),
+    match owner.role.scope() {
+        RoleScope::All | RoleScope::AnyUser => true,
+        RoleScope::Managed | RoleScope::Own => owner.user_id.as_deref() == Some(user_id),
     }
 }
 

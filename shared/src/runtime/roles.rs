@@ -15,7 +15,7 @@ pub enum Who {
 
 /// How far a role sees and acts within its organisation, where an endpoint is open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sphere {
+pub enum RoleScope {
     /// Everything.
     All,
     /// Itself, its reports, and the departments it manages with all under them and their users.
@@ -28,12 +28,12 @@ pub enum Sphere {
 
 impl Role {
     /// How far the role sees.
-    pub fn sphere(self) -> Sphere {
+    pub fn scope(self) -> RoleScope {
         match self {
-            Self::Admin => Sphere::All,
-            Self::Manager => Sphere::Managed,
-            Self::Member => Sphere::Own,
-            Self::Agent => Sphere::AnyUser,
+            Self::Admin => RoleScope::All,
+            Self::Manager => RoleScope::Managed,
+            Self::Member => RoleScope::Own,
+            Self::Agent => RoleScope::AnyUser,
         }
     }
 }
