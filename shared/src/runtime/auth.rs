@@ -7,7 +7,7 @@ use super::failures::Failures;
 use super::http::RateLimitSlot;
 use super::random::could_be_secret;
 use super::rate::Rates;
-use super::roles::{RoleScope, Who, is_open_while_blocked, who_may};
+use super::roles::{Access, RoleScope, access_to, is_open_while_blocked};
 use super::source::Source;
 use super::token::Tokens;
 use crate::domain::authority::Backing;
@@ -315,17 +315,21 @@ impl Caller {
 
     /// Returns the caller, if the table of roles lets them call this endpoint.
     fn allowed(self, method: &str, path: &str) -> Result<Self, ApiError> {
-        let who = who_may(method, path);
+        let who = access_to(method, path);
         match (&self, who) {
-            (_, Some(Who::Anybody)) | (Self::Operator { .. }, Some(Who::Operator)) => Ok(self),
-            (Self::Key { owner, .. }, Some(Who::Roles(roles))) if roles.contains(&owner.role) => {
+            (_, Some(Access::Anybody)) | (Self::Operator { .. }, Some(Access::Operator)) => {
+                Ok(self)
+            }
+            (Self::Key { owner, .. }, Some(Access::Roles(roles)))
+                if roles.contains(&owner.role) =>
+            {
                 match owner.is_blocked && !is_open_while_blocked(method, path) {
                     true => Err(ApiError::forbidden(BLOCKED)),
                     false => Ok(self),
                 }
             }
             (Self::Operator { .. }, _) => Err(operator_only()),
-            (Self::Key { .. }, Some(Who::Operator)) => {
+            (Self::Key { .. }, Some(Access::Operator)) => {
                 Err(ApiError::forbidden("only the operator's key may do this"))
             }
             (Self::Key { owner, .. }, _) => Err(role_refused(owner)),

@@ -4,7 +4,7 @@ use crate::domain::people::Role;
 
 /// Who may call an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum Access {
     /// Everybody, without a key: what they send proves itself, or there is nothing to protect.
     Anybody,
     /// The operator of the deployment.
@@ -38,13 +38,13 @@ impl Role {
     }
 }
 
-const ADMIN: Who = Who::Roles(&[Role::Admin]);
-const MANAGED: Who = Who::Roles(&[Role::Admin, Role::Manager]);
-const OWN: Who = Who::Roles(&[Role::Admin, Role::Manager, Role::Member]);
-const TRAFFIC: Who = Who::Roles(&[Role::Admin, Role::Manager, Role::Member, Role::Agent]);
+const ADMIN: Access = Access::Roles(&[Role::Admin]);
+const MANAGED: Access = Access::Roles(&[Role::Admin, Role::Manager]);
+const OWN: Access = Access::Roles(&[Role::Admin, Role::Manager, Role::Member]);
+const TRAFFIC: Access = Access::Roles(&[Role::Admin, Role::Manager, Role::Member, Role::Agent]);
 
 /// Method, path and who may call it, in the order of the paths.
-pub const ENDPOINTS: &[(&str, &str, Who)] = &[
+pub const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/v1/alerts", MANAGED),
     ("GET", "/v1/alerts/{id}", MANAGED),
     ("PATCH", "/v1/alerts/{id}", ADMIN),
@@ -79,7 +79,7 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
     ("POST", "/v1/exemptions/{id}/approve", ADMIN),
     ("POST", "/v1/exemptions/{id}/deny", ADMIN),
     ("POST", "/v1/exemptions/{id}/revoke", OWN),
-    ("GET", "/v1/health", Who::Anybody),
+    ("GET", "/v1/health", Access::Anybody),
     ("DELETE", "/v1/holds/{id}", TRAFFIC),
     ("PATCH", "/v1/holds/{id}", TRAFFIC),
     ("GET", "/v1/incidents", MANAGED),
@@ -89,17 +89,21 @@ pub const ENDPOINTS: &[(&str, &str, Who)] = &[
     ("PUT", "/v1/integrations/github", ADMIN),
     ("GET", "/v1/integrations/github/risks", ADMIN),
     ("PUT", "/v1/integrations/github/risks", ADMIN),
-    ("POST", "/v1/integrations/github/{id}", Who::Anybody),
+    ("POST", "/v1/integrations/github/{id}", Access::Anybody),
     ("GET", "/v1/oauth/clients", ADMIN),
     ("POST", "/v1/oauth/clients", ADMIN),
     ("DELETE", "/v1/oauth/clients/{id}", ADMIN),
-    ("POST", "/v1/oauth/token", Who::Anybody),
-    ("GET", "/v1/openapi.json", Who::Anybody),
+    ("POST", "/v1/oauth/token", Access::Anybody),
+    ("GET", "/v1/openapi.json", Access::Anybody),
     ("GET", "/v1/organisation", OWN),
     ("PATCH", "/v1/organisation", ADMIN),
-    ("GET", "/v1/organisations", Who::Operator),
-    ("POST", "/v1/organisations", Who::Operator),
-    ("POST", "/v1/organisations/{id}/admin-keys", Who::Operator),
+    ("GET", "/v1/organisations", Access::Operator),
+    ("POST", "/v1/organisations", Access::Operator),
+    (
+        "POST",
+        "/v1/organisations/{id}/admin-keys",
+        Access::Operator,
+    ),
     ("GET", "/v1/policies", ADMIN),
     ("POST", "/v1/policies", ADMIN),
     ("GET", "/v1/policies/{id}", ADMIN),
@@ -151,7 +155,7 @@ pub fn is_open_while_blocked(method: &str, path: &str) -> bool {
 }
 
 /// Who may call an endpoint; none where it is in no line, and then nobody may.
-pub fn who_may(method: &str, path: &str) -> Option<Who> {
+pub fn access_to(method: &str, path: &str) -> Option<Access> {
     // The answer to `HEAD` is that to `GET` without its body.
     let method = if method == "HEAD" { "GET" } else { method };
     let line = ENDPOINTS
@@ -176,7 +180,7 @@ mod tests {
     #[test]
     fn what_a_blocked_user_may_do_is_what_members_may() {
         for (method, path) in WHILE_BLOCKED {
-            let Some(Who::Roles(roles)) = who_may(method, path) else {
+            let Some(Access::Roles(roles)) = access_to(method, path) else {
                 panic!("{method} {path}");
             };
             assert!(roles.contains(&Role::Member), "{method} {path}");
@@ -186,8 +190,11 @@ mod tests {
 
     #[test]
     fn what_is_in_no_line_is_for_nobody() {
-        assert_eq!(who_may("GET", "/v1/nothing"), None);
-        assert_eq!(who_may("PUT", "/v1/alerts"), None);
-        assert_eq!(who_may("HEAD", "/v1/alerts"), who_may("GET", "/v1/alerts"));
+        assert_eq!(access_to("GET", "/v1/nothing"), None);
+        assert_eq!(access_to("PUT", "/v1/alerts"), None);
+        assert_eq!(
+            access_to("HEAD", "/v1/alerts"),
+            access_to("GET", "/v1/alerts")
+        );
     }
 }

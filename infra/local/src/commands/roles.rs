@@ -2,7 +2,7 @@
 
 use super::say;
 use shared::domain::people::Role;
-use shared::runtime::roles::{ENDPOINTS, WHILE_BLOCKED, Who};
+use shared::runtime::roles::{Access, ENDPOINTS, WHILE_BLOCKED};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Manager, Role::Member, Role::Agent];
 
@@ -20,9 +20,9 @@ pub(crate) fn run() {
     for (method, path, who) in ENDPOINTS {
         let endpoint = format!("{method} {path}");
         let marks: Vec<&str> = match who {
-            Who::Anybody => vec!["without a key"],
-            Who::Operator => vec!["", "", "", "", "yes"],
-            Who::Roles(roles) => ROLES
+            Access::Anybody => vec!["without a key"],
+            Access::Operator => vec!["", "", "", "", "yes"],
+            Access::Roles(roles) => ROLES
                 .iter()
                 .map(|role| match role {
                     role if !roles.contains(role) => "",

@@ -6,7 +6,7 @@ use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::authority::MAX_MAKERS;
 use shared::domain::people::Role;
-use shared::runtime::roles::{ENDPOINTS, Who, is_open_while_blocked};
+use shared::runtime::roles::{Access, ENDPOINTS, is_open_while_blocked};
 use std::time::{Duration, Instant};
 
 /// `eng` > `backend` with ada in it and ann, an administrator; a cap on `eng`. What people lose is seen by the next request.
@@ -398,7 +398,7 @@ async fn a_blocked_administrators_key_reads_her_own_data_asks_and_changes_nothin
     let before = world.system.store().head("demo").await.unwrap().unwrap();
     for key in &company.anns {
         for (method, path, who) in ENDPOINTS {
-            let Who::Roles(roles) = who else { continue };
+            let Access::Roles(roles) = who else { continue };
             if roles.contains(&Role::Member) && is_open_while_blocked(method, path) {
                 continue;
             }

@@ -3,7 +3,7 @@
 use super::{MARK, everything, two_tenants};
 use end_to_end::ADMIN;
 use serde_json::{Value, json};
-use shared::runtime::roles::{ENDPOINTS, Who};
+use shared::runtime::roles::{Access, ENDPOINTS};
 
 #[tokio::test]
 async fn another_tenants_resources_are_neither_shown_nor_changed() {
@@ -139,7 +139,7 @@ async fn every_endpoint_of_the_table_refuses_another_tenants_ids_to_every_role()
     let before = everything(&world, ADMIN).await;
     let mut tried = 0;
     for (method, path, who) in ENDPOINTS.iter().filter(|(_, path, _)| path.contains('{')) {
-        if *who == Who::Anybody {
+        if *who == Access::Anybody {
             continue;
         }
         let of = |name: &str| first.ids[name].clone();
