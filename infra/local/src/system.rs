@@ -19,9 +19,9 @@ use jiff::Timestamp;
 use shared::domain::audit::AuditEntry;
 use shared::domain::authority::Maker;
 use shared::domain::configuration::Organisation;
+use shared::domain::egress_policy::EgressPolicy;
 use shared::domain::notice::NoticeMessage;
 use shared::domain::people::Role;
-use shared::domain::reach::Reach;
 use shared::ledger::Books;
 use shared::runtime::clock::Clock;
 use shared::runtime::http::finished;
@@ -206,7 +206,7 @@ impl System {
             notices_of("api"),
             clock.clone(),
         )
-        .with_reach(Reach::PublicAndLoopback);
+        .with_egress(EgressPolicy::PublicAndLoopback);
         let api = match settings.is_limited {
             true => api,
             false => api.with_rates(Rates::unlimited()),
