@@ -9,3 +9,5 @@ pub mod domain;
 pub mod ledger;
 pub mod runtime;
 pub mod store;
+
+pub use endpoint::endpoint;

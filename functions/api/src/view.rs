@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
 use shared::domain::amount::Unit;
+use shared::domain::api_key::ApiKey;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::{Budget, Configuration, Department, Organisation};
 use shared::domain::people::{Role, Status, User};
@@ -11,7 +12,6 @@ use shared::domain::refusal::Figures;
 use shared::domain::rollover::Rollover;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Figure;
-use shared::store::ApiKey;
 use utoipa::ToSchema;
 
 /// JSON of a view; a view of plain fields has one always.

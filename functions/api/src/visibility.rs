@@ -40,9 +40,9 @@ impl Visibility {
     pub(crate) fn of_departments(owner: &KeyOwner, configuration: &Configuration) -> Self {
         match (owner.role.scope(), owner.user_id.as_deref()) {
             (RoleScope::All, _) => Self::All,
-            (sphere, own_id) => Self::Some {
+            (scope, own_id) => Self::Some {
                 departments: match own_id {
-                    Some(own_id) if sphere == RoleScope::Managed => managed(configuration, own_id),
+                    Some(own_id) if scope == RoleScope::Managed => managed(configuration, own_id),
                     _ => BTreeSet::new(),
                 },
                 users: own_id.map(str::to_owned).into_iter().collect(),

@@ -9,13 +9,13 @@ use http::HeaderMap;
 use serde::Serialize;
 use sha2::Sha256;
 use shared::domain::github::{Read, Sighting, default_rows, event_id, read, user_of};
+use shared::domain::integration::GithubIntegration;
 use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel, RiskOrigin};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::json;
 use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
-use shared::store::GithubIntegration;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -77,9 +77,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
 /// What happened counts once, by what is signed: however often it is delivered, by whichever hooks, under
 /// whatever other headers. A webhook that is sent again after a login was mapped to a user completes what
 /// was missing.
+#[shared::endpoint(POST "/v1/integrations/github/{id}", ANYBODY)]
 #[utoipa::path(
-    post,
-    path = "/v1/integrations/github/{id}",
     operation_id = "receiveGithub",
     tag = "GitHub",
     params(
@@ -102,7 +101,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
         (status = 202, description = "It is queued, or no risk.", body = ReceivedView),
         Invalid, TooLarge, Unsigned
     ),
-    security(()),
 )]
 pub(crate) async fn receive(
     State(app): State<App>,

@@ -11,7 +11,6 @@ mod send;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
-use axum::routing::post;
 use claims::{Candidate, Sorted, Standing};
 use openapi::{EventsBody, NothingAccepted};
 use serde::Serialize;
@@ -128,16 +127,13 @@ impl FromRef<App> for Keys {
     }
 }
 
+shared::endpoints! {
+    App: events, github::receive
+}
+
 /// The function's routes.
 pub fn router(app: App) -> Router {
     finished(routes()).with_state(app)
-}
-
-/// The routes without what surrounds them, to be served beside those of other functions.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/events", post(events))
-        .route("/v1/integrations/github/{id}", post(github::receive))
 }
 
 /// An event that was not accepted.
@@ -202,9 +198,8 @@ const MAX_DETAILS: usize = 100;
 /// An event is the same as another if its user, `type` and `event_id` are. The same body again is in
 /// `duplicates`, another body in `conflicts`. One bad event never refuses its neighbours: it is in `rejected`. The
 /// status is 202 if any event is accepted or a duplicate, otherwise 400.
+#[shared::endpoint(POST "/v1/events", TRAFFIC, WHILE_BLOCKED)]
 #[utoipa::path(
-    post,
-    path = "/v1/events",
     operation_id = "reportEvents",
     tag = "Requests",
     request_body(content = EventsBody, example = json!({"events": [{

@@ -19,7 +19,6 @@ pub use refusals::Refusals;
 use axum::Router;
 use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, post};
 use decide::{Decision, Verdict};
 use http::StatusCode;
 #[cfg(feature = "openapi")]
@@ -149,16 +148,14 @@ impl FromRef<App> for Keys {
     }
 }
 
+shared::endpoints! {
+    #[cfg(feature = "openapi")]
+    App: preflight, void, renew::renew
+}
+
 /// The function's routes.
 pub fn router(app: App) -> Router {
     finished(routes()).with_state(app)
-}
-
-/// The routes without what surrounds them, to be served beside those of other functions.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/preflight", post(preflight))
-        .route("/v1/holds/{id}", delete(void).patch(renew::renew))
 }
 
 /// Decides whether a request may be sent, and holds what it may use at every level above its user.
@@ -166,9 +163,8 @@ pub fn routes() -> Router<App> {
 /// A refusal is a 200 too. While its hold lives, the same `request_id` of the same user gets the same hold again: a
 /// client's retry holds once. A `request_id` is made for one request and must not be a user's to choose behind a
 /// gateway. Nothing is held for a request of no tokens.
+#[shared::endpoint(POST "/v1/preflight", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
-    post,
-    path = "/v1/preflight",
     operation_id = "preflight",
     tag = "Requests",
     request_body(content = PreflightBody, example = json!({
@@ -271,9 +267,8 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
 }
 
 /// Gives a hold back that nobody will use. Given back again, nothing changes.
+#[shared::endpoint(DELETE "/v1/holds/{id}", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
-    delete,
-    path = "/v1/holds/{id}",
     operation_id = "releaseHold",
     tag = "Requests",
     params(("id" = HoldIdText, Path, description = "The hold.")),

@@ -38,9 +38,8 @@ use std::sync::Arc;
 /// tokens were worth so far, on average. Under a hard cap in US dollars an organisation that reserves strictly
 /// requires `model`. Sent again, the same body
 /// changes nothing more, but that time goes on. A hold that has ended is a 409: its usage counts all the same.
+#[shared::endpoint(PATCH "/v1/holds/{id}", TRAFFIC)]
 #[cfg_attr(feature = "openapi", utoipa::path(
-    patch,
-    path = "/v1/holds/{id}",
     operation_id = "renewHold",
     tag = "Requests",
     params(("id" = HoldIdText, Path, description = "The hold.")),

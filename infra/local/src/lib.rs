@@ -5,6 +5,7 @@ mod bounces;
 pub mod bucket;
 pub mod bus;
 pub mod demo;
+pub mod endpoints;
 pub mod engine;
 mod guard;
 mod local_routes;

@@ -42,9 +42,10 @@ struct Whole;
 pub fn document() -> OpenApi {
     let mut whole = Whole::openapi();
     for part in [
-        api::openapi::Document::openapi(),
-        preflight::openapi::Document::openapi(),
-        ingest::openapi::Document::openapi(),
+        api::Operations::openapi(),
+        api::openapi::Schemas::openapi(),
+        preflight::Operations::openapi(),
+        ingest::Operations::openapi(),
     ] {
         whole.merge(part);
     }

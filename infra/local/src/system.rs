@@ -16,8 +16,9 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use jiff::Timestamp;
-use shared::domain::audit::AuditEntry;
+use shared::domain::api_key::ApiKey;
 use shared::domain::authority::Maker;
+use shared::domain::change::{Audited, Author};
 use shared::domain::configuration::Organisation;
 use shared::domain::egress_policy::EgressPolicy;
 use shared::domain::notice::NoticeMessage;
@@ -30,7 +31,7 @@ use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
 use shared::runtime::sealing::Sealer;
 use shared::runtime::token::Tokens;
-use shared::store::{ApiKey, Row, Store, StoreError, Tables, digest_of};
+use shared::store::{Store, StoreError, Tables, digest_of};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
@@ -90,6 +91,7 @@ pub struct System {
     clock: Clock,
     store: Store,
     router: Router,
+    deployed_api: Router,
     mappings: Mappings,
     mails: Mails,
     bus: LocalBus,
@@ -265,6 +267,7 @@ impl System {
             (mails.clone(), bus.clone(), bucket.clone()),
             reset.clone(),
         );
+        let deployed_api = api::router(api.clone());
         let router = Router::new()
             .merge(api::routes().with_state(api))
             .merge(preflight::routes().with_state(new_preflight()))
@@ -279,6 +282,7 @@ impl System {
             clock,
             store,
             router: finished(router),
+            deployed_api,
             running: mappings.run(),
             mappings,
             mails,
@@ -300,6 +304,11 @@ impl System {
         let preflight = (self.new_preflight.0)();
         preflight.make_ready().await;
         preflight::router(preflight)
+    }
+
+    /// The API function alone, as it is deployed.
+    pub fn deployed_api(&self) -> Router {
+        self.deployed_api.clone()
     }
 
     /// Every function's routes and those under `/local`.
@@ -512,35 +521,29 @@ pub fn has_data(dir: &Path) -> bool {
 async fn create_organisation(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     let name = "Demo".to_owned();
     let organisation = Organisation::new(ORGANISATION.to_owned(), name, "UTC".to_owned(), now);
-    let mut rows = Vec::new();
-    for (id, role, secret) in [
+    let keys = [
         ("key_local_admin", Role::Admin, ADMIN_KEY),
         ("key_local_agent", Role::Agent, AGENT_KEY),
-    ] {
-        let key = ApiKey {
-            id: id.to_owned(),
-            role,
-            user_id: None,
-            description: Some("made by the local stack".to_owned()),
-            created_at: now,
-            made_by: Some(Maker::operator()),
-            digest: digest_of(secret),
-        };
-        rows.extend(Row::api_key(ORGANISATION, &key)?);
-    }
-    let audit = AuditEntry {
-        actor: "operator".to_owned(),
-        action: "organisation.create".to_owned(),
-        resource: format!("organisation/{ORGANISATION}"),
-        before: None,
-        after: None,
-        reason: None,
+    ];
+    let keys = keys.map(|(id, role, secret)| ApiKey {
+        id: id.to_owned(),
+        role,
+        user_id: None,
+        description: Some("made by the local stack".to_owned()),
+        created_at: now,
+        made_by: Some(Maker::operator()),
+        digest: digest_of(secret),
+    });
+    let author = Author {
+        name: "operator".to_owned(),
         authority: None,
         request_id: "local".to_owned(),
     };
+    let json = serde_json::json!({"id": organisation.id, "name": organisation.name}).to_string();
+    let organisation = Audited::new(organisation, json);
     // Whether it was made now or before is the same here.
     store
-        .create_organisation(organisation, rows, &audit, None, now)
+        .create_organisation(organisation, keys.into(), &author, None, now)
         .await?;
     Ok(())
 }

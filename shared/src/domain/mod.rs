@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod amount;
+pub mod api_key;
 pub mod audit;
 pub mod audit_head;
 pub mod authority;
@@ -9,6 +10,7 @@ pub mod blocking;
 pub mod buckets;
 pub mod calendar;
 pub mod cell;
+pub mod change;
 pub mod closing;
 pub mod configuration;
 pub mod correction;
@@ -25,6 +27,7 @@ pub mod hex;
 pub mod hold;
 pub mod identity;
 pub mod incident;
+pub mod integration;
 pub mod mail;
 pub mod mail_layout;
 pub mod name;

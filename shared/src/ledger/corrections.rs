@@ -41,7 +41,7 @@ impl Store {
     pub(crate) async fn ledger_items(
         &self,
         configuration: &Configuration,
-        write: &LedgerWrite,
+        write: &LedgerWrite<'_>,
         now: Timestamp,
     ) -> Result<Option<Vec<Write>>, StoreError> {
         let organisation_id = &configuration.organisation.id;

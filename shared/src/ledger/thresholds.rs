@@ -3,6 +3,7 @@
 use super::alerts::RaisedAlert;
 use crate::domain::alert::crossings;
 use crate::domain::cell::Cell;
+use crate::domain::change::CrossingMarker;
 use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
 use crate::store::{AlertMarker, Store, StoreError, new_id};
@@ -28,7 +29,12 @@ impl Store {
         let mut raised = Vec::new();
         for (order, crossing) in crossings.into_iter().enumerate() {
             let (budget, level) = (crossing.budget, crossing.level);
-            let marker = AlertMarker::crossing(organisation_id, period, budget, level);
+            let marker = CrossingMarker {
+                period,
+                counter: budget.counter(),
+                level,
+            };
+            let marker = AlertMarker::crossing(organisation_id, &marker);
             if !known.contains(&marker) {
                 let alert = crossing.alert(new_id("alr_", now, order)?, configuration, now);
                 let department_id = budget.department_id.as_deref();

@@ -4,6 +4,7 @@ pub mod auth;
 mod beliefs;
 pub mod clock;
 pub mod configuration_cache;
+pub mod endpoint;
 pub mod error;
 pub mod failures;
 pub mod fields;

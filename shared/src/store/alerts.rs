@@ -7,9 +7,9 @@ use super::governance::Page;
 use super::item::{Item, expires_at};
 use super::keys::{self, ALERT, Key, TOLD};
 use super::rows::Row;
-use crate::domain::alert::{Alert, Level};
+use crate::domain::alert::Alert;
 use crate::domain::audit::Break;
-use crate::domain::configuration::Budget;
+use crate::domain::change::CrossingMarker;
 use crate::domain::event_alert::TroubledEvent;
 use crate::domain::hex::hex;
 use crate::domain::notice::Notice;
@@ -44,13 +44,8 @@ impl Row {
     }
 
     /// Deletes the marker of a level, so that the next crossing raises an alert again.
-    pub fn clear_alert_marker(
-        organisation_id: &str,
-        period: Month,
-        budget: &Budget,
-        level: Level,
-    ) -> Self {
-        let AlertMarker(marker) = AlertMarker::crossing(organisation_id, period, budget, level);
+    pub(super) fn clear_alert_marker(organisation_id: &str, marker: &CrossingMarker) -> Self {
+        let AlertMarker(marker) = AlertMarker::crossing(organisation_id, marker);
         Self::gone(marker)
     }
 }
@@ -60,15 +55,14 @@ impl Row {
 pub(crate) struct AlertMarker(Key);
 
 impl AlertMarker {
-    pub(crate) fn crossing(
-        organisation_id: &str,
-        period: Month,
-        budget: &Budget,
-        level: Level,
-    ) -> Self {
-        let counter = attribute(budget.counter());
-        let level = level.to_string();
-        Self(keys::told(organisation_id, period, &counter, &level))
+    pub(crate) fn crossing(organisation_id: &str, marker: &CrossingMarker) -> Self {
+        let CrossingMarker {
+            period,
+            counter,
+            level,
+        } = marker;
+        let (counter, level) = (attribute(*counter), level.to_string());
+        Self(keys::told(organisation_id, *period, &counter, &level))
     }
 
     pub(crate) fn trouble(organisation_id: &str, event: &TroubledEvent<'_>) -> Self {

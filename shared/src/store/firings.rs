@@ -7,31 +7,9 @@ use super::configuration::data;
 use super::item::{Item, expires_at};
 use super::keys::{self, FIRED};
 use super::rows::Row;
-use crate::domain::identity::EventIdentity;
-use crate::domain::policy::Subject;
+use crate::domain::policy::{Fired, FiringRecord, Subject};
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// A policy's firing for a subject.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fired {
-    /// The event that caused it.
-    pub event: EventIdentity,
-    /// When it fired.
-    pub at: Timestamp,
-    /// The alert about it.
-    pub alert_id: String,
-    /// The notice of the alert.
-    pub notice_id: String,
-    /// Further notices: of the incident that it opened and of the user whom it blocked.
-    #[serde(default)]
-    pub more_notice_ids: Vec<String>,
-    /// Whether the event's user was unknown.
-    #[serde(default)]
-    pub is_nobodys: bool,
-}
 
 impl Row {
     /// Builds the marker of a firing, which is written once. Its transaction takes effect once.
@@ -59,9 +37,28 @@ impl Row {
     }
 }
 
-/// Returns the name of a firing, which follows from its policy and subject.
-fn name(policy_id: &str, subject: &Subject) -> String {
-    format!("{policy_id}#{subject}")
+/// The rows of a firing: its marker, which `marker` makes, its alert and its incident.
+pub(super) fn firing_rows(
+    organisation_id: &str,
+    firing: &FiringRecord,
+    marker: impl Fn(&str, &str, &Subject, &Fired) -> Result<Row, StoreError>,
+) -> Result<Vec<Row>, StoreError> {
+    let FiringRecord {
+        policy_id,
+        subject,
+        fired,
+        alert,
+        incident,
+        ..
+    } = firing;
+    let mut rows = vec![marker(organisation_id, policy_id, subject, fired)?];
+    if let Some(alert) = alert {
+        rows.push(Row::alert(organisation_id, alert)?);
+    }
+    if let Some(incident) = incident {
+        rows.push(Row::incident(organisation_id, incident)?);
+    }
+    Ok(rows)
 }
 
 impl Store {
@@ -75,7 +72,7 @@ impl Store {
             .iter()
             .map(|(policy_id, subject)| {
                 let key = keys::fired(organisation_id, policy_id, &subject.to_string());
-                (name(policy_id, subject), key.attributes())
+                (Fired::name(policy_id, subject), key.attributes())
             })
             .collect();
         let keys = keys.into_values().collect();
@@ -91,18 +88,19 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes the rows of a firing, including its marker, all or none. Returns false if the marker
-    /// exists.
-    pub async fn fire(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
+    /// Writes a firing that blocks nobody, all or nothing. Returns false if the policy fired for
+    /// the subject before.
+    pub async fn fire(
+        &self,
+        organisation_id: &str,
+        firing: &FiringRecord,
+    ) -> Result<bool, StoreError> {
+        let mut rows = firing_rows(organisation_id, firing, Row::fired)?;
+        for notice in &firing.notices {
+            rows.push(Row::notice(organisation_id, notice)?);
+        }
         let parts = rows.into_iter().map(|row| self.row_item(row));
         let parts = parts.collect::<Result<_, _>>()?;
         Ok(self.transact(parts).await? == Transacted::Applied)
-    }
-}
-
-impl Fired {
-    /// Returns the name of a firing in [`Store::fired`].
-    pub fn name(policy_id: &str, subject: &Subject) -> String {
-        name(policy_id, subject)
     }
 }

@@ -6,16 +6,13 @@ use super::configuration::data;
 use super::item::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
-use crate::domain::authority::{Maker, makers, responsible_user_id};
+use crate::domain::api_key::ApiKey;
 use crate::domain::configuration::Organisation;
 use crate::domain::hex::hex;
 use crate::domain::people::{Role, Status, User};
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// The factor between one read of a page and the next. A further read means that wanted rows are
@@ -43,35 +40,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins. None at the end.
     pub next: Option<String>,
-}
-
-/// A key without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// Generated: `key_...`.
-    pub id: String,
-    pub role: Role,
-    /// The user whom it is bound to.
-    pub user_id: Option<String>,
-    pub description: Option<String>,
-    pub created_at: Timestamp,
-    /// Who made it. None for keys from releases that did not store it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_by: Option<Maker>,
-    /// The SHA-256 of the secret, in hex.
-    pub digest: String,
-}
-
-impl ApiKey {
-    /// Returns the user who is responsible for the key. None means the operator.
-    pub fn responsible_user_id(&self) -> Option<&str> {
-        responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
-    }
-
-    /// Returns all users in the chain of its makers.
-    pub fn makers(&self) -> BTreeSet<&str> {
-        makers(self.made_by.as_ref())
-    }
 }
 
 /// Returns the SHA-256 of a secret, in hex. Nothing else of a secret is stored or cached.

@@ -23,14 +23,14 @@ use crate::domain::usage::Charge;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 
 /// A change's write to the ledger.
-#[derive(Clone, Debug)]
-pub enum LedgerWrite {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LedgerWrite<'a> {
     /// Counts an event that was held back.
-    Count(FlaggedEvent),
+    Count(&'a FlaggedEvent),
     /// Discards an event that was held back.
-    Discard(FlaggedEvent),
+    Discard(&'a FlaggedEvent),
     /// Corrects usage.
-    Correct(Correction),
+    Correct(&'a Correction),
 }
 
 impl Row {

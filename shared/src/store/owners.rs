@@ -3,10 +3,10 @@
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::governance::ApiKey;
 use super::item::Item;
 use super::keys::{self, API_KEY, CLIENT, Key, USER};
 use super::rows::Row;
+use crate::domain::api_key::ApiKey;
 use crate::domain::authority::{Backing, Maker, Power, Powerless, makers, responsible_user_id};
 use crate::domain::people::{Role, User};
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -2,24 +2,23 @@
 
 use super::say;
 use shared::domain::people::Role;
-use shared::runtime::roles::{Access, ENDPOINTS, WHILE_BLOCKED};
+use shared::runtime::endpoint::{Access, Endpoint};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Manager, Role::Member, Role::Agent];
 
 /// Prints the table of who may do what.
 pub(crate) fn run() {
-    let width = ENDPOINTS
-        .iter()
-        .map(|(method, path, _)| method.len() + path.len());
-    let width = width.max().unwrap_or(0) + 1;
+    let endpoints = local::endpoints::all();
+    let name = |endpoint: &Endpoint| format!("{} {}", endpoint.method, endpoint.path);
+    let width = endpoints.iter().map(|endpoint| name(endpoint).len());
+    let width = width.max().unwrap_or(0);
     let head: Vec<String> = ROLES
         .iter()
         .map(|role| format!("{:<8}", role.as_str()))
         .collect();
     say(&format!("{:width$}  {}operator", "", head.concat()));
-    for (method, path, who) in ENDPOINTS {
-        let endpoint = format!("{method} {path}");
-        let marks: Vec<&str> = match who {
+    for endpoint in &endpoints {
+        let marks: Vec<&str> = match endpoint.access {
             Access::Anybody => vec!["without a key"],
             Access::Operator => vec!["", "", "", "", "yes"],
             Access::Roles(roles) => ROLES
@@ -34,7 +33,8 @@ pub(crate) fn run() {
                 .collect(),
         };
         let marks: Vec<String> = marks.iter().map(|mark| format!("{mark:<8}")).collect();
-        say(format!("{endpoint:width$}  {}", marks.concat()).trim_end());
+        let line = format!("{:width$}  {}", name(endpoint), marks.concat());
+        say(line.trim_end());
     }
     say("");
     say("all      everything of the organisation");
@@ -51,10 +51,9 @@ pub(crate) fn run() {
     say(
         "an administrator's key without a user does no more than an agent's while somebody who made it is no active administrator",
     );
-    let asks: Vec<String> = WHILE_BLOCKED
-        .iter()
-        .map(|(method, path)| format!("{method} {path}"))
-        .collect();
+    let is_asked =
+        |endpoint: &&Endpoint| endpoint.is_open_while_blocked && endpoint.method != "GET";
+    let asks: Vec<String> = endpoints.iter().filter(is_asked).map(name).collect();
     say(&format!(
         "while its user is blocked, it reads what a member may, and may {}",
         asks.join(", ")

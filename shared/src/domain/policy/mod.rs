@@ -6,6 +6,7 @@
 
 mod condition;
 mod facts;
+mod fired;
 mod firing;
 mod replay;
 mod telling;
@@ -16,6 +17,7 @@ mod usage_totals;
 
 pub use condition::{Condition, Field, Op, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
+pub use fired::{Fired, FiringRecord};
 pub use firing::{Firing, Measured, Subject, firings};
 pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};
 pub use telling::Telling;

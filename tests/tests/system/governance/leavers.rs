@@ -6,7 +6,7 @@ use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::authority::MAX_MAKERS;
 use shared::domain::people::Role;
-use shared::runtime::roles::{Access, ENDPOINTS, is_open_while_blocked};
+use shared::runtime::endpoint::Access;
 use std::time::{Duration, Instant};
 
 /// `eng` > `backend` with ada in it and ann, an administrator; a cap on `eng`. What people lose is seen by the next request.
@@ -397,12 +397,14 @@ async fn a_blocked_administrators_key_reads_her_own_data_asks_and_changes_nothin
     world.admin("PUT", path, block).await.expect(200);
     let before = world.system.store().head("demo").await.unwrap().unwrap();
     for key in &company.anns {
-        for (method, path, who) in ENDPOINTS {
-            let Access::Roles(roles) = who else { continue };
-            if roles.contains(&Role::Member) && is_open_while_blocked(method, path) {
+        for endpoint in end_to_end::routes::endpoints() {
+            let Access::Roles(roles) = endpoint.access else {
+                continue;
+            };
+            if roles.contains(&Role::Member) && endpoint.is_open_while_blocked {
                 continue;
             }
-            let path = path.replace("{id}", "ann");
+            let (method, path) = (endpoint.method, endpoint.path.replace("{id}", "ann"));
             let refused = world.call(key, method, &path, json!({"x": 1})).await;
             assert_eq!(refused.status, 403, "{method} {path} {}", refused.body);
             assert!(says(&refused, "is blocked"), "{}", refused.body);
