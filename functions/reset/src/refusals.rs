@@ -26,7 +26,7 @@ pub(super) async fn tell(
         };
         let [first, last] = hours_to_tell(now);
         // Read after the organisation's head, so that whoever told of them meanwhile makes the change stale.
-        let untold = store.untold_refusals(organisation_id, [&first, &last], AT_ONCE);
+        let untold = store.unlogged_refusals(organisation_id, [&first, &last], AT_ONCE);
         let untold = untold.await?;
         if untold.is_empty() {
             return Ok(written);
@@ -46,7 +46,7 @@ pub(super) async fn tell(
 fn change_of(snapshot: &Snapshot, untold: &[(RefusedHour, u64)]) -> Result<Change, StoreError> {
     let organisation_id = &snapshot.configuration.organisation.id;
     let rows = untold.iter();
-    let rows = rows.map(|(hour, _)| Row::refused_told(organisation_id, hour));
+    let rows = rows.map(|(hour, _)| Row::logged_refusals(organisation_id, hour));
     let entries = untold.iter().map(|(hour, count)| AuditEntry {
         actor: "preflight".to_owned(),
         action: "preflight.refused".to_owned(),

@@ -2,9 +2,10 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::governance::{ApiKey, Page};
+use super::governance::ApiKey;
 use super::item::number;
 use super::keys::{self, CLIENT};
+use super::pages::Page;
 use super::tables::TTL;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 

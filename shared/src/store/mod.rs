@@ -4,6 +4,7 @@
 //! totals, `Governance` everything configured, decided or audited. Every key begins with the
 //! organisation. Rows that lead to an organisation begin with `@`.
 
+mod abandoned;
 mod addresses;
 mod alerts;
 mod answered;
@@ -15,6 +16,7 @@ mod change;
 mod claims;
 mod clients;
 mod configuration;
+mod deliveries;
 mod entry;
 mod exemptions;
 mod expression;
@@ -31,11 +33,13 @@ mod ledger_writes;
 mod months;
 mod notices;
 mod owners;
+mod pages;
 mod pending_emails;
 mod policies;
 mod records;
 mod refusals;
 mod renewals;
+mod reports;
 mod resolutions;
 mod risks;
 mod rows;
@@ -56,21 +60,23 @@ pub use call::StoreError;
 pub use change::{Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer};
 pub use claims::{Claim, Claimant};
 pub use configuration::{Head, PolicyCounts};
+pub use deliveries::Place;
 pub use entry::{Mark, own_hold};
 pub use exemptions::PendingExemption;
 pub use facts::Arrivals;
 pub use firings::Fired;
-pub use governance::{ApiKey, Page, digest_of};
+pub use governance::{ApiKey, digest_of};
 pub use integrations::{GithubIntegration, GithubRisks};
 pub use ledger_writes::LedgerWrite;
 pub use months::ClosedMonth;
 pub use owners::{Credential, CredentialOwner, KeyOwner, OrganisationUser};
+pub use pages::Page;
 pub use pending_emails::address_digest;
+pub use reports::{UsageFilter, UsageRow};
 pub use rows::Row;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
-pub use usage_rows::{UsageFilter, UsageRow};
-pub use webhooks::{AttemptOutcome, HealthChange, Place};
+pub use webhooks::{AttemptOutcome, HealthChange};
 
 pub(crate) use alerts::AlertMarker;
 pub(crate) use call::{ATTEMPTS, Transacted, back_off};
