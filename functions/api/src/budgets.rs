@@ -192,7 +192,7 @@ pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) 
         let period = configuration.period_of(now);
         let told = app
             .store
-            .tell_crossings(&configuration, period, &cell, now)
+            .raise_crossing_alerts(&configuration, period, &cell, now)
             .await?;
         for told in told {
             let organisation_id = &owner.organisation_id;

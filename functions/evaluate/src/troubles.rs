@@ -113,7 +113,11 @@ async fn tell_one(
     event: &TroubledEvent<'_>,
 ) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let Some(told) = app.store.tell_trouble(configuration, event, now).await? else {
+    let Some(told) = app
+        .store
+        .raise_trouble_alert(configuration, event, now)
+        .await?
+    else {
         return Ok(());
     };
     let alert_id = &told.alert.id;

@@ -38,7 +38,7 @@ impl Store {
 
     /// Alerts the manager of an event's user, or the administrators. Returns None if they were
     /// alerted before.
-    pub async fn tell_trouble(
+    pub async fn raise_trouble_alert(
         &self,
         configuration: &Configuration,
         event: &TroubledEvent<'_>,
@@ -81,7 +81,7 @@ impl Store {
 
     /// Alerts the administrators of a difference, once for each month and subject. Returns None if
     /// they were alerted before.
-    pub async fn tell_difference(
+    pub async fn raise_difference_alert(
         &self,
         organisation_id: &str,
         difference: &Difference,
@@ -96,7 +96,7 @@ impl Store {
 
     /// Alerts the administrators that the log is broken at an entry, once for each entry. Returns
     /// None if they were alerted before.
-    pub async fn tell_broken_log(
+    pub async fn raise_broken_log_alert(
         &self,
         organisation_id: &str,
         broken: &Break,

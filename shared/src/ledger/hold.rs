@@ -69,12 +69,12 @@ impl Store {
     ) -> Result<HoldOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
         // Try the plain request first. If only an exemption admits it, retry with that.
-        let mut way = Cow::Borrowed(request);
+        let mut candidate = Cow::Borrowed(request);
         for attempt in 0..ATTEMPTS_TO_HOLD {
-            let update = way.update();
+            let update = candidate.update();
             let cell = match self.update_cell(organisation_id, period, &update).await? {
                 Updated::Applied(cell) => {
-                    let hold = way.into_owned().hold;
+                    let hold = candidate.into_owned().hold;
                     return Ok(HoldOutcome::Held { hold, cell });
                 }
                 Updated::Refused(Some(cell)) => cell,
@@ -83,7 +83,7 @@ impl Store {
                     None => return Ok(HoldOutcome::AnotherEpoch),
                 },
             };
-            way = Cow::Borrowed(request);
+            candidate = Cow::Borrowed(request);
             match request.obstacle(&cell, now) {
                 Obstacle::SameHold(hold) => {
                     // A hold that is resolved but still in the cell has ended.
@@ -106,7 +106,7 @@ impl Store {
                 }
                 Obstacle::Full => return Ok(HoldOutcome::Full { cell }),
                 Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
-                Obstacle::Exempt(admitted) => way = Cow::Owned(*admitted),
+                Obstacle::Exempt(admitted) => candidate = Cow::Owned(*admitted),
                 Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
                 Obstacle::Gone => back_off(attempt).await,
             }
@@ -136,7 +136,7 @@ impl Store {
                     self.expire(configuration, period, lapsed, now).await?;
                     continue;
                 }
-                Obstacle::Exempt(way) => way.hold.exempt,
+                Obstacle::Exempt(candidate) => candidate.hold.exempt,
                 Obstacle::Full | Obstacle::Gone => None,
             };
             return Ok(HoldOutcome::Admitted { exempt, cell });

@@ -13,7 +13,7 @@ impl Store {
     /// Raises an alert for each crossing in `cell`, the cell of `period`, that has none yet, and
     /// returns the new ones. Call it after each change of the cell, and again after a fault: of
     /// several concurrent callers, one raises each alert.
-    pub async fn tell_crossings(
+    pub async fn raise_crossing_alerts(
         &self,
         configuration: &Configuration,
         period: Month,

@@ -1,8 +1,9 @@
-//! How far each role sees. Which endpoints are open to it is said on each: see [`endpoint`](super::endpoint).
+//! How far each role sees. Each endpoint says which roles may call it, see
+//! [`endpoint`](super::endpoint).
 
 use crate::domain::people::Role;
 
-/// How far a role sees and acts within its organisation, where an endpoint is open to it.
+/// How far a role sees and acts within its organisation, if an endpoint is open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleScope {
     /// Everything.
@@ -16,7 +17,6 @@ pub enum RoleScope {
 }
 
 impl Role {
-    /// How far the role sees.
     pub fn scope(self) -> RoleScope {
         match self {
             Self::Admin => RoleScope::All,

@@ -3,9 +3,9 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::expression::attribute;
-use super::governance::Page;
 use super::item::{Item, expires_at};
 use super::keys::{self, ALERT, Key, TOLD};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::alert::Alert;
 use crate::domain::audit::Break;
@@ -62,7 +62,12 @@ impl AlertMarker {
             level,
         } = marker;
         let (counter, level) = (attribute(*counter), level.to_string());
-        Self(keys::told(organisation_id, *period, &counter, &level))
+        Self(keys::crossing_marker(
+            organisation_id,
+            *period,
+            &counter,
+            &level,
+        ))
     }
 
     pub(crate) fn trouble(organisation_id: &str, event: &TroubledEvent<'_>) -> Self {

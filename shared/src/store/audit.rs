@@ -3,8 +3,8 @@
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
-use super::governance::Page;
 use super::keys::{self, AUDIT_HEAD};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::audit::{AuditRecord, Break, KeptHead, Walk};
 use crate::domain::audit_head::AuditHead;

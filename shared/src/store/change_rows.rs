@@ -217,7 +217,7 @@ impl Rows<'_> {
             }
             Change::DenialsLogged(hours) => {
                 for (hour, _) in hours {
-                    self.push(Row::refused_told(id, hour)?);
+                    self.push(Row::logged_refusals(id, hour)?);
                 }
             }
             Change::MonthClosed { rollovers, .. } => {

@@ -2,9 +2,9 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::governance::Page;
 use super::item::number;
 use super::keys::{self, CLIENT};
+use super::pages::Page;
 use super::tables::TTL;
 use crate::domain::api_key::ApiKey;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};

@@ -4,9 +4,9 @@
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::governance::Page;
 use super::item::expires_at;
 use super::keys::{self, EXEMPTION, GRANT, PENDING};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;

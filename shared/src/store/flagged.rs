@@ -3,9 +3,9 @@
 use super::Store;
 use super::call::StoreError;
 use super::entry::{Entry, Mark};
-use super::governance::Page;
 use super::item::expires_at;
 use super::keys;
+use super::pages::Page;
 use super::rows::Row;
 use super::write::Write;
 use crate::domain::amount::Amounts;

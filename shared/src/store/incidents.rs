@@ -1,8 +1,8 @@
 use super::Store;
 use super::call::StoreError;
-use super::governance::Page;
 use super::item::expires_at;
 use super::keys::{self, INCIDENT};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::incident::{Incident, Opened};
 

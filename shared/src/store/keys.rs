@@ -110,7 +110,12 @@ pub(super) fn rollover(organisation_id: &str, period: Month, budget_id: &str) ->
 /// The marker of a crossing that raised an alert. `counter` is the attribute of the budget's
 /// counter, so a budget that is deleted and created again raises no second alert. `level` is a
 /// percentage or a name.
-pub(super) fn told(organisation_id: &str, period: Month, counter: &str, level: &str) -> Key {
+pub(super) fn crossing_marker(
+    organisation_id: &str,
+    period: Month,
+    counter: &str,
+    level: &str,
+) -> Key {
     Key::new(organisation_id, format!("{TOLD}{period}#{counter}#{level}"))
 }
 
@@ -298,7 +303,12 @@ pub(super) fn refusals(organisation_id: &str, hour: &str, user_id: &str, reason:
 }
 
 /// How many of these the audit log knows of.
-pub(super) fn refused_told(organisation_id: &str, hour: &str, user_id: &str, reason: &str) -> Key {
+pub(super) fn logged_refusals(
+    organisation_id: &str,
+    hour: &str,
+    user_id: &str,
+    reason: &str,
+) -> Key {
     let sk = format!("{REFUSED}{hour}#{user_id}#{reason}");
     Key::new(organisation_id, sk)
 }

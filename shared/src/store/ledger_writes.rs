@@ -4,10 +4,10 @@
 use super::Store;
 use super::call::StoreError;
 use super::entry::{Entry, Mark};
-use super::governance::Page;
 use super::item::{Item, expires_at, number};
 use super::keys::by_day;
 use super::keys::{self, CORRECTION};
+use super::pages::Page;
 use super::records::UNCOUNTED;
 use super::rows::Row;
 use super::tables::TTL;

@@ -4,6 +4,7 @@
 //! totals, `Governance` everything configured, decided or audited. Every key begins with the
 //! organisation. Rows that lead to an organisation begin with `@`.
 
+mod abandoned;
 mod addresses;
 mod alerts;
 mod answered;
@@ -16,6 +17,7 @@ mod change_rows;
 mod claims;
 mod clients;
 mod configuration;
+mod deliveries;
 mod entry;
 mod exemptions;
 mod expression;
@@ -32,11 +34,13 @@ mod ledger_writes;
 mod months;
 mod notices;
 mod owners;
+mod pages;
 mod pending_emails;
 mod policies;
 mod records;
 mod refusals;
 mod renewals;
+mod reports;
 mod resolutions;
 mod risks;
 mod rows;
@@ -59,18 +63,20 @@ pub use change::{
 };
 pub use claims::{Claim, Claimant};
 pub use configuration::{Head, PolicyCounts};
+pub use deliveries::Place;
 pub use entry::{Mark, own_hold};
 pub use exemptions::PendingExemption;
 pub use facts::Arrivals;
-pub use governance::{Page, digest_of};
+pub use governance::digest_of;
 pub use months::ClosedMonth;
 pub use owners::{Credential, CredentialOwner, KeyOwner, OrganisationUser};
+pub use pages::Page;
 pub use pending_emails::address_digest;
+pub use reports::{UsageFilter, UsageRow};
 pub use rows::Row;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
-pub use usage_rows::{UsageFilter, UsageRow};
-pub use webhooks::{AttemptOutcome, HealthChange, Place};
+pub use webhooks::{AttemptOutcome, HealthChange};
 
 pub(crate) use alerts::AlertMarker;
 pub(crate) use call::{ATTEMPTS, Transacted, back_off};

@@ -1,8 +1,8 @@
 use super::Store;
 use super::call::StoreError;
-use super::governance::Page;
 use super::item::expires_at;
 use super::keys::{self, NOTICE};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::notice::Notice;
 use jiff::Timestamp;
@@ -32,7 +32,7 @@ impl Store {
     }
 
     /// Returns the notices between `since` and `until` whose message did not reach the queue.
-    pub async fn untold_notices(
+    pub async fn unqueued_notices(
         &self,
         organisation_id: &str,
         [since, until]: [Timestamp; 2],

@@ -3,8 +3,8 @@
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::governance::Page;
 use super::keys::{self, POLICY, PUBLISHED};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
 

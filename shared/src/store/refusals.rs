@@ -32,8 +32,8 @@ fn text(text: &str) -> AttributeValue {
 
 impl Row {
     /// Builds the row that says that the audit log knows of all refusals in `hour`.
-    pub fn refused_told(organisation_id: &str, hour: &RefusedHour) -> Result<Self, StoreError> {
-        let key = keys::refused_told(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
+    pub fn logged_refusals(organisation_id: &str, hour: &RefusedHour) -> Result<Self, StoreError> {
+        let key = keys::logged_refusals(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
         let mut row = Self::new(key, &LoggedRefusals { count: hour.count })?;
         row.expire(hour.last.as_second() + KEPT_SECONDS);
         Ok(row)
@@ -135,7 +135,7 @@ impl Store {
 
     /// Returns at most `most` counts from the hours `first` to `last` that the audit log does not
     /// fully know, each with its number of new refusals.
-    pub async fn untold_refusals(
+    pub async fn unlogged_refusals(
         &self,
         organisation_id: &str,
         [first, last]: [&str; 2],
@@ -171,7 +171,8 @@ impl Store {
                 item.remove(key);
             }
             let hour: RefusedHour = serde_dynamo::from_item(item)?;
-            let key = keys::refused_told(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
+            let key =
+                keys::logged_refusals(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
             let known = told.get(&key.sk).copied().unwrap_or(0);
             if hour.count > known && found.len() < most {
                 let new = hour.count - known;

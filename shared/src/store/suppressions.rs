@@ -2,9 +2,10 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::governance::{Page, digest_of};
+use super::governance::digest_of;
 use super::item::expires_at;
 use super::keys::{self, SUPPRESSED};
+use super::pages::Page;
 use super::pending_emails::address_digest;
 use super::rows::Row;
 use crate::domain::incident::Opened;
