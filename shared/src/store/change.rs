@@ -1,5 +1,5 @@
-//! Changing what is configured: one transaction {the rows, the audit entry, the head, the cells in force}. After its
-//! answer nothing is held under the old state, and no crash leaves the parts apart.
+//! Changes an organisation in one transaction: the rows, the audit entry, the head and the cells in
+//! force. After its answer nothing is held under the old state, and no crash leaves the parts apart.
 
 use super::Store;
 use super::call::{StoreError, Transacted, back_off};
@@ -24,7 +24,8 @@ use std::sync::Arc;
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
 
-/// An organisation as it was when a change was prepared. A change on it takes effect only while it is so.
+/// An organisation as it was when a change was prepared. The change takes effect only while the
+/// organisation is unchanged.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The counters and settings.
@@ -141,7 +142,7 @@ fn periods_seen(before: &Configuration, after: &Organisation, now: Timestamp) ->
 }
 
 impl Store {
-    /// The organisation as it is now, to prepare a change on.
+    /// Reads the organisation to prepare a change on it.
     pub async fn snapshot_for_change(
         &self,
         organisation_id: &str,
