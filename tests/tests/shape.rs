@@ -48,12 +48,17 @@ fn only_the_store_knows_dynamodb() {
         "aws_sdk_dynamodb::types",
     ];
     none_names(
-        &["functions", "shared/src/runtime", "shared/src/domain"],
+        &[
+            "functions",
+            "shared/src/ledger",
+            "shared/src/runtime",
+            "shared/src/domain",
+        ],
         &forbidden,
         &[],
     );
     none_names(
-        &["functions", "shared/src/domain"],
+        &["functions", "shared/src/ledger", "shared/src/domain"],
         &["aws_sdk_dynamodb"],
         &[],
     );

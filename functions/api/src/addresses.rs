@@ -8,7 +8,7 @@ use super::App;
 use shared::domain::change::MailClaim;
 use shared::domain::people::User;
 use shared::runtime::error::ApiError;
-use shared::store::{StoreError, mailbox_of};
+use shared::store::{StoreError, address_digest};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whom addresses belong to, by their mailbox.
@@ -25,7 +25,7 @@ impl MailOwners {
         emails: impl IntoIterator<Item = &'a String>,
     ) -> Result<Self, StoreError> {
         let emails = emails.into_iter();
-        let mailboxes: BTreeSet<String> = emails.map(|email| mailbox_of(email)).collect();
+        let mailboxes: BTreeSet<String> = emails.map(|email| address_digest(email)).collect();
         let mut owners = BTreeMap::new();
         for mailbox in mailboxes {
             let Some(owner) = app.store.mail_owner(organisation_id, &mailbox).await? else {
@@ -36,7 +36,7 @@ impl MailOwners {
                 true => None,
                 false => app.store.user(organisation_id, &owner).await?,
             };
-            if is_own || known.is_some_and(|user| mailbox_of(&user.email) == mailbox) {
+            if is_own || known.is_some_and(|user| address_digest(&user.email) == mailbox) {
                 owners.insert(mailbox, owner);
             }
         }
@@ -46,8 +46,8 @@ impl MailOwners {
     /// Returns what `after` takes to have their address, and gives back of `before`; a conflict if
     /// it is another's.
     pub(crate) fn claim(&self, before: Option<&User>, after: &User) -> Result<MailClaim, ApiError> {
-        let mailbox = mailbox_of(&after.email);
-        let old = before.map(|before| mailbox_of(&before.email));
+        let mailbox = address_digest(&after.email);
+        let old = before.map(|before| address_digest(&before.email));
         let owner = self.0.get(&mailbox);
         let is_kept = old.as_ref() == Some(&mailbox);
         let mut claim = MailClaim::default();

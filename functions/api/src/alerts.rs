@@ -2,7 +2,7 @@
 
 use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::UpdateAlert;
-use super::sight::{Sight, hidden};
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -59,11 +59,11 @@ pub(crate) async fn list(
     );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
-    let sight = Sight::of(&app, owner).await?;
+    let visibility = Visibility::of(&app, owner).await?;
     let wanted = |alert: &Alert| {
         severity.is_none_or(|severity| alert.severity == severity)
             && status.is_none_or(|status| alert.status == status)
-            && sight.has_either(alert.user_id.as_deref(), alert.department_id.as_deref())
+            && visibility.has_either(alert.user_id.as_deref(), alert.department_id.as_deref())
     };
     let page = app
         .store
@@ -103,8 +103,8 @@ pub(crate) async fn read(
     }
     let alert = app.store.alert(&owner.organisation_id, &id).await?;
     let alert = alert.ok_or_else(unknown)?;
-    let sight = Sight::of(&app, owner).await?;
-    if !sight.has_either(alert.user_id.as_deref(), alert.department_id.as_deref()) {
+    let visibility = Visibility::of(&app, owner).await?;
+    if !visibility.has_either(alert.user_id.as_deref(), alert.department_id.as_deref()) {
         return Err(hidden());
     }
     let body = view::alert(&alert, &owner.organisation_id);

@@ -6,8 +6,8 @@ use super::change::{
 use super::exemption_view::ExemptionView;
 use super::openapi::bodies::{CreateBudget, UpdateBudget};
 use super::replay::{Answer, IdempotentRequest};
-use super::sight::{Sight, hidden};
 use super::view::BudgetView;
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 use shared::domain::cell::Cell;
-use shared::domain::change::{AlertMarker, Audited, Change, Update};
+use shared::domain::change::{Audited, Change, CrossingMarker, Update};
 use shared::domain::configuration::{Budget, Configuration, EndedBudget, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
 use shared::domain::period::Month;
@@ -192,7 +192,7 @@ pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) 
         let period = configuration.period_of(now);
         let told = app
             .store
-            .tell_crossings(&configuration, period, &cell, now)
+            .raise_crossing_alerts(&configuration, period, &cell, now)
             .await?;
         for told in told {
             let organisation_id = &owner.organisation_id;
@@ -218,7 +218,7 @@ pub(crate) fn cleared(
     cells: &[(Month, Cell)],
     known: &[&Budget],
     after: &Budget,
-) -> Vec<AlertMarker> {
+) -> Vec<CrossingMarker> {
     let before = known.iter().find(|budget| budget.version < after.version);
     let mut markers = Vec::new();
     for (period, cell) in cells {
@@ -226,7 +226,7 @@ pub(crate) fn cleared(
         let figures = Figures::changed(after, *period, cell, given);
         let levels = known.iter().flat_map(|budget| Level::all_of(budget));
         let levels: BTreeSet<Level> = levels.filter(|l| !l.is_reached(&figures)).collect();
-        markers.extend(levels.into_iter().map(|level| AlertMarker {
+        markers.extend(levels.into_iter().map(|level| CrossingMarker {
             period: *period,
             counter: after.counter(),
             level,
@@ -303,11 +303,11 @@ pub(crate) async fn list(
         .after
         .as_deref()
         .map_or(Bound::Unbounded, Bound::Excluded);
-    let sight = Sight::of_departments(owner, &configuration);
+    let visibility = Visibility::of_departments(owner, &configuration);
     let mut rest = configuration
         .budgets
         .range::<str, _>((from, Bound::Unbounded))
-        .filter(|(_, budget)| sight.has_department(budget.department_id.as_deref()));
+        .filter(|(_, budget)| visibility.has_department(budget.department_id.as_deref()));
     let page: Vec<&Budget> = rest.by_ref().take(asked.limit).map(|(_, b)| b).collect();
     let last = rest.next().and(page.last()).map(|b| b.id.as_str());
     let show = |budget: &&Budget| view::budget(&configuration, budget, Some(&cell), now);
@@ -411,7 +411,7 @@ pub(crate) fn seen<'a>(
 ) -> Result<&'a Budget, ApiError> {
     let budget = configuration.budgets.get(id);
     let department_id = budget.and_then(|budget| budget.department_id.as_deref());
-    if !Sight::of_departments(owner, configuration).has_department(department_id) {
+    if !Visibility::of_departments(owner, configuration).has_department(department_id) {
         return Err(hidden());
     }
     budget.ok_or_else(|| ApiError::not_found("budget"))
@@ -501,7 +501,7 @@ pub(crate) async fn effective(
     let user_id = parameters.required("user_id", "must be a user's id", is_user_id);
     parameters.finish()?;
     let now = app.clock.now();
-    let user = super::sight::user(&app, owner, &user_id).await?;
+    let user = super::visibility::user(&app, owner, &user_id).await?;
     let (configuration, cell) = in_force(&app, owner, now).await?;
     let period = configuration.period_of(now);
     let budgets = configuration.budgets_on(&configuration.path(&user.department_id), period);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, Unit};
 use shared::domain::cell::{Cell, debit};
-use shared::domain::change::{AlertMarker, Audited, Change};
+use shared::domain::change::{Audited, Change, CrossingMarker};
 use shared::domain::configuration::{Configuration, Path};
 use shared::domain::correction::{
     Correction, MAX_MICRO_USD, MAX_TOKENS, counts_at, is_correctable,
@@ -298,7 +298,7 @@ fn cleared(
     configuration: &Configuration,
     cells: &[(Month, Cell)],
     correction: &Correction,
-) -> Vec<AlertMarker> {
+) -> Vec<CrossingMarker> {
     let period = correction.month;
     let mut markers = Vec::new();
     for (_, cell) in cells.iter().filter(|(of, _)| *of == period) {
@@ -313,7 +313,7 @@ fn cleared(
             let is = Figures::of(budget, period, &after);
             let levels = Level::all_of(budget).into_iter();
             let left = levels.filter(|l| l.is_reached(&was) && !l.is_reached(&is));
-            markers.extend(left.map(|level| AlertMarker {
+            markers.extend(left.map(|level| CrossingMarker {
                 period,
                 counter: budget.counter(),
                 level,

@@ -5,7 +5,7 @@ use super::change::{
 };
 use super::openapi::bodies::{CreateDepartment, UpdateDepartment};
 use super::replay::IdempotentRequest;
-use super::sight::{Sight, hidden};
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -13,7 +13,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use shared::domain::change::{Audited, Change, Return, Update};
 use shared::domain::configuration::{
-    Configuration, Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move,
+    Configuration, DeletedDepartment, Department, DepartmentMove, MAX_DEPARTMENTS, MAX_DEPTH,
 };
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -95,7 +95,7 @@ pub(crate) async fn create(
         // comes back by a move.
         let returned = deleted.map(|gone| Return {
             deleted: gone.clone(),
-            moved: Move {
+            moved: DepartmentMove {
                 tree: configuration.tree + 1,
                 at: now,
                 department_id: id.clone(),
@@ -149,7 +149,7 @@ pub(crate) async fn list(
     let list = format!("{} departments {}", owner.organisation_id, owner.key_id);
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let sight = Sight::of_departments(owner, &configuration);
+    let visibility = Visibility::of_departments(owner, &configuration);
     let from = asked
         .after
         .as_deref()
@@ -157,7 +157,7 @@ pub(crate) async fn list(
     let mut rest = configuration
         .departments
         .range::<str, _>((from, Bound::Unbounded))
-        .filter(|(id, _)| sight.has_department(Some(id)));
+        .filter(|(id, _)| visibility.has_department(Some(id)));
     let page: Vec<_> = rest.by_ref().take(asked.limit).map(|(_, d)| d).collect();
     let last = rest.next().and(page.last()).map(|d| d.id.as_str());
     let items = page.iter().map(|d| view::department(d)).collect();
@@ -184,7 +184,7 @@ pub(crate) async fn read(
     let owner = caller.owner()?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let department = configuration.departments.get(&id);
-    if !Sight::of_departments(owner, &configuration).has_department(Some(&id)) {
+    if !Visibility::of_departments(owner, &configuration).has_department(Some(&id)) {
         return Err(hidden());
     }
     let department = department.ok_or_else(|| ApiError::not_found("department"))?;
@@ -257,7 +257,7 @@ fn moved(
     before: &Department,
     after: &Department,
     now: Timestamp,
-) -> Result<Move, ApiError> {
+) -> Result<DepartmentMove, ApiError> {
     if let Some(parent_id) = &after.parent_id
         && configuration.path(parent_id).0.contains(&before.id)
     {
@@ -270,7 +270,7 @@ fn moved(
     check_depth(configuration, after.parent_id.as_deref(), height)?;
     let mut old_ancestors = configuration.path(&before.id).0;
     old_ancestors.pop();
-    Ok(Move {
+    Ok(DepartmentMove {
         tree: configuration.tree + 1,
         department_id: before.id.clone(),
         old_ancestors,
@@ -322,7 +322,7 @@ pub(crate) async fn remove(
                 "department {id:?} still has {what}"
             )));
         }
-        let gone = Gone {
+        let gone = DeletedDepartment {
             index: before.index,
             tree: configuration.tree,
             path: configuration.path(&id).0,

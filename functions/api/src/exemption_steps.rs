@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use shared::domain::cell::{Cell, MAX_EXEMPTION_COUNTERS};
 use shared::domain::change::{Change, Update};
 use shared::domain::exemption::{
-    Decided, Decision, Exemption, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
+    Decision, Exemption, ExemptionStatus, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
 };
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::hold::Node;
@@ -24,7 +24,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
-use shared::runtime::roles::Sphere;
+use shared::runtime::roles::RoleScope;
 use shared::store::{KeyOwner, Snapshot, new_id};
 
 /// Who is told of a step, in one notice that is written with it.
@@ -116,7 +116,15 @@ pub(crate) async fn approve(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    decide(&app, &caller, request_id, &id, &body, Decided::Approved).await
+    decide(
+        &app,
+        &caller,
+        request_id,
+        &id,
+        &body,
+        ExemptionStatus::Approved,
+    )
+    .await
 }
 
 /// Denies an exemption.
@@ -141,7 +149,15 @@ pub(crate) async fn deny(
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    decide(&app, &caller, request_id, &id, &body, Decided::Denied).await
+    decide(
+        &app,
+        &caller,
+        request_id,
+        &id,
+        &body,
+        ExemptionStatus::Denied,
+    )
+    .await
 }
 
 fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
@@ -155,7 +171,11 @@ fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
 }
 
 /// Refuses what was decided already or is over.
-fn check_open(exemption: &Exemption, wanted: &[Decided], now: Timestamp) -> Result<(), ApiError> {
+fn check_open(
+    exemption: &Exemption,
+    wanted: &[ExemptionStatus],
+    now: Timestamp,
+) -> Result<(), ApiError> {
     let status = exemption.status(now);
     if wanted.contains(&status) {
         return Ok(());
@@ -170,14 +190,14 @@ async fn decide(
     RequestId(request_id): RequestId,
     id: &str,
     body: &[u8],
-    decided: Decided,
+    decided: ExemptionStatus,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let note = note(body)?;
     let asked = known(app, owner, id).await?;
     let audience = Audience::to_those_concerned(app, owner, &asked).await?;
     let now = app.clock.now();
-    let is_approved = decided == Decided::Approved;
+    let is_approved = decided == ExemptionStatus::Approved;
     let actor = Actor::of(owner, &request_id);
     change(app, &actor, None, async |snapshot| {
         let before = known(app, owner, id).await?;
@@ -186,7 +206,7 @@ async fn decide(
                 "nobody decides an exemption that they asked for or that is for them, and a key stands for whoever made it, too; another administrator has to, with a key that none of them made",
             ));
         }
-        check_open(&before, &[Decided::Pending], now)?;
+        check_open(&before, &[ExemptionStatus::Pending], now)?;
         let mut after = before.clone();
         after.decided = decided;
         after.decision = Some(Decision {
@@ -283,12 +303,12 @@ pub(crate) async fn revoke(
     let asked = visible(&app, owner, &id).await?;
     let audience = Audience::to_those_concerned(&app, owner, &asked).await?;
     let now = app.clock.now();
-    let is_admin = owner.role.sphere() == Sphere::All;
+    let is_admin = owner.role.scope() == RoleScope::All;
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, None, async |_| {
         let before = known(&app, owner, &id).await?;
-        check_open(&before, &[Decided::Pending, Decided::Approved], now)?;
-        let waits = before.decided == Decided::Pending;
+        check_open(&before, &[ExemptionStatus::Pending, ExemptionStatus::Approved], now)?;
+        let waits = before.decided == ExemptionStatus::Pending;
         let withdraws = waits && before.requested_by.is(&party(owner));
         if !(is_admin || withdraws) {
             return Err(ApiError::forbidden(
@@ -296,7 +316,7 @@ pub(crate) async fn revoke(
             ));
         }
         let mut after = before.clone();
-        after.decided = Decided::Revoked;
+        after.decided = ExemptionStatus::Revoked;
         after.revocation = Some(Decision {
             by: party(owner),
             at: now,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::amount::Amounts;
-use shared::domain::exemption::{Covers, Decided, Exemption, Kind, Party};
+use shared::domain::exemption::{Covers, Exemption, ExemptionStatus, Kind, Party};
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
 use utoipa::ToSchema;
@@ -21,7 +21,7 @@ pub(crate) struct ExemptionView {
     usd: Option<Usd>,
     covers: Covers,
     reason: String,
-    status: Decided,
+    status: ExemptionStatus,
     #[schema(value_type = Moment)]
     starts_at: String,
     #[schema(value_type = Moment)]

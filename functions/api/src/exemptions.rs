@@ -5,7 +5,7 @@ use super::exemption_steps::Audience;
 use super::exemption_view::{ExemptionView, shown};
 use super::openapi::bodies::CreateExemption;
 use super::replay::IdempotentRequest;
-use super::sight::{self, Sight};
+use super::visibility::{self, Visibility};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use shared::domain::amount::MAX_AMOUNT;
 use shared::domain::change::{Audited, Change};
 use shared::domain::exemption::{
-    Covers, Decided, Exemption, Grant, Kind, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER, Party,
-    Terms,
+    Covers, Exemption, ExemptionStatus, Grant, Kind, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER,
+    Party, Terms,
 };
 use shared::domain::exemption_notice::Event;
 use shared::domain::name::{is_slug, is_user_id};
@@ -32,12 +32,12 @@ use shared::store::{KeyOwner, new_id};
 
 const KINDS: &[(&str, Option<Kind>)] = &[("raise", Some(Kind::Raise)), ("lift", Some(Kind::Lift))];
 const COVERS: &[(&str, Covers)] = &[("department", Covers::Department), ("path", Covers::Path)];
-const STATUSES: &[(&str, Decided)] = &[
-    ("pending", Decided::Pending),
-    ("approved", Decided::Approved),
-    ("denied", Decided::Denied),
-    ("expired", Decided::Expired),
-    ("revoked", Decided::Revoked),
+const STATUSES: &[(&str, ExemptionStatus)] = &[
+    ("pending", ExemptionStatus::Pending),
+    ("approved", ExemptionStatus::Approved),
+    ("denied", ExemptionStatus::Denied),
+    ("expired", ExemptionStatus::Expired),
+    ("revoked", ExemptionStatus::Revoked),
 ];
 
 /// Whose a key is.
@@ -124,7 +124,7 @@ pub(crate) async fn create(
     let owner = caller.owner()?;
     let now = app.clock.now();
     let (terms, reason) = read(&body, now)?;
-    let user = match sight::user(&app, owner, &terms.user_id).await {
+    let user = match visibility::user(&app, owner, &terms.user_id).await {
         Err(error) if error.code == ErrorCode::NotFound => {
             return Err(ApiError::field("user_id", "there is no such user"));
         }
@@ -136,7 +136,7 @@ pub(crate) async fn create(
         terms,
         reason,
         requested_by: party(owner),
-        decided: Decided::Pending,
+        decided: ExemptionStatus::Pending,
         decision: None,
         revocation: None,
         index: None,
@@ -179,7 +179,7 @@ pub(crate) async fn known(app: &App, owner: &KeyOwner, id: &str) -> Result<Exemp
 pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<Exemption, ApiError> {
     let exemption = known(app, owner, id).await?;
     if !exemption.requested_by.is(&party(owner)) {
-        sight::user(app, owner, &exemption.terms.user_id).await?;
+        visibility::user(app, owner, &exemption.terms.user_id).await?;
     }
     Ok(exemption)
 }
@@ -233,7 +233,7 @@ pub(crate) async fn views(
     operation_id = "listExemptions",
     tag = "Exemptions",
     params(
-        ("status" = Option<Decided>, Query, description = "Those with this status only."),
+        ("status" = Option<ExemptionStatus>, Query, description = "Those with this status only."),
         ("user_id" = Option<UserId>, Query, description = "Those for this user only."),
         Page,
     ),
@@ -260,19 +260,19 @@ pub(crate) async fn list(
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
     let now = app.clock.now();
-    let sight = match &user_id {
+    let visibility = match &user_id {
         Some(user_id) => {
-            sight::user(&app, owner, user_id).await?;
-            Sight::All
+            visibility::user(&app, owner, user_id).await?;
+            Visibility::All
         }
-        None => Sight::of(&app, owner).await?,
+        None => Visibility::of(&app, owner).await?,
     };
     let own = party(owner);
     let wanted = |exemption: &Exemption| {
         let of = &exemption.terms.user_id;
         status.is_none_or(|status| exemption.status(now) == status)
             && user_id.as_ref().is_none_or(|user_id| user_id == of)
-            && (sight.has_user(of) || exemption.requested_by.is(&own))
+            && (visibility.has_user(of) || exemption.requested_by.is(&own))
     };
     let page = app
         .store

@@ -2,7 +2,7 @@
 
 use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::UpdateIncident;
-use super::sight::{Sight, hidden};
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -72,11 +72,11 @@ pub(crate) async fn list(
     );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
-    let sight = Sight::of(&app, owner).await?;
+    let visibility = Visibility::of(&app, owner).await?;
     let wanted = |incident: &Incident| {
         severity.is_none_or(|severity| incident.severity == severity)
             && status.is_none_or(|status| incident.status == status)
-            && sight.has_either(
+            && visibility.has_either(
                 incident.user_id.as_deref(),
                 incident.department_id.as_deref(),
             )
@@ -114,8 +114,8 @@ pub(crate) async fn read(
     }
     let incident = app.store.incident(&owner.organisation_id, &id).await?;
     let incident = incident.ok_or_else(unknown)?;
-    let sight = Sight::of(&app, owner).await?;
-    if !sight.has_either(
+    let visibility = Visibility::of(&app, owner).await?;
+    if !visibility.has_either(
         incident.user_id.as_deref(),
         incident.department_id.as_deref(),
     ) {

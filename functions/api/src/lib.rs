@@ -26,13 +26,13 @@ mod policy_view;
 mod replay;
 mod rollovers;
 mod rule_fields;
-mod sight;
 mod suppressions;
 mod top_ups;
 mod tree;
 mod usage;
 mod users;
 mod view;
+mod visibility;
 mod webhook_retry;
 mod webhooks;
 
@@ -40,7 +40,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
-use shared::domain::reach::Reach;
+use shared::domain::egress_policy::EgressPolicy;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;
@@ -67,7 +67,7 @@ pub struct App {
     notices: Notices,
     tokens: Tokens,
     /// Where webhooks may go.
-    reach: Reach,
+    egress: EgressPolicy,
     /// How long one call of a policy's test evaluates before it answers with a cursor.
     test_time: Duration,
 }
@@ -91,7 +91,7 @@ impl App {
             sealer,
             notices,
             tokens,
-            reach: Reach::Public,
+            egress: EgressPolicy::Public,
             keys: keys.with_operator(operator_key),
             cursors: Cursors::new(operator_key),
             store,
@@ -100,10 +100,10 @@ impl App {
         }
     }
 
-    /// The same where webhooks may go as far as `reach`.
+    /// The same where webhooks may go as far as `egress`.
     #[must_use]
-    pub fn with_reach(self, reach: Reach) -> Self {
-        Self { reach, ..self }
+    pub fn with_egress(self, egress: EgressPolicy) -> Self {
+        Self { egress, ..self }
     }
 
     /// The same with other limits for each key.

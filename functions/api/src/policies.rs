@@ -182,7 +182,7 @@ pub(crate) async fn create(
             fields.is_required(name);
         }
     }
-    let asked = rule_fields::read(&mut fields, app.reach);
+    let asked = rule_fields::read(&mut fields, app.egress);
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/policies", &body)?;
     let ReadActions { actions, webhooks } =
@@ -353,7 +353,7 @@ pub(crate) async fn update(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
-    let asked = rule_fields::read(&mut fields, app.reach);
+    let asked = rule_fields::read(&mut fields, app.egress);
     fields.finish()?;
     let organisation_id = &owner.organisation_id;
     let ReadActions { actions, webhooks } =

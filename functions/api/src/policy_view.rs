@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use shared::domain::amount::Unit;
 use shared::domain::policy::{
     Action, BlockUntil, Condition, Doings, Figures, Limit, Match, Operand, Policy, PolicyStatus,
-    Replay, Rule, Sample, Scalar, Tally, Trigger, Whose,
+    Replay, Rule, Sample, Scalar, Tally, TotalScope, Trigger,
 };
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::{Figure, Usd};
@@ -64,7 +64,7 @@ impl LimitView {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum TriggerView<'a> {
     TokenBudgetExceeded {
-        subject: Whose,
+        subject: TotalScope,
         #[serde(flatten)]
         limit: LimitView,
     },

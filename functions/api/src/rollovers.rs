@@ -1,6 +1,6 @@
 //! The history of what budgets carried from month to month.
 
-use super::sight::Sight;
+use super::visibility::Visibility;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -31,11 +31,11 @@ pub(crate) async fn list(
     let list = format!("{} rollovers {}", owner.organisation_id, owner.key_id);
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let sight = Sight::of_departments(owner, &configuration);
+    let visibility = Visibility::of_departments(owner, &configuration);
     // What a level carried whose department is no more is the whole organisation's to look at.
     let wanted = |rollover: &Rollover| {
         let department = configuration.department_of(rollover.level);
-        sight.has_department(department.map(|department| department.id.as_str()))
+        visibility.has_department(department.map(|department| department.id.as_str()))
     };
     let page = app
         .store

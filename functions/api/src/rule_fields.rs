@@ -2,11 +2,11 @@
 
 use shared::domain::alert::Severity;
 use shared::domain::amount::MAX_AMOUNT;
+use shared::domain::egress_policy::EgressPolicy;
 use shared::domain::policy::{
     Action, BlockUntil, Condition, Field, Limit, MAX_ACTIONS, MAX_CONDITIONS, Match, Op, Operand,
-    Scalar, Trigger, Unusual, Whose, minute_of_day,
+    Scalar, TotalScope, Trigger, Unusual, minute_of_day,
 };
-use shared::domain::reach::Reach;
 use shared::domain::usage::RiskLevel;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -54,9 +54,9 @@ const SEVERITIES: &[(&str, Severity)] = &[
     ("critical", Severity::Critical),
 ];
 const MATCHES: &[(&str, Match)] = &[("all", Match::All), ("any", Match::Any)];
-const WHOSE: &[(&str, Option<Whose>)] = &[
-    ("user", Some(Whose::User)),
-    ("department", Some(Whose::Department)),
+const WHOSE: &[(&str, Option<TotalScope>)] = &[
+    ("user", Some(TotalScope::User)),
+    ("department", Some(TotalScope::Department)),
 ];
 
 #[derive(Clone, Copy)]
@@ -135,7 +135,7 @@ pub(crate) struct RuleFields {
 }
 
 /// Takes what a policy says out of `fields`. What is wrong is noted there.
-pub(crate) fn read(fields: &mut Fields, reach: Reach) -> RuleFields {
+pub(crate) fn read(fields: &mut Fields, egress: EgressPolicy) -> RuleFields {
     let read = RuleFields {
         name: fields.changed_value("name", parse::display_name),
         description: fields.changed_value("description", description),
@@ -145,7 +145,7 @@ pub(crate) fn read(fields: &mut Fields, reach: Reach) -> RuleFields {
             .objects("conditions", (0, MAX_CONDITIONS), condition)
             .map(|all| all.into_iter().flatten().collect()),
         actions: fields
-            .objects("actions", (0, MAX_ACTIONS), |fields| action(fields, reach))
+            .objects("actions", (0, MAX_ACTIONS), |fields| action(fields, egress))
             .map(|all| all.into_iter().flatten().collect()),
     };
     let conditions = read.conditions.iter().flatten();
@@ -295,7 +295,7 @@ fn scalar(field: Field, raw: &str) -> Result<Scalar, String> {
     }
 }
 
-fn action(fields: &mut Fields, reach: Reach) -> Option<AskedAction> {
+fn action(fields: &mut Fields, egress: EgressPolicy) -> Option<AskedAction> {
     let known = |action| Some(AskedAction::Known(action));
     match fields.required("type", parse::one_of(ACTIONS)) {
         None => {
@@ -320,7 +320,7 @@ fn action(fields: &mut Fields, reach: Reach) -> Option<AskedAction> {
                 return None;
             }
             let webhook_id = fields.changed_value("webhook_id", parse::slug);
-            let url = fields.changed_value("url", super::webhooks::url(reach));
+            let url = fields.changed_value("url", super::webhooks::url(egress));
             let webhook = webhook_id.map(|webhook_id| Action::Webhook { webhook_id });
             webhook
                 .map(AskedAction::Known)

@@ -13,7 +13,7 @@ use shared::runtime::error::ApiError;
 use shared::runtime::http::{RequestId, json};
 use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{Denied, Email, Invalid, Moment, Page, Unknown};
-use shared::store::mailbox_of;
+use shared::store::address_digest;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -87,7 +87,7 @@ pub(crate) async fn remove(
     }
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, None, async |_| {
-        let mailbox = mailbox_of(&email);
+        let mailbox = address_digest(&email);
         let before = app
             .store
             .suppression(&owner.organisation_id, &mailbox)

@@ -1,6 +1,6 @@
 //! The whole department tree with its budgets and usage in one answer.
 
-use super::sight::Sight;
+use super::visibility::Visibility;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -178,21 +178,21 @@ impl<'a> Drawing<'a> {
     }
 
     /// The topmost departments under `parent_id` that are seen, each with all that is under it.
-    fn seen(&self, parent_id: Option<&'a str>, sight: &Sight) -> Vec<NodeView> {
+    fn seen(&self, parent_id: Option<&'a str>, visibility: &Visibility) -> Vec<NodeView> {
         let children = self.children(parent_id).iter();
         let each = children.map(|department: &&'a Department| {
             let department: &'a Department = department;
-            match sight.has_department(Some(&department.id)) {
+            match visibility.has_department(Some(&department.id)) {
                 true => vec![self.node(department)],
-                false => self.seen(Some(&department.id), sight),
+                false => self.seen(Some(&department.id), visibility),
             }
         });
         each.flatten().collect()
     }
 
     /// All topmost departments, with those that were deleted.
-    fn whole(&self, sight: &Sight) -> Vec<NodeView> {
-        let mut items = self.seen(None, sight);
+    fn whole(&self, visibility: &Visibility) -> Vec<NodeView> {
+        let mut items = self.seen(None, visibility);
         items.extend(self.used.deleted());
         items
     }
@@ -249,8 +249,8 @@ pub(crate) async fn read(
         children,
         now,
     };
-    let sight = Sight::of_departments(owner, &configuration);
-    let is_whole = sight.has_department(None);
+    let visibility = Visibility::of_departments(owner, &configuration);
+    let is_whole = visibility.has_department(None);
     let tree = TreeView {
         period: period.to_string(),
         budgets: match is_whole {
@@ -260,8 +260,8 @@ pub(crate) async fn read(
         usage: is_whole.then(|| usage(totals.sums_under(None))),
         over_allocated: is_whole.then(|| drawing.is_over_allocated(None)),
         items: match is_whole {
-            true => drawing.whole(&sight),
-            false => drawing.seen(None, &sight),
+            true => drawing.whole(&visibility),
+            false => drawing.seen(None, &visibility),
         },
     };
     Ok(json(200, view::text(&tree)))

@@ -1,7 +1,7 @@
 //! Usage reports: by hour, day or month, user, department, provider and model.
 
 use super::openapi::bodies::UsagePeriod;
-use super::sight::Sight;
+use super::visibility::Visibility;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
@@ -233,12 +233,12 @@ pub(crate) async fn list(
     let page = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
     let configuration = super::budgets::configuration(&app, owner).await?;
-    let sight = Sight::of_departments(owner, &configuration);
+    let visibility = Visibility::of_departments(owner, &configuration);
     match (&asked.filter.user_id, &asked.filter.department_id) {
-        (None, id) if sight.has_department(id.as_deref()) => {}
-        (Some(_), _) if sight.has_department(None) => {}
+        (None, id) if visibility.has_department(id.as_deref()) => {}
+        (Some(_), _) if visibility.has_department(None) => {}
         (Some(user_id), _) => {
-            super::sight::user(&app, owner, user_id).await?;
+            super::visibility::user(&app, owner, user_id).await?;
         }
         (None, _) => {
             let message = "this key does not see the whole organisation: say which user with user_id, or which \

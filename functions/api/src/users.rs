@@ -6,7 +6,7 @@ use super::change::{
 };
 use super::openapi::bodies::{BlockUser, CreateUser, UpdateUser};
 use super::replay::IdempotentRequest;
-use super::sight::{Sight, hidden};
+use super::visibility::{Visibility, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
@@ -166,12 +166,12 @@ pub(crate) async fn list(
     );
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
-    let sight = Sight::of(&app, owner).await?;
+    let visibility = Visibility::of(&app, owner).await?;
     // Who does not see everything is not told which departments there are.
-    if department_id.is_some() && !sight.has_department(department_id.as_deref()) {
+    if department_id.is_some() && !visibility.has_department(department_id.as_deref()) {
         return Err(hidden());
     }
-    if let (Some(id), Sight::All) = (&department_id, &sight) {
+    if let (Some(id), Visibility::All) = (&department_id, &visibility) {
         let configuration = super::budgets::configuration(&app, owner).await?;
         if !configuration.departments.contains_key(id) {
             return Err(ApiError::field("department", "there is no such department"));
@@ -182,7 +182,7 @@ pub(crate) async fn list(
             .as_ref()
             .is_none_or(|id| user.department_id == *id)
             && status.is_none_or(|status| user.status == status)
-            && sight.has_user(&user.id)
+            && visibility.has_user(&user.id)
     };
     let page = app
         .store
@@ -220,7 +220,7 @@ pub(crate) async fn read(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let user = super::sight::user(&app, owner, &id).await?;
+    let user = super::visibility::user(&app, owner, &id).await?;
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 

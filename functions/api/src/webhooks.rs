@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use shared::domain::change::{Audited, Change, Update};
+use shared::domain::egress_policy::EgressPolicy;
 use shared::domain::health::Health;
 use shared::domain::name::is_slug;
 use shared::domain::notice::NoticeMessage;
-use shared::domain::reach::Reach;
 use shared::domain::webhook::{
     Attempt, Delivery, DeliveryStatus, EVENT_TYPES, EventType, MAX_WEBHOOKS, OLD_SECRET_LIVES,
     OldSecret, Webhook,
@@ -121,10 +121,10 @@ fn shown_delivery<'a>(delivery: &'a Delivery, health: Option<&Health>) -> Delive
 }
 
 /// The url of a receiver.
-pub(crate) fn url(reach: Reach) -> impl Fn(&str) -> Result<String, String> {
+pub(crate) fn url(egress: EgressPolicy) -> impl Fn(&str) -> Result<String, String> {
     move |raw| {
         let url = parse::text(raw)?;
-        match reach.refuses(&url) {
+        match egress.refuses(&url) {
             Some(rule) => Err(rule.to_owned()),
             None => Ok(url),
         }
@@ -197,7 +197,7 @@ pub(crate) async fn create(
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
     let mut fields = Fields::of_body(&body)?;
-    let url = fields.required("url", url(app.reach));
+    let url = fields.required("url", url(app.egress));
     let events = fields.optional("events", events);
     let description = fields.optional("description", parse::display_name);
     fields.finish()?;
@@ -312,7 +312,7 @@ pub(crate) async fn update(
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
     let mut fields = Fields::of_body(&body)?;
-    let url = fields.changed_value("url", url(app.reach));
+    let url = fields.changed_value("url", url(app.egress));
     let events = fields.changed("events", events);
     let description = fields.changed("description", parse::display_name);
     fields.finish()?;

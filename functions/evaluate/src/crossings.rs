@@ -69,7 +69,7 @@ async fn tell_month(
         let is_over = configuration.is_over(month, now);
         if cell.epoch == configuration.epoch || (is_over && cell.epoch < configuration.epoch) {
             for told in store
-                .tell_crossings(configuration, month, &cell, now)
+                .raise_crossing_alerts(configuration, month, &cell, now)
                 .await?
             {
                 let (alert_id, title) = (&told.alert.id, &told.alert.title);

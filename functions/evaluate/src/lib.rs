@@ -19,10 +19,11 @@ use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::price::PriceBooks;
 use shared::domain::refused::{RefusalMessage, Refused};
 use shared::domain::usage::{Event, EventMessage, Usage};
+use shared::ledger::Recorded;
 use shared::runtime::clock::Clock;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::runtime::queue::Notices;
-use shared::store::{Mark, Recorded, Store, StoreError};
+use shared::store::{Mark, Store, StoreError};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 

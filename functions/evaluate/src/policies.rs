@@ -130,16 +130,19 @@ pub(super) async fn act(
         times.is_some_and(|times| facts.is_of_message(times))
     });
     let needs = Needs::of(policies.iter().map(|policy| &policy.rule.trigger));
-    let mut standing = app.store.standing(configuration, &needs, &facts).await?;
+    let mut usage_totals = app
+        .store
+        .usage_totals(configuration, &needs, &facts)
+        .await?;
     // The totals have all of the batch; each event sees those that arrived before it and itself.
     for facts in &facts {
-        standing.discount(facts, &needs);
+        usage_totals.subtract(facts, &needs);
     }
     let mut found: BTreeMap<String, Vec<Found<'_>>> = BTreeMap::new();
     for facts in &facts {
-        standing.count(facts, &needs);
+        usage_totals.count(facts, &needs);
         for policy in policies.iter() {
-            for firing in firings(policy, facts, &standing, configuration) {
+            for firing in firings(policy, facts, &usage_totals, configuration) {
                 let name = Fired::name(&policy.id, &firing.subject);
                 let same = found.entry(name).or_default();
                 same.push(Found {

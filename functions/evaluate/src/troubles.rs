@@ -7,8 +7,9 @@ use shared::domain::event_alert::{Trouble, TroubledEvent};
 use shared::domain::plausible::excess_of;
 use shared::domain::price::PriceBooks;
 use shared::domain::usage::Event;
+use shared::ledger::Recorded;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
-use shared::store::{Mark, Recorded, StoreError};
+use shared::store::{Mark, StoreError};
 use std::collections::BTreeMap;
 
 /// Raises the alerts about the events of a batch. Those whose alert was not raised come again, and find
@@ -112,7 +113,11 @@ async fn tell_one(
     event: &TroubledEvent<'_>,
 ) -> Result<(), StoreError> {
     let now = app.clock.now();
-    let Some(told) = app.store.tell_trouble(configuration, event, now).await? else {
+    let Some(told) = app
+        .store
+        .raise_trouble_alert(configuration, event, now)
+        .await?
+    else {
         return Ok(());
     };
     let alert_id = &told.alert.id;

@@ -12,7 +12,7 @@ use shared::domain::webhook::{
     Attempt, Delivery, DeliveryStatus, EventType, body_signature, standard_signature,
 };
 use shared::runtime::logs::{self, Metric};
-use shared::store::{HealthChange, Kept, StoreError, new_id};
+use shared::store::{AttemptOutcome, HealthChange, StoreError, new_id};
 
 /// How often keeping an attempt is tried again that met other changes.
 const ATTEMPTS: u32 = 24;
@@ -121,7 +121,7 @@ async fn keep(
             .store
             .keep_attempt(organisation_id, &delivery, url, change, opened.as_ref());
         match kept.await? {
-            Kept::Done => {
+            AttemptOutcome::Done => {
                 if let Some(opened) = opened {
                     let notice_id = &opened.notice.id;
                     app.notices.tell_or_leave(organisation_id, notice_id).await;
@@ -131,8 +131,8 @@ async fn keep(
                     health: after,
                 });
             }
-            Kept::Elsewhere => break,
-            Kept::Stale => {
+            AttemptOutcome::Elsewhere => break,
+            AttemptOutcome::Stale => {
                 let webhook = app.store.webhook(organisation_id, webhook_id).await?;
                 let Some(webhook) = webhook else { break };
                 if webhook.url != *url {

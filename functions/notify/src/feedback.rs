@@ -6,7 +6,7 @@ use shared::domain::incident::{Cause, Opened};
 use shared::domain::notice::Address;
 use shared::domain::suppression::Suppression;
 use shared::runtime::logs::{self, Metric};
-use shared::store::{mailbox_of, new_id};
+use shared::store::{address_digest, new_id};
 
 /// Ends the mails to the addresses of a report, each once, with an incident.
 pub(super) async fn heed(app: &App, feedback: &Feedback) -> Result<(), Failure> {
@@ -32,7 +32,7 @@ async fn suppress(app: &App, feedback: &Feedback, email: &str) -> Result<(), Fai
         .await?;
     // Nothing goes to this address any more, not even this.
     recipients.retain(|recipient| match &recipient.address {
-        Address::Mail { email: known, .. } => mailbox_of(known) != mailbox_of(email),
+        Address::Mail { email: known, .. } => address_digest(known) != address_digest(email),
         Address::Webhook { .. } => true,
     });
     let incident = suppression.incident(new_id("inc_", now, 0)?);

@@ -11,12 +11,12 @@ use shared::domain::alert::Severity;
 use shared::domain::feedback::ORGANISATION_TAG;
 use shared::domain::incident::{Cause, Incident, Opened};
 use shared::domain::mail::{
-    JOIN_SECONDS, Letter, LetterStatus, MAX_LETTERS, Mail, compose, retry_delay,
+    EmailStatus, JOIN_SECONDS, MAX_EMAILS, Mail, PendingEmail, compose, retry_delay,
 };
 use shared::domain::mail_layout::Layout;
 use shared::domain::notice::{NoticeMessage, RecipientStatus};
 use shared::runtime::logs::{self, ErrorType, Metric, report};
-use shared::store::mailbox_of;
+use shared::store::address_digest;
 use std::error::Error;
 use std::time::Duration;
 
@@ -107,17 +107,17 @@ impl Mailer {
 pub(super) async fn post(
     app: &App,
     organisation_id: &str,
-    letter: Letter,
+    letter: PendingEmail,
 ) -> Result<RecipientStatus, Failure> {
-    let mailbox = mailbox_of(&letter.email);
+    let mailbox = address_digest(&letter.email);
     let suppression = app.store.suppression(organisation_id, &mailbox).await?;
     if suppression.is_some() {
-        let status = LetterStatus::Suppressed;
-        let letter = Letter { status, ..letter };
-        app.store.add_letter(organisation_id, &letter).await?;
+        let status = EmailStatus::Suppressed;
+        let letter = PendingEmail { status, ..letter };
+        app.store.add_email(organisation_id, &letter).await?;
         return Ok(RecipientStatus::Suppressed);
     }
-    app.store.add_letter(organisation_id, &letter).await?;
+    app.store.add_email(organisation_id, &letter).await?;
     look_later(app, organisation_id, mailbox, 0, JOIN_SECONDS).await?;
     Ok(RecipientStatus::Delivering)
 }
@@ -164,7 +164,7 @@ pub(super) async fn send(
     let until = now.saturating_add(until).unwrap_or(now);
     let has_lease = app
         .store
-        .lease_mailbox(organisation_id, mailbox, now, until)
+        .lease_recipient_queue(organisation_id, mailbox, now, until)
         .await?;
     if !has_lease {
         // Somebody sends these letters at this moment, or was stopped while they did.
@@ -180,31 +180,34 @@ pub(super) async fn send(
     }
     let letters = app
         .store
-        .waiting_letters(organisation_id, mailbox, MAX_LETTERS)
+        .pending_emails(organisation_id, mailbox, MAX_EMAILS)
         .await?;
     let Some(mail) = compose(&letters, &app.mailer.layout, app.mailer.console.as_deref()) else {
-        return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
+        return Ok(app
+            .store
+            .release_recipient_queue(organisation_id, mailbox)
+            .await?);
     };
     // It may have bounced while these waited.
     let suppression = app.store.suppression(organisation_id, mailbox).await?;
     let sent = match suppression {
-        Some(_) => Ok(LetterStatus::Suppressed),
+        Some(_) => Ok(EmailStatus::Suppressed),
         None => {
             let sent = app.mailer.send(organisation_id, mail).await;
-            sent.map(|()| LetterStatus::Sent)
+            sent.map(|()| EmailStatus::Sent)
         }
     };
     let error = match sent {
         Err(error) => error,
         Ok(status) => {
             tracing::info!(letters = letters.len(), ?status, "a mail is done");
-            if status == LetterStatus::Sent {
+            if status == EmailStatus::Sent {
                 logs::count(&[(Metric::MailsSent, 1)]);
             }
             app.store
-                .end_letters(organisation_id, mailbox, &letters, status, None)
+                .finish_emails(organisation_id, mailbox, &letters, status, None)
                 .await?;
-            if letters.len() == MAX_LETTERS {
+            if letters.len() == MAX_EMAILS {
                 // There may be more.
                 look_later(app, organisation_id, mailbox.to_owned(), 0, 0).await?;
             }
@@ -213,7 +216,9 @@ pub(super) async fn send(
     };
     report(ErrorType::MailNotSent, "a mail was not sent", &error);
     if let Some(seconds) = retry_delay(attempt) {
-        app.store.release_mailbox(organisation_id, mailbox).await?;
+        app.store
+            .release_recipient_queue(organisation_id, mailbox)
+            .await?;
         return look_later(
             app,
             organisation_id,
@@ -225,10 +230,13 @@ pub(super) async fn send(
     }
     // Those that came later have looks of their own.
     let day = SignedDuration::from_hours(GIVEN_UP_HOURS);
-    let is_old = |letter: &Letter| now.duration_since(letter.created_at) >= day;
-    let letters: Vec<Letter> = letters.into_iter().filter(is_old).collect();
+    let is_old = |letter: &PendingEmail| now.duration_since(letter.created_at) >= day;
+    let letters: Vec<PendingEmail> = letters.into_iter().filter(is_old).collect();
     let Some(opened) = given_up(&letters, mailbox, now) else {
-        return Ok(app.store.release_mailbox(organisation_id, mailbox).await?);
+        return Ok(app
+            .store
+            .release_recipient_queue(organisation_id, mailbox)
+            .await?);
     };
     let message = NoticeMessage::Mailbox {
         organisation_id: organisation_id.to_owned(),
@@ -237,9 +245,9 @@ pub(super) async fn send(
         due_at: now,
     };
     app.given_up.queue(&message).await?;
-    let status = LetterStatus::Failed;
+    let status = EmailStatus::Failed;
     app.store
-        .end_letters(organisation_id, mailbox, &letters, status, Some(&opened))
+        .finish_emails(organisation_id, mailbox, &letters, status, Some(&opened))
         .await?;
     app.notices
         .tell_or_leave(organisation_id, &opened.notice.id)
@@ -249,7 +257,7 @@ pub(super) async fn send(
 
 /// The incident of letters that were given up, and its notice. Their ids are the first letter's and the box's, so that it is opened once. No mail
 /// tells of it: mails are what fails.
-fn given_up(letters: &[Letter], mailbox: &str, now: Timestamp) -> Option<Opened> {
+fn given_up(letters: &[PendingEmail], mailbox: &str, now: Timestamp) -> Option<Opened> {
     let first = letters.first()?;
     let suffix = first
         .notice_id

@@ -5,8 +5,8 @@ use aws_sdk_ses::config::retry::RetryConfig;
 use aws_sdk_ses::config::timeout::TimeoutConfig;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use notify::{App, Bus, Mailer, Poster, handle};
+use shared::domain::egress_policy::EgressPolicy;
 use shared::domain::mail_layout::Layout;
-use shared::domain::reach::Reach;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
@@ -21,7 +21,7 @@ async fn main() -> Result<(), Error> {
     let notices = Notices::new(sqs.clone(), settings::required("NOTICES_QUEUE_URL")?);
     let given_up = Notices::new(sqs, settings::required("DEAD_NOTICES_QUEUE_URL")?);
     let sealer = Sealer::new(&settings::required("SEALING_KEY")?);
-    let poster = Poster::new(Reach::Public)?;
+    let poster = Poster::new(EgressPolicy::Public)?;
     let console = settings::optional("CONSOLE_URL");
     let sender = settings::optional("MAIL_SENDER");
     let parts = ["MAIL_SUBJECT", "MAIL_TEXT", "MAIL_HTML"].map(settings::optional);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use shared::domain::reach::Reach;
+use shared::domain::egress_policy::EgressPolicy;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr
 #[derive(Clone)]
 pub struct Poster {
     client: Client,
-    reach: Reach,
+    egress: EgressPolicy,
 }
 
 impl fmt::Debug for Poster {
@@ -52,7 +52,7 @@ pub(crate) struct Signed {
 }
 
 struct Guard {
-    reach: Reach,
+    egress: EgressPolicy,
     lookup: Lookup,
 }
 
@@ -63,11 +63,11 @@ struct NotPublic;
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
-        let (reach, lookup) = (self.reach, self.lookup.clone());
+        let (egress, lookup) = (self.egress, self.lookup.clone());
         Box::pin(async move {
             let found = lookup(name.as_str().to_owned()).await?;
             // One address that may not be reached spoils the name: it is meant to be reached in turn.
-            if found.is_empty() || !found.iter().all(|address| reach.allows(*address)) {
+            if found.is_empty() || !found.iter().all(|address| egress.allows(*address)) {
                 return Err(Box::new(NotPublic) as Box<dyn Error + Send + Sync>);
             }
             let addresses = found.into_iter().map(|address| SocketAddr::new(address, 0));
@@ -85,33 +85,33 @@ fn system_lookup(name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
 
 impl Poster {
     /// A poster whose names are resolved by the system.
-    pub fn new(reach: Reach) -> Result<Self, reqwest::Error> {
-        Self::with_lookup(reach, Arc::new(system_lookup))
+    pub fn new(egress: EgressPolicy) -> Result<Self, reqwest::Error> {
+        Self::with_lookup(egress, Arc::new(system_lookup))
     }
 
     /// A poster whose names are resolved by `lookup`.
-    pub fn with_lookup(reach: Reach, lookup: Lookup) -> Result<Self, reqwest::Error> {
+    pub fn with_lookup(egress: EgressPolicy, lookup: Lookup) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
-            .dns_resolver(Arc::new(Guard { reach, lookup }))
+            .dns_resolver(Arc::new(Guard { egress, lookup }))
             .redirect(Policy::none())
             .timeout(PATIENCE)
             .connect_timeout(CONNECT)
             .no_proxy()
             .user_agent("Toktra-Webhooks/1")
             .build()?;
-        Ok(Self { client, reach })
+        Ok(Self { client, egress })
     }
 
     /// The url, where its host may be reached as far as that can be seen without resolving it.
     fn checked(&self, url: &str) -> Result<Url, String> {
-        if !self.reach.is_receiver(url) {
+        if !self.egress.is_receiver(url) {
             return Err("the url is not one of a receiver".to_owned());
         }
         let url = Url::parse(url).map_err(|error| error.to_string())?;
         // In whatever way an address is written (decimal, octal, hexadecimal), the url has it as an address here.
         let host = url.host_str().unwrap_or_default();
         let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-        if literal.is_some_and(|address| !self.reach.allows(address)) {
+        if literal.is_some_and(|address| !self.egress.allows(address)) {
             return Err(NotPublic.to_string());
         }
         Ok(url)
@@ -216,7 +216,7 @@ mod tests {
             ("six.test", &["fd00::1"]),
             ("mapped.test", &["::ffff:192.168.1.1"]),
         ]);
-        let poster = Poster::with_lookup(Reach::Public, lookup).unwrap();
+        let poster = Poster::with_lookup(EgressPolicy::Public, lookup).unwrap();
         for url in [
             "https://127.0.0.1/",
             "https://2130706433/",
@@ -272,7 +272,7 @@ mod tests {
             };
             Box::pin(async move { Ok(vec![address]) })
         });
-        let poster = Poster::with_lookup(Reach::PublicAndLoopback, lookup).unwrap();
+        let poster = Poster::with_lookup(EgressPolicy::PublicAndLoopback, lookup).unwrap();
         let url = format!("http://localhost:{port}/");
         assert_eq!(post(&poster, &url).await.map(|a| a.status), Ok(204));
         assert_eq!(

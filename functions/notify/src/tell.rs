@@ -2,7 +2,7 @@
 
 use super::bus::BusEvent;
 use super::{App, Failure, deliver, mails};
-use shared::domain::mail::{Letter, LetterStatus};
+use shared::domain::mail::{EmailStatus, PendingEmail};
 use shared::domain::notice::{Address, Notice, Recipient, RecipientStatus};
 use shared::domain::webhook::{EventType, MAX_WEBHOOKS};
 
@@ -70,7 +70,7 @@ pub(super) async fn tell(
                     because,
                     ..
                 } => {
-                    let letter = Letter {
+                    let letter = PendingEmail {
                         notice_id: notice.id.clone(),
                         kind: notice.kind,
                         email: email.clone(),
@@ -78,7 +78,7 @@ pub(super) async fn tell(
                         because: because.clone(),
                         payload: notice.payload.clone(),
                         created_at: notice.created_at,
-                        status: LetterStatus::Waiting,
+                        status: EmailStatus::Waiting,
                     };
                     mails::post(app, &organisation_id, letter).await?
                 }

@@ -10,7 +10,7 @@ use shared::domain::configuration::{
     Budget, Configuration, OnUnavailable, Organisation, UnknownModel,
 };
 use shared::domain::estimate::{Estimate, PreflightRequest};
-use shared::domain::hold::{Exempt, Hold, HoldId, Rid};
+use shared::domain::hold::{Exempt, Hold, HoldId, HoldKey};
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, Warning, passed_soft_caps};
@@ -248,7 +248,7 @@ fn hold_request(
         covered: grant.covered(user, budgets),
     });
     Ok(HoldRequest {
-        rid: Rid::derive(&organisation.id, &request.user_id, &request.request_id),
+        rid: HoldKey::derive(&organisation.id, &request.user_id, &request.request_id),
         hold: Hold {
             department: department.map_or(u32::MAX, |department| department.index),
             tree: configuration.tree,

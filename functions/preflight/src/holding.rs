@@ -9,13 +9,14 @@ use shared::domain::amount::Amounts;
 use shared::domain::cell::{Cell, HoldRequest, Obstacle};
 use shared::domain::configuration::Configuration;
 use shared::domain::estimate::Estimate;
-use shared::domain::hold::{Exempt, Hold, HoldId, Node, Rid};
+use shared::domain::hold::{Exempt, Hold, HoldId, HoldKey, Node};
 use shared::domain::people::{Status, User};
 use shared::domain::period::Month;
 use shared::domain::places::user_places;
 use shared::domain::refusal::{Reason, Warning, WayOut, offer};
+use shared::ledger::HoldOutcome;
 use shared::runtime::error::ApiError;
-use shared::store::{HoldOutcome, StoreError};
+use shared::store::StoreError;
 use std::sync::Arc;
 
 /// A request that is to be held at every budget of its user's path.
@@ -160,7 +161,7 @@ impl Asking<'_> {
 
     /// Whoever has all places of one user waits for one, whatever the caps are.
     fn refuse_place(&self, cell: Cell) -> Answer {
-        let is_own = |rid: &Rid, _: &Hold| self.asked.rid.is_of_same_user(rid);
+        let is_own = |rid: &HoldKey, _: &Hold| self.asked.rid.is_of_same_user(rid);
         let seconds = soon(cell.seconds_to_first_end(self.now, is_own));
         let most = user_places(self.configuration.organisation.user_holds_percent);
         let reason = Reason::too_many_holds_of_user(most, seconds);
@@ -200,7 +201,7 @@ pub(crate) fn wait_for_holds(
     now: Timestamp,
 ) -> Option<u32> {
     let by_holds = asked.is_refused_by_holds_alone(cell, now).then(|| {
-        let takes = |_: &Rid, hold: &Hold| nodes.iter().any(|n| hold.taken_from(*n) > 0);
+        let takes = |_: &HoldKey, hold: &Hold| nodes.iter().any(|n| hold.taken_from(*n) > 0);
         let first = cell.seconds_to_first_end(now, takes);
         first.or_else(|| cell.seconds_to_first_end(now, |_, _| true))
     });

@@ -28,6 +28,7 @@ use refusals::AskedFor;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
 use shared::domain::hold::HoldId;
+use shared::ledger::VoidOutcome;
 use shared::runtime::auth::{Caller, Keys, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::configuration_cache::ConfigurationCache;
@@ -42,7 +43,7 @@ use shared::runtime::openapi::{
 use shared::runtime::parse;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
-use shared::store::{KeyOwner, Store, VoidOutcome};
+use shared::store::{KeyOwner, Store};
 use std::time::Duration;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};

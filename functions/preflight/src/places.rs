@@ -8,7 +8,7 @@
 
 use jiff::Timestamp;
 use shared::domain::cell::{Cell, HoldRequest};
-use shared::domain::hold::{Hold, Rid};
+use shared::domain::hold::{Hold, HoldKey};
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -24,9 +24,9 @@ type Key = (String, Month);
 #[derive(Debug, Default)]
 struct Known {
     version: u64,
-    holds: BTreeMap<Rid, Hold>,
+    holds: BTreeMap<HoldKey, Hold>,
     /// The holds that are being written, and by how many requests each.
-    under_way: BTreeMap<Rid, usize>,
+    under_way: BTreeMap<HoldKey, usize>,
 }
 
 /// Who has which places, as far as an instance knows.
@@ -38,7 +38,7 @@ pub(crate) struct Places(Arc<Mutex<HashMap<Key, Known>>>);
 pub(crate) struct Place {
     places: Places,
     key: Key,
-    rid: Rid,
+    rid: HoldKey,
 }
 
 impl Places {
@@ -90,8 +90,8 @@ impl Places {
 impl Known {
     /// How many holds the user of `rid` has beside that one, written or being written. None if that one lives: whoever
     /// asks again for it takes no further place.
-    fn beside(&self, rid: &Rid, now: Timestamp) -> usize {
-        let lives = |rid: &Rid| {
+    fn beside(&self, rid: &HoldKey, now: Timestamp) -> usize {
+        let lives = |rid: &HoldKey| {
             self.holds
                 .get(rid)
                 .is_some_and(|hold| !hold.has_lapsed(now))
@@ -132,8 +132,8 @@ mod tests {
         Month::new(2026, 11).unwrap()
     }
 
-    fn rid(user: &str, request: u32) -> Rid {
-        Rid::derive("acme", user, &request.to_string())
+    fn rid(user: &str, request: u32) -> HoldKey {
+        HoldKey::derive("acme", user, &request.to_string())
     }
 
     fn enter(places: &Places, user: &str, request: u32, most: usize) -> Option<Place> {

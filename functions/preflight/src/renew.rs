@@ -17,6 +17,7 @@ use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, WayOut, passed_soft_caps};
 use shared::domain::renewal::{CannotRenew, MAX_LIFE_SECONDS, Model, Wish};
+use shared::ledger::{RenewOutcome, RenewedHold};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -26,7 +27,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::store::{RenewOutcome, RenewedHold, StoreError};
+use shared::store::StoreError;
 use std::sync::Arc;
 
 /// Lets a living hold live longer, or have more.

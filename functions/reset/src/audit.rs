@@ -3,7 +3,8 @@
 use super::App;
 use serde::Deserialize;
 use shared::domain::self_audit::{Difference, Subject};
-use shared::store::{Books, StoreError};
+use shared::ledger::Books;
+use shared::store::StoreError;
 use std::time::Instant;
 
 /// What the function may be invoked with by hand, in place of the schedule's event.

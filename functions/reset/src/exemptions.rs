@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::domain::change::{Author, Change, Update};
 use shared::domain::configuration::Configuration;
-use shared::domain::exemption::{Decided, Exemption, Grant};
+use shared::domain::exemption::{Exemption, ExemptionStatus, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
 use shared::runtime::logs::{ErrorType, report};
@@ -90,7 +90,8 @@ async fn prepared(
     let Some(before) = app.store.exemption(organisation_id, id).await? else {
         return Ok(Step::Stop(false));
     };
-    let has_ended = before.status(now) == Decided::Expired && before.decided != Decided::Expired;
+    let has_ended = before.status(now) == ExemptionStatus::Expired
+        && before.decided != ExemptionStatus::Expired;
     let is_ending = before.ends_soon(now) && !before.is_end_told;
     if !has_ended && !is_ending {
         return Ok(Step::Stop(false));
@@ -102,7 +103,7 @@ async fn prepared(
     after.version += 1;
     after.updated_at = now;
     let event = if has_ended {
-        after.decided = Decided::Expired;
+        after.decided = ExemptionStatus::Expired;
         Event::Expired(given)
     } else {
         after.is_end_told = true;

@@ -150,7 +150,9 @@ async fn tell(
         message = broken.message,
         "the audit log does not hold"
     );
-    let told = app.store.tell_broken_log(organisation_id, broken, now);
+    let told = app
+        .store
+        .raise_broken_log_alert(organisation_id, broken, now);
     if let Some(told) = told.await? {
         app.notices
             .tell_or_leave(organisation_id, &told.notice_id)

@@ -38,7 +38,7 @@ pub(super) async fn tell(
             }
             // Read after the snapshot, so that whoever told of them meanwhile makes the change
             // stale.
-            let untold = store.untold_refusals(organisation_id, [&first, &last], AT_ONCE);
+            let untold = store.unlogged_refusals(organisation_id, [&first, &last], AT_ONCE);
             let untold = untold.await?;
             let count = u64::try_from(untold.len()).unwrap_or(0);
             Ok(match untold.is_empty() {

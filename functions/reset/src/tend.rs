@@ -130,7 +130,7 @@ pub(super) async fn tend(
 async fn queue_untold(app: &App, organisation_id: &str, now: Timestamp) -> Result<(), StoreError> {
     let before = |span: SignedDuration| now.saturating_sub(span).unwrap_or(now);
     let times = [before(UNTOLD_FOR), before(UNDER_WAY)];
-    for notice_id in app.store.untold_notices(organisation_id, times).await? {
+    for notice_id in app.store.unqueued_notices(organisation_id, times).await? {
         if let Err(error) = app.notices.tell(organisation_id, &notice_id).await {
             report(
                 ErrorType::NoticeNotQueued,
@@ -200,7 +200,7 @@ async fn compare_books(
         );
         let told = app
             .store
-            .tell_difference(organisation_id, difference, now)
+            .raise_difference_alert(organisation_id, difference, now)
             .await?;
         if let Some(told) = told {
             app.notices
@@ -286,7 +286,7 @@ async fn look_after(
     }
     let told = app
         .store
-        .tell_crossings(configuration, period, &cell, now)
+        .raise_crossing_alerts(configuration, period, &cell, now)
         .await?;
     tended.alerts += count(&told);
     for told in told {

@@ -3,7 +3,7 @@
 use clap::Args;
 use local::system::{ORGANISATION, System, SystemSettings, has_data};
 use reset::AuditRequest;
-use shared::store::Books;
+use shared::ledger::Books;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use shared::ledger::Books;
 use shared::runtime::clock::Clock;
 use shared::runtime::logs::note;
-use shared::store::{Books, Store, StoreError};
+use shared::store::{Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 

@@ -9,17 +9,14 @@ use std::collections::BTreeSet;
 /// A key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Made here: `key_...`.
+    /// Generated: `key_...`.
     pub id: String,
-    /// What it may do.
     pub role: Role,
-    /// Whom it is bound to.
+    /// The user whom it is bound to.
     pub user_id: Option<String>,
-    /// What it is for.
     pub description: Option<String>,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// Who made it; none for a key that was made before that was kept.
+    /// Who made it. None for keys from releases that did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_by: Option<Maker>,
     /// The SHA-256 of the secret, in hex.
@@ -27,12 +24,12 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    /// Returns who answers for the key; none is the operator.
+    /// Returns the user who is responsible for the key. None means the operator.
     pub fn responsible_user_id(&self) -> Option<&str> {
         responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
     }
 
-    /// Returns everybody in the chain of its makers.
+    /// Returns all users in the chain of its makers.
     pub fn makers(&self) -> BTreeSet<&str> {
         makers(self.made_by.as_ref())
     }

@@ -42,7 +42,7 @@ pub struct Cell {
     /// The amount that exemptions gave beyond each budget, held or spent, if any.
     pub exempted: BTreeMap<Node, i64>,
     /// Live holds, and lapsed ones that are not released yet.
-    pub holds: BTreeMap<Rid, Hold>,
+    pub holds: BTreeMap<HoldKey, Hold>,
 }
 
 impl Cell {
@@ -92,7 +92,7 @@ impl Cell {
     }
 
     /// Returns a copy without one hold. Its counters still include the hold.
-    pub fn without(&self, rid: &Rid) -> Self {
+    pub fn without(&self, rid: &HoldKey) -> Self {
         let mut cell = self.clone();
         cell.holds.remove(rid);
         cell

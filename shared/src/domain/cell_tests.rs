@@ -4,7 +4,7 @@
 use super::*;
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::exemption::{Covers, Kind, Terms};
-use crate::domain::hold::{Exempt, Hold, Node, Rid};
+use crate::domain::hold::{Exempt, Hold, HoldKey, Node};
 use crate::domain::samples;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -22,11 +22,11 @@ struct ModelBudget {
 struct Model {
     budgets: Vec<ModelBudget>,
     /// Live holds: department, amounts.
-    live: BTreeMap<Rid, (u32, Amounts)>,
+    live: BTreeMap<HoldKey, (u32, Amounts)>,
     /// Everything ever charged: department, amounts.
     charges: Vec<(u32, Amounts)>,
     /// One resolution for each hold.
-    resolved: BTreeMap<Rid, Amounts>,
+    resolved: BTreeMap<HoldKey, Amounts>,
 }
 
 impl Model {
@@ -136,8 +136,8 @@ fn path(department: u32) -> Vec<u32> {
     }
 }
 
-fn rid(request: u8) -> Rid {
-    Rid::derive("acme", "ada", &format!("r-{request}"))
+fn rid(request: u8) -> HoldKey {
+    HoldKey::derive("acme", "ada", &format!("r-{request}"))
 }
 
 /// The real cell, driven as the store drives it. Every update is applied twice if a delivery could
@@ -145,7 +145,7 @@ fn rid(request: u8) -> Rid {
 struct Real {
     cell: Option<Cell>,
     /// Each hold as a resolver remembers it, for delayed messages.
-    known: BTreeMap<Rid, Hold>,
+    known: BTreeMap<HoldKey, Hold>,
     now: u32,
 }
 
@@ -154,7 +154,7 @@ impl Real {
         self.cell.as_ref().unwrap()
     }
 
-    fn finish_once(&mut self, rid: &Rid, hold: &Hold, charged: Amounts) {
+    fn finish_once(&mut self, rid: &HoldKey, hold: &Hold, charged: Amounts) {
         let update = finish([(rid, hold, charged)]);
         let first = update.apply(&mut self.cell);
         let after_once = self.cell.clone();
@@ -170,7 +170,7 @@ impl Real {
 fn hold_step(
     model: &mut Model,
     real: &mut Real,
-    rid: Rid,
+    rid: HoldKey,
     department: u32,
     amounts: Amounts,
     lives: u32,
@@ -232,7 +232,7 @@ fn hold_step(
     }
 }
 
-fn resolve_step(model: &mut Model, real: &mut Real, rid: &Rid, charged: Amounts) {
+fn resolve_step(model: &mut Model, real: &mut Real, rid: &HoldKey, charged: Amounts) {
     let Some((department, _)) = model.live.remove(rid) else {
         return;
     };
@@ -302,7 +302,7 @@ fn run(steps: Vec<Step>) {
             }
             Step::ExpireAll => {
                 let now = Timestamp::from_second(real.now.into()).unwrap();
-                let lapsed: Vec<(Rid, Hold)> = lapsed_holds(real.cell(), now, |_| true);
+                let lapsed: Vec<(HoldKey, Hold)> = lapsed_holds(real.cell(), now, |_| true);
                 let all = finish(lapsed.iter().map(|(r, h)| (r, h, Amounts::ZERO)));
                 if !lapsed.is_empty() {
                     all.apply(&mut real.cell).unwrap();
@@ -489,7 +489,7 @@ fn full_cell(rest: i64) -> Cell {
     };
     for n in 0..MAX_HOLDS {
         cell.holds
-            .insert(Rid::derive("acme", "bob", &n.to_string()), hold.clone());
+            .insert(HoldKey::derive("acme", "bob", &n.to_string()), hold.clone());
     }
     cell
 }
@@ -566,7 +566,7 @@ fn what_one_update_releases_fits_into_one_expression() {
         let mut hold = request(1, 1).hold;
         hold.nodes = (0..18).map(|k| tokens_of(n * 18 + k)).collect();
         cell.holds
-            .insert(Rid::derive("acme", "bob", &n.to_string()), hold);
+            .insert(HoldKey::derive("acme", "bob", &n.to_string()), hold);
     }
     let lapsed = lapsed_holds(&cell, at(2_000), |_| true);
     assert_eq!(lapsed.len(), 4, "18 counters each");

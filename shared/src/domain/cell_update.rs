@@ -13,9 +13,9 @@ pub enum Condition {
     /// The counters agree with this configuration epoch.
     EpochIs(u64),
     /// No hold has this key.
-    HoldAbsent(Rid),
+    HoldAbsent(HoldKey),
     /// Exactly this hold has this key.
-    HoldIs(Rid, Hold),
+    HoldIs(HoldKey, Hold),
     /// The cell has fewer holds than this.
     FewerHoldsThan(usize),
     /// The counter has at least this much: the one rule of admission.
@@ -41,8 +41,8 @@ pub struct CellUpdate {
     /// Amounts to add to `exempted`.
     pub exempt: BTreeMap<Node, i64>,
     /// Holds to insert or replace.
-    pub put: BTreeMap<Rid, Hold>,
-    pub remove: BTreeSet<Rid>,
+    pub put: BTreeMap<HoldKey, Hold>,
+    pub remove: BTreeSet<HoldKey>,
 }
 
 /// Why an update was not applied to a value.

@@ -10,7 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
 pub use super::budget::{Budget, EarlierAmount, EarlierRollover, EndedBudget, MAX_BUDGETS, TopUp};
-pub use super::department::{Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move, Path};
+pub use super::department::{
+    DeletedDepartment, Department, DepartmentMove, MAX_DEPARTMENTS, MAX_DEPTH, Path,
+};
 pub use super::organisation::{
     AbandonedHolds, DEFAULT_HOLD_SECONDS, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
@@ -35,9 +37,9 @@ pub struct Configuration {
     /// Approved exemptions, including those that have not begun or have just ended.
     pub grants: Vec<Grant>,
     /// Moves of the last months, ascending.
-    pub moves: Vec<Move>,
+    pub moves: Vec<DepartmentMove>,
     /// Departments deleted in the last months.
-    pub gone: Vec<Gone>,
+    pub gone: Vec<DeletedDepartment>,
     /// The number of the next department. All lower numbers are known here.
     pub next_department: u32,
 }
@@ -223,8 +225,8 @@ impl Configuration {
     }
 
     /// Returns the department with this id if it was deleted in the last months.
-    pub fn deleted_department(&self, id: &str) -> Option<&Gone> {
-        let of_id = |gone: &&Gone| gone.path.last().is_some_and(|last| last == id);
+    pub fn deleted_department(&self, id: &str) -> Option<&DeletedDepartment> {
+        let of_id = |gone: &&DeletedDepartment| gone.path.last().is_some_and(|last| last == id);
         self.gone.iter().rfind(of_id)
     }
 

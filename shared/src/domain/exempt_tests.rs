@@ -351,8 +351,8 @@ impl Account {
     }
 }
 
-fn rid(name: u8) -> Rid {
-    Rid::derive("acme", "ada", &format!("r-{name}"))
+fn rid(name: u8) -> HoldKey {
+    HoldKey::derive("acme", "ada", &format!("r-{name}"))
 }
 
 proptest! {

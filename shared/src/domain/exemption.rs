@@ -71,9 +71,9 @@ impl Party {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionStatus))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Decided {
+pub enum ExemptionStatus {
     Pending,
     Approved,
     Denied,
@@ -83,7 +83,7 @@ pub enum Decided {
     Expired,
 }
 
-impl Decided {
+impl ExemptionStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -112,7 +112,7 @@ pub struct Exemption {
     pub terms: Terms,
     pub reason: String,
     pub requested_by: Party,
-    pub decided: Decided,
+    pub decided: ExemptionStatus,
     /// The decision, if there is one.
     pub decision: Option<Decision>,
     /// Its early end, if there was one.
@@ -130,9 +130,11 @@ pub struct Exemption {
 
 impl Exemption {
     /// Returns its status at `now`: a pending or approved exemption expires at its end.
-    pub fn status(&self, now: Timestamp) -> Decided {
+    pub fn status(&self, now: Timestamp) -> ExemptionStatus {
         match self.decided {
-            Decided::Pending | Decided::Approved if self.terms.ends_at <= now => Decided::Expired,
+            ExemptionStatus::Pending | ExemptionStatus::Approved if self.terms.ends_at <= now => {
+                ExemptionStatus::Expired
+            }
             decided => decided,
         }
     }
@@ -157,7 +159,7 @@ impl Exemption {
 
     /// Returns true if it is time to notify its user of the end.
     pub fn ends_soon(&self, now: Timestamp) -> bool {
-        self.status(now) == Decided::Approved && self.terms.is_ending(now)
+        self.status(now) == ExemptionStatus::Approved && self.terms.is_ending(now)
     }
 }
 
@@ -234,7 +236,7 @@ mod tests {
             terms: grant(Kind::Lift, None, None).terms,
             reason: "a release".to_owned(),
             requested_by: party("key_1", Some("mo"), None),
-            decided: Decided::Pending,
+            decided: ExemptionStatus::Pending,
             decision: None,
             revocation: None,
             index: None,
@@ -291,7 +293,7 @@ mod tests {
         }
         assert_eq!(
             exemption.status(at("2026-12-01T12:00:00Z")),
-            Decided::Expired
+            ExemptionStatus::Expired
         );
     }
 
@@ -307,7 +309,7 @@ mod tests {
                 responsible_user_id: None,
                 makers: BTreeSet::new(),
             },
-            decided: Decided::Approved,
+            decided: ExemptionStatus::Approved,
             decision: None,
             revocation: None,
             index: Some(1),

@@ -167,7 +167,7 @@ pub fn notice(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::exemption::{Decided, Decision, Party, Terms};
+    use crate::domain::exemption::{Decision, ExemptionStatus, Party, Terms};
     use crate::domain::samples;
     use std::collections::BTreeSet;
 
@@ -201,7 +201,7 @@ mod tests {
             },
             reason: "a release".to_owned(),
             requested_by: party("mo"),
-            decided: Decided::Revoked,
+            decided: ExemptionStatus::Revoked,
             decision: Some(decision("root", None)),
             revocation: Some(decision("eve", Some("It is done."))),
             index: Some(1),

@@ -3,7 +3,7 @@
 use super::amount::{Amounts, Unit};
 use jiff::Timestamp;
 
-pub use super::hold_id::{HoldId, Rid};
+pub use super::hold_id::{HoldId, HoldKey};
 pub use super::hold_packing::UnreadableHold;
 pub use super::node::Node;
 

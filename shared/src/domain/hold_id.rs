@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// The bytes of the user's part and of the request's part of a [`Rid`].
+/// The bytes of the user's part and of the request's part of a [`HoldKey`].
 const PART: usize = 6;
 /// The characters of the user's part.
 const USER_CHARACTERS: usize = PART * 4 / 3;
@@ -15,7 +15,7 @@ const USER_CHARACTERS: usize = PART * 4 / 3;
 /// request id). The first 8 depend on the user alone, so that no user can touch another user's
 /// hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rid(String);
+pub struct HoldKey(String);
 
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -26,7 +26,7 @@ fn digest(parts: &[&str]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-impl Rid {
+impl HoldKey {
     /// Derives the key of the hold for `request_id` of `user_id`.
     pub fn derive(organisation_id: &str, user_id: &str, request_id: &str) -> Self {
         let user = digest(&[organisation_id, user_id]);
@@ -76,14 +76,14 @@ impl Rid {
 pub struct HoldId {
     pub period: Month,
     /// Its key in the cell.
-    pub rid: Rid,
+    pub rid: HoldKey,
     first_expiry: u32,
     nonce: [u8; 3],
 }
 
 impl HoldId {
     /// Returns the id of `hold`, which has the key `rid` in the cell of `period`.
-    pub fn new(period: Month, rid: Rid, hold: &Hold) -> Self {
+    pub fn new(period: Month, rid: HoldKey, hold: &Hold) -> Self {
         Self {
             period,
             rid,
@@ -99,7 +99,7 @@ impl HoldId {
             return None;
         }
         let period = Month::from_compact(&rest[..6])?;
-        let rid = Rid::parse(&rest[7..23])?;
+        let rid = HoldKey::parse(&rest[7..23])?;
         let tail = URL_SAFE_NO_PAD.decode(&rest[24..]).ok()?;
         let (expiry, nonce) = tail.split_first_chunk::<4>()?;
         let id = Self {

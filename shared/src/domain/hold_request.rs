@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 /// A request for a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRequest {
-    pub rid: Rid,
+    pub rid: HoldKey,
     /// The hold to create. Its `nodes` are the counters of every level of the path.
     pub hold: Hold,
     pub hard: Vec<Node>,
@@ -254,7 +254,7 @@ pub enum Obstacle {
     /// The configuration that was read is older or newer than the cell.
     AnotherEpoch,
     /// These lapsed holds must be released first.
-    Lapsed(Vec<(Rid, Hold)>),
+    Lapsed(Vec<(HoldKey, Hold)>),
     /// The counters admit it, but the cell has the maximum of live holds.
     Full,
     /// These hard counters have less than the requested amount.

@@ -42,14 +42,14 @@ proptest! {
     #[test]
     fn a_hold_id_reads_as_written(hold in any_hold(), request in "[a-z]{1,9}") {
         let period = Month::new(2026, 11).unwrap();
-        let id = HoldId::new(period, Rid::derive("acme", "ada", &request), &hold);
+        let id = HoldId::new(period, HoldKey::derive("acme", "ada", &request), &hold);
         prop_assert_eq!(HoldId::parse(&id.to_string()), Some(id));
     }
 
     #[test]
     fn an_extended_hold_keeps_its_id(hold in any_hold(), later in any::<u32>()) {
         let hold = Hold { extended_by: hold.extended_by.min(hold.expires_at), ..hold };
-        let (period, rid) = (Month::new(2026, 11).unwrap(), Rid::derive("acme", "ada", "r"));
+        let (period, rid) = (Month::new(2026, 11).unwrap(), HoldKey::derive("acme", "ada", "r"));
         let id = HoldId::new(period, rid.clone(), &hold);
         let mut extended = hold.clone();
         extended.live_until(later);
@@ -177,16 +177,16 @@ fn a_hold_under_an_exemption_that_an_earlier_release_packed_is_read_as_under_a_r
 
 #[test]
 fn a_rid_belongs_to_its_user_only() {
-    let rid = Rid::derive("acme", "ada", "r-1");
+    let rid = HoldKey::derive("acme", "ada", "r-1");
     assert!(rid.belongs_to("acme", "ada"));
     assert!(!rid.belongs_to("acme", "bob"));
     assert!(!rid.belongs_to("other", "ada"));
-    assert_ne!(rid, Rid::derive("acme", "ada", "r-2"));
-    assert!(rid.is_of_same_user(&Rid::derive("acme", "ada", "r-2")));
-    assert!(!rid.is_of_same_user(&Rid::derive("acme", "bob", "r-1")));
+    assert_ne!(rid, HoldKey::derive("acme", "ada", "r-2"));
+    assert!(rid.is_of_same_user(&HoldKey::derive("acme", "ada", "r-2")));
+    assert!(!rid.is_of_same_user(&HoldKey::derive("acme", "bob", "r-1")));
     assert_ne!(
-        Rid::derive("acme", "ad", "ar"),
-        Rid::derive("acme", "ada", "r")
+        HoldKey::derive("acme", "ad", "ar"),
+        HoldKey::derive("acme", "ada", "r")
     );
 }
 
@@ -221,7 +221,7 @@ fn an_id_names_one_hold_of_a_request_and_no_later_one() {
         expires_at: 1_790_000_000,
         ..Hold::default()
     };
-    let rid = Rid::derive("acme", "ada", "r-1");
+    let rid = HoldKey::derive("acme", "ada", "r-1");
     let id = HoldId::new(Month::new(2026, 11).unwrap(), rid, &first);
     assert!(id.names(&first));
     let again = Hold {

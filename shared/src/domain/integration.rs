@@ -5,22 +5,20 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How GitHub's webhooks of an organisation are checked and read.
+/// How the GitHub webhooks of an organisation are verified and read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubIntegration {
     /// The webhooks' secret, sealed.
     pub sealed_secret: String,
     /// User ids by GitHub login.
     pub users: BTreeMap<String, String>,
-    /// When it was last put.
     pub updated_at: Timestamp,
 }
 
 /// An organisation's own table of risks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GithubRisks {
-    /// The rows, all of them.
+    /// All rows of the table.
     pub rows: Vec<RiskRow>,
-    /// When they were last put.
     pub updated_at: Timestamp,
 }

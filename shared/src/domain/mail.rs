@@ -11,14 +11,14 @@ use std::fmt::Write as _;
 /// How long a letter waits for others, in seconds.
 pub const JOIN_SECONDS: i64 = 60;
 /// The most letters of one mail. Others follow in the next mail.
-pub const MAX_LETTERS: usize = 20;
+pub const MAX_EMAILS: usize = 20;
 /// The delay after each failed attempt, in seconds: all within a day.
 const DELAYS: [i64; 8] = [30, 120, 600, 1_800, 3_600, 10_800, 21_600, 36_000];
 
 /// The state of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum LetterStatus {
+pub enum EmailStatus {
     Waiting,
     /// It was passed to the mail service.
     Sent,
@@ -29,7 +29,7 @@ pub enum LetterStatus {
 
 /// A notice for one person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Letter {
+pub struct PendingEmail {
     pub notice_id: String,
     pub kind: EventType,
     pub email: String,
@@ -39,7 +39,7 @@ pub struct Letter {
     /// The frozen content of the notice.
     pub payload: Value,
     pub created_at: Timestamp,
-    pub status: LetterStatus,
+    pub status: EmailStatus,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Returns the console's page about the letter's subject.
-fn page(letter: &Letter) -> Option<String> {
+fn page(letter: &PendingEmail) -> Option<String> {
     let payload = &letter.payload;
     let of = |page: &str, id: &Value| Some(format!("{page}/{}", id.as_str()?));
     match letter.kind {
@@ -107,7 +107,7 @@ fn page(letter: &Letter) -> Option<String> {
 }
 
 /// Returns the title of a letter, then its paragraphs.
-fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
+fn paragraphs(letter: &PendingEmail, console: Option<&str>) -> (String, Vec<String>) {
     let text = |name: &str| letter.payload[name].as_str().unwrap_or_default().to_owned();
     let mut said = vec![text("message")];
     match &letter.payload["blocked"] {
@@ -135,7 +135,7 @@ fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
 
 /// Composes one mail of all `letters`, which have the same address, in `layout`. None without
 /// letters. Links lead to `console`, if there is one.
-pub fn compose(letters: &[Letter], layout: &Layout, console: Option<&str>) -> Option<Mail> {
+pub fn compose(letters: &[PendingEmail], layout: &Layout, console: Option<&str>) -> Option<Mail> {
     let first = letters.first()?;
     let (first_title, _) = paragraphs(first, console);
     let subject = match letters.len() {
@@ -176,8 +176,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn letter(title: &str) -> Letter {
-        Letter {
+    fn letter(title: &str) -> PendingEmail {
+        PendingEmail {
             notice_id: "ntc_1".to_owned(),
             kind: EventType::PolicyFired,
             email: "max@example.com".to_owned(),
@@ -188,7 +188,7 @@ mod tests {
                 "blocked": {"until": "2026-12-01T00:00:00Z"},
             }),
             created_at: "2026-11-24T12:00:00Z".parse().unwrap(),
-            status: LetterStatus::Waiting,
+            status: EmailStatus::Waiting,
         }
     }
 
@@ -258,7 +258,7 @@ mod tests {
             (EventType::ExemptionEnding, "exemptions/exm_1"),
             (EventType::BudgetExceeded, "alerts/alr_1"),
         ] {
-            let letter = Letter {
+            let letter = PendingEmail {
                 kind,
                 payload: payload.clone(),
                 ..letter("Something")

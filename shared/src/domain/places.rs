@@ -2,7 +2,7 @@
 
 use super::amount::Amounts;
 use super::cell::{Cell, HoldRequest, MAX_HOLDS, Obstacle, finish};
-use super::hold::{Hold, Rid};
+use super::hold::{Hold, HoldKey};
 use jiff::Timestamp;
 
 /// The places that every user may have.
@@ -21,9 +21,9 @@ impl Cell {
     /// Returns the keys of the live holds at `now` of the user of `rid`.
     pub fn live_holds_of<'a>(
         &'a self,
-        rid: &'a Rid,
+        rid: &'a HoldKey,
         now: Timestamp,
-    ) -> impl Iterator<Item = &'a Rid> {
+    ) -> impl Iterator<Item = &'a HoldKey> {
         let live = self
             .holds
             .iter()
@@ -37,7 +37,7 @@ impl Cell {
     pub fn seconds_to_first_end(
         &self,
         now: Timestamp,
-        matters: impl Fn(&Rid, &Hold) -> bool,
+        matters: impl Fn(&HoldKey, &Hold) -> bool,
     ) -> Option<u32> {
         let live = self.holds.iter().filter(|(_, hold)| !hold.has_lapsed(now));
         let ends = live
@@ -87,8 +87,8 @@ mod tests {
         }
     }
 
-    fn rid(user: &str, request: u32) -> Rid {
-        Rid::derive("acme", user, &request.to_string())
+    fn rid(user: &str, request: u32) -> HoldKey {
+        HoldKey::derive("acme", user, &request.to_string())
     }
 
     fn at(second: i64) -> Timestamp {

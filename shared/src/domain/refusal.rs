@@ -313,7 +313,7 @@ mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
     use crate::domain::budget::Budget;
-    use crate::domain::hold::{Exempt, Hold, Rid};
+    use crate::domain::hold::{Exempt, Hold, HoldKey};
     use crate::domain::samples::{
         NOW, at, budget, cell, configuration, counter, hold, month, user,
     };
@@ -336,7 +336,7 @@ mod tests {
             }),
             ..hold(70, 0)
         };
-        let rid = |request| Rid::derive("acme", "ada", request);
+        let rid = |request| HoldKey::derive("acme", "ada", request);
         let rest = 1_000 + 100 + 50 + 40 - SPENT - 120 - 70;
         let cell = Cell {
             carried: BTreeMap::from([(node, 50)]),
@@ -386,7 +386,7 @@ mod tests {
 
     fn asks(hold: Hold, hard: Vec<Node>) -> HoldRequest {
         HoldRequest {
-            rid: Rid::derive("acme", "ada", "r-9"),
+            rid: HoldKey::derive("acme", "ada", "r-9"),
             hold,
             hard,
             epoch: 1,

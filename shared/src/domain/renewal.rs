@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::domain::configuration::Budget;
     use crate::domain::exemption::{Covers, Grant, Kind, Terms};
-    use crate::domain::hold::{Exempt, Node, Rid};
+    use crate::domain::hold::{Exempt, HoldKey, Node};
     use crate::domain::samples::{NOW, at, budget, configuration, counter, hold, month, user};
     use proptest::prelude::*;
 
@@ -224,7 +224,7 @@ mod tests {
     ) -> Result<Wanted, CannotRenew> {
         let configuration = configuration(budgets);
         let path = configuration.path("backend");
-        let rid = Rid::derive("acme", "ada", "r-1");
+        let rid = HoldKey::derive("acme", "ada", "r-1");
         let hold_id = HoldId::new(month(period), rid, hold);
         wish.of(&configuration, &hold_id, hold, &path, at(NOW))
     }
@@ -340,7 +340,11 @@ mod tests {
         configuration.grants = vec![grant("exm_own", raise), grant("exm_other", raise + 2)];
         let path = configuration.path("backend");
         let gain = |hold: &Hold| {
-            let hold_id = HoldId::new(month("2026-11"), Rid::derive("acme", "ada", "r-1"), hold);
+            let hold_id = HoldId::new(
+                month("2026-11"),
+                HoldKey::derive("acme", "ada", "r-1"),
+                hold,
+            );
             let gains = Amounts::new(57, 0);
             super::gain(
                 &configuration,

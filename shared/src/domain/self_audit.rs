@@ -226,7 +226,7 @@ fn spent_of(cell: &Cell, node: Node, gives: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::hold::{Exempt, Rid};
+    use crate::domain::hold::{Exempt, HoldKey};
     use crate::domain::samples::{budget, cell, configuration, counter, hold, month};
 
     const LIMIT: i64 = 10_007;
@@ -249,7 +249,7 @@ mod tests {
         cell.carried.insert(cap(), 66);
         cell.exempted.insert(cap(), 120);
         cell.holds
-            .insert(Rid::derive("acme", "ada", "r-1"), under_a_raise);
+            .insert(HoldKey::derive("acme", "ada", "r-1"), under_a_raise);
         cell
     }
 

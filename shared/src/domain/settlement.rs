@@ -21,9 +21,9 @@ pub fn lapsed_holds(
     cell: &Cell,
     now: Timestamp,
     matters: impl Fn(&Hold) -> bool,
-) -> Vec<(Rid, Hold)> {
+) -> Vec<(HoldKey, Hold)> {
     let lapsed = cell.holds.iter().filter(|(_, hold)| hold.has_lapsed(now));
-    let lapsed: Vec<(&Rid, &Hold)> = lapsed
+    let lapsed: Vec<(&HoldKey, &Hold)> = lapsed
         .filter(|(_, hold)| matters(hold))
         .take(MAX_RELEASED_AT_ONCE)
         .collect();
@@ -36,7 +36,7 @@ pub fn lapsed_holds(
 
 /// Splits `resolved` into parts that fit into one update each: the length of an expression is
 /// limited.
-pub fn finishable(resolved: &[(Rid, Hold, Amounts)]) -> Vec<&[(Rid, Hold, Amounts)]> {
+pub fn finishable(resolved: &[(HoldKey, Hold, Amounts)]) -> Vec<&[(HoldKey, Hold, Amounts)]> {
     let mut parts = Vec::new();
     let mut rest = resolved;
     while !rest.is_empty() {
@@ -64,7 +64,9 @@ fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
 
 /// Removes resolved holds and gives back `held - charged` of each at every counter it was taken
 /// from. Applies only if each hold is unchanged, so a second delivery has no effect.
-pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts)>) -> CellUpdate {
+pub fn finish<'a>(
+    resolved: impl IntoIterator<Item = (&'a HoldKey, &'a Hold, Amounts)>,
+) -> CellUpdate {
     let resolved = resolved.into_iter();
     finish_as(resolved.map(|(rid, hold, charged)| (rid, hold, hold, charged)))
 }
@@ -73,7 +75,7 @@ pub fn finish<'a>(resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, Amounts
 /// cell and its state at its end. The latter decides who pays the charge. Anything the hold gained
 /// after its end goes back.
 pub fn finish_as<'a>(
-    resolved: impl IntoIterator<Item = (&'a Rid, &'a Hold, &'a Hold, Amounts)>,
+    resolved: impl IntoIterator<Item = (&'a HoldKey, &'a Hold, &'a Hold, Amounts)>,
 ) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (rid, hold, ended, charged) in resolved {
@@ -92,7 +94,7 @@ pub fn finish_as<'a>(
 }
 
 /// Extends each hold to its own Unix time. Applies only if none of them has changed.
-pub fn prolong(holds: &[(Rid, Hold, i64)]) -> CellUpdate {
+pub fn prolong(holds: &[(HoldKey, Hold, i64)]) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (rid, hold, until) in holds {
         let mut after = hold.clone();

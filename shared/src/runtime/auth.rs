@@ -1,14 +1,14 @@
-//! Keys: whose request it is, and what its role may do.
+//! Keys: who makes a request, and what their role may do.
 
 use super::beliefs::{Beliefs, Known};
 use super::clock::Clock;
 use super::endpoint::{Access, Endpoint};
 use super::error::{ApiError, ErrorCode};
 use super::failures::Failures;
-use super::http::StandingSlot;
+use super::http::RateLimitSlot;
 use super::random::could_be_secret;
 use super::rate::Rates;
-use super::roles::Sphere;
+use super::roles::RoleScope;
 use super::source::Source;
 use super::token::Tokens;
 use crate::domain::authority::Backing;
@@ -20,25 +20,24 @@ use http::{Extensions, HeaderMap};
 use jiff::Timestamp;
 use std::time::{Duration, Instant};
 
-/// The prefix of keys.
 pub const KEY_PREFIX: &str = "tk_";
-/// The keys of the local stack, which have no secret form because people type them.
+/// The keys of the local stack. They have no secret form, because people type them.
 const LOCAL_KEYS: [&str; 2] = ["tk_local_admin", "tk_local_agent"];
-/// How long a key that was known is believed while it cannot be asked for.
+/// How long a known key is accepted while the database does not answer.
 const OUTAGE: Duration = Duration::from_secs(900);
-/// The answer to a blocked user who would change something.
-const BLOCKED: &str = "the user of this key is blocked: while that lasts, it reads the user's own data, asks for exemptions and \
-    reports usage, and changes nothing";
-/// The answer to a key that is nobody's.
+/// The answer to a change by a blocked user.
+const BLOCKED: &str = "the user of this key is blocked: until the block ends, the key can only \
+    read the user's own data, request exemptions and report usage";
+/// The answer to an unknown key.
 const UNKNOWN: &str = "the key is not known or was revoked";
 
-/// The secret of the deployment and the keys of the organisations.
+/// The deployment's secret and the organisations' keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
     store: Store,
     operator_digest: Option<String>,
     beliefs: Beliefs,
-    /// The path that goes on with known keys while the database does not answer.
+    /// The path that continues with known keys while the database does not answer.
     through_outages: Option<&'static str>,
     failures: Failures,
     tokens: Tokens,
@@ -46,11 +45,11 @@ pub struct Keys {
     clock: Clock,
 }
 
-/// What a secret leads to, if it can be one at all.
+/// The kind of a presented secret.
 enum Shown {
     /// A key, by its digest.
     Key { digest: String },
-    /// A token of a client that this deployment has signed.
+    /// A client's token that this deployment signed.
     Token {
         client_id: String,
         organisation_id: String,
@@ -59,7 +58,7 @@ enum Shown {
 }
 
 impl Shown {
-    /// Returns what it is remembered by.
+    /// Returns the name under which it is cached.
     fn name(&self) -> &str {
         match self {
             Self::Key { digest } => digest,
@@ -85,7 +84,7 @@ impl Shown {
 }
 
 impl Keys {
-    /// Keys of `store` and tokens of `tokens`, by `clock`, as often as `rates` allow.
+    /// Creates the check of the keys in `store` and the tokens of `tokens`, limited by `rates`.
     pub fn new(store: Store, tokens: Tokens, rates: Rates, clock: Clock) -> Self {
         Self {
             store,
@@ -99,7 +98,7 @@ impl Keys {
         }
     }
 
-    /// The same where the function serves the operator, too.
+    /// Accepts the operator's key, too.
     #[must_use]
     pub fn with_operator(self, operator_key: &str) -> Self {
         Self {
@@ -108,7 +107,7 @@ impl Keys {
         }
     }
 
-    /// The same with other limits; without any, unknown keys are not limited either.
+    /// Sets other limits. Without any, unknown keys are not limited either.
     #[must_use]
     pub fn with_rates(self, rates: Rates) -> Self {
         Self {
@@ -118,7 +117,7 @@ impl Keys {
         }
     }
 
-    /// The same, believing what was read for so long. The usual five seconds are what is promised.
+    /// Sets how long a read is trusted. The documented time is the default of five seconds.
     #[must_use]
     pub fn believing(self, believed: Duration) -> Self {
         Self {
@@ -127,9 +126,9 @@ impl Keys {
         }
     }
 
-    /// The same, but `path` goes on for a quarter of an hour with a key that was known, while the database does not answer: so that
-    /// the organisation's `on_unavailable` decides. No other path does, and a key that is revoked meanwhile ends with the first
-    /// answer of the database.
+    /// Lets `path` continue for a quarter of an hour with known keys while the database does not
+    /// answer, so that the organisation's `on_unavailable` decides. No other path does, and a key
+    /// that is revoked meanwhile is rejected after the first answer of the database.
     #[must_use]
     pub fn through_outages(self, path: &'static str) -> Self {
         Self {
@@ -138,7 +137,8 @@ impl Keys {
         }
     }
 
-    /// Returns what a secret leads to; none if it has a form that no key and no token has, or nobody here signed it.
+    /// Returns the kind of a secret, or None if it has the form of neither key nor token, or is a
+    /// token with a foreign signature.
     fn shown(&self, secret: &str) -> Option<Shown> {
         if Tokens::has_form(secret) {
             let claims = self.tokens.read(secret, self.clock.now())?;
@@ -153,7 +153,7 @@ impl Keys {
         })
     }
 
-    /// Returns whose key or token it is, as it was read at most five seconds ago.
+    /// Returns the owner of a key or token, as it was read at most five seconds ago.
     async fn known(
         &self,
         shown: &Shown,
@@ -188,13 +188,13 @@ impl Keys {
         Ok(known)
     }
 
-    /// Remembers whose a key is and what its user gives it, as both were read at `asked_at`.
+    /// Caches the owner of a key and who gives it its power, as both were read at `asked_at`.
     pub fn remember(&self, digest: &str, owner: KeyOwner, backing: Backing, asked_at: Instant) {
         let known = Known { owner, backing };
         self.beliefs.remember(digest, Some(known), asked_at);
     }
 
-    /// Returns the digest of the key that a request comes with, if it would have to be asked for and may be.
+    /// Returns the digest of the request's key, if it must and may be looked up.
     pub fn unknown(&self, parts: &Parts) -> Option<String> {
         let secret = bearer(&parts.headers).filter(|secret| could_be_key(secret))?;
         let digest = digest_of(secret);
@@ -203,18 +203,18 @@ impl Keys {
         (may_ask && self.beliefs.fresh(&digest).is_none()).then_some(digest)
     }
 
-    /// Refuses whoever has failed so often that nothing is looked up for them.
+    /// Refuses a source that has failed so often that its keys are not looked up.
     pub fn check_source(&self, extensions: &Extensions) -> Result<(), ApiError> {
         self.failures.check(Source::of(extensions), Instant::now())
     }
 
-    /// Counts somebody whom nobody knows, and returns their answer.
+    /// Counts a request with an unknown key, and returns its answer.
     pub fn refusal(&self, extensions: &Extensions, message: &str) -> ApiError {
         self.failures
             .add(Source::of(extensions), message, Instant::now())
     }
 
-    /// Counts a request of a caller, and refuses one too many.
+    /// Counts a request of a caller, and refuses one above the limit.
     async fn count(
         &self,
         organisation_id: &str,
@@ -222,23 +222,23 @@ impl Keys {
         parts: &Parts,
     ) -> Result<(), ApiError> {
         let now = Timestamp::now();
-        let Some(standing) = self.rates.take(organisation_id, key_id, now).await else {
+        let Some(rate_limit) = self.rates.take(organisation_id, key_id, now).await else {
             return Ok(());
         };
-        if let Some(slot) = parts.extensions.get::<StandingSlot>() {
-            slot.set(standing);
+        if let Some(slot) = parts.extensions.get::<RateLimitSlot>() {
+            slot.set(rate_limit);
         }
-        if standing.is_over {
+        if rate_limit.is_over {
             let message = format!(
-                "the key has made its {} requests of this minute; go on in {} seconds",
-                standing.limit, standing.resets_in
+                "the key has used its {} requests of this minute; retry in {} seconds",
+                rate_limit.limit, rate_limit.resets_in
             );
             return Err(ApiError::new(ErrorCode::RateLimited, message));
         }
         Ok(())
     }
 
-    /// Returns whose request it is, with what they may do now.
+    /// Returns the caller of a request, with their current power.
     async fn caller(&self, secret: &str, parts: &Parts, path: &str) -> Result<Caller, ApiError> {
         let is_operator = |digest: &String| *digest == digest_of(secret);
         if self.operator_digest.as_ref().is_some_and(is_operator) {
@@ -264,12 +264,13 @@ impl Keys {
     }
 }
 
-/// Whether a secret could be a key. What could not is known to be nobody's without a look into the database.
+/// Whether a secret has the form of a key. Other secrets are rejected without a read of the
+/// database.
 fn could_be_key(secret: &str) -> bool {
     could_be_secret(KEY_PREFIX, secret) || LOCAL_KEYS.contains(&secret)
 }
 
-/// The secret of a request.
+/// Returns the secret of a request.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
@@ -279,19 +280,18 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (1..=1024).contains(&secret.len()).then_some(secret)
 }
 
-/// Whose request it is.
+/// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// Whoever runs the deployment.
+    /// The operator of the deployment.
     Operator {
-        /// The secret, to seal answers with; never stored or logged.
+        /// The secret, to seal answers with. It is never stored or logged.
         secret: Secret,
     },
     /// A key of an organisation.
     Key {
-        /// Whose it is.
         owner: KeyOwner,
-        /// The secret, to seal answers with; never stored or logged.
+        /// The secret, to seal answers with. It is never stored or logged.
         secret: Secret,
     },
 }
@@ -307,7 +307,6 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Caller {
-    /// The key's owner.
     pub fn owner(&self) -> Result<&KeyOwner, ApiError> {
         match self {
             Self::Operator { .. } => Err(operator_only()),
@@ -338,7 +337,6 @@ impl Caller {
         }
     }
 
-    /// The secret it came with.
     pub fn secret(&self) -> &str {
         match self {
             Self::Operator { secret } | Self::Key { secret, .. } => &secret.0,
@@ -346,7 +344,7 @@ impl Caller {
     }
 }
 
-/// Why a key may not do what is not for its role.
+/// Builds the error that says why a key may not call an endpoint.
 fn role_refused(owner: &KeyOwner) -> ApiError {
     let role = owner.role.as_str();
     if owner.is_blocked {
@@ -356,10 +354,12 @@ fn role_refused(owner: &KeyOwner) -> ApiError {
     ApiError::forbidden(match owner.role == owner.key_role {
         true => format!("a key with the role {role} may not do this"),
         false if owner.user_id.is_none() => format!(
-            "the key was made for the role {key_role}, but somebody who made it is suspended, blocked or no administrator any more: until that is over, it may do what an agent's key may"
+            "the key was made for the role {key_role}, but somebody who made it is suspended, \
+             blocked or not an administrator: until that changes, it has the role agent"
         ),
         false => format!(
-            "the key was made for the role {key_role}, but its user is a {role} now, and a {role} may not do this"
+            "the key was made for the role {key_role}, but its user is a {role} now, and a {role} \
+             may not do this"
         ),
     })
 }
@@ -368,11 +368,12 @@ fn operator_only() -> ApiError {
     ApiError::forbidden("the operator's key manages organisations only")
 }
 
-/// Whether a key may act for `user_id`: an agent's or administrator's for any user, the others for their own.
+/// Whether a key may act for `user_id`: agents and administrators for any user, others for their
+/// own.
 pub fn may_act_for(owner: &KeyOwner, user_id: &str) -> bool {
-    match owner.role.sphere() {
-        Sphere::All | Sphere::AnyUser => true,
-        Sphere::Managed | Sphere::Own => owner.user_id.as_deref() == Some(user_id),
+    match owner.role.scope() {
+        RoleScope::All | RoleScope::AnyUser => true,
+        RoleScope::Managed | RoleScope::Own => owner.user_id.as_deref() == Some(user_id),
     }
 }
 

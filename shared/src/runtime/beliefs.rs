@@ -1,4 +1,4 @@
-//! Whose each key is and what its user or its makers give it, as an instance has read both a moment ago.
+//! A short-lived cache of the owners of keys and of who gives them their power.
 
 use crate::domain::authority::Backing;
 use crate::store::KeyOwner;
@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long what was read is believed without asking again: a key that is revoked, or whose user is suspended, blocked or
-/// demoted, ends within it, and the power of an administrator's key without a user with that of its makers.
+/// How long a read is trusted. Within this time, the revocation of a key takes effect, and the
+/// suspension, block or demotion of its user, or of the makers of an administrator's key without a
+/// user.
 const BELIEVED: Duration = Duration::from_secs(5);
-/// The most keys that one instance remembers.
+/// The most keys that one instance caches.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// A key as it was read.
@@ -19,7 +20,7 @@ pub(super) struct Known {
     pub(super) backing: Backing,
 }
 
-/// What an instance remembers, by a name of the key. Clones remember together.
+/// The cache of an instance, by a name of the key. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Beliefs {
     entries: Arc<Mutex<HashMap<String, (Known, Instant)>>>,
@@ -36,7 +37,7 @@ impl Default for Beliefs {
 }
 
 impl Beliefs {
-    /// Beliefs that end after `believed`.
+    /// Creates a cache whose entries are trusted for `believed`.
     pub(super) fn lasting(believed: Duration) -> Self {
         Self {
             believed,
@@ -44,24 +45,24 @@ impl Beliefs {
         }
     }
 
-    /// Returns what is believed now.
+    /// Returns an entry that is trusted.
     pub(super) fn fresh(&self, name: &str) -> Option<Known> {
         self.within(name, self.believed)
     }
 
-    /// Returns what was read less than `age` ago.
+    /// Returns an entry that was read less than `age` ago.
     pub(super) fn within(&self, name: &str, age: Duration) -> Option<Known> {
         let (known, read_at) = self.entries.lock().ok()?.get(name)?.clone();
         (read_at.elapsed() < age).then_some(known)
     }
 
-    /// Returns what was read last, whenever that was.
+    /// Returns the last entry, whatever its age.
     pub(super) fn last(&self, name: &str) -> Option<Known> {
         let entries = self.entries.lock().ok()?;
         entries.get(name).map(|(known, _)| known.clone())
     }
 
-    /// Remembers what a read found that began at `asked_at`; nothing means that the key is nobody's.
+    /// Stores the result of a read that began at `asked_at`. None means that the key is unknown.
     pub(super) fn remember(&self, name: &str, known: Option<Known>, asked_at: Instant) {
         let Ok(mut entries) = self.entries.lock() else {
             return;

@@ -1,10 +1,10 @@
-//! The time that every function sees.
+//! The clock of every function.
 
 use jiff::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// The computer's clock, or one that stands still where it was set.
+/// The computer's clock, or one that stands still at a given time.
 #[derive(Clone, Debug)]
 pub struct Clock {
     fixed_ms: Arc<AtomicI64>,

@@ -1,5 +1,5 @@
-//! Configurations and users kept in an instance. They are right exactly while the cell has their epoch, and every
-//! decision checks it: a hold by its condition, any other by a consistent read.
+//! Caches configurations and users in an instance. An entry is valid only while the cell has its
+//! epoch, and every decision checks that: a hold by its condition, others by a consistent read.
 
 use super::error::ApiError;
 use crate::domain::configuration::Configuration;
@@ -8,27 +8,26 @@ use crate::store::{Store, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// The most organisations, and the most users of each, that an instance keeps.
+/// The most organisations, and the most users of each, that an instance caches.
 const MAX_ORGANISATIONS: usize = 1_000;
 const MAX_USERS: usize = 20_000;
-/// How many organisations a deployment has whose configurations an instance reads before its first request.
+/// Up to how many organisations an instance reads all configurations before its first request.
 const FEW: usize = 3;
 
 #[derive(Debug)]
-struct Kept {
+struct CachedConfiguration {
     configuration: Arc<Configuration>,
     users: HashMap<String, Arc<User>>,
 }
 
-/// The cache.
 #[derive(Clone, Debug)]
 pub struct ConfigurationCache {
     store: Store,
-    kept: Arc<Mutex<HashMap<String, Kept>>>,
+    kept: Arc<Mutex<HashMap<String, CachedConfiguration>>>,
 }
 
 impl ConfigurationCache {
-    /// An empty cache in front of `store`.
+    /// Creates an empty cache of `store`.
     pub fn new(store: Store) -> Self {
         Self {
             store,
@@ -36,7 +35,7 @@ impl ConfigurationCache {
         }
     }
 
-    /// The configuration last read.
+    /// Returns the configuration that was last read.
     pub async fn configuration(
         &self,
         organisation_id: &str,
@@ -53,7 +52,7 @@ impl ConfigurationCache {
                 kept.clear();
             }
             let users = HashMap::new();
-            let known = Kept {
+            let known = CachedConfiguration {
                 configuration: configuration.clone(),
                 users,
             };
@@ -62,7 +61,8 @@ impl ConfigurationCache {
         Ok(configuration)
     }
 
-    /// Reads the configurations of all organisations where those are few, as where a company runs its own deployment.
+    /// Reads the configurations of all organisations, if these are few: a company that runs its own
+    /// deployment has one.
     pub async fn fill(&self) -> Result<(), ApiError> {
         let known = self.store.organisations(None, FEW + 1).await?;
         if known.items.len() > FEW {
@@ -74,7 +74,7 @@ impl ConfigurationCache {
         Ok(())
     }
 
-    /// The configurations that are known, where they are few and none knows this user.
+    /// Returns the cached configurations that do not know this user, if they are few.
     pub fn few_without(&self, user_id: &str) -> Vec<Arc<Configuration>> {
         let Ok(kept) = self.kept.lock() else {
             return Vec::new();
@@ -87,7 +87,7 @@ impl ConfigurationCache {
             .collect()
     }
 
-    /// Keeps a user who was read after `configuration`.
+    /// Caches a user who was read after `configuration`.
     pub fn keep(&self, configuration: &Arc<Configuration>, user: Arc<User>) {
         if let Ok(mut kept) = self.kept.lock()
             && let Some(known) = kept.get_mut(&configuration.organisation.id)
@@ -100,7 +100,7 @@ impl ConfigurationCache {
         }
     }
 
-    /// A user as they were read after `configuration`; one that is not there is asked for each time.
+    /// Returns a user who was read after `configuration`. A missing user is looked up each time.
     pub async fn user(
         &self,
         configuration: &Arc<Configuration>,
@@ -125,7 +125,7 @@ impl ConfigurationCache {
         Ok(user)
     }
 
-    /// Forgets `configuration`, which is in force no more, and the users read with it.
+    /// Removes `configuration`, which is not in force, and the users that were read with it.
     pub fn forget(&self, configuration: &Arc<Configuration>) {
         if let Ok(mut kept) = self.kept.lock()
             && let Some(known) = kept.get(&configuration.organisation.id)

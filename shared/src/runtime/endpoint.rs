@@ -40,15 +40,15 @@ pub struct Endpoint {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
-    /// Whether the key of a blocked user may call it, if its role may. Such a key reads what a member
-    /// may read, asks for an exemption and takes that back, learns of the block from preflight, gives
-    /// back what is held, and reports what was used.
+    /// Whether the key of a blocked user may call it, if its role may. Such a key reads what a
+    /// member may read, asks for an exemption and takes that back, learns of the block from
+    /// preflight, gives back what is held, and reports what was used.
     pub is_open_while_blocked: bool,
 }
 
 impl Endpoint {
-    /// Routes requests to `handler`, which finds out by [`Caller`](super::auth::Caller) whether they
-    /// may call it.
+    /// Routes requests to `handler`, which finds out by [`Caller`](super::auth::Caller) whether
+    /// they may call it.
     pub fn route<H, T, S>(self, handler: H) -> MethodRouter<S>
     where
         H: Handler<T, S>,

@@ -20,30 +20,20 @@ pub struct Detail {
 /// A stable code of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// 400.
     BadRequest,
-    /// 401.
     Unauthorized,
-    /// 403.
     Forbidden,
-    /// 404.
     NotFound,
-    /// 405.
     MethodNotAllowed,
-    /// 409.
     Conflict,
-    /// 413.
     PayloadTooLarge,
-    /// 429.
     RateLimited,
-    /// 500.
     Internal,
-    /// 503, to be tried again.
+    /// The client should try again.
     Unavailable,
 }
 
 impl ErrorCode {
-    /// The code in the body.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
@@ -79,18 +69,16 @@ impl ErrorCode {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// The code.
     pub code: ErrorCode,
-    /// For people; it names nothing internal.
+    /// For people. It names nothing internal.
     pub message: String,
     /// Every invalid field.
     pub details: Vec<Detail>,
-    /// After how many seconds the request may be repeated, if that is known.
+    /// After how many seconds a retry makes sense, if that is known.
     pub retry_after_seconds: Option<u64>,
 }
 
 impl ApiError {
-    /// An error of `code`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -100,7 +88,7 @@ impl ApiError {
         }
     }
 
-    /// 400 with every invalid field.
+    /// Returns 400 with every invalid field.
     pub fn invalid(details: Vec<Detail>) -> Self {
         let fields: Vec<&str> = details.iter().map(|d| d.field.as_str()).collect();
         Self {
@@ -111,7 +99,7 @@ impl ApiError {
         }
     }
 
-    /// 400 for one field.
+    /// Returns 400 for one field.
     pub fn field(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self::invalid(vec![Detail {
             field: field.into(),
@@ -119,22 +107,20 @@ impl ApiError {
         }])
     }
 
-    /// 404 for a resource.
+    /// Returns 404 for a resource.
     pub fn not_found(what: &str) -> Self {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
     }
 
-    /// 403.
     pub fn forbidden(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Forbidden, message)
     }
 
-    /// 409.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Conflict, message)
     }
 
-    /// 409 because of one field.
+    /// Returns 409 because of one field.
     pub fn taken(field: impl Into<String>, message: impl Into<String>) -> Self {
         let (field, message) = (field.into(), message.into());
         let mut error = Self::conflict(format!("{field}: {message}"));
@@ -145,7 +131,7 @@ impl ApiError {
     pub(super) fn internal() -> Self {
         Self::new(
             ErrorCode::Internal,
-            "something is wrong on our side; the request id helps us to find it",
+            "internal error; the operator can find it by the request id",
         )
     }
 }
@@ -156,11 +142,11 @@ impl From<StoreError> for ApiError {
         match error {
             StoreError::Unavailable(_) => Self::new(
                 ErrorCode::Unavailable,
-                "the database does not answer; the request may be repeated",
+                "the database does not answer; retry the request",
             ),
             StoreError::Contended => Self::new(
                 ErrorCode::Unavailable,
-                "others are changing the same thing; the request may be repeated",
+                "too many concurrent changes of the same item; retry the request",
             ),
             StoreError::Unreadable(_) => Self::internal(),
         }
@@ -182,7 +168,6 @@ impl From<serde_json::Error> for ApiError {
     }
 }
 
-/// An error's body.
 #[derive(Serialize)]
 struct Body<'a> {
     error: &'static str,
@@ -192,7 +177,7 @@ struct Body<'a> {
 }
 
 impl ApiError {
-    /// The response with the id of the request it answers.
+    /// Returns the response, with the id of the request.
     pub fn response(&self, request_id: &str) -> Response {
         let body = Body {
             error: self.code.as_str(),
@@ -219,7 +204,7 @@ impl ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// The error on its way out; [`super::http::with_request_id`] gives it its body.
+    /// Passes the error on; [`super::http::with_request_id`] gives it its body.
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
         response.extensions_mut().insert(self);

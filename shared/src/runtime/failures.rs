@@ -1,7 +1,8 @@
-//! How often a source may come with a key that nobody has.
+//! Limits how often a source may try unknown keys.
 //!
-//! Each instance counts for itself, in memory. A source that has failed often is told to wait; keys that are known still pass
-//! from there, because many people may share one address. One that goes on is not looked up any more.
+//! Each instance counts in memory, for itself. A source that has failed often must wait. Known keys
+//! from there still pass, because many people may share one address. If it continues, its keys are
+//! not looked up.
 
 use super::error::{ApiError, ErrorCode};
 use super::source::Source;
@@ -9,9 +10,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How many failures of a minute are answered with 401; the others are with 429.
+/// How many failures in a minute are answered with 401. Further ones are answered with 429.
 pub const ANSWERED: u32 = 30;
-/// How many failures of a minute read the database.
+/// How many failures in a minute may read the database.
 pub const READ: u32 = 300;
 /// How long failures are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -24,7 +25,7 @@ struct Window {
     failed: u32,
 }
 
-/// Counts the failures of sources. Clones count together.
+/// The failures of sources. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Failures {
     is_limited: bool,
@@ -32,7 +33,7 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Counts failures, or lets all of them pass.
+    /// Counts failures if `is_limited`. Otherwise every request passes.
     pub fn new(is_limited: bool) -> Self {
         Self {
             is_limited,
@@ -40,7 +41,7 @@ impl Failures {
         }
     }
 
-    /// Refuses a source that has failed so often that nothing is looked up for it.
+    /// Refuses a source that has failed so often that its keys are not looked up.
     pub fn check(&self, source: Option<Source>, now: Instant) -> Result<(), ApiError> {
         let Some(source) = source.filter(|_| self.is_limited) else {
             return Ok(());
@@ -53,7 +54,7 @@ impl Failures {
         }
     }
 
-    /// Counts a failure and returns its answer: 401 with `message`, or 429 for one too many.
+    /// Counts a failure and returns its answer: 401 with `message`, or 429 above the limit.
     pub fn add(&self, source: Option<Source>, message: &str, now: Instant) -> ApiError {
         let unknown = || ApiError::new(ErrorCode::Unauthorized, message);
         let Some(source) = source.filter(|_| self.is_limited) else {
@@ -90,14 +91,15 @@ impl Window {
         let rest = WINDOW.saturating_sub(now.saturating_duration_since(self.since));
         let seconds = rest.as_secs().saturating_add(1);
         let message =
-            format!("too many unknown keys came from this address; go on in {seconds} seconds");
+            format!("too many unknown keys came from this address; retry in {seconds} seconds");
         let mut error = ApiError::new(ErrorCode::RateLimited, message);
         error.retry_after_seconds = Some(seconds);
         error
     }
 }
 
-/// Forgets the windows that are over; if that is not enough, also those that are under the limit, and then all.
+/// Removes the windows that have ended. If that is not enough, removes those under the limit, then
+/// all.
 fn make_room(windows: &mut HashMap<Source, Window>, now: Instant) {
     windows.retain(|_, window| window.is_open(now));
     if windows.len() >= MAX_SOURCES {

@@ -1,4 +1,4 @@
-//! Reading a JSON object so that every invalid field is named at once.
+//! Reads a JSON object and reports every invalid field at once.
 
 use super::error::{ApiError, Detail};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -10,7 +10,7 @@ const MAX_SHOWN: usize = 64;
 /// The most fields that one error names.
 const MAX_DETAILS: usize = 100;
 
-/// An object with all its fields, those that come twice included.
+/// An object with all its fields, including repeated ones.
 struct Object(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// An object whose fields are taken one by one; what is left over at the end is unknown.
+/// An object whose fields are taken one by one. Fields that remain at the end are unknown.
 #[derive(Debug)]
 pub struct Fields {
     values: BTreeMap<String, Box<RawValue>>,
@@ -61,7 +61,7 @@ impl Fields {
         Ok(Self::of_object(object, String::new()))
     }
 
-    /// Reads an object inside another; `path` is its place: `thresholds[2]`.
+    /// Reads an object inside another one. `path` is its place: `thresholds[2]`.
     pub fn of_value(raw: &str, path: &str) -> Result<Self, Vec<Detail>> {
         let object: Object = serde_json::from_str(raw).map_err(|_| {
             vec![Detail {
@@ -97,8 +97,8 @@ impl Fields {
         });
     }
 
-    /// A field that must be there and not null. The default stands for it where it is invalid, and
-    /// [`Self::finish`] will say so.
+    /// Takes a field that must be present and not null. Returns the default if it is invalid;
+    /// [`Self::finish`] then returns the error.
     pub fn required<T: Default>(
         &mut self,
         name: &str,
@@ -116,7 +116,7 @@ impl Fields {
         }
     }
 
-    /// A field that may be missing or null.
+    /// Takes a field that may be missing or null.
     pub fn optional<T>(
         &mut self,
         name: &str,
@@ -125,7 +125,7 @@ impl Fields {
         self.changed(name, parse).flatten()
     }
 
-    /// A field of a `PATCH`: missing, null, or a value.
+    /// Takes a field of a `PATCH`: missing, null, or a value.
     pub fn changed<T>(
         &mut self,
         name: &str,
@@ -144,15 +144,15 @@ impl Fields {
         }
     }
 
-    /// An object whose own fields `read` takes. What is wrong with them is named by their paths: `trigger.type`. None where
-    /// the field is missing or is no object.
+    /// Takes an object and reads its fields with `read`. Errors have their full paths:
+    /// `trigger.type`. Returns None if the field is missing or is no object.
     pub fn object<T>(&mut self, name: &str, read: impl FnOnce(&mut Fields) -> T) -> Option<T> {
         let raw = self.values.remove(name)?;
         self.nested(name, raw.get(), read)
     }
 
-    /// The same for each of a list of `least` to `most` objects: `conditions[2].op`. None where the field is missing or is no
-    /// such list.
+    /// Takes a list of `least` to `most` objects: `conditions[2].op`. Returns None if the field is
+    /// missing or is no such list.
     pub fn objects<T>(
         &mut self,
         name: &str,
@@ -194,17 +194,17 @@ impl Fields {
         }
     }
 
-    /// Says nothing of the fields that nobody took: which there should be is not known.
+    /// Accepts all remaining fields, if it is not known which ones there should be.
     pub fn ignore_rest(&mut self) {
         self.values.clear();
     }
 
-    /// Refuses a field that has to be there.
+    /// Reports a missing field.
     pub fn is_required(&mut self, name: &str) {
         self.refuse(name, "is required");
     }
 
-    /// A field of a `PATCH` that cannot be null.
+    /// Takes a field of a `PATCH` that cannot be null.
     pub fn changed_value<T>(
         &mut self,
         name: &str,
@@ -217,7 +217,7 @@ impl Fields {
         value
     }
 
-    /// Refuses two fields of which exactly one must be there.
+    /// Reports two fields unless exactly one of them is present.
     pub fn take_only_one(&mut self, one: &str, other: &str, are_both_there: bool) {
         self.values.remove(one);
         self.values.remove(other);
@@ -228,22 +228,21 @@ impl Fields {
         }
     }
 
-    /// Refuses a field for what another one says.
+    /// Reports a field because of another field's value.
     pub fn also_invalid(&mut self, name: &str, message: impl Into<String>) {
         self.refuse(name, message);
     }
 
-    /// Whether anything was wrong so far.
+    /// Whether anything was invalid so far.
     pub fn is_invalid(&self) -> bool {
         !self.invalid.is_empty()
     }
 
-    /// Whether the field is there.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
-    /// Every invalid field, and every one that nobody took.
+    /// Returns every invalid field, including every unknown one.
     pub fn into_details(mut self) -> Vec<Detail> {
         for name in std::mem::take(&mut self.values).into_keys() {
             self.refuse(&name, "is not a known field");
@@ -251,7 +250,7 @@ impl Fields {
         self.invalid
     }
 
-    /// An error that names every invalid field, if there is one.
+    /// Returns an error that names every invalid field, if there is one.
     pub fn finish(self) -> Result<(), ApiError> {
         let details = self.into_details();
         if details.is_empty() {

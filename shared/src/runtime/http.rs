@@ -1,8 +1,8 @@
-//! What every HTTP function does around its handlers.
+//! The frame of every HTTP function around its handlers.
 
 use super::error::{ApiError, ErrorCode};
 use super::random;
-use super::rate::Standing;
+use super::rate::RateLimitStatus;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
@@ -14,7 +14,8 @@ use serde::Serialize;
 use std::sync::{Arc, Mutex};
 use tracing::Instrument as _;
 
-/// The largest body of a request, in bytes; events come 500 at a time. Webhooks of GitHub may be larger.
+/// The largest body of a request, in bytes. Events come in batches of up to 500. GitHub webhooks
+/// may be larger.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// The id of a request, in its answer's `x-request-id` and in every error.
@@ -48,7 +49,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// 413 for a body of more than `most` bytes.
+/// Returns 413 for a body of more than `most` bytes.
 pub fn too_large(most: usize) -> ApiError {
     let message = format!("the body is larger than {most} bytes");
     let mut error = ApiError::new(ErrorCode::PayloadTooLarge, message);
@@ -59,14 +60,14 @@ pub fn too_large(most: usize) -> ApiError {
     error
 }
 
-/// A router with request ids, one form for all errors, and the limits of bodies.
+/// Adds request ids, the common form of errors, and the limits of bodies to a router.
 pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router
         .fallback(|| async { ApiError::not_found("path") })
         .method_not_allowed_fallback(|| async {
             ApiError::new(
                 ErrorCode::MethodNotAllowed,
-                "this path does not take this method",
+                "this path does not support this method",
             )
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -77,15 +78,15 @@ pub fn finished<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S
 async fn with_request_id(mut request: Request, next: Next) -> Response {
     let id = random::id("req_").unwrap_or_else(|_| "req_unknown".to_owned());
     request.extensions_mut().insert(RequestId(id.clone()));
-    // What the log says of it can be found by the id that its client was told.
+    // Log lines of the request carry the id that its client got.
     let span = tracing::info_span!("request", request_id = id);
-    let standing = StandingSlot::default();
-    request.extensions_mut().insert(standing.clone());
+    let rate_limit = RateLimitSlot::default();
+    request.extensions_mut().insert(rate_limit.clone());
     let mut response = next.run(request).instrument(span).await;
     if let Some(error) = response.extensions().get::<ApiError>() {
         response = error.response(&id);
     } else if response.status().is_client_error() && !is_json(&response) {
-        // What the router refuses by itself, such as a path that is not UTF-8.
+        // The router itself rejects some requests, such as a path that is not UTF-8.
         let message = "the request could not be read";
         response = ApiError::new(ErrorCode::BadRequest, message).response(&id);
     }
@@ -93,29 +94,29 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert("x-request-id", value);
     }
-    if let Some(standing) = standing.get() {
-        headers.insert("x-ratelimit-limit", standing.limit.into());
-        headers.insert("x-ratelimit-remaining", standing.remaining.into());
-        headers.insert("x-ratelimit-reset", standing.resets_at.into());
-        if standing.is_over {
-            headers.insert(header::RETRY_AFTER, standing.resets_in.into());
+    if let Some(rate_limit) = rate_limit.get() {
+        headers.insert("x-ratelimit-limit", rate_limit.limit.into());
+        headers.insert("x-ratelimit-remaining", rate_limit.remaining.into());
+        headers.insert("x-ratelimit-reset", rate_limit.resets_at.into());
+        if rate_limit.is_over {
+            headers.insert(header::RETRY_AFTER, rate_limit.resets_in.into());
         }
     }
     response
 }
 
-/// Where whoever counts a request leaves what its key has left, for the headers of the answer.
+/// Carries the rate limit of the request's key to the headers of the answer.
 #[derive(Clone, Debug, Default)]
-pub(super) struct StandingSlot(Arc<Mutex<Option<Standing>>>);
+pub(super) struct RateLimitSlot(Arc<Mutex<Option<RateLimitStatus>>>);
 
-impl StandingSlot {
-    pub(super) fn set(&self, standing: Standing) {
+impl RateLimitSlot {
+    pub(super) fn set(&self, rate_limit: RateLimitStatus) {
         if let Ok(mut slot) = self.0.lock() {
-            *slot = Some(standing);
+            *slot = Some(rate_limit);
         }
     }
 
-    fn get(&self) -> Option<Standing> {
+    fn get(&self) -> Option<RateLimitStatus> {
         self.0.lock().ok().and_then(|slot| *slot)
     }
 }
@@ -135,7 +136,7 @@ pub fn json_of(status: u16, body: &impl Serialize) -> Response {
     }
 }
 
-/// Answers with JSON. An empty text is none: whoever could not write it has logged why.
+/// Answers with JSON. An empty body stands for one that could not be serialised: it is a 500.
 pub fn json(status: u16, body: String) -> Response {
     if body.is_empty() {
         return ApiError::internal().into_response();

@@ -15,7 +15,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Reads a query string; a name that comes twice is refused.
+    /// Reads a query string. A repeated name is an error.
     pub fn of_query(query: Option<&str>) -> Self {
         let mut parameters = Self::default();
         for (name, value) in form_pairs(query.unwrap_or_default()) {
@@ -26,12 +26,12 @@ impl Parameters {
         parameters
     }
 
-    /// Whether a parameter is there and was not taken yet.
+    /// Whether a parameter is present and was not taken yet.
     pub fn has(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
 
-    /// Names a parameter as wrong.
+    /// Reports a parameter as invalid.
     pub fn refuse(&mut self, name: &str, message: &str) {
         let shown: String = name.chars().take(64).collect();
         self.invalid.push(Detail {
@@ -40,7 +40,7 @@ impl Parameters {
         });
     }
 
-    /// A parameter, if it is there and `check` finds it right.
+    /// Takes a parameter, if it is present and `check` accepts it.
     pub fn take<T>(
         &mut self,
         name: &str,
@@ -55,7 +55,7 @@ impl Parameters {
         checked
     }
 
-    /// A parameter that is one of several names, if it is there.
+    /// Takes a parameter that is one of several names, if it is present.
     pub fn one_of<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let rule = format!("must be one of {}", names.join(", "));
@@ -65,7 +65,7 @@ impl Parameters {
         })
     }
 
-    /// A parameter that must be there.
+    /// Takes a parameter that must be present.
     pub fn required(&mut self, name: &str, rule: &str, check: impl Fn(&str) -> bool) -> String {
         if !self.values.contains_key(name) {
             self.refuse(name, "is required");
@@ -74,7 +74,7 @@ impl Parameters {
         self.take(name, rule, take).unwrap_or_default()
     }
 
-    /// An error that names every wrong or unknown parameter, if there is one.
+    /// Returns an error that names every invalid or unknown parameter, if there is one.
     pub fn finish(mut self) -> Result<(), ApiError> {
         for name in std::mem::take(&mut self.values).into_keys() {
             self.refuse(&name, "is not a known parameter");
@@ -87,7 +87,7 @@ impl Parameters {
     }
 }
 
-/// The pairs of `application/x-www-form-urlencoded` text.
+/// Returns the pairs of `application/x-www-form-urlencoded` text.
 pub fn form_pairs(text: &str) -> Vec<(String, String)> {
     text.split('&')
         .filter(|pair| !pair.is_empty())
@@ -121,16 +121,16 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// What a request asks of a list.
+/// A request's page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
     /// How many items: 1 to 100.
     pub limit: usize,
-    /// What the page begins after.
+    /// The place that the page begins after.
     pub after: Option<String>,
 }
 
-/// Signs cursors, so that an altered one is refused.
+/// Signs cursors, so that an altered one is rejected.
 #[derive(Clone)]
 pub struct Cursors {
     key: [u8; 32],
@@ -145,7 +145,7 @@ impl std::fmt::Debug for Cursors {
 const TAG: usize = 16;
 
 impl Cursors {
-    /// Cursors signed with a key made of the deployment's secret.
+    /// Creates cursors that are signed with a key derived from the deployment's secret.
     pub fn new(secret: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"toktra cursors\0");
@@ -155,7 +155,7 @@ impl Cursors {
         }
     }
 
-    /// The tag of a cursor: of the list it belongs to (its owner, name and filters) and of its place.
+    /// Returns the tag of a cursor, which covers its list (owner, name and filters) and its place.
     fn tag(&self, list: &str, after: &str) -> [u8; TAG] {
         let mut out = [0; TAG];
         if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) {
@@ -167,14 +167,14 @@ impl Cursors {
         out
     }
 
-    /// The cursor that continues `list` after `after`.
+    /// Returns the cursor that continues `list` after `after`.
     pub fn write(&self, list: &str, after: &str) -> String {
         let mut bytes = self.tag(list, after).to_vec();
         bytes.extend_from_slice(after.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The place that a cursor of `list` continues after; none where it was altered.
+    /// Returns the place after which a cursor continues `list`, or None if the cursor was altered.
     pub fn read(&self, list: &str, cursor: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (tag, after) = bytes.split_first_chunk::<TAG>()?;
@@ -213,7 +213,7 @@ pub struct PageBody<T> {
 }
 
 impl<T> PageBody<T> {
-    /// A page whose next one begins after `next`.
+    /// Creates a page whose next one begins after `next`.
     pub fn new(items: Vec<T>, next: Option<&str>, cursors: &Cursors, list: &str) -> Self {
         let next_cursor = next.map(|after| cursors.write(list, after));
         Self {

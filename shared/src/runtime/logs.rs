@@ -1,5 +1,5 @@
-//! What a function says of itself: a line of JSON for each thing that happened, under the id of its request, and lines of
-//! CloudWatch's embedded metric format for what is counted. Neither has a secret or an address in it.
+//! A function's logs: a line of JSON for each event, under the id of its request, and lines in
+//! CloudWatch's embedded metric format for counts. Neither contains a secret or an address.
 
 use super::settings::optional;
 use crate::store::StoreError;
@@ -15,11 +15,11 @@ use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What everything is counted under in CloudWatch.
+/// The CloudWatch namespace of all metrics.
 pub const NAMESPACE: &str = "Toktra";
-/// The target of counts, for whoever filters them out of a log.
+/// The target of counts, for filters of a log.
 pub const COUNTS: &str = "counts";
-/// What stands in a log for an address or a key.
+/// The replacement for an address or a key in a log.
 const HIDDEN: &str = "(hidden)";
 
 macro_rules! named {
@@ -29,10 +29,9 @@ macro_rules! named {
         pub enum $kind { $($(#[$doc])* $variant,)* }
 
         impl $kind {
-            /// All of them.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// Its name in logs and in CloudWatch; it stays as it is.
+            /// The name in logs and in CloudWatch, which must not change.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
@@ -41,64 +40,64 @@ macro_rules! named {
 }
 
 named! {
-    /// What went wrong, as `error_type` of a log line and as the dimension `ErrorType` of the metric `Errors`. Each has an alarm
-    /// (`infra/monitoring.yaml`) and a line in the runbook.
+    /// The `error_type` of a log line and the dimension `ErrorType` of the metric `Errors`. Each
+    /// has an alarm (`infra/monitoring.yaml`) and a line in the runbook.
     ErrorType {
         /// A preflight was decided by `on_unavailable`.
         DecisionWithoutDatabase = "decision_without_database",
-        /// The database did not answer, or too many changed the same thing: a request got a 503, or work is left for later.
+        /// The database did not answer, or too many callers changed the same item: a request got a
+        /// 503, or work is left for later.
         StoreFailed = "store_failed",
         /// An item has a form that this version does not know.
         UnreadableData = "unreadable_data",
-        /// An event has to come again.
+        /// An event was not recorded and will be redelivered.
         EventNotRecorded = "event_not_recorded",
-        /// A message of a queue is none of ours.
+        /// A message of a queue has an unknown form.
         UnreadableMessage = "unreadable_message",
-        /// A policy could not act, or events could not be evaluated; they come again.
+        /// A policy could not act, or events could not be evaluated. They will be redelivered.
         PolicyNotActed = "policy_not_acted",
-        /// A level that a budget reached could not be told.
+        /// A crossing of a budget's level raised no alert yet.
         CrossingNotTold = "crossing_not_told",
         /// A refused preflight is missing in the record.
         RefusalNotRecorded = "refusal_not_recorded",
-        /// The queue of events did not take some.
+        /// The queue of events rejected some.
         EventsNotQueued = "events_not_queued",
-        /// The queue of notices did not take one; the schedule finds it.
+        /// The queue of notices rejected one. The schedule finds it.
         NoticeNotQueued = "notice_not_queued",
-        /// A notice or a delivery has to come again.
+        /// A notice or a delivery was not sent and will be redelivered.
         NoticeNotSent = "notice_not_sent",
-        /// The mail service did not take a mail; it is tried for a day.
+        /// The mail service rejected a mail. It is retried for a day.
         MailNotSent = "mail_not_sent",
-        /// A part of an organisation's turn of the schedule failed; the next pass tries again.
+        /// A part of an organisation's turn in the schedule failed. The next pass tries again.
         OrganisationNotTended = "organisation_not_tended",
         /// Records, totals and counters do not agree.
         SelfAuditDifference = "self_audit_difference",
-        /// An organisation's audit log does not hold.
+        /// An organisation's audit log is broken.
         AuditLogBroken = "audit_log_broken",
-        /// The head of an audit log could not be signed or put into the bucket; the next pass tries again.
+        /// The head of an audit log could not be signed or put into the bucket. The next pass tries
+        /// again.
         AuditHeadNotKept = "audit_head_not_kept",
-        /// The code failed.
         Panicked = "panicked",
     }
 }
 
 named! {
-    /// What is counted in CloudWatch, with the dimension `Stack`.
+    /// A metric in CloudWatch, with the dimension `Stack`.
     Metric {
-        /// Preflights that were allowed, one each.
+        /// Allowed preflights.
         PreflightsAllowed = "PreflightsAllowed",
-        /// Preflights that were refused, one each.
+        /// Refused preflights.
         PreflightsBlocked = "PreflightsBlocked",
-        /// Events that the queue took.
+        /// Events that the queue accepted.
         EventsAccepted = "EventsAccepted",
-        /// Events that were recorded, each once.
+        /// Recorded events, each once.
         EventsRecorded = "EventsRecorded",
-        /// How old the oldest event of a batch was when it was recorded.
+        /// The age of the oldest event of a batch when it was recorded.
         EventAge = "EventAge",
-        /// Levels of budgets that were told.
+        /// Crossings of budgets that raised an alert.
         AlertsRaised = "AlertsRaised",
-        /// Policies that fired.
         PoliciesFired = "PoliciesFired",
-        /// Mails that the mail service took.
+        /// Mails that the mail service accepted.
         MailsSent = "MailsSent",
         /// Addresses that bounced or complained.
         MailsBounced = "MailsBounced",
@@ -106,19 +105,18 @@ named! {
         DeliveriesTaken = "DeliveriesTaken",
         /// Attempts of webhooks that were not.
         DeliveriesRefused = "DeliveriesRefused",
-        /// Organisations that had their turn of the schedule.
+        /// Organisations that had their turn in the schedule.
         OrganisationsTended = "OrganisationsTended",
-        /// Months that were closed.
         MonthsClosed = "MonthsClosed",
         /// Records that were compared with the totals.
         RecordsCompared = "RecordsCompared",
-        /// Differences that were found; 0 for a comparison that found none.
+        /// Differences that were found. 0 for a comparison that found none.
         Differences = "Differences",
     }
 }
 
 impl ErrorType {
-    /// What a failure of the store is counted as.
+    /// Returns the type of a failure of the store.
     pub fn of(error: &StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Contended => ErrorType::StoreFailed,
@@ -128,7 +126,6 @@ impl ErrorType {
 }
 
 impl Metric {
-    /// Its unit in CloudWatch.
     pub fn unit(self) -> &'static str {
         match self {
             Self::EventAge => "Milliseconds",
@@ -137,18 +134,18 @@ impl Metric {
     }
 }
 
-/// Writes an error and what caused it to the log, once, on one line, and counts it under its type.
+/// Logs an error with its causes in one line, and counts it under its type.
 pub fn report(of: ErrorType, context: &str, error: &(dyn Error + 'static)) {
     let error = chain(error);
     tracing::error!(error_type = of.as_str(), error, "{context}");
 }
 
-/// Writes an error of no consequence to the log.
+/// Logs an error without consequences.
 pub fn note(context: &str, error: &(dyn Error + 'static)) {
     tracing::warn!(error = chain(error), "{context}");
 }
 
-/// An error and its causes, without addresses and keys.
+/// Returns an error and its causes, without addresses and keys.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut chain = error.to_string();
     let mut source = error.source();
@@ -160,7 +157,8 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     hidden(&chain).into_owned()
 }
 
-/// A text without what looks like an address or a key: other people's errors quote what they were given.
+/// Returns a text without anything that looks like an address or a key. Errors of libraries may
+/// quote their input.
 pub fn hidden(text: &str) -> Cow<'_, str> {
     let is_secret = |word: &str| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric());
@@ -183,7 +181,7 @@ pub fn hidden(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Counts what happened in this invocation.
+/// Counts events of this invocation.
 pub fn count(counted: &[(Metric, u64)]) {
     let counted: Vec<String> = counted
         .iter()
@@ -194,17 +192,18 @@ pub fn count(counted: &[(Metric, u64)]) {
     }
 }
 
-/// How many there are of something, to be counted.
+/// Returns the number of `items` as a count.
 pub fn number_of(items: usize) -> u64 {
     u64::try_from(items).unwrap_or(u64::MAX)
 }
 
-/// Starts the logs of a function at the level of `RUST_LOG`, or `info`. It may name targets (`info,shared=debug`). Where the
-/// environment names the `STACK`, counts are written for CloudWatch, too.
+/// Starts the logs of a function at the level of `RUST_LOG`, or `info`. It may name targets
+/// (`info,shared=debug`). If the environment names the `STACK`, counts are written for CloudWatch,
+/// too.
 pub fn start() {
     let asked: Option<Targets> = optional("RUST_LOG").and_then(|text| text.parse().ok());
     let asked = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
-    // The span with the id of the request is there whatever the level.
+    // The span with the id of the request exists at every level.
     let is_wanted = filter_fn(move |of| {
         let is_context = of.is_span() && *of.level() <= tracing::Level::INFO;
         is_context || (of.target() != COUNTS && asked.would_enable(of.target(), of.level()))
@@ -217,7 +216,7 @@ pub fn start() {
         .with_filter(is_wanted);
     let counts = optional("STACK").map(|stack| {
         let write = |line: &str| {
-            // Nobody is left to be told where it fails.
+            // If this fails, there is nobody to report to.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         };
         Counts { stack, write }.with_filter(filter_fn(Counts::<fn(&str)>::has_any))
@@ -228,9 +227,11 @@ pub fn start() {
     }
 }
 
-/// Writes what is counted in the [embedded metric
-/// format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html), which
-/// CloudWatch reads from the log of a function.
+/// Writes counts in the [embedded metric format][emf], which CloudWatch reads from the log of a
+/// function.
+///
+/// [emf]:
+/// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 struct Counts<W> {
     stack: String,
     write: W,
@@ -266,7 +267,7 @@ impl<W> Counts<W> {
 
 impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Counts<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut seen = Seen::default();
+        let mut seen = CountedFields::default();
         event.record(&mut seen);
         if let Some(of) = seen.error_type {
             let line = self.line(Some(("ErrorType", &of)), &[("Errors", "Count", 1)]);
@@ -286,14 +287,14 @@ impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Counts<W> {
     }
 }
 
-/// The fields that are counted by.
+/// The counted fields.
 #[derive(Default)]
-struct Seen {
+struct CountedFields {
     error_type: Option<String>,
     counted: Option<String>,
 }
 
-impl Visit for Seen {
+impl Visit for CountedFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "error_type" => self.error_type = Some(value.to_owned()),

@@ -1,4 +1,4 @@
-//! Readers of single JSON values: each gives the value, or says what it must be.
+//! Readers of single JSON values. Each returns the value, or says what it must be.
 
 use crate::domain::amount::{MAX_AMOUNT, micro_usd_from_json};
 use crate::domain::name::{is_client_id, is_display_name, is_email, is_slug, is_user_id};
@@ -110,7 +110,7 @@ pub fn micro_usd(raw: &str) -> Result<i64, String> {
     }
 }
 
-/// The same, and more than nothing.
+/// An amount of US dollars as micro-USD, above zero.
 pub fn some_micro_usd(raw: &str) -> Result<i64, String> {
     match micro_usd(raw)? {
         0 => Err("must be more than 0".to_owned()),
@@ -190,7 +190,7 @@ pub fn list(least: usize, most: usize) -> impl Fn(&str) -> Result<Vec<String>, S
     }
 }
 
-/// Whether a queue takes the character and a log shows it.
+/// Whether a queue accepts the character and a log shows it.
 fn is_printable(c: char) -> bool {
     matches!(c, '\n' | '\t') || !(c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}'))
 }

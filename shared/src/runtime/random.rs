@@ -1,26 +1,27 @@
-//! New ids and secrets.
+//! Generates ids and secrets.
 
 use crate::domain::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
-/// `N` unpredictable bytes.
+/// Returns `N` unpredictable bytes.
 ///
 /// # Errors
-/// Where the system has no randomness to give.
+///
+/// If the system has no randomness to give.
 pub fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
     let mut out = [0; N];
     getrandom::fill(&mut out)?;
     Ok(out)
 }
 
-/// A new id: the prefix and 24 hexadecimal digits.
+/// Returns a new id: the prefix and 24 hexadecimal digits.
 pub fn id(prefix: &str) -> Result<String, getrandom::Error> {
     let digits = hex(&bytes::<12>()?);
     Ok(format!("{prefix}{digits}"))
 }
 
-/// A new secret of 256 bits, with a prefix that scanners know.
+/// Returns a new secret of 256 bits, with a prefix that scanners know.
 pub fn secret(prefix: &str) -> Result<String, getrandom::Error> {
     Ok(format!(
         "{prefix}{}",
@@ -28,22 +29,23 @@ pub fn secret(prefix: &str) -> Result<String, getrandom::Error> {
     ))
 }
 
-/// Returns whether [`secret`] could have made `text` with this prefix: anything else was never a secret, which nobody has to look
-/// up to know.
+/// Returns whether `text` has the form of a [`secret`] with this prefix. Other texts need no
+/// look-up.
 pub fn could_be_secret(prefix: &str, text: &str) -> bool {
     let encoded = text.strip_prefix(prefix);
     let decoded = encoded.and_then(|encoded| URL_SAFE_NO_PAD.decode(encoded).ok());
     decoded.is_some_and(|bytes| bytes.len() == 32)
 }
 
-/// Returns whether [`id`] could have made `text` with this prefix.
+/// Returns whether `text` has the form of an [`id`] with this prefix.
 pub fn could_be_id(prefix: &str, text: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.strip_prefix(prefix)
         .is_some_and(|digits| digits.len() == 24 && digits.bytes().all(is_digit))
 }
 
-/// A new secret that webhooks are signed with: `whsec_` and 256 bits in base64, as the Standard Webhooks libraries read it.
+/// Returns a new secret for signing webhooks: `whsec_` and 256 bits in base64, as the Standard
+/// Webhooks libraries read it.
 pub fn signing_secret() -> Result<String, getrandom::Error> {
     Ok(format!("whsec_{}", STANDARD.encode(bytes::<32>()?)))
 }

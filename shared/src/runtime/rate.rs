@@ -1,7 +1,8 @@
-//! How many requests a key may make in a minute.
+//! Limits the requests of a key in a minute.
 //!
-//! Each instance of a function counts for itself, in memory. One that has seen a tenth of a limit tells the others, by one write for
-//! each twentieth of it, so a limit may be passed by a tenth for each instance. Where nobody is told, it holds for each instance.
+//! Each instance counts in memory. After a tenth of a limit, it shares its count with the others,
+//! by one write for each further twentieth. So a limit may be exceeded by a tenth for each
+//! instance. Without a store, the limit applies to each instance separately.
 
 use super::logs::note;
 use crate::store::Store;
@@ -9,51 +10,51 @@ use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// What the management API takes of a key in a minute.
+/// The management API's limit for a key in a minute.
 pub const MANAGEMENT: u32 = 1_000;
-/// What preflight and events take of a key in a minute, each.
+/// The limits of preflight and of events for a key in a minute.
 pub const TRAFFIC: u32 = 60_000;
 /// The most keys that an instance counts in a minute.
 const MAX_KEYS: usize = 10_000;
 
-/// How much a key has left.
+/// The state of a key's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// What it may do in a minute.
+pub struct RateLimitStatus {
+    /// The requests allowed in a minute.
     pub limit: u32,
-    /// What is left of it.
+    /// The requests left in this minute.
     pub remaining: u32,
-    /// When it begins anew, in seconds since 1970.
+    /// When the next minute begins, in seconds since 1970.
     pub resets_at: i64,
-    /// How many seconds that are.
+    /// How many seconds that takes.
     pub resets_in: i64,
-    /// Whether the request is one too many.
+    /// Whether the request is above the limit.
     pub is_over: bool,
 }
 
-/// What a key did in a minute, as far as an instance knows.
+/// A key's requests in a minute, as far as an instance knows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Window {
     minute: i64,
     /// Requests of this instance.
     own: u32,
-    /// Those of them that the others know of.
+    /// Those of them that are shared.
     shared: u32,
-    /// Requests of the others that this one knows of.
+    /// Requests of other instances that this one knows of.
     others: u32,
 }
 
-/// Counts the requests of keys. Clones count together.
+/// Counts the requests of keys. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Rates {
     limit: Option<u32>,
-    /// Where instances tell each other.
+    /// The counts that all instances share.
     store: Option<Store>,
     windows: Arc<Mutex<HashMap<String, Window>>>,
 }
 
 impl Rates {
-    /// So many requests a minute for each key; each instance by itself.
+    /// Creates a limit of requests a minute for each key, counted in this instance only.
     pub fn of(limit: u32) -> Self {
         Self {
             limit: Some(limit),
@@ -62,7 +63,7 @@ impl Rates {
         }
     }
 
-    /// The same, told to the other instances through `store`.
+    /// Shares the counts with other instances through `store`.
     #[must_use]
     pub fn shared(self, store: Store) -> Self {
         Self {
@@ -71,7 +72,6 @@ impl Rates {
         }
     }
 
-    /// No limit.
     pub fn unlimited() -> Self {
         Self {
             limit: None,
@@ -80,18 +80,17 @@ impl Rates {
         }
     }
 
-    /// Whether nothing is counted.
     pub(super) fn is_unlimited(&self) -> bool {
         self.limit.is_none()
     }
 
-    /// Counts a request of a key at `now`; none where there is no limit.
+    /// Counts a request of a key at `now`. Returns None if there is no limit.
     pub async fn take(
         &self,
         organisation_id: &str,
         key_id: &str,
         now: Timestamp,
-    ) -> Option<Standing> {
+    ) -> Option<RateLimitStatus> {
         let limit = self.limit?;
         let minute = now.as_second().div_euclid(60);
         let name = format!("{organisation_id}\0{key_id}");
@@ -106,11 +105,11 @@ impl Rates {
                     used = total.max(window.own);
                     self.learn(&name, minute, total);
                 }
-                Err(error) => note("requests are counted alone", &error),
+                Err(error) => note("requests are counted in this instance only", &error),
             }
         }
         let resets_at = (minute + 1) * 60;
-        Some(Standing {
+        Some(RateLimitStatus {
             limit,
             remaining: limit.saturating_sub(used),
             resets_at,
@@ -119,7 +118,7 @@ impl Rates {
         })
     }
 
-    /// Counts one more; what this instance knows then, and how many it has to tell of.
+    /// Counts one more request. Returns the window and how many requests are due to be shared.
     fn count(&self, name: &str, minute: i64, limit: u32) -> Option<(Window, u32)> {
         let mut windows = self.windows.lock().ok()?;
         if windows.len() >= MAX_KEYS {
@@ -137,7 +136,7 @@ impl Rates {
         }
         window.own = window.own.saturating_add(1);
         let untold = window.own - window.shared;
-        // One who is over has been told of, and goes on asking.
+        // A key above the limit is shared already, and further requests change nothing.
         let is_due = window.own >= limit / 10
             && untold >= (limit / 20).max(1)
             && window.own <= limit.saturating_add(limit / 10);
@@ -170,8 +169,11 @@ mod tests {
         let rates = Rates::of(3);
         let now = at("2026-11-24T12:00:20Z");
         for remaining in [2, 1, 0] {
-            let standing = rates.take("demo", "key_1", now).await.unwrap();
-            assert_eq!((standing.remaining, standing.is_over), (remaining, false));
+            let rate_limit = rates.take("demo", "key_1", now).await.unwrap();
+            assert_eq!(
+                (rate_limit.remaining, rate_limit.is_over),
+                (remaining, false)
+            );
         }
         let over = rates.take("demo", "key_1", now).await.unwrap();
         assert!(over.is_over);

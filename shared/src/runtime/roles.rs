@@ -1,10 +1,11 @@
-//! How far each role sees. Which endpoints are open to it is said on each: see [`endpoint`](super::endpoint).
+//! How far each role sees. Each endpoint says which roles may call it, see
+//! [`endpoint`](super::endpoint).
 
 use crate::domain::people::Role;
 
-/// How far a role sees and acts within its organisation, where an endpoint is open to it.
+/// How far a role sees and acts within its organisation, if an endpoint is open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sphere {
+pub enum RoleScope {
     /// Everything.
     All,
     /// Itself, its reports, and the departments it manages with all under them and their users.
@@ -16,13 +17,12 @@ pub enum Sphere {
 }
 
 impl Role {
-    /// How far the role sees.
-    pub fn sphere(self) -> Sphere {
+    pub fn scope(self) -> RoleScope {
         match self {
-            Self::Admin => Sphere::All,
-            Self::Manager => Sphere::Managed,
-            Self::Member => Sphere::Own,
-            Self::Agent => Sphere::AnyUser,
+            Self::Admin => RoleScope::All,
+            Self::Manager => RoleScope::Managed,
+            Self::Member => RoleScope::Own,
+            Self::Agent => RoleScope::AnyUser,
         }
     }
 }

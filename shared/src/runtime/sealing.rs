@@ -1,4 +1,4 @@
-//! Secrets that have to be read again, sealed with a key of the deployment.
+//! Seals secrets that must be read again, with a key of the deployment.
 
 use super::error::{ApiError, ErrorCode};
 use super::random;
@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 const NONCE: usize = 24;
 
-/// Seals and opens. What is sealed for one organisation opens for no other.
+/// Seals and opens secrets. A secret that was sealed for one organisation cannot be opened for
+/// another.
 #[derive(Clone)]
 pub struct Sealer(XChaCha20Poly1305);
 
@@ -20,7 +21,7 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// A sealer whose key is made of the deployment's `SEALING_KEY`.
+    /// Creates a sealer whose key is derived from the deployment's `SEALING_KEY`.
     pub fn new(secret: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"toktra sealing\0");
@@ -29,7 +30,7 @@ impl Sealer {
         Self(XChaCha20Poly1305::new(&key.into()))
     }
 
-    /// `secret` in a form that may be stored under `organisation_id`.
+    /// Seals `secret` so that it may be stored under `organisation_id`.
     pub fn seal(&self, organisation_id: &str, secret: &str) -> Result<String, ApiError> {
         let nonce = random::bytes::<NONCE>()?;
         let payload = Payload {
@@ -42,7 +43,8 @@ impl Sealer {
         Ok(URL_SAFE_NO_PAD.encode([&nonce[..], &sealed].concat()))
     }
 
-    /// What was sealed; none where it was sealed with another key or for another organisation.
+    /// Opens a sealed secret. Returns None if it was sealed with another key or for another
+    /// organisation.
     pub fn open(&self, organisation_id: &str, sealed: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (nonce, sealed) = bytes.split_first_chunk::<NONCE>()?;

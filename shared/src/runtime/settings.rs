@@ -1,4 +1,4 @@
-//! What a deployed function reads from its environment, and the clients it makes before its first request.
+//! The environment of a deployed function, and the clients it creates before its first request.
 
 use crate::store::{Store, Tables};
 use aws_config::retry::RetryConfig;
@@ -12,18 +12,16 @@ use std::time::Duration;
 #[error("the environment has no {0}")]
 pub struct MissingSetting(&'static str);
 
-/// The setting called `name`.
 pub fn required(name: &'static str) -> Result<String, MissingSetting> {
     optional(name).ok_or(MissingSetting(name))
 }
 
-/// The setting called `name`, where it is given.
 pub fn optional(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Tables {
-    /// The tables named by `COUNTERS_TABLE`, `LEDGER_TABLE` and `GOVERNANCE_TABLE`.
+    /// Reads `COUNTERS_TABLE`, `LEDGER_TABLE` and `GOVERNANCE_TABLE`.
     pub fn from_env() -> Result<Self, MissingSetting> {
         Ok(Self {
             counters: required("COUNTERS_TABLE")?,
@@ -36,14 +34,14 @@ impl Tables {
 /// How long a call to AWS may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// One attempt.
+    /// The time of one attempt.
     pub attempt: Duration,
-    /// How often it is made.
+    /// The number of attempts.
     pub attempts: u32,
 }
 
 impl Patience {
-    /// For work that nobody waits for.
+    /// For background work.
     pub const USUAL: Self = Self {
         attempt: Duration::from_millis(1_000),
         attempts: 3,
@@ -56,7 +54,7 @@ impl Patience {
 }
 
 impl Patience {
-    /// How long a client waits: for an attempt, and for all of them.
+    /// Returns how long a client waits: for an attempt, and for all of them.
     pub fn timeouts(self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .operation_attempt_timeout(self.attempt)
@@ -64,8 +62,8 @@ impl Patience {
             .build()
     }
 
-    /// How often a client tries. It rests for a tenth of an attempt before the second one: the usual second would be
-    /// longer than it may take altogether.
+    /// Returns how often a client tries. It waits a tenth of an attempt before the second one: the
+    /// default wait would exceed the total time.
     pub fn retries(self) -> RetryConfig {
         RetryConfig::standard()
             .with_max_attempts(self.attempts)
@@ -73,7 +71,7 @@ impl Patience {
     }
 }
 
-/// The AWS configuration of the environment.
+/// Loads the AWS configuration of the environment.
 pub async fn aws(patience: Patience) -> SdkConfig {
     aws_config::defaults(BehaviorVersion::latest())
         .timeout_config(patience.timeouts())
@@ -82,7 +80,7 @@ pub async fn aws(patience: Patience) -> SdkConfig {
         .await
 }
 
-/// The store of the environment.
+/// Creates the store of the environment.
 pub fn store(aws: &SdkConfig) -> Result<Store, MissingSetting> {
     Ok(Store::new(
         aws_sdk_dynamodb::Client::new(aws),

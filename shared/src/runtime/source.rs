@@ -1,16 +1,18 @@
-//! Where a request comes from, as the gateway or the socket says. A header could say anything, so none is asked.
+//! The source of a request, according to the gateway or the socket. Headers are ignored, because a
+//! client could forge them.
 
 use axum::extract::ConnectInfo;
 use http::Extensions;
 use lambda_http::request::RequestContext;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// An address of IPv4, or the /64 network of an address of IPv6: whoever has one address of it has them all.
+/// An IPv4 address, or the /64 network of an IPv6 address: one customer has all addresses of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Source(IpAddr);
 
 impl Source {
-    /// Returns the source of a request with these extensions; none if nobody says it.
+    /// Returns the source of a request with these extensions, or None if neither gateway nor socket
+    /// gives it.
     pub fn of(extensions: &Extensions) -> Option<Self> {
         if let Some(RequestContext::ApiGatewayV2(context)) = extensions.get() {
             let address: IpAddr = context.http.source_ip.as_deref()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Access tokens: what a client's id and secret are exchanged for, for an hour.
+//! Access tokens. A client exchanges its id and secret for one, which is valid for an hour.
 
 use super::error::{ApiError, ErrorCode};
 use crate::domain::hex::hex;
@@ -10,25 +10,21 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-/// How long a token is good, in seconds.
+/// How long a token is valid, in seconds.
 pub const TOKEN_SECONDS: i64 = 3_600;
-/// How far two clocks of a deployment may be apart, in seconds.
+/// How much two clocks of a deployment may differ, in seconds.
 const CLOCK_SKEW_SECONDS: i64 = 300;
 
-/// Whose a token is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// The client.
     pub sub: String,
-    /// Its organisation.
     pub org: String,
-    /// When it was issued, in seconds since 1970.
     pub iat: i64,
-    /// When it ends.
     pub exp: i64,
 }
 
-/// Issues and reads tokens. The key that signs is another one each day, made of the deployment's secret, and its id is the day.
+/// Issues and reads tokens. The signing key changes each day, is derived from the deployment's
+/// secret, and has the day as its id.
 #[derive(Clone)]
 pub struct Tokens {
     secret: String,
@@ -46,7 +42,7 @@ fn day(at: Timestamp) -> String {
 }
 
 impl Tokens {
-    /// Tokens of a deployment with the secret `TOKEN_KEY`.
+    /// Creates the tokens of a deployment with the secret `TOKEN_KEY`.
     pub fn new(secret: &str) -> Self {
         Self {
             secret: secret.to_owned(),
@@ -60,7 +56,7 @@ impl Tokens {
         Some(mac.finalize().into_bytes().to_vec())
     }
 
-    /// A token for a client of an organisation.
+    /// Issues a token for a client of an organisation.
     pub fn issue(
         &self,
         organisation_id: &str,
@@ -82,19 +78,20 @@ impl Tokens {
         signed.map_err(|_| failed())
     }
 
-    /// What a client's tokens have in common and only this deployment can make: it stands for their secret where that has to be
-    /// the same after an hour.
+    /// Returns a secret that all tokens of a client share and only this deployment can derive. It
+    /// replaces the token itself if the same secret is needed after an hour.
     pub(super) fn secret_of(&self, owner: &KeyOwner) -> String {
         let name = format!("client\0{}\0{}", owner.organisation_id, owner.key_id);
         hex(&self.key(&name).unwrap_or_default())
     }
 
-    /// Whether a secret has the form of a token, so that it is no key.
+    /// Whether a secret has the form of a token.
     pub fn has_form(secret: &str) -> bool {
         secret.starts_with("eyJ") && secret.matches('.').count() == 2
     }
 
-    /// What a token says at `now`; none where nobody here signed it, or it is over.
+    /// Returns the claims of a token at `now`, or None if its signature is foreign or it has
+    /// expired.
     pub fn read(&self, token: &str, now: Timestamp) -> Option<Claims> {
         let id = jsonwebtoken::decode_header(token).ok()?.kid?;
         let before = now.saturating_sub(SignedDuration::from_hours(24)).ok()?;
@@ -105,7 +102,7 @@ impl Tokens {
             return None;
         }
         let mut rules = Validation::new(Algorithm::HS256);
-        // The time is checked by the clock that everything else goes by.
+        // The time is checked by the deployment's own clock.
         rules.validate_exp = false;
         rules.required_spec_claims.clear();
         let key = DecodingKey::from_secret(&self.key(&id)?);
@@ -116,7 +113,7 @@ impl Tokens {
         is_good.then_some(claims)
     }
 
-    /// A name of the client that a token is of, as what is remembered is called.
+    /// Returns the name under which the client of a token is cached.
     pub(super) fn name(claims: &Claims) -> String {
         digest_of(&format!("{}\0{}", claims.org, claims.sub))
     }

@@ -4,7 +4,7 @@ use crate::domain::amount::{Unit, micro_usd_to_json};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Micro-USD shown as a JSON number of dollars, exactly.
+/// Micro-USD, written as a JSON number of dollars, exactly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usd(pub i64);
 
@@ -16,7 +16,7 @@ impl Serialize for Usd {
     }
 }
 
-/// A figure in the unit of its budget: tokens, or micro-USD shown as dollars.
+/// A figure in the unit of its budget: tokens, or micro-USD written as dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figure(pub Unit, pub i64);
 

@@ -1,4 +1,4 @@
-//! Whom each address belongs to.
+//! Which user each mail address belongs to.
 
 use super::Store;
 use super::call::StoreError;
@@ -6,7 +6,6 @@ use super::keys::{self, MAIL_OWNER};
 use super::rows::Row;
 use serde::{Deserialize, Serialize};
 
-/// Whom an address belongs to, as it is stored.
 #[derive(Serialize, Deserialize)]
 struct MailOwner {
     user_id: String,
@@ -24,7 +23,7 @@ impl Row {
         Self::new(key, &MailOwner { user_id })
     }
 
-    /// Returns the end of that row.
+    /// Returns the deletion of that row.
     pub fn no_mail_owner(organisation_id: &str, mailbox: &str) -> Self {
         Self::gone(keys::governance(
             organisation_id,
@@ -34,7 +33,7 @@ impl Row {
 }
 
 impl Store {
-    /// Returns the user whom a mailbox belongs to.
+    /// Returns the user who owns a mailbox, or None if nobody does.
     pub async fn mail_owner(
         &self,
         organisation_id: &str,

@@ -1,21 +1,24 @@
-//! Alerts, and the markers that make each crossing told once.
+//! Alerts, and the markers that let each crossing raise one alert only.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::expression::{Item, attribute};
-use super::governance::Page;
-use super::keys::{self, ALERT, TOLD};
-use super::resolutions::expires_at;
+use super::expression::attribute;
+use super::item::{Item, expires_at};
+use super::keys::{self, ALERT, Key, TOLD};
+use super::pages::Page;
 use super::rows::Row;
-use crate::domain::alert::{Alert, crossings};
-use crate::domain::cell::Cell;
-use crate::domain::change::AlertMarker;
-use crate::domain::configuration::Configuration;
+use crate::domain::alert::Alert;
+use crate::domain::audit::Break;
+use crate::domain::change::CrossingMarker;
+use crate::domain::event_alert::TroubledEvent;
 use crate::domain::hex::hex;
+use crate::domain::notice::Notice;
 use crate::domain::period::Month;
+use crate::domain::self_audit::Difference;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use std::collections::BTreeSet;
 
 #[derive(Serialize)]
@@ -23,16 +26,7 @@ struct Marker<'a> {
     alert_id: &'a str,
 }
 
-/// What was told now: a crossing, or a difference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
-    /// The alert.
-    pub alert: Alert,
-    /// The notice that has to be queued.
-    pub notice_id: String,
-}
-
-/// A new id of an alert, incident or notice: later ones sort last, and of those of one moment the ones with a higher
+/// Returns a new id for an alert, incident or notice. Ids sort by time, and ids of one moment by
 /// `order`.
 pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, StoreError> {
     let mut bytes = [0_u8; 6];
@@ -42,7 +36,6 @@ pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, Stor
 }
 
 impl Row {
-    /// An alert as it will be.
     pub fn alert(organisation_id: &str, alert: &Alert) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{ALERT}{}", alert.id));
         let mut row = Self::new(key, alert)?;
@@ -50,96 +43,99 @@ impl Row {
         Ok(row)
     }
 
-    /// Deletes the marker of an alert.
-    pub(super) fn cleared(organisation_id: &str, marker: &AlertMarker) -> Self {
-        let AlertMarker {
+    /// Deletes the marker of a level, so that the next crossing raises an alert again.
+    pub(super) fn clear_alert_marker(organisation_id: &str, marker: &CrossingMarker) -> Self {
+        let AlertMarker(marker) = AlertMarker::crossing(organisation_id, marker);
+        Self::gone(marker)
+    }
+}
+
+/// The marker of an alert, which is written with the alert, so that its cause raises no second one.
+#[derive(Clone, Debug)]
+pub(crate) struct AlertMarker(Key);
+
+impl AlertMarker {
+    pub(crate) fn crossing(organisation_id: &str, marker: &CrossingMarker) -> Self {
+        let CrossingMarker {
             period,
             counter,
             level,
         } = marker;
         let (counter, level) = (attribute(*counter), level.to_string());
-        Self::gone(keys::told(organisation_id, *period, &counter, &level))
+        Self(keys::crossing_marker(
+            organisation_id,
+            *period,
+            &counter,
+            &level,
+        ))
+    }
+
+    pub(crate) fn trouble(organisation_id: &str, event: &TroubledEvent<'_>) -> Self {
+        Self(keys::trouble(organisation_id, &event.told_as()))
+    }
+
+    pub(crate) fn difference(organisation_id: &str, difference: &Difference) -> Self {
+        let Difference {
+            period, subject, ..
+        } = difference;
+        Self(keys::difference(organisation_id, *period, subject))
+    }
+
+    pub(crate) fn broken_log(organisation_id: &str, broken: &Break) -> Self {
+        Self(keys::broken_log(organisation_id, broken.seq))
+    }
+}
+
+/// The markers of the crossings of a period.
+pub(crate) struct CrossingMarkers(BTreeSet<String>);
+
+impl CrossingMarkers {
+    pub(crate) fn contains(&self, marker: &AlertMarker) -> bool {
+        self.0.contains(&marker.0.sk)
     }
 }
 
 impl Store {
-    /// Tells of every crossing that `cell`, the cell of `period`, shows and that was not told yet: the alerts that are
-    /// new. Whoever has changed the cell calls it, and again after a fault; of several at once, one tells.
-    pub async fn tell_crossings(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        cell: &Cell,
-        now: Timestamp,
-    ) -> Result<Vec<Told>, StoreError> {
-        let crossings = crossings(configuration, period, cell);
-        if crossings.is_empty() {
-            return Ok(Vec::new());
-        }
-        let organisation_id = &configuration.organisation.id;
-        let told = self.told(organisation_id, period).await?;
-        let mut told_now = Vec::new();
-        for (order, crossing) in crossings.into_iter().enumerate() {
-            let level = crossing.level.to_string();
-            let counter = attribute(crossing.budget.counter());
-            let marker = keys::told(organisation_id, period, &counter, &level);
-            if !told.contains(&marker.sk) {
-                let id = new_id("alr_", now, order)?;
-                let alert = crossing.alert(id, configuration, now);
-                let department_id = crossing.budget.department_id.as_deref();
-                let recipients = self.budget_recipients(configuration, department_id).await?;
-                let notice = alert.notice(new_id("ntc_", now, order)?, recipients);
-                let notice_id = notice.id.clone();
-                let row = Row::notice(organisation_id, &notice)?;
-                let told = self
-                    .tell_once(organisation_id, marker, alert, vec![row])
-                    .await?;
-                told_now.extend(told.map(|alert| Told { alert, notice_id }));
-            }
-        }
-        Ok(told_now)
-    }
-
-    /// The sort keys of the markers of a period.
-    async fn told(
+    pub(crate) async fn crossing_markers(
         &self,
         organisation_id: &str,
         period: Month,
-    ) -> Result<BTreeSet<String>, StoreError> {
+    ) -> Result<CrossingMarkers, StoreError> {
         let prefix = format!("{TOLD}{period}#");
         let rows = self.rows_under(organisation_id, prefix).await?;
         let key = |mut row: Item| match row.remove("sk") {
             Some(AttributeValue::S(sk)) => Some(sk),
             _ => None,
         };
-        Ok(rows.into_iter().filter_map(key).collect())
+        Ok(CrossingMarkers(rows.into_iter().filter_map(key).collect()))
     }
 
-    /// The marker, if there is none, the alert and what goes with it in one transaction. None where it was told before, also by somebody
-    /// who raced with this call.
-    pub(super) async fn tell_once(
+    /// Returns whether an alert with this marker was raised.
+    pub(crate) async fn is_raised(&self, marker: &AlertMarker) -> Result<bool, StoreError> {
+        let row = self.row::<IgnoredAny>(marker.0.clone()).await?;
+        Ok(row.is_some())
+    }
+
+    /// Writes the marker, the alert and its notice in one transaction. Returns false if the marker
+    /// exists, also if a concurrent call wrote it.
+    pub(crate) async fn add_alert(
         &self,
         organisation_id: &str,
-        marker: keys::Key,
-        alert: Alert,
-        also: Vec<Row>,
-    ) -> Result<Option<Alert>, StoreError> {
-        let told = Marker {
+        AlertMarker(marker): AlertMarker,
+        alert: &Alert,
+        notice: &Notice,
+    ) -> Result<bool, StoreError> {
+        let content = Marker {
             alert_id: &alert.id,
         };
-        let mut marker = Row::new(marker, &told)?;
+        let mut marker = Row::new(marker, &content)?;
         marker.expire(expires_at(alert.created_at));
-        let mut parts = vec![
+        let parts = vec![
             self.row_item(marker.if_absent())?,
-            self.row_item(Row::alert(organisation_id, &alert)?)?,
+            self.row_item(Row::alert(organisation_id, alert)?)?,
+            self.row_item(Row::notice(organisation_id, notice)?)?,
         ];
-        for row in also {
-            parts.push(self.row_item(row)?);
-        }
-        Ok(match self.transact(parts).await? {
-            Transacted::Applied => Some(alert),
-            Transacted::Refused(_) => None,
-        })
+        Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
     /// An alert by its id.
@@ -152,7 +148,7 @@ impl Store {
             .await
     }
 
-    /// Alerts, the newest first, those that are `wanted` only.
+    /// Lists the alerts that are `wanted`, the newest first.
     pub async fn alerts(
         &self,
         organisation_id: &str,

@@ -1,7 +1,8 @@
-//! Whether the database answers at all: what tells an outage from a database that has too much to do.
+//! Tells an outage of the database from an overload.
 //!
-//! A caller can make the database refuse, by asking often or by racing others for one item, but cannot make it
-//! silent. So what an organisation wants in an outage is done only if nothing was heard of the database.
+//! A caller can make the database refuse calls, by asking often or by racing others for one item,
+//! but cannot make it silent. So an organisation's `on_unavailable` applies only if the database
+//! answered nothing at all.
 
 use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -13,15 +14,15 @@ tokio::task_local! {
     static ANSWERED: Arc<AtomicBool>;
 }
 
-/// Does `work`, and tells whether the database answered any call of it, with a refusal too. HTTP 500 and beyond
-/// is no answer: a database that says so is out of order.
+/// Runs `work` and returns whether the database answered any of its calls. A refusal is an answer.
+/// HTTP 500 and above is none: a database that returns it is out of order.
 pub async fn watch<T>(work: impl Future<Output = T>) -> (T, bool) {
     let answered = Arc::<AtomicBool>::default();
     let done = ANSWERED.scope(answered.clone(), work).await;
     (done, answered.load(Ordering::Relaxed))
 }
 
-/// Sees every answer that a client gets.
+/// Notes every answer that a client gets.
 #[derive(Debug)]
 pub(super) struct SeeAnswers;
 
@@ -37,7 +38,7 @@ impl Intercept for SeeAnswers {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if context.response().status().as_u16() < 500 {
-            // Work that nobody watches has nowhere to say it.
+            // Work outside of `watch` has no flag to set.
             let _ = ANSWERED.try_with(|answered| answered.store(true, Ordering::Relaxed));
         }
         Ok(())

@@ -1,11 +1,10 @@
-//! Reading the audit log. It is written by changes only, each entry once.
+//! Reads the audit log. Only changes write it, each entry once.
 
 use super::Store;
-use super::alerts::{Told, new_id};
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
-use super::governance::Page;
 use super::keys::{self, AUDIT_HEAD};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::audit::{AuditRecord, Break, KeptHead, Walk};
 use crate::domain::audit_head::AuditHead;
@@ -14,14 +13,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use std::time::Instant;
 
-/// What a walk along an organisation's log has found.
+/// The result of a walk along an organisation's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// How far it came.
+    /// How far the walk came.
     pub walk: Walk,
-    /// The first thing that is wrong.
+    /// The first entry that does not fit.
     pub broken: Option<Break>,
-    /// Whether it came to the end; otherwise the next walk goes on after the last entry of this one.
+    /// Whether the walk reached the end. If not, the next walk continues after the last entry of
+    /// this one.
     pub is_complete: bool,
 }
 
@@ -36,7 +36,7 @@ impl Verified {
 }
 
 impl Store {
-    /// Entries that are `wanted`, the newest first.
+    /// Lists the entries that are `wanted`, the newest first.
     pub async fn audit_log(
         &self,
         organisation_id: &str,
@@ -48,8 +48,8 @@ impl Store {
         self.newest_first(&log, "", after, limit, wanted).await
     }
 
-    /// The entries after the one with the number `after`, the oldest first, as many as one read gives: a megabyte. Whether
-    /// there are more.
+    /// Returns the entries after number `after`, the oldest first, as many as one read gives (1
+    /// MB), and whether there are more.
     pub async fn audit_entries(
         &self,
         organisation_id: &str,
@@ -71,8 +71,8 @@ impl Store {
         Ok((rows.collect::<Result<_, _>>()?, has_more))
     }
 
-    /// Walks the log from the entry after the one with the number `after` to its end, until `until` at the latest. Entries
-    /// that come meanwhile are walked too.
+    /// Walks the log from the entry after number `after` to its end, or until `until`. Entries that
+    /// are added meanwhile are walked too.
     pub async fn verify_audit_log(
         &self,
         organisation_id: &str,
@@ -99,7 +99,7 @@ impl Store {
                     .as_ref()
                     .map(|head| (head.seq, head.audit_hash.as_str()));
                 let (seq, hash) = ended.unwrap_or_default();
-                // What came after the last read is the next round's, unless there is none.
+                // Entries added after the last read belong to the next round, if there are any.
                 if seq > walk.seq
                     && !self
                         .audit_entries(organisation_id, walk.seq)
@@ -122,7 +122,7 @@ impl Store {
         }
     }
 
-    /// Whether the entry that a kept head names is still there as it was.
+    /// Returns whether the entry that a stored head names is still there and unchanged.
     pub async fn compare_audit_entry(
         &self,
         organisation_id: &str,
@@ -132,8 +132,9 @@ impl Store {
         Ok(kept.compare(found.as_ref()).err())
     }
 
-    /// Walks the entries behind a kept head, or all of them without one, that were written before `end`, until `until`
-    /// at the latest. The entry that the head names has to be there as it was kept.
+    /// Walks the entries after a stored head, or from the first one without a head, that were
+    /// written before `end`, or until `until`. The entry that the head names must be there and
+    /// unchanged.
     pub async fn walk_audit_log(
         &self,
         organisation_id: &str,
@@ -172,7 +173,7 @@ impl Store {
         }
     }
 
-    /// The head of the newest day that has one.
+    /// Returns the newest head.
     pub async fn newest_audit_head(
         &self,
         organisation_id: &str,
@@ -181,7 +182,7 @@ impl Store {
         Ok(page.await?.items.pop())
     }
 
-    /// Keeps a head with the notice that tells of it, once for each day. False if the day has one.
+    /// Stores a head and its notice, once a day. Returns false if the day has a head.
     pub async fn add_audit_head(
         &self,
         organisation_id: &str,
@@ -195,7 +196,7 @@ impl Store {
         Ok(matches!(self.transact(parts).await?, Transacted::Applied))
     }
 
-    /// Keeps what has become of a head.
+    /// Stores the new state of a head.
     pub async fn set_audit_head(
         &self,
         organisation_id: &str,
@@ -205,31 +206,10 @@ impl Store {
         self.transact(vec![self.row_item(row)?]).await?;
         Ok(())
     }
-
-    /// Alerts the administrators that the log does not hold, once for each entry; none if that was told before.
-    pub async fn tell_broken_log(
-        &self,
-        organisation_id: &str,
-        broken: &Break,
-        now: Timestamp,
-    ) -> Result<Option<Told>, StoreError> {
-        let marker = keys::broken_log(organisation_id, broken.seq);
-        let alert = broken.alert(new_id("alr_", now, 0)?, now);
-        let recipients = self
-            .administrator_recipients(organisation_id, "you are an administrator")
-            .await?;
-        let notice = alert.notice(new_id("ntc_", now, 0)?, recipients);
-        let notice_id = notice.id.clone();
-        let row = Row::notice(organisation_id, &notice)?;
-        let told = self
-            .tell_once(organisation_id, marker, alert, vec![row])
-            .await?;
-        Ok(told.map(|alert| Told { alert, notice_id }))
-    }
 }
 
 impl Row {
-    /// The head of a day; it stays.
+    /// Builds the row of a day's head, which never expires.
     fn audit_head(organisation_id: &str, head: &AuditHead) -> Result<Self, StoreError> {
         let sk = format!("{AUDIT_HEAD}{}", head.day);
         Self::new(keys::governance(organisation_id, sk), head)

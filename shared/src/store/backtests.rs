@@ -1,5 +1,6 @@
-//! What a test of a policy remembers between two calls: written where the time of one is over, read by the next, gone after
-//! an hour. A part is written once and never changed, so the same call again goes on from the same place.
+//! The state of a policy's backtest between two calls. A call that runs out of time writes it, the
+//! next call reads it, and it expires after an hour. A part is written once and never changed, so
+//! repeating a call continues from the same place.
 
 use super::Store;
 use super::call::StoreError;
@@ -11,17 +12,17 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-/// How large a part is; an item has at most 400 KB.
+/// The size of a part. An item has at most 400 KB.
 const PART_BYTES: usize = 350_000;
 /// How many parts are written or read at the same time.
 const AT_ONCE: usize = 8;
-/// How long it is kept, in seconds.
+/// How long the state is kept, in seconds.
 const KEPT_SECONDS: i64 = 3_600;
 
-/// A test that stopped in the middle.
+/// A backtest that ran out of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paused {
-    /// What it has counted.
+    /// The counts so far.
     pub replay: Replay,
     /// The day in UTC whose records come next.
     pub day: Date,
@@ -35,7 +36,7 @@ struct Part {
     text: String,
 }
 
-/// `text` in pieces of at most `most` bytes.
+/// Splits `text` into pieces of at most `most` bytes.
 fn pieces(mut text: &str, most: usize) -> Vec<&str> {
     let mut found = Vec::new();
     while text.len() > most {
@@ -48,7 +49,7 @@ fn pieces(mut text: &str, most: usize) -> Vec<&str> {
 }
 
 impl Store {
-    /// Keeps a test under `id`, which is new.
+    /// Stores a backtest under `id`, which must be new.
     pub async fn pause_backtest(
         &self,
         organisation_id: &str,
@@ -75,7 +76,7 @@ impl Store {
         Ok(())
     }
 
-    /// The test under `id`; none where it is gone.
+    /// Returns the backtest under `id`, or None if it has expired.
     pub async fn paused_backtest(
         &self,
         organisation_id: &str,

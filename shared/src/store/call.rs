@@ -1,7 +1,8 @@
-//! What can go wrong in a call, and how often it is tried again.
+//! The errors of a call, and its retries.
 
 use super::Store;
-use super::expression::Item;
+use super::item::Item;
+use super::write::Write;
 use crate::domain::hex::hex;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -13,11 +14,11 @@ use std::time::Duration;
 /// Why the store has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database did not answer, or not in time. Whether a write took effect is unknown; every operation may
-    /// be repeated.
+    /// The database did not answer in time. The write may have taken effect. Every operation may be
+    /// repeated.
     #[error("the database is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
-    /// Others changed the same things again and again.
+    /// Concurrent writers changed the same items at every attempt.
     #[error("too many changes at the same time")]
     Contended,
     /// An item has a form that this code does not know.
@@ -26,7 +27,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn unreadable(what: impl Into<String>) -> Self {
+    pub(crate) fn unreadable(what: impl Into<String>) -> Self {
         Self::Unreadable(what.into())
     }
 }
@@ -39,7 +40,7 @@ where
     fn from(error: SdkError<E, R>) -> Self {
         let service_error = error.as_service_error();
         if service_error.and_then(|e| e.code()) == Some("ValidationException") {
-            // The same call would be refused for ever: trying again does not help.
+            // The same call would be refused again: a retry does not help.
             return Self::Unreadable(format!("a call that the database refuses: {error:?}"));
         }
         Self::Unavailable(Box::new(error))
@@ -58,11 +59,11 @@ impl From<serde_dynamo::Error> for StoreError {
     }
 }
 
-/// How often an operation that met another one is tried again.
-pub(super) const ATTEMPTS: u32 = 24;
+/// How often an operation that lost a race is tried.
+pub(crate) const ATTEMPTS: u32 = 24;
 
-/// Waits a little, more each time and never the same, so that two that met do not meet again.
-pub(super) async fn back_off(attempt: u32) {
+/// Waits for a random time that grows with each attempt, so that two callers do not collide again.
+pub(crate) async fn back_off(attempt: u32) {
     let most_ms = (1_u64 << attempt.min(6)).min(50);
     let mut byte = [0_u8; 2];
     let spread = match getrandom::fill(&mut byte) {
@@ -72,15 +73,16 @@ pub(super) async fn back_off(attempt: u32) {
     tokio::time::sleep(Duration::from_micros(spread % (most_ms * 1_000))).await;
 }
 
-/// Whether a call met a transaction on the same item: a passing fault that says nothing about its conditions.
-pub(super) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+/// Whether a call collided with a transaction on the same item. A retry helps: this says nothing
+/// about the call's conditions.
+pub(crate) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     error
         .as_service_error()
         .and_then(ProvideErrorMetadata::code)
         .is_some_and(|code| code == "TransactionConflictException")
 }
 
-/// Reasons of a cancelled transaction that pass by themselves.
+/// Reasons for a cancelled transaction that pass without our help.
 const PASSING: [&str; 4] = [
     "None",
     "TransactionConflict",
@@ -88,35 +90,35 @@ const PASSING: [&str; 4] = [
     "ProvisionedThroughputExceeded",
 ];
 
-/// A token by which DynamoDB knows a transaction again that is sent again.
+/// Returns an idempotency token, by which DynamoDB recognises a repeated transaction.
 fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     Ok(hex(&bytes))
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Transacted {
-    /// All of it took effect.
+pub(crate) enum Transacted {
+    /// All parts took effect.
     Applied,
-    /// None of it did: for each part, whether its condition was false.
+    /// No part took effect. Says for each part whether its condition was false.
     Refused(Vec<bool>),
 }
 
 impl Transacted {
-    /// Whether the condition of part `index` was false.
-    pub(super) fn was_refused_at(&self, index: usize) -> bool {
+    pub(crate) fn was_refused_at(&self, index: usize) -> bool {
         matches!(self, Self::Refused(parts) if parts.get(index).copied().unwrap_or(false))
     }
 }
 
-/// The most items that one read by keys asks for.
+/// The most keys that one read takes.
 const KEYS_A_READ: usize = 100;
 
 impl Store {
-    /// The items under `keys`, which are all different, read consistently: those that are there, in any order.
-    pub(super) async fn items(
+    /// Reads the items under `keys`, which must be distinct, consistently. Returns those that
+    /// exist, in any order.
+    pub(crate) async fn items(
         &self,
         table: &str,
         keys: Vec<Item>,
@@ -141,7 +143,8 @@ impl Store {
                     .await?;
                 let mut items = answer.responses.unwrap_or_default();
                 found.extend(items.remove(table).unwrap_or_default());
-                // What a read leaves out for its size or for throttling is asked for again.
+                // A read leaves keys out if its answer is too large or is throttled. Ask for them
+                // again.
                 match answer.unprocessed_keys.unwrap_or_default().remove(table) {
                     Some(rest) => asked = rest,
                     None => break,
@@ -152,24 +155,21 @@ impl Store {
         Ok(found)
     }
 
-    /// All of `parts` or none. Meeting another transaction is a passing fault and is waited out, as is throttling.
-    pub(super) async fn transact(
-        &self,
-        parts: Vec<TransactWriteItem>,
-    ) -> Result<Transacted, StoreError> {
-        if let [part] = parts.as_slice()
-            && let Some(put) = part.put()
-        {
-            // One write alone needs no transaction, which would cost twice as much.
+    /// Writes all of `parts` or none. Retries after a collision with another transaction and after
+    /// throttling.
+    pub(crate) async fn transact(&self, parts: Vec<Write>) -> Result<Transacted, StoreError> {
+        if let [Write::Put(put)] = parts.as_slice() {
+            // A single write needs no transaction, which would cost twice as much.
             return self.put_alone(put).await;
         }
+        let items: Vec<TransactWriteItem> = parts.into_iter().map(Into::into).collect();
         let mut token = new_token()?;
         for attempt in 0..ATTEMPTS {
             let call = self
                 .client
                 .transact_write_items()
                 .client_request_token(&token)
-                .set_transact_items(Some(parts.clone()))
+                .set_transact_items(Some(items.clone()))
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let error = match call.send().await {
                 Ok(_) => return Ok(Transacted::Applied),

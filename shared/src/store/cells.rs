@@ -1,32 +1,34 @@
-//! Reading, updating and opening cells.
+//! Reads and updates cells.
 
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
-use super::expression::{Expression, cell_from_item, cell_to_item, number};
+use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::expression::{Expression, cell_from_item, cell_to_item};
+use super::item::number;
 use super::tables::TTL;
+use super::write::Write;
 use super::{Store, keys};
 use crate::domain::cell::{Cell, CellUpdate};
-use crate::domain::configuration::Configuration;
+use crate::domain::configuration::{Configuration, Organisation};
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
+    ReturnValuesOnConditionCheckFailure, Update,
 };
 
-/// Cells stay 13 months after their period, as long as an event may come.
+/// How long a cell is kept after its period: 13 months, as long as an event may arrive.
 const KEPT_SECONDS: i64 = 396 * 24 * 3600;
 
-/// What became of an update.
+/// The outcome of a cell's update.
 #[derive(Debug)]
-pub(super) enum Updated {
-    /// It took effect; the cell as it is now.
+pub(crate) enum Updated {
+    /// It took effect. Holds the new cell.
     Applied(Cell),
-    /// A condition was false; the cell as it was at that moment, or none where there is none.
+    /// A condition was false. Holds the cell at that moment, or None if there is no cell.
     Refused(Option<Cell>),
 }
 
 impl Store {
-    /// The cell of a period as it is at this moment; none where the period has not begun.
+    /// Returns the cell of a period, read consistently, or None if the period has no cell.
     pub async fn cell(
         &self,
         organisation_id: &str,
@@ -44,8 +46,8 @@ impl Store {
         answer.item.as_ref().map(cell_from_item).transpose()
     }
 
-    /// One conditional write. A transaction on the same item is a passing fault and is waited out.
-    pub(super) async fn update_cell(
+    /// Makes one conditional write. Retries after a collision with a transaction on the same item.
+    pub(crate) async fn update_cell(
         &self,
         organisation_id: &str,
         period: Month,
@@ -91,12 +93,12 @@ impl Store {
     }
 
     /// The same write as a part of a transaction.
-    pub(super) fn cell_update_item(
+    pub(crate) fn cell_update_item(
         &self,
         organisation_id: &str,
         period: Month,
         update: &CellUpdate,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let expression = Expression::of(update);
         let update = Update::builder()
             .table_name(&self.tables.counters)
@@ -108,28 +110,28 @@ impl Store {
             )
             .set_expression_attribute_values(Some(expression.values))
             .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(Write::Update(update))
     }
 
-    /// The condition that a period has no cell, as a part of a transaction.
-    pub(super) fn no_cell_item(
+    /// Requires that a period has no cell, as a part of a transaction.
+    pub(crate) fn no_cell_item(
         &self,
         organisation_id: &str,
         period: Month,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.counters)
             .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
             .condition_expression("attribute_not_exists(k)")
             .build()?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+        Ok(Write::Check(check))
     }
 
-    /// The condition that `configuration` is the one in force, as a part of a transaction.
-    pub(super) fn same_epoch_item(
+    /// Requires that `configuration` is in force, as a part of a transaction.
+    pub(crate) fn same_epoch_item(
         &self,
         configuration: &Configuration,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let check = ConditionCheck::builder()
             .table_name(&self.tables.governance)
             .set_key(Some(
@@ -138,54 +140,33 @@ impl Store {
             .condition_expression("epoch = :epoch")
             .expression_attribute_values(":epoch", number(configuration.epoch))
             .build()?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
+        Ok(Write::Check(check))
     }
 
-    /// Opens the cell of `period` if there is none, or brings one up to date that `configuration` has left behind
-    /// because its period was not in force for a while: each level has what its budget gives and what was carried into it,
-    /// less what records of the period have spent and live holds take. The transaction checks the configuration's epoch, so a
-    /// stale caller cannot open a month with old amounts, and that no usage was recorded past the totals that were read. False
-    /// if it did not take effect: then the cell has to be read again.
-    pub(super) async fn open_cell(
+    /// Writes the cell of `period`, on condition that it is as `behind` says, or that there is none.
+    pub(crate) fn opened_cell_item(
         &self,
-        configuration: &Configuration,
+        organisation: &Organisation,
         period: Month,
+        cell: &Cell,
         behind: Option<&Cell>,
-    ) -> Result<bool, StoreError> {
-        let organisation = &configuration.organisation;
-        // Read before the totals: whoever records usage of a month without a cell counts it here.
-        let uncounted = self.charges_without_cell(&organisation.id, period).await?;
-        let totals = self.department_totals(&organisation.id, period).await?;
-        let holds = behind.map(|cell| cell.holds.clone()).unwrap_or_default();
-        if self
-            .finish_resolved(&organisation.id, period, &holds)
-            .await?
-        {
-            return Ok(false);
-        }
-        let spent = |department_id: Option<&str>| totals.spent_under(department_id);
-        let cell = Cell::open(configuration, period, behind, spent);
+    ) -> Result<Write, StoreError> {
         let expires_at = organisation.month_end(period).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
         let put = Put::builder()
             .table_name(&self.tables.counters)
-            .set_item(Some(cell_to_item(&key, &cell, expires_at)));
+            .set_item(Some(cell_to_item(&key, cell, expires_at)));
         let put = match behind {
             None => put.condition_expression("attribute_not_exists(k)"),
             Some(known) => put
                 .condition_expression("v = :v")
                 .expression_attribute_values(":v", number(known.version)),
         };
-        let parts = vec![
-            TransactWriteItem::builder().put(put.build()?).build(),
-            self.same_epoch_item(configuration)?,
-            self.charges_are_item(&organisation.id, period, uncounted)?,
-        ];
-        Ok(self.transact(parts).await? == Transacted::Applied)
+        Ok(Write::Put(put.build()?))
     }
 
-    /// How many charges of `period` were recorded while it had no cell.
-    async fn charges_without_cell(
+    /// Returns how many charges of `period` were recorded while it had no cell.
+    pub(crate) async fn charges_without_cell(
         &self,
         organisation_id: &str,
         period: Month,
@@ -204,13 +185,13 @@ impl Store {
         Ok(counted.and_then(|n| n.parse().ok()).unwrap_or(0))
     }
 
-    /// The condition that as many charges were recorded without a cell as `counted`, as a part of a transaction.
-    fn charges_are_item(
+    /// Requires that `counted` charges were recorded without a cell, as a part of a transaction.
+    pub(crate) fn charges_are_item(
         &self,
         organisation_id: &str,
         period: Month,
         counted: u64,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::charges_without_cell(organisation_id, period);
         let check = ConditionCheck::builder()
             .table_name(&self.tables.ledger)
@@ -221,19 +202,17 @@ impl Store {
                 .condition_expression("n = :n")
                 .expression_attribute_values(":n", number(counted)),
         };
-        Ok(TransactWriteItem::builder()
-            .condition_check(check.build()?)
-            .build())
+        Ok(Write::Check(check.build()?))
     }
 
-    /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction: whoever opens the cell
-    /// meanwhile reads the totals again.
-    pub(super) fn charge_without_cell_item(
+    /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction.
+    /// If the cell is being opened, the opener sees the new count and reads the totals again.
+    pub(crate) fn charge_without_cell_item(
         &self,
         organisation_id: &str,
         period: Month,
         expires_at: i64,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::charges_without_cell(organisation_id, period);
         let update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -244,33 +223,6 @@ impl Store {
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":at", number(expires_at))
             .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
-    }
-
-    /// The cell of a period in force, opened or brought up to date where it has to be; none where `configuration` is
-    /// not the one in force.
-    pub async fn cell_in_force(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-    ) -> Result<Option<Cell>, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        for attempt in 0..ATTEMPTS {
-            let cell = self.cell(organisation_id, period).await?;
-            match &cell {
-                Some(known) if known.epoch == configuration.epoch => return Ok(cell),
-                Some(known) if known.epoch > configuration.epoch => return Ok(None),
-                behind => {
-                    let head = self.head(organisation_id).await?;
-                    if head.is_none_or(|head| head.epoch != configuration.epoch) {
-                        return Ok(None);
-                    }
-                    self.open_cell(configuration, period, behind.as_ref())
-                        .await?;
-                }
-            }
-            back_off(attempt).await;
-        }
-        Err(StoreError::Contended)
+        Ok(Write::Update(update))
     }
 }

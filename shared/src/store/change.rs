@@ -1,20 +1,21 @@
-//! Changing what is configured: one transaction {the rows, the audit entry, the head, the cells in force}. After its
-//! answer nothing is held under the old state, and no crash leaves the parts apart.
+//! Changes an organisation in one transaction: the rows, the audit entry, the head and the cells in
+//! force. After its answer nothing is held under the old state, and no crash leaves the parts apart.
 
 use super::Store;
 use super::call::{StoreError, Transacted, back_off};
 use super::change_rows::{ledger_write_of, rows_of};
 use super::configuration::{Head, PolicyCounts};
-use super::expression::{Item, number};
+use super::item::{Item, number};
 use super::keys;
 use super::rows::Row;
+use super::write::Write;
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit::AuditRecord;
 use crate::domain::cell::{Cell, Condition};
 use crate::domain::change::{Audited, Author, Change, Effect};
 use crate::domain::configuration::{Configuration, Organisation};
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -23,7 +24,8 @@ use std::sync::Arc;
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
 
-/// An organisation as it was when a change was prepared. A change on it takes effect only while it is so.
+/// An organisation as it was when a change was prepared. The change takes effect only while the
+/// organisation is unchanged.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The counters and settings.
@@ -140,7 +142,7 @@ fn periods_seen(before: &Configuration, after: &Organisation, now: Timestamp) ->
 }
 
 impl Store {
-    /// The organisation as it is now, to prepare a change on.
+    /// Reads the organisation to prepare a change on it.
     pub async fn snapshot_for_change(
         &self,
         organisation_id: &str,
@@ -267,7 +269,7 @@ impl Store {
         effect: &Effect<'_>,
         head: &Head,
         now: Timestamp,
-    ) -> Result<Option<(Vec<TransactWriteItem>, Option<Cell>)>, StoreError> {
+    ) -> Result<Option<(Vec<Write>, Option<Cell>)>, StoreError> {
         let configuration = &snapshot.configuration;
         let organisation_id = &configuration.organisation.id;
         let before = snapshot.head.epoch;
@@ -374,7 +376,7 @@ impl Store {
         author: &Author,
         head: &mut Head,
         now: Timestamp,
-    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+    ) -> Result<Vec<Write>, StoreError> {
         let mut items = Vec::new();
         for entry in &change.entries(author) {
             let record = AuditRecord::new(entry, head.seq + 1, now, &head.audit_hash);
@@ -390,7 +392,7 @@ impl Store {
         organisation_id: &str,
         head: &Head,
         known_seq: Option<u64>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let mut item: Item = serde_dynamo::to_item(head)?;
         item.extend(keys::head(organisation_id).attributes());
         let put = Put::builder()
@@ -402,14 +404,10 @@ impl Store {
                 .expression_attribute_values(":seq", number(seq)),
             None => put.condition_expression("attribute_not_exists(pk)"),
         };
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
+        Ok(Write::Put(put.build()?))
     }
 
-    fn audit_item(
-        &self,
-        organisation_id: &str,
-        record: &AuditRecord,
-    ) -> Result<TransactWriteItem, StoreError> {
+    fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
         let key = keys::audit(organisation_id, record.seq);
         self.row_item(Row::new(key, record)?.if_absent())
     }
@@ -418,7 +416,7 @@ impl Store {
         &self,
         idempotency: &Idempotency,
         now: Timestamp,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let owner = idempotency.organisation_id.as_deref();
         let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
         let mut row = Row::new(key, &idempotency.answer)?;

@@ -5,7 +5,7 @@ use super::configuration::Head;
 use super::firings::firing_rows;
 use super::ledger_writes::LedgerWrite;
 use super::rows::Row;
-use crate::domain::change::{AlertMarker, Change, MailClaim};
+use crate::domain::change::{Change, CrossingMarker, MailClaim};
 use crate::domain::configuration::Department;
 use crate::domain::exemption::Exemption;
 use crate::domain::flagged::FlaggedEvent;
@@ -217,7 +217,7 @@ impl Rows<'_> {
             }
             Change::DenialsLogged(hours) => {
                 for (hour, _) in hours {
-                    self.push(Row::refused_told(id, hour)?);
+                    self.push(Row::logged_refusals(id, hour)?);
                 }
             }
             Change::MonthClosed { rollovers, .. } => {
@@ -234,9 +234,11 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn clear(&mut self, markers: &[AlertMarker]) {
+    fn clear(&mut self, markers: &[CrossingMarker]) {
         let id = self.organisation_id;
-        let rows = markers.iter().map(|marker| Row::cleared(id, marker));
+        let rows = markers
+            .iter()
+            .map(|marker| Row::clear_alert_marker(id, marker));
         self.rows.extend(rows);
     }
 

@@ -1,13 +1,13 @@
-//! Claims: whose an event's identity is, known before the event is queued.
+//! Claims: which body an event's identity belongs to, known before the event is queued.
 //!
-//! A claim is a small row under the key of the record, with the digest of the body. The record is written
-//! over it, under the condition that no record is there and that the claim, if there is one, is for the same
-//! body. So of two bodies the one that claimed first counts, and without a claim the one recorded first.
+//! A claim is a small row under the key of the record, with the digest of the body. The record
+//! overwrites it, on condition that no record exists and that the claim, if any, is for the same
+//! body. So of two bodies the first to be claimed counts, and without claims the first to be
+//! recorded.
 
 use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
-use super::expression::{Item, number};
+use super::item::{Item, expires_at, number};
 use super::records::{DIGEST, EXCEEDED};
-use super::resolutions::expires_at;
 use super::tables::TTL;
 use super::{Store, keys};
 use crate::domain::identity::{BodyDigest, EventIdentity};
@@ -17,62 +17,62 @@ use aws_sdk_dynamodb::types::{
 };
 use jiff::Timestamp;
 
-/// An event that somebody reports, as far as its claim says it.
+/// The parts of a reported event that a claim needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Claimant<'a> {
-    /// The identity that is claimed.
     pub identity: &'a EventIdentity,
-    /// For this body.
+    /// The digest of the event's body.
     pub digest: &'a BodyDigest,
     /// The hold that the event names.
     pub hold_id: Option<&'a str>,
-    /// The report that claims, so that it knows its own claim again after a lost answer.
+    /// The report that claims. It recognises its own claim if an answer was lost.
     pub report: &'a str,
 }
 
-/// Whose an identity is.
+/// Who holds the claim of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// This report's, since now.
+    /// This report.
     New,
-    /// That of an earlier report.
+    /// An earlier report.
     Known {
-        /// The body that it had.
+        /// The digest of its body.
         digest: BodyDigest,
-        /// Whether its event has a record yet.
+        /// Whether its event has a record.
         is_recorded: bool,
     },
 }
 
-/// What is known under an identity, beside a body that came under it.
+/// What is stored under an identity, compared with the body that arrived under it.
 #[derive(Clone, Debug)]
-pub(super) enum Known {
-    /// No record, and at most the claim of this body.
+pub(crate) enum Known {
+    /// No record, and no claim of another body.
     Nothing,
-    /// The record of this body.
+    /// The record of the same body.
     Same(OwnRecord),
     /// A record or claim of another body.
     Another(AnotherBody),
 }
 
-/// What the record of a body says that came before.
+/// The stored record of the same body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OwnRecord {
-    /// Whether it waits for a decision.
-    pub(super) is_held_back: bool,
+pub(crate) struct OwnRecord {
+    /// Whether it waits for an administrator's decision.
+    pub(crate) is_held_back: bool,
     /// When it was received, if it used more than its hold.
-    pub(super) exceeded_at: Option<Timestamp>,
+    pub(crate) exceeded_at: Option<Timestamp>,
 }
 
-/// The body that has an identity.
+/// The other body that has the identity.
 #[derive(Clone, Debug)]
-pub(super) struct AnotherBody {
+pub(crate) struct AnotherBody {
     /// The hold that it names.
-    pub(super) hold_id: Option<String>,
+    pub(crate) hold_id: Option<String>,
 }
 
 impl Store {
-    /// Claims an identity for a body, if nobody has it. One conditional write; repeated, it says the same.
+    /// Claims an identity for a body, if it is unclaimed. Makes one conditional write. A repeated
+    /// call returns the same.
     pub async fn claim(
         &self,
         organisation_id: &str,
@@ -115,8 +115,9 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// What is known under an identity, to tell a duplicate of `digest` from a conflict with it.
-    pub(super) async fn known_record(
+    /// Reads what is stored under an identity, to tell a duplicate of `digest` from a conflict with
+    /// it.
+    pub(crate) async fn known_record(
         &self,
         organisation_id: &str,
         identity: &EventIdentity,
@@ -149,7 +150,7 @@ fn text_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
     Some(value)
 }
 
-/// Whether an item is a record: a claim has no type.
+/// Whether an item is a record. A claim has no type.
 fn is_record(item: &Item) -> bool {
     item.contains_key("type")
 }

@@ -1,10 +1,10 @@
-//! Clients that exchange their id and secret for tokens, and how often keys ask.
+//! API clients, which exchange an id and a secret for tokens, and the request counts of keys.
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::number;
-use super::governance::Page;
+use super::item::number;
 use super::keys::{self, CLIENT};
+use super::pages::Page;
 use super::tables::TTL;
 use crate::domain::api_key::ApiKey;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
@@ -23,7 +23,7 @@ impl Store {
         self.row(key).await
     }
 
-    /// Clients by id, those that are `wanted` only.
+    /// Lists the clients that are `wanted`, by id.
     pub async fn clients(
         &self,
         organisation_id: &str,
@@ -35,8 +35,8 @@ impl Store {
             .await
     }
 
-    /// Adds requests of a key in a minute to those of all instances; how many there are then. An answer that is lost may count
-    /// them twice.
+    /// Adds requests to the count of a key in a minute, which all instances share, and returns the
+    /// new count. If the answer is lost, a retry counts them twice.
     pub async fn add_requests(
         &self,
         organisation_id: &str,

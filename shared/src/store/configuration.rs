@@ -1,11 +1,11 @@
-//! The configuration as rows, and reading all of it as it was at one epoch.
+//! Stores the configuration as rows, and reads all of them at one epoch.
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off};
-use super::expression::Item;
+use super::item::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
 use crate::domain::configuration::{
-    Budget, Configuration, Department, EndedBudget, Gone, Move, Organisation,
+    Budget, Configuration, DeletedDepartment, Department, DepartmentMove, EndedBudget, Organisation,
 };
 use crate::domain::exemption::Grant;
 use crate::domain::period::Month;
@@ -14,49 +14,48 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The row that every change of an organisation goes through: its settings and counters.
+/// The head: the row that every change of an organisation updates. It holds settings and sequence
+/// numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Counts the changes that a decision could see.
     pub epoch: u64,
     /// Counts the moves of departments.
     pub tree: u32,
-    /// Counts all changes: the number of the last audit entry.
+    /// Counts all changes. Equals the number of the last audit entry.
     pub seq: u64,
-    /// The hash of the last audit entry.
     pub audit_hash: String,
     /// The number of the next department.
     pub next_department: u32,
     /// The number of the next exemption that is approved.
     pub next_exemption: u32,
-    /// The last month that is closed: its rollover is credited.
+    /// The last closed month. Its rollovers are credited.
     #[serde(default)]
     pub closed_through: Option<Month>,
-    /// The last month whose late usage was seen to: its rollover is final.
+    /// The last corrected month. Its rollovers are final.
     #[serde(default)]
     pub corrected_through: Option<Month>,
-    /// Counts what was published, and how much there is.
+    /// Counts the policies and their changes.
     #[serde(default)]
     pub policies: PolicyCounts,
-    /// How many webhooks there are.
+    /// The number of webhooks.
     #[serde(default)]
     pub webhooks: u64,
-    /// The settings.
     pub organisation: Organisation,
 }
 
-/// What the head knows of the policies.
+/// The head's counts of policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyCounts {
-    /// Counts the changes that an evaluation could see: policies published, disabled or deleted.
+    /// Counts the changes that an evaluation can see: a policy published, disabled or deleted.
     pub revision: u64,
-    /// Policies.
+    /// All policies.
     pub known: u64,
-    /// Active ones.
+    /// Active policies.
     pub active: u64,
 }
 
-/// Takes the data out of a row.
+/// Reads the `data` of a row.
 pub(super) fn data<T: DeserializeOwned>(mut item: Item) -> Result<T, StoreError> {
     let data = item
         .remove("data")
@@ -65,7 +64,8 @@ pub(super) fn data<T: DeserializeOwned>(mut item: Item) -> Result<T, StoreError>
 }
 
 impl Store {
-    /// The head of an organisation, read consistently; none where there is no such organisation.
+    /// Reads the head of an organisation consistently. Returns None if there is no such
+    /// organisation.
     pub async fn head(&self, organisation_id: &str) -> Result<Option<Head>, StoreError> {
         let answer = self
             .client
@@ -83,7 +83,7 @@ impl Store {
         Ok(Some(serde_dynamo::from_item(item)?))
     }
 
-    /// The configuration in force: all rows of one epoch.
+    /// Reads the configuration in force: all rows of one epoch.
     pub async fn configuration(
         &self,
         organisation_id: &str,
@@ -92,8 +92,8 @@ impl Store {
         Ok(snapshot.map(|(_, configuration)| configuration))
     }
 
-    /// The head and the configuration of its epoch. The rows are read between two reads of the head, and again
-    /// where a change came in between.
+    /// Reads the head and the configuration of its epoch. The rows are read between two reads of
+    /// the head, and again if a change happened between these.
     pub(super) async fn snapshot(
         &self,
         organisation_id: &str,
@@ -117,14 +117,14 @@ impl Store {
     }
 }
 
-/// Makes a configuration of its rows; none without a head.
+/// Builds a configuration from its rows. Returns None without a head.
 fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError> {
     let mut head: Option<Head> = None;
     let mut departments = BTreeMap::new();
     let mut budgets = BTreeMap::new();
     let mut grants: Vec<Grant> = Vec::new();
-    let mut moves: Vec<Move> = Vec::new();
-    let mut gone: Vec<Gone> = Vec::new();
+    let mut moves: Vec<DepartmentMove> = Vec::new();
+    let mut gone: Vec<DeletedDepartment> = Vec::new();
     let mut ended: Vec<EndedBudget> = Vec::new();
     for mut row in rows {
         let Some(AttributeValue::S(sk)) = row.remove("sk") else {

@@ -1,36 +1,36 @@
-//! Exemptions: requests and decisions, those that wait, and those that are in force as decisions see them.
+//! Exemptions: requests and decisions, the pending ones, and the ones in force as decisions see
+//! them.
 
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::governance::Page;
+use super::item::expires_at;
 use super::keys::{self, EXEMPTION, GRANT, PENDING};
-use super::resolutions::expires_at;
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
-use crate::domain::exemption::{Decided, Exemption, Grant};
+use crate::domain::exemption::{Exemption, ExemptionStatus, Grant};
 use crate::domain::period::Month;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How long after its end an exemption is seen among those in force or waiting, in seconds.
+/// How long after its end an exemption stays listed as pending or in force, in seconds.
 const KEPT_SECONDS: i64 = 3 * 24 * 3_600;
 
 /// A request that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingExemption {
-    /// The exemption.
     pub id: String,
-    /// For whom.
     pub user_id: String,
-    /// When it would end, and with it the wait.
+    /// When the exemption would end. The wait ends then, too.
     pub ends_at: Timestamp,
 }
 
 impl Row {
-    /// An exemption as it will be, and nothing of its places: what the schedule writes of its end, which deletes nothing.
+    /// Builds the row of an exemption without its places in lists. The schedule writes it when an
+    /// exemption ends, and must delete nothing.
     pub fn exemption_alone(
         organisation_id: &str,
         exemption: &Exemption,
@@ -41,7 +41,7 @@ impl Row {
         Ok(known)
     }
 
-    /// An exemption as it will be, with its place among those that wait and among those in force.
+    /// Builds the rows of an exemption, with its place among those pending and those in force.
     pub fn exemption(
         organisation_id: &str,
         exemption: &Exemption,
@@ -56,16 +56,18 @@ impl Row {
             ends_at,
         };
         let mut rows = vec![known];
-        // What is over by time says so itself, and goes by itself some days later.
+        // An exemption that expired is known by its end, and its rows expire some days later.
         let places = match exemption.decided {
-            Decided::Pending => [Some(Self::new(key(PENDING), &pending)?), None],
-            Decided::Approved => {
+            ExemptionStatus::Pending => [Some(Self::new(key(PENDING), &pending)?), None],
+            ExemptionStatus::Approved => {
                 let grant = exemption.grant().map(|grant| Self::new(key(GRANT), &grant));
                 [Some(Self::gone(key(PENDING))), grant.transpose()?]
             }
-            Decided::Denied => [Some(Self::gone(key(PENDING))), None],
-            Decided::Revoked => [Some(Self::gone(key(PENDING))), Some(Self::gone(key(GRANT)))],
-            Decided::Expired => [None, None],
+            ExemptionStatus::Denied => [Some(Self::gone(key(PENDING))), None],
+            ExemptionStatus::Revoked => {
+                [Some(Self::gone(key(PENDING))), Some(Self::gone(key(GRANT)))]
+            }
+            ExemptionStatus::Expired => [None, None],
         };
         for mut row in places.into_iter().flatten() {
             row.expire(ends_at.as_second() + KEPT_SECONDS);
@@ -86,7 +88,7 @@ impl Store {
         self.row(key).await
     }
 
-    /// Exemptions, the newest first, those that are `wanted` only.
+    /// Lists the exemptions that are `wanted`, the newest first.
     pub async fn exemptions(
         &self,
         organisation_id: &str,
@@ -98,7 +100,8 @@ impl Store {
             .await
     }
 
-    /// Every request that waits for a decision; one whose time is over is among them until the schedule has seen it.
+    /// Lists the pending requests. A request that has ended is included until the schedule has
+    /// processed it.
     pub async fn pending_exemptions(
         &self,
         organisation_id: &str,
@@ -107,7 +110,8 @@ impl Store {
         rows.into_iter().map(data).collect()
     }
 
-    /// What each of `grants` has given so far, held or spent, in all the months that it reaches until `now`; by id.
+    /// Returns, by id, how much each of `grants` has given until `now`, held or spent, over all
+    /// months of its term.
     pub async fn given_by(
         &self,
         configuration: &Configuration,

@@ -1,17 +1,16 @@
-//! Cells as items, and cell updates as expressions.
+//! Cells as items, and updates of cells as expressions.
 
 use super::call::StoreError;
+use super::item::{Item, number};
 use super::tables::TTL;
 use crate::domain::amount::Unit;
 use crate::domain::cell::{Cell, CellUpdate, Condition};
-use crate::domain::hold::{Hold, Node, Rid};
+use crate::domain::hold::{Hold, HoldKey, Node};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) type Item = HashMap<String, AttributeValue>;
-
-/// The name of a counter: `t3` for tokens, `m3` for micro-USD.
+/// Returns a counter's attribute: `t3` for tokens, `m3` for micro-USD.
 pub(super) fn attribute(node: Node) -> String {
     match node.unit {
         Unit::Tokens => format!("t{}", node.index),
@@ -19,12 +18,12 @@ pub(super) fn attribute(node: Node) -> String {
     }
 }
 
-/// The name of a counter's carry: `ct3`, `cm3`.
+/// Returns the attribute of a counter's carry: `ct3`, `cm3`.
 fn carry_attribute(node: Node) -> String {
     format!("c{}", attribute(node))
 }
 
-/// The name of what exemptions gave beyond a counter: `xt3`, `xm3`.
+/// Returns the attribute of the amount that exemptions gave beyond a counter: `xt3`, `xm3`.
 fn exempted_attribute(node: Node) -> String {
     format!("x{}", attribute(node))
 }
@@ -39,15 +38,11 @@ fn node(attribute: &str) -> Option<Node> {
     Some(Node { unit, index })
 }
 
-pub(super) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
-}
-
 fn packed(hold: &Hold) -> AttributeValue {
     AttributeValue::B(Blob::new(hold.pack()))
 }
 
-fn packed_all(holds: &BTreeMap<Rid, Hold>) -> AttributeValue {
+fn packed_all(holds: &BTreeMap<HoldKey, Hold>) -> AttributeValue {
     AttributeValue::M(
         holds
             .iter()
@@ -56,7 +51,7 @@ fn packed_all(holds: &BTreeMap<Rid, Hold>) -> AttributeValue {
     )
 }
 
-/// The item of `cell` under `key`; it may go after `expires_at`, in seconds.
+/// Builds the item of `cell` under `key`. It may expire after `expires_at`, in seconds.
 pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     let mut item = HashMap::from([
         ("k".to_owned(), AttributeValue::S(key.to_owned())),
@@ -77,7 +72,7 @@ pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     item
 }
 
-/// Reads an item that [`cell_to_item`] and updates have made.
+/// Reads an item that [`cell_to_item`] and updates wrote.
 pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
     let mut cell = Cell::default();
     for (name, value) in item {
@@ -112,14 +107,14 @@ fn integer<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, StoreError
         .map_err(|_| StoreError::unreadable(format!("number {name} of a cell")))
 }
 
-fn hold_from(rid: &str, value: &AttributeValue) -> Result<(Rid, Hold), StoreError> {
+fn hold_from(rid: &str, value: &AttributeValue) -> Result<(HoldKey, Hold), StoreError> {
     let unreadable = || StoreError::unreadable("a hold of a cell");
     let bytes = value.as_b().map_err(|_| unreadable())?;
     let hold = Hold::unpack(bytes.as_ref()).map_err(|_| unreadable())?;
-    Ok((Rid::parse(rid).ok_or_else(unreadable)?, hold))
+    Ok((HoldKey::parse(rid).ok_or_else(unreadable)?, hold))
 }
 
-/// A condition and an update in DynamoDB's words.
+/// A condition and an update in DynamoDB's syntax.
 #[derive(Debug, Default)]
 pub(super) struct Expression {
     pub(super) condition: String,
@@ -129,7 +124,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// The words for `update`.
+    /// Translates `update`.
     pub(super) fn of(update: &CellUpdate) -> Self {
         let mut out = Self::default();
         let conditions: Vec<String> = update.conditions.iter().map(|c| out.condition(c)).collect();
@@ -184,7 +179,7 @@ impl Expression {
         out
     }
 
-    /// Adds to a number that is zero if it is not there.
+    /// Adds to a number that counts as zero if it is missing.
     fn add_or_begin(&mut self, name: &str, delta: i64) -> String {
         let sign = if delta < 0 { '-' } else { '+' };
         let begin = self.known_or(name, 0);
@@ -192,7 +187,7 @@ impl Expression {
         format!("{name} = {begin} {sign} {value}")
     }
 
-    /// A number, or `given` if it is not there.
+    /// Refers to a number, or to `given` if it is missing.
     fn known_or(&mut self, name: &str, given: i64) -> String {
         let given = self.value(number(given));
         format!("if_not_exists({name}, {given})")
@@ -217,7 +212,7 @@ impl Expression {
         }
     }
 
-    fn name(&mut self, rid: &Rid) -> String {
+    fn name(&mut self, rid: &HoldKey) -> String {
         let known = self.names.iter().find(|(_, full)| *full == rid.as_str());
         if let Some((name, _)) = known {
             return name.clone();
@@ -297,7 +292,7 @@ mod tests {
                 },
                 9,
             )]),
-            holds: BTreeMap::from([(Rid::derive("a", "b", "c"), hold())]),
+            holds: BTreeMap::from([(HoldKey::derive("a", "b", "c"), hold())]),
         };
         assert_eq!(cell_from_item(&cell_to_item("k", &cell, 1)).unwrap(), cell);
     }
@@ -322,7 +317,7 @@ mod tests {
                     given,
                 });
             }
-            let rid = Rid::derive("a", "b", &n.to_string());
+            let rid = HoldKey::derive("a", "b", &n.to_string());
             cell.holds.insert(rid, hold);
         }
         let lapsed = lapsed_holds(&cell, jiff::Timestamp::MAX, |_| true);
@@ -363,7 +358,7 @@ mod tests {
 
     #[test]
     fn one_name_and_one_value_stand_for_the_same_thing_each_time() {
-        let rid = Rid::derive("a", "b", "c");
+        let rid = HoldKey::derive("a", "b", "c");
         let update = CellUpdate {
             conditions: vec![Condition::HoldAbsent(rid.clone()), Condition::EpochIs(5)],
             add: BTreeMap::from([(

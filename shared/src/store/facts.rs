@@ -1,8 +1,8 @@
-//! Reading records as what an evaluation sees of them.
+//! Reads records as the facts that an evaluation sees.
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::Item;
+use super::item::Item;
 use super::keys;
 use super::records::UNCOUNTED;
 use super::risks::COMPLETED_AT;
@@ -16,7 +16,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// What of a record is read for an evaluation.
+/// The attributes of a record that an evaluation reads.
 const WANTED: [&str; 15] = [
     "event_id",
     "type",
@@ -34,21 +34,20 @@ const WANTED: [&str; 15] = [
     "risk_level",
     "repository",
 ];
-/// What of a risk is read beside that.
+/// An attribute that a risk has beside those.
 const SUMMARY: &str = "summary";
 
-/// The records of a day after a place, in order of arrival.
+/// A page of a day's records, in order of arrival.
 #[derive(Clone, Debug)]
 pub struct Arrivals {
-    /// What they say.
     pub facts: Vec<Facts>,
-    /// The place of the last one, where there may be more.
+    /// The place of the last one, if there may be more.
     pub next: Option<String>,
 }
 
 impl Store {
-    /// What the records of these events say, in order of arrival. Those without a record are not there,
-    /// nor are those that do not count.
+    /// Returns the facts of these events, in order of arrival. Leaves out events without a record
+    /// and records that do not count.
     pub async fn facts_of(
         &self,
         configuration: &Configuration,
@@ -70,7 +69,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Some records that arrived on `day` in UTC, after the place `after`, from the index.
+    /// Returns a page of the records that arrived on `day` in UTC, after the place `after`, from
+    /// the index.
     pub async fn arrivals(
         &self,
         configuration: &Configuration,
@@ -145,7 +145,7 @@ fn spent(item: &mut Item) -> Result<Spent, StoreError> {
     })
 }
 
-/// What a record says; none of one that does not count, or of a claim.
+/// Reads a record as facts. Returns None for a claim, and for a record that does not count.
 fn facts(mut item: Item, zone: &TimeZone) -> Result<Option<Facts>, StoreError> {
     let Some(at) = text(&mut item, "at") else {
         return Ok(None);

@@ -1,18 +1,18 @@
-//! What a firing leaves behind: its marker, which makes it once, with everything that it did.
+//! Firings of policies. A firing's marker is committed together with all of its effects, so they
+//! happen once.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
-use super::expression::Item;
+use super::item::{Item, expires_at};
 use super::keys::{self, FIRED};
-use super::resolutions::expires_at;
 use super::rows::Row;
 use crate::domain::policy::{Fired, FiringRecord, Subject};
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::BTreeMap;
 
 impl Row {
-    /// The marker of a firing, which is written once: what is committed with it happens once.
+    /// Builds the marker of a firing, which is written once. Its transaction takes effect once.
     pub fn fired(
         organisation_id: &str,
         policy_id: &str,
@@ -23,7 +23,7 @@ impl Row {
         Ok(row.if_absent())
     }
 
-    /// The same after what was left to do was done.
+    /// Builds the same marker after all follow-up work was done.
     pub fn finished(
         organisation_id: &str,
         policy_id: &str,
@@ -62,7 +62,7 @@ pub(super) fn firing_rows(
 }
 
 impl Store {
-    /// Which of these firings were before, by policy and subject.
+    /// Returns those of these firings, by policy and subject, that happened before.
     pub async fn fired(
         &self,
         organisation_id: &str,

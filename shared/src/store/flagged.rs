@@ -1,23 +1,22 @@
-//! Events that somebody should look at, listed by what is wrong with them.
+//! Flagged events: events that an administrator should look at, listed by their flag.
 
 use super::Store;
 use super::call::StoreError;
-use super::governance::Page;
+use super::entry::{Entry, Mark};
+use super::item::expires_at;
 use super::keys;
-use super::resolutions::expires_at;
+use super::pages::Page;
 use super::rows::Row;
-use super::usage::{Entry, Mark};
+use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Configuration;
 use crate::domain::flagged::{Flag, FlaggedEvent};
 use crate::domain::identity::EventIdentity;
 use crate::domain::plausible::Excess;
 use crate::domain::usage::Event;
-use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
 
 impl Row {
-    /// A flagged event.
     pub fn flagged(organisation_id: &str, flagged: &FlaggedEvent) -> Result<Self, StoreError> {
         let at = flagged.received_at;
         let key = keys::flagged(organisation_id, flagged.flag, at, &flagged.identity);
@@ -26,7 +25,7 @@ impl Row {
         Ok(row)
     }
 
-    /// A flagged event no more: it is listed as something else.
+    /// Deletes an event's entry under a flag, for an event that changes its flag.
     pub fn not_flagged(organisation_id: &str, flagged: &FlaggedEvent) -> Self {
         let at = flagged.received_at;
         Self::gone(keys::flagged(
@@ -38,7 +37,7 @@ impl Row {
     }
 }
 
-/// What an entry is listed as, if anything is wrong with it.
+/// Returns the flag of an entry, if it needs one.
 fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
     match entry.mark {
         Mark::Conflict => Some(Flag::Conflict),
@@ -50,14 +49,14 @@ fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
 }
 
 impl Store {
-    /// Lists an entry that something is wrong with, as a part of the transaction that records it.
-    pub(super) fn flag_item(
+    /// Lists an entry that needs a flag, as a part of the transaction that records it.
+    pub(crate) fn flag_item(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
         held: Option<Amounts>,
         excess: Option<Excess>,
-    ) -> Result<Option<TransactWriteItem>, StoreError> {
+    ) -> Result<Option<Write>, StoreError> {
         let Some(flag) = flag_of(entry) else {
             return Ok(None);
         };
@@ -77,7 +76,7 @@ impl Store {
         self.row_item(row).map(Some)
     }
 
-    /// The events with a flag, the newest first, those that are `wanted` only.
+    /// Lists the events with a flag that are `wanted`, the newest first.
     pub async fn flagged(
         &self,
         organisation_id: &str,
@@ -91,7 +90,8 @@ impl Store {
         self.newest_first(&pk, &prefix, after, limit, wanted).await
     }
 
-    /// An event that was held back, with what was decided if that was; none of an event that was not.
+    /// Returns an event that was held back, with the decision if there is one. Returns None for an
+    /// event that was not held back.
     pub async fn held_back(
         &self,
         organisation_id: &str,

@@ -1,15 +1,12 @@
-//! Incidents.
-
 use super::Store;
 use super::call::StoreError;
-use super::governance::Page;
+use super::item::expires_at;
 use super::keys::{self, INCIDENT};
-use super::resolutions::expires_at;
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::incident::{Incident, Opened};
 
 impl Row {
-    /// An incident as it will be.
     pub fn incident(organisation_id: &str, incident: &Incident) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{INCIDENT}{}", incident.id));
         let mut row = Self::new(key, incident)?;
@@ -17,7 +14,7 @@ impl Row {
         Ok(row)
     }
 
-    /// An incident as it is opened, and the notice that tells of it.
+    /// Builds the rows of a new incident and its notice.
     pub fn opened(organisation_id: &str, opened: &Opened) -> Result<[Self; 2], StoreError> {
         Ok([
             Self::incident(organisation_id, &opened.incident)?,
@@ -27,7 +24,6 @@ impl Row {
 }
 
 impl Store {
-    /// An incident by its id.
     pub async fn incident(
         &self,
         organisation_id: &str,
@@ -37,7 +33,7 @@ impl Store {
         self.row(key).await
     }
 
-    /// Incidents, the newest first, those that are `wanted` only.
+    /// Lists the incidents that are `wanted`, the newest first.
     pub async fn incidents(
         &self,
         organisation_id: &str,

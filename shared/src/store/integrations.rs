@@ -1,4 +1,4 @@
-//! What an organisation has set up for webhooks that come from others.
+//! An organisation's settings for incoming webhooks.
 
 use super::Store;
 use super::call::StoreError;
@@ -7,7 +7,6 @@ use super::rows::Row;
 use crate::domain::integration::{GithubIntegration, GithubRisks};
 
 impl Row {
-    /// The integration as it will be.
     pub fn github(
         organisation_id: &str,
         integration: &GithubIntegration,
@@ -15,14 +14,14 @@ impl Row {
         Self::new(keys::github(organisation_id), integration)
     }
 
-    /// The table of risks as it will be.
     pub fn github_risks(organisation_id: &str, risks: &GithubRisks) -> Result<Self, StoreError> {
         Self::new(keys::github_risks(organisation_id), risks)
     }
 }
 
 impl Store {
-    /// How GitHub's webhooks of an organisation are read; none where it was never set up.
+    /// Returns how the GitHub webhooks of an organisation are read, or None if it never set this
+    /// up.
     pub async fn github(
         &self,
         organisation_id: &str,
@@ -30,7 +29,7 @@ impl Store {
         self.row(keys::github(organisation_id)).await
     }
 
-    /// An organisation's own table of risks; none where it has the default one.
+    /// Returns an organisation's own table of risks, or None if it uses the default one.
     pub async fn github_risks(
         &self,
         organisation_id: &str,

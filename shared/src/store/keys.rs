@@ -1,5 +1,5 @@
-//! Every key in one place. Each begins with the organisation, or with `@` where it leads to one; ids cannot
-//! contain `#`, `.` or `@` in a place where that would make two keys alike.
+//! All keys of the tables. Each begins with the organisation, or with `@` if it leads to one. Ids
+//! cannot contain `#`, `.` or `@` in a place that would make two keys equal.
 
 use crate::domain::flagged::Flag;
 use crate::domain::hold::HoldId;
@@ -33,41 +33,40 @@ impl Key {
     }
 }
 
-/// The sort key part of a record or resolution, which has its partition to itself.
+/// The sort key of an item that has its partition to itself.
 const ONLY: &str = "-";
-/// What all rows of the compiled configuration begin with; the head sorts first.
+/// The prefix of all rows of the compiled configuration. The head sorts first.
 pub(super) const CONFIGURATION: &str = "config#";
 pub(super) const HEAD: &str = "config#0head";
 pub(super) const BUDGET: &str = "config#budget#";
 pub(super) const DEPARTMENT: &str = "config#department#";
 pub(super) const MOVE: &str = "config#move#";
 pub(super) const GONE: &str = "config#gone#";
-/// Budgets that were deleted, and that months before still need.
+/// Deleted budgets that earlier months still need.
 pub(super) const ENDED: &str = "config#ended#";
-/// Exemptions that were approved, as decisions see them.
+/// Approved exemptions, as decisions see them.
 pub(super) const GRANT: &str = "config#grant#";
 pub(super) const EXEMPTION: &str = "exemption#";
-/// Exemptions that are pending.
 pub(super) const PENDING: &str = "pending#";
 pub(super) const ALERT: &str = "alert#";
-/// Corrections, as they are listed.
+/// The list of corrections.
 pub(super) const CORRECTION: &str = "correction#";
 pub(super) const TOLD: &str = "told#";
-/// What the audit log knows of refused preflights.
+/// How many refused preflights the audit log knows of.
 pub(super) const REFUSED: &str = "refused#";
 /// The signed heads of the audit log, by day.
 pub(super) const AUDIT_HEAD: &str = "audithead#";
 pub(super) const ROLLOVER: &str = "rollover#";
 pub(super) const USER: &str = "user#";
 pub(super) const POLICY: &str = "policy#";
-/// The published versions, which are all that an evaluation reads.
+/// The published versions of policies. An evaluation reads nothing else.
 pub(super) const PUBLISHED: &str = "published#";
 pub(super) const FIRED: &str = "fired#";
 pub(super) const INCIDENT: &str = "incident#";
 pub(super) const NOTICE: &str = "notice#";
-/// Addresses that nothing is sent to, by their digest.
+/// Addresses that get no mail, by digest.
 pub(super) const SUPPRESSED: &str = "suppressed#";
-/// Whom an address belongs to, by its digest.
+/// The owners of mail addresses, by digest.
 pub(super) const MAIL_OWNER: &str = "mailowner#";
 pub(super) const WEBHOOK: &str = "webhook#";
 pub(super) const API_KEY: &str = "key#";
@@ -90,7 +89,7 @@ pub(super) fn governance(organisation_id: &str, sk: impl Into<String>) -> Key {
     Key::new(organisation_id, sk)
 }
 
-/// The partition of the audit log, which is apart so that a role can be kept from altering it.
+/// The partition of the audit log. It is separate, so that a role can be kept from altering it.
 pub(super) fn audit_log(organisation_id: &str) -> String {
     format!("{organisation_id}#audit")
 }
@@ -103,79 +102,86 @@ pub(super) fn idempotency(owner: &str, digest: &str) -> Key {
     Key::new(owner, format!("idempotency#{digest}"))
 }
 
-/// A month of a budget: the newest months sort last, and all budgets of a month are together.
+/// A budget's month. All budgets of a month are together, and later months sort last.
 pub(super) fn rollover(organisation_id: &str, period: Month, budget_id: &str) -> Key {
     Key::new(organisation_id, format!("{ROLLOVER}{period}#{budget_id}"))
 }
 
-/// The marker of a crossing that was told: `counter` is the name of the budget's counter, so a budget that is made again is
-/// not told again; `level` is a percentage or a name.
-pub(super) fn told(organisation_id: &str, period: Month, counter: &str, level: &str) -> Key {
+/// The marker of a crossing that raised an alert. `counter` is the attribute of the budget's
+/// counter, so a budget that is deleted and created again raises no second alert. `level` is a
+/// percentage or a name.
+pub(super) fn crossing_marker(
+    organisation_id: &str,
+    period: Month,
+    counter: &str,
+    level: &str,
+) -> Key {
     Key::new(organisation_id, format!("{TOLD}{period}#{counter}#{level}"))
 }
 
-/// That a policy fired for a subject.
+/// The marker of a policy's firing for a subject.
 pub(super) fn fired(organisation_id: &str, policy_id: &str, subject: &str) -> Key {
     Key::new(organisation_id, format!("{FIRED}{policy_id}#{subject}"))
 }
 
-/// Where the user's part of the names of holds leads to the user.
+/// The row that leads from the user's part of hold names to the user.
 pub(super) fn holder(organisation_id: &str, user_part: &str) -> Key {
     Key::new(organisation_id, format!("holder#{user_part}"))
 }
 
-/// A notice as one address gets it; `mailbox` is a digest of the address.
+/// A notice as one address gets it. `mailbox` is a digest of the address.
 pub(super) fn letter(organisation_id: &str, notice_id: &str, mailbox: &str) -> Key {
     Key::new(organisation_id, format!("letter#{notice_id}#{mailbox}"))
 }
 
-/// What the letters that wait for an address begin with.
+/// The prefix of the mails that wait for an address.
 pub(super) fn mailbox(mailbox: &str) -> String {
     format!("mailbox#{mailbox}#")
 }
 
-/// That somebody sends what is in a box.
+/// The lease of a mailbox by one sender.
 pub(super) fn lease(organisation_id: &str, mailbox: &str) -> Key {
     Key::new(organisation_id, format!("lease#{mailbox}"))
 }
 
-/// That a report of the mail service was heeded; `digest` is that of its id and the address.
+/// The marker of a processed report of the mail service. `digest` covers the report's id and the
+/// address.
 pub(super) fn feedback(organisation_id: &str, digest: &str) -> Key {
     Key::new(organisation_id, format!("feedback#{digest}"))
 }
 
-/// A letter that waits; later ones of a box sort last.
+/// A pending mail. Later ones of a mailbox sort last.
 pub(super) fn waiting(organisation_id: &str, of: &str, notice_id: &str) -> Key {
     Key::new(organisation_id, format!("{}{notice_id}", mailbox(of)))
 }
 
-/// How a webhook's receiver does.
+/// The health of a webhook's receiver.
 pub(super) fn health(organisation_id: &str, webhook_id: &str) -> Key {
     Key::new(organisation_id, format!("health#{webhook_id}"))
 }
 
-/// What the deliveries of a webhook begin with.
+/// The prefix of the deliveries of a webhook.
 pub(super) fn deliveries(webhook_id: &str) -> String {
     format!("delivery#{webhook_id}#")
 }
 
-/// A delivery; later ones of a webhook sort last.
+/// A delivery. Later ones of a webhook sort last.
 pub(super) fn delivery(organisation_id: &str, webhook_id: &str, id: &str) -> Key {
     Key::new(organisation_id, format!("{}{id}", deliveries(webhook_id)))
 }
 
-/// A part of what a test of a policy remembers between two calls.
+/// A part of a backtest's state between two calls.
 pub(super) fn backtest(organisation_id: &str, id: &str, part: usize) -> Key {
-    // Parts are large: each has a partition to itself, away from what the organisation decides by.
+    // Parts are large: each has its own partition, apart from the rows that decisions read.
     Key::new(format!("{organisation_id}#backtest#{id}#{part:06}"), ONLY)
 }
 
-/// The partition of the index `by_day`.
+/// A partition of the index `by_day`.
 pub(super) fn day(organisation_id: &str, date: &str) -> String {
     format!("{organisation_id}#{date}")
 }
 
-/// That a difference was told.
+/// The marker of a difference that raised an alert.
 pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject) -> Key {
     let (of, name) = match subject {
         Subject::Budget { id } => ("budget", id.as_str()),
@@ -188,12 +194,12 @@ pub(super) fn difference(organisation_id: &str, period: Month, subject: &Subject
     Key::new(organisation_id, format!("difference#{period}#{of}#{name}"))
 }
 
-/// That the audit log was found broken at an entry.
+/// The marker of an alert about a broken entry of the audit log.
 pub(super) fn broken_log(organisation_id: &str, seq: u64) -> Key {
     Key::new(organisation_id, format!("brokenlog#{seq:012}"))
 }
 
-/// What GitHub's webhooks of an organisation are read with.
+/// An organisation's settings for GitHub webhooks.
 pub(super) fn github(organisation_id: &str) -> Key {
     Key::new(organisation_id, "integration#github")
 }
@@ -203,22 +209,22 @@ pub(super) fn github_risks(organisation_id: &str) -> Key {
     Key::new(organisation_id, "integration#github#risks")
 }
 
-/// When an organisation's books were last compared.
+/// When an organisation's records were last compared with its totals.
 pub(super) fn audited(organisation_id: &str) -> Key {
     Key::new(organisation_id, "audited")
 }
 
-/// Where the schedule goes on that ran out of time.
+/// Where the next pass of the schedule continues.
 pub(super) fn schedule_cursor() -> Key {
     Key::new("@schedule", "cursor")
 }
 
-/// Where a secret leads to its organisation; `digest` is its SHA-256 in hex.
+/// The row that leads from a secret to its organisation. `digest` is its SHA-256 in hex.
 pub(super) fn secret(digest: &str) -> Key {
     Key::new(format!("@key#{digest}"), "key")
 }
 
-/// Where a client's id leads to its organisation.
+/// The row that leads from a client's id to its organisation.
 pub(super) fn client(id: &str) -> Key {
     Key::new(format!("@oauth#{id}"), "client")
 }
@@ -235,7 +241,7 @@ pub(super) fn organisation_entry(organisation_id: &str) -> Key {
     Key::new(ORGANISATIONS, organisation_id)
 }
 
-/// The record of an event, and before that its claim.
+/// The record of an event. Before there is one, the claim.
 pub(super) fn record(organisation_id: &str, identity: &EventIdentity) -> Key {
     Key::new(format!("{organisation_id}#record#{identity}"), ONLY)
 }
@@ -245,23 +251,23 @@ pub(super) fn correction(organisation_id: &str, id: &str) -> Key {
     Key::new(format!("{organisation_id}#correction#{id}"), ONLY)
 }
 
-/// The identity in the key of a record.
+/// Returns the identity in the key of a record.
 pub(super) fn identity_of(organisation_id: &str, pk: &str) -> Option<EventIdentity> {
     let rest = pk.strip_prefix(organisation_id)?;
     rest.strip_prefix("#record#").map(EventIdentity::from_key)
 }
 
-/// The partition of the events that somebody should look at.
+/// The partition of the flagged events.
 pub(super) fn flagged_of(organisation_id: &str) -> String {
     format!("{organisation_id}#flagged")
 }
 
-/// What the flagged events of a kind begin with.
+/// The prefix of the events with a flag.
 pub(super) fn flagged_as(flag: Flag) -> String {
     format!("{}#", flag.as_str())
 }
 
-/// A flagged event; later ones of a kind sort last.
+/// A flagged event. Later ones of a flag sort last.
 pub(super) fn flagged(
     organisation_id: &str,
     flag: Flag,
@@ -276,12 +282,11 @@ pub(super) fn flagged(
     )
 }
 
-/// That trouble with events was told.
+/// The marker of trouble with events that raised an alert.
 pub(super) fn trouble(organisation_id: &str, of: &str) -> Key {
     Key::new(organisation_id, format!("trouble#{of}"))
 }
 
-/// A refused preflight.
 pub(super) fn refusal(organisation_id: &str, refusal_id: &str) -> Key {
     Key::new(format!("{organisation_id}#refused#{refusal_id}"), ONLY)
 }
@@ -291,14 +296,19 @@ pub(super) fn refusals_of(organisation_id: &str) -> String {
     format!("{organisation_id}#refusals")
 }
 
-/// How often a user was refused for a reason in an hour; later hours sort last.
+/// How often a user was refused for a reason in an hour. Later hours sort last.
 pub(super) fn refusals(organisation_id: &str, hour: &str, user_id: &str, reason: &str) -> Key {
     let sk = format!("{hour}#{user_id}#{reason}");
     Key::new(refusals_of(organisation_id), sk)
 }
 
-/// How many of them the audit log knows of.
-pub(super) fn refused_told(organisation_id: &str, hour: &str, user_id: &str, reason: &str) -> Key {
+/// How many of these the audit log knows of.
+pub(super) fn logged_refusals(
+    organisation_id: &str,
+    hour: &str,
+    user_id: &str,
+    reason: &str,
+) -> Key {
     let sk = format!("{REFUSED}{hour}#{user_id}#{reason}");
     Key::new(organisation_id, sk)
 }
@@ -307,7 +317,7 @@ pub(super) fn abandoned(organisation_id: &str, hold_id: &HoldId) -> Key {
     Key::new(format!("{organisation_id}#abandoned#{hold_id}"), ONLY)
 }
 
-/// The hold in the key of the record of an abandoned one.
+/// Returns the hold in the key of an abandoned hold's record.
 pub(super) fn abandoned_hold_of(organisation_id: &str, pk: &str) -> Option<HoldId> {
     let rest = pk.strip_prefix(organisation_id)?;
     rest.strip_prefix("#abandoned#").and_then(HoldId::parse)
@@ -330,22 +340,38 @@ pub(super) fn department_total(organisation_id: &str, period: Month, path: &str)
     )
 }
 
-/// Counts the charges of a month that were recorded while it had no cell.
+/// The count of a month's charges that were recorded while it had no cell.
 pub(super) fn charges_without_cell(organisation_id: &str, period: Month) -> Key {
     Key::new(totals(organisation_id, period), "charges_without_cell")
 }
 
-/// A row of the reports: `bucket` is an hour, a day or a month.
+/// A row of the reports. `bucket` is an hour, a day or a month.
 pub(super) fn usage(organisation_id: &str, bucket: &str, sk: &str) -> Key {
     Key::new(format!("{organisation_id}#usage#{bucket}"), sk)
 }
 
-/// What a user has used in a month, and on each of its days.
+/// A user's usage in a month and on each of its days.
 pub(super) fn user_month(organisation_id: &str, user_id: &str, month: Month) -> Key {
     Key::new(
         format!("{organisation_id}#user#{user_id}"),
         month.to_string(),
     )
+}
+
+/// The attributes that put a record into the index by organisation and day, in order of arrival.
+/// `name` is unique to the record: a page continues after the time and the name.
+pub(super) fn by_day(
+    organisation_id: &str,
+    received_at: Timestamp,
+    name: &str,
+) -> [(String, AttributeValue); 2] {
+    let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
+    let day = format!("{organisation_id}#{}", &received[..10]);
+    let at = format!("{received}#{name}");
+    [
+        ("day".to_owned(), AttributeValue::S(day)),
+        ("at".to_owned(), AttributeValue::S(at)),
+    ]
 }
 
 #[cfg(test)]

@@ -1,42 +1,40 @@
-//! What a change of an administrator writes to the ledger and the counters, in its own transaction: an event that
-//! was held back is counted or discarded, or usage is corrected.
+//! The rows of an administrator's change of the ledger: an event that was held back is counted or
+//! discarded, or usage is corrected.
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::{Item, number};
-use super::governance::Page;
+use super::entry::{Entry, Mark};
+use super::item::{Item, expires_at, number};
+use super::keys::by_day;
 use super::keys::{self, CORRECTION};
-use super::records::{UNCOUNTED, by_day};
-use super::resolutions::expires_at;
+use super::pages::Page;
+use super::records::UNCOUNTED;
 use super::rows::Row;
 use super::tables::TTL;
 use super::totals::Sums;
-use super::usage::{Debit, Entry, Mark, Offset, UsageReport, day_of, own_hold};
 use super::usage_rows::{Added, RowOf};
-use crate::domain::amount::Amounts;
+use super::write::Write;
 use crate::domain::buckets::of_usage;
-use crate::domain::configuration::{Configuration, Path};
+use crate::domain::configuration::Configuration;
 use crate::domain::correction::{Correction, MODEL};
 use crate::domain::flagged::FlaggedEvent;
 use crate::domain::identity::EventIdentity;
-use crate::domain::price::PriceBooks;
-use crate::domain::usage::{Charge, Event, Usage};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
-use jiff::Timestamp;
+use crate::domain::usage::Charge;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 
-/// What a change writes beside its rows.
+/// A change's write to the ledger.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum LedgerWrite<'a> {
-    /// An event that was held back is counted.
+pub(crate) enum LedgerWrite<'a> {
+    /// Counts an event that was held back.
     Count(&'a FlaggedEvent),
-    /// An event that was held back is discarded.
+    /// Discards an event that was held back.
     Discard(&'a FlaggedEvent),
-    /// Usage is corrected.
+    /// Corrects usage.
     Correct(&'a Correction),
 }
 
 impl Row {
-    /// A correction, as it is listed.
+    /// Builds the row of a correction in the list.
     pub fn correction(organisation_id: &str, correction: &Correction) -> Result<Self, StoreError> {
         let sk = format!("{CORRECTION}{}", correction.id);
         let mut row = Self::new(keys::governance(organisation_id, sk), correction)?;
@@ -45,15 +43,8 @@ impl Row {
     }
 }
 
-fn usage_of(flagged: &FlaggedEvent) -> Result<&Usage, StoreError> {
-    match &flagged.event {
-        Event::LlmRequest(usage) => Ok(usage),
-        Event::IpRisk(_) => Err(StoreError::unreadable("a risk that was held back")),
-    }
-}
-
 impl Store {
-    /// Corrections, the newest first, those that are `wanted` only.
+    /// Lists the corrections that are `wanted`, the newest first.
     pub async fn corrections(
         &self,
         organisation_id: &str,
@@ -65,82 +56,8 @@ impl Store {
             .await
     }
 
-    /// What an event that was held back is charged if it is counted.
-    pub async fn charge_of_held_back(
-        &self,
-        organisation_id: &str,
-        flagged: &FlaggedEvent,
-    ) -> Result<Amounts, StoreError> {
-        let usage = usage_of(flagged)?;
-        let resolved = match own_hold(organisation_id, usage) {
-            Some(hold_id) => self.resolution(organisation_id, &hold_id).await?,
-            None => None,
-        };
-        let hold = resolved.as_ref().map(|resolved| &resolved.hold);
-        let book = PriceBooks::built_in().at(usage.occurred_at);
-        Ok(usage.charge(book, hold).amounts)
-    }
-
-    /// The parts of a change that are the ledger's. None if `configuration` is not the one in force.
-    pub(super) async fn ledger_items(
-        &self,
-        configuration: &Configuration,
-        write: &LedgerWrite<'_>,
-        now: Timestamp,
-    ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        match write {
-            LedgerWrite::Discard(flagged) => {
-                let part = self.record_discarded_item(organisation_id, &flagged.identity)?;
-                Ok(Some(vec![part]))
-            }
-            LedgerWrite::Count(flagged) => self.count_items(configuration, flagged, now).await,
-            LedgerWrite::Correct(correction) => {
-                self.correction_items(configuration, correction, now).await
-            }
-        }
-    }
-
-    /// Charges an event that was held back, as late usage of the place where it was held back.
-    async fn count_items(
-        &self,
-        configuration: &Configuration,
-        flagged: &FlaggedEvent,
-        now: Timestamp,
-    ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let usage = usage_of(flagged)?;
-        let hold_id = own_hold(organisation_id, usage);
-        let resolved = match &hold_id {
-            Some(hold_id) => self.resolution(organisation_id, hold_id).await?,
-            None => None,
-        };
-        let offset = Offset::of(hold_id.as_ref(), resolved.as_ref());
-        let book = PriceBooks::built_in().at(usage.occurred_at);
-        let hold = resolved.as_ref().map(|resolved| resolved.hold.clone());
-        let entry = Entry {
-            report: UsageReport::new(usage, flagged.received_at),
-            received_at: flagged.received_at,
-            period: flagged.period,
-            day: day_of(configuration, usage),
-            path: Path::from_text(&flagged.path),
-            charge: usage.charge(book, hold.as_ref()),
-            price_version: book.version().to_owned(),
-            mark: Mark::Counted,
-            offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
-            ended: hold,
-            is_counted: true,
-            exceeded_hold: false,
-        };
-        let charging = self.charge_items(configuration, &entry, offset.as_ref(), now);
-        let Some(mut parts) = charging.await? else {
-            return Ok(None);
-        };
-        parts.push(self.record_counted_item(organisation_id, &entry)?);
-        Ok(Some(parts))
-    }
-
-    /// The record of an event that was held back, as it is from now on; only while it is held back.
+    /// Updates the record of an event that was held back with the decision, on condition that it is
+    /// still held back.
     fn decided(&self, organisation_id: &str, identity: &EventIdentity) -> UpdateOfRecord {
         let update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -150,11 +67,11 @@ impl Store {
         UpdateOfRecord(update)
     }
 
-    fn record_discarded_item(
+    pub(crate) fn record_discarded_item(
         &self,
         organisation_id: &str,
         identity: &EventIdentity,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let UpdateOfRecord(update) = self.decided(organisation_id, identity);
         let update = update
             .update_expression("SET mark = :mark")
@@ -162,14 +79,14 @@ impl Store {
                 ":mark",
                 serde_dynamo::to_attribute_value(Mark::Discarded)?,
             );
-        Ok(TransactWriteItem::builder().update(update.build()?).build())
+        Ok(Write::Update(update.build()?))
     }
 
-    fn record_counted_item(
+    pub(crate) fn record_counted_item(
         &self,
         organisation_id: &str,
         entry: &Entry<'_>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let Charge {
             amounts,
             is_unpriced,
@@ -179,8 +96,9 @@ impl Store {
         let version = AttributeValue::S(entry.price_version.clone());
         let update = update
             .update_expression(format!(
-                "SET mark = :mark, tokens = :t, micro_usd = :m, offset_tokens = :ot, offset_micro_usd = :om, \
-                 price_version = :v, unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
+                "SET mark = :mark, tokens = :t, micro_usd = :m, offset_tokens = :ot, \
+                 offset_micro_usd = :om, price_version = :v, \
+                 unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
             ))
             .expression_attribute_values(":mark", serde_dynamo::to_attribute_value(entry.mark)?)
             .expression_attribute_values(":t", number(amounts.tokens))
@@ -190,30 +108,18 @@ impl Store {
             .expression_attribute_values(":v", version)
             .expression_attribute_values(":u", AttributeValue::Bool(is_unpriced))
             .expression_attribute_values(":e", AttributeValue::Bool(is_estimated));
-        Ok(TransactWriteItem::builder().update(update.build()?).build())
+        Ok(Write::Update(update.build()?))
     }
 
-    /// A correction with everything that it moves: the totals and reports of its month, and the counters of its path.
-    async fn correction_items(
+    /// Writes a correction: its record, and the totals and reports of its month.
+    pub(crate) fn correction_items(
         &self,
         configuration: &Configuration,
         correction: &Correction,
-        now: Timestamp,
-    ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
+    ) -> Result<Vec<Write>, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let path = correction.path();
         let expires_at = expires_at(correction.created_at);
-        let debit = Debit {
-            period: correction.month,
-            path: &path,
-            amounts: correction.amounts,
-            offset: None,
-            expires_at,
-        };
-        let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {
-            return Ok(None);
-        };
-        parts.push(self.correction_item(organisation_id, correction)?);
+        let mut parts = vec![self.correction_item(organisation_id, correction)?];
         let sums = Sums {
             requests: 0,
             ..Sums::one(correction.amounts)
@@ -237,15 +143,15 @@ impl Store {
             let added = Added::correction(correction.amounts);
             parts.push(self.usage_item(organisation_id, &bucket, added, &row)?);
         }
-        Ok(Some(parts))
+        Ok(parts)
     }
 
-    /// The record of a correction, which the index lists with those of usage.
+    /// Builds the record of a correction. The index lists it with the records of usage.
     fn correction_item(
         &self,
         organisation_id: &str,
         correction: &Correction,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let created_at = correction.created_at;
         let mut item: Item = keys::correction(organisation_id, &correction.id).attributes();
@@ -264,7 +170,7 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(pk)")
             .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        Ok(Write::Put(put))
     }
 }
 

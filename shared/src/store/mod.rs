@@ -1,8 +1,10 @@
 //! The only code that knows DynamoDB: keys, items and expressions, one module for each aggregate.
 //!
-//! Three tables. `Counters` holds the cells, `Ledger` the records, resolutions and totals, `Governance` what is
-//! configured, decided or audited. Every key begins with the organisation; rows that lead to one begin with `@`.
+//! There are three tables. `Counters` holds the cells, `Ledger` the records, resolutions and
+//! totals, `Governance` everything configured, decided or audited. Every key begins with the
+//! organisation. Rows that lead to an organisation begin with `@`.
 
+mod abandoned;
 mod addresses;
 mod alerts;
 mod answered;
@@ -15,42 +17,43 @@ mod change_rows;
 mod claims;
 mod clients;
 mod configuration;
+mod deliveries;
+mod entry;
 mod exemptions;
 mod expression;
 mod facts;
 mod firings;
 mod flagged;
 mod governance;
-mod holds;
 mod incidents;
+mod indexed_records;
 mod integrations;
+mod item;
 mod keys;
 mod ledger_writes;
-mod letters;
 mod months;
 mod notices;
 mod owners;
-mod people;
+mod pages;
+mod pending_emails;
 mod policies;
 mod records;
 mod refusals;
 mod renewals;
+mod reports;
 mod resolutions;
 mod risks;
 mod rows;
 mod schedule;
-mod self_audit;
-mod standing;
 mod suppressions;
 mod tables;
 mod totals;
-mod troubles;
-mod uncounted;
-mod usage;
 mod usage_rows;
+mod usage_totals;
 mod webhooks;
+mod write;
 
-pub use alerts::{Told, new_id};
+pub use alerts::new_id;
 pub use answered::watch;
 pub use audit::Verified;
 pub use backtests::Paused;
@@ -60,21 +63,32 @@ pub use change::{
 };
 pub use claims::{Claim, Claimant};
 pub use configuration::{Head, PolicyCounts};
+pub use deliveries::Place;
+pub use entry::{Mark, own_hold};
 pub use exemptions::PendingExemption;
 pub use facts::Arrivals;
-pub use governance::{Page, digest_of};
-pub use holds::{HoldOutcome, VoidOutcome};
-pub use letters::mailbox_of;
-pub use months::Turned;
-pub use owners::{Credential, Found, KeyOwner, OrganisationUser};
-pub use renewals::{RenewOutcome, RenewedHold};
+pub use governance::digest_of;
+pub use months::ClosedMonth;
+pub use owners::{Credential, CredentialOwner, KeyOwner, OrganisationUser};
+pub use pages::Page;
+pub use pending_emails::address_digest;
+pub use reports::{UsageFilter, UsageRow};
 pub use rows::Row;
-pub use self_audit::Books;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
-pub use usage::{Mark, Recorded, own_hold};
-pub use usage_rows::{UsageFilter, UsageRow};
-pub use webhooks::{HealthChange, Kept, Place};
+pub use webhooks::{AttemptOutcome, HealthChange};
+
+pub(crate) use alerts::AlertMarker;
+pub(crate) use call::{ATTEMPTS, Transacted, back_off};
+pub(crate) use cells::Updated;
+pub(crate) use claims::{AnotherBody, Known};
+pub(crate) use entry::{Entry, Settlement, UsageReport, day_of, living};
+pub(crate) use indexed_records::IndexedRecord;
+pub(crate) use item::expires_at;
+pub(crate) use ledger_writes::LedgerWrite;
+pub(crate) use resolutions::{Ending, EndsBy, Resolved};
+pub(crate) use usage_rows::Added;
+pub(crate) use write::Write;
 
 use aws_sdk_dynamodb::Client;
 
@@ -86,7 +100,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store on `tables`, reached by `client`.
     pub fn new(client: Client, tables: Tables) -> Self {
         let config = client.config().to_builder();
         let client = Client::from_conf(config.interceptor(answered::SeeAnswers).build());

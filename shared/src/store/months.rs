@@ -1,13 +1,13 @@
-//! Closing months: each budget's rollover is credited once, with its history row, in one transaction with the counters
-//! of the next month, and corrected once when late usage has had its time.
+//! Closes months. Each budget's rollover is credited once, with its history row, in one transaction
+//! with the counters of the next month. It is corrected once, after late usage has had its time.
 
 use super::Store;
 use super::alerts::new_id;
 use super::call::{ATTEMPTS, StoreError};
 use super::change::{ChangeRequest, Changed, Snapshot, Step};
 use super::configuration::data;
-use super::governance::Page;
 use super::keys::{self, ROLLOVER};
+use super::pages::Page;
 use crate::domain::cell::{Cell, lapsed_holds};
 use crate::domain::change::{Author, Change};
 use crate::domain::closing::{self, ClosedBudget};
@@ -20,17 +20,18 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The most rollovers of one transaction: each is a row and two numbers of a cell, whose expression is limited.
+/// The most rollovers of one transaction. Each is a row and two numbers of a cell, whose expression
+/// has a limited size.
 const ROLLOVERS_A_CHANGE: usize = 40;
-/// The most updates that one sweep makes; a cell full of lapsed holds takes 80.
+/// The most updates of one sweep. A cell full of lapsed holds takes 80.
 const MAX_SWEEPS: u32 = 120;
 
-/// What became of a month that is closed or corrected.
+/// The outcome of closing or correcting a month.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Turned {
+pub struct ClosedMonth {
     /// The rollovers that were credited or changed.
     pub rollovers: Vec<Rollover>,
-    /// The notice that it is closed, which has to be queued.
+    /// The notice that the month is closed. The caller must queue it.
     pub notice_id: Option<String>,
 }
 
@@ -47,13 +48,14 @@ struct Batch {
     period: Month,
     before: Vec<Rollover>,
     after: Vec<Rollover>,
-    /// Nothing is left to do for the month after this.
+    /// No rollover is left after this batch.
     is_last: bool,
 }
 
 impl Store {
-    /// The rollovers out of `period`, by the counter of their level: it has one budget at the end of a month.
-    pub(super) async fn rollovers_from(
+    /// Returns the rollovers out of `period`, by the counter of their level. A level has one budget
+    /// at the end of a month.
+    pub(crate) async fn rollovers_from(
         &self,
         organisation_id: &str,
         period: Month,
@@ -65,7 +67,8 @@ impl Store {
             .collect()
     }
 
-    /// A page of the rollovers that are `wanted`, the newest month first. `after` is [`Page::next`] of the page before.
+    /// Lists the rollovers that are `wanted`, the newest month first. `after` is [`Page::next`] of
+    /// the page before.
     pub async fn rollovers(
         &self,
         organisation_id: &str,
@@ -77,15 +80,15 @@ impl Store {
             .await
     }
 
-    /// Closes `period`, which has ended: credits what each budget carries over that counted at its end, and writes its
-    /// history. Done before, or done in part and repeated, it changes nothing more. The rollovers that this call has
-    /// credited, and the notice that was written with the last of them.
+    /// Closes `period`, which has ended: credits the rollover of each budget that counted at its
+    /// end, and writes its history. Repeated, it only finishes what is missing. Returns the
+    /// rollovers that this call credited, and the notice that the last batch wrote.
     pub async fn close_month(
         &self,
         organisation_id: &str,
         period: Month,
         now: Timestamp,
-    ) -> Result<Turned, StoreError> {
+    ) -> Result<ClosedMonth, StoreError> {
         let is_done = |s: &Snapshot| s.head.closed_through >= Some(period);
         self.in_batches(
             organisation_id,
@@ -112,14 +115,14 @@ impl Store {
         .await
     }
 
-    /// Sees to the usage that came late for `period`, which is closed: what its budgets carry over is made right once
-    /// and is final then, whatever is at their levels by now. The rollovers that changed.
+    /// Corrects the rollovers of `period`, a closed month, for the usage that arrived late. They
+    /// are final afterwards. Returns the rollovers that changed.
     pub async fn correct_month(
         &self,
         organisation_id: &str,
         period: Month,
         now: Timestamp,
-    ) -> Result<Turned, StoreError> {
+    ) -> Result<ClosedMonth, StoreError> {
         let is_done = |s: &Snapshot| s.head.corrected_through >= Some(period);
         self.in_batches(
             organisation_id,
@@ -157,7 +160,7 @@ impl Store {
         now: Timestamp,
         is_done: impl Fn(&Snapshot) -> bool,
         next: impl Fn(&Snapshot, &Cell, &BTreeMap<Node, Rollover>) -> Batch,
-    ) -> Result<Turned, StoreError> {
+    ) -> Result<ClosedMonth, StoreError> {
         let author = Author::schedule();
         let request = ChangeRequest {
             organisation_id,
@@ -165,7 +168,7 @@ impl Store {
             now,
             attempts: ATTEMPTS,
         };
-        let mut done = Turned::default();
+        let mut done = ClosedMonth::default();
         loop {
             let prepare = async |snapshot: Arc<Snapshot>| {
                 if is_done(&snapshot) {
@@ -205,7 +208,8 @@ impl Store {
         }
     }
 
-    /// The notice that a month is closed, to the administrators where there is anything to say.
+    /// Returns the notice to the administrators that a month is closed, if there is anything to
+    /// report.
     async fn closing_notice(
         &self,
         organisation_id: &str,
@@ -223,8 +227,8 @@ impl Store {
         Ok(closing::notice(id, period, budgets, recipients, now))
     }
 
-    /// The cell of a period in which nothing lapsed is held any more; it is opened where nobody has used the period.
-    /// None where `configuration` is not the one in force.
+    /// Returns the cell of a period after releasing its lapsed holds. Opens the cell if the period
+    /// is unused. Returns None if `configuration` is not in force.
     pub async fn swept_cell(
         &self,
         configuration: &Configuration,
@@ -269,7 +273,8 @@ fn change_of(batch: &Batch, notice: Option<Notice>) -> Change {
     }
 }
 
-/// How each budget's month has ended that `batch`, the last one, closes: its row where it has one, otherwise what `cell` says.
+/// Returns how each budget's month ended, after `batch`, the last one: from its history row if it
+/// has one, otherwise from `cell`.
 fn closed_budgets(
     configuration: &Configuration,
     batch: &Batch,

@@ -1,19 +1,16 @@
-//! Notices.
-
 use super::Store;
 use super::call::StoreError;
-use super::governance::Page;
+use super::item::expires_at;
 use super::keys::{self, NOTICE};
-use super::resolutions::expires_at;
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::notice::Notice;
 use jiff::Timestamp;
 
-/// How many notices are read at a time.
+/// How many notices one read asks for.
 const NOTICES_A_PAGE: usize = 200;
 
 impl Row {
-    /// A notice as it will be.
     pub fn notice(organisation_id: &str, notice: &Notice) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{NOTICE}{}", notice.id));
         let mut row = Self::new(key, notice)?;
@@ -23,7 +20,7 @@ impl Row {
 }
 
 impl Store {
-    /// Keeps what has become of a notice for its recipients.
+    /// Stores the new state of a notice for its recipients.
     pub async fn set_notice(
         &self,
         organisation_id: &str,
@@ -34,8 +31,8 @@ impl Store {
         Ok(())
     }
 
-    /// Notices of the time from `since` to `until` that nobody was told of: their message did not reach the queue.
-    pub async fn untold_notices(
+    /// Returns the notices between `since` and `until` whose message did not reach the queue.
+    pub async fn unqueued_notices(
         &self,
         organisation_id: &str,
         [since, until]: [Timestamp; 2],
@@ -60,7 +57,7 @@ impl Store {
         }
     }
 
-    /// Notices, the newest first.
+    /// Lists the notices, the newest first.
     pub async fn notices(
         &self,
         organisation_id: &str,
@@ -71,7 +68,6 @@ impl Store {
             .await
     }
 
-    /// A notice by its id.
     pub async fn notice(
         &self,
         organisation_id: &str,

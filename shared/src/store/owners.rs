@@ -1,9 +1,9 @@
-//! Whose a key or a client is, and the users that its power depends on.
+//! The owners of keys and clients, and the users on whom their power depends.
 
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::expression::Item;
+use super::item::Item;
 use super::keys::{self, API_KEY, CLIENT, Key, USER};
 use super::rows::Row;
 use crate::domain::api_key::ApiKey;
@@ -14,43 +14,42 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Whose a key or client is.
+/// The owner of a key or client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyOwner {
-    /// The organisation.
     pub organisation_id: String,
-    /// The key's or client's id.
+    /// The id of the key or client.
     pub key_id: String,
-    /// What it was made for.
+    /// The role that it was made for.
     pub key_role: Role,
-    /// What it may do now: never more than its user.
+    /// The role that it has now: never more than its user's.
     pub role: Role,
     /// Whether its user is blocked.
     pub is_blocked: bool,
-    /// Whom it is bound to.
+    /// The user whom it is bound to.
     pub user_id: Option<String>,
-    /// Who made it; none for a key that was made before that was kept.
+    /// Who made it. None for keys from releases that did not store it.
     pub made_by: Option<Maker>,
 }
 
 impl KeyOwner {
-    /// Returns who answers for the key; none is the operator.
+    /// Returns the user who is responsible for the key. None means the operator.
     pub fn responsible_user_id(&self) -> Option<&str> {
         responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
     }
 
-    /// Returns everybody in the chain of its makers.
+    /// Returns all users in the chain of its makers.
     pub fn makers(&self) -> BTreeSet<&str> {
         makers(self.made_by.as_ref())
     }
 
-    /// Returns everybody who has its secret or has seen it: its user and all of its makers.
+    /// Returns all users who have or have seen its secret: its user and all of its makers.
     pub fn holders(&self) -> BTreeSet<&str> {
         let makers = self.makers().into_iter();
         makers.chain(self.user_id.as_deref()).collect()
     }
 
-    /// Returns the maker of what is made with this key.
+    /// Returns the maker of things that are made with this key.
     pub fn as_maker(&self) -> Maker {
         let holders = self.holders().into_iter();
         Maker {
@@ -60,8 +59,9 @@ impl KeyOwner {
         }
     }
 
-    /// Returns the users whom its power depends on: its own; of an administrator's key without one all of its makers; of an
-    /// agent's nobody, as machines outlive whoever set them up.
+    /// Returns the users on whom its power depends: its own user; for an administrator's key
+    /// without a user, all of its makers; for an agent's key nobody, because machines outlive the
+    /// people who set them up.
     pub fn backers(&self) -> Vec<&str> {
         match (&self.user_id, self.key_role) {
             (Some(user_id), _) => vec![user_id],
@@ -70,7 +70,7 @@ impl KeyOwner {
         }
     }
 
-    /// Returns who gives it its power, where `users` are those of its backers who are there.
+    /// Returns who gives it its power. `users` are those of its backers who exist.
     pub fn backing(&self, users: &[OrganisationUser]) -> Backing {
         let of = |user_id: &str| {
             let mut users = users.iter();
@@ -86,7 +86,7 @@ impl KeyOwner {
         }
     }
 
-    /// Returns the owner with what the key may do at `now`.
+    /// Returns the owner with the power that the key has at `now`.
     pub fn empowered(mut self, backing: &Backing, now: Timestamp) -> Result<Self, Powerless> {
         let Power { role, is_blocked } = backing.power(self.key_role, now)?;
         (self.role, self.is_blocked) = (role, is_blocked);
@@ -94,7 +94,7 @@ impl KeyOwner {
     }
 }
 
-/// What a caller shows.
+/// The credential of a caller.
 #[derive(Clone, Copy, Debug)]
 pub enum Credential<'a> {
     /// A key, by the SHA-256 of its secret in hex.
@@ -122,24 +122,23 @@ impl Credential<'_> {
     }
 }
 
-/// What a credential leads to.
+/// The owner that a credential leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Whose it is.
+pub struct CredentialOwner {
     pub owner: KeyOwner,
     /// Who gives it its power.
     pub backing: Backing,
-    /// The SHA-256 of a client's secret, in hex; none for a key.
+    /// The SHA-256 of a client's secret, in hex. None for a key.
     pub secret_digest: Option<String>,
 }
 
 /// An organisation's id and one of its users.
 pub type OrganisationUser = (String, User);
 
-/// An owner and, of a client, the digest of its secret.
+/// An owner and, for a client, the digest of its secret.
 type Read = (KeyOwner, Option<String>);
 
-/// Where a key's secret leads to, as it is stored.
+/// The row that a key's secret leads to.
 #[derive(Serialize, Deserialize)]
 struct OwnerRow {
     organisation_id: String,
@@ -150,7 +149,7 @@ struct OwnerRow {
     made_by: Option<Maker>,
 }
 
-/// Where a client's id leads to, as it is stored.
+/// The row that a client's id leads to.
 #[derive(Serialize, Deserialize)]
 struct ClientRow {
     owner: OwnerRow,
@@ -184,7 +183,8 @@ impl From<OwnerRow> for KeyOwner {
 }
 
 impl Row {
-    /// Returns the two rows of a key: one under its organisation, one that leads from its secret to it.
+    /// Returns the two rows of a key: one under its organisation, one that leads from its secret to
+    /// the organisation.
     pub fn api_key(organisation_id: &str, key: &ApiKey) -> Result<[Self; 2], StoreError> {
         let listed = keys::governance(organisation_id, format!("{API_KEY}{}", key.id));
         let owner = OwnerRow::of(organisation_id, key);
@@ -194,13 +194,14 @@ impl Row {
         ])
     }
 
-    /// Returns the end of a key's two rows.
+    /// Returns the deletions of a key's two rows.
     pub fn no_api_key(organisation_id: &str, key: &ApiKey) -> [Self; 2] {
         let listed = keys::governance(organisation_id, format!("{API_KEY}{}", key.id));
         [Self::gone(listed), Self::gone(keys::secret(&key.digest))]
     }
 
-    /// Returns the two rows of a client: one under its organisation, one that leads from its id to it.
+    /// Returns the two rows of a client: one under its organisation, one that leads from its id to
+    /// the organisation.
     pub fn client(organisation_id: &str, client: &ApiKey) -> Result<[Self; 2], StoreError> {
         let listed = keys::governance(organisation_id, format!("{CLIENT}{}", client.id));
         let leads_to = ClientRow {
@@ -213,7 +214,7 @@ impl Row {
         ])
     }
 
-    /// Returns the end of a client's two rows.
+    /// Returns the deletions of a client's two rows.
     pub fn no_client(organisation_id: &str, id: &str) -> [Self; 2] {
         let listed = keys::governance(organisation_id, format!("{CLIENT}{id}"));
         [Self::gone(listed), Self::gone(keys::client(id))]
@@ -221,13 +222,14 @@ impl Row {
 }
 
 impl Store {
-    /// Returns what a credential leads to, with the users whom its power depends on as they are now. `last` is what it led to when
-    /// it was last read, if anybody knows: then all are read in one call. Otherwise a key that depends on users takes two.
+    /// Returns the owner that a credential leads to, with the users on whom its power depends, as
+    /// they are now. `last` is the owner that the caller last read, if any: then one read gets
+    /// everything. Without it, a key that depends on users takes two.
     pub async fn find_owner(
         &self,
         credential: Credential<'_>,
         last: Option<&KeyOwner>,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<CredentialOwner>, StoreError> {
         let expected: Vec<(&str, &str)> = last.map(named_backers).unwrap_or_default();
         let (read, users) = match expected.is_empty() {
             true => (self.owner(credential).await?, Vec::new()),
@@ -240,14 +242,15 @@ impl Store {
             true => owner.backing(&users),
             false => self.backing(&owner).await?,
         };
-        Ok(Some(Found {
+        Ok(Some(CredentialOwner {
             owner,
             backing,
             secret_digest,
         }))
     }
 
-    /// Returns who gives a key its power, with the users as they are now: one read, or none if it depends on nobody.
+    /// Returns who gives a key its power, with the users as they are now. Takes one read, or none
+    /// if it depends on nobody.
     pub async fn backing(&self, owner: &KeyOwner) -> Result<Backing, StoreError> {
         let organisation_id = owner.organisation_id.as_str();
         let backers = owner.backers();
@@ -286,8 +289,8 @@ impl Store {
         answer.item.map(|item| credential.read(item)).transpose()
     }
 
-    /// Returns whose key has this digest, and the user as each of these organisations knows them, which are all different: one
-    /// read.
+    /// Returns the owner of the key with this digest, and the user as each of these organisations,
+    /// which must be distinct, knows them. Takes one read.
     pub async fn key_owner_and_users(
         &self,
         digest: &str,
@@ -305,7 +308,7 @@ impl Store {
         Ok((owner, users))
     }
 
-    /// Reads a key and users, each named by its organisation and its id.
+    /// Reads a key and users, each named by organisation and id.
     async fn owner_and_users(
         &self,
         credential: Credential<'_>,
@@ -333,7 +336,7 @@ impl Store {
     }
 }
 
-/// The users whom the power of a key depends on, each with the organisation.
+/// Returns the users on whom the power of a key depends, each with the organisation.
 fn named_backers(owner: &KeyOwner) -> Vec<(&str, &str)> {
     let backers = owner.backers().into_iter();
     backers

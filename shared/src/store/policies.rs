@@ -1,32 +1,30 @@
-//! Policies: the rows that people see, and the published versions, which are all that an evaluation reads.
+//! Policies: the rows that people see, and the published versions. An evaluation reads only these.
 
 use super::Store;
 use super::call::StoreError;
 use super::configuration::data;
-use super::governance::Page;
 use super::keys::{self, POLICY, PUBLISHED};
+use super::pages::Page;
 use super::rows::Row;
 use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
 
 impl Row {
-    /// A policy as it will be.
     pub fn policy(organisation_id: &str, policy: &Policy) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{POLICY}{}", policy.id));
         Self::new(key, policy)
     }
 
-    /// A policy no more.
     pub fn no_policy(organisation_id: &str, id: &str) -> Self {
         Self::gone(keys::governance(organisation_id, format!("{POLICY}{id}")))
     }
 
-    /// What an evaluation will see of a policy.
+    /// Builds the row of a policy that an evaluation reads.
     pub fn published(organisation_id: &str, policy: &ActivePolicy) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{PUBLISHED}{}", policy.id));
         Self::new(key, policy)
     }
 
-    /// A policy that is evaluated no more.
+    /// Deletes the row that an evaluation reads.
     pub fn not_published(organisation_id: &str, id: &str) -> Self {
         Self::gone(keys::governance(
             organisation_id,
@@ -36,7 +34,6 @@ impl Row {
 }
 
 impl Store {
-    /// A policy by its id.
     pub async fn policy(
         &self,
         organisation_id: &str,
@@ -46,7 +43,7 @@ impl Store {
             .await
     }
 
-    /// Policies by id, those of a status only where asked for.
+    /// Lists the policies by id, optionally those of one status.
     pub async fn policies(
         &self,
         organisation_id: &str,
@@ -59,8 +56,8 @@ impl Store {
             .await
     }
 
-    /// What is published now. A version that this code does not know is left out, and the log says so: one policy must not
-    /// stop the others.
+    /// Returns the published policies. Leaves out and logs a version that this code does not know:
+    /// one policy must not stop the others.
     pub async fn active_policies(
         &self,
         organisation_id: &str,

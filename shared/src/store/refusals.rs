@@ -1,27 +1,28 @@
-//! Refused preflights: a record each, and a count for each hour, user and reason.
+//! Refused preflights: a record of each, and a count for each hour, user and reason.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
 use super::configuration::data;
-use super::expression::{Item, number};
+use super::item::{Item, expires_at, number};
 use super::keys::{self, REFUSED};
-use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::refused::{Refused, RefusedHour};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long counts and what was told of them are kept, in seconds: longer than anybody looks back.
+/// How long counts are kept, in seconds: longer than the longest look back.
 const KEPT_SECONDS: i64 = 3 * 24 * 3_600;
 
-/// The most refusals of one transaction, which has at most 100 parts: each is a record and may count for two hours or reasons.
+/// The most refusals of one transaction, which has at most 100 parts. Each is a record and may
+/// count for two hours or reasons.
 const TOGETHER: usize = 30;
 
 /// How many refusals of an hour, user and reason the audit log knows of.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct LoggedRefusals {
     count: u64,
 }
 
@@ -30,24 +31,24 @@ fn text(text: &str) -> AttributeValue {
 }
 
 impl Row {
-    /// That the audit log knows of all that `hour` counts.
-    pub fn refused_told(organisation_id: &str, hour: &RefusedHour) -> Result<Self, StoreError> {
-        let key = keys::refused_told(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
-        let mut row = Self::new(key, &Told { count: hour.count })?;
+    /// Builds the row that says that the audit log knows of all refusals in `hour`.
+    pub fn logged_refusals(organisation_id: &str, hour: &RefusedHour) -> Result<Self, StoreError> {
+        let key = keys::logged_refusals(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
+        let mut row = Self::new(key, &LoggedRefusals { count: hour.count })?;
         row.expire(hour.last.as_second() + KEPT_SECONDS);
         Ok(row)
     }
 }
 
 impl Store {
-    /// Records refusals and counts each once. Those that come together are counted together, one by one only where some of them
-    /// were recorded before.
+    /// Records refusals and counts each once. A batch is counted in one transaction. It is counted
+    /// one by one only if some of it was recorded before.
     pub async fn record_refusals(
         &self,
         organisation_id: &str,
         refused: &[Refused],
     ) -> Result<(), StoreError> {
-        // The same message may be in a batch twice, and a transaction names an item once.
+        // A batch may repeat a message, and a transaction may name an item only once.
         let mut seen = BTreeSet::new();
         let each = refused.iter().filter(|one| seen.insert(&one.refusal_id));
         let each: Vec<&Refused> = each.collect();
@@ -56,7 +57,7 @@ impl Store {
                 continue;
             }
             for one in some {
-                // Where it is refused alone, it is recorded already.
+                // If a single refusal is rejected, it is recorded already.
                 let _: Transacted = self.record_some(organisation_id, &[one]).await?;
             }
         }
@@ -80,7 +81,7 @@ impl Store {
                 .set_item(Some(item))
                 .condition_expression("attribute_not_exists(pk)")
                 .build()?;
-            parts.push(TransactWriteItem::builder().put(put).build());
+            parts.push(Write::Put(put));
             for reason in &one.reasons {
                 let (hour, user_id) = (one.hour(), one.counted_user(reason).to_owned());
                 let counted = hours
@@ -104,18 +105,15 @@ impl Store {
         self.transact(parts).await
     }
 
-    /// Adds to what an hour counts, as a part of a transaction.
-    fn counted_item(
-        &self,
-        organisation_id: &str,
-        more: &RefusedHour,
-    ) -> Result<TransactWriteItem, StoreError> {
+    /// Adds to an hour's count, as a part of a transaction.
+    fn counted_item(&self, organisation_id: &str, more: &RefusedHour) -> Result<Write, StoreError> {
         let key = keys::refusals(organisation_id, &more.hour, &more.user_id, &more.reason);
         let update = Update::builder()
             .table_name(&self.tables.ledger)
             .set_key(Some(key.attributes()))
             .update_expression(
-                "SET #hour = :hour, user_id = :user, reason = :reason, #first = if_not_exists(#first, :first), \
+                "SET #hour = :hour, user_id = :user, reason = :reason, \
+                 #first = if_not_exists(#first, :first), \
                  #last = :last, #count = if_not_exists(#count, :zero) + :more, #ttl = :ttl",
             )
             .expression_attribute_names("#hour", "hour")
@@ -132,18 +130,18 @@ impl Store {
             .expression_attribute_values(":more", number(more.count))
             .expression_attribute_values(":ttl", number(more.last.as_second() + KEPT_SECONDS))
             .build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(Write::Update(update))
     }
 
-    /// What was refused in the hours from `first` to `last` that the audit log does not know of, `most` at the most: each
-    /// with how many of them are new.
-    pub async fn untold_refusals(
+    /// Returns at most `most` counts from the hours `first` to `last` that the audit log does not
+    /// fully know, each with its number of new refusals.
+    pub async fn unlogged_refusals(
         &self,
         organisation_id: &str,
         [first, last]: [&str; 2],
         most: usize,
     ) -> Result<Vec<(RefusedHour, u64)>, StoreError> {
-        // The hour after a prefix sorts last among those that begin with it.
+        // `~` sorts after all keys that begin with the last hour.
         let until = format!("{last}~");
         let counted = self
             .client
@@ -164,7 +162,7 @@ impl Store {
         let mut told: BTreeMap<String, u64> = BTreeMap::new();
         for row in self.rows_under(organisation_id, REFUSED).await? {
             let sk = row.get("sk").and_then(|sk| sk.as_s().ok()).cloned();
-            let known: Told = data(row)?;
+            let known: LoggedRefusals = data(row)?;
             told.extend(sk.map(|sk| (sk, known.count)));
         }
         let mut found = Vec::new();
@@ -173,7 +171,8 @@ impl Store {
                 item.remove(key);
             }
             let hour: RefusedHour = serde_dynamo::from_item(item)?;
-            let key = keys::refused_told(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
+            let key =
+                keys::logged_refusals(organisation_id, &hour.hour, &hour.user_id, &hour.reason);
             let known = told.get(&key.sk).copied().unwrap_or(0);
             if hour.count > known && found.len() < most {
                 let new = hour.count - known;

@@ -1,47 +1,45 @@
-//! Resolutions: how each hold ended, written once and before the cell follows. Whoever finds a hold whose
-//! resolution exists finishes what it says, so a crash between the two steps loses and doubles nothing. Until then a row
-//! of the same key may say that the hold lives longer than at first: because it was renewed, or because its usage was
-//! accepted and waits to be recorded.
+//! Resolutions: how each hold ended, written once and before the cell is updated.
+//!
+//! A caller that finds a hold in a cell with a resolution completes it, so a crash between the two
+//! steps neither loses nor doubles anything. Before the end, a row of the same key may say that the
+//! hold lives longer than at first, because it was renewed or because its usage was accepted and
+//! waits to be recorded.
 
-use super::call::{StoreError, Transacted};
-use super::cells::Updated;
-use super::expression::{Item, number};
-use super::records::by_day;
-use super::renewals::RENEWED;
+use super::call::StoreError;
+use super::entry::Settlement;
+use super::item::expires_at;
+use super::item::{Item, number};
 use super::tables::TTL;
-use super::totals::Sums;
-use super::usage::own_hold;
-use super::usage_rows::Added;
+use super::write::Write;
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
-use crate::domain::buckets::of_usage;
-use crate::domain::cell::{Cell, finish_as, lapsed_holds, prolong};
-use crate::domain::configuration::{AbandonedHolds, Configuration, Path};
-use crate::domain::hold::{Hold, HoldId, Rid};
+use crate::domain::configuration::Path;
+use crate::domain::hold::{Hold, HoldId};
 use crate::domain::identity::EventIdentity;
-use crate::domain::period::Month;
-use crate::domain::usage::{MAX_AGE, Resolution, Usage};
+use crate::domain::usage::Resolution;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// A resolution with what late usage needs of its hold.
+/// A resolution with the facts about its hold that late usage needs.
 #[derive(Clone, Debug)]
-pub(super) struct Resolved {
-    pub(super) resolution: Resolution,
-    pub(super) hold: Hold,
-    pub(super) path: Path,
-    /// The late event that was set against the hold, after it had lapsed.
-    pub(super) offset_by: Option<EventIdentity>,
-    /// The buckets of the reports to whose rows the hold was added when it was charged, because nobody had settled it. They
-    /// are kept as they were: after a change of the time zone, the same moment is in other ones. Empty if it is in no row.
-    pub(super) reported_in: Vec<String>,
+pub(crate) struct Resolved {
+    pub(crate) resolution: Resolution,
+    pub(crate) hold: Hold,
+    pub(crate) path: Path,
+    /// The late event that was set against the hold after it had lapsed.
+    pub(crate) offset_by: Option<EventIdentity>,
+    /// The buckets of the reports to which the hold was added when it was charged as abandoned.
+    /// They are stored, because the same moment falls into other buckets after a change of the time
+    /// zone. Empty if it is in no row.
+    pub(crate) reported_in: Vec<String>,
 }
 
 impl Resolved {
-    /// What the rows of abandoned holds have of it: nothing any more after late usage was set against it.
-    pub(super) fn reported(&self) -> Amounts {
+    /// Returns the amounts that the rows of abandoned holds have of it: zero after late usage was
+    /// set against it.
+    pub(crate) fn reported(&self) -> Amounts {
         match self.offset_by.is_none() && !self.reported_in.is_empty() {
             true => self.resolution.charged(),
             false => Amounts::ZERO,
@@ -49,54 +47,30 @@ impl Resolved {
     }
 }
 
-/// What is known of a hold under the key of its resolution.
-enum Ending {
+/// What is stored under the key of a hold's resolution.
+pub(crate) enum Ending {
     /// It lives, or it never was.
     Open {
-        /// It lives until then at least, in seconds; zero if no row says so.
+        /// It lives at least until then, in seconds. Zero if no row says so.
         until: i64,
     },
     /// It ended.
     Ended(Box<Resolved>),
 }
 
-/// What ends a hold.
+/// Why a hold ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EndsBy {
-    /// Its time, or its owner: neither does while usage of it waits to be recorded.
+pub(crate) enum EndsBy {
+    /// Its time is over or its owner voids it. Neither happens while its usage waits to be
+    /// recorded.
     Time,
-    /// An event that names it.
+    /// An event names it.
     Event,
 }
 
-/// What became of a hold that no event has settled.
-enum Unsettled {
-    /// It ended, now or before.
-    Ended(Box<Finished>),
-    /// It lives until then at least, in seconds.
-    Lives { rid: Rid, hold: Hold, until: i64 },
-    /// The configuration is older than the hold.
-    NotKnown,
-}
-
-/// A hold of a cell that has ended.
-struct Finished {
-    rid: Rid,
-    /// As its cell had it.
-    hold: Hold,
-    /// As its resolution has it.
-    ended: Hold,
-    charged: Amounts,
-}
-
-/// When rows that belong to `at` may go: 13 months later, and at least a day more.
-pub(super) fn expires_at(at: Timestamp) -> i64 {
-    at.as_second() + MAX_AGE.as_secs() + 24 * 3600
-}
-
 impl Store {
-    /// How a hold ended; none while it lives, or where it never was.
-    pub(super) async fn resolution(
+    /// Returns how a hold ended, or None if it lives or never was.
+    pub(crate) async fn resolution(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
@@ -107,7 +81,11 @@ impl Store {
         })
     }
 
-    async fn ending(&self, organisation_id: &str, hold_id: &HoldId) -> Result<Ending, StoreError> {
+    pub(crate) async fn ending(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+    ) -> Result<Ending, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -152,29 +130,16 @@ impl Store {
         })))
     }
 
-    /// Whether the time of the hold that a usage names was over before it was settled.
-    pub async fn lapsed_before(
-        &self,
-        organisation_id: &str,
-        usage: &Usage,
-    ) -> Result<bool, StoreError> {
-        let Some(hold_id) = own_hold(organisation_id, usage) else {
-            return Ok(false);
-        };
-        let known = self.resolution(organisation_id, &hold_id).await?;
-        let resolution = known.map(|known| known.resolution);
-        Ok(matches!(resolution, Some(Resolution::Expired { .. })))
-    }
-
-    /// The resolution of a hold, as a part of a transaction: it is written if there is none. That its time is over is
-    /// written only if it does not live longer, and that it is given back only if no usage of it waits to be recorded.
-    pub(super) fn resolution_item(
+    /// Writes the resolution of a hold as a part of a transaction, on condition that there is none.
+    /// A lapse also requires that the hold does not live longer, and a void that none of its usage
+    /// waits to be recorded.
+    pub(crate) fn resolution_item(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
         resolved: &Resolved,
         now: Timestamp,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let by = match resolved.resolution {
             Resolution::Expired { .. } | Resolution::Voided => EndsBy::Time,
             Resolution::Settled { .. } => EndsBy::Event,
@@ -182,15 +147,15 @@ impl Store {
         self.ending_item(organisation_id, hold_id, resolved, by, now)
     }
 
-    fn ending_item(
+    pub(crate) fn ending_item(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
         resolved: &Resolved,
         by: EndsBy,
         now: Timestamp,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let mut item: super::expression::Item = serde_dynamo::to_item(&resolved.resolution)?;
+    ) -> Result<Write, StoreError> {
+        let mut item: Item = serde_dynamo::to_item(&resolved.resolution)?;
         item.extend(keys::resolution(organisation_id, hold_id).attributes());
         let hold = AttributeValue::B(Blob::new(resolved.hold.pack()));
         item.insert("hold".to_owned(), hold);
@@ -220,262 +185,55 @@ impl Store {
             EndsBy::Time => put.expression_attribute_values(":now", number(now.as_second())),
             EndsBy::Event => put,
         };
-        Ok(TransactWriteItem::builder().put(put.build()?).build())
+        Ok(Write::Put(put.build()?))
     }
 
-    /// Resolves lapsed holds as the organisation wants it and takes them out of the cell. What others resolved in
-    /// the meantime is finished as they said. Holds that changed, or that this configuration is too old for, are left
-    /// to the next look.
-    pub(super) async fn expire(
+    pub(crate) fn settled_item(
         &self,
-        configuration: &Configuration,
-        period: Month,
-        lapsed: Vec<(Rid, Hold)>,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let each = lapsed.into_iter().map(|(rid, hold)| {
-            let charged = match configuration.organisation.abandoned_holds {
-                AbandonedHolds::Release => Amounts::ZERO,
-                AbandonedHolds::Charge => hold.amounts,
-            };
-            let named = (rid, hold);
-            self.resolve_unsettled(configuration, period, named, charged, EndsBy::Time, now)
-        });
-        let mut resolved = Vec::new();
-        let mut living = Vec::new();
-        let hold_seconds = i64::from(configuration.organisation.hold_seconds);
-        let next_look = now.as_second().saturating_add(hold_seconds);
-        for result in futures::future::join_all(each).await {
-            match result? {
-                Unsettled::Ended(finished) => resolved.push(*finished),
-                // A step at a time, because it may end any moment: whoever waits for it must not wait for days.
-                Unsettled::Lives { rid, hold, until } => {
-                    living.push((rid, hold, until.min(next_look)));
-                }
-                Unsettled::NotKnown => {}
-            }
-        }
-        let organisation_id = &configuration.organisation.id;
-        if !living.is_empty() {
-            // If one of them changed meanwhile, the next look tries it again.
-            self.update_cell(organisation_id, period, &prolong(&living))
-                .await?;
-        }
-        if !resolved.is_empty() {
-            let each = resolved.iter();
-            let update = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
-            let updated = self.update_cell(organisation_id, period, &update).await?;
-            let Updated::Refused(Some(cell)) = updated else {
-                return Ok(());
-            };
-            // Whoever renewed one of them a moment too late has changed it. It has ended all the same, and nobody
-            // would look at it before its new time is over.
-            for Finished {
-                rid,
-                hold,
-                ended,
-                charged,
-            } in &resolved
-            {
-                let id = HoldId::new(period, rid.clone(), hold);
-                let known = cell.holds.get(rid).filter(|known| id.names(known));
-                if known.is_some_and(|known| known.expires_at > hold.expires_at) {
-                    self.finish_hold(organisation_id, &id, ended, *charged)
-                        .await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Charges a living hold in full, because what it was used for cannot be counted yet. Late usage is charged the
-    /// difference. False if `configuration` is older than the hold.
-    pub(super) async fn charge_hold(
-        &self,
-        configuration: &Configuration,
-        hold_id: &HoldId,
-        hold: &Hold,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let named = (hold_id.rid.clone(), hold.clone());
-        let charged = hold.amounts;
-        let period = hold_id.period;
-        let resolving =
-            self.resolve_unsettled(configuration, period, named, charged, EndsBy::Event, now);
-        let Unsettled::Ended(finished) = resolving.await? else {
-            return Ok(false);
-        };
-        let Finished { ended, charged, .. } = *finished;
-        self.finish_hold(&configuration.organisation.id, hold_id, &ended, charged)
-            .await?;
-        Ok(true)
-    }
-
-    /// Writes how a hold ended that no event has settled, and gives it back with what stays spent of it. What is charged goes
-    /// into a record, the total of its department and the reports.
-    async fn resolve_unsettled(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        (rid, hold): (Rid, Hold),
-        charged: Amounts,
-        by: EndsBy,
-        now: Timestamp,
-    ) -> Result<Unsettled, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let Some(path) = configuration.path_at(hold.department, hold.tree) else {
-            return Ok(Unsettled::NotKnown);
-        };
-        let hold_id = HoldId::new(period, rid.clone(), &hold);
-        let zone = configuration.organisation.zone();
-        let reported_in = match charged == Amounts::ZERO {
-            true => Vec::new(),
-            false => Vec::from(of_usage(now, period, &zone)),
-        };
+        organisation_id: &str,
+        settlement: &Settlement<'_>,
+    ) -> Result<Write, StoreError> {
+        let entry = &settlement.entry;
         let resolved = Resolved {
-            resolution: Resolution::Expired { charged },
-            path,
-            hold: hold.clone(),
-            offset_by: None,
-            reported_in,
-        };
-        let mut parts = vec![self.ending_item(organisation_id, &hold_id, &resolved, by, now)?];
-        if charged != Amounts::ZERO {
-            let total = keys::department_total(organisation_id, period, &resolved.path.to_text());
-            parts.push(self.add_to_total(
-                &total,
-                Some(Sums::one(charged)),
-                None,
-                expires_at(now),
-            )?);
-            parts.push(self.abandoned_item(organisation_id, &hold_id, &resolved, now)?);
-            let of = (resolved.reported_in.as_slice(), &resolved.path);
-            let added = Added::abandoned(charged);
-            parts.extend(self.abandoned_rows(organisation_id, of, added, expires_at(now))?);
-        }
-        let resolved = match self.transact(parts).await? {
-            Transacted::Applied => resolved,
-            Transacted::Refused(_) => match self.ending(organisation_id, &hold_id).await? {
-                Ending::Ended(known) => *known,
-                Ending::Open { until } => return Ok(Unsettled::Lives { rid, hold, until }),
+            resolution: Resolution::Settled {
+                event: entry.report.identity.clone(),
+                charged: entry.charge.amounts,
             },
+            hold: settlement.hold.clone(),
+            path: entry.path.clone(),
+            offset_by: None,
+            reported_in: Vec::new(),
         };
-        Ok(Unsettled::Ended(Box::new(Finished {
-            rid,
-            hold,
-            charged: resolved.resolution.charged(),
-            ended: resolved.hold,
-        })))
+        self.resolution_item(
+            organisation_id,
+            &settlement.hold_id,
+            &resolved,
+            entry.received_at,
+        )
     }
 
-    /// Releases some of the lapsed holds that somebody sees in a cell in passing. It may fail: they are seen again.
-    pub(super) async fn release_seen(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        cell: &Cell,
-        now: Timestamp,
-    ) {
-        let lapsed = lapsed_holds(cell, now, |_| true);
-        if lapsed.is_empty() {
-            return;
-        }
-        if let Err(error) = self.expire(configuration, period, lapsed, now).await {
-            tracing::warn!(%error, "lapsed holds are left to the next look");
-        }
-    }
-
-    /// The record of a hold that was charged because nobody settled it.
-    fn abandoned_item(
+    /// Marks that an event was set against a lapsed hold, once.
+    pub(crate) fn offset_item(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
-        resolved: &Resolved,
-        now: Timestamp,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let charged = resolved.resolution.charged();
-        let mut item = keys::abandoned(organisation_id, hold_id).attributes();
-        item.insert(
-            "path".to_owned(),
-            AttributeValue::S(resolved.path.to_text()),
-        );
-        item.insert(
-            "type".to_owned(),
-            AttributeValue::S("abandoned_hold".to_owned()),
-        );
-        item.extend(by_day(organisation_id, now, &hold_id.to_string()));
-        item.insert(
-            "period".to_owned(),
-            AttributeValue::S(hold_id.period.to_string()),
-        );
-        item.insert("tokens".to_owned(), number(charged.tokens));
-        item.insert("micro_usd".to_owned(), number(charged.micro_usd));
-        item.insert("recorded_at".to_owned(), AttributeValue::S(now.to_string()));
-        item.insert(TTL.to_owned(), number(expires_at(now)));
-        let put = Put::builder()
+        event: &EventIdentity,
+    ) -> Result<Write, StoreError> {
+        let update = Update::builder()
             .table_name(&self.tables.ledger)
-            .set_item(Some(item))
+            .set_key(Some(
+                keys::resolution(organisation_id, hold_id).attributes(),
+            ))
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(offset_by)")
+            .update_expression("SET offset_by = :event")
+            .expression_attribute_values(":event", AttributeValue::S(event.to_string()))
             .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        Ok(Write::Update(update))
     }
 
-    /// Takes a hold out of its cell that was resolved as `ended`, whatever it looks like by now: a budget made in the meantime
-    /// has added its counter to it, or it was renewed a moment too late. The cell afterwards, where it is known.
-    pub(super) async fn finish_hold(
-        &self,
-        organisation_id: &str,
-        hold_id: &HoldId,
-        ended: &Hold,
-        charged: Amounts,
-    ) -> Result<Option<Cell>, StoreError> {
-        let mut hold = ended.clone();
-        for _ in 0..super::call::ATTEMPTS {
-            let update = finish_as([(&hold_id.rid, &hold, ended, charged)]);
-            match self
-                .update_cell(organisation_id, hold_id.period, &update)
-                .await?
-            {
-                Updated::Applied(cell) => return Ok(Some(cell)),
-                Updated::Refused(None) => return Ok(None),
-                Updated::Refused(Some(cell)) => {
-                    match cell
-                        .holds
-                        .get(&hold_id.rid)
-                        .filter(|known| hold_id.names(known))
-                    {
-                        Some(known) => hold.clone_from(known),
-                        None => return Ok(Some(cell)),
-                    }
-                }
-            }
-        }
-        Err(StoreError::Contended)
-    }
-
-    /// Finishes those of `holds` that are resolved and still in the cell; whether there were any.
-    pub(super) async fn finish_resolved(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        holds: &BTreeMap<Rid, Hold>,
-    ) -> Result<bool, StoreError> {
-        let ids: Vec<HoldId> = holds
-            .iter()
-            .map(|(rid, hold)| HoldId::new(period, rid.clone(), hold))
-            .collect();
-        let resolved = self.resolved_among(organisation_id, &ids).await?;
-        for hold_id in &resolved {
-            if let Some(known) = self.resolution(organisation_id, hold_id).await? {
-                let charged = known.resolution.charged();
-                self.finish_hold(organisation_id, hold_id, &known.hold, charged)
-                    .await?;
-            }
-        }
-        Ok(!resolved.is_empty())
-    }
-
-    /// By hold id, which event settled it and what it was charged; holds that ended otherwise are not there.
-    pub(super) async fn charged_by(
+    /// Returns, by hold id, the event that settled it and its charge. Leaves out holds that ended
+    /// otherwise.
+    pub(crate) async fn charged_by(
         &self,
         organisation_id: &str,
         ids: &[HoldId],
@@ -492,8 +250,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Those of `ids` that have a resolution.
-    pub(super) async fn resolved_among(
+    /// Returns those of `ids` that have a resolution.
+    pub(crate) async fn resolved_among(
         &self,
         organisation_id: &str,
         ids: &[HoldId],
@@ -513,11 +271,13 @@ impl Store {
     }
 }
 
-/// Until when a hold lives that was renewed, in seconds.
-pub(super) const LIVES_UNTIL: &str = "lives_until";
+/// The outcome in a row that says how long a hold lives. The hold has not ended.
+pub(crate) const RENEWED: &str = "renewed";
+/// Until when a renewed hold lives, in seconds.
+pub(crate) const LIVES_UNTIL: &str = "lives_until";
 /// Until when usage of a hold may wait to be recorded, in seconds.
-pub(super) const USAGE_UNTIL: &str = "usage_until";
-/// The buckets of the reports that a charged hold was added to, with a space between two.
+pub(crate) const USAGE_UNTIL: &str = "usage_until";
+/// The buckets of the reports to which a charged hold was added, separated by spaces.
 const REPORTED_IN: &str = "reported_in";
 
 /// Whether the row at the place of a resolution says that the hold lives.

@@ -1,4 +1,4 @@
-//! Completing a risk whose user was not known when it was recorded.
+//! Completes a risk whose user was unknown when it was recorded.
 
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
@@ -10,13 +10,13 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-/// When the message came that said whose a risk is.
-pub(super) const COMPLETED_AT: &str = "completed_at";
+/// When the message arrived that named the user of a risk.
+pub(crate) const COMPLETED_AT: &str = "completed_at";
 
 impl Store {
-    /// Keeps whose a recorded risk is, once: only if nobody was known. The message that came at
-    /// `received_at` is the one to be evaluated for it, also if it comes again.
-    pub(super) async fn complete_risk(
+    /// Stores the user of a recorded risk, once, if the user was unknown. The message received at
+    /// `received_at` is the one to be evaluated for it, also if it is delivered again.
+    pub(crate) async fn complete_risk(
         &self,
         organisation_id: &str,
         risk: &Risk,

@@ -2,25 +2,28 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::{Item, number};
+use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
-use super::resolutions::expires_at;
 use super::tables::TTL;
-use crate::domain::configuration::{Budget, Department, EndedBudget, Gone, Move};
-use crate::domain::hold::Rid;
+use super::write::Write;
+use crate::domain::configuration::{
+    Budget, DeletedDepartment, Department, DepartmentMove, EndedBudget,
+};
+use crate::domain::hold::HoldKey;
 use crate::domain::people::User;
 use crate::domain::rollover::Rollover;
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{Delete, Put};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// The condition that there is no item of a key.
+/// The condition that a key has no item.
 const ABSENT: &str = "attribute_not_exists(pk)";
 
-/// How long an event that was accepted may wait until it is recorded: twice the two weeks of a dead-letter queue.
+/// How long an accepted event may wait until it is recorded: twice the two weeks of a dead-letter
+/// queue.
 const WAITING_SECONDS: i64 = 28 * 24 * 3600;
 
-/// Whose holds have names that begin alike.
+/// The user whose holds have names with the same beginning.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Holder {
     pub(super) user_id: String,
@@ -31,7 +34,7 @@ pub(super) struct Holder {
 pub struct Row {
     pub(super) key: Key,
     pub(super) item: Option<Item>,
-    /// Whether it is written only where there is none of its key.
+    /// Whether it is written only if its key has no item.
     is_new: bool,
 }
 
@@ -54,25 +57,24 @@ impl Row {
         }
     }
 
-    /// The same, where there is none of its key yet; otherwise the whole transaction does nothing.
+    /// Writes the row only if its key has no item. Otherwise the whole transaction does nothing.
     #[must_use]
     pub fn if_absent(mut self) -> Self {
         self.is_new = true;
         self
     }
 
-    /// A budget as it will be.
     pub fn budget(organisation_id: &str, budget: &Budget) -> Result<Self, StoreError> {
         let sk = format!("{BUDGET}{}", budget.id);
         Self::new(keys::governance(organisation_id, sk), budget)
     }
 
-    /// A budget no more.
     pub fn no_budget(organisation_id: &str, id: &str) -> Self {
         Self::gone(keys::governance(organisation_id, format!("{BUDGET}{id}")))
     }
 
-    /// A budget that is deleted, remembered as long as a month that it counts in may be closed or corrected.
+    /// Builds the row of a deleted budget, which is kept as long as a month that it counts in may
+    /// be closed or corrected.
     pub fn ended_budget(
         organisation_id: &str,
         ended: &EndedBudget,
@@ -83,22 +85,22 @@ impl Row {
         Ok(row)
     }
 
-    /// A deleted budget that no month needs any more.
+    /// Deletes the row of a deleted budget that no month needs.
     pub fn no_ended_budget(organisation_id: &str, id: &str) -> Self {
         Self::gone(ended_budget(organisation_id, id))
     }
 
-    /// A department as it will be.
     pub fn department(organisation_id: &str, department: &Department) -> Result<Self, StoreError> {
         let sk = format!("{DEPARTMENT}{}", department.id);
         Self::new(keys::governance(organisation_id, sk), department)
     }
 
-    /// A department no more, and what is remembered of it as long as late usage may name it.
+    /// Deletes a department and stores its remains, which are kept as long as late usage may name
+    /// it.
     pub fn no_department(
         organisation_id: &str,
         id: &str,
-        gone: &Gone,
+        gone: &DeletedDepartment,
         now: Timestamp,
     ) -> Result<[Self; 2], StoreError> {
         let key = keys::governance(organisation_id, format!("{DEPARTMENT}{id}"));
@@ -107,41 +109,46 @@ impl Row {
         Ok([Self::gone(key), remembered])
     }
 
-    /// A deleted department that is made again.
-    pub fn not_deleted(organisation_id: &str, gone: &Gone) -> Self {
+    /// Deletes the remains of a department that is created again.
+    pub fn not_deleted(organisation_id: &str, gone: &DeletedDepartment) -> Self {
         Self::gone(deleted_department(organisation_id, gone))
     }
 
-    /// A user as they will be.
     pub fn user(organisation_id: &str, user: &User) -> Result<Self, StoreError> {
         let sk = format!("{USER}{}", user.id);
         Self::new(keys::governance(organisation_id, sk), user)
     }
 
-    /// What leads from the name of a hold to its user. It is written when a user is made, and stays.
+    /// Builds the row that leads from the name of a hold to its user. It is written with the user
+    /// and never expires.
     pub fn holder(organisation_id: &str, user_id: &str) -> Result<Self, StoreError> {
-        let user_part = Rid::user_part_of(organisation_id, user_id);
+        let user_part = HoldKey::user_part_of(organisation_id, user_id);
         let holder = Holder {
             user_id: user_id.to_owned(),
         };
         Self::new(keys::holder(organisation_id, &user_part), &holder)
     }
 
-    /// A move of a department, remembered as long as late usage may be of the time before it.
-    pub fn moved(organisation_id: &str, moved: &Move, now: Timestamp) -> Result<Self, StoreError> {
+    /// Builds the row of a department's move, which is kept as long as late usage may be older than
+    /// the move.
+    pub fn moved(
+        organisation_id: &str,
+        moved: &DepartmentMove,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
         let sk = format!("{MOVE}{:010}", moved.tree);
         let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
         row.expire(expires_at(now) + WAITING_SECONDS);
         Ok(row)
     }
 
-    /// The history of a budget's month; it stays.
+    /// Builds the history row of a budget's month, which never expires.
     pub fn rollover(organisation_id: &str, rollover: &Rollover) -> Result<Self, StoreError> {
         let key = keys::rollover(organisation_id, rollover.from_period, &rollover.budget_id);
         Self::new(key, rollover)
     }
 
-    /// Lets the row go at `at`, in seconds.
+    /// Lets the row expire at `at`, in seconds.
     pub(super) fn expire(&mut self, at: i64) {
         if let Some(item) = &mut self.item {
             item.insert(TTL.to_owned(), number(at));
@@ -151,24 +158,22 @@ impl Row {
 
 impl Store {
     /// Writes or deletes a row, as a part of a transaction.
-    pub(super) fn row_item(&self, row: Row) -> Result<TransactWriteItem, StoreError> {
-        let part = TransactWriteItem::builder();
+    pub(crate) fn row_item(&self, row: Row) -> Result<Write, StoreError> {
         Ok(match row.item {
-            Some(item) => part.put(
+            Some(item) => Write::Put(
                 Put::builder()
                     .table_name(&self.tables.governance)
                     .set_item(Some(item))
                     .set_condition_expression(row.is_new.then(|| ABSENT.to_owned()))
                     .build()?,
             ),
-            None => part.delete(
+            None => Write::Delete(
                 Delete::builder()
                     .table_name(&self.tables.governance)
                     .set_key(Some(row.key.attributes()))
                     .build()?,
             ),
-        }
-        .build())
+        })
     }
 }
 
@@ -176,6 +181,6 @@ fn ended_budget(organisation_id: &str, id: &str) -> Key {
     keys::governance(organisation_id, format!("{ENDED}{id}"))
 }
 
-fn deleted_department(organisation_id: &str, gone: &Gone) -> Key {
+fn deleted_department(organisation_id: &str, gone: &DeletedDepartment) -> Key {
     keys::governance(organisation_id, format!("{GONE}{:010}", gone.index))
 }

@@ -1,4 +1,4 @@
-//! What the schedule remembers between its passes.
+//! The state of the schedule between its passes.
 
 use super::Store;
 use super::call::StoreError;
@@ -18,25 +18,26 @@ struct Audited {
 }
 
 impl Store {
-    /// The organisation after which a pass that ran out of time goes on; none where it begins anew.
+    /// Returns the organisation after which a pass that ran out of time continues, or None if the
+    /// next pass starts at the first.
     pub async fn schedule_cursor(&self) -> Result<Option<String>, StoreError> {
         let cursor: Option<Cursor> = self.row(keys::schedule_cursor()).await?;
         Ok(cursor.and_then(|cursor| cursor.after))
     }
 
-    /// Remembers where the next pass goes on.
+    /// Stores where the next pass continues.
     pub async fn set_schedule_cursor(&self, after: Option<String>) -> Result<(), StoreError> {
         let row = Row::new(keys::schedule_cursor(), &Cursor { after })?;
         self.put_row(row).await
     }
 
-    /// When all records of an organisation were last compared with its totals.
+    /// Returns when all records of an organisation were last compared with its totals.
     pub async fn audited_at(&self, organisation_id: &str) -> Result<Option<Timestamp>, StoreError> {
         let audited: Option<Audited> = self.row(keys::audited(organisation_id)).await?;
         Ok(audited.map(|audited| audited.at))
     }
 
-    /// Remembers that they were compared at `at`.
+    /// Stores that they were compared at `at`.
     pub async fn set_audited_at(
         &self,
         organisation_id: &str,

@@ -1,27 +1,29 @@
-//! Addresses that an organisation sends no mail to any more.
+//! Addresses to which an organisation sends no mail.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::governance::{Page, digest_of};
+use super::governance::digest_of;
+use super::item::expires_at;
 use super::keys::{self, SUPPRESSED};
-use super::letters::mailbox_of;
-use super::resolutions::expires_at;
+use super::pages::Page;
+use super::pending_emails::address_digest;
 use super::rows::Row;
 use crate::domain::incident::Opened;
 use crate::domain::suppression::Suppression;
 use serde_json::json;
 
 impl Row {
-    /// An address that mails go to again.
+    /// Deletes a suppression: the address gets mail again.
     pub fn no_suppression(organisation_id: &str, email: &str) -> Self {
-        let sk = format!("{SUPPRESSED}{}", mailbox_of(email));
+        let sk = format!("{SUPPRESSED}{}", address_digest(email));
         Self::gone(keys::governance(organisation_id, sk))
     }
 }
 
 impl Store {
-    /// Ends the mails to an address, with the incident that tells of it. False where they were ended before, and where the report with
-    /// this id was heeded before: an address that was released stays so however often the report comes again.
+    /// Suppresses an address and opens the incident about it. Returns false if it was suppressed
+    /// before, or if the report with this id was processed before: an address that was released
+    /// stays so, even if the report is delivered again.
     pub async fn suppress(
         &self,
         organisation_id: &str,
@@ -29,7 +31,7 @@ impl Store {
         suppression: &Suppression,
         opened: &Opened,
     ) -> Result<bool, StoreError> {
-        let mailbox = mailbox_of(&suppression.email);
+        let mailbox = address_digest(&suppression.email);
         let digest = digest_of(&format!("{report_id}\0{mailbox}"));
         let marker = keys::feedback(organisation_id, &digest);
         let mut heeded = Row::new(marker, &json!({"since": suppression.since}))?.if_absent();
@@ -43,7 +45,7 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Why nothing is sent to an address, by its digest; none where mails go there.
+    /// Returns why an address, named by its digest, is suppressed, or None if it gets mail.
     pub async fn suppression(
         &self,
         organisation_id: &str,
@@ -53,7 +55,7 @@ impl Store {
         self.row(keys::governance(organisation_id, sk)).await
     }
 
-    /// Addresses that nothing is sent to, in an order of their own.
+    /// Lists the suppressed addresses, ordered by digest.
     pub async fn suppressions(
         &self,
         organisation_id: &str,

@@ -1,4 +1,4 @@
-//! The tables and how they are made where no template makes them.
+//! The tables, and their creation without a template.
 
 use super::{Store, StoreError};
 use aws_sdk_dynamodb::types::{
@@ -18,7 +18,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The names used where nothing else is said.
+    /// Returns the names of the local stack.
     pub fn local() -> Self {
         Self {
             counters: "Counters".to_owned(),
@@ -30,7 +30,7 @@ impl Tables {
 
 /// The index of the records by organisation and day.
 pub(super) const BY_DAY: &str = "by_day";
-/// Where the items of each table name the second after which they may go.
+/// The attribute with the second after which an item may expire.
 pub(super) const TTL: &str = "y";
 
 fn string(name: &str) -> Result<AttributeDefinition, StoreError> {
@@ -48,7 +48,7 @@ fn key(name: &str, kind: KeyType) -> Result<KeySchemaElement, StoreError> {
 }
 
 impl Store {
-    /// Makes the tables that are missing, for an engine that no template describes.
+    /// Creates the missing tables, for an engine that no template describes.
     pub async fn create_missing_tables(&self) -> Result<(), StoreError> {
         let known = self.client.list_tables().send().await?;
         let is_missing = |name: &String| !known.table_names().contains(name);

@@ -1,35 +1,33 @@
-//! Totals: sums of records for departments, users and days. A parent's total is derived from its subtree's rows,
-//! never accumulated, so what was spent before a move stays where it was spent.
+//! Totals: sums of records for departments, users and days. The total of a parent is computed from
+//! the rows of its subtree and never stored, so spending from before a move stays with the old
+//! parent.
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::number;
+use super::item::number;
 use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Path;
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Sums of records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Sums {
-    /// Tokens charged.
     #[serde(default)]
     pub tokens: i64,
-    /// Micro-USD charged.
     #[serde(default)]
     pub micro_usd: i64,
-    /// Records.
     #[serde(default)]
     pub requests: i64,
 }
 
 impl Sums {
-    pub(super) fn one(amounts: Amounts) -> Self {
+    pub(crate) fn one(amounts: Amounts) -> Self {
         Self {
             tokens: amounts.tokens,
             micro_usd: amounts.micro_usd,
@@ -37,7 +35,6 @@ impl Sums {
         }
     }
 
-    /// The sum of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -47,35 +44,34 @@ impl Sums {
         }
     }
 
-    /// Tokens and micro-USD.
     pub fn amounts(&self) -> Amounts {
         Amounts::new(self.tokens, self.micro_usd)
     }
 }
 
-/// The rows of one period: a path and its sums.
+/// The rows of one period: paths and their sums.
 #[derive(Clone, Debug, Default)]
 pub struct DepartmentTotals(Vec<(Path, Sums)>);
 
 impl DepartmentTotals {
-    /// What the subtree of a department has spent, or the organisation where that is none.
+    /// Returns the spending in the subtree of a department, or of the whole organisation for None.
     pub fn spent_under(&self, department_id: Option<&str>) -> Amounts {
         self.sums_under(department_id).amounts()
     }
 
-    /// Each path on which anything was used, with the sums of that path itself.
+    /// Returns each path with usage, and the sums of that path alone.
     pub fn rows(&self) -> &[(Path, Sums)] {
         &self.0
     }
 
-    /// What was spent on each path itself.
-    pub(super) fn by_path(&self) -> BTreeMap<String, Amounts> {
+    /// Returns the spending of each path alone.
+    pub(crate) fn by_path(&self) -> BTreeMap<String, Amounts> {
         let rows = self.0.iter();
         rows.map(|(path, sums)| (path.to_text(), sums.amounts()))
             .collect()
     }
 
-    /// All sums of the subtree of a department, or of the organisation where that is none.
+    /// Returns all sums of the subtree of a department, or of the whole organisation for None.
     pub fn sums_under(&self, department_id: Option<&str>) -> Sums {
         self.0
             .iter()
@@ -92,7 +88,7 @@ struct TotalRow {
 }
 
 impl Store {
-    /// The totals of all departments in `period`, read consistently.
+    /// Reads the totals of all departments in `period` consistently.
     pub async fn department_totals(
         &self,
         organisation_id: &str,
@@ -122,15 +118,15 @@ impl Store {
         Ok(DepartmentTotals(totals))
     }
 
-    /// Adds to the total under `key`, as a part of a transaction: sums, tokens of a day, or both. The row may go after
-    /// `expires_at`.
+    /// Adds to the total under `key`, as a part of a transaction: sums, the tokens of a day, or
+    /// both. The row may expire after `expires_at`.
     pub(super) fn add_to_total(
         &self,
         key: &Key,
         sums: Option<Sums>,
         of_day: Option<(Date, i64)>,
         expires_at: i64,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let mut added = Vec::new();
         let mut update = Update::builder()
             .table_name(&self.tables.ledger)
@@ -149,11 +145,11 @@ impl Store {
         }
         let expression = format!("ADD {} SET {TTL} = :y", added.join(", "));
         let update = update.update_expression(expression).build()?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        Ok(Write::Update(update))
     }
 }
 
-/// Where a user's month has the tokens of one of its days: `d24`.
-pub(super) fn day_attribute(day: Date) -> String {
+/// Returns the attribute of a user's month with the tokens of one day: `d24`.
+pub(crate) fn day_attribute(day: Date) -> String {
     format!("d{:02}", day.day())
 }

@@ -1,74 +1,56 @@
-//! Webhooks that an organisation has set up for itself, how their receivers do, and what is on its way to them.
+//! An organisation's own webhooks and the health of their receivers.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::change::Idempotency;
-use super::expression::number;
-use super::governance::Page;
+use super::item::number;
 use super::keys::{self, WEBHOOK};
-use super::resolutions::expires_at;
+use super::pages::Page;
 use super::rows::Row;
-use super::tables::TTL;
+use super::write::Write;
 use crate::domain::health::Health;
 use crate::domain::incident::Opened;
 use crate::domain::webhook::{Delivery, Webhook};
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
-use jiff::Timestamp;
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put};
 use std::collections::HashMap;
 
-/// The most pages of rows that one look for deliveries reads.
-const MAX_PAGES: u32 = 10;
-
 impl Row {
-    /// A webhook as it will be.
     pub fn webhook(organisation_id: &str, webhook: &Webhook) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{}", webhook.id));
         Self::new(key, webhook)
     }
 
-    /// A webhook no more, nor what was known of its receiver.
+    /// Deletes a webhook and the health of its receiver.
     pub fn no_webhook(organisation_id: &str, id: &str) -> [Self; 2] {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{id}"));
         [Self::gone(key), Self::no_health(organisation_id, id)]
     }
 
-    /// Nothing is known of a receiver any more: it is another one.
+    /// Deletes the health of a receiver, because the webhook has a new one.
     pub fn no_health(organisation_id: &str, webhook_id: &str) -> Self {
         Self::gone(keys::health(organisation_id, webhook_id))
     }
 }
 
-/// Where a look for deliveries begins.
-#[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
-    /// With those that were made at this time.
-    Since(Timestamp),
-    /// After the delivery of this id.
-    After(&'a str),
-}
-
-/// What became of a delivery whose attempt is to be kept.
+/// The outcome of storing an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
-    /// It is kept.
+pub enum AttemptOutcome {
     Done,
-    /// Somebody else attempted it at the same moment; what they kept stays.
+    /// Another sender attempted the delivery at the same moment. Its result stays.
     Elsewhere,
-    /// The webhook, or how its receiver does, is not as it was read. Nothing is kept.
+    /// The webhook or the health of its receiver changed since it was read. Nothing is stored.
     Stale,
 }
 
-/// How a receiver does, before and after an attempt.
+/// The health of a receiver before and after an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct HealthChange<'a> {
-    /// As it was read; none if it did well.
+    /// As it was read. None if it was healthy.
     pub before: Option<&'a Health>,
     /// As it will be.
     pub after: Option<&'a Health>,
 }
 
 impl Store {
-    /// A webhook by its id.
     pub async fn webhook(
         &self,
         organisation_id: &str,
@@ -78,7 +60,7 @@ impl Store {
             .await
     }
 
-    /// Webhooks by id.
+    /// Lists the webhooks by id.
     pub async fn webhooks(
         &self,
         organisation_id: &str,
@@ -89,7 +71,7 @@ impl Store {
             .await
     }
 
-    /// How a receiver does; none if it does well.
+    /// Returns the health of a receiver, or None if it is healthy.
     pub async fn health(
         &self,
         organisation_id: &str,
@@ -98,102 +80,9 @@ impl Store {
         self.row(keys::health(organisation_id, webhook_id)).await
     }
 
-    /// A delivery by its webhook and id.
-    pub async fn delivery(
-        &self,
-        organisation_id: &str,
-        webhook_id: &str,
-        id: &str,
-    ) -> Result<Option<Delivery>, StoreError> {
-        self.row(keys::delivery(organisation_id, webhook_id, id))
-            .await
-    }
-
-    /// Deliveries of a webhook, the newest first.
-    pub async fn deliveries(
-        &self,
-        organisation_id: &str,
-        webhook_id: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Delivery>, StoreError> {
-        let prefix = keys::deliveries(webhook_id);
-        self.newest_first(organisation_id, &prefix, after, limit, |_| true)
-            .await
-    }
-
-    /// Makes a delivery where there is none of its webhook and id.
-    pub async fn add_delivery(
-        &self,
-        organisation_id: &str,
-        delivery: &Delivery,
-    ) -> Result<(), StoreError> {
-        let key = keys::delivery(organisation_id, &delivery.webhook_id, &delivery.id);
-        let mut row = Row::new(key, delivery)?.if_absent();
-        row.expire(expires_at(delivery.created_at));
-        self.transact(vec![self.row_item(row)?]).await?;
-        Ok(())
-    }
-
-    /// Makes a delivery that a request asked for, together with the answer under the request's idempotency key; false where that key has
-    /// an answer already.
-    pub async fn add_answered_delivery(
-        &self,
-        organisation_id: &str,
-        delivery: &Delivery,
-        answer: Option<&Idempotency>,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let key = keys::delivery(organisation_id, &delivery.webhook_id, &delivery.id);
-        let mut row = Row::new(key, delivery)?;
-        row.expire(expires_at(delivery.created_at));
-        let mut parts = vec![self.row_item(row)?];
-        if let Some(answer) = answer {
-            parts.push(self.idempotency_item(answer, now)?);
-        }
-        Ok(self.transact(parts).await? == Transacted::Applied)
-    }
-
-    /// Deliveries of a webhook that are `wanted`, the oldest first, of those that were made since `since`.
-    /// Looks at so many rows at most; `next` is the place of the last one if there may be more.
-    pub async fn deliveries_since(
-        &self,
-        organisation_id: &str,
-        webhook_id: &str,
-        since: Place<'_>,
-        limit: usize,
-        wanted: impl Fn(&Delivery) -> bool,
-    ) -> Result<Page<Delivery>, StoreError> {
-        let prefix = keys::deliveries(webhook_id);
-        let mut after = match since {
-            // Ids sort by their time. A delivery is made a little after its event.
-            Place::Since(since) => {
-                let ms = since.as_millisecond().max(0);
-                format!("evt_{ms:012x}")
-            }
-            Place::After(name) => name.to_owned(),
-        };
-        let mut items = Vec::new();
-        for _ in 0..MAX_PAGES {
-            let left = limit.saturating_sub(items.len());
-            let page = self
-                .page(organisation_id, &prefix, Some(&after), left, &wanted)
-                .await?;
-            items.extend(page.items);
-            match page.next {
-                Some(next) if items.len() < limit => after = next,
-                next => return Ok(Page { items, next }),
-            }
-        }
-        Ok(Page {
-            items,
-            next: Some(after),
-        })
-    }
-
-    /// Keeps what has become of a delivery, how its receiver does by now, and the incident that tells of
-    /// it: all of it or nothing. Only if nobody changed the delivery since its version before, the
-    /// receiver's health is as it was read, and the webhook still posts to `url`.
+    /// Stores the result of an attempt, the new health of the receiver, and the incident about it,
+    /// all or none. Requires that the delivery still has its version, that the health is as it was
+    /// read, and that the webhook still posts to `url`.
     pub async fn keep_attempt(
         &self,
         organisation_id: &str,
@@ -201,7 +90,7 @@ impl Store {
         url: &str,
         health: HealthChange<'_>,
         opened: Option<&Opened>,
-    ) -> Result<Kept, StoreError> {
+    ) -> Result<AttemptOutcome, StoreError> {
         let mut parts = vec![
             self.delivery_item(organisation_id, delivery)?,
             self.health_item(organisation_id, &delivery.webhook_id, health)?,
@@ -214,23 +103,13 @@ impl Store {
         }
         let transacted = self.transact(parts).await?;
         Ok(match transacted {
-            Transacted::Applied => Kept::Done,
-            _ if transacted.was_refused_at(0) => Kept::Elsewhere,
-            Transacted::Refused(_) => Kept::Stale,
+            Transacted::Applied => AttemptOutcome::Done,
+            _ if transacted.was_refused_at(0) => AttemptOutcome::Elsewhere,
+            Transacted::Refused(_) => AttemptOutcome::Stale,
         })
     }
 
-    /// Keeps what has become of a delivery that was not attempted; false if somebody else changed it.
-    pub async fn set_delivery(
-        &self,
-        organisation_id: &str,
-        delivery: &Delivery,
-    ) -> Result<bool, StoreError> {
-        let part = self.delivery_item(organisation_id, delivery)?;
-        Ok(self.transact(vec![part]).await? == Transacted::Applied)
-    }
-
-    /// Keeps how a receiver does; false if it is not as it was read.
+    /// Stores the health of a receiver. Returns false if it is not as it was read.
     pub async fn set_health(
         &self,
         organisation_id: &str,
@@ -241,17 +120,17 @@ impl Store {
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 
-    /// Writes how a receiver does, or checks that it is as it was read if nothing changes.
+    /// Writes the health of a receiver or, if it is unchanged, checks that it is as it was read.
     fn health_item(
         &self,
         organisation_id: &str,
         webhook_id: &str,
         HealthChange { before, after }: HealthChange<'_>,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::health(organisation_id, webhook_id);
         let condition = match before {
             None => "attribute_not_exists(pk)",
-            // A row that was written before versions were counted.
+            // An earlier release wrote the row, without a version.
             Some(Health { version: 0, .. }) => {
                 "attribute_exists(pk) AND attribute_not_exists(#data.#version)"
             }
@@ -267,7 +146,6 @@ impl Store {
         let version = before.map(|before| before.version);
         let values = version.filter(|version| *version > 0);
         let values = values.map(|version| HashMap::from([(":before".to_owned(), number(version))]));
-        let part = TransactWriteItem::builder();
         if before == after {
             let check = ConditionCheck::builder()
                 .table_name(&self.tables.governance)
@@ -276,7 +154,7 @@ impl Store {
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
                 .build()?;
-            return Ok(part.condition_check(check).build());
+            return Ok(Write::Check(check));
         }
         Ok(match after {
             Some(after) => {
@@ -289,7 +167,7 @@ impl Store {
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
                     .build()?;
-                part.put(put).build()
+                Write::Put(put)
             }
             None => {
                 let delete = Delete::builder()
@@ -299,18 +177,18 @@ impl Store {
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
                     .build()?;
-                part.delete(delete).build()
+                Write::Delete(delete)
             }
         })
     }
 
-    /// Checks that a webhook is there and posts to `url`.
-    fn webhook_check(
+    /// Checks that a webhook exists and posts to `url`.
+    pub(super) fn webhook_check(
         &self,
         organisation_id: &str,
         webhook_id: &str,
         url: &str,
-    ) -> Result<TransactWriteItem, StoreError> {
+    ) -> Result<Write, StoreError> {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{webhook_id}"));
         let check = ConditionCheck::builder()
             .table_name(&self.tables.governance)
@@ -320,52 +198,6 @@ impl Store {
             .expression_attribute_names("#url", "url")
             .expression_attribute_values(":url", AttributeValue::S(url.to_owned()))
             .build()?;
-        Ok(TransactWriteItem::builder().condition_check(check).build())
-    }
-
-    /// Makes a delivery due again, where nobody changed it since its version before and its webhook is still there; whether it
-    /// was so.
-    pub async fn renew_delivery(
-        &self,
-        organisation_id: &str,
-        delivery: &Delivery,
-    ) -> Result<bool, StoreError> {
-        let webhook = format!("{WEBHOOK}{}", delivery.webhook_id);
-        let check = ConditionCheck::builder()
-            .table_name(&self.tables.governance)
-            .set_key(Some(
-                keys::governance(organisation_id, webhook).attributes(),
-            ))
-            .condition_expression("attribute_exists(pk)")
-            .build()?;
-        let parts = vec![
-            self.delivery_item(organisation_id, delivery)?,
-            TransactWriteItem::builder().condition_check(check).build(),
-        ];
-        Ok(self.transact(parts).await? == Transacted::Applied)
-    }
-
-    /// Always a part of a transaction of several: those are known again where their answer was lost.
-    fn delivery_item(
-        &self,
-        organisation_id: &str,
-        delivery: &Delivery,
-    ) -> Result<TransactWriteItem, StoreError> {
-        let key = keys::delivery(organisation_id, &delivery.webhook_id, &delivery.id);
-        let mut item = key.attributes();
-        item.insert(
-            "data".to_owned(),
-            serde_dynamo::to_attribute_value(delivery)?,
-        );
-        item.insert(TTL.to_owned(), number(expires_at(delivery.created_at)));
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(Some(item))
-            .condition_expression("#data.#version = :before")
-            .expression_attribute_names("#data", "data")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":before", number(delivery.version.saturating_sub(1)))
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
+        Ok(Write::Check(check))
     }
 }

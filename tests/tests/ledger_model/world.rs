@@ -2,7 +2,7 @@
 
 use shared::domain::amount::{Amounts, Unit};
 use shared::domain::cell::{Cell, CellUpdate, Condition, HoldRequest};
-use shared::domain::hold::{Hold, Node, Rid};
+use shared::domain::hold::{Hold, HoldKey, Node};
 use std::collections::BTreeMap;
 
 /// What each request holds.
@@ -92,8 +92,8 @@ fn nodes_of(department: u8) -> Vec<Node> {
     vec![node(0), node(1 + u32::from(department))]
 }
 
-pub fn rid(request: u8) -> Rid {
-    Rid::derive("acme", "ada", &request.to_string())
+pub fn rid(request: u8) -> HoldKey {
+    HoldKey::derive("acme", "ada", &request.to_string())
 }
 
 impl World {

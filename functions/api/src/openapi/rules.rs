@@ -4,7 +4,7 @@
 
 use crate::rule_fields::{FIELDS, MAX_HOURS, MAX_VALUES};
 use shared::domain::alert::Severity;
-use shared::domain::policy::{BASELINE_DAYS, Field, Match, Op, Whose};
+use shared::domain::policy::{BASELINE_DAYS, Field, Match, Op, TotalScope};
 use shared::domain::usage::RiskLevel;
 use shared::runtime::openapi::{
     DepartmentId, Description, Model, Name, ReceiverUrl, SomeDollars, SomeTokens, TimeOfDay,
@@ -135,7 +135,7 @@ impl PartialSchema for Trigger {
                 ("min_tokens?", or_null(named::<Tokens>())),
             ]),
         ];
-        let subject = ("subject", named::<Whose>());
+        let subject = ("subject", named::<TotalScope>());
         kinds.extend(with_limit("token_budget_exceeded", subject));
         let department = ("department_id", named::<DepartmentId>());
         kinds.extend(with_limit("department_threshold", department));
@@ -153,7 +153,7 @@ impl ToSchema for Trigger {
             (SomeTokens::name(), SomeTokens::schema()),
             (SomeDollars::name(), SomeDollars::schema()),
             (Tokens::name(), Tokens::schema()),
-            (Whose::name(), Whose::schema()),
+            (TotalScope::name(), TotalScope::schema()),
             (DepartmentId::name(), DepartmentId::schema()),
         ];
         schemas.extend(used.map(|(name, schema)| (name.into_owned(), schema)));

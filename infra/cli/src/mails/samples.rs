@@ -9,7 +9,7 @@ use shared::domain::audit_head::AuditHead;
 use shared::domain::blocking::{blocked_by_hand, released};
 use shared::domain::closing::{self, ClosedBudget};
 use shared::domain::incident::Cause;
-use shared::domain::mail::{Letter, LetterStatus};
+use shared::domain::mail::{EmailStatus, Letter};
 use shared::domain::notice::Notice;
 use shared::domain::people::{Block, Role, Status, Superiors, User};
 use shared::domain::period::Month;
@@ -241,6 +241,6 @@ fn letter(kind: EventType, because: &str, payload: Value) -> Letter {
         because: because.to_owned(),
         payload,
         created_at: made_at(),
-        status: LetterStatus::Waiting,
+        status: EmailStatus::Waiting,
     }
 }

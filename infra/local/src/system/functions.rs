@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use shared::domain::reach::Reach;
+use shared::domain::egress_policy::EgressPolicy;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
@@ -145,7 +145,7 @@ impl<'a> Functions<'a> {
             self.notices("api"),
             self.clock.clone(),
         )
-        .with_reach(Reach::PublicAndLoopback);
+        .with_egress(EgressPolicy::PublicAndLoopback);
         if !self.settings.is_limited {
             api = api.with_rates(Rates::unlimited());
         }

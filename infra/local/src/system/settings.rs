@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
 use reset::{Archive, Heads, Signer};
 use shared::domain::configuration::OnUnavailable;
-use shared::domain::reach::Reach;
+use shared::domain::egress_policy::EgressPolicy;
 use shared::runtime::settings::Patience;
 
 use crate::bucket::LocalBucket;
@@ -125,12 +125,12 @@ impl SystemSettings {
     }
 
     pub(super) fn poster(&self) -> Result<Poster, StartError> {
-        let reach = Reach::PublicAndLoopback;
+        let egress = EgressPolicy::PublicAndLoopback;
         let poster = if self.resolves_names {
-            Poster::new(reach)
+            Poster::new(egress)
         } else {
             let nobody: Lookup = Arc::new(|_| Box::pin(async { Ok(Vec::new()) }));
-            Poster::with_lookup(reach, nobody)
+            Poster::with_lookup(egress, nobody)
         };
         poster.map_err(|error| StartError::Poster(error.into()))
     }

@@ -3,7 +3,7 @@
 use super::Change;
 use crate::domain::cell::{Cell, CellUpdate, carry};
 use crate::domain::configuration::Budget;
-use crate::domain::exemption::Decided;
+use crate::domain::exemption::ExemptionStatus;
 use crate::domain::hold::Node;
 use crate::domain::people::User;
 use crate::domain::period::Month;
@@ -60,7 +60,7 @@ impl Change {
             | Self::UserReleased { user, .. } => of_user(&user.before.value, &user.after.value),
             // A request that waits for a decision admits nothing yet.
             Self::ExemptionRevoked { exemption, .. } => {
-                match exemption.before.value.decided == Decided::Approved {
+                match exemption.before.value.decided == ExemptionStatus::Approved {
                     true => Effect::NewEpoch,
                     false => Effect::Unseen,
                 }

@@ -11,7 +11,9 @@ pub use effect::Effect;
 
 use super::alert::{Alert, Level};
 use super::api_key::ApiKey;
-use super::configuration::{Budget, Department, EndedBudget, Gone, Move, Organisation};
+use super::configuration::{
+    Budget, DeletedDepartment, Department, DepartmentMove, EndedBudget, Organisation,
+};
 use super::correction::Correction;
 use super::exemption::Exemption;
 use super::flagged::FlaggedEvent;
@@ -79,9 +81,10 @@ impl<T> Update<T> {
     }
 }
 
-/// That a level of a budget was alerted in a month. Once it is cleared, the level alerts again.
+/// The marker of an alert that a crossing of a level raised. Once it is deleted, the next crossing
+/// raises an alert again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlertMarker {
+pub struct CrossingMarker {
     pub period: Month,
     pub counter: Node,
     pub level: Level,
@@ -97,8 +100,8 @@ pub struct MailClaim {
 /// How a deleted department comes back under its old number: by a move from its last place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Return {
-    pub deleted: Gone,
-    pub moved: Move,
+    pub deleted: DeletedDepartment,
+    pub moved: DepartmentMove,
 }
 
 /// Everything that changes an organisation in one transaction with its audit entry.
@@ -118,24 +121,24 @@ pub enum Change {
     DepartmentUpdated(Update<Department>),
     DepartmentMoved {
         department: Update<Department>,
-        moved: Move,
+        moved: DepartmentMove,
     },
     DepartmentDeleted {
         department: Audited<Department>,
         /// What late usage needs of it.
-        remembered: Gone,
+        remembered: DeletedDepartment,
     },
     BudgetCreated {
         budget: Audited<Budget>,
-        cleared: Vec<AlertMarker>,
+        cleared: Vec<CrossingMarker>,
     },
     BudgetUpdated {
         budget: Update<Budget>,
-        cleared: Vec<AlertMarker>,
+        cleared: Vec<CrossingMarker>,
     },
     BudgetToppedUp {
         budget: Update<Budget>,
-        cleared: Vec<AlertMarker>,
+        cleared: Vec<CrossingMarker>,
         reason: String,
     },
     BudgetDeleted {
@@ -231,7 +234,7 @@ pub enum Change {
     EventDiscarded(Update<FlaggedEvent>),
     CorrectionCreated {
         correction: Audited<Correction>,
-        cleared: Vec<AlertMarker>,
+        cleared: Vec<CrossingMarker>,
     },
     /// A policy fired and blocked a user.
     PolicyBlocked {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::alert::{AlertKind, AlertStatus, Severity};
 use crate::domain::amount::{Amounts, Unit};
-use crate::domain::exemption::{Covers, Decided, Kind, Party, Terms};
+use crate::domain::exemption::{Covers, ExemptionStatus, Kind, Party, Terms};
 use crate::domain::flagged::Flag;
 use crate::domain::identity::EventIdentity;
 use crate::domain::people::{Block, Role, Status};
@@ -41,16 +41,16 @@ fn department() -> Department {
     configuration([]).departments["eng"].clone()
 }
 
-fn gone() -> Gone {
-    Gone {
+fn gone() -> DeletedDepartment {
+    DeletedDepartment {
         index: 0,
         tree: 0,
         path: vec!["eng".to_owned()],
     }
 }
 
-fn moved() -> Move {
-    Move {
+fn moved() -> DepartmentMove {
+    DepartmentMove {
         tree: 1,
         department_id: "eng".to_owned(),
         old_ancestors: Vec::new(),
@@ -108,7 +108,7 @@ fn webhook() -> Webhook {
     }
 }
 
-fn exemption(decided: Decided) -> Exemption {
+fn exemption(decided: ExemptionStatus) -> Exemption {
     Exemption {
         id: "exm_1".to_owned(),
         terms: Terms {
@@ -594,7 +594,7 @@ fn of_exemptions() -> Vec<Row> {
     vec![
         (
             Change::ExemptionRequested {
-                exemption: audited(exemption(Decided::Pending)),
+                exemption: audited(exemption(ExemptionStatus::Pending)),
                 notice: notice(),
             },
             "exemption.request",
@@ -604,7 +604,7 @@ fn of_exemptions() -> Vec<Row> {
         ),
         (
             Change::ExemptionApproved {
-                exemption: step(Decided::Pending, Decided::Approved),
+                exemption: step(ExemptionStatus::Pending, ExemptionStatus::Approved),
                 notice: notice(),
             },
             "exemption.approve",
@@ -614,7 +614,7 @@ fn of_exemptions() -> Vec<Row> {
         ),
         (
             Change::ExemptionDenied {
-                exemption: step(Decided::Pending, Decided::Denied),
+                exemption: step(ExemptionStatus::Pending, ExemptionStatus::Denied),
                 notice: notice(),
             },
             "exemption.deny",
@@ -624,7 +624,7 @@ fn of_exemptions() -> Vec<Row> {
         ),
         (
             Change::ExemptionRevoked {
-                exemption: step(Decided::Approved, Decided::Revoked),
+                exemption: step(ExemptionStatus::Approved, ExemptionStatus::Revoked),
                 notice: notice(),
             },
             "exemption.revoke",
@@ -634,7 +634,7 @@ fn of_exemptions() -> Vec<Row> {
         ),
         (
             Change::ExemptionRevoked {
-                exemption: step(Decided::Pending, Decided::Revoked),
+                exemption: step(ExemptionStatus::Pending, ExemptionStatus::Revoked),
                 notice: notice(),
             },
             "exemption.revoke",
@@ -644,7 +644,7 @@ fn of_exemptions() -> Vec<Row> {
         ),
         (
             Change::ExemptionEnding {
-                exemption: step(Decided::Approved, Decided::Approved),
+                exemption: step(ExemptionStatus::Approved, ExemptionStatus::Approved),
                 notice: Some(notice()),
             },
             "exemption.ending",
@@ -654,7 +654,7 @@ fn of_exemptions() -> Vec<Row> {
         ),
         (
             Change::ExemptionExpired {
-                exemption: step(Decided::Approved, Decided::Expired),
+                exemption: step(ExemptionStatus::Approved, ExemptionStatus::Expired),
                 notice: None,
             },
             "exemption.expire",

@@ -8,27 +8,27 @@ use crate::domain::notice::Notice;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// That a policy fired for a subject.
+/// A policy's firing for a subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fired {
-    /// The event that did it.
+    /// The event that caused it.
     pub event: EventIdentity,
-    /// When.
+    /// When it fired.
     pub at: Timestamp,
-    /// The alert that tells of it.
+    /// The alert about it.
     pub alert_id: String,
-    /// What was queued for it.
+    /// The notice of the alert.
     pub notice_id: String,
-    /// What else was: the notices of the incident that it opened and of the user whom it blocked.
+    /// Further notices: of the incident that it opened and of the user whom it blocked.
     #[serde(default)]
     pub more_notice_ids: Vec<String>,
-    /// Whether nobody knew whose the event was.
+    /// Whether the event's user was unknown.
     #[serde(default)]
     pub is_nobodys: bool,
 }
 
 impl Fired {
-    /// The name of a firing: the same for the same policy and subject.
+    /// Returns the name of a firing, which follows from its policy and subject.
     pub fn name(policy_id: &str, subject: &Subject) -> String {
         format!("{policy_id}#{subject}")
     }

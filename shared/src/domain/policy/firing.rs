@@ -1,9 +1,9 @@
 //! Finds the policies that an event fires, and their subjects.
 
 use super::facts::{Facts, Kind};
-use super::standing::Standing;
 use super::unusual::MAX_LATE_DAYS;
-use super::{ActivePolicy, Limit, Match, Rule, Threshold, Trigger, Whose};
+use super::usage_totals::UsageTotals;
+use super::{ActivePolicy, Limit, Match, Rule, Threshold, TotalScope, Trigger};
 use crate::domain::amount::Unit;
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::identity::EventIdentity;
@@ -70,13 +70,13 @@ pub struct Firing {
     pub measured: Option<Measured>,
 }
 
-/// Returns the firings of `policy` if `facts` arrive and `standing` has counted them. Thresholds
+/// Returns the firings of `policy` if `facts` arrive and `usage_totals` has counted them. Thresholds
 /// are found by level, so every later event finds the same subject again. The caller ensures that
 /// it fires once.
 pub fn firings(
     policy: &ActivePolicy,
     facts: &Facts,
-    standing: &Standing,
+    usage_totals: &UsageTotals,
     configuration: &Configuration,
 ) -> Vec<Firing> {
     let rule = &policy.rule;
@@ -100,21 +100,21 @@ pub fn firings(
         {
             let period = spent.period;
             match (subject, &facts.user_id) {
-                (Whose::User, Some(user_id)) => {
+                (TotalScope::User, Some(user_id)) => {
                     let thresholds = limit.for_user(&facts.path, period, configuration);
-                    let amounts = standing.of_user(user_id, period);
+                    let amounts = usage_totals.of_user(user_id, period);
                     let user_id = user_id.clone();
                     if let Some(measured) = reached(&thresholds, |unit| amounts.of(unit)) {
                         let subject = Subject::User { user_id, period };
                         add(subject, facts.path.clone(), Some(measured));
                     }
                 }
-                (Whose::User, None) => {}
-                (Whose::Department, _) => {
+                (TotalScope::User, None) => {}
+                (TotalScope::Department, _) => {
                     for depth in 1..=facts.path.0.len() {
                         let path = Path(facts.path.0[..depth].to_vec());
                         if let Some((subject, measured)) =
-                            of_department(limit, &path, period, standing, configuration)
+                            of_department(limit, &path, period, usage_totals, configuration)
                         {
                             add(subject, path, Some(measured));
                         }
@@ -133,7 +133,7 @@ pub fn firings(
             if let Some(at) = at {
                 let path = Path(facts.path.0[..=at].to_vec());
                 if let Some((subject, measured)) =
-                    of_department(limit, &path, spent.period, standing, configuration)
+                    of_department(limit, &path, spent.period, usage_totals, configuration)
                 {
                     add(subject, path, Some(measured));
                 }
@@ -144,7 +144,7 @@ pub fn firings(
             if let Some(user_id) = &facts.user_id
                 && facts.received_day <= last
             {
-                let (today, before) = standing.days(user_id, facts.day);
+                let (today, before) = usage_totals.days(user_id, facts.day);
                 let threshold = unusual.threshold(before).map(|value| Threshold {
                     unit: Unit::Tokens,
                     value,
@@ -180,12 +180,12 @@ fn of_department(
     limit: &Limit,
     path: &Path,
     period: Month,
-    standing: &Standing,
+    usage_totals: &UsageTotals,
     configuration: &Configuration,
 ) -> Option<(Subject, Measured)> {
     let department_id = path.department_id()?;
     let thresholds = limit.for_department(department_id, period, configuration);
-    let amounts = standing.of_department(department_id, period);
+    let amounts = usage_totals.of_department(department_id, period);
     let measured = reached(&thresholds, |unit| amounts.of(unit))?;
     let subject = Subject::Department {
         department_id: department_id.to_owned(),

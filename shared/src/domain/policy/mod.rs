@@ -2,27 +2,27 @@
 //! trigger, then its conditions, then its actions.
 //!
 //! Everything here is pure, so that live evaluation and tests on stored events run the same code:
-//! [`firings`] over the [`Facts`] of an event and a [`Standing`], the totals before it.
+//! [`firings`] over the [`Facts`] of an event and a [`UsageTotals`], the totals before it.
 
 mod condition;
 mod facts;
 mod fired;
 mod firing;
 mod replay;
-mod standing;
 mod telling;
 #[cfg(test)]
 mod tests;
 mod unusual;
+mod usage_totals;
 
 pub use condition::{Condition, Field, Op, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
 pub use fired::{Fired, FiringRecord};
 pub use firing::{Firing, Measured, Subject, firings};
 pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};
-pub use standing::{Needs, Standing};
 pub use telling::Telling;
 pub use unusual::{BASELINE_DAYS, MAX_LATE_DAYS, Unusual};
+pub use usage_totals::{Needs, UsageTotals};
 
 use super::alert::Severity;
 use super::amount::Unit;
@@ -42,7 +42,7 @@ pub const MAX_ACTIONS: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
-pub enum Whose {
+pub enum TotalScope {
     /// The total of the event's user.
     User,
     /// The total of each department on the event's path, including its subtree.
@@ -66,7 +66,7 @@ pub enum Limit {
 pub enum Trigger {
     /// A user's or a department's total of the month is at or above a limit. Fires once for each
     /// subject and month.
-    TokenBudgetExceeded { subject: Whose, limit: Limit },
+    TokenBudgetExceeded { subject: TotalScope, limit: Limit },
     /// A risk was reported.
     IpRiskEvent,
     /// A user's day is far above their own last days. Fires once for each user and day.

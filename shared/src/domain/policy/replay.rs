@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Kind};
 use super::firing::{Firing, Measured, Subject, firings};
-use super::standing::{Needs, Standing};
+use super::usage_totals::{Needs, UsageTotals};
 use super::{Action, ActivePolicy, Trigger};
 use crate::domain::configuration::Configuration;
 use jiff::Timestamp;
@@ -85,7 +85,7 @@ pub struct Replay {
     pub policy: ActivePolicy,
     pub window: Window,
     pub tally: Tally,
-    standing: Standing,
+    standing: UsageTotals,
     /// Subjects that have fired, including before the window.
     fired: HashSet<String>,
     #[serde(skip)]
@@ -99,7 +99,7 @@ impl Replay {
             policy,
             window,
             tally: Tally::default(),
-            standing: Standing::default(),
+            standing: UsageTotals::default(),
             fired: HashSet::new(),
             needs: None,
         }
@@ -201,7 +201,7 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Limit, Match, Rule, Unusual, Whose};
+    use super::super::{Limit, Match, Rule, TotalScope, Unusual};
     use super::*;
     use crate::domain::samples::{NOW, at, configuration};
 
@@ -230,7 +230,7 @@ mod tests {
     fn a_test_sees_all_that_counts_in_the_month_before_its_window_or_in_the_days_before_it() {
         assert_eq!(begins_at(Trigger::IpRiskEvent), at("2026-11-03T10:00:00Z"));
         let limit = Limit::Tokens(1_001);
-        let subject = Whose::User;
+        let subject = TotalScope::User;
         let of_user = Trigger::TokenBudgetExceeded { subject, limit };
         assert_eq!(begins_at(of_user), at("2026-09-30T23:00:00Z"));
         let department_id = "eng".to_owned();

@@ -143,7 +143,10 @@ fn limit() -> impl Strategy<Value = Limit> {
 fn trigger() -> impl Strategy<Value = Trigger> {
     prop_oneof![
         Just(Trigger::IpRiskEvent),
-        (select(&[Whose::User, Whose::Department][..]), limit())
+        (
+            select(&[TotalScope::User, TotalScope::Department][..]),
+            limit()
+        )
             .prop_map(|(subject, limit)| Trigger::TokenBudgetExceeded { subject, limit }),
         (select(&DEPARTMENTS[..]), limit()).prop_map(|(id, limit)| Trigger::DepartmentThreshold {
             department_id: id.to_owned(),
@@ -471,7 +474,7 @@ mod naive {
                 if period < facts.received_period.prev() {
                     return found;
                 }
-                if *subject == Whose::User {
+                if *subject == TotalScope::User {
                     // The nearest budget of the month: backend's in tokens, then eng's, then the
                     // organisation's.
                     let nearest: &[&str] = match facts.path.to_text().as_str() {
@@ -528,10 +531,10 @@ proptest! {
     fn a_second_naive_evaluator_says_the_same(policy in policy(), events in events()) {
         let configuration = configuration();
         let needs = Needs::of([&policy.rule.trigger]);
-        let mut standing = Standing::default();
+        let mut usage_totals = UsageTotals::default();
         for at in 0..events.len() {
-            standing.count(&events[at], &needs);
-            let fired = firings(&policy, &events[at], &standing, &configuration);
+            usage_totals.count(&events[at], &needs);
+            let fired = firings(&policy, &events[at], &usage_totals, &configuration);
             let fired: BTreeSet<String> = fired.iter().map(|f| f.subject.to_string()).collect();
             let expected = naive::fires(&policy.rule, &events[..=at], &configuration);
             prop_assert_eq!(fired, expected, "event {}", at);
@@ -573,21 +576,21 @@ proptest! {
     #[test]
     fn what_is_counted_and_taken_away_again_is_as_if_it_never_came(events in events()) {
         let needs = Needs { users: true, days: true, departments: true, named: BTreeSet::new() };
-        let mut standing = Standing::default();
+        let mut usage_totals = UsageTotals::default();
         for facts in &events {
-            standing.count(facts, &needs);
+            usage_totals.count(facts, &needs);
         }
         for facts in events.iter().rev() {
-            standing.discount(facts, &needs);
+            usage_totals.subtract(facts, &needs);
         }
         for user in USERS {
             for facts in &events {
-                prop_assert_eq!(standing.of_user(user, facts.received_period), Amounts::ZERO);
+                prop_assert_eq!(usage_totals.of_user(user, facts.received_period), Amounts::ZERO);
             }
         }
         for department in DEPARTMENTS {
             for facts in &events {
-                prop_assert_eq!(standing.of_department(department, facts.received_period), Amounts::ZERO);
+                prop_assert_eq!(usage_totals.of_department(department, facts.received_period), Amounts::ZERO);
             }
         }
     }

@@ -8,7 +8,7 @@ use end_to_end::{AGENT, Answer, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::hold::Rid;
+use shared::domain::hold::HoldKey;
 use shared::domain::identity::{BodyDigest, EventIdentity};
 use shared::domain::usage::{Event, Usage};
 use shared::store::{Claim, Claimant};
@@ -290,7 +290,7 @@ async fn a_conflict_that_names_a_hold_that_never_was_is_not_charged() {
         .report(&[world.usage("e-1", "ada", 10, 0, None)])
         .await;
     let hold = world.hold("ada", "r-1", 100, 100).await;
-    let never_asked = Rid::derive("demo", "ada", "never");
+    let never_asked = HoldKey::derive("demo", "ada", "never");
     let never = [
         with_another_nonce(&hold),
         format!("hold_202611_{}_AAAAAAAAAA", never_asked.as_str()),

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use shared::domain::amount::Amounts;
 use shared::domain::cell::MAX_HOLDS;
-use shared::domain::hold::{Hold, Rid};
+use shared::domain::hold::{Hold, HoldKey};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tower::ServiceExt;
@@ -31,7 +31,7 @@ pub(super) async fn fill(world: &World, holds: usize, seconds: i64) {
     };
     let packed = AttributeValue::B(Blob::new(hold.pack()));
     let holds: HashMap<String, AttributeValue> = (0..holds)
-        .map(|n| Rid::derive("demo", &format!("other-{}", n % 20), &n.to_string()))
+        .map(|n| HoldKey::derive("demo", &format!("other-{}", n % 20), &n.to_string()))
         .map(|rid| (rid.as_str().to_owned(), packed.clone()))
         .collect();
     let cells = world.tables().scan().table_name("Counters").send().await;

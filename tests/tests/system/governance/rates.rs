@@ -84,8 +84,8 @@ async fn instances_tell_each_other_so_that_a_limit_holds_for_all_of_them_within_
     let mut admitted = 0;
     for _ in 0..limit {
         for instance in &instances {
-            let standing = instance.take("demo", "key_1", now).await.unwrap();
-            admitted += u32::from(!standing.is_over);
+            let rate_limit = instance.take("demo", "key_1", now).await.unwrap();
+            admitted += u32::from(!rate_limit.is_over);
         }
     }
     let most = limit + 4 * limit / 10;

@@ -8,7 +8,7 @@ use local::dynamodb::Call;
 use shared::domain::amount::Unit;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::Configuration;
-use shared::domain::hold::{Hold, HoldId, Node, Rid};
+use shared::domain::hold::{Hold, HoldId, HoldKey, Node};
 use shared::domain::people::User;
 use shared::domain::period::Month;
 use shared::domain::refusal::Reason;
@@ -30,7 +30,7 @@ pub(super) struct Laws<'a> {
 }
 
 fn holds_of(month: Month, cell: &Cell) -> BTreeMap<String, Hold> {
-    let of_one = |(rid, hold): (&Rid, &Hold)| {
+    let of_one = |(rid, hold): (&HoldKey, &Hold)| {
         let id = HoldId::new(month, rid.clone(), hold);
         (id.to_string(), hold.clone())
     };

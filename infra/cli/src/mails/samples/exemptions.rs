@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use shared::domain::amount::Amounts;
-use shared::domain::exemption::{Covers, Decided, Decision, Exemption, Kind, Party, Terms};
+use shared::domain::exemption::{Covers, Decision, Exemption, ExemptionStatus, Kind, Party, Terms};
 use shared::domain::exemption_notice::{self, Event};
 use shared::domain::mail::Letter;
 use shared::domain::notice::Notice;
@@ -74,7 +74,7 @@ fn exemption(event: Event) -> Notice {
         },
         reason: "The release is on Friday".to_owned(),
         requested_by: party("mona"),
-        decided: Decided::Approved,
+        decided: ExemptionStatus::Approved,
         decision: Some(decision.clone()),
         revocation: Some(decision),
         index: None,

@@ -1,35 +1,43 @@
-//! Letters: what waits for an address, and what has become of each.
+//! Mails: those that wait for an address, and the state of each.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::expression::number;
 use super::governance::digest_of;
+use super::item::{expires_at, number};
 use super::keys;
-use super::resolutions::expires_at;
 use super::rows::Row;
 use super::tables::TTL;
+use super::write::Write;
 use crate::domain::incident::Opened;
-use crate::domain::mail::{Letter, LetterStatus};
-use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use crate::domain::mail::{EmailStatus, PendingEmail};
+use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 
-/// How long after its end a lease may be forgotten, in seconds.
+/// How long after its end a lease is kept, in seconds.
 const LEASE_KEPT_SECONDS: i64 = 3_600;
 
-/// An address without what it says: the same for the same address, whatever its case.
-pub fn mailbox_of(email: &str) -> String {
+/// Returns a digest of an address that hides the address and ignores its case.
+pub fn address_digest(email: &str) -> String {
     digest_of(&email.to_lowercase()).chars().take(32).collect()
 }
 
 impl Row {
-    fn letter(organisation_id: &str, mailbox: &str, letter: &Letter) -> Result<Self, StoreError> {
+    fn letter(
+        organisation_id: &str,
+        mailbox: &str,
+        letter: &PendingEmail,
+    ) -> Result<Self, StoreError> {
         let key = keys::letter(organisation_id, &letter.notice_id, mailbox);
         let mut row = Self::new(key, letter)?;
         row.expire(expires_at(letter.created_at));
         Ok(row)
     }
 
-    fn waiting(organisation_id: &str, mailbox: &str, letter: &Letter) -> Result<Self, StoreError> {
+    fn waiting(
+        organisation_id: &str,
+        mailbox: &str,
+        letter: &PendingEmail,
+    ) -> Result<Self, StoreError> {
         let key = keys::waiting(organisation_id, mailbox, &letter.notice_id);
         let mut row = Self::new(key, letter)?;
         row.expire(expires_at(letter.created_at));
@@ -38,29 +46,30 @@ impl Row {
 }
 
 impl Store {
-    /// Keeps a letter, where it was not kept before; one that is to be sent waits in the box of its address.
-    pub async fn add_letter(
+    /// Stores a mail, if it is not stored yet. One that is to be sent waits in the mailbox of its
+    /// address.
+    pub async fn add_email(
         &self,
         organisation_id: &str,
-        letter: &Letter,
+        letter: &PendingEmail,
     ) -> Result<(), StoreError> {
-        let mailbox = mailbox_of(&letter.email);
+        let mailbox = address_digest(&letter.email);
         let kept = Row::letter(organisation_id, &mailbox, letter)?.if_absent();
         let mut parts = vec![self.row_item(kept)?];
-        if letter.status == LetterStatus::Waiting {
+        if letter.status == EmailStatus::Waiting {
             parts.push(self.row_item(Row::waiting(organisation_id, &mailbox, letter)?)?);
         }
         self.transact(parts).await?;
         Ok(())
     }
 
-    /// The letters that wait in a box, the oldest first, `most` at the most.
-    pub async fn waiting_letters(
+    /// Returns at most `most` pending mails of a mailbox, the oldest first.
+    pub async fn pending_emails(
         &self,
         organisation_id: &str,
         mailbox: &str,
         most: usize,
-    ) -> Result<Vec<Letter>, StoreError> {
+    ) -> Result<Vec<PendingEmail>, StoreError> {
         let prefix = keys::mailbox(mailbox);
         let page = self
             .page(organisation_id, &prefix, None, most, |_| true)
@@ -68,8 +77,8 @@ impl Store {
         Ok(page.items)
     }
 
-    /// Takes a box for its caller alone until `until`; false where somebody else has it.
-    pub async fn lease_mailbox(
+    /// Leases the mailbox until `until`. Returns false if another sender holds the lease.
+    pub async fn lease_recipient_queue(
         &self,
         organisation_id: &str,
         mailbox: &str,
@@ -89,12 +98,12 @@ impl Store {
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":now", number(now.as_millisecond()))
             .build()?;
-        let part = TransactWriteItem::builder().put(put).build();
+        let part = Write::Put(put);
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 
-    /// Gives a box back.
-    pub async fn release_mailbox(
+    /// Ends the lease of a mailbox.
+    pub async fn release_recipient_queue(
         &self,
         organisation_id: &str,
         mailbox: &str,
@@ -104,20 +113,20 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps what has become of letters of a box, which wait no more, and the incident of those that were given up; the box is
-    /// given back.
-    pub async fn end_letters(
+    /// Stores the final state of a mailbox's mails, removes them from the pending ones, opens the
+    /// incident of those that were given up, and ends the lease.
+    pub async fn finish_emails(
         &self,
         organisation_id: &str,
         mailbox: &str,
-        letters: &[Letter],
-        status: LetterStatus,
+        letters: &[PendingEmail],
+        status: EmailStatus,
         opened: Option<&Opened>,
     ) -> Result<(), StoreError> {
         let lease = Row::gone(keys::lease(organisation_id, mailbox));
         let mut parts = vec![self.row_item(lease)?];
         for letter in letters {
-            let ended = Letter {
+            let ended = PendingEmail {
                 status,
                 ..letter.clone()
             };

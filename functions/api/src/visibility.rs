@@ -6,12 +6,12 @@ use shared::domain::name::is_user_id;
 use shared::domain::people::User;
 use shared::runtime::auth::may_act_for;
 use shared::runtime::error::ApiError;
-use shared::runtime::roles::Sphere;
+use shared::runtime::roles::RoleScope;
 use shared::store::KeyOwner;
 use std::collections::BTreeSet;
 
 /// What a key sees.
-pub(crate) enum Sight {
+pub(crate) enum Visibility {
     /// Everything.
     All,
     /// These departments and users only.
@@ -35,14 +35,14 @@ fn is_report(configuration: &Configuration, own_id: &str, user: &User) -> bool {
     user.manager_id.as_deref() == Some(own_id) || configuration.manages(own_id, &path)
 }
 
-impl Sight {
+impl Visibility {
     /// The departments that a key sees; of the users only its own.
     pub(crate) fn of_departments(owner: &KeyOwner, configuration: &Configuration) -> Self {
-        match (owner.role.sphere(), owner.user_id.as_deref()) {
-            (Sphere::All, _) => Self::All,
-            (sphere, own_id) => Self::Some {
+        match (owner.role.scope(), owner.user_id.as_deref()) {
+            (RoleScope::All, _) => Self::All,
+            (scope, own_id) => Self::Some {
                 departments: match own_id {
-                    Some(own_id) if sphere == Sphere::Managed => managed(configuration, own_id),
+                    Some(own_id) if scope == RoleScope::Managed => managed(configuration, own_id),
                     _ => BTreeSet::new(),
                 },
                 users: own_id.map(str::to_owned).into_iter().collect(),
@@ -52,13 +52,14 @@ impl Sight {
 
     /// All that a key sees. For a manager it reads the users of the organisation.
     pub(crate) async fn of(app: &App, owner: &KeyOwner) -> Result<Self, ApiError> {
-        if owner.role.sphere() == Sphere::All {
+        if owner.role.scope() == RoleScope::All {
             return Ok(Self::All);
         }
         let configuration = super::budgets::configuration(app, owner).await?;
-        let mut sight = Self::of_departments(owner, &configuration);
-        if let (Self::Some { users, .. }, Some(own_id)) = (&mut sight, owner.user_id.as_deref())
-            && owner.role.sphere() == Sphere::Managed
+        let mut visibility = Self::of_departments(owner, &configuration);
+        if let (Self::Some { users, .. }, Some(own_id)) =
+            (&mut visibility, owner.user_id.as_deref())
+            && owner.role.scope() == RoleScope::Managed
         {
             let is_seen = |user: &User| is_report(&configuration, own_id, user);
             let reports = app
@@ -67,7 +68,7 @@ impl Sight {
                 .await?;
             users.extend(reports.into_iter().map(|user| user.id));
         }
-        Ok(sight)
+        Ok(visibility)
     }
 
     /// Whether it sees a department; none is the organisation as a whole.
@@ -110,7 +111,7 @@ pub(crate) async fn user(app: &App, owner: &KeyOwner, id: &str) -> Result<User, 
         return Err(ApiError::not_found("user"));
     }
     let user = app.store.user(&owner.organisation_id, id).await?;
-    if owner.role.sphere() == Sphere::All {
+    if owner.role.scope() == RoleScope::All {
         return user.ok_or_else(|| ApiError::not_found("user"));
     }
     let (Some(user), Some(own_id)) = (user, owner.user_id.as_deref()) else {
@@ -119,7 +120,7 @@ pub(crate) async fn user(app: &App, owner: &KeyOwner, id: &str) -> Result<User, 
     if may_act_for(owner, &user.id) {
         return Ok(user);
     }
-    if owner.role.sphere() == Sphere::Managed {
+    if owner.role.scope() == RoleScope::Managed {
         let configuration = super::budgets::configuration(app, owner).await?;
         if is_report(&configuration, own_id, &user) {
             return Ok(user);

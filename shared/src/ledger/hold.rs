@@ -1,70 +1,65 @@
-//! Holding, and giving a hold back.
+//! Places holds and voids them.
 
-use super::Store;
-use super::call::{StoreError, Transacted, back_off};
-use super::cells::Updated;
-use super::resolutions::Resolved;
 use crate::domain::cell::{Cell, HoldRequest, Obstacle};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{Exempt, Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
+use crate::store::{Resolved, Store, StoreError, Transacted, Updated, back_off};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
-/// How often a hold is tried: a cell full of lapsed holds is released in at most 80 rounds.
+/// How often a hold is tried. A cell full of lapsed holds is released in at most 80 rounds.
 pub(super) const ATTEMPTS_TO_HOLD: u32 = 120;
 
-/// What became of a request for a hold.
+/// The outcome of a request for a hold.
 #[derive(Debug)]
 pub enum HoldOutcome {
-    /// It is held: now, or since an earlier try of the same request.
+    /// It is held, by this call or an earlier try of the same request.
     Held {
-        /// The hold that lives.
         hold: Hold,
-        /// The cell with it.
+        /// The cell that includes it.
         cell: Cell,
     },
-    /// The request id lives with another body.
+    /// Another request with this id holds, with a different body.
     AnotherBody,
-    /// The configuration is not the one that is in force: read it again.
+    /// The configuration is not in force: the caller must read it again.
     AnotherEpoch,
-    /// The counters admit a request that takes nothing from them, so nothing is held.
+    /// The counters admit a request for zero, so nothing is held.
     Admitted {
         /// The exemption that admits it, if the caps alone do not.
         exempt: Option<Exempt>,
         /// The cell at that moment.
         cell: Cell,
     },
-    /// The counters admit it, and the cell has as many live holds as it takes.
+    /// The counters admit it, but the cell has no room for another living hold.
     Full {
         /// The cell at that moment.
         cell: Cell,
     },
-    /// These hard counters have less than was asked for.
+    /// These hard counters have less left than requested.
     Short {
-        /// The counters.
         nodes: Vec<Node>,
         /// The cell at that moment.
         cell: Cell,
     },
 }
 
-/// What became of a hold that its owner gives back.
+/// The outcome of voiding a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VoidOutcome {
-    /// Nothing of it is held any more: now, or since an earlier try, a settlement or its end by time. Or its usage was
-    /// accepted and is about to settle it.
+    /// Nothing is held: this call, an earlier try, a settlement or the hold's end released it. Or
+    /// its usage was accepted and will settle it.
     NotHeld,
     /// There never was such a hold.
     Unknown,
-    /// The configuration is older than the hold: read it again.
+    /// The configuration is older than the hold: the caller must read it again.
     AnotherEpoch,
 }
 
 impl Store {
-    /// Holds at every level of the path in one conditional write, or says why not. A warm call is one round trip.
-    /// A caller that repeats it after a lost answer gets the same hold.
+    /// Holds at every level of the path in one conditional write, or says why not. Usually takes
+    /// one round trip. Repeated after a lost answer, it returns the same hold.
     pub async fn hold(
         &self,
         configuration: &Configuration,
@@ -73,13 +68,13 @@ impl Store {
         now: Timestamp,
     ) -> Result<HoldOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        // The way that is tried: the request as it is, or under an exemption where that is admitted and it is not.
-        let mut way = Cow::Borrowed(request);
+        // Try the plain request first. If only an exemption admits it, retry with that.
+        let mut candidate = Cow::Borrowed(request);
         for attempt in 0..ATTEMPTS_TO_HOLD {
-            let update = way.update();
+            let update = candidate.update();
             let cell = match self.update_cell(organisation_id, period, &update).await? {
                 Updated::Applied(cell) => {
-                    let hold = way.into_owned().hold;
+                    let hold = candidate.into_owned().hold;
                     return Ok(HoldOutcome::Held { hold, cell });
                 }
                 Updated::Refused(Some(cell)) => cell,
@@ -88,10 +83,10 @@ impl Store {
                     None => return Ok(HoldOutcome::AnotherEpoch),
                 },
             };
-            way = Cow::Borrowed(request);
+            candidate = Cow::Borrowed(request);
             match request.obstacle(&cell, now) {
                 Obstacle::SameHold(hold) => {
-                    // What was resolved and not yet taken out of the cell is no hold any more.
+                    // A hold that is resolved but still in the cell has ended.
                     let id = HoldId::new(period, request.rid.clone(), &hold);
                     match self.resolution(organisation_id, &id).await? {
                         None => return Ok(HoldOutcome::Held { hold, cell }),
@@ -111,7 +106,7 @@ impl Store {
                 }
                 Obstacle::Full => return Ok(HoldOutcome::Full { cell }),
                 Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
-                Obstacle::Exempt(admitted) => way = Cow::Owned(*admitted),
+                Obstacle::Exempt(admitted) => candidate = Cow::Owned(*admitted),
                 Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
                 Obstacle::Gone => back_off(attempt).await,
             }
@@ -119,8 +114,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Decides on a request that takes nothing from any counter, by a consistent read. It needs no place in the
-    /// cell: whoever asks for nothing again and again takes nothing from others.
+    /// Decides on a request for zero, by a consistent read. Such a request needs no place in the
+    /// cell, so repeating it takes nothing from others.
     pub async fn admit(
         &self,
         configuration: &Configuration,
@@ -141,7 +136,7 @@ impl Store {
                     self.expire(configuration, period, lapsed, now).await?;
                     continue;
                 }
-                Obstacle::Exempt(way) => way.hold.exempt,
+                Obstacle::Exempt(candidate) => candidate.hold.exempt,
                 Obstacle::Full | Obstacle::Gone => None,
             };
             return Ok(HoldOutcome::Admitted { exempt, cell });
@@ -149,7 +144,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Whether `configuration` is the one in force, by a consistent read: the fence of decisions that hold nothing.
+    /// Returns whether `configuration` is in force, by a consistent read. Decisions that hold
+    /// nothing are fenced by this.
     pub async fn is_in_force(
         &self,
         configuration: &Configuration,
@@ -162,8 +158,8 @@ impl Store {
         Ok(self.cell_in_force(configuration, period).await?.is_some())
     }
 
-    /// Gives all of a hold back. The resolution is written first, then the cell follows; repeated, it changes
-    /// nothing more.
+    /// Voids a hold. Writes the resolution first, then updates the cell. Repeated, it changes
+    /// nothing.
     pub async fn void(
         &self,
         configuration: &Configuration,
@@ -195,7 +191,7 @@ impl Store {
             Transacted::Applied => None,
             Transacted::Refused(_) => match self.resolution(organisation_id, hold_id).await? {
                 Some(known) => Some(known),
-                // Its usage was accepted, and settles it.
+                // Its usage was accepted, and will settle it.
                 None => return Ok(VoidOutcome::NotHeld),
             },
         };

@@ -8,7 +8,7 @@ const MAX_URL: usize = 2_048;
 
 /// The addresses that webhooks may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reach {
+pub enum EgressPolicy {
     /// Public addresses, over https.
     #[default]
     Public,
@@ -16,7 +16,7 @@ pub enum Reach {
     PublicAndLoopback,
 }
 
-impl Reach {
+impl EgressPolicy {
     /// Returns true if a connection to `address` is allowed. Special addresses are those of the
     /// IANA registries (RFC 6890).
     pub fn allows(self, address: IpAddr) -> bool {
@@ -304,7 +304,10 @@ mod tests {
             "100::1",
             "3fff::1",
         ] {
-            assert!(!Reach::Public.allows(refused.parse().unwrap()), "{refused}");
+            assert!(
+                !EgressPolicy::Public.allows(refused.parse().unwrap()),
+                "{refused}"
+            );
         }
         for allowed in [
             "1.1.1.1",
@@ -314,15 +317,18 @@ mod tests {
             "::ffff:8.8.8.8",
             "64:ff9b::808:808",
         ] {
-            assert!(Reach::Public.allows(allowed.parse().unwrap()), "{allowed}");
+            assert!(
+                EgressPolicy::Public.allows(allowed.parse().unwrap()),
+                "{allowed}"
+            );
         }
         for loopback in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
             assert!(
-                Reach::PublicAndLoopback.allows(loopback.parse().unwrap()),
+                EgressPolicy::PublicAndLoopback.allows(loopback.parse().unwrap()),
                 "{loopback}"
             );
         }
-        assert!(!Reach::PublicAndLoopback.allows("10.0.0.1".parse().unwrap()));
+        assert!(!EgressPolicy::PublicAndLoopback.allows("10.0.0.1".parse().unwrap()));
     }
 
     #[test]
@@ -332,7 +338,7 @@ mod tests {
             "https://example.com:8443/hook?x=1",
             "https://[2606:4700::1111]/",
         ] {
-            assert!(Reach::Public.is_receiver(right), "{right}");
+            assert!(EgressPolicy::Public.is_receiver(right), "{right}");
         }
         for wrong in [
             "http://example.com",
@@ -354,22 +360,28 @@ mod tests {
             "ftp://example.com",
             "",
         ] {
-            assert!(!Reach::Public.is_receiver(wrong), "{wrong}");
+            assert!(!EgressPolicy::Public.is_receiver(wrong), "{wrong}");
         }
         for local in [
             "http://127.0.0.1:9000/hook",
             "http://localhost/",
             "http://[::1]:80/",
         ] {
-            assert!(Reach::PublicAndLoopback.is_receiver(local), "{local}");
-            assert!(!Reach::Public.is_receiver(local), "{local}");
+            assert!(
+                EgressPolicy::PublicAndLoopback.is_receiver(local),
+                "{local}"
+            );
+            assert!(!EgressPolicy::Public.is_receiver(local), "{local}");
         }
         for wrong in [
             "http://example.com",
             "http://127.0.0.1.example.com",
             "http://10.0.0.1",
         ] {
-            assert!(!Reach::PublicAndLoopback.is_receiver(wrong), "{wrong}");
+            assert!(
+                !EgressPolicy::PublicAndLoopback.is_receiver(wrong),
+                "{wrong}"
+            );
         }
     }
 
@@ -406,7 +418,7 @@ mod tests {
             "https://router.home.arpa",
             "https://intranet/",
         ] {
-            let refusal = Reach::Public.refuses(private);
+            let refusal = EgressPolicy::Public.refuses(private);
             assert_eq!(refusal, Some(NOT_PUBLIC), "{private}");
         }
         for wrong in [
@@ -421,12 +433,16 @@ mod tests {
             "https://example.com#x",
             "https://user:secret@example.com/",
         ] {
-            let refusal = Reach::Public.refuses(wrong);
+            let refusal = EgressPolicy::Public.refuses(wrong);
             assert_eq!(refusal, Some(NOT_A_RECEIVER), "{wrong}");
         }
         for port in ["0", "00", "080", "65536", "99999", "", "+80"] {
             let url = format!("https://example.com:{port}/hook");
-            assert_eq!(Reach::Public.refuses(&url), Some(NOT_A_PORT), "{url}");
+            assert_eq!(
+                EgressPolicy::Public.refuses(&url),
+                Some(NOT_A_PORT),
+                "{url}"
+            );
         }
         for public in [
             "https://example.com/hook",
@@ -437,16 +453,20 @@ mod tests {
             "https://local.example",
             "https://0x7f.example.com/",
         ] {
-            assert_eq!(Reach::Public.refuses(public), None, "{public}");
+            assert_eq!(EgressPolicy::Public.refuses(public), None, "{public}");
         }
         for local in [
             "http://127.0.0.1:9000/hook",
             "http://localhost:1/",
             "https://[::1]/",
         ] {
-            assert_eq!(Reach::PublicAndLoopback.refuses(local), None, "{local}");
+            assert_eq!(
+                EgressPolicy::PublicAndLoopback.refuses(local),
+                None,
+                "{local}"
+            );
         }
-        let refused = Reach::PublicAndLoopback.refuses("https://10.0.0.1/");
+        let refused = EgressPolicy::PublicAndLoopback.refuses("https://10.0.0.1/");
         assert_eq!(refused, Some(NOT_PUBLIC));
     }
 }

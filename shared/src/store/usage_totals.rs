@@ -1,28 +1,28 @@
-//! Reading the totals that triggers of policies look at.
+//! Reads the totals that the triggers of policies look at.
 
 use super::Store;
 use super::call::StoreError;
-use super::expression::Item;
+use super::item::Item;
 use super::keys;
 use super::totals::{Sums, day_attribute};
 use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::domain::policy::{BASELINE_DAYS, Facts, Kind, Needs, Standing};
+use crate::domain::policy::{BASELINE_DAYS, Facts, Kind, Needs, UsageTotals};
 use jiff::Span;
 use jiff::civil::Date;
 use std::collections::BTreeSet;
 
 impl Store {
-    /// The totals as they are now for the users and departments of `events`, which are counted in them already. One read
-    /// for all users and one for each month of departments.
-    pub async fn standing(
+    /// Returns the current totals of the users and departments of `events`, which already include
+    /// the events. Takes one read for all users and one for each month of departments.
+    pub async fn usage_totals(
         &self,
         configuration: &Configuration,
         needs: &Needs,
         events: &[Facts],
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<UsageTotals, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let mut standing = Standing::default();
+        let mut usage_totals = UsageTotals::default();
         let mut months: BTreeSet<(&str, Month)> = BTreeSet::new();
         let mut departments: BTreeSet<(Month, &str)> = BTreeSet::new();
         for facts in events {
@@ -55,24 +55,24 @@ impl Store {
             for day in days_of(month) {
                 if let Some(tokens) = item.get(&day_attribute(day)) {
                     let tokens = serde_dynamo::from_attribute_value(tokens.clone())?;
-                    standing.set_day(&user_id, day, tokens);
+                    usage_totals.set_day(&user_id, day, tokens);
                 }
             }
             let sums: Sums = serde_dynamo::from_item(item)?;
-            standing.set_user(&user_id, month, sums.amounts());
+            usage_totals.set_user(&user_id, month, sums.amounts());
         }
         let periods: BTreeSet<Month> = departments.iter().map(|(period, _)| *period).collect();
         for period in periods {
             let totals = self.department_totals(organisation_id, period).await?;
             for (_, id) in departments.iter().filter(|(of, _)| *of == period) {
-                standing.set_department(id, period, totals.spent_under(Some(id)));
+                usage_totals.set_department(id, period, totals.spent_under(Some(id)));
             }
         }
-        Ok(standing)
+        Ok(usage_totals)
     }
 }
 
-/// The user and month of a row.
+/// Returns the user and month of a row.
 fn whose(item: &Item) -> Result<(&str, Month), StoreError> {
     let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
     let user_id = text("pk").and_then(|pk| pk.rsplit('#').next());

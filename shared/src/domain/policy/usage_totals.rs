@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Kind, Spent};
 use super::unusual::{BASELINE_DAYS, MAX_LATE_DAYS};
-use super::{Trigger, Whose};
+use super::{TotalScope, Trigger};
 use crate::domain::amount::Amounts;
 use crate::domain::period::Month;
 use jiff::Span;
@@ -30,11 +30,11 @@ impl Needs {
                 Trigger::IpRiskEvent => {}
                 Trigger::UnusualUsagePattern(_) => needs.days = true,
                 Trigger::TokenBudgetExceeded {
-                    subject: Whose::User,
+                    subject: TotalScope::User,
                     ..
                 } => needs.users = true,
                 Trigger::TokenBudgetExceeded {
-                    subject: Whose::Department,
+                    subject: TotalScope::Department,
                     ..
                 } => {
                     needs.departments = true;
@@ -61,7 +61,7 @@ struct OfUser {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct UsageTotals {
     users: HashMap<String, OfUser>,
     departments: HashMap<String, BTreeMap<Month, Amounts>>,
 }
@@ -94,7 +94,7 @@ fn entry<'a, V: Default>(map: &'a mut HashMap<String, V>, key: &str) -> &'a mut 
     map.entry(key.to_owned()).or_default()
 }
 
-impl Standing {
+impl UsageTotals {
     /// Sets the usage of a user in a month.
     pub fn set_user(&mut self, user_id: &str, period: Month, amounts: Amounts) {
         entry(&mut self.users, user_id)
@@ -118,7 +118,7 @@ impl Standing {
     }
 
     /// Subtracts an event that is already counted here.
-    pub fn discount(&mut self, facts: &Facts, needs: &Needs) {
+    pub fn subtract(&mut self, facts: &Facts, needs: &Needs) {
         self.change(facts, needs, Direction::Back);
     }
 
@@ -240,19 +240,19 @@ mod tests {
                 offset: Amounts::ZERO,
             }),
         );
-        let mut standing = Standing::default();
+        let mut usage_totals = UsageTotals::default();
         for (date, tokens) in [("2026-10-24", 13), ("2026-10-25", 17), ("2026-11-22", 19)] {
-            standing.set_day("ada", day(date), tokens);
+            usage_totals.set_day("ada", day(date), tokens);
         }
         for text in ["2026-09", "2026-10", "2026-11"] {
-            standing.set_user("ada", month(text), Amounts::new(101, 7));
+            usage_totals.set_user("ada", month(text), Amounts::new(101, 7));
         }
-        standing.forget_old(&facts);
+        usage_totals.forget_old(&facts);
         // Usage of the 22nd may arrive today. It is compared with the 28 days before the 22nd.
-        assert_eq!(standing.days("ada", day("2026-11-22")), (19, vec![17]));
+        assert_eq!(usage_totals.days("ada", day("2026-11-22")), (19, vec![17]));
         let months = ["2026-09", "2026-10", "2026-11"];
-        let months = months.map(|text| standing.of_user("ada", month(text)).tokens);
+        let months = months.map(|text| usage_totals.of_user("ada", month(text)).tokens);
         assert_eq!(months, [0, 101, 101]);
-        assert_eq!(standing.entries(), 1 + 2 + 2);
+        assert_eq!(usage_totals.entries(), 1 + 2 + 2);
     }
 }

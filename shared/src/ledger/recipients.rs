@@ -1,12 +1,11 @@
-//! Whom to tell: managers, and administrators where there is none.
+//! The recipients of notices: managers, or administrators if there is no manager.
 
-use super::Store;
-use super::call::StoreError;
 use crate::domain::configuration::Configuration;
 use crate::domain::notice::Recipient;
 use crate::domain::people::{Status, Superiors, User};
+use crate::store::{Store, StoreError};
 
-/// The most administrators that one notice goes to.
+/// The most administrators who get one notice.
 const MAX_ADMINISTRATORS: usize = 10;
 
 impl Store {
@@ -19,8 +18,8 @@ impl Store {
         Ok(user.filter(|user| user.status == Status::Active))
     }
 
-    /// The manager of the nearest department on the path of `department_id` that has one who is active and not `except`, and
-    /// which department that is.
+    /// Returns the manager of the nearest department on the path of `department_id` whose manager
+    /// is active and not `except`, and that department.
     async fn department_manager(
         &self,
         configuration: &Configuration,
@@ -41,7 +40,8 @@ impl Store {
         Ok(None)
     }
 
-    /// A user's manager, or that of the nearest department that has one who is not the user; with why it is them.
+    /// Returns a user's manager, or the manager of the nearest department that is somebody else,
+    /// with the reason for the choice.
     pub async fn manager_of(
         &self,
         configuration: &Configuration,
@@ -64,7 +64,8 @@ impl Store {
         }))
     }
 
-    /// Who can be asked about a user: their manager as [`Store::manager_of`] finds them, and the administrators only where there is none.
+    /// Returns the people who can be asked about a user: the manager whom [`Store::manager_of`]
+    /// finds or, if there is none, the administrators.
     pub async fn superiors_of(
         &self,
         configuration: &Configuration,
@@ -84,7 +85,7 @@ impl Store {
         })
     }
 
-    /// Those who hear where there is no manager.
+    /// Returns the administrators who get a notice if there is no manager.
     pub async fn some_administrators(
         &self,
         organisation_id: &str,
@@ -93,7 +94,7 @@ impl Store {
             .await
     }
 
-    /// A mail to each of the administrators, and why they get it.
+    /// Returns the administrators as recipients, with the reason.
     pub async fn administrator_recipients(
         &self,
         organisation_id: &str,
@@ -106,9 +107,10 @@ impl Store {
         Ok(each.collect())
     }
 
-    /// Who hears of a budget: the manager of its department or of the nearest above that has one; otherwise, and for the
-    /// organisation's own, the administrators.
-    pub(super) async fn budget_recipients(
+    /// Returns the recipients of alerts about a budget: the manager of its department or of the
+    /// nearest one above it that has one. Returns the administrators if there is no manager, and
+    /// for the organisation's own budget.
+    pub(crate) async fn budget_recipients(
         &self,
         configuration: &Configuration,
         department_id: Option<&str>,

@@ -1,10 +1,6 @@
-//! Usage that is recorded and not counted: in conflict with another body, or too large to be true.
+//! Usage that is recorded and not counted: in conflict with another body, or implausibly large.
 
-use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
-use super::claims::{AnotherBody, Known};
-use super::resolutions::Resolved;
-use super::usage::{Entry, Mark, Recorded, Tried, UsageReport, day_of, living, own_hold};
+use super::record::{Recorded, Tried};
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::HoldId;
@@ -12,18 +8,22 @@ use crate::domain::period::Month;
 use crate::domain::plausible::{Excess, excess_of};
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::Charge;
+use crate::store::{
+    ATTEMPTS, AnotherBody, Entry, Known, Mark, Resolved, Store, StoreError, Transacted,
+    UsageReport, back_off, day_of, living, own_hold,
+};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
-/// Where usage would count.
+/// The department and time that usage would count in.
 struct Place {
     period: Month,
     path: Path,
 }
 
-/// How the hold that a report names has ended.
+/// The end of the hold that a report names.
 enum Ended {
-    /// It names none, or one that never was.
+    /// The report names no hold, or one that never was.
     Nothing,
     As(Resolved),
     /// The configuration is older than the hold.
@@ -31,8 +31,8 @@ enum Ended {
 }
 
 impl Store {
-    /// What a report met whose record is there, or was refused.
-    pub(super) async fn met(
+    /// Returns the outcome of a report that was rejected or has a record already.
+    pub(crate) async fn met(
         &self,
         organisation_id: &str,
         report: &UsageReport<'_>,
@@ -48,10 +48,10 @@ impl Store {
         })
     }
 
-    /// Keeps a usage event that came under the identity of another body. It is charged only if the hold
-    /// that it names shows that it is another request: one that the other body does not name and that no
-    /// event has settled.
-    pub(super) async fn record_conflict(
+    /// Stores a usage event that arrived under the identity of another body. Charges it only if its
+    /// hold shows that it is another request: the other body does not name the hold, and no event
+    /// has settled it.
+    pub(crate) async fn record_conflict(
         &self,
         configuration: &Configuration,
         books: &PriceBooks,
@@ -64,7 +64,7 @@ impl Store {
             return self.keep_conflict(configuration, report).await;
         }
         if excess_of(configuration, books, usage).is_some() {
-            // What it says is not charged, so the hold is, as far as it goes.
+            // The event itself is not charged, so its hold is charged in full.
             let organisation_id = &configuration.organisation.id;
             if let Some(hold_id) = own_hold(organisation_id, usage) {
                 self.end_hold(configuration, &hold_id, now).await?;
@@ -76,13 +76,13 @@ impl Store {
                 Ok(Recorded::Conflict { is_charged: true })
             }
             Ok(other) => Ok(other),
-            // The identity has the digest in it: no other body comes under it.
+            // The identity includes the digest: no other body can have it.
             Err(_) => Err(StoreError::unreadable("a record of a conflict")),
         }
     }
 
-    /// Keeps a usage event in conflict that is not charged, in a record that no total has.
-    pub(super) async fn keep_conflict(
+    /// Stores an event in conflict that is not charged, in a record outside of all totals.
+    pub(crate) async fn keep_conflict(
         &self,
         configuration: &Configuration,
         report: &UsageReport<'_>,
@@ -95,17 +95,18 @@ impl Store {
             path: path.await?,
         };
         let entry = uncounted(configuration, report, place, Mark::Conflict);
-        // Refused, it is there already.
+        // If it is rejected, the record exists already.
         self.keep(configuration, &entry, None, None).await?;
         Ok(Recorded::Conflict { is_charged: false })
     }
 
-    /// Keeps a usage event that is too large to be true, in a record that no total has, until an administrator
-    /// decides. A hold that it names is charged in full: the request was made, and this is what is known of it. An
-    /// error that is the body that has the identity already, if that is another one.
+    /// Stores an implausibly large usage event in a record outside of all totals, until an
+    /// administrator decides. Charges its hold in full: the request was made, and the hold is the
+    /// best known figure. Returns the other body as an error if that has the identity.
     ///
-    /// The hold ends before the record is written, so an event that is there has left no hold behind.
-    pub(super) async fn hold_back(
+    /// The hold ends before the record is written, so an event with a record has left no living
+    /// hold.
+    pub(crate) async fn hold_back(
         &self,
         configuration: &Configuration,
         report: &UsageReport<'_>,
@@ -155,7 +156,8 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Writes an entry that is not counted, and flags it. False if there is a record of its identity.
+    /// Writes an entry that is not counted, and flags it. Returns false if its identity has a
+    /// record.
     async fn keep(
         &self,
         configuration: &Configuration,
@@ -168,7 +170,7 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Charges a hold in full if it lives. How it ended, then or before.
+    /// Charges a hold in full if it lives. Returns how it ended, now or before.
     async fn end_hold(
         &self,
         configuration: &Configuration,
@@ -188,7 +190,7 @@ impl Store {
     }
 }
 
-/// An entry that is charged nothing.
+/// Builds an entry without a charge.
 fn uncounted<'a>(
     configuration: &Configuration,
     report: &UsageReport<'a>,

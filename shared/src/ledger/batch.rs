@@ -1,0 +1,266 @@
+//! Records usage in batches: settlements of one department share a transaction, and those of one
+//! month the updates of the cell.
+
+use super::entries::settlement;
+use super::record::Recorded;
+use crate::domain::amount::Amounts;
+use crate::domain::cell::{Cell, finish, finishable};
+use crate::domain::configuration::{Configuration, Path};
+use crate::domain::hold::{Hold, HoldKey};
+use crate::domain::period::Month;
+use crate::domain::plausible::excess_of;
+use crate::domain::price::PriceBooks;
+use crate::domain::usage::Usage;
+use crate::store::{
+    Entry, Mark, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport, living,
+    own_hold,
+};
+use futures::StreamExt;
+use jiff::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most parts of a transaction, which limits a group of settlements. Each has a record, a
+/// resolution and up to three rows of the reports. Each user adds up to two totals, and the
+/// department one.
+const MAX_PARTS: usize = 100;
+
+const PARTS_A_SETTLEMENT: usize = 5;
+
+const PARTS_A_USER: usize = 2;
+
+/// How many groups are settled at the same time. Groups of one department follow each other,
+/// because they add to the same total.
+const GROUPS_AT_ONCE: usize = 4;
+
+/// Settlements that fit into one transaction, each with its place in the batch.
+type Group<'a> = Vec<(usize, Settlement<'a>)>;
+
+impl Store {
+    /// Records usage events of one organisation, each with its own result. Settlements in one
+    /// department share a transaction, and all settlements of a month share the updates of the
+    /// cell, so that releases keep up with new holds.
+    pub async fn record_usages(
+        &self,
+        configuration: &Configuration,
+        books: &PriceBooks,
+        usages: &[(&Usage, Timestamp)],
+        now: Timestamp,
+    ) -> Vec<Result<Recorded, StoreError>> {
+        let mut results: Vec<Option<Result<Recorded, StoreError>>> = Vec::new();
+        results.resize_with(usages.len(), || None);
+        if usages.len() > 1
+            && let Ok(groups) = self.settlements(configuration, books, usages).await
+        {
+            // Events that fail here or were recorded before are recorded one by one below, after
+            // all settlements.
+            let settled = self.settle_groups(configuration, groups).await;
+            for index in self.finish_settled(configuration, &settled, now).await {
+                if let Some(result) = results.get_mut(index) {
+                    *result = Some(Ok(Recorded::counted(Mark::Settled)));
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(usages.len());
+        for ((usage, received_at), result) in usages.iter().zip(results) {
+            out.push(match result {
+                Some(result) => result,
+                None => {
+                    self.record_usage(configuration, books, usage, *received_at, now)
+                        .await
+                }
+            });
+        }
+        out
+    }
+
+    /// Returns those of `usages` whose hold lives in its cell, in groups that fit into a
+    /// transaction.
+    async fn settlements<'a>(
+        &self,
+        configuration: &Configuration,
+        books: &PriceBooks,
+        usages: &[(&'a Usage, Timestamp)],
+    ) -> Result<Vec<Group<'a>>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let mut cells: Vec<(Month, Option<Cell>)> = Vec::new();
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for (index, &(usage, received_at)) in usages.iter().enumerate() {
+            let Some(hold_id) = own_hold(organisation_id, usage) else {
+                continue;
+            };
+            if excess_of(configuration, books, usage).is_some() {
+                continue;
+            }
+            if !cells.iter().any(|(period, _)| *period == hold_id.period) {
+                let cell = self.cell(organisation_id, hold_id.period).await?;
+                cells.push((hold_id.period, cell));
+            }
+            let cell = cells.iter().find(|(period, _)| *period == hold_id.period);
+            let cell = cell.and_then(|(_, cell)| cell.as_ref());
+            let Some(hold) = cell.and_then(|cell| living(cell, &hold_id)) else {
+                continue;
+            };
+            let report = UsageReport::new(usage, received_at);
+            let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
+                continue;
+            };
+            if settlement.entry.exceeded_hold {
+                // It has one row more than a group has room for.
+                continue;
+            }
+            match groups.iter_mut().find(|group| takes(group, &settlement)) {
+                Some(group) => group.push((index, settlement)),
+                None => groups.push(vec![(index, settlement)]),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Settles several groups at a time. Returns the settlements that are written and whose holds
+    /// are still in their cells.
+    async fn settle_groups<'a>(
+        &self,
+        configuration: &Configuration,
+        groups: Vec<Group<'a>>,
+    ) -> Vec<(usize, Settlement<'a>)> {
+        let mut lanes: BTreeMap<(Month, Path), Vec<Group<'a>>> = BTreeMap::new();
+        for group in groups {
+            if let Some((_, first)) = group.first() {
+                let lane = (first.entry.period, first.entry.path.clone());
+                lanes.entry(lane).or_default().push(group);
+            }
+        }
+        let lanes: Vec<_> = lanes
+            .into_values()
+            .map(|lane| self.settle_lane(configuration, lane))
+            .collect();
+        let lanes = futures::stream::iter(lanes).buffer_unordered(GROUPS_AT_ONCE);
+        lanes.concat().await
+    }
+
+    /// Settles the groups of one department one after the other. Returns those that are written.
+    async fn settle_lane<'a>(
+        &self,
+        configuration: &Configuration,
+        lane: Vec<Group<'a>>,
+    ) -> Vec<(usize, Settlement<'a>)> {
+        let mut settled = Vec::new();
+        for group in lane {
+            if let Ok(true) = self.settle_group(configuration, &group).await {
+                settled.extend(group);
+            }
+        }
+        settled
+    }
+
+    /// Writes records, resolutions and totals of a group at once. Returns false if a record or
+    /// resolution existed.
+    async fn settle_group(
+        &self,
+        configuration: &Configuration,
+        group: &[(usize, Settlement<'_>)],
+    ) -> Result<bool, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let mut parts = Vec::with_capacity(MAX_PARTS);
+        let mut of_department = Sums::default();
+        let mut of_users: BTreeMap<&str, (&Entry<'_>, Sums)> = BTreeMap::new();
+        for (_, settlement) in group {
+            let entry = &settlement.entry;
+            parts.push(self.record_item(configuration, entry)?);
+            parts.push(self.settled_item(organisation_id, settlement)?);
+            let one = Sums::one(entry.charge.amounts);
+            of_department = of_department.plus(one);
+            let user = of_users.entry(&entry.report.usage.user_id);
+            let (_, sums) = user.or_insert((entry, Sums::default()));
+            *sums = sums.plus(one);
+        }
+        for (place, (entry, of_user)) in of_users.into_values().enumerate() {
+            let totals = self.totals_items(configuration, entry, of_department, of_user)?;
+            // The department's total comes first, and is the same for all of its users.
+            parts.extend(totals.into_iter().skip(usize::from(place > 0)));
+        }
+        let entries = group.iter().map(|(_, settlement)| &settlement.entry);
+        parts.extend(self.usage_items(configuration, entries)?);
+        Ok(self.transact(parts).await? == Transacted::Applied)
+    }
+
+    /// Removes the holds of settled usages from their cells, as many at once as fit into an update.
+    /// Returns the places in the batch of those that are removed. If the others are repeated, their
+    /// resolution is found.
+    async fn finish_settled(
+        &self,
+        configuration: &Configuration,
+        settled: &[(usize, Settlement<'_>)],
+        now: Timestamp,
+    ) -> Vec<usize> {
+        let mut months: BTreeMap<Month, Vec<&(usize, Settlement<'_>)>> = BTreeMap::new();
+        for one in settled {
+            months.entry(one.1.entry.period).or_default().push(one);
+        }
+        let mut done = Vec::with_capacity(settled.len());
+        for (period, settled) in months {
+            let resolved: Vec<(HoldKey, Hold, Amounts)> = settled
+                .iter()
+                .map(|(_, s)| {
+                    (
+                        s.hold_id.rid.clone(),
+                        s.hold.clone(),
+                        s.entry.charge.amounts,
+                    )
+                })
+                .collect();
+            let mut settled = settled.into_iter();
+            let mut last = None;
+            for part in finishable(&resolved) {
+                let of_part: Vec<_> = settled.by_ref().take(part.len()).collect();
+                let update = finish(
+                    part.iter()
+                        .map(|(rid, hold, charged)| (rid, hold, *charged)),
+                );
+                let organisation_id = &configuration.organisation.id;
+                match self.update_cell(organisation_id, period, &update).await {
+                    Ok(Updated::Applied(cell)) => {
+                        last = Some(cell);
+                        done.extend(of_part.iter().map(|(index, _)| *index));
+                    }
+                    // One of them has changed: remove them one by one.
+                    Ok(Updated::Refused(_)) => {
+                        for (index, s) in of_part {
+                            let charged = s.entry.charge.amounts;
+                            let alone =
+                                self.finish_hold(organisation_id, &s.hold_id, &s.hold, charged);
+                            if alone.await.is_ok() {
+                                done.push(*index);
+                            }
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "settled holds are left to the next try"),
+                }
+            }
+            if let Some(cell) = last {
+                self.release_seen(configuration, period, &cell, now).await;
+            }
+        }
+        done
+    }
+}
+
+/// Whether `more` fits into a transaction with `group`: it adds to the same total, repeats nothing,
+/// and there is room.
+fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
+    let mut users: BTreeSet<&str> = BTreeSet::from([more.entry.report.usage.user_id.as_str()]);
+    for (_, known) in group {
+        let is_of_same_user = known.entry.report.usage.user_id == more.entry.report.usage.user_id;
+        if known.entry.period != more.entry.period
+            || known.entry.path != more.entry.path
+            || known.hold_id == more.hold_id
+            || known.entry.report.identity == more.entry.report.identity
+            || (is_of_same_user && known.entry.day != more.entry.day)
+        {
+            return false;
+        }
+        users.insert(&known.entry.report.usage.user_id);
+    }
+    let settlements = group.len().saturating_add(1);
+    1 + settlements * PARTS_A_SETTLEMENT + users.len() * PARTS_A_USER <= MAX_PARTS
+}

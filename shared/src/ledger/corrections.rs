@@ -1,0 +1,120 @@
+//! Changes of the ledger by an administrator: an event that was held back is counted or discarded,
+//! or usage is corrected.
+
+use super::charge::{Debit, Offset};
+use crate::domain::amount::Amounts;
+use crate::domain::configuration::{Configuration, Path};
+use crate::domain::correction::Correction;
+use crate::domain::flagged::FlaggedEvent;
+use crate::domain::price::PriceBooks;
+use crate::domain::usage::{Event, Usage};
+use crate::store::{
+    Entry, LedgerWrite, Mark, Store, StoreError, UsageReport, Write, day_of, expires_at, own_hold,
+};
+use jiff::Timestamp;
+
+fn usage_of(flagged: &FlaggedEvent) -> Result<&Usage, StoreError> {
+    match &flagged.event {
+        Event::LlmRequest(usage) => Ok(usage),
+        Event::IpRisk(_) => Err(StoreError::unreadable("a risk that was held back")),
+    }
+}
+
+impl Store {
+    /// Returns the charge of an event that was held back, if it is counted.
+    pub async fn charge_of_held_back(
+        &self,
+        organisation_id: &str,
+        flagged: &FlaggedEvent,
+    ) -> Result<Amounts, StoreError> {
+        let usage = usage_of(flagged)?;
+        let resolved = match own_hold(organisation_id, usage) {
+            Some(hold_id) => self.resolution(organisation_id, &hold_id).await?,
+            None => None,
+        };
+        let hold = resolved.as_ref().map(|resolved| &resolved.hold);
+        let book = PriceBooks::built_in().at(usage.occurred_at);
+        Ok(usage.charge(book, hold).amounts)
+    }
+
+    /// Returns the ledger's parts of a change. Returns None if `configuration` is not in force.
+    pub(crate) async fn ledger_items(
+        &self,
+        configuration: &Configuration,
+        write: &LedgerWrite<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Write>>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        match write {
+            LedgerWrite::Discard(flagged) => {
+                let part = self.record_discarded_item(organisation_id, &flagged.identity)?;
+                Ok(Some(vec![part]))
+            }
+            LedgerWrite::Count(flagged) => self.count_items(configuration, flagged, now).await,
+            LedgerWrite::Correct(correction) => {
+                self.correct_items(configuration, correction, now).await
+            }
+        }
+    }
+
+    /// Charges an event that was held back as late usage, in the department that it was held back
+    /// in.
+    async fn count_items(
+        &self,
+        configuration: &Configuration,
+        flagged: &FlaggedEvent,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Write>>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let usage = usage_of(flagged)?;
+        let hold_id = own_hold(organisation_id, usage);
+        let resolved = match &hold_id {
+            Some(hold_id) => self.resolution(organisation_id, hold_id).await?,
+            None => None,
+        };
+        let offset = Offset::of(hold_id.as_ref(), resolved.as_ref());
+        let book = PriceBooks::built_in().at(usage.occurred_at);
+        let hold = resolved.as_ref().map(|resolved| resolved.hold.clone());
+        let entry = Entry {
+            report: UsageReport::new(usage, flagged.received_at),
+            received_at: flagged.received_at,
+            period: flagged.period,
+            day: day_of(configuration, usage),
+            path: Path::from_text(&flagged.path),
+            charge: usage.charge(book, hold.as_ref()),
+            price_version: book.version().to_owned(),
+            mark: Mark::Counted,
+            offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
+            ended: hold,
+            is_counted: true,
+            exceeded_hold: false,
+        };
+        let charging = self.charge_items(configuration, &entry, offset.as_ref(), now);
+        let Some(mut parts) = charging.await? else {
+            return Ok(None);
+        };
+        parts.push(self.record_counted_item(organisation_id, &entry)?);
+        Ok(Some(parts))
+    }
+
+    /// Writes a correction with all of its effects: its rows and the counters of its path.
+    async fn correct_items(
+        &self,
+        configuration: &Configuration,
+        correction: &Correction,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Write>>, StoreError> {
+        let debit = Debit {
+            period: correction.month,
+            path: &correction.path(),
+            amounts: correction.amounts,
+            offset: None,
+            expires_at: expires_at(correction.created_at),
+        };
+        let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {
+            return Ok(None);
+        };
+        parts.extend(self.correction_items(configuration, correction)?);
+        Ok(Some(parts))
+    }
+}

@@ -1,0 +1,27 @@
+//! The use cases of the ledger, over [`crate::domain`] and [`crate::store`].
+//!
+//! A use case reads, decides by the domain, and passes writes to the store. It is a method of
+//! [`crate::store::Store`] and knows no type of the database.
+
+mod alerts;
+mod batch;
+mod cells;
+mod charge;
+mod corrections;
+mod entries;
+mod hold;
+mod recipients;
+mod reconcile;
+mod reconcile_records;
+mod record;
+mod renew;
+mod resolve;
+mod risk;
+mod thresholds;
+mod uncounted;
+
+pub use alerts::RaisedAlert;
+pub use hold::{HoldOutcome, VoidOutcome};
+pub use reconcile::Books;
+pub use record::Recorded;
+pub use renew::{RenewOutcome, RenewedHold};

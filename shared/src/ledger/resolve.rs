@@ -1,0 +1,265 @@
+//! Resolves holds that no event has settled, and removes resolved holds from their cells.
+
+use crate::domain::amount::Amounts;
+use crate::domain::buckets::of_usage;
+use crate::domain::cell::{Cell, finish_as, lapsed_holds, prolong};
+use crate::domain::configuration::{AbandonedHolds, Configuration};
+use crate::domain::hold::{Hold, HoldId, HoldKey};
+use crate::domain::period::Month;
+use crate::domain::usage::{Resolution, Usage};
+use crate::store::{
+    ATTEMPTS, Ending, EndsBy, Resolved, Store, StoreError, Transacted, Updated, own_hold,
+};
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// The outcome for a hold that no event has settled.
+enum Unsettled {
+    /// It ended, now or before.
+    Ended(Box<Finished>),
+    /// It lives at least until then, in seconds.
+    Lives {
+        rid: HoldKey,
+        hold: Hold,
+        until: i64,
+    },
+    /// The configuration is older than the hold.
+    NotKnown,
+}
+
+/// A hold of a cell that has ended.
+struct Finished {
+    rid: HoldKey,
+    /// The hold in its cell.
+    hold: Hold,
+    /// The hold in its resolution.
+    ended: Hold,
+    charged: Amounts,
+}
+
+impl Store {
+    /// Returns whether the hold that a usage names lapsed before it was settled.
+    pub async fn lapsed_before(
+        &self,
+        organisation_id: &str,
+        usage: &Usage,
+    ) -> Result<bool, StoreError> {
+        let Some(hold_id) = own_hold(organisation_id, usage) else {
+            return Ok(false);
+        };
+        let known = self.resolution(organisation_id, &hold_id).await?;
+        let resolution = known.map(|known| known.resolution);
+        Ok(matches!(resolution, Some(Resolution::Expired { .. })))
+    }
+
+    /// Resolves lapsed holds according to the organisation's setting and removes them from the
+    /// cell. Completes those that others have resolved. Skips holds that changed, and those that
+    /// are newer than this configuration: the next call sees them again.
+    pub(crate) async fn expire(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        lapsed: Vec<(HoldKey, Hold)>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let each = lapsed.into_iter().map(|(rid, hold)| {
+            let charged = match configuration.organisation.abandoned_holds {
+                AbandonedHolds::Release => Amounts::ZERO,
+                AbandonedHolds::Charge => hold.amounts,
+            };
+            let named = (rid, hold);
+            self.resolve_unsettled(configuration, period, named, charged, EndsBy::Time, now)
+        });
+        let mut resolved = Vec::new();
+        let mut living = Vec::new();
+        let hold_seconds = i64::from(configuration.organisation.hold_seconds);
+        let next_look = now.as_second().saturating_add(hold_seconds);
+        for result in futures::future::join_all(each).await {
+            match result? {
+                Unsettled::Ended(finished) => resolved.push(*finished),
+                // Prolong it step by step, because it may end at any moment, and then nobody should
+                // wait for days.
+                Unsettled::Lives { rid, hold, until } => {
+                    living.push((rid, hold, until.min(next_look)));
+                }
+                Unsettled::NotKnown => {}
+            }
+        }
+        let organisation_id = &configuration.organisation.id;
+        if !living.is_empty() {
+            // If one of them changed meanwhile, the next call tries again.
+            self.update_cell(organisation_id, period, &prolong(&living))
+                .await?;
+        }
+        if !resolved.is_empty() {
+            let each = resolved.iter();
+            let update = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
+            let updated = self.update_cell(organisation_id, period, &update).await?;
+            let Updated::Refused(Some(cell)) = updated else {
+                return Ok(());
+            };
+            // A renewal that came a moment too late has changed one of them. It has ended
+            // nevertheless, and would not be seen again before its new time is over.
+            for Finished {
+                rid,
+                hold,
+                ended,
+                charged,
+            } in &resolved
+            {
+                let id = HoldId::new(period, rid.clone(), hold);
+                let known = cell.holds.get(rid).filter(|known| id.names(known));
+                if known.is_some_and(|known| known.expires_at > hold.expires_at) {
+                    self.finish_hold(organisation_id, &id, ended, *charged)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Charges a living hold in full, because its usage cannot be counted yet. Late usage is
+    /// charged the difference. Returns false if `configuration` is older than the hold.
+    pub(crate) async fn charge_hold(
+        &self,
+        configuration: &Configuration,
+        hold_id: &HoldId,
+        hold: &Hold,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let named = (hold_id.rid.clone(), hold.clone());
+        let charged = hold.amounts;
+        let period = hold_id.period;
+        let resolving =
+            self.resolve_unsettled(configuration, period, named, charged, EndsBy::Event, now);
+        let Unsettled::Ended(finished) = resolving.await? else {
+            return Ok(false);
+        };
+        let Finished { ended, charged, .. } = *finished;
+        self.finish_hold(&configuration.organisation.id, hold_id, &ended, charged)
+            .await?;
+        Ok(true)
+    }
+
+    /// Resolves a hold that no event has settled, and releases it except for the amount that stays
+    /// spent. The charge goes into a record, the total of its department and the reports.
+    async fn resolve_unsettled(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        (rid, hold): (HoldKey, Hold),
+        charged: Amounts,
+        by: EndsBy,
+        now: Timestamp,
+    ) -> Result<Unsettled, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let Some(path) = configuration.path_at(hold.department, hold.tree) else {
+            return Ok(Unsettled::NotKnown);
+        };
+        let hold_id = HoldId::new(period, rid.clone(), &hold);
+        let zone = configuration.organisation.zone();
+        let reported_in = match charged == Amounts::ZERO {
+            true => Vec::new(),
+            false => Vec::from(of_usage(now, period, &zone)),
+        };
+        let resolved = Resolved {
+            resolution: Resolution::Expired { charged },
+            path,
+            hold: hold.clone(),
+            offset_by: None,
+            reported_in,
+        };
+        let mut parts = vec![self.ending_item(organisation_id, &hold_id, &resolved, by, now)?];
+        if charged != Amounts::ZERO {
+            parts.extend(self.abandoned_items(organisation_id, &hold_id, &resolved, now)?);
+        }
+        let resolved = match self.transact(parts).await? {
+            Transacted::Applied => resolved,
+            Transacted::Refused(_) => match self.ending(organisation_id, &hold_id).await? {
+                Ending::Ended(known) => *known,
+                Ending::Open { until } => return Ok(Unsettled::Lives { rid, hold, until }),
+            },
+        };
+        Ok(Unsettled::Ended(Box::new(Finished {
+            rid,
+            hold,
+            charged: resolved.resolution.charged(),
+            ended: resolved.hold,
+        })))
+    }
+
+    /// Releases some of the lapsed holds that a caller sees in passing. It may fail: the next
+    /// caller sees them again.
+    pub(crate) async fn release_seen(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        cell: &Cell,
+        now: Timestamp,
+    ) {
+        let lapsed = lapsed_holds(cell, now, |_| true);
+        if lapsed.is_empty() {
+            return;
+        }
+        if let Err(error) = self.expire(configuration, period, lapsed, now).await {
+            tracing::warn!(%error, "lapsed holds are left to the next look");
+        }
+    }
+
+    /// Removes a hold that was resolved as `ended` from its cell, even if it has changed: a new
+    /// budget added its counter, or a renewal came a moment too late. Returns the new cell, if it
+    /// is known.
+    pub(crate) async fn finish_hold(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        ended: &Hold,
+        charged: Amounts,
+    ) -> Result<Option<Cell>, StoreError> {
+        let mut hold = ended.clone();
+        for _ in 0..ATTEMPTS {
+            let update = finish_as([(&hold_id.rid, &hold, ended, charged)]);
+            match self
+                .update_cell(organisation_id, hold_id.period, &update)
+                .await?
+            {
+                Updated::Applied(cell) => return Ok(Some(cell)),
+                Updated::Refused(None) => return Ok(None),
+                Updated::Refused(Some(cell)) => {
+                    match cell
+                        .holds
+                        .get(&hold_id.rid)
+                        .filter(|known| hold_id.names(known))
+                    {
+                        Some(known) => hold.clone_from(known),
+                        None => return Ok(Some(cell)),
+                    }
+                }
+            }
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Completes those of `holds` that are resolved and still in the cell. Returns whether there
+    /// were any.
+    pub(crate) async fn finish_resolved(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        holds: &BTreeMap<HoldKey, Hold>,
+    ) -> Result<bool, StoreError> {
+        let ids: Vec<HoldId> = holds
+            .iter()
+            .map(|(rid, hold)| HoldId::new(period, rid.clone(), hold))
+            .collect();
+        let resolved = self.resolved_among(organisation_id, &ids).await?;
+        for hold_id in &resolved {
+            if let Some(known) = self.resolution(organisation_id, hold_id).await? {
+                let charged = known.resolution.charged();
+                self.finish_hold(organisation_id, hold_id, &known.hold, charged)
+                    .await?;
+            }
+        }
+        Ok(!resolved.is_empty())
+    }
+}
