@@ -8,7 +8,7 @@ use super::amount::{Amounts, Unit};
 use super::configuration::Configuration;
 use super::grant::Grant;
 use super::hold::Hold;
-use super::hold_id::Rid;
+use super::hold_id::HoldKey;
 use super::node::Node;
 use super::period::Month;
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 
 use super::cell::Cell;
 use super::hold::{Charged, Hold};
-use super::hold_id::Rid;
+use super::hold_id::HoldKey;
 use super::node::Node;
 use std::collections::{BTreeMap, BTreeSet};
 

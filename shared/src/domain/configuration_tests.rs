@@ -19,7 +19,10 @@ fn department(index: u32, id: &str, parent: Option<&str>) -> (String, Department
     (id.to_owned(), department)
 }
 
-fn configuration(departments: &[(u32, &str, Option<&str>)], moves: Vec<Move>) -> Configuration {
+fn configuration(
+    departments: &[(u32, &str, Option<&str>)],
+    moves: Vec<DepartmentMove>,
+) -> Configuration {
     Configuration {
         epoch: 1,
         tree: moves.last().map_or(0, |m| m.tree),
@@ -150,8 +153,8 @@ fn a_budget_that_was_deleted_counts_in_the_months_that_it_has_seen_the_end_of() 
     assert_eq!([8, 9].map(on_path), [0, 1], "only what is there decides");
 }
 
-fn moved(tree: u32, id: &str, old: &[&str]) -> Move {
-    Move {
+fn moved(tree: u32, id: &str, old: &[&str]) -> DepartmentMove {
+    DepartmentMove {
         tree,
         department_id: id.to_owned(),
         old_ancestors: old.iter().map(|s| (*s).to_owned()).collect(),
@@ -179,7 +182,7 @@ fn a_path_at_an_earlier_tree_undoes_the_later_moves() {
     assert_eq!(at(1, 3), None, "a move that is not known yet");
     let mut without = config.clone();
     without.departments.remove("b");
-    without.gone.push(Gone {
+    without.gone.push(DeletedDepartment {
         index: 1,
         tree: 1,
         path: vec!["a".into(), "b".into()],

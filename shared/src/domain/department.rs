@@ -27,7 +27,7 @@ pub struct Department {
 
 /// A department that was put under another parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Move {
+pub struct DepartmentMove {
     /// The version of the tree after the move.
     pub tree: u32,
     pub department_id: String,
@@ -40,7 +40,7 @@ pub struct Move {
 
 /// A deleted department, kept for holds and late usage that still name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gone {
+pub struct DeletedDepartment {
     pub index: u32,
     /// The version of the tree before it was deleted.
     pub tree: u32,
@@ -48,7 +48,7 @@ pub struct Gone {
     pub path: Vec<String>,
 }
 
-impl Gone {
+impl DeletedDepartment {
     /// Returns its last departments above it, topmost first.
     pub fn ancestors(&self) -> &[String] {
         self.path.split_last().map_or(&[], |(_, above)| above)

@@ -5,7 +5,7 @@ use super::cell::{Cell, MAX_HOLDS};
 use super::cell_update::{CellUpdate, Condition};
 use super::grant::Grant;
 use super::hold::{Exempt, Hold};
-use super::hold_id::Rid;
+use super::hold_id::HoldKey;
 use super::node::Node;
 use super::settlement::lapsed_holds;
 use jiff::Timestamp;

@@ -4,7 +4,7 @@ use super::amount::{Amounts, Unit};
 use super::cell::Cell;
 use super::cell_update::{CellUpdate, Condition};
 use super::hold::{Charged, Hold};
-use super::hold_id::Rid;
+use super::hold_id::HoldKey;
 use super::node::Node;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
