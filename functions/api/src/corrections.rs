@@ -167,8 +167,8 @@ pub(crate) async fn create(
     let id = new_id("cor_", now, 0)?;
     let corrected = change(&app, &actor, idempotent.as_ref(), async |snapshot| {
         let configuration = &snapshot.configuration;
-        let recorded = Recorded::read(&app, owner, &asked).await?;
         let cells = cells_in_force(&app, configuration, now).await?;
+        let recorded = Recorded::read(&app, owner, &asked).await?;
         let correction = correction(configuration, &recorded, &asked, &id, &actor, now)?;
         let body = view::text(&shown(&correction));
         let created = Change::CorrectionCreated {
