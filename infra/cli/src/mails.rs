@@ -3,7 +3,7 @@
 mod samples;
 
 use clap::Args;
-use shared::domain::mail::{Letter, Mail, compose};
+use shared::domain::mail::{Mail, PendingEmail, compose};
 use shared::domain::mail_layout::Layout;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let each = samples
         .iter()
         .map(|(name, letter)| (*name, std::slice::from_ref(letter)));
-    let all: Vec<Letter> = samples.iter().map(|(_, letter)| letter.clone()).collect();
+    let all: Vec<PendingEmail> = samples.iter().map(|(_, letter)| letter.clone()).collect();
     for (name, letters) in each.chain([("joined", all.as_slice())]) {
         let Some(mail) = compose(letters, &layout, Some(&arguments.console)) else {
             continue;

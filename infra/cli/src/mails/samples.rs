@@ -9,7 +9,7 @@ use shared::domain::audit_head::AuditHead;
 use shared::domain::blocking::{blocked_by_hand, released};
 use shared::domain::closing::{self, ClosedBudget};
 use shared::domain::incident::Cause;
-use shared::domain::mail::{EmailStatus, Letter};
+use shared::domain::mail::{EmailStatus, PendingEmail};
 use shared::domain::notice::Notice;
 use shared::domain::people::{Block, Role, Status, Superiors, User};
 use shared::domain::period::Month;
@@ -19,14 +19,14 @@ use shared::domain::suppression::{Reason, Suppression};
 use shared::domain::webhook::EventType;
 
 /// Returns each sample with its name.
-pub(super) fn all() -> Vec<(&'static str, Letter)> {
+pub(super) fn all() -> Vec<(&'static str, PendingEmail)> {
     let mut all = about_budgets_and_policies();
     all.extend(about_the_rest());
     all.extend(exemptions::all());
     all
 }
 
-fn about_budgets_and_policies() -> Vec<(&'static str, Letter)> {
+fn about_budgets_and_policies() -> Vec<(&'static str, PendingEmail)> {
     let fired = json!({
         "title": "Policy \"Leaks of engineering\" fired",
         "message": "A risk of the level high was reported in acme/shop: \
@@ -93,7 +93,7 @@ fn alert_payload(title: &str, message: &str) -> Value {
 
 /// Sample letters about anything else, made as the functions make
 /// them.
-fn about_the_rest() -> Vec<(&'static str, Letter)> {
+fn about_the_rest() -> Vec<(&'static str, PendingEmail)> {
     let now = made_at();
     let id = || "ntc_01a20fccf50f".to_owned();
     let superiors = Superiors {
@@ -158,7 +158,7 @@ fn about_the_rest() -> Vec<(&'static str, Letter)> {
 
 fn letters<const N: usize>(
     notices: [(&'static str, &str, Notice); N],
-) -> Vec<(&'static str, Letter)> {
+) -> Vec<(&'static str, PendingEmail)> {
     let letters = notices
         .into_iter()
         .map(|(name, because, notice)| (name, letter(notice.kind, because, notice.payload)));
@@ -232,8 +232,8 @@ fn made_at() -> Timestamp {
     Timestamp::from_second(1_795_521_600).unwrap_or_default()
 }
 
-fn letter(kind: EventType, because: &str, payload: Value) -> Letter {
-    Letter {
+fn letter(kind: EventType, because: &str, payload: Value) -> PendingEmail {
+    PendingEmail {
         notice_id: "ntc_01a20fccf50f".to_owned(),
         kind,
         email: "mona@example.com".to_owned(),

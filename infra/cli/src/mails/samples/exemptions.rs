@@ -4,13 +4,13 @@ use jiff::SignedDuration;
 use shared::domain::amount::Amounts;
 use shared::domain::exemption::{Covers, Decision, Exemption, ExemptionStatus, Kind, Party, Terms};
 use shared::domain::exemption_notice::{self, Event};
-use shared::domain::mail::Letter;
+use shared::domain::mail::PendingEmail;
 use shared::domain::notice::Notice;
 use std::collections::BTreeSet;
 
 use super::{letters, made_at, user};
 
-pub(super) fn all() -> Vec<(&'static str, Letter)> {
+pub(super) fn all() -> Vec<(&'static str, PendingEmail)> {
     letters([
         (
             "exemption-requested",
