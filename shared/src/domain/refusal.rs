@@ -108,8 +108,8 @@ impl Reason {
     /// Denies a model without a price under a hard cap in US dollars.
     pub fn unknown_model(model: &str) -> Self {
         let message = format!(
-            "model {model:?} has no known price, but a hard cap in US dollars applies; use a priced \
-             model, or ask an administrator to set unknown_model to \"count\""
+            "model {model:?} has no known price, but a hard cap in US dollars applies; use a \
+             priced model, or ask an administrator to set unknown_model to \"count\""
         );
         Self::plain(ReasonCode::UnknownModel, message, None)
     }
@@ -431,13 +431,13 @@ mod tests {
             .iter()
             .map(|reason| reason.message.as_str())
             .collect();
-        let until = "it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask The user mo or an \
-                     administrator";
+        let until = "it resets on 2026-12-01 00:00 UTC; until then request an exemption, \
+             or ask The user mo or an administrator";
         let expected = [
-            "the budget \"Budget of eng\" of The eng has 4,100 tokens of 10,007 tokens available and the request needs \
-             5,120 tokens; ",
-            "the budget \"Budget of acme\" of the organisation has $0.013003 of $0.050003 available and the request needs \
-             $0.0213; ",
+            "the budget \"Budget of eng\" of The eng has 4,100 tokens of 10,007 tokens available \
+             and the request needs 5,120 tokens; ",
+            "the budget \"Budget of acme\" of the organisation has $0.013003 of $0.050003 \
+             available and the request needs $0.0213; ",
         ];
         assert_eq!(said, expected.map(|said| format!("{said}{until}")));
         let only = Ask {
