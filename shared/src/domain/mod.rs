@@ -40,6 +40,7 @@ pub mod name;
 pub mod node;
 pub mod notice;
 pub mod organisation;
+pub mod offer;
 pub mod people;
 pub mod period;
 pub mod places;

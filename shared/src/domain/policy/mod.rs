@@ -6,6 +6,7 @@
 
 mod condition;
 mod facts;
+mod field;
 mod firing;
 mod replay;
 mod standing;
@@ -14,8 +15,9 @@ mod telling;
 mod tests;
 mod unusual;
 
-pub use condition::{Condition, Field, Op, Operand, Scalar, Verdict, minute_of_day};
+pub use condition::{Condition, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
+pub use field::{Field, Op};
 pub use firing::{Firing, Measured, Subject, firings};
 pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};
 pub use standing::{Needs, Standing};
