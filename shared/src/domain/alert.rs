@@ -222,9 +222,9 @@ impl Crossing<'_> {
         let (title, what_now) = match (level, budget.hard_cap) {
             (Level::Debt, _) => (
                 format!("{:?} of {whose} is overspent", budget.name),
-                "Usage was reported without a hold, or beyond its hold. Requests are denied until the \
-                 month ends or the amount is raised. Look for clients that send events without a \
-                 hold_id.",
+                "Usage was reported without a hold, or beyond its hold. Requests are denied until \
+                 the month ends or the amount is raised. Look for clients that send events without \
+                 a hold_id.",
             ),
             (Level::Percent(percent), true) if *percent >= 100 => (
                 format!("{:?} of {whose} is used up ({percent} %)", budget.name),
@@ -258,7 +258,8 @@ impl Crossing<'_> {
             policy_id: None,
             metadata: json!({
                 "period": period,
-                "threshold": match level { Level::Percent(percent) => Some(*percent), Level::Debt => None },
+                "threshold": match level { Level::Percent(percent) => Some(*percent),
+                Level::Debt => None },
                 "unit": budget.unit,
                 "hard_cap": budget.hard_cap,
                 "amount": number(figures.amount),

@@ -118,8 +118,8 @@ impl Break {
             status: AlertStatus::Open,
             title: "the audit log was altered".to_owned(),
             message: format!(
-                "Entry {seq}: {message}. The runbook says how to investigate. No head is signed until \
-                 the log is intact again."
+                "Entry {seq}: {message}. The runbook says how to investigate. No head is signed \
+                 until the log is intact again."
             ),
             user_id: None,
             department_id: None,

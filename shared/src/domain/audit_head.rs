@@ -88,7 +88,8 @@ impl AuditHead {
             "signed_head": self.signed_head,
             "public_key": public_key,
             "what_now": format!(
-                "GET /v1/audit-log/verify?seq={seq}&hash={hash} checks that the log still agrees with it.",
+                "GET /v1/audit-log/verify?seq={seq}&hash={hash} checks that the log still agrees \
+                 with it.",
             ),
         });
         Notice::new(id, EventType::AuditHead, payload, recipients, now)

@@ -262,8 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrators_key_without_a_user_is_an_agents_while_one_of_its_makers_is_no_administrator()
-     {
+    fn an_unbound_administrators_key_is_an_agents_if_a_maker_is_no_administrator() {
         let right = || user(Role::Admin, Status::Active, None);
         let ended = user(Role::Admin, Status::Active, Some("2026-11-24T12:00:00Z"));
         let of = |role: Role| -> Result<Power, Powerless> {

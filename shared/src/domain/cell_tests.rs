@@ -112,14 +112,16 @@ fn step() -> impl Strategy<Value = Step> {
     let unit = prop_oneof![Just(Unit::Tokens), Just(Unit::Usd)];
     prop_oneof![
         6 => (0_u8..12, 0_u32..4, 0_i64..60, 0_i64..60, 1_u32..50)
-            .prop_map(|(request, department, tokens, micro_usd, lives)| Step::Hold { request, department, tokens, micro_usd, lives }),
+            .prop_map(|(request, department, tokens, micro_usd, lives)| Step::Hold { request,
+                department, tokens, micro_usd, lives }),
         4 => (0_u8..12, 0_i64..90, 0_i64..90)
             .prop_map(|(request, tokens, micro_usd)| Step::Settle { request, tokens, micro_usd }),
         2 => (0_u8..12).prop_map(|request| Step::Void { request }),
         2 => (0_u8..12).prop_map(|request| Step::FinishAgain { request }),
         1 => Just(Step::ExpireAll),
         2 => (0_u32..4, 0_i64..30, 0_i64..30)
-            .prop_map(|(department, tokens, micro_usd)| Step::Usage { department, tokens, micro_usd }),
+            .prop_map(|(department, tokens, micro_usd)| Step::Usage { department, tokens,
+                micro_usd }),
         1 => (0_usize..6, -40_i64..40).prop_map(|(budget, by)| Step::Raise { budget, by }),
         1 => (unit, 0_i64..200, any::<bool>(), 0_u32..4)
             .prop_map(|(unit, limit, hard, under)| Step::OpenBudget { unit, limit, hard, under }),
@@ -382,10 +384,12 @@ proptest! {
     #[test]
     fn any_operations_in_any_order_leave_the_cell_as_the_naive_model_has_it(
         first in prop::collection::vec(
-            (prop_oneof![Just(Unit::Tokens), Just(Unit::Usd)], 0_i64..200, any::<bool>(), 0_u32..4), 1..4),
+            (prop_oneof![Just(Unit::Tokens), Just(Unit::Usd)], 0_i64..200, any::<bool>(),
+                0_u32..4), 1..4),
         steps in prop::collection::vec(step(), 1..60),
     ) {
-        let open = first.into_iter().map(|(unit, limit, hard, under)| Step::OpenBudget { unit, limit, hard, under });
+        let open = first.into_iter().map(|(unit, limit, hard, under)| Step::OpenBudget { unit,
+            limit, hard, under });
         run(open.chain(steps).collect());
     }
 }
@@ -635,8 +639,10 @@ enum ExemptStep {
 
 fn exempt_step() -> impl Strategy<Value = ExemptStep> {
     prop_oneof![
-        6 => (0_u8..10, 0_i64..50).prop_map(|(request, tokens)| ExemptStep::Hold { request, tokens }),
-        4 => (0_u8..10, 0_i64..70).prop_map(|(request, tokens)| ExemptStep::Settle { request, tokens }),
+        6 => (0_u8..10, 0_i64..50).prop_map(|(request, tokens)| ExemptStep::Hold { request,
+            tokens }),
+        4 => (0_u8..10, 0_i64..70).prop_map(|(request, tokens)| ExemptStep::Settle { request,
+            tokens }),
         1 => (0_i64..20).prop_map(|tokens| ExemptStep::Usage { tokens }),
     ]
 }

@@ -116,7 +116,7 @@ pub fn notice(
         "next_period": period.next(),
         "budgets": listed,
         "budgets_not_listed": budgets.len().saturating_sub(MAX_LISTED),
-        "what_now": "Late usage corrects the carry once. The history of rollovers shows the correction.",
+        "what_now": "Late usage corrects the carry once. The history of rollovers shows it.",
     });
     Notice::new(id, EventType::PeriodClosed, payload, recipients, now)
 }
@@ -161,9 +161,12 @@ mod tests {
     #[test]
     fn what_carries_over_comes_first_and_is_said_in_words() {
         let payload = told(vec![budget(0, 0), budget(1, 300)]);
-        let expected = "2026-11 has ended and its rollovers are credited. 300 tokens carry over into 2026-12.\n\
-            Budget 1 (eng): 450 tokens spent of 1,050 tokens, 600 tokens unused, 300 tokens carry over\n\
-            Budget 0 (organisation): 450 tokens spent of 1,050 tokens, 600 tokens unused, no rollover";
+        let expected = "2026-11 has ended and its rollovers are credited. \
+            300 tokens carry over into 2026-12.\n\
+            Budget 1 (eng): 450 tokens spent of 1,050 tokens, 600 tokens unused, \
+            300 tokens carry over\n\
+            Budget 0 (organisation): 450 tokens spent of 1,050 tokens, 600 tokens unused, \
+            no rollover";
         assert_eq!(payload["message"], expected);
         assert_eq!(payload["budgets"][0]["carried_out"], 300);
     }
@@ -199,7 +202,8 @@ mod tests {
         assert!(message.contains(sums), "{message}");
         let listed = &payload["budgets"][0];
         let expected = json!({
-            "budget_id": "bud_2", "name": "Budget 2", "department_id": "eng", "unit": "tokens", "amount": 1_000,
+            "budget_id": "bud_2", "name": "Budget 2", "department_id": "eng", "unit": "tokens",
+            "amount": 1_000,
             "carried_in": 50, "exempted": 0, "spent": 450, "unused": 600, "carried_out": 301,
         });
         assert_eq!(*listed, expected);

@@ -98,28 +98,29 @@ impl TroubledEvent<'_> {
                     false => "It is not counted",
                 };
                 format!(
-                    "The event {event_id} came with a different body than before. {counted}. Further \
-                     ones of this day are marked without another alert: GET \
+                    "The event {event_id} came with a different body than before. {counted}. \
+                     Further ones of this day are marked without another alert: GET \
                      /v1/events?status=conflict lists them. Look for a client that numbers its \
                      events from 1, or that changes an event and sends it again."
                 )
             }
             Trouble::LapsedHold => format!(
-                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as \
-                 lapsed, but nothing was held for it by then, so it may exceed a cap. Further ones of \
-                 this day are marked without another alert. Let the client extend the hold during a \
-                 long answer (PATCH /v1/holds/{{id}}), or raise hold_seconds."
+                "The event {event_id} names a hold that had lapsed. It is charged in full and \
+                 marked as lapsed, but nothing was held for it by then, so it may exceed a cap. \
+                 Further ones of this day are marked without another alert. Let the client extend \
+                 the hold during a long answer (PATCH /v1/holds/{{id}}), or raise hold_seconds."
             ),
             Trouble::ExceededHold => format!(
-                "The event {event_id} used more than its hold, although holds cover whole requests here. \
-                 The excess is charged as debt. Further ones of this day are marked without another \
-                 alert: GET /v1/events?status=exceeded_hold lists them. Look for a client that holds \
-                 for one request and sends another."
+                "The event {event_id} used more than its hold, although holds cover whole requests \
+                 here. The excess is charged as debt. Further ones of this day are marked without \
+                 another alert: GET /v1/events?status=exceeded_hold lists them. Look for a client \
+                 that holds for one request and sends another."
             ),
             Trouble::HeldBack(excess) => format!(
-                "The event {event_id} reports {excess}. It is stored but not counted. A hold that it \
-                 names is charged in full. Count or discard it with POST /v1/events/decisions. Further \
-                 ones of this hour raise no other alert: GET /v1/events?status=held_back lists them."
+                "The event {event_id} reports {excess}. It is stored but not counted. A hold that \
+                 it names is charged in full. Count or discard it with POST /v1/events/decisions. \
+                 Further ones of this hour raise no other alert: GET /v1/events?status=held_back \
+                 lists them."
             ),
         }
     }
@@ -151,7 +152,8 @@ impl TroubledEvent<'_> {
                     "occurred_at": self.event.occurred_at().to_string(),
                 },
                 "received_at": self.received_at.to_string(),
-                "excess": match self.trouble { Trouble::HeldBack(excess) => Some(excess), _ => None },
+                "excess": match self.trouble { Trouble::HeldBack(excess) => Some(excess),
+                _ => None },
             }),
             created_at: now,
             resolved_at: None,

@@ -54,7 +54,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (request(), amounts(60)).prop_map(|(request, amounts)| Step::Hold(request, amounts)),
         2 => (request(), amounts(40)).prop_map(|(request, amounts)| Step::Grow(request, amounts)),
-        3 => (request(), amounts(150)).prop_map(|(request, amounts)| Step::Settle(request, amounts)),
+        3 => (request(), amounts(150)).prop_map(|(request, amounts)| Step::Settle(request,
+            amounts)),
         1 => request().prop_map(Step::Void),
         3 => (request(), any::<bool>())
             .prop_map(|(request, is_charged)| Step::Lapse { request, is_charged }),

@@ -84,8 +84,8 @@ pub fn notice(
                 exemption.reason
             ),
             format!(
-                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Its requester and its user \
-                 cannot decide it.",
+                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Its requester and its \
+                 user cannot decide it.",
                 exemption.id
             ),
         ),

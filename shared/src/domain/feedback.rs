@@ -192,15 +192,18 @@ mod tests {
         json!({
             "eventType": "Bounce",
             "bounce": {
-                "bounceType": bounce_type, "bounceSubType": "General", "timestamp": "2026-11-24T12:00:00.000Z",
+                "bounceType": bounce_type, "bounceSubType": "General",
+                "timestamp": "2026-11-24T12:00:00.000Z",
                 "feedbackId": "0100-f-000000", "reportingMTA": "dsn; mta.example.com",
                 "bouncedRecipients": [{
-                    "emailAddress": "old@forwarded.example.com", "action": "failed", "status": "5.1.1",
+                    "emailAddress": "old@forwarded.example.com", "action": "failed",
+                    "status": "5.1.1",
                     "diagnosticCode": "smtp; 550 5.1.1\nuser unknown",
                 }],
             },
             "mail": {
-                "timestamp": "2026-11-24T11:59:00.000Z", "source": "Toktra <notices@example.com>", "messageId": "m-1",
+                "timestamp": "2026-11-24T11:59:00.000Z", "source": "Toktra <notices@example.com>",
+                "messageId": "m-1",
                 "destination": ["Ada@example.com"],
                 "tags": {"ses:configuration-set": ["toktra"], "organisation": ["acme"]},
             },
@@ -223,7 +226,8 @@ mod tests {
         };
         assert_eq!(read(&report).unwrap(), Some(expected.clone()));
         let envelope = json!({
-            "Type": "Notification", "MessageId": "n-1", "TopicArn": "arn:aws:sns:us-east-1:123456789012:t",
+            "Type": "Notification", "MessageId": "n-1",
+            "TopicArn": "arn:aws:sns:us-east-1:123456789012:t",
             "Subject": "Amazon SES Email Event Notification", "Message": report.to_string(),
         });
         assert_eq!(read(&envelope).unwrap(), Some(expected.clone()));
@@ -238,8 +242,10 @@ mod tests {
         let mut report = json!({
             "eventType": "Complaint",
             "complaint": {
-                "complainedRecipients": [{"emailAddress": "ada@example.com"}], "feedbackId": "0100-c-000000",
-                "complaintSubType": null, "complaintFeedbackType": "abuse", "timestamp": "2026-11-24T12:00:00.000Z",
+                "complainedRecipients": [{"emailAddress": "ada@example.com"}],
+                "feedbackId": "0100-c-000000",
+                "complaintSubType": null, "complaintFeedbackType": "abuse",
+                "timestamp": "2026-11-24T12:00:00.000Z",
             },
             "mail": {"destination": [], "tags": {"organisation": ["acme"]}},
         });

@@ -264,12 +264,14 @@ mod tests {
     #[test]
     fn only_pushes_with_sensitive_files_are_risks_and_what_leaked_is_never_told() {
         let rows = default_rows();
-        let push = json!({"ref": "refs/heads/main", "commits": [{"added": ["a.rs", "deploy/.env"], "modified": ["k.pem"], "removed": ["id_rsa"]}]});
+        let push = json!({"ref": "refs/heads/main", "commits": [{"added": ["a.rs", "deploy/.env"],
+            "modified": ["k.pem"], "removed": ["id_rsa"]}]});
         let Read::Risk(sighting) = read("push", &push, &rows) else {
             panic!("no risk")
         };
         assert_eq!(sighting.summary, "push: deploy/.env, k.pem");
-        let alert = json!({"action": "created", "alert": {"number": 7, "secret_type": "aws", "secret": "AKIA"}});
+        let alert = json!({"action": "created", "alert": {"number": 7, "secret_type": "aws",
+            "secret": "AKIA"}});
         let Read::Risk(sighting) = read("secret_scanning_alert", &alert, &rows) else {
             panic!("no risk")
         };

@@ -12,7 +12,8 @@ prop_compose! {
         extended_by in prop_oneof![Just(0), any::<u32>()],
         tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
         nodes in btree_set((any::<bool>(), any::<u32>()), 0..18),
-        exempt in proptest::option::of((any::<u32>(), any::<bool>(), 0..i64::MAX, 0..i64::MAX, btree_set((any::<bool>(), any::<u32>()), 0..18))),
+        exempt in proptest::option::of((any::<u32>(), any::<bool>(), 0..i64::MAX, 0..i64::MAX,
+            btree_set((any::<bool>(), any::<u32>()), 0..18))),
     ) -> Hold {
         let node = |(usd, index)| Node { unit: if usd { Unit::Usd } else { Unit::Tokens }, index };
         let sorted = |nodes: std::collections::BTreeSet<(bool, u32)>| {
@@ -24,7 +25,8 @@ prop_compose! {
         let exempt = exempt.map(|(index, is_limited, tokens, micro_usd, covered)| Exempt {
             index, is_limited, covered: sorted(covered), given: Amounts { tokens, micro_usd },
         });
-        Hold { department, tree, fingerprint, nonce, expires_at, extended_by, amounts: Amounts { tokens, micro_usd }, nodes, exempt }
+        Hold { department, tree, fingerprint, nonce, expires_at, extended_by,
+            amounts: Amounts { tokens, micro_usd }, nodes, exempt }
     }
 }
 

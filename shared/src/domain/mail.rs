@@ -247,7 +247,8 @@ mod tests {
     #[test]
     fn a_letter_leads_to_the_page_of_what_it_tells_of() {
         let payload = json!({
-            "incident_id": "inc_1", "user": {"id": "ada"}, "exemption_id": "exm_1", "alert_id": "alr_1",
+            "incident_id": "inc_1", "user": {"id": "ada"}, "exemption_id": "exm_1",
+            "alert_id": "alr_1",
         });
         for (kind, expected) in [
             (EventType::IncidentCreated, "incidents/inc_1"),

@@ -43,6 +43,7 @@ pub mod mail_layout;
 pub mod name;
 pub mod node;
 pub mod notice;
+pub mod offer;
 pub mod organisation;
 pub mod people;
 pub mod period;

@@ -245,9 +245,12 @@ mod tests {
     fn book() -> PriceBook {
         PriceBook::from_json(
             r#"{"version": "t", "effective_from": "2026-01-01", "models": [
-                {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 1, "output_micro_usd_per_million_tokens": 2},
-                {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5, "output_micro_usd_per_million_tokens": 9},
-                {"model": "m-mini", "provider": "a", "input_micro_usd_per_million_tokens": 7, "output_micro_usd_per_million_tokens": 7}
+                {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 1,
+                "output_micro_usd_per_million_tokens": 2},
+                {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5,
+                "output_micro_usd_per_million_tokens": 9},
+                {"model": "m-mini", "provider": "a", "input_micro_usd_per_million_tokens": 7,
+                "output_micro_usd_per_million_tokens": 7}
             ]}"#,
         )
         .unwrap()
@@ -335,13 +338,16 @@ mod tests {
     proptest! {
         #[test]
         fn a_cost_is_never_below_zero_and_more_tokens_never_cost_less(
-            input in 0_i64..1_000_000_000, cached_input in 0_i64..2_000_000_000, output in 0_i64..1_000_000_000,
+            input in 0_i64..1_000_000_000, cached_input in 0_i64..2_000_000_000,
+                output in 0_i64..1_000_000_000,
             more in 0_i64..1_000,
         ) {
-            let price = Price { input: 2_500_000, output: 10_000_000, cached_input: Some(1_250_000), max_output_tokens: None, max_input_tokens: None };
+            let price = Price { input: 2_500_000, output: 10_000_000,
+                cached_input: Some(1_250_000), max_output_tokens: None, max_input_tokens: None };
             let cost = price.cost_micro_usd(TokenCounts { input, cached_input, output });
             prop_assert!(cost >= 0);
-            let of_more = price.cost_micro_usd(TokenCounts { input, cached_input, output: output + more });
+            let of_more = price.cost_micro_usd(TokenCounts { input, cached_input,
+                output: output + more });
             prop_assert!(of_more >= cost);
         }
 
@@ -350,8 +356,10 @@ mod tests {
             input_price in 0_i64..100_000_000, output_price in 1_i64..100_000_000,
             input in 0_i64..1_000_000, rest in 0_i64..1_000_000_000,
         ) {
-            let price = Price { input: input_price, output: output_price, cached_input: None, max_output_tokens: None, max_input_tokens: None };
-            let cost = |output| price.cost_micro_usd(TokenCounts { input, cached_input: 0, output });
+            let price = Price { input: input_price, output: output_price, cached_input: None,
+                max_output_tokens: None, max_input_tokens: None };
+            let cost = |output| price.cost_micro_usd(TokenCounts { input, cached_input: 0,
+                output });
             match price.output_tokens_within(input, rest) {
                 Some(output) => {
                     prop_assert!(cost(output) <= rest);
@@ -366,9 +374,12 @@ mod tests {
     fn without_a_provider_the_most_of_each_counts_and_a_limit_only_where_all_have_one() {
         let book = PriceBook::from_json(
             r#"{"version": "t", "effective_from": "2026-01-01", "models": [
-                {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 9, "output_micro_usd_per_million_tokens": 2,
-                 "cached_input_micro_usd_per_million_tokens": 1, "max_output_tokens": 100, "max_input_tokens": 50},
-                {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5, "output_micro_usd_per_million_tokens": 7,
+                {"model": "m", "provider": "a", "input_micro_usd_per_million_tokens": 9,
+                "output_micro_usd_per_million_tokens": 2,
+                 "cached_input_micro_usd_per_million_tokens": 1, "max_output_tokens": 100,
+                 "max_input_tokens": 50},
+                {"model": "m", "provider": "b", "input_micro_usd_per_million_tokens": 5,
+                "output_micro_usd_per_million_tokens": 7,
                  "max_input_tokens": 70}
             ]}"#,
         )

@@ -3,14 +3,14 @@
 use super::amount::Unit;
 use super::cell::Cell;
 use super::configuration::Configuration;
-use super::estimate::Estimate;
-use super::hold_request::{HoldRequest, UsableExemption};
+use super::hold_request::HoldRequest;
 use super::node::Node;
 use super::people::{Role, Status, User};
 use jiff::Timestamp;
 
 pub use super::figures::Figures;
 pub use super::hold_request::ExemptionLeft;
+pub use super::offer::offer;
 pub use super::warning::{Warning, passed_soft_caps};
 
 /// A stable code for the reason of a denial.
@@ -108,8 +108,8 @@ impl Reason {
     /// Denies a model without a price under a hard cap in US dollars.
     pub fn unknown_model(model: &str) -> Self {
         let message = format!(
-            "model {model:?} has no known price, but a hard cap in US dollars applies; use a priced \
-             model, or ask an administrator to set unknown_model to \"count\""
+            "model {model:?} has no known price, but a hard cap in US dollars applies; use a \
+             priced model, or ask an administrator to set unknown_model to \"count\""
         );
         Self::plain(ReasonCode::UnknownModel, message, None)
     }
@@ -285,34 +285,12 @@ fn left(unit: Unit, figures: &Figures, requested: i64) -> String {
     }
 }
 
-/// Returns the largest answer in tokens that would be admitted with this input, if it is at least
-/// one: by the hard counters of `asked`, or under one of its exemptions.
-pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i64> {
-    let fits = |node: &Node, available: i64| match (node.unit, estimate.price) {
-        (Unit::Tokens, _) => available.checked_sub(estimate.input),
-        (Unit::Usd, Some(price)) => price.output_tokens_within(estimate.input, available),
-        (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),
-    };
-    let within = |exemption: Option<&UsableExemption>| {
-        let mut most = i64::MAX;
-        for node in &asked.hard {
-            let available = match exemption {
-                Some(exemption) => exemption.available(cell, *node),
-                None => cell.nodes.get(node).copied(),
-            };
-            most = most.min(fits(node, available?)?);
-        }
-        (1..i64::MAX).contains(&most).then_some(most)
-    };
-    let ways = std::iter::once(None).chain(asked.exemptions.iter().map(Some));
-    ways.filter_map(within).max()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
     use crate::domain::budget::Budget;
+    use crate::domain::estimate::Estimate;
     use crate::domain::hold::{Exempt, Hold, HoldKey};
     use crate::domain::samples::{
         NOW, at, budget, cell, configuration, counter, hold, month, user,
@@ -431,13 +409,13 @@ mod tests {
             .iter()
             .map(|reason| reason.message.as_str())
             .collect();
-        let until = "it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask The user mo or an \
-                     administrator";
+        let until = "it resets on 2026-12-01 00:00 UTC; until then request an exemption, \
+             or ask The user mo or an administrator";
         let expected = [
-            "the budget \"Budget of eng\" of The eng has 4,100 tokens of 10,007 tokens available and the request needs \
-             5,120 tokens; ",
-            "the budget \"Budget of acme\" of the organisation has $0.013003 of $0.050003 available and the request needs \
-             $0.0213; ",
+            "the budget \"Budget of eng\" of The eng has 4,100 tokens of 10,007 tokens available \
+             and the request needs 5,120 tokens; ",
+            "the budget \"Budget of acme\" of the organisation has $0.013003 of $0.050003 \
+             available and the request needs $0.0213; ",
         ];
         assert_eq!(said, expected.map(|said| format!("{said}{until}")));
         let only = Ask {

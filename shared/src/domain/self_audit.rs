@@ -62,7 +62,8 @@ impl fmt::Display for Difference {
         match &self.subject {
             Subject::Budget { id } => write!(
                 f,
-                "{period} budget {id}: the counter says {found} are spent, the totals say {expected}"
+                "{period} budget {id}: the counter says {found} are spent, the totals say \
+                 {expected}"
             ),
             Subject::Level { department_id } => write!(
                 f,
@@ -89,7 +90,8 @@ impl fmt::Display for Difference {
                 event_id, user_id, ..
             } => write!(
                 f,
-                "{period} event {event_id} of {user_id}: its hold was charged {found}, its record says {expected}"
+                "{period} event {event_id} of {user_id}: its hold was charged {found}, its record \
+                 says {expected}"
             ),
         }
     }

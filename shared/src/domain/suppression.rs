@@ -43,8 +43,8 @@ impl Suppression {
             ),
         };
         let message = format!(
-            "{happened}: {}. No more mails are sent to this address. If the address is right and its \
-             reader wants mails, DELETE /v1/suppressions/{email} allows them again.",
+            "{happened}: {}. No more mails are sent to this address. If the address is right and \
+             its reader wants mails, DELETE /v1/suppressions/{email} allows them again.",
             if self.detail.is_empty() {
                 "no reason was given"
             } else {

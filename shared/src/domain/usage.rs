@@ -245,8 +245,10 @@ mod tests {
     fn book() -> PriceBook {
         PriceBook::from_json(
             r#"{"version": "t", "effective_from": "2026-01-01", "models": [
-                {"model": "gpt-4o", "provider": "openai", "input_micro_usd_per_million_tokens": 2000000,
-                 "cached_input_micro_usd_per_million_tokens": 500000, "output_micro_usd_per_million_tokens": 10000000}
+                {"model": "gpt-4o", "provider": "openai",
+                "input_micro_usd_per_million_tokens": 2000000,
+                 "cached_input_micro_usd_per_million_tokens": 500000,
+                 "output_micro_usd_per_million_tokens": 10000000}
             ]}"#,
         )
         .unwrap()

@@ -56,7 +56,8 @@ mod tests {
     fn alert(action: &str, updated_at: Value) -> Value {
         json!({
             "action": action, "repository": {"id": 1, "full_name": "acme/shop"},
-            "alert": {"number": 7, "secret_type": "aws", "created_at": "2026-11-24T10:00:00Z", "updated_at": updated_at},
+            "alert": {"number": 7, "secret_type": "aws", "created_at": "2026-11-24T10:00:00Z",
+            "updated_at": updated_at},
         })
     }
 

@@ -6,6 +6,7 @@
 
 mod condition;
 mod facts;
+mod field;
 mod fired;
 mod firing;
 mod replay;
@@ -15,8 +16,9 @@ mod tests;
 mod unusual;
 mod usage_totals;
 
-pub use condition::{Condition, Field, Op, Operand, Scalar, Verdict, minute_of_day};
+pub use condition::{Condition, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
+pub use field::{Field, Op};
 pub use fired::{Fired, FiringRecord};
 pub use firing::{Firing, Measured, Subject, firings};
 pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};

@@ -92,7 +92,8 @@ impl Telling<'_> {
     pub fn metadata(&self) -> Value {
         let facts = self.facts;
         let measured = self.firing.measured.map(|m| {
-            json!({"unit": m.unit, "value": m.unit.figure(m.value), "threshold": m.unit.figure(m.threshold)})
+            json!({"unit": m.unit, "value": m.unit.figure(m.value),
+                "threshold": m.unit.figure(m.threshold)})
         });
         let mut event = json!({
             "event_id": facts.event_id,
@@ -109,7 +110,8 @@ impl Telling<'_> {
                 repository,
                 summary,
             } => json!({
-                "type": "ip_risk", "risk_level": risk_level, "repository": repository, "summary": summary,
+                "type": "ip_risk", "risk_level": risk_level, "repository": repository,
+                "summary": summary,
             }),
             Kind::AbandonedHold(_) | Kind::Correction(_) => json!({}),
         };
@@ -117,7 +119,8 @@ impl Telling<'_> {
             event.extend(more);
         }
         json!({
-            "policy": {"id": self.policy.id, "version": self.policy.version, "name": self.policy.rule.name},
+            "policy": {"id": self.policy.id, "version": self.policy.version,
+            "name": self.policy.rule.name},
             "event": event,
             "measured": measured,
             "conditions": self.policy.rule.why(facts, &self.firing.path),

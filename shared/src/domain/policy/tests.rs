@@ -525,7 +525,8 @@ mod naive {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None,
+        ..ProptestConfig::default() })]
 
     #[test]
     fn a_second_naive_evaluator_says_the_same(policy in policy(), events in events()) {
@@ -564,7 +565,8 @@ proptest! {
             expected.extend(fired.difference(&before).filter(|_| is_within).cloned());
             before.extend(fired);
         }
-        let is_event = |facts: &&Facts| matches!(facts.kind, Kind::Usage { .. } | Kind::Risk { .. });
+        let is_event = |facts: &&Facts| matches!(facts.kind,
+            Kind::Usage { .. } | Kind::Risk { .. });
         let evaluated = events.iter().filter(|facts| facts.received_at >= window.from);
         prop_assert_eq!(replay.tally.events_evaluated, evaluated.filter(is_event).count() as u64);
         prop_assert_eq!(replay.tally.would_trigger, expected.len() as u64);
@@ -590,7 +592,8 @@ proptest! {
         }
         for department in DEPARTMENTS {
             for facts in &events {
-                prop_assert_eq!(usage_totals.of_department(department, facts.received_period), Amounts::ZERO);
+                prop_assert_eq!(usage_totals.of_department(department, facts.received_period),
+                    Amounts::ZERO);
             }
         }
     }
