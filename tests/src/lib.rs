@@ -31,6 +31,10 @@ pub const OPERATOR: &str = "tk_local_operator";
 /// depends on the day it runs on.
 pub const NOW: &str = "2026-11-24T12:00:00Z";
 
+/// The time for which instances trust a key in suites that wait until this time is over. The
+/// tests of `shared::runtime::auth` check the five seconds of the deployed functions.
+pub const SHORT_TRUST: Duration = Duration::from_millis(500);
+
 /// An answer over HTTP.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -172,6 +176,15 @@ impl World {
             is_tampered: false,
             has_wrong_books: false,
         }
+    }
+
+    /// The same, but instances trust a key for [`SHORT_TRUST`] only.
+    pub async fn with_short_trust(settings: SystemSettings) -> Self {
+        Self::with(SystemSettings {
+            keys_believed: Some(SHORT_TRUST),
+            ..settings
+        })
+        .await
     }
 
     /// A client of the tables, for those who look into them or edit them by hand.

@@ -24,6 +24,8 @@ const PATIENCE: Patience = Patience {
 };
 /// The most that SQS hands out at once.
 const BATCH: i32 = 10;
+/// The time that a receive waits for messages: SQS then asks all of its servers.
+const WAIT_SECONDS: i32 = 1;
 
 /// Said below the options.
 const HELP: &str = "\
@@ -53,6 +55,9 @@ pub(crate) struct Arguments {
     /// How long a message that was looked at is hidden from others, in seconds; longer than ten messages take.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(i32).range(1..=43_200))]
     hidden_seconds: i32,
+    // Shorter in tests only, which would wait for it in every run.
+    #[arg(skip = WAIT_SECONDS)]
+    wait_seconds: i32,
     /// Stops after this many messages.
     #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     max: u64,
@@ -118,7 +123,7 @@ async fn redrive(
             .receive_message()
             .queue_url(&arguments.from)
             .max_number_of_messages(BATCH)
-            .wait_time_seconds(1)
+            .wait_time_seconds(arguments.wait_seconds)
             .visibility_timeout(arguments.hidden_seconds)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
         let answer = call.send().await;
@@ -292,6 +297,7 @@ mod tests {
             dry_run: false,
             discard_unreadable: false,
             hidden_seconds: 60,
+            wait_seconds: 0,
             max: 100,
         }
     }

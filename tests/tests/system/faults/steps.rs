@@ -186,25 +186,37 @@ pub(super) struct Prepared {
     exemption: Option<String>,
 }
 
-/// The world of `step`; its functions do not try calls again by themselves.
-pub(super) async fn prepare(step: Step) -> Prepared {
-    let begin = match step {
-        Step::FirstHoldOfTheMonth => BEGIN_BEFORE,
-        _ => BEGIN,
-    };
-    let settings = SystemSettings {
-        now: Some(time(begin)),
+/// The settings of the world of `step`: its functions do not retry calls by themselves.
+pub(super) fn settings_of(step: Step) -> SystemSettings {
+    SystemSettings {
+        now: Some(time(begin_of(step))),
         retry: RetryConfig::disabled(),
         delivers_events: false,
         ..SystemSettings::empty()
-    };
+    }
+}
+
+fn begin_of(step: Step) -> &'static str {
+    match step {
+        Step::FirstHoldOfTheMonth => BEGIN_BEFORE,
+        _ => BEGIN,
+    }
+}
+
+/// The world of `step` with its usual settings.
+pub(super) async fn prepare(step: Step) -> Prepared {
+    prepare_with(step, settings_of(step)).await
+}
+
+/// The world of `step` with these settings.
+pub(super) async fn prepare_with(step: Step, settings: SystemSettings) -> Prepared {
     let world = World::with(settings).await;
     world.department("eng", None).await;
     world.department("backend", Some("eng")).await;
     world.department("sales", None).await;
     world.user("ada", "backend").await;
     world.user("bob", "sales").await;
-    let mut model = Model::new(time(begin));
+    let mut model = Model::new(time(begin_of(step)));
     if step == Step::LateUsageOfCharged {
         let body = json!({"abandoned_holds": "charge"});
         world
