@@ -1,4 +1,5 @@
-//! The deployment template says what the code needs, and no more; each mistake that could be in it is found.
+//! The deployment template says what the code needs, and nothing else; each mistake that could be
+//! in it is found.
 
 mod expected;
 mod faults;

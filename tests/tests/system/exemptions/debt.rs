@@ -1,4 +1,5 @@
-//! What is used beyond what an exemption gave, or after a hold under it has ended: the caps pay, and are in debt.
+//! Usage beyond the amount of an exemption, or after a hold under it has ended: the caps pay,
+//! and are in debt.
 
 use super::{Company, company, company_with};
 use aws_sdk_dynamodb::config::retry::RetryConfig;

@@ -1,4 +1,4 @@
-//! How exemptions end: by time, over the end of a month, and what is told of it.
+//! How exemptions end: by time, over the end of a month, and the notices of both.
 
 use super::{asking, company};
 use end_to_end::ADMIN;
@@ -38,7 +38,7 @@ async fn one_that_begins_later_gives_nothing_before() {
 }
 
 #[tokio::test]
-async fn what_nobody_decided_in_time_cannot_be_decided_any_more() {
+async fn an_exemption_cannot_be_decided_after_its_time() {
     let company = company(0).await;
     let id = company
         .ask(&company.ada, asking(json!({"kind": "lift"})))

@@ -1,4 +1,4 @@
-//! What is admitted, and what the books say of it.
+//! Admission under an exemption, and its entries in the books.
 
 use super::company;
 use end_to_end::{ADMIN, AGENT};
@@ -69,7 +69,7 @@ async fn the_answer_names_the_exemption_and_a_retry_holds_once() {
 }
 
 #[tokio::test]
-async fn what_is_voided_or_lapses_comes_back_to_the_exemption_and_late_usage_is_taken_from_it() {
+async fn voided_and_lapsed_amounts_return_to_the_exemption_and_late_usage_takes_them() {
     let company = company(0).await;
     let id = company
         .granted(json!({"kind": "raise", "tokens": 1_000}))

@@ -1,4 +1,5 @@
-//! Outages: what is decided while the database is silent, and what is told once whichever call fails.
+//! Outages: decisions while the database is silent, and notices that are sent once whichever call
+//! fails.
 
 use super::steps::{Step, prepare_with, settings_of};
 use aws_sdk_dynamodb::config::retry::RetryConfig;

@@ -1,4 +1,5 @@
-//! Alerts: one for each budget, month and level, at once where an amount changes, armed again where it is raised.
+//! Alerts: one for each budget, month and level, at once if an amount changes, possible again if
+//! it is raised.
 
 use super::{figure, world};
 use end_to_end::{AGENT, World};
@@ -65,7 +66,7 @@ async fn each_level_is_told_once_however_often_and_concurrently_usage_comes() {
     let passed = &alerts(&world, "&severity=high").await[0];
     assert_eq!(passed["type"], "budget_exceeded");
     assert!(passed["message"].as_str().unwrap().contains("soft cap"));
-    // A new month tells anew.
+    // A new month alerts again.
     world.set_clock("2027-01-05T00:00:00Z").await;
     world
         .report(&[world.usage("n-1", "ada", 600, 0, None)])
@@ -113,7 +114,7 @@ async fn of_two_batches_that_see_a_crossing_at_one_time_one_tells_of_it() {
 }
 
 #[tokio::test]
-async fn raising_the_amount_arms_what_is_no_longer_crossed_and_lowering_it_tells_at_once() {
+async fn raising_the_amount_resets_the_levels_above_it_and_lowering_it_alerts_at_once() {
     let (world, budget) = world(1_000).await;
     world.set_clock("2026-11-20T12:00:00Z").await;
     let path = format!("/v1/budgets/{budget}");
@@ -290,7 +291,8 @@ async fn a_soft_cap_without_thresholds_tells_at_its_limit_and_requests_go_on_wit
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     let body = json!({
-        "name": "soft", "department_id": "eng", "unit": "tokens", "amount": 100, "hard_cap": false, "thresholds": [],
+        "name": "soft", "department_id": "eng", "unit": "tokens", "amount": 100, "hard_cap": false,
+        "thresholds": [],
     });
     world.admin("POST", "/v1/budgets", body).await.expect(201);
     let hold = world.hold("ada", "r-1", 100, 0).await;

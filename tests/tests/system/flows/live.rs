@@ -1,4 +1,5 @@
-//! Budgets that are made, changed, deleted and topped up while requests go on, and what their levels have used.
+//! Budgets that are made, changed, deleted and topped up while requests go on, and what their
+//! levels have used.
 
 use super::{figure, world};
 use end_to_end::{ADMIN, AGENT, World};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Asks and reports until it is stopped: what was used.
+/// Asks and reports until it is stopped; returns the usage.
 async fn traffic(world: Arc<World>, client: usize, stop: Arc<AtomicBool>, used: Arc<AtomicU64>) {
     for n in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -162,7 +163,7 @@ async fn a_department_that_is_made_again_has_what_it_used_and_the_roots_add_up()
         .budget(Some("lab"), "tokens", json!(1_000), true)
         .await;
     assert_eq!(figure(&world.figures(&budget).await), (700, 100, 300, 200));
-    // A hold of its first life settles where it was made.
+    // A hold of its first life settles in the budget that it was made in.
     let usage = world.usage("e-3", "bob", 50, 0, Some(&hold));
     world.report(&[usage]).await;
     assert_eq!(figure(&world.figures(&budget).await), (750, 0, 250, 250));

@@ -1,4 +1,4 @@
-//! What a manager sees: their reports, and the departments they manage with all under them.
+//! The visibility of a manager: their reports, and the departments they manage with all below.
 
 use super::{key, listed, world};
 use end_to_end::{ADMIN, World};

@@ -57,7 +57,10 @@ async fn a_token_is_as_good_as_a_key_of_its_role_for_an_hour() {
     assert_eq!(own.status, 200, "{}", own.body);
     let users = world.call(&token, "GET", "/v1/users", Value::Null).await;
     assert_eq!(users.status, 403);
-    let body = json!({"request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 5, "max_output_tokens": 0});
+    let body = json!({
+        "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 5,
+        "max_output_tokens": 0,
+    });
     let passed = world
         .call(&token, "POST", "/v1/preflight", body)
         .await

@@ -54,7 +54,8 @@ async fn the_refusals_of_an_hour_are_one_entry_for_each_user_and_reason() {
     seen.sort_by(|one, other| one.0.cmp(&other.0));
     let hour = |user: &str, reason: &str, first: &str, last: &str, count: u64| {
         let after = json!({
-            "hour": "2026-11-24T12", "user_id": user, "reason": reason, "first": first, "last": last, "count": count,
+            "hour": "2026-11-24T12", "user_id": user, "reason": reason, "first": first,
+            "last": last, "count": count,
         });
         (format!("user/{user}"), after)
     };

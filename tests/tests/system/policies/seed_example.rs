@@ -1,5 +1,5 @@
-//! The example: a high risk of engineering opens an incident and writes to the manager, from GitHub's signed webhook to the
-//! queued mail.
+//! The example: a high risk of engineering opens an incident and writes to the manager, from
+//! GitHub's signed webhook to the queued mail.
 
 use super::{active, all, firings, notices, tested, world};
 use axum::body::Body;

@@ -181,7 +181,8 @@ async fn no_private_address_and_no_impossible_port_is_registered() {
             );
         }
         let policy = json!({
-            "name": "x", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "webhook", "url": url}],
+            "name": "x", "trigger": {"type": "ip_risk_event"},
+            "actions": [{"type": "webhook", "url": url}],
         });
         let refused = world.admin("POST", "/v1/policies", policy).await;
         assert_eq!(refused.fields(), ["actions[0].url"], "{url}");

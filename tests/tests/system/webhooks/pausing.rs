@@ -196,7 +196,7 @@ async fn what_waited_for_seven_days_is_given_up() {
 }
 
 #[tokio::test]
-async fn whichever_call_fails_what_waited_arrives_in_order_of_age() {
+async fn whichever_call_fails_waiting_deliveries_arrive_in_order_of_age() {
     for when in [When::Before, When::After] {
         for of_queue in [false, true] {
             for call in 0.. {
