@@ -132,7 +132,7 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
             // Its usage came late and stands in the reports for it.
             continue;
         }
-        // What is of no model is of its kind, which the system writes there too.
+        // A charge without a model counts under its kind, as in the rows of the system.
         let mut of = (*record).clone();
         if !is_usage {
             of["provider"] = json!(kind);

@@ -128,7 +128,7 @@ impl World {
         self.cell.as_ref().unwrap()
     }
 
-    /// What a process asks for that read the configuration at `epoch`, with the user in
+    /// The request of a process that read the configuration at `epoch`, with the user in
     /// `department`.
     pub fn request(&self, request: u8, epoch: u64, department: u8) -> HoldRequest {
         let nodes = nodes_of(department);

@@ -172,7 +172,7 @@ struct Exemption {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     pub(super) now: Timestamp,
-    /// Whether holds that nobody settles are charged.
+    /// Whether abandoned holds are charged.
     pub(super) charges_abandoned: bool,
     whereabouts: Vec<Whereabouts>,
     budgets: Vec<Budget>,
@@ -453,7 +453,7 @@ impl Model {
     }
 
     /// Asks for a hold for ada: the one that the same request has, or another if every hard cap has
-    /// what is asked for, or the exemption what they lack.
+    /// enough, or if the exemption gives the rest.
     pub(super) fn preflight(&mut self, request: &'static str, input: i64, output: i64) {
         if self.is_blocked {
             return;

@@ -348,8 +348,7 @@ async fn fired_for_nobody(settings: SystemSettings) -> World {
     world
 }
 
-/// That the user is blocked and told, and that there is one alert and one incident, which are
-/// theirs.
+/// Checks that the user is blocked and told, and that one alert and one incident name them.
 async fn assert_finished_once(world: &World, case: &str) {
     let user = world.admin("GET", "/v1/users/ada", Value::Null).await;
     let user = user.expect(200);

@@ -320,7 +320,7 @@ async fn whichever_call_fails_a_head_is_told_once_and_reaches_the_bucket(when: W
             } else {
                 world.system.engine().inject(fault);
             }
-            // What fails in it is the next pass's.
+            // The next pass does what fails in it.
             let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
             let _ = world.system.schedule(until).await;
             let has_fired =

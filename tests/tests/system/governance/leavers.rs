@@ -108,14 +108,14 @@ async fn a_suspended_administrator_raises_no_cap_mints_no_key_and_is_not_active_
     }
 }
 
-/// A key that is made with another one, for a user or for nobody.
+/// Makes a key with another one; for a user if one is given.
 async fn made(world: &World, with: &str, role: &str, user_id: Option<&str>) -> String {
     let body = json!({"role": role, "user_id": user_id});
     let made = world.call(with, "POST", "/v1/api-keys", body).await;
     made.expect(201)["key"].as_str().unwrap().to_owned()
 }
 
-/// A token of a client that is made with a key, for a user or for nobody.
+/// The token of a client that is made with a key; for a user if one is given.
 async fn token_made(world: &World, with: &str, user_id: Option<&str>) -> String {
     let body = json!({"role": "admin", "user_id": user_id});
     let made = world.call(with, "POST", "/v1/oauth/clients", body).await;
@@ -226,7 +226,7 @@ async fn a_key_without_a_user_is_an_agents_while_its_maker_is_no_administrator()
             assert!(says(&refused, "somebody who made it"), "{}", refused.body);
         }
     };
-    // What the key of a machine does, whoever set it up.
+    // The requests that the key of a machine makes.
     let serves = async |key: &str, number: usize| {
         let asked = preflight("ada", &format!("r-{number}"));
         let decided = world.call(key, "POST", "/v1/preflight", asked).await;
@@ -427,7 +427,7 @@ async fn a_blocked_administrators_key_reads_her_own_data_asks_and_changes_nothin
     let after = world.system.store().head("demo").await.unwrap().unwrap();
     assert_eq!(before, after, "nothing was changed");
 
-    // What she used before counts, what she holds can be given back, and she can ask.
+    // Her earlier usage counts, her holds can be voided, and she can ask for an exemption.
     let key = &company.anns[0];
     let events = json!({"events": [world.usage("e-1", "ann", 5, 0, None)]});
     let sent = world.call(key, "POST", "/v1/events", events).await;

@@ -20,7 +20,7 @@ pub(super) enum What {
     Risk {
         level: &'static str,
     },
-    /// It counts for its user and department, and is no event of anybody's.
+    /// It counts for its user and department, but is not an event.
     Correction {
         tokens: i64,
         micro_usd: i64,

@@ -323,9 +323,9 @@ async fn conditions_use_the_local_time_and_tokens_and_a_missing_value_matches_on
         &world,
         with(
             json!([
-                    {"field": "token_count", "op": "gte", "value": 10_000},
-            {"field": "user_id", "op": "in", "value": ["sam"]},
-                ]),
+                {"field": "token_count", "op": "gte", "value": 10_000},
+                {"field": "user_id", "op": "in", "value": ["sam"]},
+            ]),
             "any",
         ),
     )
