@@ -58,7 +58,7 @@ fn the_document_that_is_checked_in_is_that_of_the_handlers() {
 }
 
 #[tokio::test]
-async fn it_is_served_as_it_is_checked_in_and_needs_no_key() {
+async fn the_document_is_served_as_it_is_checked_in_and_needs_no_key() {
     let world = World::empty().await;
     let request = http::Request::builder().uri("/v1/openapi.json");
     let answer = world
@@ -110,7 +110,7 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn every_operation_lists_what_it_may_be_refused_with() {
+fn every_operation_lists_its_errors() {
     let document = document();
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");

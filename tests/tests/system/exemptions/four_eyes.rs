@@ -62,8 +62,7 @@ async fn one_person(company: &Company, keys: &[&String], decides: &str) {
 }
 
 #[tokio::test]
-async fn what_an_administrators_key_has_made_decides_nothing_that_she_asked_for_nor_she_of_theirs()
-{
+async fn an_administrator_and_the_keys_made_by_her_key_do_not_decide_for_each_other() {
     let company = company(100).await;
     let first = minted(&company, &company.root).await;
     let second = minted(&company, &first).await;
@@ -144,7 +143,7 @@ async fn nobody_decides_their_own_exemption_with_a_key_that_they_made_for_anothe
 }
 
 #[tokio::test]
-async fn what_a_key_without_a_user_asks_for_none_of_its_makers_decides_nor_is_asked_to() {
+async fn no_maker_of_a_key_without_a_user_decides_its_requests_or_is_asked_to() {
     let company = company(100).await;
     for id in ["zoe", "pup"] {
         administrator(&company, id).await;

@@ -280,12 +280,12 @@ async fn another_step_comes_between(when: When) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_between_a_call_that_failed_and_the_retry_leaves_the_state_of_some_order() {
+async fn a_step_between_a_failed_call_and_the_retry_leaves_the_state_of_some_order() {
     another_step_comes_between(When::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_between_a_lost_answer_and_the_retry_leaves_the_state_of_some_order() {
+async fn a_step_between_a_lost_answer_and_the_retry_leaves_the_state_of_some_order() {
     another_step_comes_between(When::After).await;
 }
 

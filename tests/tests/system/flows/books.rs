@@ -213,7 +213,7 @@ async fn row_of_charged_holds(world: &World) -> String {
 const REPORT: &str = "demo#usage#2026-11";
 
 #[tokio::test]
-async fn what_the_reports_have_of_charged_holds_is_compared_with_their_records() {
+async fn charged_holds_in_the_reports_are_compared_with_their_records() {
     let (world, _) = busy_world().await;
     let sk = row_of_charged_holds(&world).await;
     let key = [("pk", REPORT), ("sk", sk.as_str())];

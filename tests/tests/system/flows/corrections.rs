@@ -105,7 +105,7 @@ async fn a_correction_moves_budgets_totals_and_reports_both_ways_and_the_books_a
 }
 
 #[tokio::test]
-async fn what_was_counted_by_mistake_can_be_taken_back_to_the_last_token() {
+async fn usage_that_was_counted_by_mistake_can_be_taken_back_to_the_last_token() {
     let (world, budget) = world(100_000).await;
     world.set_clock(NOON).await;
     world
@@ -215,7 +215,7 @@ async fn a_month_without_a_cell_and_where_its_user_was_are_corrected_too() {
 }
 
 #[tokio::test]
-async fn a_level_that_a_correction_leaves_is_told_again() {
+async fn a_level_below_which_a_correction_falls_alerts_again() {
     let (world, _) = world(1_000).await;
     world.set_clock(NOON).await;
     let thresholds = async || {

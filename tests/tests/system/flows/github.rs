@@ -100,7 +100,7 @@ async fn risk_records(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_real_webhook_gives_what_the_table_says() {
+async fn each_real_webhook_gives_the_event_of_the_table() {
     let (world, _) = world(1_000).await;
     set_up(&world).await;
     let expected = [

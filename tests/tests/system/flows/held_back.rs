@@ -134,7 +134,7 @@ async fn counted_it_is_charged_once_in_its_month_and_where_its_user_was() {
 }
 
 #[tokio::test]
-async fn its_hold_is_charged_in_full_and_set_against_what_is_counted() {
+async fn the_hold_of_a_held_back_report_is_charged_in_full_and_deducted_from_its_usage() {
     let (world, budget) = noon(10_000_000).await;
     let first = world.hold("ada", "r-1", 100, 100).await;
     let second = world.hold("ada", "r-2", 100, 300).await;

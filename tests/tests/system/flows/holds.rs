@@ -162,7 +162,7 @@ async fn strict_organisations_reserve_the_models_maximum() {
 }
 
 #[tokio::test]
-async fn of_two_late_events_at_one_time_only_one_is_set_against_what_their_hold_was_charged() {
+async fn only_one_of_two_concurrent_late_events_is_deducted_from_the_charge_of_their_hold() {
     let (world, budget) = world(1_000).await;
     let charge = json!({"abandoned_holds": "charge"});
     world

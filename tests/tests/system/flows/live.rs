@@ -86,7 +86,7 @@ async fn budgets_are_made_changed_and_deleted_while_requests_go_on() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_made_again_goes_on_with_what_was_used_and_is_not_told_again() {
+async fn a_budget_that_is_made_again_keeps_its_usage_and_does_not_alert_again() {
     let (world, first) = world(100).await;
     world
         .report(&[world.usage("e-1", "ada", 90, 0, None)])
@@ -138,7 +138,7 @@ async fn a_budget_can_be_made_and_deleted_without_end() {
 }
 
 #[tokio::test]
-async fn a_department_that_is_made_again_has_what_it_used_and_the_roots_add_up() {
+async fn a_department_that_is_made_again_keeps_its_usage_and_the_roots_add_up() {
     let (world, eng) = world(10_000).await;
     world.department("lab", Some("eng")).await;
     world.user("bob", "lab").await;

@@ -254,7 +254,7 @@ async fn a_hold_lives_at_most_a_day_in_all() {
 }
 
 #[tokio::test]
-async fn what_has_ended_cannot_be_renewed() {
+async fn an_ended_hold_cannot_be_renewed() {
     let (world, budget, settled) = holding(1_000, 10).await;
     let voided = world.hold("ada", "r-2", 10, 0).await;
     let lapsed = world.hold("ada", "r-3", 10, 0).await;

@@ -330,8 +330,7 @@ async fn a_chain_of_makers_of_so_many_people_is_read_at_once_and_has_an_end() {
 }
 
 #[tokio::test]
-async fn a_demoted_administrators_keys_do_what_she_may_and_a_promoted_ones_what_they_were_made_for()
-{
+async fn keys_of_a_demoted_administrator_lose_power_and_those_of_a_promoted_user_gain_none() {
     let company = company().await;
     let world = &company.world;
     let cap = format!("/v1/budgets/{}", company.budget);

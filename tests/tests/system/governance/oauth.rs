@@ -103,7 +103,7 @@ async fn a_repeated_request_is_the_same_one_after_a_new_token() {
 }
 
 #[tokio::test]
-async fn it_may_be_asked_for_with_the_header_of_a_client_too() {
+async fn a_token_may_be_asked_for_with_the_header_of_a_client_too() {
     let world = world(100).await;
     let (id, secret) = client(&world, json!({"role": "admin"})).await;
     let basic = format!("{id}:{secret}");

@@ -74,7 +74,7 @@ async fn the_refusals_of_an_hour_are_one_entry_for_each_user_and_reason() {
 }
 
 #[tokio::test]
-async fn what_comes_late_is_a_second_entry_of_the_hour() {
+async fn late_refusals_are_a_second_entry_of_the_hour() {
     let world = world(10).await;
     world.preflight("ada", "r-1", 100, 0).await;
     world.system.drain().await.unwrap();

@@ -47,7 +47,7 @@ async fn from(world: &World, address: &str, mut request: Request<Body>) -> Answe
 }
 
 #[tokio::test]
-async fn what_can_be_no_key_is_refused_without_a_look_into_the_database() {
+async fn a_malformed_key_is_refused_without_a_read_of_the_database() {
     let world = super::world(100).await;
     let (id, secret) = client(&world, json!({"role": "agent"})).await;
     calls(&world);

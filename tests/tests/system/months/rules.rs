@@ -78,7 +78,7 @@ async fn an_earlier_carry_is_used_first_and_does_not_carry_again() {
 }
 
 #[tokio::test]
-async fn what_was_carried_in_can_be_held_and_a_refusal_names_it() {
+async fn a_carried_amount_can_be_held_and_a_refusal_names_it() {
     let world = quiet_world().await;
     november(&world, 100).await;
     world.set_clock("2026-12-02T12:00:00Z").await;
@@ -586,7 +586,7 @@ async fn a_budget_of_the_first_minutes_of_a_month_counts_from_that_month_on() {
 }
 
 #[tokio::test]
-async fn late_usage_of_a_month_that_nobody_had_used_is_told() {
+async fn late_usage_of_an_unused_month_alerts() {
     let world = quiet_world().await;
     let budget = november(&world, 50).await;
     world.set_clock("2027-01-20T12:00:00Z").await;

@@ -115,7 +115,7 @@ async fn a_mail_has_twenty_notices_and_the_next_one_those_that_are_left() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_is_tried_again_and_with_it_what_came_meanwhile() {
+async fn a_refused_mail_is_retried_with_the_notices_that_came_meanwhile() {
     let world = world(SystemSettings::empty()).await;
     world.system.mails().refuse(2);
     world.report(&[risk(&world, "e-1")]).await;

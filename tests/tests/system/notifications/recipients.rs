@@ -74,7 +74,7 @@ async fn webhook(world: &World, receiver: &Receiver, events: Value) -> String {
 }
 
 #[tokio::test]
-async fn who_is_blocked_by_hand_and_their_manager_are_told_why_until_when_and_whom_to_ask() {
+async fn a_user_blocked_by_hand_and_their_manager_are_told_why_until_when_and_whom_to_ask() {
     let world = world().await;
     let path = "/v1/users/ada/block";
     let block = json!({"reason": "a leak", "until": "2026-11-25T08:00:00Z"});
@@ -110,7 +110,7 @@ async fn who_is_blocked_by_hand_and_their_manager_are_told_why_until_when_and_wh
 }
 
 #[tokio::test]
-async fn who_has_no_manager_is_told_which_administrator_to_ask() {
+async fn a_user_without_a_manager_is_told_which_administrator_to_ask() {
     let world = world().await;
     let body = json!({"reason": "a leak"});
     world
@@ -272,7 +272,7 @@ async fn whichever_answer_is_lost_a_closed_month_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_difference_of_the_books_is_told_once_to_the_administrators() {
+async fn administrators_are_told_once_of_a_difference_in_the_books() {
     let mut world = month_that_ends().await;
     world.has_wrong_books = true;
     world.set_clock(NOON).await;

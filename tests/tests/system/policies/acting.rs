@@ -330,7 +330,7 @@ async fn a_notice_that_the_queue_did_not_take_is_queued_when_its_event_comes_aga
 }
 
 #[tokio::test]
-async fn an_event_that_somebody_sends_again_later_fires_nothing_that_did_not_exist_when_it_came() {
+async fn an_event_that_is_sent_again_later_fires_no_policy_that_is_newer_than_it() {
     let settings = SystemSettings {
         retry: RetryConfig::disabled(),
         delivers_events: false,

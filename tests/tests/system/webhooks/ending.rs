@@ -64,7 +64,7 @@ async fn a_receiver_that_answers_410_gets_nothing_more_and_administrators_are_to
 }
 
 #[tokio::test]
-async fn what_was_under_way_when_the_receiver_ended_the_webhook_does_not_revive_it() {
+async fn a_delivery_in_flight_does_not_revive_a_webhook_that_the_receiver_ended() {
     // An event, or a request that was sent before the end.
     for (older, kind) in [("PUT", "user.blocked"), ("POST", "webhook.test")] {
         let (world, receiver, made) = world_with_ada().await;
@@ -171,7 +171,7 @@ async fn retry(world: &World, webhook: &Value, since: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_given_up_since_a_time_is_retried_a_hundred_at_a_time() {
+async fn failed_deliveries_since_a_time_are_retried_a_hundred_at_a_time() {
     let (world, receiver, made) = world_with_ada().await;
     let mut ids = Vec::new();
     for seconds in 0..230 {
@@ -316,7 +316,7 @@ async fn by_the_cursor_each_is_queued_once_though_nothing_of_the_calls_before_wa
 }
 
 #[tokio::test]
-async fn what_was_told_days_after_it_happened_is_found_by_when_its_delivery_was_made() {
+async fn a_late_delivery_is_found_by_the_time_of_its_creation() {
     let (world, receiver, made) = world_with_ada().await;
     let days = 13 * 24 * 3_600;
     let id = given_up_of(&world, &made, -days, 5).await;
@@ -326,7 +326,7 @@ async fn what_was_told_days_after_it_happened_is_found_by_when_its_delivery_was_
 }
 
 #[tokio::test]
-async fn retried_to_a_receiver_that_is_still_down_one_is_given_up_and_the_others_wait() {
+async fn one_retry_to_a_receiver_that_is_still_down_fails_and_the_others_wait() {
     let (world, receiver, made) = world_with_ada().await;
     let mut ids = Vec::new();
     for seconds in 0..61 {
