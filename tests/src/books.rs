@@ -1,6 +1,6 @@
-//! The books of every organisation, added up anew from the records: totals, users' months, rows of the reports,
-//! resolutions, counters and budgets' figures must say the same. It knows nothing of how the store writes them, except the
-//! self-audit, which it asks about the counters.
+//! The books of every organisation, added up again from the records: totals, users' months, rows of
+//! the reports, resolutions, counters and budgets' figures must say the same. It knows nothing of
+//! how the store writes them, except the self-audit, which it asks about the counters.
 
 use super::{ADMIN, World};
 use aws_sdk_dynamodb::Client;
@@ -10,7 +10,7 @@ use shared::domain::hold::HoldId;
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Figures by what they are of, and each by its name. What is zero is not there.
+/// Figures by their subject, and each by its name. A zero is left out.
 type Sums = BTreeMap<(String, String), i64>;
 
 /// The figures of a record that the rows of the reports add up.
@@ -54,7 +54,8 @@ async fn items_of(tables: &Client, table: &str) -> Vec<Value> {
     shown.collect()
 }
 
-/// Which rows of the reports a record of `at` counts in: its month's is known exactly; its hour's and its day's only in UTC.
+/// Which rows of the reports a record of `at` counts in: its month's is known exactly; its hour's
+/// and its day's only in UTC.
 fn buckets(record: &Value, at: &str, is_utc: bool) -> [(&'static str, String); 3] {
     let is_exact = is_utc && at.len() > 13;
     let (hour, day) = match is_exact {
@@ -79,7 +80,7 @@ fn was_paid(record: &Value) -> bool {
     number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0
 }
 
-/// What the records say that each book must.
+/// The figures that follow from the records, for each book.
 fn expected(records: &[&Value], is_utc: bool) -> Sums {
     let mut sums = Sums::new();
     let paid = records.iter().filter(|record| was_paid(record));
@@ -131,7 +132,7 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
             // Its usage came late and stands in the reports for it.
             continue;
         }
-        // What is of no model is of its kind, which the system writes there too.
+        // A charge without a model counts under its kind, as in the rows of the system.
         let mut of = (*record).clone();
         if !is_usage {
             of["provider"] = json!(kind);
@@ -159,7 +160,7 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
     sums
 }
 
-/// What the totals and rows say.
+/// The figures of the totals and rows.
 fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
     let mut sums = Sums::new();
     for item in ledger {
@@ -213,7 +214,7 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
     sums
 }
 
-/// Where records and resolutions of the same hold do not fit together.
+/// The holds whose records and resolutions contradict each other.
 fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<String> {
     let of_kind = |kind: &str| -> BTreeMap<String, &Value> {
         let prefix = format!("{organisation}#{kind}#");
@@ -302,7 +303,8 @@ pub(crate) async fn disagreements(world: &World) -> Vec<String> {
         let Some(configuration) = store.configuration(id).await.unwrap() else {
             continue;
         };
-        // Days and hours are those of the zone that was in force; in UTC they can be told without knowing it.
+        // Days and hours are those of the zone that was in force; in UTC they can be told without
+        // knowing it.
         let known = &configuration.organisation;
         let is_utc = known.timezone == "UTC" && known.zone_begun.is_none();
         let is_own = |item: &&Value| {
@@ -332,7 +334,7 @@ pub(crate) async fn disagreements(world: &World) -> Vec<String> {
     wrong
 }
 
-/// Where counters differ from the totals.
+/// The counters that differ from the totals.
 async fn of_counters(world: &World, id: &str, records: &[&Value]) -> Vec<String> {
     let (store, now) = (world.system.store(), world.system.clock().now());
     let months: BTreeSet<&str> = records
@@ -348,7 +350,8 @@ async fn of_counters(world: &World, id: &str, records: &[&Value]) -> Vec<String>
     wrong
 }
 
-/// Where an exemption gave less than nothing in a month, or a raise more than it has.
+/// The exemptions that gave less than zero in a month, and the raises that gave more than they
+/// have.
 async fn of_exemptions(world: &World, id: &str, records: &[&Value]) -> Vec<String> {
     let store = world.system.store();
     let exemptions = store.exemptions(id, |_| true, None, 100).await.unwrap();
@@ -381,7 +384,8 @@ async fn of_exemptions(world: &World, id: &str, records: &[&Value]) -> Vec<Strin
     wrong
 }
 
-/// Where the figures of a budget, as the API shows them, do not add up to the totals of its department.
+/// The budgets whose figures, as the API shows them, do not add up to the totals of its
+/// department.
 async fn of_figures(world: &World, ledger: &[Value]) -> Vec<String> {
     let (store, now) = (world.system.store(), world.system.clock().now());
     let Some(configuration) = store.configuration("demo").await.unwrap() else {

@@ -1,4 +1,5 @@
-//! The harness of the end-to-end suites: the whole local system in one process, spoken to through its HTTP routes.
+//! The harness of the end-to-end suites: the whole local system in one process, spoken to through
+//! its HTTP routes.
 
 mod books;
 pub mod permissions;
@@ -25,20 +26,21 @@ use tower::ServiceExt;
 pub const ADMIN: &str = "tk_local_admin";
 /// The agent's key of the organisation `demo`.
 pub const AGENT: &str = "tk_local_agent";
-/// The operator's key.
 pub const OPERATOR: &str = "tk_local_operator";
-/// The time of a world whose test names none. Each world has its time before anything is made in it, so that no test
-/// depends on the day it runs on.
+/// The time of a world whose test names none. Each world has its time before anything is made in
+/// it, so that no test depends on the day it runs on.
 pub const NOW: &str = "2026-11-24T12:00:00Z";
+
+/// The time for which instances trust a key in suites that wait until this time is over. The
+/// tests of `shared::runtime::auth` check the five seconds of the deployed functions.
+pub const SHORT_TRUST: Duration = Duration::from_millis(500);
 
 /// An answer over HTTP.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The status.
     pub status: u16,
-    /// The body as JSON; null where there is none.
+    /// The body as JSON; null if there is none.
     pub body: Value,
-    /// The headers.
     pub headers: HeaderMap,
 }
 
@@ -60,19 +62,21 @@ impl Answer {
     }
 }
 
-/// Whether an answer of preflight was given without a decision: in an outage, or by a database that was overloaded.
+/// Whether an answer of preflight was given without a decision: in an outage, or by a database that
+/// was overloaded.
 pub fn is_undecided(answer: &Value) -> bool {
     let is_overloaded = |list: &str| answer[list][0]["code"] == "overloaded";
     answer["degraded"] == true || is_overloaded("reasons") || is_overloaded("warnings")
 }
 
-/// Whether a call of the database changes a cell and nothing else: the second half of a settlement or of a void, whose first
-/// half is the hold's resolution.
+/// Whether a call of the database changes a cell and nothing else: the second half of a settlement
+/// or of a void, whose first half is the hold's resolution.
 pub fn changes_cell(operation: &str, body: &str) -> bool {
     operation == "UpdateItem" && body.contains("\"Counters\"")
 }
 
-/// How many calls must be made to fail: all of them before they are applied; those that write, if their answers are lost.
+/// How many calls must be made to fail: all of them before they are applied; those that write, if
+/// their answers are lost.
 pub fn at_least(when: When, calls: u64, writes: u64) -> u64 {
     match when {
         When::Before => calls,
@@ -80,12 +84,11 @@ pub fn at_least(when: When, calls: u64, writes: u64) -> u64 {
     }
 }
 
-/// A running system whose clock stands still at [`NOW`], or where its settings say, until a test sets it. When it is
-/// dropped, the audit log of each of its organisations is walked and its books are added up anew, so that both hold after
-/// whatever a test has done, and what each function did with tables, queues, mails, bus and bucket is compared with what
-/// the deployment template lets it do.
+/// A running system. Its clock stands still at [`NOW`], or at the time in its settings, until a
+/// test sets it. When it is dropped, it checks three things, so that they hold after every test:
+/// the chain of each audit log, the sums of the books, and that the deployment template allows each
+/// call of a function to tables, queues, mails, bus and bucket.
 pub struct World {
-    /// The system itself.
     pub system: System,
     /// Whether somebody altered the audit log by hand.
     pub is_tampered: bool,
@@ -163,7 +166,8 @@ impl World {
         Self::with(settings).await
     }
 
-    /// A system with these settings. Settings without a time get [`NOW`]: a world never sees the computer's clock.
+    /// A system with these settings. Settings without a time get [`NOW`]: a world never sees the
+    /// computer's clock.
     pub async fn with(mut settings: SystemSettings) -> Self {
         settings.now.get_or_insert_with(|| time(NOW));
         let system = System::start(settings).await.unwrap();
@@ -172,6 +176,15 @@ impl World {
             is_tampered: false,
             has_wrong_books: false,
         }
+    }
+
+    /// The same, but instances trust a key for [`SHORT_TRUST`] only.
+    pub async fn with_short_trust(settings: SystemSettings) -> Self {
+        Self::with(SystemSettings {
+            keys_believed: Some(SHORT_TRUST),
+            ..settings
+        })
+        .await
     }
 
     /// A client of the tables, for those who look into them or edit them by hand.
@@ -215,7 +228,7 @@ impl World {
         self.send(request.body(body.into()).unwrap()).await
     }
 
-    /// Sends JSON, or nothing where that is null.
+    /// Sends JSON, or no body if `body` is null.
     pub async fn call(&self, key: &str, method: &str, path: &str, body: Value) -> Answer {
         let body = match body {
             Value::Null => Body::empty(),
@@ -236,7 +249,7 @@ impl World {
         self.call(ADMIN, method, path, body).await
     }
 
-    /// Makes a department.
+    /// Creates a department; fails if the API does not.
     pub async fn department(&self, id: &str, parent_id: Option<&str>) {
         let body = json!({"id": id, "name": id, "parent_id": parent_id});
         self.admin("POST", "/v1/departments", body)
@@ -244,7 +257,7 @@ impl World {
             .expect(201);
     }
 
-    /// Makes a user.
+    /// Creates a member; fails if the API does not.
     pub async fn user(&self, id: &str, department_id: &str) {
         let body = json!({
             "id": id, "email": format!("{id}@example.com"), "name": id,
@@ -253,7 +266,7 @@ impl World {
         self.admin("POST", "/v1/users", body).await.expect(201);
     }
 
-    /// Makes a budget and gives its id.
+    /// Creates a budget and returns its id.
     pub async fn budget(
         &self,
         department_id: Option<&str>,
@@ -262,7 +275,8 @@ impl World {
         hard_cap: bool,
     ) -> String {
         let body = json!({
-            "name": "a budget", "department_id": department_id, "unit": unit, "amount": amount, "hard_cap": hard_cap,
+            "name": "a budget", "department_id": department_id, "unit": unit, "amount": amount,
+            "hard_cap": hard_cap,
         });
         let made = self.admin("POST", "/v1/budgets", body).await.expect(201);
         made["id"].as_str().unwrap().to_owned()
@@ -275,7 +289,7 @@ impl World {
             .expect(200)
     }
 
-    /// Asks to pass with `input` and at most `output` tokens of a priced model.
+    /// Asks for a hold of `input` and at most `output` tokens of a priced model.
     pub async fn preflight(
         &self,
         user_id: &str,
@@ -292,7 +306,7 @@ impl World {
             .expect(200)
     }
 
-    /// The id of a hold that must be given.
+    /// The id of a hold; fails if the request is refused.
     pub async fn hold(&self, user_id: &str, request_id: &str, input: i64, output: i64) -> String {
         let decision = self.preflight(user_id, request_id, input, output).await;
         assert_eq!(decision["decision"], "allow", "{decision}");
@@ -309,13 +323,15 @@ impl World {
         hold_id: Option<&str>,
     ) -> Value {
         json!({
-            "event_id": event_id, "type": "llm_request", "occurred_at": self.system.clock().now().to_string(),
+            "event_id": event_id, "type": "llm_request",
+            "occurred_at": self.system.clock().now().to_string(),
             "user_id": user_id, "provider": "openai", "model": "gpt-4o",
             "input_tokens": input, "output_tokens": output, "hold_id": hold_id,
         })
     }
 
-    /// Reports events, all of which must be accepted or known, and waits until they are recorded.
+    /// Reports events and waits until they are recorded; fails if one is neither accepted nor
+    /// known.
     pub async fn report(&self, events: &[Value]) {
         let body = json!({ "events": events });
         let answer = self
@@ -328,7 +344,7 @@ impl World {
         self.system.drain().await.unwrap();
     }
 
-    /// Records usage events as it is done behind the queue, all of them together.
+    /// Records usage events in one batch, as evaluate does, without the queue.
     pub async fn record(&self, events: &[Value]) {
         let usages = events.iter().map(|event| {
             let mut event = event.clone();
@@ -351,8 +367,8 @@ impl World {
         }
     }
 
-    /// Begins `first`, which makes a call of the database that `fits`, and stops it for good before that: as if the function
-    /// had died there.
+    /// Begins `first`, which makes a call of the database that `fits`, and stops it for good before
+    /// that: as if the function had died there.
     pub async fn crash<T>(
         &self,
         first: impl Future<Output = T>,
@@ -365,7 +381,8 @@ impl World {
         }
     }
 
-    /// Begins `first`, which makes a call of the database that `fits`, does all of `then` before that, and goes on.
+    /// Begins `first`, which makes a call of the database that `fits`, does all of `then` before
+    /// that, and goes on.
     pub async fn meanwhile<A, B>(
         &self,
         first: impl Future<Output = A>,
@@ -386,7 +403,7 @@ impl World {
         tokio::join!(first, then)
     }
 
-    /// Lets every function see this time.
+    /// Sets the clock of every function.
     pub async fn set_clock(&self, now: &str) {
         let answer = self
             .admin("PUT", "/local/clock", json!({ "now": now }))

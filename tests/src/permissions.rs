@@ -1,4 +1,4 @@
-//! What the deployment template lets each function do, and what functions did here.
+//! Compares the calls of each function with the roles of the deployment template.
 
 use crate::sources::read;
 use crate::template::Template;
@@ -13,7 +13,8 @@ fn template() -> &'static Template {
     TEMPLATE.get_or_init(|| Template::parse(&read("template.yaml")))
 }
 
-/// What the template calls a resource of the local system, as its roles name it. One that it does not have keeps its name.
+/// The template's name of a resource of the local system, as its roles name it. One that it does
+/// not have keeps its name.
 pub fn deployed_name(permission: &Permission) -> String {
     let service = permission.action.split(':').next().unwrap_or_default();
     let resource = permission.resource.as_str();
@@ -35,7 +36,7 @@ pub fn deployed_name(permission: &Permission) -> String {
     }
 }
 
-/// Those of `used` that a function would not have where it is deployed.
+/// The permissions in `used` that a deployed function would not have.
 pub(crate) fn missing(used: BTreeSet<Permission>) -> Vec<Permission> {
     let functions = template().functions();
     let is_missing = |one: &Permission| {
@@ -74,7 +75,7 @@ mod tests {
             ("reset", "s3:PutObject", "another", false),
             ("evaluate", "dynamodb:GetItem", "Counters", true),
             ("evaluate", "dynamodb:DeleteItem", "Counters", false),
-            // Whoever is no function may do anything.
+            // A caller that is not a function may do anything.
             ("local", "sqs:SendMessage", NOTICES, true),
         ] {
             let one = Permission {

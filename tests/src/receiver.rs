@@ -15,16 +15,12 @@ use tokio::task::JoinHandle;
 /// One request that came in.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The path.
     pub path: String,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: String,
 }
 
 impl Received {
-    /// A header's text.
     pub fn header(&self, name: &str) -> String {
         let value = self.headers.get(name);
         value.unwrap().to_str().unwrap().to_owned()
@@ -43,7 +39,7 @@ type Answer = (u16, Vec<(&'static str, String)>);
 struct Shared {
     received: Arc<Mutex<Vec<Received>>>,
     answer: Arc<Mutex<Answer>>,
-    /// What it answers to bodies with a text in them.
+    /// The answers to bodies that contain a text.
     answers: Arc<Mutex<Vec<(String, u16)>>>,
     /// Answers to bodies with this text in them wait.
     held: Arc<watch::Sender<Option<String>>>,
@@ -51,7 +47,7 @@ struct Shared {
 
 /// The receiver; it stops when this is dropped.
 pub struct Receiver {
-    /// Where it listens: `http://127.0.0.1:<port>`.
+    /// Its address: `http://127.0.0.1:<port>`.
     pub url: String,
     shared: Shared,
     task: JoinHandle<()>,
@@ -107,7 +103,7 @@ impl Receiver {
         }
     }
 
-    /// What came in, the oldest first.
+    /// The requests, the oldest first.
     pub fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }

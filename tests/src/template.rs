@@ -21,9 +21,9 @@ pub struct Statement {
     pub is_allowed: bool,
     /// `dynamodb:GetItem`, ...
     pub actions: Vec<String>,
-    /// What it is about, each as [`resource_of`] names it.
+    /// Its resources, as [`resource_of`] names them.
     pub resources: Vec<String>,
-    /// What the partition keys have to be like.
+    /// The patterns that partition keys must match.
     pub partitions: Option<Partitions>,
 }
 
@@ -91,7 +91,8 @@ impl Template {
         written.filter_map(|(_, of)| statement(of)).collect()
     }
 
-    /// The same as they are written, each with the condition of the template without which it is not there.
+    /// The same as they are written, each with the condition of the template without which it is
+    /// not there.
     pub fn written_statements(&self, function: &str) -> Vec<(Option<String>, &Value)> {
         let functions = self.functions();
         let Some(role) = functions.get(function).and_then(|of| name_of(&of["Role"])) else {
@@ -115,8 +116,9 @@ impl Template {
         found
     }
 
-    /// Everything that is set, as text by its place: `EventsQueue.VisibilityTimeout` is a property of a resource,
-    /// `EventsQueue.DeletionPolicy` an attribute; what is no resource begins with its section, as `Parameters.LogLevel.Default` does.
+    /// Everything that is set, as text by its place: `EventsQueue.VisibilityTimeout` is a property
+    /// of a resource, `EventsQueue.DeletionPolicy` an attribute. The place of anything else begins
+    /// with its section: `Parameters.LogLevel.Default`.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for (section, of) in self.document.as_object().unwrap() {
@@ -137,8 +139,9 @@ impl Template {
         found
     }
 
-    /// Whether a function may do this to a table, an index or a queue of the template, in partitions such as `org#record#id`. Those
-    /// of a transaction are looked at together, which is at least as strict as one after the other.
+    /// Whether a function may do this to a table, an index or a queue of the template, in
+    /// partitions such as `org#record#id`. Those of a transaction are looked at together, which is
+    /// at least as strict as one after the other.
     pub fn may(&self, function: &str, action: &str, resource: &str, partitions: &[&str]) -> bool {
         let statements = self.statements(function);
         let applies = |of: &&Statement| of.applies(action, resource, partitions);
@@ -179,12 +182,13 @@ impl Template {
     }
 }
 
-/// What the code calls a function of the template: `preflight`.
+/// The code's name of a function of the template: `preflight`.
 fn code_name(function: &str) -> String {
     function.trim_end_matches("Function").to_lowercase()
 }
 
-/// The resource that a value refers to: `Counters` of `!GetAtt Counters.Arn`, `!Ref Counters` or `!Sub ${Counters.Arn}/index/x`.
+/// The resource that a value refers to: `Counters` of `!GetAtt Counters.Arn`, `!Ref Counters` or
+/// `!Sub ${Counters.Arn}/index/x`.
 pub fn name_of(value: &Value) -> Option<String> {
     if let Some(name) = value["Ref"].as_str() {
         return Some(name.to_owned());
@@ -206,8 +210,8 @@ pub fn each(value: &Value) -> impl Iterator<Item = &Value> {
     })
 }
 
-/// What a statement is about: `Counters` of `!GetAtt Counters.Arn`, `Ledger/index/x` of `!Sub ${Ledger.Arn}/index/x`; what it says
-/// if it names no resource of the template by its ARN.
+/// The subject of a statement: `Counters` of `!GetAtt Counters.Arn`, `Ledger/index/x` of `!Sub
+/// ${Ledger.Arn}/index/x`; its own text if it names no resource of the template by its ARN.
 pub fn resource_of(value: &Value) -> String {
     let attribute = value["Fn::GetAtt"].as_str();
     if let Some(name) = attribute.and_then(|of| of.strip_suffix(".Arn")) {
@@ -222,8 +226,8 @@ pub fn resource_of(value: &Value) -> String {
     of_resource.map_or_else(|| text.to_owned(), |(name, rest)| format!("{name}{rest}"))
 }
 
-/// A value in one line, as the template writes it: `[allow, deny]`, `!Ref Counters`. A text that could be taken for something else is in
-/// quotes.
+/// A value in one line, as the template writes it: `[allow, deny]`, `!Ref Counters`. A text that
+/// could be taken for something else is in quotes.
 pub fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => shown_text(text),

@@ -14,7 +14,7 @@ fn catalogue() -> BTreeMap<String, BTreeSet<String>> {
     let (_, table) = text.split_once("| type | when | `data` |").unwrap();
     let (table, _) = table.split_once("\n\n").unwrap();
     let quoted = |cell: &str| -> Vec<String> {
-        // What stands in brackets says what a field has in it.
+        // The text in brackets describes the contents of a field.
         let mut depth = 0;
         let bare = |c: &char| {
             depth += i32::from(*c == '(') - i32::from(*c == ')');
@@ -59,7 +59,7 @@ async fn put(world: &World, method: &str, path: &str, body: Value) -> Value {
     answer.body
 }
 
-/// A world in which everything happens once that there is an event of; what its webhook was sent.
+/// Lets every event of the catalogue happen once; returns the bodies that a webhook got.
 async fn everything_sent() -> Vec<Value> {
     let mut world = World::at("2026-11-24T12:00:00Z").await;
     world.has_wrong_books = true;
@@ -80,7 +80,8 @@ async fn everything_sent() -> Vec<Value> {
     let publish = format!("/v1/policies/{}/publish", policy["id"].as_str().unwrap());
     put(&world, "POST", &publish, Value::Null).await;
     let risk = json!({
-        "event_id": "r-1", "type": "ip_risk", "occurred_at": "2026-11-24T12:00:00Z", "user_id": "ada", "risk_level": "high",
+        "event_id": "r-1", "type": "ip_risk", "occurred_at": "2026-11-24T12:00:00Z",
+        "user_id": "ada", "risk_level": "high",
         "summary": "a key was pushed",
     });
     world
@@ -99,7 +100,8 @@ async fn everything_sent() -> Vec<Value> {
     let test = format!("/v1/webhooks/{}/test", hook["id"].as_str().unwrap());
     put(&world, "POST", &test, Value::Null).await;
     let ask = json!({
-        "user_id": "ada", "kind": "lift", "reason": "the release", "ends_at": "2026-12-01T00:00:00Z",
+        "user_id": "ada", "kind": "lift", "reason": "the release",
+        "ends_at": "2026-12-01T00:00:00Z",
     });
     let bob = json!({"role": "manager", "user_id": "bob"});
     for (path, body) in [

@@ -1,11 +1,12 @@
-//! The API's document: what is checked in is what the handlers say, and they say it of every route.
+//! The API's document: the file that is checked in equals the one that the handlers describe, and
+//! they describe every route.
 
 use end_to_end::World;
 use end_to_end::routes::routes;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What needs no key.
+/// The operations that need no key.
 const OPEN: [(&str, &str); 4] = [
     ("POST", "/v1/oauth/token"),
     ("GET", "/v1/health"),
@@ -49,7 +50,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn what_is_checked_in_is_what_the_handlers_say() {
+fn the_document_that_is_checked_in_is_that_of_the_handlers() {
     assert!(
         local::openapi::text().unwrap() == api::openapi::CHECKED_IN,
         "docs/openapi.json is stale; make it anew: cargo run -- openapi > docs/openapi.json"
@@ -57,7 +58,7 @@ fn what_is_checked_in_is_what_the_handlers_say() {
 }
 
 #[tokio::test]
-async fn it_is_served_as_it_is_checked_in_and_needs_no_key() {
+async fn the_document_is_served_as_it_is_checked_in_and_needs_no_key() {
     let world = World::empty().await;
     let request = http::Request::builder().uri("/v1/openapi.json");
     let answer = world
@@ -109,7 +110,7 @@ fn every_reference_leads_somewhere() {
 }
 
 #[test]
-fn every_operation_lists_what_it_may_be_refused_with() {
+fn every_operation_lists_its_errors() {
     let document = document();
     for (method, path, operation) in operations(&document) {
         let what = format!("{method} {path}");
@@ -174,7 +175,7 @@ fn every_list_is_a_page() {
         let parameters = parameters.unwrap_or_default();
         let takes = |name: &str| parameters.iter().any(|p| p["name"] == name);
         let is_page = schema.contains("/Page_");
-        // What retries many has no list of them, and goes on by a cursor too.
+        // A retry of many deliveries returns no list, and continues with a cursor, too.
         let goes_on = is_page || path == "/v1/webhooks/{id}/retry";
         assert_eq!(takes("cursor"), goes_on, "{method} {path}");
         assert_eq!(takes("limit"), is_page, "{method} {path}");

@@ -29,6 +29,8 @@ const PATIENCE: Patience = Patience {
 };
 /// The most messages that SQS returns at once.
 const BATCH: i32 = 10;
+/// The time that a receive waits for messages: SQS then asks all of its servers.
+const WAIT_SECONDS: i32 = 1;
 
 const HELP: &str = "\
 A message is deleted only after it has arrived in the other queue. The command can be stopped and
@@ -65,6 +67,9 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(i32).range(1..=43_200)
     )]
     hidden_seconds: i32,
+    // Shorter in tests only, which would wait for it in every run.
+    #[arg(skip = WAIT_SECONDS)]
+    wait_seconds: i32,
     /// Stops after this many messages.
     #[arg(
         long,
@@ -134,7 +139,7 @@ async fn redrive(
             .receive_message()
             .queue_url(&arguments.from)
             .max_number_of_messages(BATCH)
-            .wait_time_seconds(1)
+            .wait_time_seconds(arguments.wait_seconds)
             .visibility_timeout(arguments.hidden_seconds)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
         let answer = call.send().await;

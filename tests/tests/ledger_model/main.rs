@@ -1,9 +1,11 @@
-//! Every interleaving of a few requests, explored exhaustively over the same pure code that the store uses: hold, retry,
-//! settle, void, expire, late usage, delayed duplicates, a crash between any two steps, a changed amount, a moved user.
-//! The laws of the ledger hold in every state, and each planted mistake is found.
+//! Every interleaving of a few requests, explored exhaustively over the same pure code that the
+//! store uses: hold, retry, settle, void, expire, late usage, delayed duplicates, a crash between
+//! any two steps, a changed amount, a moved user. The laws of the ledger hold in every state, and
+//! each planted mistake is found.
 //!
-//! The cell's updates are the store's own, and the steps around them are told again here: that lets it look at every state, as deep
-//! as a scenario goes. The steps themselves, as the store and the functions do them, are in `tests/tests/schedules`, in fewer orders.
+//! The cell's updates are the store's own, and the steps around them are told again here: that lets
+//! it look at every state, as deep as a scenario goes. The steps themselves, as the store and the
+//! functions do them, are in `tests/tests/system/schedules`, in fewer orders.
 
 mod process;
 mod search;

@@ -1,4 +1,5 @@
-//! Who acts: each process takes one atomic step at a time, and may crash and begin anew between any two.
+//! Who acts: each process takes one atomic step at a time, and may crash and restart between any
+//! two.
 
 use super::world::{AFTER, BEFORE, Mistake, Q, Record, Resolution, World, node, rid};
 use jiff::Timestamp;
@@ -6,7 +7,7 @@ use shared::domain::amount::Amounts;
 use shared::domain::cell::{CellUpdate, Condition, Obstacle, debit};
 use shared::domain::hold::Hold;
 
-/// What a process does.
+/// The task of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Script {
     /// Asks for a hold for the request.
@@ -43,7 +44,7 @@ pub struct Process {
     at: At,
 }
 
-/// What an event uses: more for the first than the rest of a hold would be, so that signs show.
+/// The usage of an event. The first uses more than its hold, so that wrong signs show.
 fn used(event: u8) -> i64 {
     match event {
         0 => 7,
@@ -76,7 +77,7 @@ impl Process {
         }
     }
 
-    /// The same process after a crash, where that is another state.
+    /// The same process after a crash; None if that is the same state.
     pub fn crashed(&self) -> Option<Self> {
         let is_midway = !matches!(self.at, At::Start | At::Done);
         is_midway.then(|| Self::new(self.script))
@@ -227,7 +228,7 @@ fn after_the_hold(world: &mut World, request: u8, event: u8) -> At {
     match world.resolutions.get(&request) {
         Some(known) if known.event == Some(event) => At::Done,
         Some(_) => charge(world, event, 0),
-        // The hold may be made yet; only what is never held is charged without one.
+        // The hold may still come; usage is charged without one only if it never does.
         None => At::Start,
     }
 }

@@ -43,7 +43,7 @@ pub fn explore(world: World, processes: Vec<Process>, crashes: u8) -> Result<Exp
         }
         if !moved {
             ends += 1;
-            // Usage of a hold that was refused waits for ever: nobody used anything.
+            // Usage of a refused hold waits for ever: nothing was used.
             let used = events
                 .iter()
                 .filter(|event| is_used(&processes, **event))

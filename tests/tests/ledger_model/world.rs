@@ -1,11 +1,11 @@
-//! What is durable: the cell, the records, the resolutions, the configuration. And its laws.
+//! The durable state: the cell, the records, the resolutions, the configuration. And its laws.
 
 use shared::domain::amount::{Amounts, Unit};
 use shared::domain::cell::{Cell, CellUpdate, Condition, HoldRequest};
 use shared::domain::hold::{Hold, HoldKey, Node};
 use std::collections::BTreeMap;
 
-/// What each request holds.
+/// The amount that each request holds.
 pub const Q: i64 = 10;
 /// When holds lapse, and the two moments that processes live at.
 pub const EXPIRES: u32 = 100;
@@ -128,7 +128,8 @@ impl World {
         self.cell.as_ref().unwrap()
     }
 
-    /// What a process asks for that read the configuration at `epoch`, with the user in `department`.
+    /// The request of a process that read the configuration at `epoch`, with the user in
+    /// `department`.
     pub fn request(&self, request: u8, epoch: u64, department: u8) -> HoldRequest {
         let nodes = nodes_of(department);
         HoldRequest {

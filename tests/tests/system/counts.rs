@@ -1,4 +1,5 @@
-//! What a request costs in round trips and write units, counted by the engine as AWS would bill it.
+//! The cost of a request in round trips and write units, counted by the engine as AWS would bill
+//! it.
 
 use axum::body::Body;
 use end_to_end::{ADMIN, AGENT, OPERATOR, World};
@@ -51,7 +52,8 @@ async fn a_warm_preflight_is_one_round_trip_and_one_write_unit_at_any_depth() {
         let of_preflight = world.system.engine().meter().callers["preflight"].calls;
         assert_eq!(of_preflight, 1, "refused at depth {depth}");
         println!(
-            "depth {depth}: warm preflight {} round trip, {}.{} write units; hold + settle {}.{} write units in the cell",
+            "depth {depth}: warm preflight {} round trip, {}.{} write units; \
+             hold + settle {}.{} write units in the cell",
             warm.0,
             warm.1 / 10,
             warm.1 % 10,
@@ -61,7 +63,8 @@ async fn a_warm_preflight_is_one_round_trip_and_one_write_unit_at_any_depth() {
     }
 }
 
-/// What a new instance answers to its first request, and what that cost: calls of its start, of the request, and of the next one.
+/// The first answer of a new instance, and its cost: the calls of its start, of the
+/// request, and of the next one.
 async fn first_request(world: &World, key: &str, user_id: &str) -> (Value, [u64; 3]) {
     let engine = world.system.engine();
     let calls = || {
@@ -76,7 +79,8 @@ async fn first_request(world: &World, key: &str, user_id: &str) -> (Value, [u64;
     let mut counted = vec![start];
     for number in 0..2 {
         let body = json!({
-            "request_id": format!("{user_id}-{number}"), "user_id": user_id, "model": "gpt-4o", "input_tokens": 10,
+            "request_id": format!("{user_id}-{number}"), "user_id": user_id, "model": "gpt-4o",
+            "input_tokens": 10,
             "max_output_tokens": 10
         });
         let request = Request::post("/v1/preflight")
@@ -92,8 +96,7 @@ async fn first_request(world: &World, key: &str, user_id: &str) -> (Value, [u64;
 }
 
 #[tokio::test]
-async fn the_first_request_of_an_instance_is_one_call_more_than_a_warm_one_where_organisations_are_few()
- {
+async fn the_first_request_of_an_instance_costs_one_call_more_if_organisations_are_few() {
     let world = World::empty().await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
@@ -107,7 +110,7 @@ async fn the_first_request_of_an_instance_is_one_call_more_than_a_warm_one_where
     assert_eq!(answer["decision"], "allow");
     assert_eq!((start, first, warm), (4, 2, 1));
 
-    // What it has read decides nothing by itself: a change since its start is seen
+    // Data that was read at the start decides nothing by itself: a change since then is seen
     let instance = world.system.another_preflight().await;
     let block = json!({"reason": "lost laptop"});
     world
@@ -115,7 +118,8 @@ async fn the_first_request_of_an_instance_is_one_call_more_than_a_warm_one_where
         .await
         .expect(200);
     let body = json!({
-        "request_id": "b-1", "user_id": "bob", "model": "gpt-4o", "input_tokens": 10, "max_output_tokens": 10
+        "request_id": "b-1", "user_id": "bob", "model": "gpt-4o", "input_tokens": 10,
+        "max_output_tokens": 10
     });
     let ask = |key: &str| {
         Request::post("/v1/preflight")
@@ -150,7 +154,7 @@ async fn a_key_that_is_bound_to_a_user_costs_no_call_more_cold_or_read_again() {
             let (answer, counted) =
                 first_request(&world, made["key"].as_str().unwrap(), "ada").await;
             assert_eq!(answer["decision"], "allow", "{answer}");
-            // Where nothing is believed, each request reads the key, and the user with it.
+            // If no key is trusted, each request reads the key and its user.
             let first = if again == 1 { 2 } else { 3 };
             assert_eq!(counted, [4, first, again], "{role}");
         }
@@ -158,8 +162,7 @@ async fn a_key_that_is_bound_to_a_user_costs_no_call_more_cold_or_read_again() {
 }
 
 #[tokio::test]
-async fn an_administrators_key_without_a_user_costs_one_read_cold_for_whoever_made_it_and_none_later()
- {
+async fn an_administrators_key_without_a_user_costs_one_cold_read_for_its_makers_and_none_later() {
     let settings = SystemSettings {
         keys_believed: Some(Duration::ZERO),
         ..SystemSettings::empty()
@@ -176,7 +179,7 @@ async fn an_administrators_key_without_a_user_costs_one_read_cold_for_whoever_ma
             let role = json!({"role": "admin"});
             world.admin("PATCH", &path, role).await.expect(200);
         }
-        // Made for ann, with that for bob, and with that for nobody: both of them are read.
+        // A key of ann made one for bob, which made one without a user: ann and bob are read.
         for user in [Some("ann"), Some("bob"), None] {
             let with = key.as_deref().unwrap_or(ADMIN);
             let body = json!({"role": "admin", "user_id": user});
@@ -210,7 +213,8 @@ async fn among_many_organisations_an_instance_reads_whose_key_it_is_first() {
         .await
         .expect(201);
     let user = json!({
-        "id": "ada", "email": "ada@example.com", "name": "Ada", "department_id": "eng", "role": "member"
+        "id": "ada", "email": "ada@example.com", "name": "Ada", "department_id": "eng",
+        "role": "member"
     });
     world.call(key, "POST", "/v1/users", user).await.expect(201);
     let budget = json!({
@@ -220,7 +224,10 @@ async fn among_many_organisations_an_instance_reads_whose_key_it_is_first() {
         .call(key, "POST", "/v1/budgets", budget)
         .await
         .expect(201);
-    let cell = json!({"request_id": "c", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 1});
+    let cell = json!({
+        "request_id": "c", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1,
+        "max_output_tokens": 1,
+    });
     world
         .call(key, "POST", "/v1/preflight", cell)
         .await

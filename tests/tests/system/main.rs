@@ -1,4 +1,5 @@
-//! The whole system in one process, through its HTTP routes: one target, so that its suites share the processors.
+//! The whole system in one process, through its HTTP routes: one target, so that its suites share
+//! the processors.
 
 mod counts;
 mod exemptions;

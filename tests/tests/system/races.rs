@@ -1,4 +1,5 @@
-//! A thousand racing requests against the real engine: exactly what fits is admitted, at every level.
+//! A thousand racing requests against the real engine: exactly what fits is admitted, at every
+//! level.
 
 use end_to_end::{AGENT, World};
 use futures::future::join_all;
@@ -18,8 +19,9 @@ enum Units {
     Both,
 }
 
-/// Hard budgets on the organisation and each of `depth` departments; the one at `binding` (0 is the organisation)
-/// fits `FITTING` requests, the others far more. The ids of the budgets, and how much fits in each unit.
+/// Hard budgets on the organisation and each of `depth` departments; the one at `binding` (0 is the
+/// organisation) fits `FITTING` requests, the others far more. The ids of the budgets, and how much
+/// fits in each unit.
 async fn tree(depth: usize, units: Units, binding: usize) -> (World, Vec<(String, Value)>) {
     let world = World::empty().await;
     let mut budgets = Vec::new();

@@ -1,4 +1,5 @@
-//! The local server as a socket sees it: clients that are slow, send too much or come from elsewhere.
+//! The local server as a socket sees it: clients that are slow, send too much or come from
+//! elsewhere.
 
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
@@ -23,7 +24,7 @@ use tower::ServiceExt as _;
 const SHORT: Duration = Duration::from_millis(200);
 /// Longer than anything takes.
 const LONG: Duration = Duration::from_secs(60);
-/// What a caller without a valid key may make the server read.
+/// The most that the server reads from a caller without a valid key.
 const SMALL: usize = 64 * 1024;
 
 /// A world that listens on a port.
@@ -54,7 +55,7 @@ async fn listening(time_to_send: Duration) -> Listening {
 }
 
 impl Listening {
-    /// Sends text as it is and returns what is answered until the server closes the connection.
+    /// Sends text as it is and returns the answers until the server closes the connection.
     async fn answer_to(&self, text: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
@@ -116,7 +117,8 @@ async fn a_body_that_never_ends_is_refused() {
         let host = &server.address;
         for length in ["content-length: 100", "transfer-encoding: chunked"] {
             let request = format!(
-                "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n{length}\r\n\r\n"
+                "{method} {path} HTTP/1.1\r\nhost: {host}\r\n\
+                 authorization: Bearer {key}\r\n{length}\r\n\r\n"
             );
             let answer = server.answer_to(&request).await;
             assert!(answer.contains(" 400 "), "{path}: {answer}");
@@ -321,7 +323,8 @@ async fn no_page_of_a_name_that_was_made_to_lead_here_gets_anything() {
     }
     let both = [("host", own), ("host", evil.as_str()), admin];
     assert_eq!(server.status_of("GET /v1/users", &both, "").await, 403);
-    // Nothing was made. Extensions, pages and whatever leads here under a name of this machine may call as before.
+    // Nothing was made. Extensions, pages and whatever leads here under a name of this machine may
+    // call as before.
     let named = format!("localhost:{port}");
     for (request, headers, status) in [
         ("POST /v1/organisations", vec![("host", own), operator], 201),

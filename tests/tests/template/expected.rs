@@ -1,4 +1,5 @@
-//! What the tables in `tests/data` say that the template, the alarms and the roles must be, each line under its reason.
+//! Compares the template, the alarms and the roles with the tables in `tests/data`, each
+//! line under its reason.
 
 use super::faults::Deployed;
 use end_to_end::sources::read;
@@ -137,7 +138,7 @@ fn without(settings: Settings, elsewhere: &[String]) -> Settings {
         .collect()
 }
 
-/// What the template sets beside routes and permissions.
+/// The settings of the template except routes and permissions.
 fn of_template(template: &Template) -> Settings {
     let mut elsewhere: Vec<String> = Vec::new();
     for (name, of) in template.of_type("AWS::Serverless::Function") {
@@ -150,7 +151,7 @@ fn of_template(template: &Template) -> Settings {
     without(template.settings(), &elsewhere)
 }
 
-/// What the alarms' template sets beside them and the drawing.
+/// The settings of the alarms' template except the alarms and the dashboard.
 fn of_monitoring(monitoring: &Template) -> Settings {
     let alarms = monitoring.of_type("AWS::CloudWatch::Alarm").into_keys();
     let mut elsewhere: Vec<String> = alarms.map(|name| format!("{name}.")).collect();
@@ -237,7 +238,7 @@ fn expected_permissions() -> BTreeSet<String> {
     found
 }
 
-/// What the roles of the functions say.
+/// The permissions in the roles of the functions.
 fn granted(template: &Template, faults: &mut Vec<String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for function in template.functions().keys() {

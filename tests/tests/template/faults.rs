@@ -1,4 +1,4 @@
-//! What may be wrong with the deployment template.
+//! The faults that the deployment template may have.
 
 use super::rules;
 use end_to_end::template::{DEFAULT_ROUTE, Template, each, name_of};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is deployed, as text, and what has to fit to it.
+/// The deployment, as text, and the documents that must match it.
 #[derive(Clone)]
 pub(crate) struct Deployed {
     pub(crate) template: String,
@@ -19,10 +19,10 @@ pub(crate) struct Deployed {
     pub(crate) settings: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// What a function is given and does not read: it changes, and with it the function.
+/// A variable that a function gets and does not read: if it changes, the function changes.
 const NOT_READ: &str = "KEY_GENERATION";
 
-/// What each function must not do, whatever its role is like: action, table or queue, partition.
+/// Actions that no role may allow: function, action, table or queue, partition.
 const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
@@ -37,7 +37,7 @@ const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
     ("preflight", "dynamodb:PutItem", "Governance", "org"),
     ("preflight", "dynamodb:UpdateItem", "Governance", "org"),
     ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
-    // What it charges for a hold that nobody settled is in no user's month.
+    // Its charge for an abandoned hold is in no user's month.
     ("preflight", "dynamodb:UpdateItem", "Ledger", "org#user#id"),
     (
         "preflight",
@@ -46,14 +46,15 @@ const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
         "org#audit",
     ),
     ("preflight", "sqs:SendMessage", "NoticesQueue", ""),
-    // Ingest claims events and writes nothing else: what it takes is durable in the queue.
+    // Ingest claims events and writes nothing else: the queue keeps accepted events.
     ("ingest", "dynamodb:PutItem", "Governance", "org"),
     ("ingest", "dynamodb:PutItem", "Ledger", "org#total#id"),
     ("ingest", "dynamodb:PutItem", "Ledger", "org#resolution#id"),
     ("ingest", "dynamodb:UpdateItem", "Ledger", "org#record#id"),
     ("ingest", "dynamodb:BatchGetItem", "Governance", "org#audit"),
     ("ingest", "dynamodb:UpdateItem", "Counters", "org.id"),
-    // The API counts what was held back and corrects what was used; it records nothing, and neither does the schedule.
+    // The API counts implausible reports and corrects usage; it records nothing, and neither
+    // does the schedule.
     ("api", "dynamodb:PutItem", "Ledger", "org#record#id"),
     ("api", "dynamodb:UpdateItem", "Ledger", "org#abandoned#id"),
     ("api", "dynamodb:UpdateItem", "Governance", "org"),
@@ -63,12 +64,12 @@ const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
     // Evaluate puts alerts and their markers and changes nothing.
     ("evaluate", "dynamodb:UpdateItem", "Governance", "org"),
     ("evaluate", "dynamodb:GetItem", "Governance", "@key#id"),
-    // Notify sends what is frozen.
+    // Notify sends prepared messages.
     ("notify", "dynamodb:GetItem", "Counters", "org.id"),
     ("notify", "dynamodb:GetItem", "Ledger", "org#record#id"),
 ];
 
-/// The partition, where one is named.
+/// The partition, if one is named.
 pub(crate) fn keys(partition: &str) -> Vec<&str> {
     partition.split(' ').filter(|key| !key.is_empty()).collect()
 }
@@ -123,7 +124,7 @@ impl Deployed {
         }
     }
 
-    /// What people are told to ask the stack for is there.
+    /// The outputs that the documents name exist.
     fn outputs(&self, template: &Template, faults: &mut Vec<String>) {
         let guides = [&self.runbook, &self.deployment];
         let asked = guides

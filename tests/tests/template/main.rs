@@ -1,4 +1,5 @@
-//! The deployment template says what the code needs, and no more; each mistake that could be in it is found.
+//! The deployment template says what the code needs, and nothing else; each mistake that could be
+//! in it is found.
 
 mod expected;
 mod faults;
@@ -7,7 +8,7 @@ mod rules;
 mod tour;
 
 use end_to_end::routes::routes_by_function;
-use end_to_end::sources::{read, sources};
+use end_to_end::sources::{read, relative_sources};
 use end_to_end::template::Template;
 use faults::{Deployed, FUNCTIONS};
 use shared::runtime::logs::ErrorType;
@@ -130,10 +131,10 @@ fn roles_are_read_as_iam_reads_them() {
 fn every_error_type_in_the_code_is_one_that_has_an_alarm() {
     let known: BTreeSet<&str> = ErrorType::ALL.iter().map(|of| of.as_str()).collect();
     let mut found = BTreeSet::new();
-    for (path, source) in sources(&["functions", "shared/src"]) {
+    for (path, source) in relative_sources("", &["functions", "shared/src"]) {
         for written in source.split("error_type = \"").skip(1) {
             let name = written.split('"').next().unwrap();
-            assert!(known.contains(name), "{}: {name}", path.display());
+            assert!(known.contains(name), "{path}: {name}");
             found.insert(name.to_owned());
         }
         for written in source.split("ErrorType::").skip(1) {

@@ -4,7 +4,7 @@ use super::deployed;
 use super::expected;
 use super::faults::Deployed;
 
-/// A mistake, and what is said of it: the text that is replaced, by what, and a part of the fault.
+/// A mistake and its message: the replaced text, the new text, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
 const IN_THE_TEMPLATE: [Planted; 64] = [
@@ -29,7 +29,7 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
         "Action: [s3:PutObject, s3:GetObject]",
         "reset has a wildcard",
     ),
-    // What architecture.md says a function must not
+    // Actions that architecture.md forbids
     (
         "Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:ConditionCheckItem]",
         "Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:PutItem]",
@@ -257,7 +257,7 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
         "",
         "reset goes on with a secret that was changed",
     ),
-    // What stays
+    // Resources that stay
     (
         "  SealingKey:\n    Type: AWS::SecretsManager::Secret\n    DeletionPolicy: Retain\n",
         "  SealingKey:\n    Type: AWS::SecretsManager::Secret\n",
@@ -503,9 +503,9 @@ fn each_planted_mistake_is_found() {
     assert!(missed.is_empty(), "{missed:#?}");
 }
 
-/// A mistake that only the tables know of, and the whole of what is said.
+/// A mistake that only the tables find, and its whole message.
 #[test]
-fn what_is_changed_added_or_gone_is_named_with_its_place() {
+fn every_changed_added_or_missing_setting_is_named_with_its_place() {
     let right = deployed();
     let mut missed = Vec::new();
     for (from, to, said) in [

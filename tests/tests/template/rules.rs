@@ -1,4 +1,5 @@
-//! What has to hold for a reason that a table of values does not show: numbers that hang on each other, on the code or on AWS.
+//! Rules whose reason a table of values does not show: numbers that depend on each
+//! other, on the code or on AWS.
 
 use end_to_end::template::{Template, each, name_of};
 use local::system::{DELIVERIES, EVENTS_BATCH};
@@ -6,7 +7,7 @@ use serde_json::Value;
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
 use std::collections::BTreeSet;
 
-/// What stays if the stack goes or replaces it, and why. Everything else goes with it.
+/// The resources that stay if the stack is deleted or replaces them, and why. All others go.
 const KEPT: [(&str, &str); 7] = [
     ("Counters", "it has what budgets have left"),
     ("Ledger", "it has what was used"),
@@ -31,14 +32,15 @@ const MAX_ROUTES: usize = 40;
 const UNGATHERED: u64 = 10;
 /// How often the schedule runs: months, exemptions and lost notices are promised within two hours.
 const SCHEDULE: &str = "rate(1 hour)";
-/// What Lambda does with a queue, by the role of the function that it invokes.
+/// The actions of Lambda on a queue, by the role of the function that it invokes.
 pub(crate) const TAKING: [&str; 3] = [
     "sqs:ReceiveMessage",
     "sqs:DeleteMessage",
     "sqs:GetQueueAttributes",
 ];
 
-/// What nothing mends by itself, or what somebody was refused for: an alarm that waits for a second one comes too late.
+/// Problems that do not end by themselves, or made a request fail: an alarm that waits for a second
+/// one comes too late.
 const ONE_IS_TOO_MANY: [ErrorType; 6] = [
     ErrorType::UnreadableData,
     ErrorType::UnreadableMessage,
@@ -119,7 +121,7 @@ fn functions(template: &Template, faults: &mut Vec<String>) {
     }
 }
 
-/// What makes functions run.
+/// The triggers of the functions.
 fn events(template: &Template, faults: &mut Vec<String>) {
     let mut schedules = 0;
     for (name, function) in template.functions() {
@@ -177,7 +179,7 @@ fn events(template: &Template, faults: &mut Vec<String>) {
     }
 }
 
-/// The alarms are given what they have the names of.
+/// The alarms get the resources that they name.
 fn watched(template: &Template, monitoring: &Template, faults: &mut Vec<String>) {
     let given = &template.document["Resources"]["Monitoring"]["Properties"]["Parameters"];
     let wanted = &monitoring.document["Parameters"];
@@ -203,7 +205,8 @@ fn watched(template: &Template, monitoring: &Template, faults: &mut Vec<String>)
     }
 }
 
-/// The dimensions of a metric; none if there is no such metric. CloudWatch finds it by exactly these.
+/// The dimensions of a metric; none if there is no such metric. CloudWatch finds it by exactly
+/// these.
 fn dimensions_of(namespace: &str, metric: &str) -> &'static [&'static str] {
     let is_counted = || Metric::ALL.iter().any(|of| of.as_str() == metric);
     match (namespace, metric) {
@@ -233,7 +236,8 @@ fn alarm(name: &str, of: &Value, faults: &mut Vec<String>) {
             "{name} finds no metric {metric} of {namespace} by {dimensions:?}"
         ));
     }
-    // One alarm waits for what does not happen: silence is what it is about. Of everything else silence is no trouble.
+    // One alarm fires if nothing happens: silence is the problem. For everything else
+    // silence is no trouble.
     let is_of_silence = metric == "Invocations";
     let expected = match is_of_silence {
         true => ("LessThanThreshold", "breaching"),
@@ -305,7 +309,8 @@ fn dashboard(monitoring: &Template, faults: &mut Vec<String>) {
     }
 }
 
-/// The metrics of a widget, written out: `.` stands for the same as before, `...` for all of it but what follows.
+/// The metrics of a widget, written out: `.` stands for the same as before, `...` for all of it but
+/// what follows.
 fn metrics_of(metrics: &Value) -> Vec<Vec<String>> {
     let mut found: Vec<Vec<String>> = Vec::new();
     for metric in metrics.as_array().into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! What the template makes and what functions do with it: a tour does everything that roles allow beside the tables, and the tables
-//! are those that the tests run on.
+//! The resources of the template and their use: a tour does everything that roles allow
+//! beside the tables, and the tables are those that the tests run on.
 
 use super::rules::TAKING;
 use aws_sdk_dynamodb::types::KeySchemaElement;
@@ -18,12 +18,13 @@ fn template() -> Template {
 /// A function, an action and a resource as the template names it.
 type Done = (String, String, String);
 
-/// Everything but the tables, of which not every partition can be visited, and the logs, which Lambda writes.
+/// Everything but the tables, of which not every partition can be visited, and the logs, which
+/// Lambda writes.
 fn is_of_the_tour(action: &str) -> bool {
     !action.starts_with("dynamodb:") && !action.starts_with("logs:")
 }
 
-/// What the roles allow; what Lambda takes from queues is no call of a function.
+/// The permissions in the roles, except those that Lambda uses to read queues.
 fn allowed(template: &Template) -> BTreeSet<Done> {
     let mut found = BTreeSet::new();
     for function in template.functions().keys() {
@@ -42,7 +43,7 @@ fn allowed(template: &Template) -> BTreeSet<Done> {
     found
 }
 
-/// What the functions did.
+/// The calls of the functions.
 fn done(world: &World, template: &Template) -> BTreeSet<Done> {
     let functions = template.functions();
     let used = world.system.permissions_used().into_iter();
@@ -65,7 +66,8 @@ async fn pass(world: &World, seconds: i64) {
 
 fn risk(world: &World, event_id: &str) -> Value {
     json!({
-        "event_id": event_id, "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "event_id": event_id, "type": "ip_risk",
+        "occurred_at": world.system.clock().now().to_string(),
         "user_id": "ada", "risk_level": "high", "summary": "a key",
     })
 }
@@ -81,7 +83,8 @@ async fn company() -> World {
     let changed = world.admin("PATCH", "/v1/users/ada", manager).await;
     changed.expect(200);
     let policy = json!({
-        "name": "Leaks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "email_manager"}],
+        "name": "Leaks", "trigger": {"type": "ip_risk_event"},
+        "actions": [{"type": "email_manager"}],
     });
     let made = world
         .admin("POST", "/v1/policies", policy)
@@ -98,14 +101,14 @@ async fn company() -> World {
 #[tokio::test]
 async fn functions_do_beside_the_tables_all_that_their_roles_allow_and_nothing_else() {
     let world = company().await;
-    // Preflight tells of what it refuses.
+    // Preflight reports its refusals.
     let refused = world.preflight("bob", "r-1", 10, 10).await;
     assert_eq!(refused["decision"], "block", "{refused}");
     // Ingest queues, evaluate lets a policy fire, notify mails and puts it on the bus.
     world.report(&[risk(&world, "e-1")]).await;
     assert!(!world.system.mails().sent().is_empty());
     assert!(!world.system.bus().events().is_empty());
-    // What is refused for a day is given up.
+    // A delivery that fails for a day is given up.
     world.system.mails().refuse(1_000);
     world.report(&[risk(&world, "e-2")]).await;
     for _ in 0..30 {

@@ -31,6 +31,7 @@ fn arguments() -> Arguments {
         dry_run: false,
         discard_unreadable: false,
         hidden_seconds: 60,
+        wait_seconds: 0,
         max: 100,
     }
 }
@@ -114,6 +115,7 @@ async fn whichever_call_fails_nothing_is_lost_and_another_run_ends_it() {
             queues.inject(Fault { call, kind, when });
             let fails = Arguments {
                 hidden_seconds: 0,
+                wait_seconds: 0,
                 ..arguments()
             };
             let _ = run_on(&queues, &fails).await;

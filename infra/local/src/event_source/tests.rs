@@ -3,11 +3,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use tokio::sync::Barrier;
 
 use super::Mapping;
 use crate::sqs::{Counts, QueueSettings, Queues};
 
 const NO_DELAY: Duration = Duration::ZERO;
+/// A failed message comes again soon, so that no test waits long for it.
+const FIRST_RETRY: Duration = Duration::from_millis(5);
 
 fn settings() -> [QueueSettings; 2] {
     let queue = QueueSettings {
@@ -35,8 +38,9 @@ type Seen = Arc<Mutex<BTreeMap<String, (u32, u32)>>>;
 fn mapping(queues: &Queues, is_automatic: bool) -> (Mapping, Seen) {
     let seen = Seen::default();
     let given = seen.clone();
+    let four_batches = Arc::new(Barrier::new(4));
     let function = move |event: SqsEvent| {
-        let given = given.clone();
+        let (given, four_batches) = (given.clone(), four_batches.clone());
         async move {
             let mut response = SqsBatchResponse::default();
             for record in event.records {
@@ -50,7 +54,10 @@ fn mapping(queues: &Queues, is_automatic: bool) -> (Mapping, Seen) {
                     (*times, *most) = (*times + 1, receives.max(*most));
                 }
                 match body.split_once(':').map_or(body.as_str(), |(kind, _)| kind) {
-                    "slow" => tokio::time::sleep(Duration::from_millis(500)).await,
+                    "slow" => tokio::time::sleep(Duration::from_millis(50)).await,
+                    "together" => {
+                        four_batches.wait().await;
+                    }
                     "stuck" => std::future::pending().await,
                     "panic" => panic!("as the message says"),
                     "poison" => response.batch_item_failures.push(failure(&record)),
@@ -67,10 +74,8 @@ fn mapping(queues: &Queues, is_automatic: bool) -> (Mapping, Seen) {
         }
     };
     let [queue, _] = settings();
-    (
-        Mapping::new(queues.clone(), queue, is_automatic, function),
-        seen,
-    )
+    let mapping = Mapping::new(queues.clone(), queue, is_automatic, function);
+    (mapping.with_first_retry(FIRST_RETRY), seen)
 }
 
 fn failure(record: &SqsMessage) -> BatchItemFailure {
@@ -106,6 +111,8 @@ async fn a_panic_fails_its_batch_only() {
     let queues = queues();
     queues.send("events", "panic", NO_DELAY).unwrap();
     let (mapping, seen) = mapping(&queues, true);
+    // Long enough that the second message is not in one batch with the first.
+    let mapping = mapping.with_first_retry(Duration::from_millis(100));
     let running = mapping.run().unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     queues.send("events", "a", NO_DELAY).unwrap();
@@ -158,16 +165,19 @@ async fn four_batches_are_handled_at_the_same_time() {
         queues
             .send(
                 "events",
-                &format!("{}:{number}", if number % 10 == 0 { "slow" } else { "a" }),
+                &format!(
+                    "{}:{number}",
+                    if number % 10 == 0 { "together" } else { "a" }
+                ),
                 NO_DELAY,
             )
             .unwrap();
     }
     let (mapping, _) = mapping(&queues, true);
-    let begun = tokio::time::Instant::now();
     let running = mapping.run().unwrap();
-    mapping.drain().await.unwrap();
-    assert!(begun.elapsed() < Duration::from_millis(1_500));
+    // One message of each batch waits until those of three others are with the function, too.
+    let drained = tokio::time::timeout(Duration::from_secs(20), mapping.drain());
+    drained.await.expect("fewer than four batches").unwrap();
     running.stop().await;
 }
 

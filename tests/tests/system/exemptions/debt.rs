@@ -1,4 +1,5 @@
-//! What is used beyond what an exemption gave, or after a hold under it has ended: the caps pay, and are in debt.
+//! Usage beyond the amount of an exemption, or after a hold under it has ended: the caps pay,
+//! and are in debt.
 
 use super::{Company, company, company_with};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -68,7 +69,7 @@ async fn a_raise_of_one_token_pays_one_however_long_the_answer_is() {
 }
 
 #[tokio::test]
-async fn what_was_used_beyond_a_raise_is_seen_by_colleagues_and_carries_nothing_over() {
+async fn usage_beyond_a_raise_is_seen_by_colleagues_and_carries_nothing_over() {
     let company = company(1_000).await;
     let world = &company.world;
     let path = format!("/v1/budgets/{}", company.budget);
@@ -176,7 +177,7 @@ async fn late_usage_gets_no_more_of_a_raise_than_others_have_left() {
 }
 
 #[tokio::test]
-async fn late_usage_of_an_abandoned_hold_gives_a_raise_back_what_was_not_used() {
+async fn late_usage_of_an_abandoned_hold_returns_the_unused_part_to_a_raise() {
     for (used, exempted, available) in [(300, 200, 0), (60, 0, 40), (900, 400, -400)] {
         let company = company(100).await;
         company.charges_abandoned_holds().await;
@@ -244,7 +245,7 @@ async fn a_conflict_that_names_a_lapsed_hold_is_the_one_that_is_set_against_it()
 }
 
 #[tokio::test]
-async fn a_hold_that_grew_into_a_raise_is_paid_up_to_what_it_gained() {
+async fn a_raise_pays_for_a_hold_that_grew_into_it_up_to_its_gain() {
     let company = company(100).await;
     let id = company.granted(raise(50)).await;
     let hold = company.world.hold("ada", "r-1", 60, 0).await;

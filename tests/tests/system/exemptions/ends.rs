@@ -1,11 +1,11 @@
-//! How exemptions end: by time, over the end of a month, and what is told of it.
+//! How exemptions end: by time, over the end of a month, and the notices of both.
 
 use super::{asking, company};
 use end_to_end::ADMIN;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn it_ends_by_time_without_anybody_doing_anything() {
+async fn an_exemption_ends_by_time_without_a_request() {
     let company = company(0).await;
     let world = &company.world;
     let id = company
@@ -25,7 +25,7 @@ async fn it_ends_by_time_without_anybody_doing_anything() {
 }
 
 #[tokio::test]
-async fn one_that_begins_later_gives_nothing_before() {
+async fn an_exemption_that_begins_later_gives_nothing_before() {
     let company = company(0).await;
     let world = &company.world;
     company
@@ -38,7 +38,7 @@ async fn one_that_begins_later_gives_nothing_before() {
 }
 
 #[tokio::test]
-async fn what_nobody_decided_in_time_cannot_be_decided_any_more() {
+async fn an_exemption_cannot_be_decided_after_its_time() {
     let company = company(0).await;
     let id = company
         .ask(&company.ada, asking(json!({"kind": "lift"})))
@@ -110,7 +110,7 @@ async fn another_time_zone_does_not_leave_it_without_counters() {
 }
 
 #[tokio::test]
-async fn its_end_is_told_before_and_after_once_however_often_the_schedule_comes() {
+async fn the_end_of_an_exemption_is_told_once_before_and_once_after_it() {
     let company = company(0).await;
     let world = &company.world;
     let id = company

@@ -1,4 +1,5 @@
-//! Every call to the database fails once, before it is applied or after: what is repeated is done once.
+//! Every call to the database fails once, before it is applied or after: a repeated call takes
+//! effect once.
 
 use super::{asking, company, company_with};
 use aws_sdk_dynamodb::config::retry::RetryConfig;

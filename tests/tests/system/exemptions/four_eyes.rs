@@ -1,4 +1,5 @@
-//! A key stands for whoever made it, too: nobody decides their own by one, whomever it was made for.
+//! A key also stands for its makers: nobody decides their own exemption with a key that they made
+//! for.
 
 use super::{Company, asking, company};
 use base64::Engine as _;
@@ -20,7 +21,7 @@ async fn minted_for(company: &Company, with: &str, user_id: &str) -> String {
     made.expect(201)["key"].as_str().unwrap().to_owned()
 }
 
-/// Another administrator.
+/// Adds an administrator and returns a key of theirs.
 async fn administrator(company: &Company, id: &str) {
     company.world.user(id, "eng").await;
     let path = format!("/v1/users/{id}");
@@ -28,7 +29,7 @@ async fn administrator(company: &Company, id: &str) {
     company.world.admin("PATCH", &path, role).await.expect(200);
 }
 
-/// The token of a client for a user or for nobody, made with a key.
+/// The token of a client, made with a key; for a user if one is given.
 async fn token(company: &Company, with: &str, user_id: Option<&str>) -> String {
     let world = &company.world;
     let body = json!({"role": "admin", "user_id": user_id});
@@ -61,8 +62,7 @@ async fn one_person(company: &Company, keys: &[&String], decides: &str) {
 }
 
 #[tokio::test]
-async fn what_an_administrators_key_has_made_decides_nothing_that_she_asked_for_nor_she_of_theirs()
-{
+async fn an_administrator_and_the_keys_made_by_her_key_do_not_decide_for_each_other() {
     let company = company(100).await;
     let first = minted(&company, &company.root).await;
     let second = minted(&company, &first).await;
@@ -86,7 +86,7 @@ async fn keys_that_the_operator_and_their_keys_have_made_are_one_persons() {
 }
 
 #[tokio::test]
-async fn nobody_decides_what_is_for_them_by_a_key_that_they_made() {
+async fn nobody_decides_an_exemption_for_themselves_with_a_key_that_they_made() {
     let company = company(100).await;
     let minted = minted(&company, &company.root).await;
     let for_root = asking(json!({"kind": "lift", "user_id": "root"}));
@@ -96,8 +96,7 @@ async fn nobody_decides_what_is_for_them_by_a_key_that_they_made() {
 }
 
 #[tokio::test]
-async fn nobody_decides_what_they_asked_for_or_what_is_for_them_by_a_key_that_they_made_for_another()
- {
+async fn nobody_decides_their_own_exemption_with_a_key_that_they_made_for_another() {
     let company = company(100).await;
     administrator(&company, "zoe").await;
     administrator(&company, "pup").await;
@@ -134,7 +133,7 @@ async fn nobody_decides_what_they_asked_for_or_what_is_for_them_by_a_key_that_th
         // The same administrator decides with a key that root had no hand in.
         company.step(&zoes, &id, "approve").await.expect(200);
     }
-    // What somebody else asked for, such a key decides.
+    // Such a key decides the requests of others.
     for key in &keys {
         let id = company
             .ask(&company.ada, asking(json!({"kind": "lift"})))
@@ -144,7 +143,7 @@ async fn nobody_decides_what_they_asked_for_or_what_is_for_them_by_a_key_that_th
 }
 
 #[tokio::test]
-async fn what_a_key_without_a_user_asks_for_none_of_its_makers_decides_nor_is_asked_to() {
+async fn no_maker_of_a_key_without_a_user_decides_its_requests_or_is_asked_to() {
     let company = company(100).await;
     for id in ["zoe", "pup"] {
         administrator(&company, id).await;
@@ -168,8 +167,7 @@ async fn what_a_key_without_a_user_asks_for_none_of_its_makers_decides_nor_is_as
 }
 
 #[tokio::test]
-async fn an_administrator_who_decides_is_asked_by_mail_and_none_who_stands_behind_the_key_that_asked()
- {
+async fn administrators_are_asked_by_mail_except_the_makers_of_the_key_that_asked() {
     let company = company(100).await;
     let minted = minted(&company, &company.root).await;
     company.ask(&minted, asking(json!({"kind": "lift"}))).await;

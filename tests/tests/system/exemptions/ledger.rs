@@ -1,4 +1,4 @@
-//! What is admitted, and what the books say of it.
+//! Admission under an exemption, and its entries in the books.
 
 use super::company;
 use end_to_end::{ADMIN, AGENT};
@@ -69,7 +69,7 @@ async fn the_answer_names_the_exemption_and_a_retry_holds_once() {
 }
 
 #[tokio::test]
-async fn what_is_voided_or_lapses_comes_back_to_the_exemption_and_late_usage_is_taken_from_it() {
+async fn voided_and_lapsed_amounts_return_to_the_exemption_and_late_usage_takes_them() {
     let company = company(0).await;
     let id = company
         .granted(json!({"kind": "raise", "tokens": 1_000}))
@@ -145,7 +145,7 @@ async fn a_raise_of_both_units_gives_what_is_short_and_keeps_the_other() {
 }
 
 #[tokio::test]
-async fn one_that_covers_the_department_leaves_the_caps_above_it() {
+async fn an_exemption_for_the_department_leaves_the_caps_above_it() {
     let company = company(100).await;
     let world = &company.world;
     world
@@ -238,7 +238,7 @@ async fn a_refusal_says_what_to_ask_for_and_whom_and_it_helps() {
 }
 
 #[tokio::test]
-async fn what_to_ask_for_is_in_the_units_that_are_short_and_it_helps() {
+async fn the_proposed_exemption_is_in_the_units_that_are_short_and_it_helps() {
     // gpt-4o: $2.50 a million, so 1,000 tokens are a quarter of a cent.
     for (tokens, dollars, expected) in [
         (1_000_000, json!(0.001), ["null", "0.0025"]),
@@ -280,7 +280,7 @@ async fn a_blocked_user_stays_blocked() {
 }
 
 #[tokio::test]
-async fn what_was_exempt_lowers_no_rollover_and_crosses_no_level() {
+async fn exempt_usage_lowers_no_rollover_and_crosses_no_level() {
     let company = company(1_000).await;
     let world = &company.world;
     let path = format!("/v1/budgets/{}", company.budget);

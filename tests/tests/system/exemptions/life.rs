@@ -90,7 +90,7 @@ async fn two_who_decide_at_once_decide_once() {
 }
 
 #[tokio::test]
-async fn whoever_asked_may_withdraw_it_while_it_waits() {
+async fn the_requester_may_withdraw_it_while_it_waits() {
     let company = company(100).await;
     let id = company
         .ask(&company.ada, asking(json!({"kind": "lift"})))
@@ -107,7 +107,7 @@ async fn whoever_asked_may_withdraw_it_while_it_waits() {
 }
 
 #[tokio::test]
-async fn so_many_wait_and_so_many_are_in_force_and_no_more() {
+async fn only_so_many_wait_and_only_so_many_are_in_force() {
     let company = company(100).await;
     let world = &company.world;
     let raise = asking(json!({"kind": "raise", "tokens": 5}));
@@ -129,7 +129,8 @@ async fn so_many_wait_and_so_many_are_in_force_and_no_more() {
     company.ask(&company.ada, raise).await;
 }
 
-/// Lets so many more exemptions wait, each of a user of its own: copies of the row of one that does.
+/// Lets so many more exemptions wait, each of a user of its own: copies of the row of one that
+/// does.
 async fn let_wait(world: &World, waiting: &str, count: usize) {
     let text = |value: &str| AttributeValue::S(value.to_owned());
     let tables = world.tables();
@@ -161,7 +162,7 @@ async fn let_wait(world: &World, waiting: &str, count: usize) {
 }
 
 #[tokio::test]
-async fn five_hundred_of_an_organisation_wait_and_no_more() {
+async fn at_most_five_hundred_of_an_organisation_wait() {
     let company = company(100).await;
     let world = &company.world;
     let lift = asking(json!({"kind": "lift"}));

@@ -1,4 +1,4 @@
-//! Exemptions: who asks, who decides, what is admitted meanwhile, and how each ends.
+//! Exemptions: who asks, who decides, which requests pass meanwhile, and how each ends.
 
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
@@ -15,7 +15,8 @@ use end_to_end::{ADMIN, World};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
-/// `eng` > `backend` with ada and bob; mo manages eng; root is an administrator with a key of their own.
+/// `eng` > `backend` with ada and bob; mo manages eng; root is an administrator with
+/// their own key.
 struct Company {
     world: World,
     /// The hard cap of `eng`, in tokens.

@@ -49,7 +49,7 @@ async fn has_room(company: &Company, terms: Value) -> bool {
 }
 
 #[tokio::test]
-async fn one_that_nobody_has_used_takes_no_room_and_a_used_one_keeps_what_it_gave() {
+async fn an_unused_exemption_takes_no_room_and_a_used_one_keeps_its_amount() {
     let company = company(100).await;
     company.figures().await;
     for _ in 0..3 {
@@ -74,7 +74,7 @@ async fn one_that_nobody_has_used_takes_no_room_and_a_used_one_keeps_what_it_gav
 }
 
 #[tokio::test]
-async fn a_full_month_has_room_again_when_what_nobody_has_used_is_revoked() {
+async fn a_full_month_has_room_again_if_unused_exemptions_are_revoked() {
     let company = company(100).await;
     fill(&company, MAX_EXEMPTION_COUNTERS - 2).await;
     let first = lift(&company).await;

@@ -1,24 +1,26 @@
-//! Between the two halves of a failed step another step happens: a call fails once, somebody else does something, and then
-//! the client tries again.
+//! Between the two halves of a failed step another step happens: a call fails once, somebody else
+//! does something, and then the client tries again.
 //!
 //! The end must be that of the model in one of these orders, and in no other:
 //! - the step, the other, the step again: if the first try was answered, or may have taken effect;
-//! - the other, the step: if the first try was not answered, also if it wrote nothing. Then it is this order only.
+//! - the other, the step: if the first try was not answered, also if it wrote nothing. Then it is
+//!   this order only.
 //!
-//! A report of two events is two steps: each of them may have taken effect by itself. After all that, the client asks once
-//! more, as it does after a lost answer.
+//! A report of two events is two steps: each of them may have taken effect by itself. After all
+//! that, the client asks once more, as it does after a lost answer.
 
 use super::Facts;
 use super::model::{Model, time};
 use super::steps::{NOW, Prepared, STEPS, Step, prepare};
 use local::dynamodb::{Engine, Fault, FaultKind, When};
 
-/// When the other step is done, and when the step is tried again, or so many seconds after the other.
+/// When the other step is done, and when the step is tried again, or so many seconds after the
+/// other.
 const THEN: &str = "2026-11-30T23:59:10Z";
 const MONTH_ENDED: &str = "2026-12-01T00:00:30Z";
 const SECONDS: i64 = 10;
 
-/// What somebody else does.
+/// An action of somebody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Other {
     /// The hold of a request is given back.
@@ -35,7 +37,8 @@ enum Other {
     ExemptionRevoked,
 }
 
-/// What may come between the halves of a step: whatever touches the same hold, counters or people.
+/// The actions that may come between the halves of a step: all that touch the same hold, counters
+/// or people.
 fn others(step: Step) -> &'static [Other] {
     use Other::{Again, AmountChanged, ExemptionRevoked, MonthEnded, NewBudget, UserMoved, Void};
     match step {
@@ -96,8 +99,8 @@ fn others(step: Step) -> &'static [Other] {
     }
 }
 
-/// Which calls of a step fail: each n-th, another one for each pair. Steps of few calls, some of which are done by halves,
-/// fail at more of them.
+/// Which calls of a step fail: each n-th, another one for each pair. Steps of few calls, some of
+/// which are done by halves, fail at more of them.
 fn stride(step: Step) -> u64 {
     match step {
         Step::Void | Step::Renew | Step::HoldAfterLapsed => 1,
@@ -143,7 +146,7 @@ impl Other {
     }
 }
 
-/// What is known of a first try.
+/// The result of a first try.
 #[derive(Clone, Copy, Debug)]
 enum First {
     /// It was answered.
@@ -191,7 +194,8 @@ fn end(start: &Model, step: Step, other: Other, order: &[bool]) -> Facts {
     model.facts()
 }
 
-/// How many writes the engine ran. Of what is reported: how many calls recorded it, or kept a hold until it is recorded.
+/// How many writes the engine ran. Of what is reported: how many calls recorded it, or kept a hold
+/// until it is recorded.
 fn writes(engine: &Engine, step: Step) -> u64 {
     let meter = engine.meter();
     if step.is_reported() {
@@ -276,12 +280,12 @@ async fn another_step_comes_between(when: When) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_between_a_call_that_failed_and_the_retry_leaves_the_state_of_some_order() {
+async fn a_step_between_a_failed_call_and_the_retry_leaves_the_state_of_some_order() {
     another_step_comes_between(When::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_comes_between_a_lost_answer_and_the_retry_leaves_the_state_of_some_order() {
+async fn a_step_between_a_lost_answer_and_the_retry_leaves_the_state_of_some_order() {
     another_step_comes_between(When::After).await;
 }
 

@@ -1,11 +1,13 @@
-//! A settlement and a void that meet in the middle of each other: whichever was written first stands.
+//! A settlement and a void that meet in the middle of each other: whichever was written first
+//! stands.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::{AGENT, World, changes_cell};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
-/// A world with two holds of ada under a hard cap of 1,000 tokens: the cap, and the hold of 400. The other has 300.
+/// A world with two holds of ada under a hard cap of 1,000 tokens: the cap, and the hold of 400.
+/// The other has 300.
 async fn world() -> (World, String, String) {
     let settings = SystemSettings {
         delivers_events: false,

@@ -1,5 +1,5 @@
-//! Each store call fails once, before and after it was applied, and each step runs twice: the state is that of once, which
-//! a naive model knows.
+//! Each store call fails once, before and after it was applied, and each step runs twice: the state
+//! is that of once, which a naive model knows.
 
 mod between;
 mod halfway;
@@ -12,10 +12,10 @@ use local::dynamodb::{Fault, FaultKind, When};
 use std::collections::{BTreeMap, BTreeSet};
 use steps::{STEPS, Step, prepare};
 
-/// What is so, by what it is of.
+/// Facts by their subject.
 type Facts = BTreeMap<String, String>;
 
-/// Where what is seen is not what is wanted.
+/// The facts that differ from the expected ones.
 fn differences(seen: &Facts, wanted: &Facts) -> Vec<String> {
     let names: BTreeSet<&String> = seen.keys().chain(wanted.keys()).collect();
     let differ = names
@@ -40,7 +40,7 @@ async fn in_peace(step: Step, when: When) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_prepared_is_as_the_model_has_it() {
+async fn the_prepared_world_equals_the_model() {
     for step in STEPS {
         let prepared = prepare(step).await;
         let seen = prepared.seen().await;
@@ -61,7 +61,8 @@ async fn each_step_done_twice_leaves_the_state_of_once() {
     }
 }
 
-/// Each call, or each other one, so that two kinds of fault that are told apart by the client alone share them.
+/// Each call, or each other one, so that two kinds of fault that are told apart by the client alone
+/// share them.
 async fn every_call_fails_once(kind: FaultKind, when: When, calls_tried: impl Fn(u64) -> bool) {
     let mut fired = 0;
     for step in STEPS {
@@ -101,5 +102,5 @@ faults! {
     a_call_that_fails_before_it_is_applied_loses_nothing: InternalServerError, Before, |_| true;
     a_call_whose_answer_is_lost_doubles_nothing: ConnectionReset, After, |_| true;
     a_throttled_call_loses_nothing: Throttled, Before, |call| call % 2 == 0;
-    a_call_that_meets_a_transaction_is_tried_again: TransactionConflict, Before, |call| call % 2 == 1;
+    a_call_that_meets_a_transaction_is_retried: TransactionConflict, Before, |call| call % 2 == 1;
 }

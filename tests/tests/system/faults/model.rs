@@ -1,5 +1,5 @@
-//! The naive model: what was held and what was charged, as two plain lists. Every figure is summed anew from them, and
-//! nothing here is the system's code.
+//! The naive model: the holds and the charges, as two plain lists. Every figure is summed
+//! again from them, and none of this is the system's code.
 
 use super::Facts;
 use jiff::{SignedDuration, Timestamp};
@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The months that are looked at: the one in which everything begins, and the next.
 pub(super) const MONTHS: [&str; 2] = ["2026-11", "2026-12"];
 const DECEMBER: &str = "2026-12-01T00:00:00Z";
-/// Where something is counted.
+/// The place that something counts in.
 pub(super) const LEVELS: [&str; 4] = ["org", "eng", "backend", "sales"];
 pub(super) const UNITS: [&str; 2] = ["tokens", "usd"];
-/// How long a hold lives where the organisation says nothing.
+/// The lifetime of a hold if the organisation sets none.
 const HOLD_SECONDS: i64 = 120;
 
 pub(super) fn time(text: &str) -> Timestamp {
@@ -54,7 +54,8 @@ impl Sum {
     }
 }
 
-/// What gpt-4o takes: $2.50 a million input tokens and $10 output, a fraction of a micro-dollar counted as whole.
+/// The price of gpt-4o: $2.50 a million input tokens and $10 output, a fraction of a micro-dollar
+/// counted as whole.
 fn worth(input: i64, output: i64) -> Sum {
     Sum {
         tokens: input + output,
@@ -67,7 +68,7 @@ fn counts(path: &str, level: &str) -> bool {
     level == "org" || path.contains(&format!("/{level}/"))
 }
 
-/// Where everybody and everything was from a moment on.
+/// The departments of users and departments from a moment on.
 #[derive(Clone, Debug)]
 struct Whereabouts {
     since: Timestamp,
@@ -80,7 +81,7 @@ struct Budget {
     level: &'static str,
     unit: &'static str,
     is_hard: bool,
-    /// What it gives from each of these months on; a deleted one gives nothing.
+    /// Its amount from each of these months on; zero if it was deleted.
     amounts: BTreeMap<&'static str, i64>,
     topped_up: BTreeMap<&'static str, i64>,
     is_deleted: bool,
@@ -127,24 +128,24 @@ struct Hold {
     end: Option<End>,
 }
 
-/// What was charged.
+/// A charge of an event or of an abandoned hold.
 #[derive(Clone, Debug)]
 struct Charge {
     /// How usage came to be charged, or `abandoned`, or `correction`.
     mark: &'static str,
-    /// The event; nothing where there is none.
+    /// The event, if there is one.
     event: &'static str,
     month: &'static str,
     path: String,
     amounts: Sum,
-    /// What of it an abandoned hold had paid.
+    /// The part that an abandoned hold had paid.
     offset: Sum,
     given: i64,
     covered: Vec<&'static str>,
 }
 
 impl Charge {
-    /// What it adds to its department's total.
+    /// The amount that it adds to its department's total.
     fn of_department(&self) -> Sum {
         self.amounts.minus(self.offset)
     }
@@ -153,7 +154,8 @@ impl Charge {
         !matches!(self.mark, "abandoned" | "correction")
     }
 
-    /// As how many requests of its department it counts: what an abandoned hold had paid was one already.
+    /// The number of requests that it adds to its department: zero if its abandoned hold was one
+    /// already.
     fn requests(&self) -> i64 {
         i64::from(self.mark != "correction" && self.offset == Sum::default())
     }
@@ -170,7 +172,7 @@ struct Exemption {
 #[derive(Clone, Debug)]
 pub(super) struct Model {
     pub(super) now: Timestamp,
-    /// Whether holds that nobody settles are charged.
+    /// Whether abandoned holds are charged.
     pub(super) charges_abandoned: bool,
     whereabouts: Vec<Whereabouts>,
     budgets: Vec<Budget>,
@@ -269,7 +271,7 @@ impl Model {
         });
     }
 
-    /// Months that were before keep what they had.
+    /// Months before it keep their amounts.
     pub(super) fn change_amount(&mut self, level: &str, unit: &str, amount: i64) {
         let month = month_of(self.now);
         if let Some(budget) = self.budget(level, unit) {
@@ -296,7 +298,8 @@ impl Model {
         }
     }
 
-    /// Corrects ada's November, once for each key: where they were at its end, or are now if it goes on.
+    /// Corrects ada's November, once for each key: in their department at its end, or in today's if
+    /// it goes on.
     pub(super) fn correct(&mut self, key: &'static str, amounts: Sum) {
         if !self.done.insert(key) {
             return;
@@ -351,7 +354,7 @@ impl Model {
         counted.map(|hold| hold.amounts.of(unit)).sum()
     }
 
-    /// What the exemption gave beyond the budget of a level.
+    /// The amount that the exemption gave beyond the budget of a level.
     fn exempted(&self, level: &str, unit: &str, month: &str) -> i64 {
         if unit != "tokens" {
             return 0;
@@ -362,14 +365,14 @@ impl Model {
         held.map(|of| of.given).sum::<i64>() + charged.map(|of| of.given).sum::<i64>()
     }
 
-    /// What the exemption gave in a month.
+    /// The amount that the exemption gave in a month.
     fn given(&self, month: &str) -> i64 {
         let charged = self.charges.iter().filter(|of| of.month == month);
         let charged: i64 = charged.map(|of| of.given).sum();
         charged + self.held_in(month).map(|of| of.given).sum::<i64>()
     }
 
-    /// What remains at a level, with a budget or without one.
+    /// The amount that remains at a level, with a budget or without one.
     fn available(&self, level: &str, unit: &str, month: &str) -> i64 {
         let of_level = self.budgets.iter().filter(|budget| budget.level == level);
         let of_level = of_level.filter(|budget| budget.unit == unit);
@@ -391,7 +394,7 @@ impl Model {
         levels.filter(has_less).collect()
     }
 
-    /// What the exemption gives where these caps are short, and the levels that it stands in for.
+    /// The amount that the exemption gives if these caps are short, and the levels that it covers.
     fn raise(
         &self,
         short: &[(&'static str, &'static str)],
@@ -440,7 +443,7 @@ impl Model {
         }
     }
 
-    /// The holds whose time is over and that nobody has released.
+    /// The holds that have lapsed and were not released.
     fn lapsed(&self) -> Vec<usize> {
         let is_lapsed = |at: &usize| {
             let hold = &self.holds[*at];
@@ -449,8 +452,8 @@ impl Model {
         (0..self.holds.len()).filter(is_lapsed).collect()
     }
 
-    /// Asks for a hold for ada: the one that the same request has, or another if every hard cap has what is asked for, or
-    /// the exemption what they lack.
+    /// Asks for a hold for ada: the one that the same request has, or another if every hard cap has
+    /// enough, or if the exemption gives the rest.
     pub(super) fn preflight(&mut self, request: &'static str, input: i64, output: i64) {
         if self.is_blocked {
             return;
@@ -467,7 +470,7 @@ impl Model {
             self.expire(at);
         }
         let (asked, path) = (worth(input, output), self.path_at(self.now));
-        // What is over and would help is released before anything is refused.
+        // Lapsed holds are released before a request is refused, if that helps.
         let short = self.short(&path, asked, month);
         for at in self.lapsed() {
             let hold = &self.holds[at];
@@ -508,8 +511,8 @@ impl Model {
         self.holds[at].end.get_or_insert(End::Voided);
     }
 
-    /// Lets a hold have more and live longer, or nothing of it: if it has ended, if a cap has too little, or if it is to
-    /// grow and its month is over.
+    /// Lets a hold have more and live longer, or nothing of it: if it has ended, if a cap has too
+    /// little, or if it is to grow and its month is over.
     pub(super) fn renew(&mut self, request: &str, tokens: i64, seconds: i64) {
         let at = self.first_of(request);
         let hold = self.holds[at].clone();
@@ -533,8 +536,8 @@ impl Model {
         hold.is_renewed = true;
     }
 
-    /// Counts usage of ada's once: it settles the hold that it names, or is charged where that was; without one, where
-    /// they were when it happened.
+    /// Counts an event of ada once: it settles the hold that it names, or is charged in its
+    /// department; if it names none, in ada's department when it happened.
     pub(super) fn usage(
         &mut self,
         event: &'static str,
@@ -567,7 +570,8 @@ impl Model {
                 Some(End::Settled { .. } | End::Voided) => false,
             };
             if !hold.covered.is_empty() && may_give {
-                // The caps pay first, up to what was taken from them; the raise pays at most what it gave.
+                // The caps pay first, up to the amount taken from them; the raise pays at most what
+                // it gave.
                 let own = hold.amounts.tokens - hold.given;
                 charge.given = (amounts.tokens - own).clamp(0, hold.given);
                 charge.covered.clone_from(&hold.covered);
@@ -729,7 +733,7 @@ fn record(charge: &Charge) -> String {
     format!("{mark} {event} {month} {path} {figures:?}")
 }
 
-/// The row at the place of a hold's resolution, where there is one.
+/// The row at the place of a hold's resolution, if there is one.
 fn resolution(hold: &Hold) -> Option<String> {
     let path = &hold.path;
     let figures = |charged: &Sum| format!("{:?}", [charged.tokens, charged.micro_usd]);

@@ -1,13 +1,15 @@
-//! Outages: what is decided while the database is silent, and what is told once whichever call fails.
+//! Outages: decisions while the database is silent, and notices that are sent once whichever call
+//! fails.
 
-use super::steps::{Step, prepare};
+use super::steps::{Step, prepare_with, settings_of};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use end_to_end::{AGENT, World};
+use end_to_end::{AGENT, SHORT_TRUST, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::configuration::OnUnavailable;
 use shared::runtime::settings::Patience;
+use std::time::Duration;
 
 const NOON: &str = "2026-11-23T12:00:00Z";
 
@@ -107,7 +109,11 @@ async fn a_database_that_is_silent_is_waited_for_twice_and_then_the_organisation
 
 #[tokio::test]
 async fn in_an_outage_every_decision_is_made_by_on_unavailable() {
-    let prepared = prepare(Step::Hold).await;
+    let settings = SystemSettings {
+        keys_believed: Some(SHORT_TRUST),
+        ..settings_of(Step::Hold)
+    };
+    let prepared = prepare_with(Step::Hold, settings).await;
     let world = &prepared.world;
     let fail = |calls: u64| {
         for call in 0..calls {
@@ -129,8 +135,8 @@ async fn in_an_outage_every_decision_is_made_by_on_unavailable() {
         (&allowed["hold"], &allowed["warnings"][0]["code"]),
         (&Value::Null, &json!("unavailable"))
     );
-    // Longer than a key is believed without asking.
-    tokio::time::sleep(std::time::Duration::from_millis(5_200)).await;
+    // Longer than a key is trusted without asking.
+    tokio::time::sleep(SHORT_TRUST + Duration::from_millis(50)).await;
     assert_eq!(world.preflight("ada", "r-8", 1, 1).await["degraded"], true);
     world.system.engine().clear_faults();
     world

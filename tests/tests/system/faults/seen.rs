@@ -1,5 +1,5 @@
-//! What the system says: budgets and people by the API, everything else from its tables as `docs/data-model.md` describes
-//! them. The names are those of the model.
+//! The state of the system: budgets and people by the API, everything else from its tables as
+//! `docs/data-model.md` describes them. The names are those of the model.
 
 use super::Facts;
 use super::model::{LEVELS, MONTHS, UNITS, lines, month_of, note};
@@ -41,7 +41,7 @@ pub(super) async fn seen(world: &World, exemption: Option<&str>) -> Facts {
     let now = month_of(world.system.clock().now());
     let months = MONTHS.into_iter().filter(|month| *month <= now);
     let months: Vec<&str> = months.collect();
-    // Opens the month that is now, if nobody has used it.
+    // Opens the current month, if no request has yet.
     budgets(world, &mut facts).await;
     for month in &months {
         sweep(world, month).await;
@@ -109,8 +109,9 @@ async fn people(world: &World, facts: &mut Facts) {
     }
 }
 
-/// What remains at each level, with a budget or without one: the counters of the month's cell. The organisation's have the
-/// number 0, those of the departments 2, 4 and 6, in the order in which they were made.
+/// The amount that remains at each level, with a budget or without one: the counters of the month's
+/// cell. The organisation's have the number 0, those of the departments 2, 4 and 6, in the order in
+/// which they were made.
 async fn counters(world: &World, month: &str, facts: &mut Facts) {
     let key = AttributeValue::S(format!("demo.{month}.0.0"));
     let cell = world.tables().get_item().table_name("Counters");

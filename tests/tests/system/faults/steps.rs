@@ -1,4 +1,5 @@
-//! The steps: what a client does, and does again until it has an answer that is not a fault; in the system and in the model.
+//! The steps: what a client does, and does again until it has an answer that is not a fault; in the
+//! system and in the model.
 
 use super::Facts;
 use super::model::{Model, Sum, time};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// When worlds begin: holds that are made now have lapsed when the step is done.
 const BEGIN: &str = "2026-11-30T23:40:00Z";
-/// The same for the step that nobody was before in its month.
+/// The same for the step that is the first in its month.
 const BEGIN_BEFORE: &str = "2026-10-31T12:00:00Z";
 /// When the step is done. Holds that are made now outlive the month.
 pub(super) const NOW: &str = "2026-11-30T23:59:00Z";
@@ -71,7 +72,7 @@ pub(super) const STEPS: [Step; 22] = [
 type Reported = (&'static str, Option<&'static str>, [i64; 2]);
 
 impl Step {
-    /// What the request of a name asks for: input and output tokens.
+    /// The input and output tokens that a request asks for.
     pub(super) fn asks(self, request: &str) -> [i64; 2] {
         match (request, self) {
             ("r-1", _) => [307, 97],
@@ -186,25 +187,37 @@ pub(super) struct Prepared {
     exemption: Option<String>,
 }
 
-/// The world of `step`; its functions do not try calls again by themselves.
-pub(super) async fn prepare(step: Step) -> Prepared {
-    let begin = match step {
-        Step::FirstHoldOfTheMonth => BEGIN_BEFORE,
-        _ => BEGIN,
-    };
-    let settings = SystemSettings {
-        now: Some(time(begin)),
+/// The settings of the world of `step`: its functions do not retry calls by themselves.
+pub(super) fn settings_of(step: Step) -> SystemSettings {
+    SystemSettings {
+        now: Some(time(begin_of(step))),
         retry: RetryConfig::disabled(),
         delivers_events: false,
         ..SystemSettings::empty()
-    };
+    }
+}
+
+fn begin_of(step: Step) -> &'static str {
+    match step {
+        Step::FirstHoldOfTheMonth => BEGIN_BEFORE,
+        _ => BEGIN,
+    }
+}
+
+/// The world of `step` with its usual settings.
+pub(super) async fn prepare(step: Step) -> Prepared {
+    prepare_with(step, settings_of(step)).await
+}
+
+/// The world of `step` with these settings.
+pub(super) async fn prepare_with(step: Step, settings: SystemSettings) -> Prepared {
     let world = World::with(settings).await;
     world.department("eng", None).await;
     world.department("backend", Some("eng")).await;
     world.department("sales", None).await;
     world.user("ada", "backend").await;
     world.user("bob", "sales").await;
-    let mut model = Model::new(time(begin));
+    let mut model = Model::new(time(begin_of(step)));
     if step == Step::LateUsageOfCharged {
         let body = json!({"abandoned_holds": "charge"});
         world
@@ -245,7 +258,7 @@ pub(super) async fn prepare(step: Step) -> Prepared {
         prepared.set_clock(NOW).await;
     }
     if matches!(step, Step::LateUsage | Step::LateUsageOfCharged) {
-        // Somebody asks for what is not there, which releases the lapsed holds.
+        // A request for too much is refused, which releases the lapsed holds.
         let refused = prepared.world.preflight("ada", "r-3", 5_003, 0).await;
         assert_eq!(refused["decision"], "block", "{refused}");
         prepared.model.preflight("r-3", 5_003, 0);
@@ -303,8 +316,8 @@ impl Prepared {
         is_answered
     }
 
-    /// Does the step once, and lets the queue deliver what it reports once, so that what fails there has not come again. Whether
-    /// all of it is done.
+    /// Does the step once, and lets the queue deliver what it reports once, so that what fails
+    /// there has not come again. Whether all of it is done.
     pub(super) async fn act_halfway(&self) -> bool {
         let is_answered = self.send().await;
         if !self.step.is_reported() {
@@ -350,7 +363,8 @@ impl Prepared {
             }
             Step::Correct => {
                 let body = json!({
-                    "user_id": "ada", "month": "2026-11", "tokens": 101, "usd": 0.001003, "reason": "was not reported",
+                    "user_id": "ada", "month": "2026-11", "tokens": 101, "usd": 0.001003,
+                    "reason": "was not reported",
                 });
                 self.post_once("correction", "/v1/corrections", body).await
             }
@@ -372,7 +386,7 @@ impl Prepared {
         }
     }
 
-    /// Whether a call was answered. What was done before may be refused as such, and nothing else.
+    /// Whether a call was answered. It may be refused only if it was done before.
     async fn call(&self, key: &str, method: &str, path: &str, body: Value) -> bool {
         let answer = self.world.call(key, method, path, body).await;
         let is_right = matches!(answer.status, 200..=299 | 404 | 409 | 503);
@@ -429,7 +443,8 @@ impl Prepared {
 
     pub(super) async fn create_budget(&self) -> bool {
         let body = json!({
-            "name": "b", "department_id": "backend", "unit": "tokens", "amount": 5_003, "hard_cap": true,
+            "name": "b", "department_id": "backend", "unit": "tokens", "amount": 5_003,
+            "hard_cap": true,
         });
         self.admin("POST", "/v1/budgets", body).await
     }
@@ -452,13 +467,13 @@ impl Prepared {
         self.admin("POST", &path, json!({})).await
     }
 
-    /// What the system says.
+    /// The state of the system.
     pub(super) async fn seen(&self) -> Facts {
         self.world.system.drain().await.unwrap();
         seen(&self.world, self.exemption.as_deref()).await
     }
 
-    /// What it must say after the step was done by itself, once or more often.
+    /// The state after the step was done alone, once or more often.
     pub(super) fn wanted(&self) -> Facts {
         let mut model = self.model.clone();
         for part in 0..self.step.parts() {

@@ -1,4 +1,5 @@
-//! Alerts: one for each budget, month and level, at once where an amount changes, armed again where it is raised.
+//! Alerts: one for each budget, month and level, at once if an amount changes, possible again if
+//! it is raised.
 
 use super::{figure, world};
 use end_to_end::{AGENT, World};
@@ -65,7 +66,7 @@ async fn each_level_is_told_once_however_often_and_concurrently_usage_comes() {
     let passed = &alerts(&world, "&severity=high").await[0];
     assert_eq!(passed["type"], "budget_exceeded");
     assert!(passed["message"].as_str().unwrap().contains("soft cap"));
-    // A new month tells anew.
+    // A new month alerts again.
     world.set_clock("2027-01-05T00:00:00Z").await;
     world
         .report(&[world.usage("n-1", "ada", 600, 0, None)])
@@ -74,7 +75,7 @@ async fn each_level_is_told_once_however_often_and_concurrently_usage_comes() {
 }
 
 #[tokio::test]
-async fn of_two_batches_that_see_a_crossing_at_one_time_one_tells_of_it() {
+async fn one_of_two_batches_that_see_a_crossing_at_once_alerts() {
     let settings = SystemSettings {
         delivers_events: false,
         ..SystemSettings::empty()
@@ -113,7 +114,7 @@ async fn of_two_batches_that_see_a_crossing_at_one_time_one_tells_of_it() {
 }
 
 #[tokio::test]
-async fn raising_the_amount_arms_what_is_no_longer_crossed_and_lowering_it_tells_at_once() {
+async fn raising_the_amount_resets_the_levels_above_it_and_lowering_it_alerts_at_once() {
     let (world, budget) = world(1_000).await;
     world.set_clock("2026-11-20T12:00:00Z").await;
     let path = format!("/v1/budgets/{budget}");
@@ -165,7 +166,7 @@ async fn raising_the_amount_arms_what_is_no_longer_crossed_and_lowering_it_tells
 }
 
 #[tokio::test]
-async fn a_budget_made_or_given_a_threshold_below_what_is_spent_tells_at_once() {
+async fn a_new_budget_or_threshold_below_the_spent_amount_alerts_at_once() {
     let (world, _) = world(1_000_000).await;
     world.set_clock("2026-11-20T12:00:00Z").await;
     world
@@ -184,7 +185,7 @@ async fn a_budget_made_or_given_a_threshold_below_what_is_spent_tells_at_once() 
 }
 
 #[tokio::test]
-async fn usage_after_midnight_of_a_hold_before_it_tells_what_the_month_of_the_hold_has_reached() {
+async fn usage_after_midnight_of_a_hold_before_it_alerts_for_the_month_of_the_hold() {
     let world = World::at("2026-11-30T23:59:00Z").await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
@@ -285,12 +286,13 @@ async fn alerts_are_listed_newest_first_and_can_be_acknowledged_and_resolved() {
 }
 
 #[tokio::test]
-async fn a_soft_cap_without_thresholds_tells_at_its_limit_and_requests_go_on_with_a_warning() {
+async fn a_soft_cap_without_thresholds_alerts_at_its_limit_and_requests_pass_with_a_warning() {
     let world = World::at("2026-11-20T12:00:00Z").await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
     let body = json!({
-        "name": "soft", "department_id": "eng", "unit": "tokens", "amount": 100, "hard_cap": false, "thresholds": [],
+        "name": "soft", "department_id": "eng", "unit": "tokens", "amount": 100, "hard_cap": false,
+        "thresholds": [],
     });
     world.admin("POST", "/v1/budgets", body).await.expect(201);
     let hold = world.hold("ada", "r-1", 100, 0).await;

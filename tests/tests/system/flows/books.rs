@@ -1,4 +1,5 @@
-//! The self-audit: books that agree are left alone, and a planted difference is found with its figure.
+//! The self-audit: books that agree are left alone, and a planted difference is found with its
+//! figure.
 
 use super::{figure, world};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -79,7 +80,8 @@ async fn books_that_agree_have_no_difference_and_one_that_is_planted_is_found_an
     assert_eq!(
         books(&world, false).await,
         [format!(
-            "2026-11 budget {budget}: the counter says 181 tokens are spent, the totals say 182 tokens"
+            "2026-11 budget {budget}: \
+             the counter says 181 tokens are spent, the totals say 182 tokens"
         )]
     );
     let fired = world
@@ -147,7 +149,8 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
     let found = books(&world, false).await;
     assert!(
         found.contains(
-            &"2026-11 event e-1 of ada: its hold was charged 150 tokens, its record says 1,150 tokens"
+            &"2026-11 event e-1 of ada: \
+              its hold was charged 150 tokens, its record says 1,150 tokens"
                 .to_owned()
         ),
         "{found:?}"
@@ -210,7 +213,7 @@ async fn row_of_charged_holds(world: &World) -> String {
 const REPORT: &str = "demo#usage#2026-11";
 
 #[tokio::test]
-async fn what_the_reports_have_of_charged_holds_is_compared_with_their_records() {
+async fn charged_holds_in_the_reports_are_compared_with_their_records() {
     let (world, _) = busy_world().await;
     let sk = row_of_charged_holds(&world).await;
     let key = [("pk", REPORT), ("sk", sk.as_str())];
@@ -226,7 +229,7 @@ async fn what_the_reports_have_of_charged_holds_is_compared_with_their_records()
 #[tokio::test]
 async fn a_hold_that_an_earlier_release_charged_is_missed_in_no_report_and_taken_out_of_none() {
     let (world, _) = busy_world().await;
-    // That release wrote neither rows of charged holds nor where they are.
+    // That release wrote neither rows of charged holds nor their places.
     let sk = row_of_charged_holds(&world).await;
     let scan = world.tables().scan().table_name("Ledger");
     let items = scan.into_paginator().items().send();
@@ -272,7 +275,7 @@ async fn a_repair_in_the_middle_of_a_settlement_counts_its_usage_once() {
     let once = (250, 0, 9_750, 9_750);
     assert_eq!(figure(&world.figures(&budget).await), once);
     assert!(books(&world, false).await.is_empty());
-    // Its time is over, and whoever asks looks for what has lapsed.
+    // It has lapsed, and the next request looks for lapsed holds.
     world.set_clock("2026-11-24T12:30:00Z").await;
     let refused = world.preflight("ada", "r-2", 10_000, 0).await;
     assert_eq!(refused["decision"], "block");

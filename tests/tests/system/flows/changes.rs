@@ -154,7 +154,7 @@ async fn a_moved_department_or_user_leaves_spent_and_held_where_they_were() {
 }
 
 #[tokio::test]
-async fn usage_of_a_department_that_is_no_more_counts_where_it_was_held() {
+async fn usage_of_a_deleted_department_counts_in_the_path_of_its_hold() {
     let (world, budget) = world(10_000).await;
     world.set_clock("2026-11-30T23:50:00Z").await;
     let hold = world.hold("ada", "r-1", 100, 100).await;

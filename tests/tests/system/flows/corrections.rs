@@ -56,7 +56,8 @@ async fn a_correction_moves_budgets_totals_and_reports_both_ways_and_the_books_a
     );
     assert!(books(&world, false).await.is_empty());
     let both = json!({
-        "department_id": "eng", "month": "2026-11", "tokens": 700, "usd": 1.25, "reason": "an invoice"
+        "department_id": "eng", "month": "2026-11", "tokens": 700, "usd": 1.25,
+        "reason": "an invoice"
     });
     correct(&world, both).await.expect(201);
     assert_eq!(figure(&world.figures(&budget).await).0, 3_200);
@@ -104,7 +105,7 @@ async fn a_correction_moves_budgets_totals_and_reports_both_ways_and_the_books_a
 }
 
 #[tokio::test]
-async fn what_was_counted_by_mistake_can_be_taken_back_to_the_last_token() {
+async fn usage_that_was_counted_by_mistake_can_be_taken_back_to_the_last_token() {
     let (world, budget) = world(100_000).await;
     world.set_clock(NOON).await;
     world
@@ -122,7 +123,8 @@ async fn what_was_counted_by_mistake_can_be_taken_back_to_the_last_token() {
         "block"
     );
     let back = json!({
-        "user_id": "ada", "month": "2026-11", "tokens": -2_000_000_000, "usd": -12_500, "reason": "it was one"
+        "user_id": "ada", "month": "2026-11", "tokens": -2_000_000_000, "usd": -12_500,
+        "reason": "it was one"
     });
     correct(&world, back).await.expect(201);
     assert_eq!(
@@ -213,7 +215,7 @@ async fn a_month_without_a_cell_and_where_its_user_was_are_corrected_too() {
 }
 
 #[tokio::test]
-async fn a_level_that_a_correction_leaves_is_told_again() {
+async fn a_level_below_which_a_correction_falls_alerts_again() {
     let (world, _) = world(1_000).await;
     world.set_clock(NOON).await;
     let thresholds = async || {
@@ -303,7 +305,11 @@ async fn a_correction_takes_away_at_most_what_was_recorded() {
             world.usage("e-1", "bob", 700, 0, None),
         ])
         .await;
-    let of_department = |tokens: i64, usd: f64| json!({"department_id": "eng", "month": "2026-11", "tokens": tokens, "usd": usd, "reason": "r"});
+    let of_department = |tokens: i64, usd: f64| {
+        json!({
+            "department_id": "eng", "month": "2026-11", "tokens": tokens, "usd": usd, "reason": "r",
+        })
+    };
     for (body, field) in [
         (of_ada("2026-11", -2_901), "tokens"),
         (of_ada("2026-10", -1), "tokens"),

@@ -100,7 +100,7 @@ async fn risk_records(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_real_webhook_gives_what_the_table_says() {
+async fn each_real_webhook_gives_the_event_of_the_table() {
     let (world, _) = world(1_000).await;
     set_up(&world).await;
     let expected = [
@@ -287,7 +287,7 @@ async fn a_redelivery_after_a_login_was_mapped_completes_what_was_missing_once()
     assert_eq!(opened[0]["policy_id"], of_anybody.as_str());
 
     set_up(&world).await;
-    // Months later, so that nobody could take it for the same message.
+    // Months later, so that it cannot be taken for the same message.
     world.set_clock("2027-02-01T12:00:00Z").await;
     for delivery in ["d-1", "d-2"] {
         let again = send(delivery).await;
@@ -306,7 +306,7 @@ async fn a_redelivery_after_a_login_was_mapped_completes_what_was_missing_once()
         (&json!("ada"), &json!("backend"))
     );
 
-    // Whose it is stays, whatever the login is mapped to later.
+    // Its user stays, even if the login is mapped to another one later.
     let other = json!({"secret": SECRET, "users": {"codertocat": "bob"}});
     world.user("bob", "eng").await;
     world
@@ -318,8 +318,8 @@ async fn a_redelivery_after_a_login_was_mapped_completes_what_was_missing_once()
     assert_eq!(incidents(&world).await.len(), 2);
 }
 
-/// A world in which a policy fired for a risk of nobody who is known, which blocks, mails and opens an
-/// incident.
+/// A world in which a policy fired for a risk of an unknown user. It blocks, mails and opens
+/// an incident.
 async fn fired_for_nobody(settings: SystemSettings) -> World {
     let world = World::with(settings).await;
     world.set_clock("2026-11-24T12:00:00Z").await;
@@ -348,7 +348,7 @@ async fn fired_for_nobody(settings: SystemSettings) -> World {
     world
 }
 
-/// That the user is blocked and told, and that there is one alert and one incident, which are theirs.
+/// Checks that the user is blocked and told, and that one alert and one incident name them.
 async fn assert_finished_once(world: &World, case: &str) {
     let user = world.admin("GET", "/v1/users/ada", Value::Null).await;
     let user = user.expect(200);
@@ -446,6 +446,13 @@ fn large_push(commits: usize) -> Vec<u8> {
     let mut push: Value = serde_json::from_slice(&bodies()["push"]).unwrap();
     let author =
         json!({"name": "Ada", "email": "ada@users.noreply.github.com", "username": "Codertocat"});
+    let modified = |n: usize| {
+        if n + 1 == commits {
+            "deploy/.env".to_owned()
+        } else {
+            format!("src/file_{n}.rs")
+        }
+    };
     let commit = |n: usize| {
         json!({
             "id": format!("{n:040x}"), "tree_id": format!("{:040x}", n + 1), "distinct": true,
@@ -453,7 +460,7 @@ fn large_push(commits: usize) -> Vec<u8> {
             "timestamp": "2026-11-24T11:00:00Z",
             "url": format!("https://github.com/Codertocat/Hello-World/commit/{n:040x}"),
             "author": author, "committer": author, "added": [], "removed": [],
-            "modified": [if n + 1 == commits { "deploy/.env".to_owned() } else { format!("src/file_{n}.rs") }],
+            "modified": [modified(n)],
         })
     };
     push["commits"] = (0..commits).map(commit).collect();
@@ -485,7 +492,7 @@ async fn a_push_of_two_thousand_commits_is_taken_and_more_than_25_megabytes_are_
 }
 
 #[tokio::test]
-async fn the_body_of_nobody_who_is_known_is_not_read() {
+async fn the_body_of_an_unknown_caller_is_not_read() {
     let (world, _) = world(1_000).await;
     set_up(&world).await;
     let zeros = format!("sha256={}", "0".repeat(64));
@@ -567,7 +574,7 @@ async fn an_administrator_reads_and_changes_the_table() {
 }
 
 #[tokio::test]
-async fn a_webhook_without_the_right_signature_is_refused_whoever_it_is_for() {
+async fn a_webhook_without_the_right_signature_is_refused_for_every_organisation() {
     let (world, _) = world(1_000).await;
     let body = &bodies()["public"];
     let right = signature(SECRET, body);

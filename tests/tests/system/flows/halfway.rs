@@ -1,4 +1,5 @@
-//! A settlement is written first, and its cell follows. What others do between the two changes no sum.
+//! A settlement is written first, and its cell follows. What others do between the two changes no
+//! sum.
 
 use super::figure;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -10,7 +11,8 @@ use shared::domain::period::Month;
 use shared::domain::price::PriceBooks;
 use shared::domain::usage::Usage;
 
-/// A world in which nothing is tried again or handled by itself, with ada in `eng`, which has a hard cap of tokens.
+/// A world in which nothing is tried again or handled by itself, with ada in `eng`, which has a
+/// hard cap of tokens.
 async fn world(cap: i64) -> (World, String) {
     let settings = SystemSettings {
         retry: RetryConfig::disabled(),
@@ -24,7 +26,8 @@ async fn world(cap: i64) -> (World, String) {
     (world, budget)
 }
 
-/// Records a usage event as an instance does whose call of this number fails, if one is given; whether it failed.
+/// Records a usage event as an instance does whose call of this number fails, if one is given;
+/// whether it failed.
 async fn record(world: &World, event: &Value, failing: Option<u64>) -> bool {
     let mut event = event.clone();
     event["outcome"] = json!("completed");
@@ -47,7 +50,7 @@ async fn record(world: &World, event: &Value, failing: Option<u64>) -> bool {
     has_failed
 }
 
-/// Where the counters of a month differ from its totals.
+/// The counters of a month that differ from its totals.
 async fn differences(world: &World, month: &str) -> Vec<String> {
     let (store, now) = (world.system.store(), world.system.clock().now());
     let month: Month = month.parse().unwrap();
@@ -79,13 +82,14 @@ async fn a_void_gives_back_what_was_not_used() {
 }
 
 #[tokio::test]
-async fn a_month_that_is_opened_anew_counts_it_once() {
+async fn a_month_that_is_opened_again_counts_it_once() {
     for call in 0.. {
         let (world, _) = world(1_000).await;
         let hold = world.hold("ada", "r-1", 100, 100).await;
         let event = world.usage("e-1", "ada", 100, 50, Some(&hold));
         let has_failed = record(&world, &event, Some(call)).await;
-        // The month is in force no more, so a change passes it by. Whoever needs it brings it up to date.
+        // The month is no longer in force, so a change passes it by. The next reader brings it up
+        // to date.
         world.set_clock("2027-01-20T12:00:00Z").await;
         world.budget(None, "usd", json!(5), true).await;
         let store = world.system.store();
@@ -113,7 +117,8 @@ async fn a_hold_under_an_exemption_is_no_difference_of_the_books() {
         let key = json!({"role": "member", "user_id": "ada"});
         let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
         let lift = json!({
-            "user_id": "ada", "kind": "lift", "reason": "the release", "ends_at": "2026-11-30T12:00:00Z",
+            "user_id": "ada", "kind": "lift", "reason": "the release",
+            "ends_at": "2026-11-30T12:00:00Z",
         });
         let key = key["key"].as_str().unwrap();
         let asked = world.call(key, "POST", "/v1/exemptions", lift).await;

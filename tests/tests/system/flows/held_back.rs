@@ -1,4 +1,5 @@
-//! Reports that are too large to be true: kept, told, counted nowhere, until an administrator decides.
+//! Reports that are too large to be true: kept, told, counted nowhere, until an administrator
+//! decides.
 
 use super::books::books;
 use super::{figure, world};
@@ -85,7 +86,7 @@ async fn a_report_of_a_billion_tokens_blocks_nobody_and_an_administrator_discard
     let log = world.admin("GET", path, Value::Null).await.expect(200);
     assert_eq!(log["items"].as_array().unwrap().len(), 1, "once");
     assert_eq!(log["items"][0]["reason"], "asked the team");
-    // Sent again, it stays what it is.
+    // If it is sent again, it does not change.
     world
         .report(&[world.usage("e-1", "ada", BILLION, BILLION, None)])
         .await;
@@ -133,7 +134,7 @@ async fn counted_it_is_charged_once_in_its_month_and_where_its_user_was() {
 }
 
 #[tokio::test]
-async fn its_hold_is_charged_in_full_and_set_against_what_is_counted() {
+async fn the_hold_of_a_held_back_report_is_charged_in_full_and_deducted_from_its_usage() {
     let (world, budget) = noon(10_000_000).await;
     let first = world.hold("ada", "r-1", 100, 100).await;
     let second = world.hold("ada", "r-2", 100, 300).await;
@@ -203,7 +204,7 @@ async fn a_report_too_large_is_mailed_to_the_administrators_and_not_to_the_manag
     assert_eq!(to(), ["root@example.com"]);
     let mail = &world.system.mails().sent()[0];
     assert!(mail.text.contains("too large to be true"), "{}", mail.text);
-    // The manager hears of what they can see to.
+    // The manager is told about problems that they can solve.
     world
         .report(&[world.usage("e-2", "ada", 10, 0, None)])
         .await;
@@ -247,7 +248,7 @@ async fn embeddings_batches_and_sums_have_limits_of_their_own() {
         event["event_id"].as_str().unwrap().ends_with("too-large")
             && event["excess"]["of"] == "total"
     }));
-    // Whoever reports for one user only has no sums of requests to report.
+    // A key of one user may report no sums of requests.
     let key = json!({"role": "member", "user_id": "ada"});
     let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
     let key = key["key"].as_str().unwrap();
@@ -261,7 +262,8 @@ async fn embeddings_batches_and_sums_have_limits_of_their_own() {
             .expect(400);
         assert_eq!(refused["rejected"][0]["error"], "forbidden");
     }
-    // An embedding has no answer, and a model that answers makes none: the word does not lift the limit.
+    // An embedding has no answer, and a model that answers makes none: the word does not lift the
+    // limit.
     for (model, input, output) in [("our-own", 100, 1), ("gpt-4o", 100, 163_841)] {
         let mut event = world.usage(&format!("e-{model}"), "ada", input, output, None);
         event["model"] = json!(model);
@@ -273,7 +275,7 @@ async fn embeddings_batches_and_sums_have_limits_of_their_own() {
 }
 
 #[tokio::test]
-async fn no_policy_sees_what_is_held_back() {
+async fn no_policy_sees_a_report_that_is_held_back() {
     let (world, _) = noon(100_000_000).await;
     let trigger = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 1_000_000});
     let policy =
@@ -302,7 +304,8 @@ async fn no_policy_sees_what_is_held_back() {
 async fn no_test_of_a_policy_sees_what_is_in_no_total() {
     let (world, _) = noon(100_000_000).await;
     let policy = json!({
-        "name": "special", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
+        "name": "special",
+        "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
         "conditions": [{"field": "model_id", "op": "eq", "value": "special"}],
         "actions": [{"type": "create_incident"}],
     });
@@ -313,7 +316,8 @@ async fn no_test_of_a_policy_sees_what_is_in_no_total() {
     let policy = format!("/v1/policies/{}", made["id"].as_str().unwrap());
     let path = format!("{policy}/publish");
     world.admin("POST", &path, Value::Null).await.expect(200);
-    // How many events a test evaluates and how often it fires for them, and how often the policy fired.
+    // How many events a test evaluates and how often it fires for them, and how often the policy
+    // fired.
     let seen = async || {
         let path = format!("{policy}/test");
         let test = world.admin("POST", &path, Value::Null).await.expect(200);

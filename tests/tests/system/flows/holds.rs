@@ -1,4 +1,4 @@
-//! Holds: made once, voided, lapsed, and charged where they are abandoned.
+//! Holds: made once, voided, lapsed, and charged if they are abandoned.
 
 use super::{figure, world};
 use end_to_end::AGENT;
@@ -22,7 +22,8 @@ async fn another_provider_under_the_same_request_id_is_another_body() {
     let (world, budget) = world(10_000).await;
     let ask = async |provider: Option<&str>| {
         let mut body = json!({
-            "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 10, "max_output_tokens": 10,
+            "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 10,
+            "max_output_tokens": 10,
         });
         if let Some(provider) = provider {
             body["provider"] = json!(provider);
@@ -103,8 +104,7 @@ async fn a_lapsed_hold_is_released_before_anybody_is_refused_and_its_late_usage_
 }
 
 #[tokio::test]
-async fn an_abandoned_hold_is_charged_where_the_organisation_wants_it_and_late_usage_only_the_difference()
- {
+async fn an_abandoned_hold_is_charged_if_the_organisation_wants_it_and_late_usage_pays_the_rest() {
     let (world, budget) = world(1_000).await;
     world
         .admin(
@@ -139,7 +139,10 @@ async fn an_abandoned_hold_is_charged_where_the_organisation_wants_it_and_late_u
 #[tokio::test]
 async fn strict_organisations_reserve_the_models_maximum() {
     let (world, _) = world(1_000_000).await;
-    let ask = json!({"request_id": "r", "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_bytes": 90});
+    let ask = json!({
+        "request_id": "r", "user_id": "ada", "provider": "openai", "model": "gpt-4o",
+        "input_bytes": 90,
+    });
     let first = world
         .call(AGENT, "POST", "/v1/preflight", ask.clone())
         .await
@@ -159,7 +162,7 @@ async fn strict_organisations_reserve_the_models_maximum() {
 }
 
 #[tokio::test]
-async fn of_two_late_events_at_one_time_only_one_is_set_against_what_their_hold_was_charged() {
+async fn only_one_of_two_concurrent_late_events_is_deducted_from_the_charge_of_their_hold() {
     let (world, budget) = world(1_000).await;
     let charge = json!({"abandoned_holds": "charge"});
     world

@@ -22,7 +22,7 @@ async fn send(world: &World, events: &[Value]) -> Answer {
         .await
 }
 
-/// What an answer says: accepted, duplicates, and the places of those in conflict and rejected.
+/// The fields of an answer: accepted, duplicates, and the places of those in conflict and rejected.
 fn said(answer: &Value) -> (u64, u64, Vec<u64>, Vec<u64>) {
     let places = |name: &str| -> Vec<u64> {
         let items = answer[name].as_array().unwrap().iter();
@@ -100,7 +100,10 @@ async fn two_users_may_give_their_events_the_same_id() {
 #[tokio::test]
 async fn a_usage_and_a_risk_of_one_id_both_count_and_each_fires_its_policies() {
     let (world, budget) = two_users().await;
-    let policy = json!({"name": "risks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "create_incident"}]});
+    let policy = json!({
+        "name": "risks", "trigger": {"type": "ip_risk_event"},
+        "actions": [{"type": "create_incident"}],
+    });
     let made = world
         .admin("POST", "/v1/policies", policy)
         .await
@@ -109,7 +112,8 @@ async fn a_usage_and_a_risk_of_one_id_both_count_and_each_fires_its_policies() {
     world.admin("POST", &path, Value::Null).await.expect(200);
     let risk = |user: Option<&str>| {
         json!({
-            "event_id": "e-1", "type": "ip_risk", "occurred_at": NOON, "user_id": user, "risk_level": "high",
+            "event_id": "e-1", "type": "ip_risk", "occurred_at": NOON, "user_id": user,
+            "risk_level": "high",
             "summary": format!("of {user:?}"),
         })
     };
@@ -164,7 +168,7 @@ async fn a_request_says_of_each_event_whether_it_is_new_a_duplicate_or_in_confli
         (&json!("e-1"), &json!("conflict"))
     );
     world.system.drain().await.unwrap();
-    // What was known before decides, not what comes first in the request.
+    // The earlier report decides, not the order in the request.
     let answer = send(&world, &[other.clone(), first.clone()])
         .await
         .expect(202);
@@ -401,7 +405,7 @@ async fn claim(world: &World, event: &Value, report: &str) -> Claim {
 }
 
 #[tokio::test]
-async fn a_claim_whose_event_was_never_queued_is_queued_by_whoever_sends_it_again() {
+async fn a_claim_whose_event_was_never_queued_is_queued_by_its_next_sender() {
     let (world, budget) = two_users().await;
     let event = world.usage("e-1", "ada", 10, 0, None);
     assert_eq!(claim(&world, &event, "died").await, Claim::New);
@@ -470,7 +474,7 @@ async fn an_event_that_the_queue_refused_alone_is_unavailable_and_counts_when_it
     assert_eq!(said(&answer), (0, 3, vec![], vec![]), "claimed before");
     world.system.drain().await.unwrap();
     assert_eq!(spent(&world, &budget).await, 30);
-    // Where it was the only one, the request is answered so.
+    // If it was the only one, the request fails with it.
     let last = [world.usage("e-4", "ada", 10, 0, None)];
     refuse("e-4");
     let answer = send(&world, &last).await;
@@ -496,7 +500,8 @@ async fn whichever_answer_is_lost_a_new_event_is_accepted_and_no_duplicate_of_it
         world.user("ada", "eng").await;
         let budget = world.budget(None, "tokens", json!(100_000), true).await;
         let engine = world.system.engine();
-        // The client of the database tries again by itself: it meets what its first try has written.
+        // The client of the database tries again by itself: it meets what its first try has
+        // written.
         engine.inject(Fault {
             call,
             when: When::After,

@@ -1,4 +1,5 @@
-//! Budgets that are made, changed, deleted and topped up while requests go on, and what their levels have used.
+//! Budgets that are made, changed, deleted and topped up while requests go on, and what their
+//! levels have used.
 
 use super::{figure, world};
 use end_to_end::{ADMIN, AGENT, World};
@@ -6,7 +7,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Asks and reports until it is stopped: what was used.
+/// Asks and reports until it is stopped; returns the usage.
 async fn traffic(world: Arc<World>, client: usize, stop: Arc<AtomicBool>, used: Arc<AtomicU64>) {
     for n in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -85,7 +86,7 @@ async fn budgets_are_made_changed_and_deleted_while_requests_go_on() {
 }
 
 #[tokio::test]
-async fn a_budget_that_is_made_again_goes_on_with_what_was_used_and_is_not_told_again() {
+async fn a_budget_that_is_made_again_keeps_its_usage_and_does_not_alert_again() {
     let (world, first) = world(100).await;
     world
         .report(&[world.usage("e-1", "ada", 90, 0, None)])
@@ -137,7 +138,7 @@ async fn a_budget_can_be_made_and_deleted_without_end() {
 }
 
 #[tokio::test]
-async fn a_department_that_is_made_again_has_what_it_used_and_the_roots_add_up() {
+async fn a_department_that_is_made_again_keeps_its_usage_and_the_roots_add_up() {
     let (world, eng) = world(10_000).await;
     world.department("lab", Some("eng")).await;
     world.user("bob", "lab").await;
@@ -162,7 +163,7 @@ async fn a_department_that_is_made_again_has_what_it_used_and_the_roots_add_up()
         .budget(Some("lab"), "tokens", json!(1_000), true)
         .await;
     assert_eq!(figure(&world.figures(&budget).await), (700, 100, 300, 200));
-    // A hold of its first life settles where it was made.
+    // A hold of its first life settles in the budget that it was made in.
     let usage = world.usage("e-3", "bob", 50, 0, Some(&hold));
     world.report(&[usage]).await;
     assert_eq!(figure(&world.figures(&budget).await), (750, 0, 250, 250));

@@ -1,4 +1,5 @@
-//! Honest load: many clients that ask, use what they asked for and report it at once, while evaluation lags behind.
+//! Honest load: many clients that ask, use what they asked for and report it at once, while
+//! evaluation lags behind.
 
 use super::figure;
 use super::places::fill;
@@ -16,7 +17,7 @@ const TOKENS: i64 = 10;
 /// The places that others leave.
 const PLACES: usize = 12;
 
-/// What a client has seen.
+/// The answers that clients got.
 #[derive(Debug, Default)]
 struct Seen {
     admitted: AtomicU64,

@@ -1,4 +1,5 @@
-//! A database that answers and does not decide opens nothing that has to hold; one that is silent is an outage.
+//! A database that answers and does not decide opens nothing that has to hold; one that is silent
+//! is an outage.
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{AGENT, World};
@@ -86,7 +87,7 @@ async fn a_throttled_database_blocks_under_a_hard_cap_and_lets_pass_elsewhere() 
 }
 
 #[tokio::test]
-async fn a_database_where_others_are_always_first_blocks_under_a_hard_cap() {
+async fn if_others_are_always_first_the_database_blocks_under_a_hard_cap() {
     let world = two_caps(without_retries()).await;
     fail(&world, 24, FaultKind::TransactionConflict);
     is_overloaded(&world.preflight("ada", "r-1", 1, 0).await, "block");
@@ -169,7 +170,8 @@ async fn a_decision_ends_at_its_deadline() {
         is_overloaded(&world.preflight("ada", "r-1", 1, 0).await, "block");
     }
     let body = json!({
-        "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1, "max_output_tokens": 0,
+        "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1,
+        "max_output_tokens": 0,
     });
     let answered = world.call(AGENT, "POST", "/v1/preflight", body).await;
     assert_eq!(

@@ -16,7 +16,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tower::ServiceExt;
 
-/// Puts `holds` of other users into November's cell, by hand. They are of no budget and live for `seconds` more.
+/// Puts `holds` of other users into November's cell, by hand. They are of no budget and live for
+/// `seconds` more.
 pub(super) async fn fill(world: &World, holds: usize, seconds: i64) {
     // The cell has to be there.
     let first = world.hold("ada", "first", 1, 0).await;
@@ -64,14 +65,15 @@ async fn a_full_cell_blocks_under_a_hard_cap_whatever_is_done_in_an_outage() {
         assert_eq!(refused["degraded"], false);
     }
     assert_eq!(figure(&world.figures(&budget).await).1, 0);
-    // The counters decide before the places do: nobody is asked to wait for what will not fit.
+    // The counters decide before the places do: no request is told to wait if it will never fit.
     let refused = world.preflight("ada", "r-2", 1_001, 0).await;
     assert_eq!(refused["reasons"][0]["code"], "budget_exhausted");
     assert_eq!(
         (&refused["retryable"], &refused["retry_after_seconds"]),
         (&json!(false), &Value::Null)
     );
-    // A second before the first one ends, that is the time to wait; then it is released and gives its place.
+    // A second before the first one ends, that is the time to wait; then it is released and gives
+    // its place.
     world.set_clock("2026-11-24T12:01:29Z").await;
     let refused = world.preflight("ada", "r-1", 10, 0).await;
     assert_eq!(refused["retry_after_seconds"], 1);
@@ -80,7 +82,7 @@ async fn a_full_cell_blocks_under_a_hard_cap_whatever_is_done_in_an_outage() {
 }
 
 #[tokio::test]
-async fn a_full_cell_lets_pass_without_a_hold_and_says_so_where_no_cap_is_hard() {
+async fn a_full_cell_lets_pass_without_a_hold_and_says_so_if_no_cap_is_hard() {
     let world = World::empty().await;
     world.department("eng", None).await;
     world.user("ada", "eng").await;
@@ -98,7 +100,8 @@ async fn a_full_cell_lets_pass_without_a_hold_and_says_so_where_no_cap_is_hard()
 #[tokio::test]
 async fn a_request_of_nothing_holds_nothing_and_takes_no_place() {
     let (world, budget) = world(1_000).await;
-    // As many as opened every cap when each took a place; the cell is looked at when it is full and when it is not.
+    // As many as opened every cap when each took a place; the cell is looked at when it is full and
+    // when it is not.
     for n in 0..20 {
         let passed = world.preflight("ada", &format!("zero-{n}"), 0, 0).await;
         assert_eq!(
@@ -129,7 +132,8 @@ async fn a_request_of_nothing_holds_nothing_and_takes_no_place() {
 async fn a_member_who_holds_as_often_as_they_can_leaves_the_places_of_the_others() {
     let (world, _) = world(1_000_000).await;
     world.user("bob", "backend").await;
-    // Half of the smallest share, so that the test is short: a share of one percent is fifty places.
+    // Half of the smallest share, so that the test is short: a share of one percent is fifty
+    // places.
     let body = json!({"user_holds_percent": 1});
     let changed = world.admin("PATCH", "/v1/organisation", body).await;
     assert_eq!(changed.expect(200)["user_holds_percent"], 1);
@@ -156,7 +160,8 @@ async fn a_member_who_holds_as_often_as_they_can_leaves_the_places_of_the_others
         refused["reasons"][0]["code"], "budget_exhausted",
         "a cap that is reached is named before a place that is missing"
     );
-    // A place comes back when its usage is settled, when it is given back, and when it ends by itself.
+    // A place comes back when its usage is settled, when it is given back, and when it ends by
+    // itself.
     world
         .report(&[world.usage("e-1", "ada", 1, 0, Some(&holds[0]))])
         .await;

@@ -56,14 +56,21 @@ async fn a_soft_cap_warns_and_lets_pass() {
     );
     let passed = world.preflight("ada", "r-2", 3, 0).await;
     assert_eq!(passed["decision"], "allow");
-    let warning = json!({"code": "soft_cap_exceeded", "budget_id": soft, "department_id": "eng", "used_percent": 103});
+    let warning = json!({
+        "code": "soft_cap_exceeded", "budget_id": soft, "department_id": "eng", "used_percent": 103,
+    });
     assert_eq!(passed["warnings"], json!([warning]));
 }
 
 #[tokio::test]
 async fn an_unknown_model_counts_in_tokens_is_loud_and_is_refused_under_a_hard_cap_in_dollars() {
     let (world, budget) = world(10_000).await;
-    let ask = |id: &str| json!({"request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5, "max_output_tokens": 5});
+    let ask = |id: &str| {
+        json!({
+            "request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5,
+            "max_output_tokens": 5,
+        })
+    };
     let passed = world
         .call(AGENT, "POST", "/v1/preflight", ask("r-1"))
         .await
@@ -101,7 +108,8 @@ async fn an_unknown_model_passes_a_soft_cap_in_dollars_with_a_warning_and_a_hard
     let usd = world.budget(None, "usd", json!(5), false).await;
     let ask = async |id: &str| {
         let body = json!({
-            "request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5, "max_output_tokens": 5,
+            "request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5,
+            "max_output_tokens": 5,
         });
         let answer = world.call(AGENT, "POST", "/v1/preflight", body).await;
         answer.expect(200)
@@ -229,10 +237,11 @@ async fn a_refusal_because_of_live_holds_alone_says_when_the_first_of_them_ends(
         Value::Null,
         "it is not what is missing"
     );
-    let expected = "the budget \"a budget\" of eng has nothing of 1,000 tokens available and the request needs \
-        10 tokens; 1,000 tokens are held by requests in flight; try again in 90 s";
+    let expected = "the budget \"a budget\" of eng has nothing of 1,000 tokens available and the \
+        request needs 10 tokens; 1,000 tokens are held by requests in flight; \
+        try again in 90 s";
     assert_eq!(reason["message"], expected);
-    // What is spent does not come back: only so much as is held may fit soon.
+    // Spent amounts do not come back: only a request up to the held amount may fit soon.
     world
         .report(&[world.usage("e-1", "ada", 400, 0, Some(&second))])
         .await;
@@ -260,7 +269,8 @@ async fn a_refusal_is_a_sentence_that_names_people_and_groups_digits() {
         ("of-ines", "Eve", "member", Some("m-2")),
     ] {
         let body = json!({
-            "id": id, "email": format!("{id}@example.com"), "name": name, "department_id": "eng", "role": role,
+            "id": id, "email": format!("{id}@example.com"), "name": name, "department_id": "eng",
+            "role": role,
             "manager_id": manager,
         });
         world.admin("POST", "/v1/users", body).await.expect(201);
@@ -273,10 +283,12 @@ async fn a_refusal_is_a_sentence_that_names_people_and_groups_digits() {
             .map(|r| r["message"].as_str().unwrap().to_owned());
         messages.collect::<Vec<String>>()
     };
-    let tokens = "the budget \"a budget\" of eng has 1,234,567 tokens of 1,234,567 tokens available and the request \
-        needs 900,000,000 tokens; it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask ";
-    let dollars = "the budget \"a budget\" of the organisation has $1,234.50 of $1,234.50 available and the request \
-        needs $2,250; it resets on 2026-12-01 00:00 UTC; until then request an exemption, or ask ";
+    let tokens = "the budget \"a budget\" of eng has 1,234,567 tokens of 1,234,567 tokens \
+        available and the request needs 900,000,000 tokens; it resets on 2026-12-01 00:00 UTC; \
+        until then request an exemption, or ask ";
+    let dollars = "the budget \"a budget\" of the organisation has $1,234.50 of $1,234.50 \
+        available and the request needs $2,250; it resets on 2026-12-01 00:00 UTC; \
+        until then request an exemption, or ask ";
     let expected = |whom: &str| [format!("{tokens}{whom}"), format!("{dollars}{whom}")];
     assert_eq!(messages("ada").await, expected("an administrator"));
     assert_eq!(

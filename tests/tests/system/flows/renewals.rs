@@ -254,7 +254,7 @@ async fn a_hold_lives_at_most_a_day_in_all() {
 }
 
 #[tokio::test]
-async fn what_has_ended_cannot_be_renewed() {
+async fn an_ended_hold_cannot_be_renewed() {
     let (world, budget, settled) = holding(1_000, 10).await;
     let voided = world.hold("ada", "r-2", 10, 0).await;
     let lapsed = world.hold("ada", "r-3", 10, 0).await;
@@ -273,7 +273,7 @@ async fn what_has_ended_cannot_be_renewed() {
 }
 
 #[tokio::test]
-async fn over_the_end_of_its_month_a_hold_lives_on_in_it_and_grows_no_more() {
+async fn over_the_end_of_its_month_a_hold_lives_on_in_it_and_no_longer_grows() {
     let world = World::with(SystemSettings {
         delivers_events: false,
         ..SystemSettings::empty()
@@ -295,7 +295,7 @@ async fn over_the_end_of_its_month_a_hold_lives_on_in_it_and_grows_no_more() {
     world.admin("POST", path, Value::Null).await.expect(200);
     let december = async || world.figures(budget).await;
     assert_eq!(december().await["carried"], 900, "the hold counts as spent");
-    // What was unused is december's by now: to hold it in november would be to spend it twice.
+    // The unused amount belongs to december by now: a hold in november would spend it twice.
     let grown = renew(&world, &hold, json!({"tokens": 101})).await;
     assert_eq!(grown.status, 409, "{}", grown.body);
     let longer = renewed(renew(&world, &hold, json!({"extend_seconds": 7_200})).await);
@@ -388,8 +388,8 @@ async fn settle(world: &World, hold: &str) {
         .await;
 }
 
-/// Begins `first`, stops it before its `calls`th call of the database, does `then`, and goes on. None if `first` was done
-/// before it was stopped.
+/// Begins `first`, stops it before its `calls`th call of the database, does `then`, and goes on.
+/// None if `first` was done before it was stopped.
 async fn interrupted<A, B>(
     calls: usize,
     first: impl Future<Output = A>,
@@ -476,7 +476,7 @@ async fn whenever_a_hold_lapses_while_it_is_renewed_one_of_both_is_true() {
             assert!(!(lives && has_other), "both got the same tokens: {at}");
             outcomes[usize::from(lives)] += 1;
             let held = if lives { tokens } else { 0 } + if has_other { 130 } else { 0 };
-            // Whoever looks again releases what has lapsed.
+            // The next look releases lapsed holds.
             let _ = passes(&world, "b-2", 131).await;
             assert_eq!(figure(&world.figures(&budget).await).1, held, "{at}");
             let event = world.usage("e-1", "ada", 30, 0, Some(&hold));
@@ -491,13 +491,13 @@ async fn whenever_a_hold_lapses_while_it_is_renewed_one_of_both_is_true() {
 }
 
 #[tokio::test]
-async fn whoever_looks_at_a_lapsed_hold_too_long_does_not_end_it_after_it_was_renewed() {
+async fn a_slow_reader_of_a_lapsed_hold_does_not_end_it_after_its_renewal() {
     let mut renewed_in_time = 0;
     for calls in 0.. {
         let (world, budget, hold) = holding(100, 100).await;
         world.set_clock(AFTER).await;
         let looking = passes(&world, "b-1", 100);
-        // By the clock of whoever renews it, which is behind, it has not lapsed.
+        // By the clock of the renewal, which is behind, it has not lapsed.
         let renewal = async {
             world.set_clock(BEFORE).await;
             let answer = renew(&world, &hold, json!({"extend_seconds": 600})).await;
@@ -528,11 +528,13 @@ async fn whoever_looks_at_a_lapsed_hold_too_long_does_not_end_it_after_it_was_re
 async fn a_hold_that_is_renewed_after_its_end_was_written_ends_even_if_its_renewal_dies() {
     let (world, budget, hold) = holding(100, 100).await;
     world.set_clock(AFTER).await;
-    // Whoever looks at it has written that its time is over, and is about to take it out of the cell.
+    // A reader has written that its time is over, and is about to take it out of the
+    // cell.
     let takes_out =
         |operation: &str, body: &str| changes_cell(operation, body) && body.contains("REMOVE");
     let body = json!({"extend_seconds": 600});
-    // By the clock of whoever renews it, which is behind, it lives. They die before they can see that it has ended.
+    // By the clock of the renewal, which is behind, it lives. The renewal dies before it can see
+    // that it has ended.
     let renewal = async {
         world.set_clock(BEFORE).await;
         let says_so = |operation: &str, body: &str| {
@@ -615,7 +617,7 @@ async fn usage_of_a_lapsed_hold_is_marked_and_told_once_a_day_and_user() {
     let extended = world.hold("ada", "r-3", 10, 0).await;
     renewed(renew(&world, &extended, json!({"extend_seconds": 600})).await);
     world.set_clock(AFTER).await;
-    // Whoever is refused has released what has lapsed.
+    // A refused request has released the lapsed holds.
     assert!(!passes(&world, "b-1", 5_000).await);
     let used = |id: &str, user: &str, hold: &str| world.usage(id, user, 10, 0, Some(hold));
     let events = [

@@ -35,7 +35,8 @@ fn lines(rows: &[Value]) -> Vec<String> {
 
 fn event(id: &str, at: &str, user: &str, model: &str, tokens: [i64; 3]) -> Value {
     json!({
-        "event_id": id, "type": "llm_request", "occurred_at": at, "user_id": user, "provider": "openai", "model": model,
+        "event_id": id, "type": "llm_request", "occurred_at": at, "user_id": user,
+        "provider": "openai", "model": model,
         "input_tokens": tokens[0], "cached_input_tokens": tokens[1], "output_tokens": tokens[2],
     })
 }
@@ -54,7 +55,8 @@ async fn usage_is_summed_by_hour_day_and_month_in_the_organisations_time_zone() 
         .expect(200);
     world.user("bob", "eng").await;
     let events = [
-        // Half past five is added in Kolkata: the first two are of one hour, the third is of the next day.
+        // Half past five is added in Kolkata: the first two are of one hour, the third is of the
+        // next day.
         event(
             "e-1",
             "2026-11-24T10:31:00Z",
@@ -353,7 +355,8 @@ fn in_each(hour: &str, day: &str, figures: &str) -> [Vec<String>; 3] {
     [hour, day, "2026-11"].map(|bucket| vec![format!("{bucket} {figures}")])
 }
 
-/// What the rows of the month add up to has to be what the tree shows of it: tokens, micro-USD, requests.
+/// The rows of the month must add up to the figures of the tree: tokens, micro-USD,
+/// requests.
 async fn sums(world: &World) -> [i64; 3] {
     let micro = |usd: &Value| (usd.as_f64().unwrap() * 1e6).round() as i64;
     let rows = usage(world, "period=monthly&start_date=2026-11&end_date=2026-11").await;
@@ -380,7 +383,7 @@ async fn a_charged_hold_is_in_the_reports_until_late_usage_is_set_against_it() {
     let first = world.hold("ada", "r-1", 400, 600).await;
     let second = world.hold("ada", "r-2", 100, 100).await;
     assert_eq!(all_lines(&world).await.concat(), NO_LINES);
-    // Their time is over, and whoever asks for too much finds them.
+    // They have lapsed, and a request for too much finds them.
     world.set_clock("2026-11-24T13:00:01Z").await;
     let refused = world.preflight("ada", "r-3", 10_000, 0).await;
     assert_eq!(refused["decision"], "block");
@@ -473,14 +476,13 @@ async fn after_a_change_of_the_time_zone_a_charged_hold_leaves_the_rows_that_it_
 }
 
 #[tokio::test]
-async fn a_hold_that_is_charged_after_its_month_is_in_its_month_and_in_the_day_on_which_it_was_charged()
- {
+async fn a_hold_that_is_charged_late_counts_in_its_month_and_on_the_day_of_its_charge() {
     let (world, _) = world(10_000).await;
     charges_abandoned_holds(&world).await;
     world.set_clock("2026-11-30T23:55:00Z").await;
     world.hold("ada", "r-1", 1_000, 1_000).await;
     let settled = world.hold("ada", "r-2", 100, 0).await;
-    // Whoever settles a hold of November sees the one that has lapsed.
+    // The settlement of a hold of November finds the one that has lapsed.
     world.set_clock("2026-12-01T00:06:00Z").await;
     world
         .report(&[world.usage("e-1", "ada", 100, 0, Some(&settled))])
@@ -519,7 +521,7 @@ async fn a_hold_whose_report_is_held_back_is_in_the_reports_until_that_is_counte
     assert_eq!(all_lines(&world).await, held_back);
     assert_eq!(sums(&world).await, [2_200, 13_750, 2]);
     assert!(books(&world, false).await.is_empty());
-    // What is not charged although it names a hold: that is all that is known of it.
+    // Usage that names a hold and is not charged: nothing else is known about it.
     let body = json!({"events": [world.usage("e-1", "ada", 4_000_000, 0, Some(&conflict))]});
     let answer = world.call(AGENT, "POST", "/v1/events", body).await;
     answer.expect(400);

@@ -83,14 +83,15 @@ async fn usage_within_its_hold_is_neither_marked_nor_told_and_its_neighbours_set
     let marked = listed(&world).await;
     assert_eq!(marked.len(), 1);
     assert_eq!(marked[0]["event_id"], "e-4");
-    // A second event of a hold that was used up is beyond it whatever it says, and so is late usage that is more.
+    // A second event of a hold that was used up is beyond it whatever it says, and so is late usage
+    // that is more.
     let used_up = world.hold("ada", "r-x", 100, 100).await;
     let lapsing = world.hold("ada", "r-y", 100, 100).await;
     world
         .report(&[world.usage("x-1", "ada", 100, 0, Some(&used_up))])
         .await;
     world.set_clock("2026-11-24T13:00:00Z").await;
-    // Somebody asks for what is not there, which releases the lapsed hold.
+    // A request for too much is refused, which releases the lapsed hold.
     world.preflight("ada", "r-z", 1_000_000, 0).await;
     world
         .report(&[
@@ -103,7 +104,7 @@ async fn usage_within_its_hold_is_neither_marked_nor_told_and_its_neighbours_set
 }
 
 #[tokio::test]
-async fn where_holds_are_estimates_more_is_usual() {
+async fn more_is_usual_if_holds_are_estimates() {
     let (world, budget) = world(1_000).await;
     world.set_clock(NOON).await;
     let hold = world.hold("ada", "r-1", 400, 600).await;

@@ -98,7 +98,10 @@ async fn a_poison_message_ends_in_the_dead_letter_queue_and_its_neighbours_are_d
         .send("events", "{not an event", std::time::Duration::ZERO)
         .unwrap();
     let foreign = json!({"organisation_id": "nobody", "received_at": "2026-11-23T12:00:00Z",
-        "event": {"type": "ip_risk", "event_id": "x", "occurred_at": "2026-11-23T12:00:00Z", "risk_level": "low", "summary": "s"}});
+    "event": {
+        "type": "ip_risk", "event_id": "x", "occurred_at": "2026-11-23T12:00:00Z",
+        "risk_level": "low", "summary": "s",
+    }});
     world
         .system
         .queues()
@@ -123,8 +126,11 @@ async fn bad_events_are_named_and_never_refuse_their_neighbours() {
     old["occurred_at"] = json!("2020-01-01T00:00:00Z");
     let mut future = world.usage("e-3", "ada", 10, 0, None);
     future["occurred_at"] = json!("2099-01-01T00:00:00Z");
-    let prompt = json!({"event_id": "e-4", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z", "user_id": "ada",
-        "provider": "openai", "model": "gpt-4o", "input_tokens": 1, "output_tokens": -1, "prompt": "secret"});
+    let prompt = json!({
+        "event_id": "e-4", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z",
+        "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": 1,
+        "output_tokens": -1, "prompt": "secret",
+    });
     let unknown = world.usage("e-5", "bob", 1, 1, None);
     let body = json!({"events": [old, good, future, prompt, unknown, 5, {"type": "nonsense"}]});
     let answer = world
@@ -210,7 +216,7 @@ async fn a_hold_in_dollars_does_not_become_free_under_an_unknown_name() {
 }
 
 #[tokio::test]
-async fn lapsed_holds_are_released_by_whoever_settles_another() {
+async fn a_settlement_releases_other_lapsed_holds() {
     let (world, budget) = world(10_000).await;
     world.set_clock("2026-11-23T12:00:00Z").await;
     for n in 0..5 {
@@ -230,7 +236,7 @@ async fn lapsed_holds_are_released_by_whoever_settles_another() {
 
 #[tokio::test]
 async fn usage_of_two_days_in_one_request_counts_on_the_day_of_each() {
-    // What waits until it is asked for is recorded together.
+    // Events that wait in the queue are recorded together.
     let world = World::with(SystemSettings {
         delivers_events: false,
         ..SystemSettings::empty()

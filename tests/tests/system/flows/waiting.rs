@@ -1,4 +1,5 @@
-//! Usage that was accepted and waits to be recorded keeps its hold: a queue that is worked off late opens no cap.
+//! Usage that was accepted and waits to be recorded keeps its hold: a queue that is worked off late
+//! opens no cap.
 
 use super::{books, figure};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -7,7 +8,8 @@ use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
-/// A world in which events wait until it is drained, with `ada` and `bob` under a hard cap of 1,000 tokens.
+/// A world in which events wait until it is drained, with `ada` and `bob` under a hard cap of 1,000
+/// tokens.
 async fn world() -> (World, String) {
     let settings = SystemSettings {
         delivers_events: false,
@@ -46,7 +48,7 @@ async fn a_hold_whose_usage_was_accepted_does_not_lapse_before_it_is_recorded() 
             .expect(200);
         let hold = world.hold("ada", "r-1", 600, 400).await;
         send(&world, world.usage("e-1", "ada", 600, 393, Some(&hold))).await;
-        // Long after the end of the hold nobody has worked the queue off.
+        // Long after the end of the hold the queue is still full.
         for (n, now) in ["2026-11-10T12:03:00Z", "2026-11-11T18:00:00Z"]
             .into_iter()
             .enumerate()
@@ -218,7 +220,7 @@ async fn usage_whose_hold_cannot_be_kept_by_an_overloaded_database_is_sent_again
             let again = world.call(AGENT, "POST", "/v1/events", body).await;
             again.expect(202);
         }
-        // However it went: what is accepted keeps its hold.
+        // In any case, accepted usage keeps its hold.
         world.set_clock("2026-11-10T12:03:00Z").await;
         let asked = world.preflight("bob", "b-1", 4, 0).await;
         assert_eq!(asked["decision"], "block", "call {call}: {asked}");

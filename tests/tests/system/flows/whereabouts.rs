@@ -1,4 +1,4 @@
-//! Late usage counts where its user was when it happened.
+//! Late usage counts in the department that its user was in when it happened.
 
 use super::figure;
 use end_to_end::World;
@@ -46,7 +46,7 @@ impl Company {
         self.world.report(&[event]).await;
     }
 
-    /// What eng and sales have spent this month.
+    /// The amounts that eng and sales have spent this month.
     async fn spent(&self) -> (i64, i64) {
         let of = async |id: &str| figure(&self.world.figures(id).await).0;
         (of(&self.eng).await, of(&self.sales).await)
@@ -63,7 +63,7 @@ impl Company {
         assert_eq!(fired["report"]["differences"], 0, "{fired}");
     }
 
-    /// What november carries over for eng and sales.
+    /// The amounts that november carries over for eng and sales.
     async fn carried(&self) -> [i64; 2] {
         let rows = self
             .world
@@ -80,7 +80,8 @@ impl Company {
 
 async fn budget(world: &World, department_id: &str) -> String {
     let body = json!({
-        "name": department_id, "department_id": department_id, "unit": "tokens", "amount": 1_000, "hard_cap": true,
+        "name": department_id, "department_id": department_id, "unit": "tokens", "amount": 1_000,
+        "hard_cap": true,
         "rollover": {"cap_percent": 100},
     });
     let made = world.admin("POST", "/v1/budgets", body).await.expect(201);
@@ -150,7 +151,7 @@ async fn usage_from_before_a_department_moved_stays_with_its_old_parents() {
 }
 
 #[tokio::test]
-async fn usage_from_a_department_that_is_no_more_counts_above_it() {
+async fn usage_from_a_deleted_department_counts_above_it() {
     let company = Company::new().await;
     company.move_user("2026-11-12T09:00:00Z", "sales").await;
     let path = "/v1/departments/backend";

@@ -145,7 +145,7 @@ async fn one_byte_changed_in_the_table_is_found_at_its_place() {
 }
 
 #[tokio::test]
-async fn it_is_found_by_actor_action_resource_and_time() {
+async fn an_entry_is_found_by_actor_action_resource_and_time() {
     let world = world(100).await;
     world.set_clock("2026-11-25T12:00:00Z").await;
     changes(&world).await;

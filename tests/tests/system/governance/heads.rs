@@ -1,4 +1,4 @@
-//! The daily head of the audit log: signed, told, put into the bucket, and what it shows later.
+//! The daily head of the audit log: signed, told, put into the bucket, and compared later.
 
 use super::{listed, schedule, world};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -32,7 +32,7 @@ async fn next_day() -> World {
     world
 }
 
-/// A pass of the schedule, and what it has told.
+/// Runs the schedule once; returns its notices.
 async fn pass(world: &World) -> reset::Report {
     let report = schedule(world).await;
     world.system.drain().await.unwrap();
@@ -147,7 +147,7 @@ async fn item(world: &World, [pk, sk]: [AttributeValue; 2]) -> Item {
     found.item.unwrap()
 }
 
-/// Writes the entries from `from` on anew, as if another had done it all, each with a right hash.
+/// Rewrites the entries from `from` on, as if somebody else had acted, each with a right hash.
 async fn rewrite(world: &World, from: u64) -> String {
     let store = world.system.store();
     let (entries, _) = store.audit_entries("demo", from - 1).await.unwrap();
@@ -188,7 +188,7 @@ async fn set_last_hash(world: &World, hash: &str) {
 }
 
 #[tokio::test]
-async fn the_newest_entry_made_anew_is_found_without_any_head() {
+async fn the_newest_entry_rewritten_is_found_without_any_head() {
     let mut world = world(100).await;
     world.is_tampered = true;
     let last = world.system.store().head("demo").await.unwrap().unwrap();
@@ -237,7 +237,8 @@ async fn a_head_in_the_tables_that_this_deployment_did_not_sign_is_told_of() {
     world.is_tampered = true;
     let last = rewrite(&world, 2).await;
     set_last_hash(&world, &last).await;
-    // Whoever can write the tables writes their own head there, too: without the key it has no signature.
+    // An attacker who can write the tables writes a head there, too: without the key it has no
+    // signature.
     let (entries, _) = world.system.store().audit_entries("demo", 0).await.unwrap();
     let row = [
         AttributeValue::S("demo".to_owned()),
@@ -319,7 +320,7 @@ async fn whichever_call_fails_a_head_is_told_once_and_reaches_the_bucket(when: W
             } else {
                 world.system.engine().inject(fault);
             }
-            // What fails in it is the next pass's.
+            // The next pass does what fails in it.
             let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
             let _ = world.system.schedule(until).await;
             let has_fired =

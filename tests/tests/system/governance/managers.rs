@@ -1,4 +1,4 @@
-//! What a manager sees: their reports, and the departments they manage with all under them.
+//! The visibility of a manager: their reports, and the departments they manage with all below.
 
 use super::{key, listed, world};
 use end_to_end::{ADMIN, World};
@@ -29,7 +29,7 @@ async fn managed() -> (World, String, String) {
 }
 
 #[tokio::test]
-async fn they_see_their_people_and_departments_and_nothing_beside_them() {
+async fn managers_see_their_people_and_departments_and_nothing_else() {
     let (world, mo, ada) = managed().await;
     assert_eq!(
         listed(&world, &mo, "/v1/users", "id").await,
@@ -95,7 +95,7 @@ async fn they_see_their_people_and_departments_and_nothing_beside_them() {
 }
 
 #[tokio::test]
-async fn they_see_the_alerts_and_budgets_of_those_only() {
+async fn managers_see_the_alerts_and_budgets_of_their_departments_only() {
     let (world, mo, _) = managed().await;
     for (user, event) in [("ada", "e-1"), ("bob", "e-2")] {
         world.report(&[world.usage(event, user, 50, 0, None)]).await;

@@ -1,4 +1,4 @@
-//! What was changed and refused and by whom, who sees what, and with which keys.
+//! The audit log, the visibility of people and the power of keys.
 
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 

@@ -1,4 +1,4 @@
-//! What a new key may be for, and whom an address belongs to.
+//! The users that a new key may be for, and the owner of an address.
 
 use super::world;
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -54,7 +54,8 @@ async fn the_refusals_of_an_hour_are_one_entry_for_each_user_and_reason() {
     seen.sort_by(|one, other| one.0.cmp(&other.0));
     let hour = |user: &str, reason: &str, first: &str, last: &str, count: u64| {
         let after = json!({
-            "hour": "2026-11-24T12", "user_id": user, "reason": reason, "first": first, "last": last, "count": count,
+            "hour": "2026-11-24T12", "user_id": user, "reason": reason, "first": first,
+            "last": last, "count": count,
         });
         (format!("user/{user}"), after)
     };
@@ -73,7 +74,7 @@ async fn the_refusals_of_an_hour_are_one_entry_for_each_user_and_reason() {
 }
 
 #[tokio::test]
-async fn what_comes_late_is_a_second_entry_of_the_hour() {
+async fn late_refusals_are_a_second_entry_of_the_hour() {
     let world = world(10).await;
     world.preflight("ada", "r-1", 100, 0).await;
     world.system.drain().await.unwrap();

@@ -1,4 +1,4 @@
-//! Keys and secrets that nobody has: what they cost, and how often a source may try.
+//! Keys and secrets that do not exist: their cost, and how often a source may try.
 
 use super::leavers::unknown_key;
 use super::oauth::{client, form};
@@ -47,7 +47,7 @@ async fn from(world: &World, address: &str, mut request: Request<Body>) -> Answe
 }
 
 #[tokio::test]
-async fn what_can_be_no_key_is_refused_without_a_look_into_the_database() {
+async fn a_malformed_key_is_refused_without_a_read_of_the_database() {
     let world = super::world(100).await;
     let (id, secret) = client(&world, json!({"role": "agent"})).await;
     calls(&world);
@@ -82,7 +82,7 @@ async fn what_can_be_no_key_is_refused_without_a_look_into_the_database() {
     }
     let unknown = world.send(request("GET", CALLS[0].1, &unknown_key())).await;
     assert_eq!((unknown.status, calls(&world)), (401, 1));
-    // An instance that knows nothing reads no more of it.
+    // A new instance reads no more than that.
     let instance = world.system.another_preflight().await;
     calls(&world);
     let refused = tower::ServiceExt::oneshot(instance, request("POST", "/v1/preflight", "tk_x"));

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 
 async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input: i64, output: i64) {
     let body = json!({
-        "request_id": format!("r-{request}"), "user_id": USERS[user], "provider": "openai", "model": "gpt-4o",
+        "request_id": format!("r-{request}"), "user_id": USERS[user], "provider": "openai",
+        "model": "gpt-4o",
         "input_tokens": input, "max_output_tokens": output,
     });
     let amounts = Sum {
@@ -246,7 +247,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             );
             let waits = model.waits(&hold);
             let hold = model.holds.get_mut(&(user, request)).unwrap();
-            // Usage that waits settles it, whoever gives it back.
+            // Usage that waits settles it, even if it is voided.
             hold.is_over |= !waits;
             hold.is_unwanted = true;
         }
@@ -275,7 +276,10 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
                 true => ("usd", usd(amount)),
                 false => ("tokens", json!(amount)),
             };
-            let body = json!({"name": "b", "department_id": department, "unit": unit, "amount": shown, "hard_cap": hard});
+            let body = json!({
+                "name": "b", "department_id": department, "unit": unit, "amount": shown,
+                "hard_cap": hard,
+            });
             model.asked += 1;
             let key = format!("create-{}", model.asked);
             let answer = loop {

@@ -1,6 +1,7 @@
-//! The ledger's laws over random operations on the real engine, beside a naive model that sums everything anew:
-//! conservation, no overshoot, all levels or none, no needless refusal, once in effect. Events come twice and out of
-//! order, clocks move, departments and users move, and calls fail in between.
+//! The ledger's laws over random operations on the real engine, beside a naive model that sums
+//! everything again: conservation, no overshoot, all levels or none, no needless refusal, once in
+//! effect. Events come twice and out of order, clocks move, departments and users move, and calls
+//! fail in between.
 
 mod act;
 mod model;
@@ -108,7 +109,8 @@ fn micro(value: &Value) -> i64 {
     shared::domain::amount::micro_usd_from_json(&value.to_string()).unwrap()
 }
 
-/// Conservation at every budget: what is spent is what records say, what is held is what lives, and the rest is right.
+/// Conservation at every budget: the spent amount is that of the records, the held one that of the
+/// live holds, and the rest is right.
 async fn check(world: &World, model: &Model) {
     let seen = admin(world, "GET", "/v1/budgets?limit=100", Value::Null)
         .await
@@ -149,10 +151,17 @@ fn cases() -> u32 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: cases(),
+        max_shrink_iters: 200,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn whatever_happens_every_budget_is_as_the_naive_model_has_it(steps in prop::collection::vec(step(), 5..50)) {
+    fn every_budget_equals_the_naive_model_after_random_operations(
+        steps in prop::collection::vec(step(), 5..50)
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(run(steps));
     }

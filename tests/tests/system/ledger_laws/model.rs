@@ -1,4 +1,4 @@
-//! The naive model, which sums everything anew.
+//! The naive model, which sums everything again.
 
 use super::USERS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,7 +52,7 @@ impl ModelBudget {
     }
 }
 
-/// Where everybody was from a moment on.
+/// The department of each user from a moment on.
 #[derive(Clone)]
 pub(super) struct Whereabouts {
     since: i64,
@@ -140,8 +140,9 @@ impl Model {
         waiting.any(|(_, _, of, ..)| of.as_ref() == Some(&hold.id))
     }
 
-    /// Whether it lives although its time is over or it was given back, because its usage waits. It may have ended before the
-    /// usage was reported, or a call may have failed that would have kept it.
+    /// Whether it lives although its time is over or it was given back, because its usage waits. It
+    /// may have ended before the usage was reported, or a call may have failed that would have kept
+    /// it.
     pub(super) fn may_live(&self, hold: &ModelHold) -> bool {
         !hold.is_over && !self.lives(hold) && self.waits(hold)
     }

@@ -75,19 +75,29 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         8 => (user.clone(), 0_u8..8, 0_i64..300, 0_i64..100)
             .prop_map(|(user, request, input, output)| Step::Hold { user, request, input, output }),
         5 => (user.clone(), 0_u8..8, 0_u8..30, 0_i64..300, 0_i64..150, 1_u8..3).prop_map(
-            |(user, request, event, input, output, times)| Step::Usage { user, request, event, input, output, times }),
-        3 => (user.clone(), 0_u8..30, 0_i64..100, 1_u8..3, prop_oneof![Just(0), 0_i64..3_000]).prop_map(
-            |(user, event, input, times, ago)| Step::Unreserved { user, event, input, times, ago }),
+            |(user, request, event, input, output, times)| {
+                Step::Usage { user, request, event, input, output, times }
+            },
+        ),
+        3 => (user.clone(), 0_u8..30, 0_i64..100, 1_u8..3, prop_oneof![Just(0), 0_i64..3_000])
+            .prop_map(|(user, event, input, times, ago)| {
+                Step::Unreserved { user, event, input, times, ago }
+            }),
         4 => Just(Step::Deliver),
         2 => (user.clone(), 0_u8..8).prop_map(|(user, request)| Step::Void { user, request }),
         3 => (user.clone(), 0_u8..8, prop::option::of(1_i64..600), prop::option::of(1_i64..600))
-            .prop_map(|(user, request, seconds, tokens)| Step::Renew { user, request, seconds, tokens }),
+            .prop_map(|(user, request, seconds, tokens)| {
+                Step::Renew { user, request, seconds, tokens }
+            }),
         2 => (1_i64..180).prop_map(|seconds| Step::Tick { seconds }),
         2 => (prop::option::of(0..DEPARTMENTS.len()), any::<bool>(), 0_i64..1_500, any::<bool>())
-            .prop_map(|(department, is_usd, amount, hard)| Step::Create { department, is_usd, amount, hard }),
+            .prop_map(|(department, is_usd, amount, hard)| {
+                Step::Create { department, is_usd, amount, hard }
+            }),
         1 => (0_u8..6, 0_i64..1_500).prop_map(|(budget, amount)| Step::Change { budget, amount }),
         1 => (0_u8..6).prop_map(|budget| Step::Delete { budget }),
-        1 => (user, 0..DEPARTMENTS.len()).prop_map(|(user, department)| Step::MoveUser { user, department }),
+        1 => (user, 0..DEPARTMENTS.len())
+            .prop_map(|(user, department)| Step::MoveUser { user, department }),
         1 => (0..DEPARTMENTS.len(), prop::option::of(0..DEPARTMENTS.len()))
             .prop_map(|(department, parent)| Step::MoveDepartment { department, parent }),
         3 => (0_u64..12, any::<bool>(), any::<bool>())

@@ -4,10 +4,20 @@ use super::{Bytes, all_pages, at_once, request, sent};
 use end_to_end::{ADMIN, AGENT, OPERATOR, World};
 use serde_json::{Value, json};
 
-/// Everything that creates: who, where, a body, and another one.
+/// Every request that creates something: key, path, a body, and another body.
 fn creations() -> Vec<(&'static str, &'static str, Value, Value)> {
-    let user = |id: &str| json!({"id": id, "email": format!("{id}@example.com"), "name": "X", "department_id": "eng", "role": "member"});
-    let budget = |amount: i64| json!({"name": "B", "department_id": "eng", "unit": "tokens", "amount": amount, "hard_cap": true});
+    let user = |id: &str| {
+        json!({
+            "id": id, "email": format!("{id}@example.com"), "name": "X", "department_id": "eng",
+            "role": "member",
+        })
+    };
+    let budget = |amount: i64| {
+        json!({
+            "name": "B", "department_id": "eng", "unit": "tokens", "amount": amount,
+            "hard_cap": true,
+        })
+    };
     let organisation = |id: &str| json!({"id": id, "name": "O", "timezone": "UTC"});
     vec![
         (

@@ -12,7 +12,8 @@ async fn page(world: &World, path: &str, query: &str) -> Value {
         .expect(200)
 }
 
-/// Thirty departments, and sixty users by turns in the first three of them; every fifth is suspended.
+/// Thirty departments, and sixty users by turns in the first three of them; every fifth is
+/// suspended.
 async fn company() -> World {
     let world = World::empty().await;
     for id in names("d", 30) {

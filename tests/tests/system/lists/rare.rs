@@ -58,7 +58,7 @@ async fn the_first_page_of_a_rare_filter_is_not_empty_while_more_follows() {
         format!("user#{id}")
     })
     .await;
-    // The log is longer than its head says: nobody walks it.
+    // The log is longer than its head says: it is not walked.
     world.is_tampered = true;
     let head = world.system.store().head("demo").await.unwrap().unwrap();
     let newest = format!("{:012}", head.seq);

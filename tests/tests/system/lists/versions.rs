@@ -116,7 +116,8 @@ async fn fifty_concurrent_new_users_are_all_made_and_counted() {
     world.department("eng", None).await;
     let one = |id: &String| {
         let body = json!({
-            "id": id, "email": format!("{id}@example.com"), "name": "X", "department_id": "eng", "role": "member",
+            "id": id, "email": format!("{id}@example.com"), "name": "X", "department_id": "eng",
+            "role": "member",
         });
         request(ADMIN, "POST", "/v1/users", None, &body.to_string())
     };

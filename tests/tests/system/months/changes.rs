@@ -1,5 +1,5 @@
-//! What is changed, deleted or made again after a month has ended: that month is closed and corrected with what it had at
-//! its end, whenever the schedule comes.
+//! Changes after a month has ended, also deleted and new budgets: that month is closed and
+//! corrected with its amounts at its end, however late the schedule comes.
 
 use super::rules::{carried, november, row, spend};
 use super::{fire, history, quiet_world};
@@ -113,7 +113,8 @@ async fn a_budget_that_is_deleted_and_made_again_has_its_carry_whenever_the_mont
 /// A hard budget of 1,000 tokens of which all that is unused carries over.
 async fn made(world: &World, department: &str) -> String {
     let body = json!({
-        "name": "b", "department_id": department, "unit": "tokens", "amount": 1_000, "hard_cap": true,
+        "name": "b", "department_id": department, "unit": "tokens", "amount": 1_000,
+        "hard_cap": true,
         "rollover": {"cap_percent": 100},
     });
     let made = world.admin("POST", "/v1/budgets", body).await.expect(201);
@@ -193,7 +194,7 @@ async fn months_that_nobody_has_seen_are_closed_with_a_budget_that_was_deleted_m
 }
 
 #[tokio::test]
-async fn what_is_deleted_when_its_months_are_final_leaves_nothing_behind() {
+async fn a_budget_that_is_deleted_when_its_months_are_final_leaves_nothing_behind() {
     let world = quiet_world().await;
     let first = november(&world, 100).await;
     let ended = async || {

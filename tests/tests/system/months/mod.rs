@@ -1,4 +1,5 @@
-//! Months: they begin by themselves, are closed once and in order, and carry over what the rules say.
+//! Months: they begin by themselves, are closed once and in order, and carry over what the rules
+//! say.
 
 mod changes;
 mod model;

@@ -1,4 +1,5 @@
-//! The naive model: a list of charges by civil month, and the rollover worked out anew from the first month on.
+//! The naive model: a list of charges by civil month, and the rollover computed again from the
+//! first month on.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -29,7 +30,7 @@ pub(super) struct Row {
     pub(super) carried_out: i64,
 }
 
-/// What somebody spent: where it counts and from when on it is known.
+/// A charge: the place that it counts in, and the time from which it is known.
 #[derive(Clone, Copy, Debug)]
 struct Spending {
     month: Date,
@@ -81,12 +82,12 @@ impl Budget {
         self.rows.get(&before).map_or(0, |row| row.carried_out)
     }
 
-    /// Called when a month is over, whoever looks: its amount is what it is now.
+    /// Called when a month is over: its amount stays as it is now.
     pub(super) fn end(&mut self, month: Date) {
         self.amounts.entry(month).or_insert(self.amount);
     }
 
-    /// Works the month out with what is known by now.
+    /// Computes the month from the charges known by now.
     pub(super) fn work_out(&mut self, month: Date) {
         let amount = self.amounts[&month];
         let carried_in = self.carried_into(month);

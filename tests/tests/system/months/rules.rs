@@ -10,7 +10,8 @@ use shared::domain::period::Month;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-/// `eng` with the user `ada` and a hard budget of 1,000 tokens that carries over `cap_percent`, in November.
+/// `eng` with the user `ada` and a hard budget of 1,000 tokens that carries over `cap_percent`, in
+/// November.
 pub(super) async fn november(world: &World, cap_percent: i64) -> String {
     world.set_clock("2026-11-10T12:00:00Z").await;
     world.department("eng", None).await;
@@ -77,7 +78,7 @@ async fn an_earlier_carry_is_used_first_and_does_not_carry_again() {
 }
 
 #[tokio::test]
-async fn what_was_carried_in_can_be_held_and_a_refusal_names_it() {
+async fn a_carried_amount_can_be_held_and_a_refusal_names_it() {
     let world = quiet_world().await;
     november(&world, 100).await;
     world.set_clock("2026-12-02T12:00:00Z").await;
@@ -228,7 +229,7 @@ async fn a_budget_without_rollover_has_no_history_and_a_deleted_ones_stays() {
         .expect(200);
     assert_eq!(all["items"].as_array().unwrap().len(), 1);
     assert_eq!(all["items"][0]["budget_id"], budget);
-    // What is deleted carries nothing on, and its successor begins anew.
+    // A deleted budget carries nothing over, and its successor begins with nothing.
     let successor = world.budget(Some("eng"), "tokens", json!(10), true).await;
     world.set_clock("2027-01-05T00:10:00Z").await;
     fire(&world).await;
@@ -278,7 +279,8 @@ async fn a_budget_made_after_a_month_has_ended_does_not_carry_that_month() {
     november(&world, 50).await;
     world.set_clock("2026-12-01T00:01:00Z").await;
     let body = json!({
-        "name": "new", "unit": "tokens", "amount": 500, "hard_cap": true, "rollover": {"cap_percent": 100},
+        "name": "new", "unit": "tokens", "amount": 500, "hard_cap": true,
+        "rollover": {"cap_percent": 100},
     });
     let made = world.admin("POST", "/v1/budgets", body).await.expect(201);
     world.set_clock("2026-12-01T00:10:00Z").await;
@@ -461,7 +463,8 @@ async fn organisation(world: &World, id: &str) {
     made.expect(201);
 }
 
-/// A pass of the schedule whose time is over while the first of its calls of the database that `fits` waits.
+/// A pass of the schedule whose time is over while the first of its calls of the database that
+/// `fits` waits.
 async fn pass_whose_time_ends_at(
     world: &World,
     fits: impl Fn(&str, &str) -> bool + Copy + Send + 'static,
@@ -483,7 +486,7 @@ async fn pass_whose_time_ends_at(
 }
 
 #[tokio::test]
-async fn a_pass_that_ran_out_of_time_halfway_is_gone_on_with_where_it_ended() {
+async fn a_pass_that_ran_out_of_time_halfway_is_continued_from_its_end() {
     let world = quiet_world().await;
     // Eight are tended at the same time, demo among them.
     for n in 1..=9 {
@@ -513,7 +516,7 @@ async fn records_that_a_pass_had_no_time_to_compare_are_compared_by_the_next_one
 }
 
 #[tokio::test]
-async fn a_pass_that_ran_out_of_time_is_gone_on_with_and_the_one_after_it_begins_anew() {
+async fn a_pass_that_ran_out_of_time_is_continued_and_the_next_one_begins_again() {
     let world = quiet_world().await;
     for id in ["alpha", "beta", "omega"] {
         organisation(&world, id).await;
@@ -583,7 +586,7 @@ async fn a_budget_of_the_first_minutes_of_a_month_counts_from_that_month_on() {
 }
 
 #[tokio::test]
-async fn late_usage_of_a_month_that_nobody_had_used_is_told() {
+async fn late_usage_of_an_unused_month_alerts() {
     let world = quiet_world().await;
     let budget = november(&world, 50).await;
     world.set_clock("2027-01-20T12:00:00Z").await;
@@ -599,7 +602,7 @@ async fn late_usage_of_a_month_that_nobody_had_used_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn usage_of_a_month_without_a_cell_is_counted_whoever_opens_the_cell_meanwhile() {
+async fn usage_of_a_month_without_a_cell_is_counted_if_the_cell_is_opened_meanwhile() {
     for round in 0..8 {
         let world = quiet_world().await;
         november(&world, 50).await;
@@ -655,7 +658,8 @@ async fn usage_of_a_month_without_a_cell_and_the_cell_that_is_opened_wait_for_ea
         usage["occurred_at"] = json!(format!("{name}-15T12:00:00Z"));
         let usage = [usage];
         let open = async || store.swept_cell(&configuration, month, now).await.unwrap();
-        // Each has read what there was, and writes what follows from it after the other has written.
+        // Each has read what there was, and writes what follows from it after the other has
+        // written.
         match is_opened_first {
             true => {
                 let charge = world.record(&usage);
@@ -675,7 +679,7 @@ async fn usage_of_a_month_without_a_cell_and_the_cell_that_is_opened_wait_for_ea
 }
 
 #[tokio::test]
-async fn a_month_is_not_opened_by_a_configuration_that_is_in_force_no_more() {
+async fn a_month_is_not_opened_by_a_configuration_that_is_no_longer_in_force() {
     let world = quiet_world().await;
     november(&world, 50).await;
     world.set_clock("2026-12-10T12:00:00Z").await;
@@ -736,14 +740,15 @@ async fn budgets_of_one_department_in_tokens_and_in_dollars_carry_each_its_own()
     let world = quiet_world().await;
     let tokens = november(&world, 50).await;
     let body = json!({
-        "name": "in dollars", "department_id": "eng", "unit": "usd", "amount": 0.01, "hard_cap": false,
+        "name": "in dollars", "department_id": "eng", "unit": "usd", "amount": 0.01,
+        "hard_cap": false,
         "rollover": {"cap_percent": 100},
     });
     let usd = world.admin("POST", "/v1/budgets", body).await.expect(201);
     // gpt-4o: $2.50 a million.
     spend(&world, "nov", "2026-11-10T12:00:00Z", 400).await;
     world.set_clock("2026-12-02T12:00:00Z").await;
-    // It compares what was carried with the history, and finds no difference.
+    // It compares the carried amounts with the history, and finds no difference.
     fire(&world).await;
     assert_eq!(carried(&world, &tokens).await, 300);
     let usd = world.figures(usd["id"].as_str().unwrap()).await;

@@ -36,11 +36,12 @@ struct Years {
     now: Timestamp,
     chance: Chance,
     ids: [String; 3],
-    /// The organisation's tokens, the department's dollars, the department's tokens with a hard cap.
+    /// The organisation's tokens, the department's dollars, the department's tokens with a hard
+    /// cap.
     budgets: Vec<Budget>,
     calendar: Calendar,
     events: u32,
-    /// Usage that nobody has reported yet: when it is, and the event.
+    /// Usage that is not reported yet: the time of its report, and the event.
     late: Vec<(Timestamp, i64, Timestamp)>,
     /// The month up to which the model has seen the ends.
     seen: Date,
@@ -75,12 +76,14 @@ impl Years {
         self.budgets[2].hold(month, tokens);
     }
 
-    /// Reports usage; of a hold it counts in the hold's month, otherwise where it happened.
+    /// Reports usage; it counts in the month of its hold if it has one, otherwise in its own.
     async fn report(&mut self, tokens: i64, occurred_at: Timestamp, hold: Option<(&str, Date)>) {
         self.events += 1;
         let event = json!({
-            "event_id": format!("e-{}", self.events), "type": "llm_request", "occurred_at": occurred_at.to_string(),
-            "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": tokens, "output_tokens": 0,
+            "event_id": format!("e-{}", self.events), "type": "llm_request",
+            "occurred_at": occurred_at.to_string(),
+            "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": tokens,
+            "output_tokens": 0,
             "hold_id": hold.map(|(id, _)| id),
         });
         let times = 1 + self.chance.below(2);
@@ -294,7 +297,8 @@ async fn months(name: &str, count: usize) {
         (Some("eng"), "tokens", json!(40_000), true, 100),
     ] {
         let body = json!({
-            "name": "b", "department_id": department, "unit": unit, "amount": amount, "hard_cap": hard,
+            "name": "b", "department_id": department, "unit": unit, "amount": amount,
+            "hard_cap": hard,
             "rollover": {"cap_percent": cap},
         });
         let made = world.admin("POST", "/v1/budgets", body).await.expect(201);

@@ -1,4 +1,5 @@
-//! A time zone that is changed at the edge of a month: no month comes back, and no carry is spent twice.
+//! A time zone that is changed at the edge of a month: no month comes back, and no carry is spent
+//! twice.
 
 use super::{fire, history, quiet_world};
 use end_to_end::World;
@@ -10,7 +11,8 @@ async fn set_zone(world: &World, zone: &str) {
     world.admin("PATCH", path, body).await.expect(200);
 }
 
-/// The user `ada` and a hard budget of 1,000 tokens of which all that is unused carries over, in November.
+/// The user `ada` and a hard budget of 1,000 tokens of which all that is unused carries over, in
+/// November.
 async fn november(world: &World) -> String {
     world.set_clock("2026-11-10T12:00:00Z").await;
     world.department("eng", None).await;
@@ -73,7 +75,7 @@ async fn a_zone_changed_and_changed_back_does_not_spend_a_carry_twice() {
 }
 
 #[tokio::test]
-async fn a_month_that_has_begun_goes_on_where_a_zone_further_west_has_not_reached_it() {
+async fn a_month_that_has_begun_goes_on_if_a_zone_further_west_has_not_reached_it() {
     let world = quiet_world().await;
     let budget = november(&world).await;
     world.set_clock("2026-12-01T00:30:00Z").await;

@@ -1,4 +1,4 @@
-//! Mails: one for the notices of a minute, tried again where the service refuses, never lost.
+//! Mails: one for the notices of a minute, retried if the service refuses, never lost.
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -24,7 +24,8 @@ async fn world(settings: SystemSettings) -> World {
         .await
         .expect(200);
     let policy = json!({
-        "name": "Leaks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "email_manager"}],
+        "name": "Leaks", "trigger": {"type": "ip_risk_event"},
+        "actions": [{"type": "email_manager"}],
     });
     let made = world
         .admin("POST", "/v1/policies", policy)
@@ -37,7 +38,8 @@ async fn world(settings: SystemSettings) -> World {
 
 fn risk(world: &World, event_id: &str) -> Value {
     json!({
-        "event_id": event_id, "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "event_id": event_id, "type": "ip_risk",
+        "occurred_at": world.system.clock().now().to_string(),
         "user_id": "ada", "risk_level": "high", "summary": format!("a key of {event_id}"),
     })
 }
@@ -113,7 +115,7 @@ async fn a_mail_has_twenty_notices_and_the_next_one_those_that_are_left() {
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_is_tried_again_and_with_it_what_came_meanwhile() {
+async fn a_refused_mail_is_retried_with_the_notices_that_came_meanwhile() {
     let world = world(SystemSettings::empty()).await;
     world.system.mails().refuse(2);
     world.report(&[risk(&world, "e-1")]).await;
@@ -157,7 +159,7 @@ async fn a_mail_that_is_refused_for_a_day_is_an_incident_and_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn whichever_call_fails_a_mail_is_not_lost_and_comes_twice_only_where_its_end_was_not_kept() {
+async fn whichever_call_fails_a_mail_is_not_lost_and_comes_twice_only_if_its_end_was_not_kept() {
     for when in [When::Before, When::After] {
         let mut twice = 0;
         for call in 0.. {
@@ -230,7 +232,7 @@ async fn a_notice_that_is_told_again_after_its_mail_was_sent_is_not_mailed_again
 }
 
 #[tokio::test]
-async fn a_budget_s_levels_are_mailed_to_whoever_manages_it_or_to_the_administrators() {
+async fn the_levels_of_a_budget_are_mailed_to_its_managers_or_to_the_administrators() {
     let world = world(SystemSettings::empty()).await;
     world.user("root", "eng").await;
     let patch = async |path: &str, body: Value| world.admin("PATCH", path, body).await.expect(200);
@@ -326,7 +328,7 @@ async fn a_notice_that_the_bus_refused_alone_comes_again_until_it_is_on_it() {
 }
 
 #[tokio::test]
-async fn each_notice_is_on_the_bus_as_webhooks_are_sent_it_and_not_lost_where_the_bus_fails() {
+async fn each_notice_is_on_the_bus_in_the_form_of_webhooks_and_not_lost_if_the_bus_fails() {
     let settings = SystemSettings {
         retry: RetryConfig::disabled(),
         ..SystemSettings::empty()
@@ -370,7 +372,7 @@ async fn items(world: &World, path: &str) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-/// What has become of each letter, the oldest first.
+/// The state of each email, the oldest first.
 async fn letters(world: &World) -> Vec<String> {
     let rows = world
         .tables()
@@ -406,7 +408,8 @@ async fn a_bounce_ends_the_mails_to_an_address_until_an_administrator_releases_i
     assert_eq!(
         suppressed,
         [json!({
-            "email": "max@example.com", "reason": "bounce", "since": NOON, "detail": "smtp; 550 5.1.1 user unknown",
+            "email": "max@example.com", "reason": "bounce", "since": NOON,
+            "detail": "smtp; 550 5.1.1 user unknown",
         })]
     );
     let incidents = items(&world, "/v1/incidents").await;
@@ -459,7 +462,7 @@ async fn a_letter_that_waits_while_its_address_bounces_is_not_sent_and_the_other
     pass(&world, 600).await;
     let to: Vec<String> = sent(&world).into_iter().map(|mail| mail.to).collect();
     assert_eq!(to, ["root@example.com"], "the administrators hear of it");
-    // With a clock that stands still, what was made at one moment is in any order.
+    // If the clock stands still, items of one moment are in any order.
     let mut statuses = letters(&world).await;
     statuses.sort_unstable();
     assert_eq!(statuses, ["sent", "suppressed"]);
@@ -486,11 +489,14 @@ async fn a_bounce_that_passes_ends_nothing_and_a_complaint_does() {
     );
 }
 
-/// What SES reports of a mail of `organisation`.
+/// A report of SES about an email of `organisation`.
 fn report_of(organisation: &str, id: &str) -> String {
     json!({
         "eventType": "Bounce",
-        "bounce": {"bounceType": "Permanent", "bounceSubType": "General", "feedbackId": id, "bouncedRecipients": []},
+        "bounce": {
+            "bounceType": "Permanent", "bounceSubType": "General", "feedbackId": id,
+            "bouncedRecipients": [],
+        },
         "mail": {"destination": ["max@example.com"], "tags": {"organisation": [organisation]}},
     })
     .to_string()
@@ -530,7 +536,7 @@ async fn a_report_that_comes_twice_leaves_the_state_of_once_and_undoes_no_releas
 }
 
 #[tokio::test]
-async fn whichever_call_fails_a_report_is_heeded_once() {
+async fn whichever_call_fails_a_report_is_applied_once() {
     for when in [When::Before, When::After] {
         for call in 0.. {
             let settings = SystemSettings {
@@ -562,7 +568,7 @@ async fn whichever_call_fails_a_report_is_heeded_once() {
 }
 
 #[tokio::test]
-async fn a_report_that_nobody_can_read_is_a_dead_letter_and_its_neighbours_are_heeded() {
+async fn an_unreadable_report_is_a_dead_letter_and_its_neighbours_are_applied() {
     let world = world(SystemSettings::empty()).await;
     let queues = world.system.queues();
     let greeting = "Successfully validated SNS topic for Amazon SES event publishing.";

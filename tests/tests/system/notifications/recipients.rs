@@ -55,7 +55,7 @@ fn sent(world: &World) -> Vec<SentMail> {
     mails
 }
 
-/// What is on the bus, but for the same.
+/// The events on the bus.
 fn on_bus(world: &World) -> Vec<PutEvent> {
     let mut events = world.system.bus().events();
     events.retain(|event| event.detail_type != "audit.head");
@@ -74,7 +74,7 @@ async fn webhook(world: &World, receiver: &Receiver, events: Value) -> String {
 }
 
 #[tokio::test]
-async fn who_is_blocked_by_hand_and_their_manager_are_told_why_until_when_and_whom_to_ask() {
+async fn a_user_blocked_by_hand_and_their_manager_are_told_why_until_when_and_whom_to_ask() {
     let world = world().await;
     let path = "/v1/users/ada/block";
     let block = json!({"reason": "a leak", "until": "2026-11-25T08:00:00Z"});
@@ -110,7 +110,7 @@ async fn who_is_blocked_by_hand_and_their_manager_are_told_why_until_when_and_wh
 }
 
 #[tokio::test]
-async fn who_has_no_manager_is_told_which_administrator_to_ask() {
+async fn a_user_without_a_manager_is_told_which_administrator_to_ask() {
     let world = world().await;
     let body = json!({"reason": "a leak"});
     world
@@ -143,7 +143,8 @@ async fn a_policy_that_blocks_and_mails_the_user_mails_them_once_and_tells_syste
     world.admin("POST", &publish, Value::Null).await.expect(200);
     for id in ["e-1", "e-2"] {
         let risk = json!({
-            "event_id": id, "type": "ip_risk", "occurred_at": NOON, "user_id": "ada", "risk_level": "high", "summary": "s",
+            "event_id": id, "type": "ip_risk", "occurred_at": NOON, "user_id": "ada",
+            "risk_level": "high", "summary": "s",
         });
         world.report(std::slice::from_ref(&risk)).await;
         world.report(&[risk]).await;
@@ -168,7 +169,8 @@ async fn a_policy_that_blocks_and_mails_the_user_mails_them_once_and_tells_syste
 async fn month_that_ends() -> World {
     let world = world().await;
     let budget = json!({
-        "name": "Lab tokens", "department_id": "eng", "unit": "tokens", "amount": 1_000, "hard_cap": true,
+        "name": "Lab tokens", "department_id": "eng", "unit": "tokens", "amount": 1_000,
+        "hard_cap": true,
         "rollover": {"cap_percent": 50}, "thresholds": [],
     });
     world.admin("POST", "/v1/budgets", budget).await.expect(201);
@@ -185,7 +187,7 @@ async fn a_closed_month_is_told_once_to_the_administrators_with_what_carries_ove
     let world = month_that_ends().await;
     schedule(&world).await;
     schedule(&world).await;
-    // A day later usage that came late would be seen to, which nobody is told of.
+    // A day later the schedule would process late usage, of which it sends no notice.
     for hour in [12, 14] {
         world.set_clock(&format!("2026-12-02T{hour}:00:00Z")).await;
         schedule(&world).await;
@@ -218,7 +220,8 @@ async fn a_closed_month_is_told_once_to_the_administrators_with_what_carries_ove
         "{}",
         mails[0].text
     );
-    let said = "Lab tokens (eng): 400 tokens spent of 1,000 tokens, 600 tokens unused, 300 tokens carry over";
+    let said = "Lab tokens (eng): 400 tokens spent of 1,000 tokens, 600 tokens unused, \
+        300 tokens carry over";
     assert!(mails[0].text.contains(said), "{}", mails[0].text);
 }
 
@@ -269,7 +272,7 @@ async fn whichever_answer_is_lost_a_closed_month_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_difference_of_the_books_is_told_once_to_the_administrators() {
+async fn administrators_are_told_once_of_a_difference_in_the_books() {
     let mut world = month_that_ends().await;
     world.has_wrong_books = true;
     world.set_clock(NOON).await;

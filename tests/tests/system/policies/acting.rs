@@ -1,4 +1,4 @@
-//! What policies do: each exactly once in effect.
+//! The actions of policies: each takes effect exactly once.
 
 use super::{active, all, firings, notices, risk, world};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -103,7 +103,7 @@ async fn a_block_that_lasts_longer_stays_and_a_shorter_one_gives_way() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_for_an_event_of_nobody_is_said() {
+async fn actions_that_need_a_user_are_reported_for_an_event_without_one() {
     let world = world().await;
     world.user("root", "sales").await;
     world
@@ -129,7 +129,8 @@ async fn what_cannot_be_done_for_an_event_of_nobody_is_said() {
 async fn a_webhook_is_told_and_its_secret_is_shown_once() {
     let world = world().await;
     let actions = json!([
-        {"type": "webhook", "url": "https://example.com/a"}, {"type": "webhook", "url": "https://example.com/b"},
+        {"type": "webhook", "url": "https://example.com/a"},
+        {"type": "webhook", "url": "https://example.com/b"},
     ]);
     let body = with_actions(actions).to_string();
     let headers = [
@@ -263,7 +264,8 @@ async fn world_that_does_everything() -> World {
     ]);
     active(&world, with_actions(actions)).await;
     let policy = json!({
-        "name": "Much", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
+        "name": "Much",
+        "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
         "actions": [{"type": "create_incident"}],
     });
     active(&world, policy).await;
@@ -271,7 +273,11 @@ async fn world_that_does_everything() -> World {
 }
 
 async fn report(world: &World) -> bool {
-    let events = json!({"events": [risk(world, "e-1", Some("ada"), "high"), world.usage("e-2", "ada", 100, 0, None)]});
+    let events = json!({
+        "events": [
+            risk(world, "e-1", Some("ada"), "high"), world.usage("e-2", "ada", 100, 0, None),
+        ],
+    });
     let answer = world.call(AGENT, "POST", "/v1/events", events).await;
     world.system.drain().await.unwrap();
     answer.status == 202
@@ -324,7 +330,7 @@ async fn a_notice_that_the_queue_did_not_take_is_queued_when_its_event_comes_aga
 }
 
 #[tokio::test]
-async fn an_event_that_somebody_sends_again_later_fires_nothing_that_did_not_exist_when_it_came() {
+async fn an_event_that_is_sent_again_later_fires_no_policy_that_is_newer_than_it() {
     let settings = SystemSettings {
         retry: RetryConfig::disabled(),
         delivers_events: false,
@@ -382,10 +388,11 @@ async fn a_block_until_the_period_ends_is_of_the_month_it_is_about() {
 }
 
 #[tokio::test]
-async fn of_two_batches_that_see_at_one_time_what_fires_a_policy_one_fires_it() {
+async fn one_of_two_batches_that_cross_a_policy_at_once_fires_it() {
     let world = world().await;
     let policy = json!({
-        "name": "Much", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
+        "name": "Much",
+        "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 100},
         "actions": [{"type": "create_incident"}],
     });
     let policy = active(&world, policy).await;

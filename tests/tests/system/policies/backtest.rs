@@ -7,11 +7,13 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 fn policy() -> Value {
-    json!({"name": "x", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "email_manager"}]})
+    json!({
+        "name": "x", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "email_manager"}],
+    })
 }
 
 #[tokio::test]
-async fn a_window_begins_so_many_days_ago_and_thirty_where_nothing_is_said() {
+async fn a_window_begins_so_many_days_ago_and_thirty_by_default() {
     let world = world().await;
     for (n, at) in [
         "2026-09-01T00:00:00Z",
@@ -76,7 +78,10 @@ async fn a_test_without_time_answers_with_a_cursor_and_says_the_same_in_the_end(
             .report(&[world.usage(&format!("e-{day}"), "ada", 100, 0, None)])
             .await;
     }
-    let body = json!({"name": "x", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 1500}});
+    let body = json!({
+        "name": "x",
+        "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 1500},
+    });
     let id = draft(&world, body).await;
     let path = format!("/v1/policies/{id}/test");
     let mut asked = json!({"window_days": 30});

@@ -7,13 +7,23 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_burst_of_four_thousand_events_fires_once_for_each_risk_and_threshold() {
     let world = world().await;
-    let each = active(&world, json!({
-        "name": "Risks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "create_incident"}, {"type": "block_access"}],
-    })).await;
-    let total = active(&world, json!({
-        "name": "Much", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 20_000},
-        "actions": [{"type": "email_user"}],
-    })).await;
+    let each = active(
+        &world,
+        json!({
+            "name": "Risks", "trigger": {"type": "ip_risk_event"},
+            "actions": [{"type": "create_incident"}, {"type": "block_access"}],
+        }),
+    )
+    .await;
+    let total = active(
+        &world,
+        json!({
+            "name": "Much",
+            "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 20_000},
+            "actions": [{"type": "email_user"}],
+        }),
+    )
+    .await;
     let events: Vec<Value> = (0..4_000)
         .map(|n| match n % 50 {
             0 => risk(&world, &format!("r-{n}"), Some("ada"), "high"),

@@ -1,5 +1,6 @@
-//! The law of policies: over two months of events, what fires live and what a test says are both what a naive evaluator says.
-//! No amount is round, and events happen on the edges of minutes, days and months.
+//! The law of policies: over two months of events, what fires live and what a test says are both
+//! what a naive evaluator finds. No amount is round, and events happen on the edges of minutes,
+//! days and months.
 
 use super::naive::{Budget, Fired, Happened, Measured, Naive, What, micro};
 use super::{active, all, draft, publish, risk, tested};
@@ -66,14 +67,20 @@ const LATE: &str = "published late";
 
 fn policies() -> Vec<Value> {
     let all_actions = json!([
-        {"type": "email_user"}, {"type": "email_manager"}, {"type": "create_incident"}, {"type": "webhook", "url": "https://example.com"},
+        {"type": "email_user"}, {"type": "email_manager"}, {"type": "create_incident"},
+        {"type": "webhook", "url": "https://example.com"},
     ]);
     let policy = |name: &str, trigger: Value, combine: &str, conditions: Value, actions: Value| {
         json!({
-            "name": name, "trigger": trigger, "match": combine, "conditions": conditions, "actions": actions,
+            "name": name, "trigger": trigger, "match": combine, "conditions": conditions,
+            "actions": actions,
         })
     };
-    let budget = |subject: &str, name: &str, value: Value| json!({"type": "token_budget_exceeded", "subject": subject, name: value});
+    let budget = |subject: &str, name: &str, value: Value| {
+        json!({
+            "type": "token_budget_exceeded", "subject": subject, name: value,
+        })
+    };
     let risks = json!({"type": "ip_risk_event"});
     let used = |tokens: i64| budget("user", "tokens", json!(tokens));
     let none = json!([]);
@@ -112,7 +119,9 @@ fn policies() -> Vec<Value> {
         ),
         policy(
             "engineering by small models",
-            json!({"type": "department_threshold", "department_id": "engineering", "tokens": 6_011}),
+            json!({
+                "type": "department_threshold", "department_id": "engineering", "tokens": 6_011,
+            }),
             "all",
             json!([{"field": "model_id", "op": "matches", "value": "*mini"}]),
             none.clone(),
@@ -133,7 +142,9 @@ fn policies() -> Vec<Value> {
         ),
         policy(
             "wild mornings",
-            json!({"type": "unusual_usage_pattern", "min_days": 2, "deviations": 1, "min_tokens": 333}),
+            json!({
+                "type": "unusual_usage_pattern", "min_days": 2, "deviations": 1, "min_tokens": 333,
+            }),
             "all",
             json!([{"field": "time_of_day", "op": "gte", "value": "08:00"}]),
             none.clone(),
@@ -224,7 +235,7 @@ struct Months {
     random: Random,
     now: Timestamp,
     events: Vec<Happened>,
-    /// Where bob is from these moments on.
+    /// The departments of bob from these moments on.
     moves: Vec<(Timestamp, &'static str)>,
     /// A hold of ada's that waits for its usage, and the month that it is of.
     hold: Option<(String, Date)>,
@@ -295,7 +306,7 @@ impl Months {
             .timestamp()
     }
 
-    /// Where somebody was at a moment; before everything, where they are at first.
+    /// The department of a user at a moment; the first one if the moment is before all moves.
     fn path(&self, user: &str, at: Timestamp) -> Vec<&'static str> {
         let mut known = self.moves.iter().rev();
         let home = match user {
@@ -316,7 +327,7 @@ impl Months {
         self.world.set_clock(&now.to_string()).await;
     }
 
-    /// What something of now says that happens at `occurred`.
+    /// The facts of something that arrives now and happened at `occurred`.
     fn happened(
         &self,
         id: String,
@@ -335,8 +346,8 @@ impl Months {
         }
     }
 
-    /// When an event of now happened: mostly now, or some hours ago, on the edge of being judged as unusual, in the last second
-    /// of the month before, or a little in the future.
+    /// When an event of now happened: mostly now, or some hours ago, on the edge of being judged as
+    /// unusual, in the last second of the month before, or a little in the future.
     fn occurred(&mut self) -> Timestamp {
         let today = self.local(self.now);
         let hours = |hours: i64| SignedDuration::from_hours(hours);
@@ -352,8 +363,8 @@ impl Months {
         }
     }
 
-    /// How many tokens somebody uses: odd numbers, and sometimes just what brings their month or their department's to what
-    /// a policy looks for, or one less.
+    /// How many tokens somebody uses: odd numbers, and sometimes just what brings their month or
+    /// their department's to what a policy looks for, or one less.
     fn tokens(&mut self, user: &str) -> i64 {
         let usual = match self.random.below(3) {
             0 => self.random.one_of(&[1, 7, 333, 334, 701, 702, 999, 1_001]),
@@ -439,7 +450,7 @@ impl Months {
         event
     }
 
-    /// Settles the hold that waits: it counts where and when that was made.
+    /// Settles the hold that waits: it counts in the department and month of the hold.
     fn settle(&mut self) -> Option<Value> {
         let (hold, month) = self.hold.take()?;
         let id = format!("e-{:06}", self.events.len());
@@ -458,13 +469,14 @@ impl Months {
         let last = self.moment(month.last_of_month(), [23, 59, 59]);
         let body = |tokens: i64| {
             json!({
-                "user_id": user, "month": &month.to_string()[..7], "tokens": tokens, "usd": dollars(micro_usd),
+                "user_id": user, "month": &month.to_string()[..7], "tokens": tokens,
+                "usd": dollars(micro_usd),
                 "reason": "it was reported wrong",
             })
         };
         let path = "/v1/corrections";
         let answer = self.world.admin("POST", path, body(tokens)).await;
-        // It takes away at most what was recorded.
+        // It takes away at most the recorded amount.
         let is_too_much = answer.status == 409 && tokens < 0;
         let tokens = if is_too_much { -tokens } else { tokens };
         if is_too_much {
@@ -507,7 +519,7 @@ impl Months {
         moments.filter(|at| *at > self.now).collect()
     }
 
-    /// What is to change in the organisation on a day, before anything arrives.
+    /// The changes in the organisation on a day, before anything arrives.
     async fn change(&mut self, day: Date, policy: &str) -> Option<Timestamp> {
         for (_, department) in MOVES.into_iter().filter(|(on, _)| *on == day) {
             let body = json!({ "department_id": department });
@@ -518,7 +530,7 @@ impl Months {
             self.moves.push((self.now, department));
         }
         if day == NOVEMBER {
-            // The months before keep what they had.
+            // The months before keep their amounts.
             let known = all(&self.world, "/v1/budgets").await;
             let of_engineering = |budget: &&Value| budget["department_id"] == "engineering";
             let known = known.iter().find(of_engineering).unwrap();
@@ -539,8 +551,8 @@ fn dollars(micro_usd: i64) -> Value {
     json!(micro_usd as f64 / 1e6)
 }
 
-/// What a request is worth in micro-dollars, a fraction counted as whole: $2.50 and $10 a million tokens, $0.15 and $0.60, or
-/// no price.
+/// The price of a request in micro-dollars, rounded up: $2.50 and $10 a million
+/// tokens, $0.15 and $0.60, or no price.
 fn worth(model: &str, input: i64, output: i64) -> i64 {
     match model {
         "gpt-4o" => (input * 250 + output * 1_000 + 99) / 100,
@@ -549,7 +561,7 @@ fn worth(model: &str, input: i64, output: i64) -> i64 {
     }
 }
 
-/// What is said of a firing: its event, user, department and figures.
+/// The facts of a firing: its event, user, department and figures.
 type Said = (
     String,
     Option<String>,
@@ -716,7 +728,8 @@ async fn compare_test(
     assert_eq!(
         test["would_do"],
         json!({
-            "email_user": with_user * has("email_user"), "email_manager": all * has("email_manager"), "block_access": 0,
+            "email_user": with_user * has("email_user"),
+            "email_manager": all * has("email_manager"), "block_access": 0,
             "create_incident": all * has("create_incident"), "webhook": all * has("webhook"),
         }),
         "{case}"
@@ -730,16 +743,16 @@ async fn compare_test(
 }
 
 #[tokio::test]
-async fn what_fires_is_what_a_naive_evaluator_says_where_clocks_are_set_back_meanwhile() {
+async fn policies_fire_as_the_naive_evaluator_says_if_clocks_are_set_back_meanwhile() {
     two_months("America/New_York", 1).await;
 }
 
 #[tokio::test]
-async fn what_fires_is_what_a_naive_evaluator_says_where_hours_are_not_whole() {
+async fn policies_fire_as_the_naive_evaluator_says_if_hours_are_not_whole() {
     two_months("Asia/Kathmandu", 2).await;
 }
 
 #[tokio::test]
-async fn what_fires_is_what_a_naive_evaluator_says_where_days_begin_first() {
+async fn policies_fire_as_the_naive_evaluator_says_if_days_begin_first() {
     two_months("Pacific/Auckland", 3).await;
 }

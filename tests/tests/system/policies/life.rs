@@ -1,4 +1,5 @@
-//! The life of a policy: a draft, published, changed beside what is published, disabled, published again, deleted.
+//! The life of a policy: a draft, published, changed beside what is published, disabled, published
+//! again, deleted.
 
 use super::{active, all, draft, firings, publish, risk, tested, world};
 use end_to_end::World;

@@ -1,4 +1,4 @@
-//! Policies: from an event to what they do, their life, and what a test of them says.
+//! Policies: from an event to their actions, their life, and tests of them.
 
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
@@ -45,7 +45,7 @@ async fn active(world: &World, policy: Value) -> String {
     id
 }
 
-/// What a test of a policy says, all of it.
+/// The whole result of a test of a policy.
 async fn tested(world: &World, id: &str, days: i64) -> Value {
     let path = format!("/v1/policies/{id}/test");
     let mut asked = json!({ "window_days": days });
@@ -90,7 +90,9 @@ async fn notices(world: &World) -> Vec<Value> {
 
 fn risk(world: &World, event_id: &str, user_id: Option<&str>, level: &str) -> Value {
     json!({
-        "event_id": event_id, "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
-        "user_id": user_id, "risk_level": level, "repository": "acme/shop", "summary": "a key was pushed",
+        "event_id": event_id, "type": "ip_risk",
+        "occurred_at": world.system.clock().now().to_string(),
+        "user_id": user_id, "risk_level": level, "repository": "acme/shop",
+        "summary": "a key was pushed",
     })
 }

@@ -1,6 +1,6 @@
-//! A naive evaluator of policies, after `docs/architecture.md`, `docs/decisions/0006-policies.md` and the API's document.
-//! It reads a policy as it was sent and works everything out anew, for each event, from a plain list of what happened. It
-//! shares no code with the project.
+//! A naive evaluator of policies, after `docs/architecture.md`, `docs/decisions/0006-policies.md`
+//! and the API's document. It reads a policy as it was sent and computes everything again, for each
+//! event, from a plain list of what happened. It shares no code with the project.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -20,14 +20,14 @@ pub(super) enum What {
     Risk {
         level: &'static str,
     },
-    /// It counts for its user and department, and is no event of anybody's.
+    /// It counts for its user and department, but is not an event.
     Correction {
         tokens: i64,
         micro_usd: i64,
     },
 }
 
-/// Something that arrived.
+/// An event or a correction, in the order of arrival.
 #[derive(Clone, Debug)]
 pub(super) struct Happened {
     pub(super) id: String,
@@ -42,7 +42,8 @@ pub(super) struct Happened {
 }
 
 impl Happened {
-    /// Where it stands in the order of arrival: what arrives at the same moment is sorted by what it is.
+    /// Its place in the order of arrival: items of the same moment are sorted by what
+    /// it is.
     fn arrival(&self) -> (Timestamp, String) {
         let user = self.user.unwrap_or_default();
         let name = match self.what {
@@ -74,7 +75,7 @@ impl Happened {
     }
 }
 
-/// A budget, with what it gives from each of these months on. There is one for each level here.
+/// A budget, with its amount from each of these months on. There is one for each level here.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     /// None is the organisation's.
@@ -96,7 +97,7 @@ impl Budget {
     }
 }
 
-/// What was counted, what it came to, and what it had to reach.
+/// The counted unit, the amount, and the limit.
 pub(super) type Measured = (&'static str, i64, i64);
 
 /// A policy that fired.
@@ -112,7 +113,8 @@ pub(super) struct Fired {
     pub(super) measured: Option<Measured>,
 }
 
-/// For whom an event may fire a policy: the subject, for which it fires once, and the path of the department.
+/// For whom an event may fire a policy: the subject, for which it fires once, and the path of the
+/// department.
 type Look<'a> = (String, &'a [&'static str], Option<Measured>);
 
 pub(super) struct Naive<'a> {
@@ -236,14 +238,14 @@ impl<'a> Naive<'a> {
         budgets.find(|budget| budget.department == department)
     }
 
-    /// What has arrived up to an event, that one included, and counts in a month.
+    /// The usage that counts in a month and arrived up to an event, that one included.
     fn total(&self, at: usize, month: Date, unit: &str, is_of: impl Fn(&Happened) -> bool) -> i64 {
         let arrived = self.events[..=at].iter();
         let counted = arrived.filter(|event| event.month == month && is_of(event));
         counted.map(|event| event.amount(unit)).sum()
     }
 
-    /// What a user has used on a local day, as far as it has arrived.
+    /// The usage of a user on a local day, as far as it has arrived.
     fn of_day(&self, at: usize, user: &str, day: Date) -> i64 {
         let arrived = self.events[..=at].iter().zip(&self.days);
         let own = arrived.filter(|(event, on)| **on == day && event.user == Some(user));
@@ -251,8 +253,9 @@ impl<'a> Naive<'a> {
         usage.map(|(event, _)| event.amount("tokens")).sum()
     }
 
-    /// A day against the 28 before it on which anything was used: median + deviations x scale. The scale is 1.4826 x the
-    /// median of how far they are from it, and at least a tenth of the median and one token. Fractions are left out.
+    /// A day against the 28 before it on which anything was used: median + deviations x scale. The
+    /// scale is 1.4826 x the median of how far they are from it, and at least a tenth of the median
+    /// and one token. Fractions are left out.
     fn unusual(&self, trigger: &Value, at: usize, user: &str, day: Date) -> Option<Measured> {
         let before = (1..=28_i64).map(|ago| self.of_day(at, user, day - ago.days()));
         let days: Vec<i64> = before.filter(|tokens| *tokens > 0).collect();
@@ -287,7 +290,7 @@ impl<'a> Naive<'a> {
         let value = &condition["value"];
         let texts = |matches: &dyn Fn(&str) -> bool| compared(op, value, matches);
         match field {
-            // What is not there is equal to nothing.
+            // A missing field equals nothing.
             "user_id" | "model_id" => {
                 let actual = match (field, &event.what) {
                     ("user_id", _) => event.user,
@@ -300,7 +303,7 @@ impl<'a> Naive<'a> {
                     _ => texts(&|wanted: &str| actual == Some(wanted)),
                 }
             }
-            // Itself and what is below it; one exactly.
+            // Itself and its descendants; exactly one.
             "department_id" if op == "eq_exact" => path.last().copied() == value.as_str(),
             "department_id" => texts(&|wanted: &str| path.contains(&wanted)),
             _ => {
@@ -392,8 +395,9 @@ fn wildcard(text: &str, pattern: &str) -> bool {
     }
 }
 
-/// What a total has reached of a limit: so many tokens or dollars, or a share of a budget's amount, of which a fraction of a
-/// token is not enough. Nothing that is nothing reaches one.
+/// The part of a limit that a total has reached: so many tokens or dollars, or a share of a
+/// budget's amount, of which a fraction of a token is not enough. Nothing that is nothing reaches
+/// one.
 fn reached(
     trigger: &Value,
     budget: Option<&Budget>,

@@ -1,5 +1,5 @@
-//! The example: a high risk of engineering opens an incident and writes to the manager, from GitHub's signed webhook to the
-//! queued mail.
+//! The example: a high risk of engineering opens an incident and writes to the manager, from
+//! GitHub's signed webhook to the queued mail.
 
 use super::{active, all, firings, notices, tested, world};
 use axum::body::Body;
@@ -201,8 +201,7 @@ async fn a_wrong_signature_too_much_and_a_second_delivery_each_end_as_they_shoul
 }
 
 #[tokio::test]
-async fn who_has_no_manager_is_told_of_to_the_department_s_manager_and_then_to_the_administrators()
-{
+async fn notices_about_a_user_without_a_manager_go_to_the_departments_manager_or_administrators() {
     let (world, _) = set_up().await;
     let told = async |number: u64| {
         let body = alert(number, "Codertocat");

@@ -49,7 +49,7 @@ async fn a_user_s_total_fires_once_a_month_at_the_event_that_reaches_it() {
 }
 
 #[tokio::test]
-async fn events_of_one_batch_see_what_came_before_them_and_no_more() {
+async fn events_of_one_batch_see_only_earlier_ones() {
     let world = world().await;
     let mut policy =
         threshold(json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 100}));
@@ -167,10 +167,15 @@ async fn a_share_is_of_the_nearest_budget_for_a_user_and_of_its_own_for_a_depart
 #[tokio::test]
 async fn a_day_far_above_the_user_s_own_last_days_fires_once() {
     let world = world().await;
-    let id = active(&world, json!({
-        "name": "Wild", "trigger": {"type": "unusual_usage_pattern", "deviations": 3, "min_days": 7},
-        "actions": [{"type": "email_user"}],
-    })).await;
+    let id = active(
+        &world,
+        json!({
+            "name": "Wild",
+            "trigger": {"type": "unusual_usage_pattern", "deviations": 3, "min_days": 7},
+            "actions": [{"type": "email_user"}],
+        }),
+    )
+    .await;
     for day in 1..=8 {
         world
             .set_clock(&format!("2026-11-{:02}T10:00:00Z", day + 10))
@@ -186,7 +191,8 @@ async fn a_day_far_above_the_user_s_own_last_days_fires_once() {
     }
     assert!(firings(&world, &id).await.is_empty());
     world.set_clock("2026-11-24T09:00:00Z").await;
-    // The days are 92 to 106: median 99, median deviation 4, but at least a tenth of the median: 99 + 3 x 9.9.
+    // The days are 92 to 106: median 99, median deviation 4, but at least a tenth of the median: 99
+    // + 3 x 9.9.
     used(&world, "a-9", "ada", 127).await;
     used(&world, "s-9", "sam", 1_000_000).await;
     assert!(
@@ -219,10 +225,15 @@ async fn the_usual_days_of_a_user_reach_into_the_month_before() {
     let world = World::at("2026-10-28T10:00:00Z").await;
     world.department("engineering", None).await;
     world.user("ada", "engineering").await;
-    let id = active(&world, json!({
-        "name": "Wild", "trigger": {"type": "unusual_usage_pattern", "deviations": 3, "min_days": 7},
-        "actions": [{"type": "email_user"}],
-    })).await;
+    let id = active(
+        &world,
+        json!({
+            "name": "Wild",
+            "trigger": {"type": "unusual_usage_pattern", "deviations": 3, "min_days": 7},
+            "actions": [{"type": "email_user"}],
+        }),
+    )
+    .await;
     let usual = [
         "10-28", "10-29", "10-30", "10-31", "11-02", "11-03", "11-04",
     ];
@@ -268,8 +279,7 @@ async fn a_conflict_that_is_charged_to_a_hold_of_its_own_fires_like_any_other_ev
 }
 
 #[tokio::test]
-async fn conditions_see_the_organisation_s_clock_and_tokens_and_what_is_missing_matches_only_denials()
- {
+async fn conditions_use_the_local_time_and_tokens_and_a_missing_value_matches_only_denials() {
     let world = world().await;
     world
         .admin(
@@ -280,7 +290,11 @@ async fn conditions_see_the_organisation_s_clock_and_tokens_and_what_is_missing_
         .await
         .expect(200);
     let trigger = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 1});
-    let with = |conditions: Value, combine: &str| json!({"name": "x", "trigger": trigger, "match": combine, "conditions": conditions});
+    let with = |conditions: Value, combine: &str| {
+        json!({
+            "name": "x", "trigger": trigger, "match": combine, "conditions": conditions,
+        })
+    };
     let night = active(
         &world,
         with(
@@ -305,9 +319,17 @@ async fn conditions_see_the_organisation_s_clock_and_tokens_and_what_is_missing_
         ),
     )
     .await;
-    let either = active(&world, with(json!([
-        {"field": "token_count", "op": "gte", "value": 10_000}, {"field": "user_id", "op": "in", "value": ["sam"]},
-    ]), "any")).await;
+    let either = active(
+        &world,
+        with(
+            json!([
+                {"field": "token_count", "op": "gte", "value": 10_000},
+                {"field": "user_id", "op": "in", "value": ["sam"]},
+            ]),
+            "any",
+        ),
+    )
+    .await;
     // Half past nine in the evening in Tokyo.
     world.set_clock("2026-11-24T12:30:00Z").await;
     used(&world, "e-1", "ada", 10).await;
@@ -331,7 +353,7 @@ async fn conditions_see_the_organisation_s_clock_and_tokens_and_what_is_missing_
 }
 
 #[tokio::test]
-async fn what_is_reported_late_is_judged_in_the_department_of_then() {
+async fn late_events_are_judged_in_the_department_of_their_time() {
     let world = world().await;
     let of =
         |department: &str| json!([{"field": "department_id", "op": "eq", "value": department}]);
@@ -364,7 +386,7 @@ async fn what_is_reported_late_is_judged_in_the_department_of_then() {
             assert_eq!(tested["would_trigger"], expected, "a test agrees: {tested}");
         }
     }
-    // What happens from now on is of sales.
+    // Events from now on belong to sales.
     for (event, id) in [(&mut leak, "leak-2"), (&mut usage, "usage-2")] {
         event["event_id"] = json!(id);
         event["occurred_at"] = json!("2026-11-24T13:00:00Z");

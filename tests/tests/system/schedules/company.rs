@@ -1,4 +1,5 @@
-//! The world of a scenario, and how each script is acted: by the requests and calls that are made where it is deployed.
+//! The world of a scenario, and how each script is acted: by the requests and calls of a deployed
+//! system.
 
 use super::scenario::{AFTER, BEFORE, Q, Script, Setting, hold_of, used};
 use aws_sdk_dynamodb::Client;
@@ -19,10 +20,10 @@ const LEVELS: [(&str, Option<&str>); 3] = [
     ("eng", Some("eng")),
     ("sales", Some("sales")),
 ];
-/// How often a step of the schedule is begun anew because the configuration has changed meanwhile.
+/// The number of times that a step of the schedule restarts if the configuration has changed.
 const ATTEMPTS: u32 = 20;
 
-/// What an actor was told.
+/// The answer that an actor got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The request passes, with this hold if a budget counts it.
@@ -64,7 +65,7 @@ impl Company {
             now: Some(time(BEFORE)),
             retry: RetryConfig::disabled(),
             delivers_events: false,
-            // Whoever acts has a key that is known.
+            // The key of each actor is known.
             keys_believed: Some(Duration::from_secs(3_600)),
             ..SystemSettings::empty()
         };
@@ -104,7 +105,7 @@ impl Company {
             let id = self.world.hold("ada", &name_of(*request), Q, 0).await;
             self.holds.insert(*request, id);
         }
-        // The instance of preflight knows ada, and what is in force by now.
+        // The instance of preflight knows ada and the current configuration.
         self.world.preflight("ada", "warm", 0, 0).await;
         if setting.at != BEFORE {
             self.world.set_clock(setting.at).await;
@@ -123,7 +124,7 @@ impl Company {
         }
     }
 
-    /// Makes an event, if what it names is there.
+    /// Makes an event, if the hold that it names exists.
     fn prepare_event(&mut self, event: u8, setting: &Setting) {
         let hold = match hold_of(event) {
             None => None,
@@ -186,7 +187,8 @@ impl Company {
             }
             Script::MakeBudget => {
                 let body = json!({
-                    "name": "b", "department_id": "eng", "unit": "tokens", "amount": 15, "hard_cap": true,
+                    "name": "b", "department_id": "eng", "unit": "tokens", "amount": 15,
+                    "hard_cap": true,
                 });
                 self.change("POST", "/v1/budgets", body, &[201, 409]).await;
             }
@@ -268,7 +270,8 @@ impl Company {
         self.call(ADMIN, method, path, body, statuses).await;
     }
 
-    /// The body of an answer with the first of the statuses, none with another of them. There is no other answer.
+    /// The body of an answer with the first of the statuses, none with another of them. There is no
+    /// other answer.
     async fn call(
         &self,
         key: &str,
@@ -299,7 +302,7 @@ impl Company {
         format!("/v1/budgets/{}", self.caps[level])
     }
 
-    /// What is in force now.
+    /// The configuration in force.
     pub(super) async fn configuration(&self) -> Configuration {
         let store = self.world.system.store();
         store.configuration("demo").await.unwrap().unwrap()

@@ -1,5 +1,5 @@
-//! The laws: what must be so after each call that changed something, and what when all is done. The books of the world are
-//! compared in any case when it is dropped.
+//! The laws: what must be so after each call that changed something, and what when all is done. The
+//! books of the world are compared in any case when it is dropped.
 
 use super::company::{Company, Outcome, month_of};
 use super::scenario::{BEFORE, Q, Scenario, Script, hold_of, used};
@@ -19,11 +19,11 @@ pub(super) struct Laws<'a> {
     scenario: &'a Scenario,
     /// The month in which everybody acts.
     month: Month,
-    /// What was in force when the cell was seen last.
+    /// The configuration when the cell was seen last.
     configuration: Configuration,
     /// The holds of the cell, by their id.
     holds: BTreeMap<String, Hold>,
-    /// What each path has spent.
+    /// The amount that each path has spent.
     spent: BTreeMap<String, i64>,
     /// The least that a hard cap ever had.
     least: i64,
@@ -50,7 +50,7 @@ fn rest(cell: &Cell, node: Node) -> i64 {
 }
 
 impl<'a> Laws<'a> {
-    /// The laws of a world in which nobody acts yet.
+    /// The laws of a world before any actor acts.
     pub(super) async fn new(company: &'a Company, scenario: &'a Scenario) -> Self {
         let mut laws = Self {
             company,
@@ -68,7 +68,7 @@ impl<'a> Laws<'a> {
         laws
     }
 
-    /// What a call that has just taken effect did to the cell and the totals.
+    /// Checks the effect of a call on the cell and the totals.
     pub(super) async fn see(&mut self, call: &Call, script: Script) {
         if !is_write(call) {
             return;
@@ -81,7 +81,8 @@ impl<'a> Laws<'a> {
         }
     }
 
-    /// Whether what is used counts where ada is: nothing that anybody uses in this scenario has a hold, or happened before.
+    /// Whether usage counts in ada's current department: no usage in this scenario has a
+    /// hold, or happened before.
     fn tells_where(&self, script: Script) -> bool {
         let all = self.scenario.scripts.iter();
         let mut events = all.flat_map(|script| script.events());
@@ -99,8 +100,8 @@ impl<'a> Laws<'a> {
         store.user("demo", "ada").await.unwrap().unwrap()
     }
 
-    /// A hold comes, or gets more, by what is in force, and leaves no hard cap in debt. Nothing else brings one into debt if all
-    /// that is used has a hold.
+    /// A hold comes, or grows, by the configuration in force, and leaves no hard cap in debt.
+    /// Nothing else brings one into debt if all that is used has a hold.
     async fn see_cell(&mut self) {
         let Some(cell) = self.cell(self.month).await else {
             return;
@@ -155,7 +156,7 @@ impl<'a> Laws<'a> {
         assert!(is_where, "{id} is held where its user is no more: {hold:?}");
     }
 
-    /// Usage without a hold counts where its user is.
+    /// Usage without a hold counts in the department of its user.
     async fn see_usage(&mut self) {
         let store = self.company.world.system.store();
         let totals = store.department_totals("demo", self.month).await.unwrap();
@@ -169,7 +170,7 @@ impl<'a> Laws<'a> {
         }
     }
 
-    /// Whoever was just told that there is a hold has one.
+    /// An actor who was just told of a hold has one.
     pub(super) async fn answered(&self, outcome: &Outcome) {
         if let Outcome::Passes(Some(hold)) | Outcome::Renewed(Some(hold)) = outcome {
             assert!(self.holds.contains_key(hold), "{hold} is not in its cell");
@@ -178,7 +179,7 @@ impl<'a> Laws<'a> {
         }
     }
 
-    /// What must be so when all is done.
+    /// The laws that hold when all is done.
     pub(super) async fn end(mut self, outcomes: &[Outcome]) {
         self.see_cell().await;
         let store = self.company.world.system.store();
@@ -209,7 +210,10 @@ impl<'a> Laws<'a> {
         let events: BTreeSet<u8> = events.flat_map(|script| script.events()).collect();
         let all: i64 = events.into_iter().map(used).sum();
         assert_eq!(spent, all, "each event counts once: {outcomes:?}");
-        let is_full = |outcome: &&Outcome| matches!(outcome, Outcome::Refused(code) if code == "budget_exhausted");
+        let is_full = |outcome: &&Outcome| match outcome {
+            Outcome::Refused(code) => code == "budget_exhausted",
+            _ => false,
+        };
         let refused = outcomes.iter().filter(is_full).count();
         let (least, was_short) = (self.least, self.least < Q);
         assert!(
@@ -221,7 +225,8 @@ impl<'a> Laws<'a> {
         self.ask_for_what_is_left().await;
     }
 
-    /// The holds that live when all is done: those that were there before and those that were answered, but for those that ended.
+    /// The holds that live when all is done: those that were there before and those that were
+    /// answered, but for those that ended.
     fn living(&self, outcomes: &[Outcome]) -> BTreeSet<String> {
         let Scenario {
             setting, scripts, ..
@@ -247,7 +252,7 @@ impl<'a> Laws<'a> {
         living
     }
 
-    /// Exactly what is left passes, and then nothing more.
+    /// A request for exactly the rest passes, and then none does.
     async fn ask_for_what_is_left(&self) {
         let Some(cell) = self.cell(self.month).await else {
             return;

@@ -1,9 +1,11 @@
-//! A few requests at the same time, one call of the database after the other, in the orders that a scheduler chooses: the real
-//! code from the routes to the engine, so that a mistake in how the store does its steps is found, and not one in a copy of it. In
-//! many of the orders somebody dies between two calls, and somebody else does the same again.
+//! A few requests at the same time, one call of the database after the other, in the orders that a
+//! scheduler chooses: the real code from the routes to the engine, so that a mistake in how the
+//! store does its steps is found, and not one in a copy of it. In many of the orders somebody dies
+//! between two calls, and somebody else does the same again.
 //!
-//! Not all orders are tried, as `tests/tests/model` does for the pure code, but those in which few are interrupted, and some by
-//! chance. `cargo test -p end-to-end --test system schedules -- --nocapture` says how many of each scenario.
+//! Not all orders are tried, as `tests/tests/model` does for the pure code, but those in which few
+//! are interrupted, and some by chance. `cargo test -p end-to-end --test system schedules --
+//! --nocapture` says how many of each scenario.
 
 mod company;
 mod laws;
@@ -95,7 +97,11 @@ schedules! {
         ..Scenario::default()
     };
     a_moved_user_while_their_requests_hold_and_settle: Scenario {
-        setting: Setting { caps: [Some(100), Some(20), Some(10)], holds: &[0], ..Setting::default() },
+        setting: Setting {
+            caps: [Some(100), Some(20), Some(10)],
+            holds: &[0],
+            ..Setting::default()
+        },
         scripts: &[Ask(1), Ask(2), Use(0), MoveUser],
         ..Scenario::default()
     };
@@ -172,7 +178,8 @@ schedules! {
         scripts: &[Ask(1), Ask(2), Ask(3), Approve],
         ..Scenario::default()
     };
-    // What the queue has handed out to somebody who dies comes again after its time only, so nobody dies here.
+    // A message that was handed to a dead actor comes again only after its timeout, so nobody
+    // dies here.
     an_event_that_is_reported_twice_beside_a_void: Scenario {
         setting: Setting { caps: [Some(1_000), None, None], holds: &[0], ..Setting::default() },
         scripts: &[Report(0), Report(0), GiveBack(0)],
@@ -186,7 +193,9 @@ schedules! {
             at: AFTER,
             ..Setting::default()
         },
-        scripts: &[Ask(1), Ask(2), Use(0), Use(1), GiveBack(3), Expire, ChangeAmount("org", 25), MoveUser],
+        scripts: &[
+            Ask(1), Ask(2), Use(0), Use(1), GiveBack(3), Expire, ChangeAmount("org", 25), MoveUser,
+        ],
         deaths: 2,
         may_owe: true,
     };

@@ -1,13 +1,13 @@
-//! What a world has in it, and who does what there.
+//! The contents of a world, and the scripts of its actors.
 
-/// What each request asks for, in tokens.
+/// The tokens that each request asks for.
 pub(super) const Q: i64 = 10;
 /// When holds are made that are there before.
 pub(super) const BEFORE: &str = end_to_end::NOW;
 /// When their time is over.
 pub(super) const AFTER: &str = "2026-11-24T12:11:00Z";
 
-/// What an actor does. After it died, somebody else does all of it again.
+/// The work of an actor. If it dies, another one does all of it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
     /// Ada asks to pass, under a request of this number.
@@ -76,16 +76,17 @@ pub(super) fn used(event: u8) -> i64 {
     [7, 4, 5, 6, 8, 3][usize::from(event)]
 }
 
-/// What there is before anybody acts: ada in `eng`, and `sales` beside it.
+/// The world before any actor acts: ada in `eng`, and `sales` beside it.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     /// The hard caps of the organisation, of `eng` and of `sales`, in tokens.
     pub(super) caps: [Option<i64>; 3],
     /// The requests that have a hold.
     pub(super) holds: &'static [u8],
-    /// Whether a hold is charged that nobody settles.
+    /// Whether an abandoned hold is charged.
     pub(super) charges_abandoned: bool,
-    /// Whether ada asked for twice as much as a request beyond each cap, and whether that is approved.
+    /// Whether ada asked for twice as much as a request beyond each cap, and whether that is
+    /// approved.
     pub(super) exemption: Option<bool>,
     /// When everybody acts.
     pub(super) at: &'static str,
@@ -93,7 +94,8 @@ pub(super) struct Setting {
     pub(super) used_at: Option<&'static str>,
     /// Whether lapsed holds are released before.
     pub(super) is_swept: bool,
-    /// Whether something was changed since, so that the cell of a month that is over was left behind.
+    /// Whether something was changed since, so that the cell of a month that is over was left
+    /// behind.
     pub(super) is_behind: bool,
 }
 
@@ -119,7 +121,8 @@ pub(super) struct Scenario {
     pub(super) scripts: &'static [Script],
     /// How many actors may die.
     pub(super) deaths: u8,
-    /// Whether a cap may be in debt, because something is used that no hold stands for, or because it has less than before.
+    /// Whether a cap may be in debt, because something is used that no hold stands for, or because
+    /// it has less than before.
     pub(super) may_owe: bool,
 }
 

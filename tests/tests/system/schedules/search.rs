@@ -1,6 +1,7 @@
-//! Which schedules are tried. First those in which each actor does all of its calls at once, then those with the fewest
-//! interruptions: somebody else goes on though one could, or one dies. An interruption before a read costs twice as much, since
-//! what matters is mostly what happens between a read and the write that follows from it. Then some by chance, with many.
+//! Which schedules are tried. First those in which each actor does all of its calls at once, then
+//! those with the fewest interruptions: somebody else goes on though one could, or one dies. An
+//! interruption before a read costs twice as much, since what matters is mostly what happens
+//! between a read and the write that follows from it. Then some by chance, with many.
 
 use super::company::Company;
 use super::laws::Laws;
@@ -17,12 +18,12 @@ use std::str::FromStr;
 /// How many schedules are tried for each actor, at most, and how many by chance.
 const TRIED: usize = 10;
 const BY_CHANCE: usize = 3;
-/// What the interruptions of a schedule cost at most.
+/// The highest cost of the interruptions of a schedule.
 const MOST: u32 = 3;
 /// Names a schedule, as a run that fails prints it: then only that is tried.
 const VARIABLE: &str = "SCHEDULE";
 
-/// What becomes of whoever makes the call that is chosen.
+/// The fate of the actor whose call is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// They get the answer.
@@ -33,8 +34,8 @@ pub(super) enum Fate {
     DiesAfter,
 }
 
-/// A choice: `2` is the call of actor 2; `2.1` the second of several that they make at once. With `-` they die before it, with `+`
-/// after it.
+/// A choice: `2` is the call of actor 2; `2.1` the second of several that they make at once. With
+/// `-` they die before it, with `+` after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Move {
     actor: usize,
@@ -113,13 +114,13 @@ impl Numbers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
     chosen: Move,
-    /// What could have been chosen, and what that costs.
+    /// The possible choices and their costs.
     others: Vec<(Move, u32)>,
     /// The call, for people.
     about: String,
 }
 
-/// Chooses what is given, and after that what costs nothing, or by chance.
+/// Follows the given choices, and after them free ones, or by chance.
 pub(super) struct Chooser {
     given: Vec<Move>,
     chance: Option<Numbers>,
@@ -185,7 +186,7 @@ impl Chooser {
         self.last.filter(is_here)
     }
 
-    /// What can be chosen, each with what it costs: first what costs nothing.
+    /// The possible choices with their costs, the free ones first.
     fn options(&self, calls: &[Call], is_first: bool) -> Vec<(Move, u32)> {
         let going = self.going(calls);
         let usual = going.unwrap_or(calls[0].actor);
@@ -214,7 +215,7 @@ impl Chooser {
     }
 }
 
-/// Lets whoever is going go on half of the time; one in a dozen dies.
+/// The current actor continues in half of the cases; one in a dozen dies.
 fn by_chance(chance: &mut Numbers, calls: &[Call], going: Option<usize>, deaths: u8) -> Move {
     let chosen = match going {
         Some(going) if chance.below(2) == 0 => Move::go(going),
@@ -241,7 +242,7 @@ fn text(steps: &[Step]) -> String {
     moves.collect::<Vec<_>>().join(" ")
 }
 
-/// One run in a world of its own; what was chosen. If a law is broken, it says in which schedule.
+/// Runs once in a new world; returns the choices. If a law is broken, it prints the schedule.
 fn run(name: &str, scenario: &Scenario, mut chooser: Chooser) -> Vec<Step> {
     let steps = chooser.steps.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -264,7 +265,8 @@ fn run(name: &str, scenario: &Scenario, mut chooser: Chooser) -> Vec<Step> {
         let each: Vec<&str> = steps.iter().map(|step| step.about.as_str()).collect();
         let schedule = text(&steps);
         eprintln!(
-            "{name}: {:?}\n{}\nagain: {VARIABLE}='{schedule}' cargo test -p end-to-end --test system schedules {name}",
+            "{name}: {:?}\n{}\nagain: {VARIABLE}='{schedule}' \
+             cargo test -p end-to-end --test system schedules {name}",
             scenario.scripts,
             each.join("\n")
         );
@@ -333,7 +335,7 @@ pub(super) fn explore(name: &str, scenario: &Scenario) {
     assert!(tried > scenario.scripts.len(), "{tried}");
 }
 
-/// What was chosen by chance is chosen again: the same calls come in the same order.
+/// A random schedule can be repeated: the same calls come in the same order.
 pub(super) fn repeat(name: &str, scenario: &Scenario) {
     for number in 0..3 {
         let chance = Numbers::of(&format!("{name} {number}"));

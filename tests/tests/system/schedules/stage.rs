@@ -1,5 +1,6 @@
-//! Lets actors go on one call of the database at a time: all wait at their next call, one of the calls is chosen and takes
-//! effect, and so on. Nothing that depends on time decides: whoever sleeps until they try again is waited for.
+//! Lets actors go on one call of the database at a time: all wait at their next call, one of the
+//! calls is chosen and takes effect, and so on. Nothing that depends on time decides: whoever
+//! sleeps until they try again is waited for.
 
 use super::company::{Company, Outcome};
 use super::laws::Laws;
@@ -12,14 +13,15 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// After so many looks without a new call each call has come that comes before one is chosen: an actor may make several at once.
+/// After so many looks without a new call each call has come that comes before one is chosen: an
+/// actor may make several at once.
 const QUIET: u32 = 4;
 /// Longer than anybody sleeps: then a run has no end.
 const STUCK: Duration = Duration::from_secs(60);
 
 struct Actor<'a> {
     script: Script,
-    /// What is left to do.
+    /// The rest of the work.
     work: Option<LocalBoxFuture<'a, Outcome>>,
     outcome: Option<Outcome>,
 }
@@ -34,7 +36,8 @@ fn begin(company: &Company, number: usize, script: Script) -> LocalBoxFuture<'_,
     ACTOR.scope(number, company.act(script)).boxed_local()
 }
 
-/// Lets the actors of a scenario act until all are done; what each was told. `laws` sees what each call has done.
+/// Lets the actors of a scenario act until all are done; what each was told. `laws` sees what each
+/// call has done.
 pub(super) async fn perform(
     company: &Company,
     scenario: &Scenario,
@@ -96,7 +99,8 @@ impl<'a> Stage<'a> {
         done
     }
 
-    /// Returns when each of the actors waits at a call or is done; what those were told who are done now.
+    /// Returns when each of the actors waits at a call or is done; what those were told who are
+    /// done now.
     async fn settle(&mut self) -> Vec<Outcome> {
         let mut done = Vec::new();
         let (mut quiet, mut come) = (0, 0);
@@ -133,7 +137,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// An actor is no more, and another one does the same from its beginning.
+    /// Ends an actor, and lets another one do the same from its beginning.
     fn begin_again(&mut self, number: usize) {
         let actor = &mut self.actors[number];
         actor.work = Some(begin(self.company, number, actor.script));

@@ -1,4 +1,4 @@
-//! What each tenant does counts for itself.
+//! The usage of each tenant counts only for itself.
 
 use super::{Tenant, everything, fill, rival_of, text, two_tenants};
 use end_to_end::{ADMIN, World};
@@ -22,7 +22,8 @@ async fn the_same_requests_and_events_count_in_each_tenant_by_themselves() {
     };
     let hold = async |tenant: &Tenant, tokens: i64| {
         let ask = json!({
-            "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": tokens, "max_output_tokens": 0,
+            "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": tokens,
+            "max_output_tokens": 0,
         });
         let decision = world
             .call(&tenant.keys.agent, "POST", "/v1/preflight", ask)

@@ -1,4 +1,4 @@
-//! What is another tenant's is neither shown nor changed.
+//! Objects of another tenant are neither shown nor changed.
 
 use super::{MARK, everything, two_tenants};
 use end_to_end::ADMIN;
@@ -67,7 +67,10 @@ async fn another_tenants_resources_are_neither_shown_nor_changed() {
         ),
         (
             "/v1/exemptions?user_id=u-onlydemo".to_owned(),
-            json!({"user_id": "u-onlydemo", "kind": "lift", "reason": "spite", "ends_at": "2099-01-01T00:00:00Z"}),
+            json!({
+                "user_id": "u-onlydemo", "kind": "lift", "reason": "spite",
+                "ends_at": "2099-01-01T00:00:00Z",
+            }),
         ),
         (format!("/v1/oauth/clients/{}", id("client")), json!({})),
         (
@@ -191,7 +194,8 @@ async fn another_tenants_ids_are_unknown_inside_a_body() {
     let (world, first, rival) = two_tenants().await;
     let new_user = |extra: Value| {
         let mut body = json!({
-            "id": "new", "email": "new@example.com", "name": "New", "department_id": "eng", "role": "member",
+            "id": "new", "email": "new@example.com", "name": "New", "department_id": "eng",
+            "role": "member",
         });
         body.as_object_mut()
             .unwrap()
@@ -295,7 +299,8 @@ async fn another_tenants_ids_are_unknown_inside_a_body() {
 async fn a_policy_of_one_tenant_sees_no_event_of_another() {
     let (world, _, rival) = two_tenants().await;
     let risk = json!({
-        "event_id": "e-other", "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "event_id": "e-other", "type": "ip_risk",
+        "occurred_at": world.system.clock().now().to_string(),
         "user_id": "ada", "risk_level": "critical", "summary": "theirs",
     });
     let admin = &rival.keys.admin;

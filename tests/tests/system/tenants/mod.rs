@@ -1,4 +1,4 @@
-//! Tenants, roles and keys: nobody sees or touches what is another's.
+//! Tenants, roles and keys: no tenant sees or changes another.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// The second organisation; its id begins with the first one's.
 const RIVAL: &str = "demo-2";
-/// What only the first organisation knows.
+/// A word that only the first organisation knows.
 const MARK: &str = "onlydemo";
 
 /// The keys of one organisation.
@@ -54,12 +54,14 @@ async fn key(world: &World, admin: &str, role: &str, user_id: Option<&str>) -> (
 
 async fn user(world: &World, admin: &str, id: &str, department: &str) {
     let body = json!({
-        "id": id, "email": format!("{id}@example.com"), "name": id, "department_id": department, "role": "member",
+        "id": id, "email": format!("{id}@example.com"), "name": id, "department_id": department,
+        "role": "member",
     });
     made(world, admin, "/v1/users", body).await;
 }
 
-/// Fills an organisation with `eng` > `backend`, ada, bob and the manager mo, whom bob reports to, and two budgets.
+/// Fills an organisation with `eng` > `backend`, ada, bob and the manager mo, whom bob reports to,
+/// and two budgets.
 async fn fill(world: &World, admin: &str) -> Tenant {
     for (id, parent) in [("eng", None), ("backend", Some("eng"))] {
         let body = json!({"id": id, "name": id, "parent_id": parent});
@@ -77,7 +79,8 @@ async fn fill(world: &World, admin: &str) -> Tenant {
     let mut ids = BTreeMap::new();
     for (name, department, unit) in [("budget", None, "tokens"), ("usd", Some("eng"), "usd")] {
         let body = json!({
-            "name": "a budget", "department_id": department, "unit": unit, "amount": 100_000, "hard_cap": true,
+            "name": "a budget", "department_id": department, "unit": unit, "amount": 100_000,
+            "hard_cap": true,
         });
         ids.insert(
             name,
@@ -110,17 +113,20 @@ async fn two_tenants() -> (World, Tenant, Tenant) {
     made(&world, ADMIN, "/v1/departments", secret).await;
     user(&world, ADMIN, "u-onlydemo", "d-onlydemo").await;
     let secret = json!({
-        "name": MARK, "department_id": "d-onlydemo", "unit": "tokens", "amount": 9_999, "hard_cap": true,
+        "name": MARK, "department_id": "d-onlydemo", "unit": "tokens", "amount": 9_999,
+        "hard_cap": true,
     });
     let budget = made(&world, ADMIN, "/v1/budgets", secret).await;
     let secret = json!({
-        "name": MARK, "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "create_incident"}],
+        "name": MARK, "trigger": {"type": "ip_risk_event"},
+        "actions": [{"type": "create_incident"}],
     });
     let policy = text(&made(&world, ADMIN, "/v1/policies", secret).await, "id");
     let publish = format!("/v1/policies/{policy}/publish");
     world.admin("POST", &publish, Value::Null).await.expect(200);
     let risk = json!({
-        "event_id": "e-risk", "type": "ip_risk", "occurred_at": world.system.clock().now().to_string(),
+        "event_id": "e-risk", "type": "ip_risk",
+        "occurred_at": world.system.clock().now().to_string(),
         "user_id": "u-onlydemo", "risk_level": "high", "summary": MARK,
     });
     world.report(&[risk]).await;

@@ -1,4 +1,4 @@
-//! What the tables hold: no key in clear, and nothing without an owner.
+//! The contents of the tables: no key in clear text, and nothing without an owner.
 
 use super::{RIVAL, text, two_tenants};
 use aws_sdk_dynamodb::Client;

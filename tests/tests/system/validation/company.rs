@@ -1,4 +1,4 @@
-//! A company with something of everything, and what it refuses.
+//! A company with one of everything, and the requests that it refuses.
 
 use super::is_refusal;
 use super::table::sections;
@@ -68,7 +68,10 @@ impl Company {
             json!({"id": "theirs", "name": "Theirs"}),
         )
         .await;
-        let thea = json!({"id": "thea", "email": "thea@example.com", "name": "Thea", "department_id": "theirs", "role": "member"});
+        let thea = json!({
+            "id": "thea", "email": "thea@example.com", "name": "Thea", "department_id": "theirs",
+            "role": "member",
+        });
         made(&world, &rival, "/v1/users", thea).await;
         let theirs =
             json!({"name": "Theirs", "unit": "tokens", "amount": 1_000_000, "hard_cap": true});
@@ -93,7 +96,8 @@ impl Company {
         let mut policies = Vec::new();
         for (key, event) in [(ADMIN, "e-risk"), (&rival, "e-their-risk")] {
             let policy = json!({
-                "name": "Leaks", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "create_incident"}],
+                "name": "Leaks", "trigger": {"type": "ip_risk_event"},
+                "actions": [{"type": "create_incident"}],
             });
             let policy = made(&world, key, "/v1/policies", policy).await;
             let publish = format!("/v1/policies/{}/publish", id(&policy));
@@ -102,7 +106,8 @@ impl Company {
                 .await
                 .expect(200);
             let risk = json!({
-                "event_id": event, "type": "ip_risk", "occurred_at": "2026-11-23T12:00:00Z", "risk_level": "high",
+                "event_id": event, "type": "ip_risk", "occurred_at": "2026-11-23T12:00:00Z",
+                "risk_level": "high",
                 "summary": "a leak",
             });
             let body = json!({ "events": [risk] });
@@ -153,7 +158,7 @@ impl Company {
         }
         let client = made(&world, ADMIN, "/v1/oauth/clients", json!({"role": "agent"})).await;
         let client = client["client_id"].as_str().unwrap().to_owned();
-        // What is on its way would change something by itself.
+        // A message in flight would change something by itself.
         world.system.drain().await.unwrap();
         let ids = BTreeMap::from([
             ("client", client),
@@ -239,7 +244,8 @@ impl Company {
         seen
     }
 
-    /// Sends every wrong request of a table, then every right one, and says all that was not as it should be.
+    /// Sends every wrong request of a table, then every right one, and says all that was not as it
+    /// should be.
     pub(super) async fn refuses(&self, table: &str) {
         let sections = sections(table, &self.ids);
         let before = self.snapshot().await;

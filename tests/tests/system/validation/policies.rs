@@ -200,6 +200,6 @@ DELETE /v1/policies/<policy>
 "#;
 
 #[tokio::test]
-async fn wrong_policies_are_refused_with_the_path_of_what_is_wrong() {
+async fn wrong_policies_are_refused_with_the_path_of_the_fault() {
     Company::new().await.refuses(TABLE).await;
 }

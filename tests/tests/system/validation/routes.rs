@@ -5,14 +5,15 @@ use super::table::sections;
 pub(super) use end_to_end::routes::{METHODS, routes};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What takes no key. What is wrong with a question for a token is tried in `governance/oauth.rs`; the others take no input.
+/// The routes without a key. Wrong requests for a token are tested in `governance/oauth.rs`;
+/// the others take no input.
 pub(super) const OPEN: [(&str, &str); 3] = [
     ("GET", "/v1/health"),
     ("GET", "/v1/openapi.json"),
     ("POST", "/v1/oauth/token"),
 ];
 
-/// What GitHub calls: a signature stands for the key, and wrong ones are tried in `path/github.rs`.
+/// The routes that GitHub calls with a signature. Wrong ones are tested in `path/github.rs`.
 pub(super) const RECEIVER: (&str, &str) = ("POST", "/v1/integrations/github/{id}");
 
 pub(super) fn concrete(path: &str) -> String {

@@ -4,7 +4,7 @@ use end_to_end::{ADMIN, Answer, OPERATOR, World};
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A request of a table and what it is answered with.
+/// A request of a table and its answer.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) method: String,
@@ -16,8 +16,9 @@ pub(super) struct Line {
     pub(super) fields: BTreeSet<String>,
 }
 
-/// A section begins with a request that is right. Each line under it says what is changed to make it wrong
-/// (`-field`, `field=value`, `?query`, `/path`, a header, or `.` for nothing), the status, and the fields in `details`.
+/// A section begins with a right request. Each line under it describes the change that makes
+/// it wrong (`-field`, `field=value`, `?query`, `/path`, a header, or `.` for nothing), the status,
+/// and the fields in `details`.
 /// `<a65>` stands for 65 times `a`, `<budget>` for an id.
 #[derive(Debug)]
 pub(super) struct Section {

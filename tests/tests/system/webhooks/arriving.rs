@@ -1,4 +1,4 @@
-//! What arrives, and how.
+//! Deliveries: their bodies, headers and order.
 
 use super::{deliveries, path, seen, test, webhook, world};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
@@ -25,7 +25,8 @@ async fn a_policy_that_fires_is_posted_as_it_was_with_both_signatures() {
     let publish = format!("/v1/policies/{}/publish", made["id"].as_str().unwrap());
     world.admin("POST", &publish, Value::Null).await.expect(200);
     let risk = json!({
-        "event_id": "e-1", "type": "ip_risk", "occurred_at": super::NOON, "user_id": "ada", "risk_level": "high",
+        "event_id": "e-1", "type": "ip_risk", "occurred_at": super::NOON, "user_id": "ada",
+        "risk_level": "high",
         "summary": "a key was pushed",
     });
     // Delivered twice by the queue of events, told once.
@@ -129,7 +130,8 @@ async fn a_redirect_is_not_followed_and_no_name_or_private_address_is_reached() 
         deliveries(&world, &made).await[0]["attempts"][0]["status_code"],
         302
     );
-    // A name whose addresses are not public, and urls that were registered before private ones were refused.
+    // A name whose addresses are not public, and urls that were registered before private ones were
+    // refused.
     let body = json!({"url": "https://metadata.example/"});
     let made = world.admin("POST", "/v1/webhooks", body).await.expect(201);
     for url in ["", "https://10.0.0.1/", "https://metadata.internal/"] {
@@ -175,7 +177,8 @@ async fn whichever_call_fails_a_notice_is_delivered_under_one_id() {
                     world.system.engine().inject(fault);
                 }
                 let risk = json!({
-                    "event_id": "e-1", "type": "ip_risk", "occurred_at": super::NOON, "risk_level": "low", "summary": "s",
+                    "event_id": "e-1", "type": "ip_risk", "occurred_at": super::NOON,
+                    "risk_level": "low", "summary": "s",
                 });
                 let body = json!({ "events": [risk] });
                 while world
@@ -185,7 +188,8 @@ async fn whichever_call_fails_a_notice_is_delivered_under_one_id() {
                     != 202
                 {}
                 world.system.drain().await.unwrap();
-                // An attempt whose outcome was not kept is due again at once; one that waits is due after a while.
+                // An attempt whose outcome was not kept is due again at once; one that waits is due
+                // after a while.
                 super::pass(&world, 10).await;
                 let has_fired =
                     world.system.engine().faults_fired() + world.system.queues().faults_fired() > 0;
@@ -237,7 +241,8 @@ async fn a_webhook_is_told_of_the_events_that_it_is_for_and_of_those_only() {
         world.admin("POST", "/v1/webhooks", body).await.expect(201);
     }
     let policy = json!({
-        "name": "Much", "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 600},
+        "name": "Much",
+        "trigger": {"type": "token_budget_exceeded", "subject": "user", "tokens": 600},
         "actions": [{"type": "webhook", "url": format!("{}/policy", receiver.url)}],
     });
     let made = world

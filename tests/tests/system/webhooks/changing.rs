@@ -67,7 +67,7 @@ async fn a_webhook_is_changed_under_its_version_and_the_change_is_audited() {
 }
 
 #[tokio::test]
-async fn what_waited_for_a_paused_or_ended_receiver_goes_to_the_new_one() {
+async fn deliveries_that_waited_for_a_paused_or_ended_receiver_go_to_the_new_one() {
     let (world, old, made) = world_with_ada().await;
     pause(&world, &made).await;
     event(&world, 0).await;
@@ -92,7 +92,7 @@ async fn what_waited_for_a_paused_or_ended_receiver_goes_to_the_new_one() {
 }
 
 #[tokio::test]
-async fn of_what_waited_for_a_receiver_one_is_given_up_if_the_new_one_is_down_too() {
+async fn one_waiting_delivery_fails_if_the_new_receiver_is_down_too() {
     let (world, old, made) = world_with_ada().await;
     old.answer(503, &[]);
     let test = format!("{}/test", path(&made));
@@ -122,7 +122,7 @@ async fn of_what_waited_for_a_receiver_one_is_given_up_if_the_new_one_is_down_to
 }
 
 #[tokio::test]
-async fn what_the_receiver_before_answers_says_nothing_of_the_new_one() {
+async fn answers_of_the_old_receiver_say_nothing_about_the_new_one() {
     let (world, old, made) = world_with_ada().await;
     let new = Receiver::start().await;
     old.answer(410, &[]);
@@ -181,7 +181,8 @@ async fn no_private_address_and_no_impossible_port_is_registered() {
             );
         }
         let policy = json!({
-            "name": "x", "trigger": {"type": "ip_risk_event"}, "actions": [{"type": "webhook", "url": url}],
+            "name": "x", "trigger": {"type": "ip_risk_event"},
+            "actions": [{"type": "webhook", "url": url}],
         });
         let refused = world.admin("POST", "/v1/policies", policy).await;
         assert_eq!(refused.fields(), ["actions[0].url"], "{url}");

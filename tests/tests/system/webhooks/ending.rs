@@ -1,4 +1,4 @@
-//! A receiver that wants no more deliveries, and retrying what was given up.
+//! A receiver that wants no further deliveries, and retries of failed ones.
 
 use super::{deliveries, event, pass, path, pause, seen, statuses, test, webhook, world_with_ada};
 use end_to_end::World;
@@ -17,7 +17,8 @@ async fn incidents(world: &World) -> Vec<Value> {
 async fn a_receiver_that_answers_410_gets_nothing_more_and_administrators_are_told_once() {
     let (world, receiver, made) = world_with_ada().await;
     let root = json!({
-        "id": "root", "email": "root@example.com", "name": "Root", "department_id": "eng", "role": "admin",
+        "id": "root", "email": "root@example.com", "name": "Root", "department_id": "eng",
+        "role": "admin",
     });
     world.admin("POST", "/v1/users", root).await.expect(201);
     receiver.answer(503, &[]);
@@ -63,8 +64,8 @@ async fn a_receiver_that_answers_410_gets_nothing_more_and_administrators_are_to
 }
 
 #[tokio::test]
-async fn what_was_under_way_when_the_receiver_ended_the_webhook_does_not_revive_it() {
-    // An event, or what somebody asked for before they could know.
+async fn a_delivery_in_flight_does_not_revive_a_webhook_that_the_receiver_ended() {
+    // An event, or a request that was sent before the end.
     for (older, kind) in [("PUT", "user.blocked"), ("POST", "webhook.test")] {
         let (world, receiver, made) = world_with_ada().await;
         let block = "/v1/users/ada/block";
@@ -116,7 +117,7 @@ async fn what_was_under_way_when_the_receiver_ended_the_webhook_does_not_revive_
             posted,
             "{kind}: nothing more is sent"
         );
-        // What somebody asks for now is another matter.
+        // A delivery that is requested now is sent.
         test(&world, &made).await;
         assert_eq!(seen(&world, &made).await["status"], "active", "{kind}");
         assert_eq!(incidents(&world).await.len(), 1, "{kind}");
@@ -170,7 +171,7 @@ async fn retry(world: &World, webhook: &Value, since: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_was_given_up_since_a_time_is_retried_a_hundred_at_a_time() {
+async fn failed_deliveries_since_a_time_are_retried_a_hundred_at_a_time() {
     let (world, receiver, made) = world_with_ada().await;
     let mut ids = Vec::new();
     for seconds in 0..230 {
@@ -214,7 +215,7 @@ async fn what_was_given_up_since_a_time_is_retried_a_hundred_at_a_time() {
 }
 
 #[tokio::test]
-async fn what_is_retried_of_a_paused_webhook_follows_the_first_that_is_taken() {
+async fn retries_of_a_paused_webhook_follow_the_first_that_is_taken() {
     let (world, receiver, made) = world_with_ada().await;
     pause(&world, &made).await;
     let mut ids = Vec::new();
@@ -233,8 +234,8 @@ async fn what_is_retried_of_a_paused_webhook_follows_the_first_that_is_taken() {
     assert_eq!(seen(&world, &made).await["status"], "active");
 }
 
-/// Deliveries that were given up, by the order of their events, which are a second apart. They are made ten at a
-/// time, and the one of the last event first.
+/// Deliveries that were given up, by the order of their events, which are a second apart. They are
+/// made ten at a time, and the one of the last event first.
 async fn three_hundred(world: &World, webhook: &Value) -> Vec<String> {
     let mut ids = Vec::new();
     for number in 0..300 {
@@ -315,7 +316,7 @@ async fn by_the_cursor_each_is_queued_once_though_nothing_of_the_calls_before_wa
 }
 
 #[tokio::test]
-async fn what_was_told_days_after_it_happened_is_found_by_when_its_delivery_was_made() {
+async fn a_late_delivery_is_found_by_the_time_of_its_creation() {
     let (world, receiver, made) = world_with_ada().await;
     let days = 13 * 24 * 3_600;
     let id = given_up_of(&world, &made, -days, 5).await;
@@ -325,7 +326,7 @@ async fn what_was_told_days_after_it_happened_is_found_by_when_its_delivery_was_
 }
 
 #[tokio::test]
-async fn retried_to_a_receiver_that_is_still_down_one_is_given_up_and_the_others_wait() {
+async fn one_retry_to_a_receiver_that_is_still_down_fails_and_the_others_wait() {
     let (world, receiver, made) = world_with_ada().await;
     let mut ids = Vec::new();
     for seconds in 0..61 {

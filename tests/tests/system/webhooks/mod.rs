@@ -56,7 +56,7 @@ async fn seen(world: &World, webhook: &Value) -> Value {
         .expect(200)
 }
 
-/// Moves the clock by so many seconds and lets what is due by then happen.
+/// Moves the clock by so many seconds and runs everything that is due by then.
 async fn pass(world: &World, seconds: i64) {
     let now = world.system.clock().now() + jiff::SignedDuration::from_secs(seconds);
     world.set_clock(&now.to_string()).await;
@@ -101,7 +101,8 @@ async fn pause(world: &World, webhook: &Value) -> Health {
     paused
 }
 
-/// Lets an event happen a second later that every webhook is told of: a user is blocked or released.
+/// Lets an event happen a second later that every webhook is told of: a user is blocked or
+/// released.
 async fn event(world: &World, number: usize) {
     pass(world, 1).await;
     let path = "/v1/users/ada/block";

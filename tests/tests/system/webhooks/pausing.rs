@@ -138,7 +138,7 @@ async fn while_it_is_paused_only_the_oldest_is_tried_each_quarter_of_an_hour() {
 }
 
 #[tokio::test]
-async fn one_that_is_refused_for_what_it_is_does_not_keep_the_others_back() {
+async fn a_delivery_that_is_refused_for_its_content_does_not_hold_up_the_others() {
     let (world, receiver, made) = world_with_ada().await;
     pause(&world, &made).await;
     // The release tells of the block that it ended, too.
@@ -176,7 +176,7 @@ async fn a_receiver_that_is_down_again_is_left_alone_again() {
 }
 
 #[tokio::test]
-async fn what_waited_for_seven_days_is_given_up() {
+async fn a_delivery_that_waited_for_seven_days_fails() {
     let (world, receiver, made) = world_with_ada().await;
     pause(&world, &made).await;
     receiver.answer(503, &[]);
@@ -196,7 +196,7 @@ async fn what_waited_for_seven_days_is_given_up() {
 }
 
 #[tokio::test]
-async fn whichever_call_fails_what_waited_arrives_in_order_of_age() {
+async fn whichever_call_fails_waiting_deliveries_arrive_in_order_of_age() {
     for when in [When::Before, When::After] {
         for of_queue in [false, true] {
             for call in 0.. {

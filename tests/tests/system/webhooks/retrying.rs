@@ -60,8 +60,7 @@ async fn a_receiver_that_asks_for_time_gets_it() {
 }
 
 #[tokio::test]
-async fn what_is_given_up_is_an_incident_and_a_dead_letter_and_the_webhook_is_paused_until_one_is_taken()
- {
+async fn a_failed_delivery_opens_an_incident_and_pauses_its_webhook_until_one_is_taken() {
     let (world, receiver) = world().await;
     let made = webhook(&world, &receiver, json!({})).await;
     receiver.answer(500, &[]);
@@ -118,8 +117,7 @@ async fn what_is_given_up_is_an_incident_and_a_dead_letter_and_the_webhook_is_pa
 }
 
 #[tokio::test]
-async fn a_delivery_that_waited_in_the_queue_before_its_first_attempt_pauses_its_webhook_all_the_same()
- {
+async fn a_delivery_that_waited_before_its_first_attempt_pauses_its_webhook_too() {
     for waits_for in [1, 90_000] {
         let settings = SystemSettings {
             delivers_events: false,
@@ -176,7 +174,8 @@ async fn a_receiver_that_takes_other_deliveries_is_not_paused_by_one_that_it_ref
     test(&world, &made).await;
     for hour in 0..30 {
         if hour == 10 {
-            // What is due by now is tried; then another one is taken, and the first one refused again.
+            // All due deliveries are tried; then another one is taken, and the first one refused
+            // again.
             receiver.answer(200, &[]);
             let before = receiver.received().len();
             test(&world, &made).await;

@@ -14,7 +14,7 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     mac.finalize().into_bytes().to_vec()
 }
 
-/// The Standard Webhooks signature and that of the body, made anew.
+/// The Standard Webhooks signature and that of the body, computed here.
 pub(super) fn signatures(secret: &str, got: &Received) -> (String, String) {
     let key = STANDARD
         .decode(secret.strip_prefix("whsec_").unwrap())
@@ -34,7 +34,7 @@ pub(super) fn signatures(secret: &str, got: &Received) -> (String, String) {
 }
 
 #[tokio::test]
-async fn the_old_secret_signs_for_a_day_more_and_then_no_more() {
+async fn the_old_secret_signs_for_one_more_day_only() {
     let (world, receiver) = world().await;
     let made = webhook(&world, &receiver, json!({})).await;
     let secret = |webhook: &Value| webhook["signing_secret"].as_str().unwrap().to_owned();
