@@ -345,7 +345,11 @@ mod tests {
             anew.push(entry);
         }
         assert_eq!(walk(&anew, &anew[4]), Ok(5));
-        assert!(message(anew.last()).message.contains("another hash"));
+        assert!(
+            message(anew.last())
+                .message
+                .contains("differs from that of the kept head")
+        );
         let mut altered = log(5).pop().unwrap();
         altered.action = "budget.delete".to_owned();
         assert_eq!(message(Some(&altered)).message, ALTERED);

@@ -89,7 +89,7 @@ async fn a_user_blocked_by_hand_and_their_manager_are_told_why_until_when_and_wh
     for said in [
         "a leak",
         "until 2026-11-25T08:00:00Z",
-        "ask max (max@example.com) or an administrator",
+        "Ask max (max@example.com) or an administrator",
     ] {
         assert!(
             mails.iter().all(|mail| mail.text.contains(said)),
