@@ -1,7 +1,6 @@
 //! Which event is which: an event counts once by its organisation, user, type and id, and its body is
 //! bound to them by a digest.
 
-use super::hex::hex;
 use super::usage::{Event, Operation, Outcome, Risk, RiskOrigin, Usage};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -101,7 +100,7 @@ impl Fields {
     }
 
     fn digest(self) -> BodyDigest {
-        BodyDigest(hex(&self.0.finalize()[..KEPT]))
+        BodyDigest(hex::encode(&self.0.finalize()[..KEPT]))
     }
 }
 

@@ -20,7 +20,6 @@ pub mod feedback;
 pub mod flagged;
 pub mod github;
 pub mod health;
-pub mod hex;
 pub mod hold;
 pub mod identity;
 pub mod incident;

@@ -2,7 +2,6 @@
 //! tried again.
 
 use super::health::MAX_WAIT;
-use super::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -394,7 +393,7 @@ pub fn standard_signature(secrets: &[String], id: &str, at: Timestamp, body: &st
 /// of it, as `openssl dgst -sha256 -hmac "$SECRET"` makes it.
 pub fn body_signature(secret: &str, body: &str) -> String {
     let mac = hmac(secret.as_bytes(), &[body.as_bytes()]).unwrap_or_default();
-    format!("sha256={}", hex(&mac))
+    format!("sha256={}", hex::encode(mac))
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! New ids and secrets.
 
-use crate::domain::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -16,7 +15,7 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
 
 /// A new id: the prefix and 24 hexadecimal digits.
 pub fn id(prefix: &str) -> Result<String, getrandom::Error> {
-    let digits = hex(&bytes::<12>()?);
+    let digits = hex::encode(bytes::<12>()?);
     Ok(format!("{prefix}{digits}"))
 }
 

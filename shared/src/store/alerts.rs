@@ -10,7 +10,6 @@ use super::rows::Row;
 use crate::domain::alert::{Alert, Level, crossings};
 use crate::domain::cell::Cell;
 use crate::domain::configuration::{Budget, Configuration};
-use crate::domain::hex::hex;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -37,7 +36,7 @@ pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, Stor
     let mut bytes = [0_u8; 6];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let at = now.as_millisecond();
-    Ok(format!("{prefix}{at:012x}{order:04x}{}", hex(&bytes)))
+    Ok(format!("{prefix}{at:012x}{order:04x}{}", hex::encode(bytes)))
 }
 
 impl Row {

@@ -8,7 +8,6 @@ use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
 use crate::domain::authority::{Maker, makers, responsible_user_id};
 use crate::domain::configuration::Organisation;
-use crate::domain::hex::hex;
 use crate::domain::people::{Role, Status, User};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -78,7 +77,7 @@ impl ApiKey {
 
 /// The SHA-256 of a secret, in hex: all that is ever stored or cached of it.
 pub fn digest_of(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
+    hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
 impl Row {

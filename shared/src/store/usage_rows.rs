@@ -13,7 +13,6 @@ use super::usage::Entry;
 use crate::domain::amount::Amounts;
 use crate::domain::buckets::of_usage;
 use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hex::hex;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use serde::Deserialize;
@@ -170,7 +169,7 @@ fn group(path: &str, provider: &str, model: &str) -> String {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hex(&hash.finalize()[..8])
+    hex::encode(&hash.finalize()[..8])
 }
 
 impl Store {

@@ -1,6 +1,5 @@
 //! Which webhooks tell of the same: a redelivery, a second hook, or a replay under other headers.
 
-use crate::domain::hex::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -25,7 +24,7 @@ pub fn event_id(event: &str, body: &Value) -> String {
         json!([id, event, body["action"], body["alert"]["number"], time])
     });
     let text = named.unwrap_or_else(|| without_hook(body)).to_string();
-    format!("{GITHUB_PREFIX}{}", hex(&Sha256::digest(text.as_bytes())))
+    format!("{GITHUB_PREFIX}{}", hex::encode(Sha256::digest(text.as_bytes())))
 }
 
 /// When an alert was last changed; none if the body has no alert that can be known by that. A new alert
