@@ -1,7 +1,6 @@
 //! Access tokens: what a client's id and secret are exchanged for, for an hour.
 
 use super::error::{ApiError, ErrorCode};
-use crate::domain::hex::hex;
 use crate::store::{KeyOwner, digest_of};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::tz::TimeZone;
@@ -86,7 +85,7 @@ impl Tokens {
     /// the same after an hour.
     pub(super) fn secret_of(&self, owner: &KeyOwner) -> String {
         let name = format!("client\0{}\0{}", owner.organisation_id, owner.key_id);
-        hex(&self.key(&name).unwrap_or_default())
+        hex::encode(self.key(&name).unwrap_or_default())
     }
 
     /// Whether a secret has the form of a token, so that it is no key.

@@ -1,12 +1,13 @@
 //! Reading, updating and opening cells.
 
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, Transacted, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item, number};
 use super::tables::TTL;
 use super::{Store, keys};
 use crate::domain::cell::{Cell, CellUpdate};
 use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,

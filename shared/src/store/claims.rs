@@ -4,13 +4,14 @@
 //! over it, under the condition that no record is there and that the claim, if there is one, is for the same
 //! body. So of two bodies the one that claimed first counts, and without a claim the one recorded first.
 
-use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
 use super::expression::{Item, number};
 use super::records::{DIGEST, EXCEEDED};
 use super::resolutions::expires_at;
 use super::tables::TTL;
 use super::{Store, keys};
 use crate::domain::identity::{BodyDigest, EventIdentity};
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,

@@ -1,7 +1,7 @@
 //! The configuration as rows, and reading all of it as it was at one epoch.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, back_off};
+use super::call::{ATTEMPTS, StoreError};
 use super::expression::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
 use crate::domain::configuration::{
@@ -9,6 +9,7 @@ use crate::domain::configuration::{
 };
 use crate::domain::exemption::Grant;
 use crate::domain::period::Month;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Holding, and giving a hold back.
 
 use super::Store;
-use super::call::{StoreError, Transacted, back_off};
+use super::call::{StoreError, Transacted};
 use super::cells::Updated;
 use super::resolutions::Resolved;
 use crate::domain::cell::{Cell, HoldRequest, Obstacle};
@@ -9,6 +9,7 @@ use crate::domain::configuration::Configuration;
 use crate::domain::hold::{Exempt, Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
+use crate::runtime::backoff::back_off;
 use jiff::Timestamp;
 use std::borrow::Cow;
 

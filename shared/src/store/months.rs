@@ -3,7 +3,7 @@
 
 use super::Store;
 use super::alerts::new_id;
-use super::call::{ATTEMPTS, StoreError, back_off};
+use super::call::{ATTEMPTS, StoreError};
 use super::change::{Change, Committed, CounterEffect, Snapshot};
 use super::configuration::data;
 use super::governance::Page;
@@ -17,6 +17,7 @@ use crate::domain::hold::Node;
 use crate::domain::notice::Notice;
 use crate::domain::period::Month;
 use crate::domain::rollover::Rollover;
+use crate::runtime::backoff::back_off;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! The rows that a usage writes: its record, its resolution, its totals.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::call::{ATTEMPTS, StoreError, Transacted};
 use super::claims::Known;
 use super::expression::{Item, number};
 use super::keys;
@@ -17,6 +17,7 @@ use crate::domain::hold::HoldId;
 use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::period::Month;
 use crate::domain::usage::{Event, Resolution, Risk};
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 

@@ -7,7 +7,7 @@
 //! more.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, Transacted, is_transaction_conflict};
 use super::cells::Updated;
 use super::expression::number;
 use super::holds::ATTEMPTS_TO_HOLD;
@@ -20,6 +20,7 @@ use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::people::User;
 use crate::domain::renewal::{CannotRenew, Wanted, Wish, gain};
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, TransactWriteItem, Update};
 use jiff::{SignedDuration, Timestamp};

@@ -5,7 +5,7 @@
 
 use super::Store;
 use super::alerts::{Told, new_id};
-use super::call::{ATTEMPTS, StoreError, back_off};
+use super::call::{ATTEMPTS, StoreError};
 use super::keys;
 use super::rows::Row;
 use super::tables::BY_DAY;
@@ -15,6 +15,7 @@ use crate::domain::hold::{HoldId, Node};
 use crate::domain::identity::EventIdentity;
 use crate::domain::period::Month;
 use crate::domain::self_audit::{Difference, Look, Subject};
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};

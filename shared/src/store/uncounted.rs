@@ -1,7 +1,7 @@
 //! Usage that is recorded and not counted: in conflict with another body, or too large to be true.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::call::{ATTEMPTS, StoreError, Transacted};
 use super::claims::{AnotherBody, Known};
 use super::resolutions::Resolved;
 use super::usage::{Entry, Mark, Recorded, Tried, UsageReport, day_of, living, own_hold};
@@ -12,6 +12,7 @@ use crate::domain::period::Month;
 use crate::domain::plausible::{Excess, excess_of};
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::Charge;
+use crate::runtime::backoff::back_off;
 use jiff::Timestamp;
 use std::borrow::Cow;
 

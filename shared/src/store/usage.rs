@@ -5,7 +5,7 @@
 //! repeats every later step, so a crash between two steps is repaired by the next delivery.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, Transacted, back_off};
+use super::call::{ATTEMPTS, StoreError, Transacted};
 use super::cells::Updated;
 use super::claims::AnotherBody;
 use super::resolutions::{Resolved, expires_at};
@@ -20,6 +20,7 @@ use crate::domain::period::Month;
 use crate::domain::plausible::excess_of;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::{Charge, Resolution, Usage};
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use futures::StreamExt;
 use jiff::Timestamp;
