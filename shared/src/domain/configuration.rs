@@ -666,17 +666,23 @@ impl Configuration {
             .unwrap_or(0)
     }
 
-    /// The manager of `user`, or of the nearest department above them that has one who is somebody else.
-    pub fn manager_of(&self, user: &User) -> Option<String> {
+    /// Returns who may be the manager of `user`, the nearest first, each with the department that
+    /// they manage; None stands for the user's own manager. The manager is the first who is active,
+    /// which is not known here.
+    pub fn manager_candidates<'a>(
+        &'a self,
+        user: &'a User,
+    ) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let path = self.path(&user.department_id);
-        let departments = path
-            .0
-            .iter()
-            .rev()
-            .filter_map(|id| self.departments.get(id));
-        let managers = departments.filter_map(|department| department.manager_id.as_ref());
-        let other = managers.filter(|id| **id != user.id);
-        user.manager_id.iter().chain(other).next().cloned()
+        let departments = path.0.into_iter().rev();
+        let departments = departments.filter_map(|id| self.departments.get(&id));
+        let managers = departments.filter_map(|department| {
+            let manager_id = department.manager_id.as_deref()?;
+            Some((manager_id, Some(department.id.as_str())))
+        });
+        let own = user.manager_id.as_deref().map(|id| (id, None));
+        let candidates = own.into_iter().chain(managers);
+        candidates.filter(|(manager_id, _)| *manager_id != user.id)
     }
 
     /// Whether `user_id` manages a department on `path`.
@@ -994,18 +1000,21 @@ mod tests {
             let department = config.departments.get_mut(department).unwrap();
             department.manager_id = Some(manager.to_owned());
         }
-        let manager = |user: &User| config.manager_of(user);
-        assert_eq!(manager(&samples::user("ada")).as_deref(), Some("mo"));
-        assert_eq!(manager(&samples::user("mo")).as_deref(), Some("eve"));
+        let managers = |user: &User| {
+            let candidates = config.manager_candidates(user);
+            candidates.map(|(id, _)| id.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(managers(&samples::user("ada")), ["mo", "eve"]);
+        assert_eq!(managers(&samples::user("mo")), ["eve"]);
         let own = User {
             manager_id: Some("max".to_owned()),
             ..samples::user("ada")
         };
-        assert_eq!(manager(&own).as_deref(), Some("max"));
+        assert_eq!(managers(&own), ["max", "mo", "eve"]);
         let elsewhere = User {
             department_id: "sales".to_owned(),
             ..samples::user("sam")
         };
-        assert_eq!(manager(&elsewhere), None);
+        assert!(managers(&elsewhere).is_empty());
     }
 }
