@@ -1,9 +1,10 @@
-//! Doing what a policy could not do when it fired, because nobody knew whose the event was: when it comes
-//! again with its user, the user is blocked and told, and alert and incident say whose it is. Once.
+//! Takes the actions that a policy could not take when it fired, because the event's user was not
+//! known. If the event comes again with its user, the user is blocked and notified, and alert and
+//! incident name the user. This happens once.
 
 use super::App;
-use super::firing::{ATTEMPTS, Acting, lasts, recipients, rest};
-use super::policies::Found;
+use super::context::{BatchContext, PolicyMatch, recipients};
+use super::firing::{ATTEMPTS, lasts};
 use serde_json::json;
 use shared::domain::audit::AuditEntry;
 use shared::domain::blocking::blocked_by_policy;
@@ -12,9 +13,10 @@ use shared::domain::notice::{Address, Notice, Recipient};
 use shared::domain::people::{Block, User};
 use shared::domain::policy::Telling;
 use shared::domain::webhook::EventType;
+use shared::runtime::backoff::back_off as rest;
 use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
 
-/// What a firing left behind that had nobody.
+/// The state that a firing without a user left.
 struct Before {
     user: User,
     fired: Fired,
@@ -22,7 +24,7 @@ struct Before {
     incident_id: Option<String>,
 }
 
-/// What is done now.
+/// The actions to take now.
 struct Finish<'a> {
     telling: Telling<'a>,
     before: Before,
@@ -31,13 +33,14 @@ struct Finish<'a> {
     not_done: Vec<&'static str>,
 }
 
-/// Finishes a firing whose event has its user now, unless that was done. Returns its marker.
+/// Finishes a firing if its event has its user now and this was not done before. Returns the
+/// marker.
 pub(super) async fn finish(
-    acting: &Acting<'_>,
-    found: &Found<'_>,
+    acting: &BatchContext<'_>,
+    found: &PolicyMatch<'_>,
     fired: &Fired,
 ) -> Result<Fired, StoreError> {
-    let Acting {
+    let BatchContext {
         app, configuration, ..
     } = acting;
     let organisation_id = &configuration.organisation.id;
@@ -98,11 +101,11 @@ pub(super) async fn finish(
     Err(StoreError::Contended)
 }
 
-/// What the firing left; its marker as it is if there is nothing to finish.
+/// Reads the state that the firing left. Returns its marker as an error if nothing is to finish.
 async fn before(
     app: &App,
     configuration: &Configuration,
-    found: &Found<'_>,
+    found: &PolicyMatch<'_>,
     fired: &Fired,
 ) -> Result<Result<Before, Fired>, StoreError> {
     let organisation_id = &configuration.organisation.id;
@@ -130,7 +133,7 @@ async fn before(
 }
 
 impl Finish<'_> {
-    /// Everything that is written, the marker as it will be, and the entry of the audit log.
+    /// Returns the rows to write, the new marker and the audit entry.
     async fn rows(
         &self,
         app: &App,
@@ -162,7 +165,7 @@ impl Finish<'_> {
         Ok((rows, finished, self.audit(user)))
     }
 
-    /// The user as they will be.
+    /// Returns the user with the block.
     fn blocked(&self, block: &Block) -> User {
         let mut after = self.before.user.clone();
         after.block = Some(block.clone());
@@ -171,7 +174,7 @@ impl Finish<'_> {
         after
     }
 
-    /// The alert and the incident of the firing, which say whose it is now.
+    /// Returns the alert and the incident of the firing, now with the user.
     async fn known_rows(&self, app: &App, organisation_id: &str) -> Result<Vec<Row>, StoreError> {
         let Before {
             user,
@@ -201,7 +204,7 @@ impl Finish<'_> {
         Ok(rows)
     }
 
-    /// What tells of it, if there is something to tell: the user is blocked, or somebody gets a mail.
+    /// Returns the notices, if the user is blocked or somebody gets a mail.
     fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         let is_mail = |recipient: &Recipient| matches!(recipient.address, Address::Mail { .. });
         if self.block.is_none() && !self.recipients.iter().any(is_mail) {

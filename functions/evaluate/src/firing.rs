@@ -1,65 +1,39 @@
-//! Doing what a policy says that fired: one transaction with the marker, so that it happens once.
+//! Takes the actions of a policy that fired, in one transaction with its marker, so that they
+//! happen once.
 
 use super::App;
-use super::policies::Found;
+use super::context::{BatchContext, PolicyMatch, recipients};
 use serde_json::json;
 use shared::domain::audit::AuditEntry;
 use shared::domain::blocking::blocked_by_policy;
-use shared::domain::configuration::Configuration;
 use shared::domain::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::{Action, Telling};
+use shared::domain::policy::Telling;
 use shared::domain::webhook::EventType;
+use shared::runtime::backoff::back_off as rest;
 use shared::runtime::logs::{self, Metric};
 use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
-use std::time::Duration;
-use tokio::sync::OnceCell;
 
-/// How often a block that met other changes is prepared anew.
+/// How often a block is prepared again because of other changes.
 pub(super) const ATTEMPTS: u32 = 24;
 
-/// What the firings of one batch share.
-pub(super) struct Acting<'a> {
-    pub(super) app: &'a App,
-    pub(super) configuration: &'a Configuration,
-    /// The administrators, read once where they are needed.
-    administrators: OnceCell<Vec<User>>,
-}
-
-impl<'a> Acting<'a> {
-    pub(super) fn new(app: &'a App, configuration: &'a Configuration) -> Self {
-        Self {
-            app,
-            configuration,
-            administrators: OnceCell::new(),
-        }
-    }
-
-    async fn administrators(&self) -> Result<&[User], StoreError> {
-        let id = &self.configuration.organisation.id;
-        let read = || self.app.store.some_administrators(id);
-        let known = self.administrators.get_or_try_init(read).await?;
-        Ok(known.as_slice())
-    }
-}
-
-/// A firing with all that goes with it, except for the block that will be in force.
+/// A firing with all its parts except for the block.
 struct Prepared<'a> {
     telling: Telling<'a>,
     user: Option<User>,
     recipients: Vec<Recipient>,
-    /// Actions that cannot be taken, in words.
+    /// The actions that cannot be taken, in words.
     not_done: Vec<&'static str>,
     fired: Fired,
 }
 
-/// Does what the policy says; none where it fired before.
+/// Takes the actions of the policy. None if it fired before.
 pub(super) async fn fire(
-    acting: &Acting<'_>,
-    found: &Found<'_>,
+    acting: &BatchContext<'_>,
+    found: &PolicyMatch<'_>,
 ) -> Result<Option<Fired>, StoreError> {
-    let Acting {
+    let BatchContext {
         app, configuration, ..
     } = acting;
     let organisation_id = &configuration.organisation.id;
@@ -119,29 +93,28 @@ pub(super) async fn fire(
 
 /// Whom a firing blocks.
 enum Blocking<'a> {
-    /// Nobody.
     Nobody,
-    /// Somebody who is under a block already that lasts longer.
+    /// The user has a block already that lasts longer.
     Already(&'a Block),
     /// This user, as they will be.
     Now(&'a User, &'a Block),
 }
 
-/// What a firing leaves behind, and its marker, which is the first of the rows.
+/// The rows that a firing writes, and its marker, which is the first of them.
 struct Left {
     rows: Vec<Row>,
     fired: Fired,
 }
 
 impl Left {
-    /// Writes it; none where the policy fired before.
+    /// Writes the rows. None if the policy fired before.
     async fn fire(self, app: &App) -> Result<Option<Fired>, StoreError> {
         let is_new = app.store.fire(self.rows).await?;
         Ok(is_new.then_some(self.fired))
     }
 }
 
-/// What a firing leaves behind, with a notice for each thing that it does.
+/// Builds the rows of a firing, with a notice for each of its actions.
 fn left(
     organisation_id: &str,
     prepared: &Prepared<'_>,
@@ -162,7 +135,7 @@ fn left(
     let incident = telling.incident(new_id("inc_", now, 0)?, &alert.id);
     let mut more = Vec::new();
     if let Some(incident) = &incident {
-        // Whom a policy writes to is its own choice.
+        // The policy itself chooses whom it notifies.
         more.push(incident.notice(new_id("ntc_", now, 1)?, Cause::Policy, Vec::new()));
     }
     if let Blocking::Now(user, block) = blocking {
@@ -208,8 +181,8 @@ fn left(
     Ok(Left { rows, fired })
 }
 
-/// The same where the user is blocked in the same transaction, as a change with its audit entry. A block that lasts longer
-/// stays as it is.
+/// Fires and blocks the user in the same transaction, as a change with its audit entry. A block
+/// that lasts longer stays as it is.
 async fn fire_and_block(
     app: &App,
     organisation_id: &str,
@@ -270,14 +243,7 @@ async fn fire_and_block(
     Err(StoreError::Contended)
 }
 
-/// Waits a little, more each time and never the same, so that those who met do not meet again.
-pub(super) async fn rest(attempt: u32) {
-    let most_ms = u64::from(attempt + 1).min(20) * 5;
-    let spread = shared::runtime::random::bytes::<1>().map_or(128, |[byte]| u64::from(byte));
-    tokio::time::sleep(Duration::from_millis(most_ms * spread / 255)).await;
-}
-
-/// Whether `known` is in force and ends no earlier than `other`.
+/// Returns whether `known` is in force and ends no earlier than `other`.
 pub(super) fn lasts(known: &Block, other: &Block) -> bool {
     known.is_in_force(other.since)
         && match (known.until, other.until) {
@@ -285,55 +251,4 @@ pub(super) fn lasts(known: &Block, other: &Block) -> bool {
             (Some(_), None) => false,
             (Some(known), Some(other)) => known >= other,
         }
-}
-
-/// Whom the policy tells, and what of that cannot be done, in words.
-pub(super) async fn recipients(
-    acting: &Acting<'_>,
-    found: &Found<'_>,
-    user: Option<&User>,
-) -> Result<(Vec<Recipient>, Vec<&'static str>), StoreError> {
-    let Acting {
-        app, configuration, ..
-    } = acting;
-    let mut recipients = Vec::new();
-    let mut not_done = Vec::new();
-    for action in &found.policy.rule.actions {
-        match (action, user) {
-            (Action::EmailUser, Some(user)) => {
-                recipients.push(Recipient::mail(user, "it was your activity".to_owned()));
-            }
-            (Action::EmailUser, None) => {
-                not_done.push("no mail to the user: the event names nobody who is known");
-            }
-            (Action::EmailManager, user) => {
-                let manager = match user {
-                    Some(user) => app.store.manager_of(configuration, user).await?,
-                    None => None,
-                };
-                if let Some((manager, because)) = manager {
-                    recipients.push(Recipient::mail(&manager, because));
-                    continue;
-                }
-                let because = match user {
-                    Some(user) => format!("nobody manages {} or their department", user.id),
-                    None => "the event names nobody who is known".to_owned(),
-                };
-                let because = format!("{because}, and you are an administrator");
-                let all = acting.administrators().await?;
-                if all.is_empty() {
-                    not_done.push(
-                        "no mail to the manager: there is neither a manager nor an administrator",
-                    );
-                }
-                recipients.extend(
-                    all.iter()
-                        .map(|user| Recipient::mail(user, because.clone())),
-                );
-            }
-            (Action::Webhook { webhook_id }, _) => recipients.push(Recipient::webhook(webhook_id)),
-            (Action::BlockAccess { .. } | Action::CreateIncident { .. }, _) => {}
-        }
-    }
-    Ok((recipients, not_done))
 }
