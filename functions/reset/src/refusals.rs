@@ -1,4 +1,5 @@
-//! Refused preflights of the hours that are over, as entries of the audit log: one for each hour, user and reason.
+//! Writes the refused preflights of past hours into the audit log: one entry for each hour, user
+//! and reason.
 
 use jiff::Timestamp;
 use shared::domain::audit::AuditEntry;
@@ -6,13 +7,14 @@ use shared::domain::refused::{RefusedHour, hours_to_tell};
 use shared::store::{Change, Committed, CounterEffect, Row, Snapshot, Store, StoreError};
 use std::time::Instant;
 
-/// The most entries of one transaction, with the mark of each.
+/// The most entries of one transaction. Each has a mark as well.
 const AT_ONCE: usize = 40;
-/// How often a step that met others is tried again in one pass.
+/// How often a step is tried again in one pass because of other changes.
 const ATTEMPTS: u32 = 10;
 
-/// Writes what the audit log does not know yet; how many entries. What is left at `until` is done by the next pass.
-pub(super) async fn tell(
+/// Writes the entries that the audit log does not have yet, and returns how many. The next pass
+/// does what is left at `until`.
+pub(super) async fn audit_refusals(
     store: &Store,
     organisation_id: &str,
     now: Timestamp,
