@@ -89,10 +89,10 @@ async fn events(
             Ok(event) => event,
             Err((event_id, details)) => {
                 let error = ApiError::invalid(details);
-                rejected.push(Rejected {
-                    details: error.details,
-                    ..Rejected::new(index, event_id, error.code.as_str(), &error.message)
-                });
+                let code = error.code.as_str();
+                let mut invalid = Rejected::new(index, event_id, code, &error.message);
+                invalid.details = error.details;
+                rejected.push(invalid);
                 continue;
             }
         };
