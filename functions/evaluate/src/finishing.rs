@@ -11,7 +11,7 @@ use shared::domain::blocking::blocked_by_policy;
 use shared::domain::configuration::Configuration;
 use shared::domain::notice::{Address, Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::Telling;
+use shared::domain::policy::FiringReport;
 use shared::domain::webhook::EventType;
 use shared::runtime::backoff::back_off as rest;
 use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
@@ -26,7 +26,7 @@ struct Before {
 
 /// The actions to take now.
 struct Finish<'a> {
-    telling: Telling<'a>,
+    telling: FiringReport<'a>,
     before: Before,
     block: Option<Block>,
     recipients: Vec<Recipient>,
@@ -54,7 +54,7 @@ pub(super) async fn finish(
             Ok(before) => before,
             Err(as_it_is) => return Ok(as_it_is),
         };
-        let telling = Telling {
+        let telling = FiringReport {
             policy: found.policy,
             facts: found.facts,
             firing: &found.firing,

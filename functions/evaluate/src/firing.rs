@@ -9,7 +9,7 @@ use shared::domain::blocking::blocked_by_policy;
 use shared::domain::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::Telling;
+use shared::domain::policy::FiringReport;
 use shared::domain::webhook::EventType;
 use shared::runtime::backoff::back_off as rest;
 use shared::runtime::logs::{self, Metric};
@@ -20,7 +20,7 @@ pub(super) const ATTEMPTS: u32 = 24;
 
 /// A firing with all its parts except for the block.
 struct Prepared<'a> {
-    telling: Telling<'a>,
+    telling: FiringReport<'a>,
     user: Option<User>,
     recipients: Vec<Recipient>,
     /// The actions that cannot be taken, in words.
@@ -42,7 +42,7 @@ pub(super) async fn fire(
         Some(id) => app.store.user(organisation_id, id).await?,
         None => None,
     };
-    let telling = Telling {
+    let telling = FiringReport {
         policy: found.policy,
         facts: found.facts,
         firing: &found.firing,

@@ -6,7 +6,7 @@ use super::places::Place;
 use super::undecided::SOON;
 use jiff::Timestamp;
 use shared::domain::amount::Amounts;
-use shared::domain::cell::{Cell, HoldRequest, Obstacle};
+use shared::domain::cell::{Cell, HoldRejection, HoldRequest};
 use shared::domain::configuration::Configuration;
 use shared::domain::estimate::Estimate;
 use shared::domain::hold::{Exempt, Hold, HoldId, Node, Rid};
@@ -79,7 +79,7 @@ impl Asking<'_> {
         if place.is_none() {
             let cell = app.store.cell_in_force(configuration, period).await?;
             let Some(cell) = cell else {
-                return Ok((Outcome::Stored(HoldOutcome::AnotherEpoch), None));
+                return Ok((Outcome::Stored(HoldOutcome::StaleConfiguration), None));
             };
             let organisation_id = &configuration.organisation.id;
             app.places.see(organisation_id, period, cell.clone());
@@ -102,8 +102,10 @@ impl Asking<'_> {
 
     /// If the counters refuse, that is the reason to give. Only otherwise it is the missing place.
     fn without_place(&self, cell: Cell) -> Outcome {
-        match self.asked.obstacle(&cell, self.now) {
-            Obstacle::Short(nodes) => Outcome::Stored(HoldOutcome::Short { nodes, cell }),
+        match self.asked.rejection(&cell, self.now) {
+            HoldRejection::InsufficientBudget(nodes) => {
+                Outcome::Stored(HoldOutcome::InsufficientBudget { nodes, cell })
+            }
             _ => Outcome::NoPlace(cell),
         }
     }
@@ -119,8 +121,8 @@ impl Asking<'_> {
             Outcome::NoPlace(cell) => return Ok(Some(self.refuse_place(cell))),
         };
         Ok(Some(match outcome {
-            HoldOutcome::AnotherEpoch => return Ok(None),
-            HoldOutcome::AnotherBody => {
+            HoldOutcome::StaleConfiguration => return Ok(None),
+            HoldOutcome::BodyMismatch => {
                 return Err(ApiError::conflict(format!(
                     "request_id {request_id:?} holds already with another body; use a new \
                      request_id"
@@ -139,7 +141,7 @@ impl Asking<'_> {
                 ..Answer::new(Verdict::Allow(None), cell)
             },
             HoldOutcome::Full { cell } => self.answer_full(cell),
-            HoldOutcome::Short { nodes, cell } => self.refuse(&nodes, cell).await,
+            HoldOutcome::InsufficientBudget { nodes, cell } => self.refuse(&nodes, cell).await,
         }))
     }
 

@@ -194,7 +194,7 @@ async fn void(
         match app.store.void(&configuration, &hold_id, now).await? {
             VoidOutcome::NotHeld => return Ok(StatusCode::NO_CONTENT.into_response()),
             VoidOutcome::Unknown => return Err(ApiError::not_found("hold")),
-            VoidOutcome::AnotherEpoch => app.cache.forget(&configuration),
+            VoidOutcome::StaleConfiguration => app.cache.forget(&configuration),
         }
     }
     Err(shared::store::StoreError::Contended.into())

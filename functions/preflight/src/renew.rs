@@ -150,7 +150,7 @@ async fn attempt(
             let hold = (hold_id.clone(), known.hold.clone());
             (Verdict::Allow(Some(hold)), known)
         }
-        RenewOutcome::Short {
+        RenewOutcome::InsufficientBudget {
             known,
             asked,
             nodes,
@@ -183,7 +183,7 @@ async fn attempt(
             return Err(ApiError::conflict(message));
         }
         RenewOutcome::Unknown => return Err(ApiError::not_found("hold")),
-        RenewOutcome::AnotherEpoch => return Ok(None),
+        RenewOutcome::StaleConfiguration => return Ok(None),
     };
     let decision = decided(verdict);
     Ok(Some(with_cell(

@@ -1,7 +1,7 @@
 //! The places of a cell: how many holds live in it, of whom, and when one of them ends.
 
 use super::amount::Amounts;
-use super::cell::{Cell, HoldRequest, MAX_HOLDS, Obstacle, finish};
+use super::cell::{Cell, HoldRejection, HoldRequest, MAX_HOLDS, finish};
 use super::hold::{Hold, Rid};
 use jiff::Timestamp;
 
@@ -62,8 +62,8 @@ impl Cell {
 impl HoldRequest {
     /// Whether nothing but live holds stands in the way of a request that is refused for what `cell` has left.
     pub fn is_refused_by_holds_alone(&self, cell: &Cell, now: Timestamp) -> bool {
-        let obstacle = cell.without_holds().map(|cell| self.obstacle(&cell, now));
-        !matches!(obstacle, None | Some(Obstacle::Short(_)))
+        let obstacle = cell.without_holds().map(|cell| self.rejection(&cell, now));
+        !matches!(obstacle, None | Some(HoldRejection::InsufficientBudget(_)))
     }
 }
 

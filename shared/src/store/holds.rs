@@ -4,7 +4,7 @@ use super::Store;
 use super::call::{StoreError, Transacted};
 use super::cells::Updated;
 use super::resolutions::Resolved;
-use crate::domain::cell::{Cell, HoldRequest, Obstacle};
+use crate::domain::cell::{Cell, HoldRejection, HoldRequest};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{Exempt, Hold, HoldId, Node};
 use crate::domain::period::Month;
@@ -27,9 +27,9 @@ pub enum HoldOutcome {
         cell: Cell,
     },
     /// The request id lives with another body.
-    AnotherBody,
+    BodyMismatch,
     /// The configuration is not the one that is in force: read it again.
-    AnotherEpoch,
+    StaleConfiguration,
     /// The counters admit a request that takes nothing from them, so nothing is held.
     Admitted {
         /// The exemption that admits it, if the caps alone do not.
@@ -43,7 +43,7 @@ pub enum HoldOutcome {
         cell: Cell,
     },
     /// These hard counters have less than was asked for.
-    Short {
+    InsufficientBudget {
         /// The counters.
         nodes: Vec<Node>,
         /// The cell at that moment.
@@ -60,7 +60,7 @@ pub enum VoidOutcome {
     /// There never was such a hold.
     Unknown,
     /// The configuration is older than the hold: read it again.
-    AnotherEpoch,
+    StaleConfiguration,
 }
 
 impl Store {
@@ -75,23 +75,23 @@ impl Store {
     ) -> Result<HoldOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
         // The way that is tried: the request as it is, or under an exemption where that is admitted and it is not.
-        let mut way = Cow::Borrowed(request);
+        let mut candidate = Cow::Borrowed(request);
         for attempt in 0..ATTEMPTS_TO_HOLD {
-            let update = way.update();
+            let update = candidate.update();
             let cell = match self.update_cell(organisation_id, period, &update).await? {
                 Updated::Applied(cell) => {
-                    let hold = way.into_owned().hold;
+                    let hold = candidate.into_owned().hold;
                     return Ok(HoldOutcome::Held { hold, cell });
                 }
                 Updated::Refused(Some(cell)) => cell,
                 Updated::Refused(None) => match self.cell_in_force(configuration, period).await? {
                     Some(_) => continue,
-                    None => return Ok(HoldOutcome::AnotherEpoch),
+                    None => return Ok(HoldOutcome::StaleConfiguration),
                 },
             };
-            way = Cow::Borrowed(request);
-            match request.obstacle(&cell, now) {
-                Obstacle::SameHold(hold) => {
+            candidate = Cow::Borrowed(request);
+            match request.rejection(&cell, now) {
+                HoldRejection::SameHold(hold) => {
                     // What was resolved and not yet taken out of the cell is no hold any more.
                     let id = HoldId::new(period, request.rid.clone(), &hold);
                     match self.resolution(organisation_id, &id).await? {
@@ -103,18 +103,22 @@ impl Store {
                         }
                     }
                 }
-                Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
-                Obstacle::AnotherEpoch => {
+                HoldRejection::BodyMismatch => return Ok(HoldOutcome::BodyMismatch),
+                HoldRejection::StaleConfiguration => {
                     let is_newer = cell.epoch > configuration.epoch;
                     if is_newer || self.cell_in_force(configuration, period).await?.is_none() {
-                        return Ok(HoldOutcome::AnotherEpoch);
+                        return Ok(HoldOutcome::StaleConfiguration);
                     }
                 }
-                Obstacle::Full => return Ok(HoldOutcome::Full { cell }),
-                Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
-                Obstacle::Exempt(admitted) => way = Cow::Owned(*admitted),
-                Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
-                Obstacle::Gone => back_off(attempt).await,
+                HoldRejection::Full => return Ok(HoldOutcome::Full { cell }),
+                HoldRejection::InsufficientBudget(nodes) => {
+                    return Ok(HoldOutcome::InsufficientBudget { nodes, cell });
+                }
+                HoldRejection::Exempt(admitted) => candidate = Cow::Owned(*admitted),
+                HoldRejection::Lapsed(lapsed) => {
+                    self.expire(configuration, period, lapsed, now).await?
+                }
+                HoldRejection::Cleared => back_off(attempt).await,
             }
         }
         Err(StoreError::Contended)
@@ -131,19 +135,21 @@ impl Store {
     ) -> Result<HoldOutcome, StoreError> {
         for _ in 0..ATTEMPTS_TO_HOLD {
             let Some(cell) = self.cell_in_force(configuration, period).await? else {
-                return Ok(HoldOutcome::AnotherEpoch);
+                return Ok(HoldOutcome::StaleConfiguration);
             };
-            let exempt = match request.obstacle(&cell, now) {
-                Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
-                Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
-                Obstacle::AnotherEpoch => return Ok(HoldOutcome::AnotherEpoch),
-                Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
-                Obstacle::Lapsed(lapsed) => {
+            let exempt = match request.rejection(&cell, now) {
+                HoldRejection::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
+                HoldRejection::BodyMismatch => return Ok(HoldOutcome::BodyMismatch),
+                HoldRejection::StaleConfiguration => return Ok(HoldOutcome::StaleConfiguration),
+                HoldRejection::InsufficientBudget(nodes) => {
+                    return Ok(HoldOutcome::InsufficientBudget { nodes, cell });
+                }
+                HoldRejection::Lapsed(lapsed) => {
                     self.expire(configuration, period, lapsed, now).await?;
                     continue;
                 }
-                Obstacle::Exempt(way) => way.hold.exempt,
-                Obstacle::Full | Obstacle::Gone => None,
+                HoldRejection::Exempt(candidate) => candidate.hold.exempt,
+                HoldRejection::Full | HoldRejection::Cleared => None,
             };
             return Ok(HoldOutcome::Admitted { exempt, cell });
         }
@@ -182,7 +188,7 @@ impl Store {
             });
         };
         let Some(path) = configuration.path_at(hold.department, hold.tree) else {
-            return Ok(VoidOutcome::AnotherEpoch);
+            return Ok(VoidOutcome::StaleConfiguration);
         };
         let resolved = Resolved {
             resolution: Resolution::Voided,

@@ -15,7 +15,7 @@ use super::keys;
 use super::resolutions::{LIVES_UNTIL, USAGE_UNTIL, expires_at};
 use super::rows::Holder;
 use super::tables::TTL;
-use crate::domain::cell::{Cell, Condition, HoldRequest, Obstacle};
+use crate::domain::cell::{Cell, Condition, HoldRejection, HoldRequest};
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::people::User;
@@ -47,7 +47,7 @@ pub enum RenewOutcome {
     /// The hold is what was wanted.
     Renewed(RenewedHold),
     /// Hard counters have less than it would gain. It is as it was.
-    Short {
+    InsufficientBudget {
         /// As it is.
         known: RenewedHold,
         /// What it would have gained.
@@ -62,7 +62,7 @@ pub enum RenewOutcome {
     /// There never was such a hold.
     Unknown,
     /// The configuration is not the one that is in force: read it again.
-    AnotherEpoch,
+    StaleConfiguration,
 }
 
 /// What a try came to.
@@ -134,14 +134,14 @@ impl Store {
             if is_in_force && cell.epoch != configuration.epoch {
                 match self.cell_in_force(configuration, hold_id.period).await? {
                     Some(_) => continue,
-                    None => return Ok(RenewOutcome::AnotherEpoch),
+                    None => return Ok(RenewOutcome::StaleConfiguration),
                 }
             }
             if !is_in_force && !self.is_in_force(configuration, current).await? {
-                return Ok(RenewOutcome::AnotherEpoch);
+                return Ok(RenewOutcome::StaleConfiguration);
             }
             let Some(path) = configuration.path_at(before.department, before.tree) else {
-                return Ok(RenewOutcome::AnotherEpoch);
+                return Ok(RenewOutcome::StaleConfiguration);
             };
             let wanted = match wish.of(configuration, hold_id, before, &path, now) {
                 Ok(wanted) => wanted,
@@ -207,12 +207,12 @@ impl Store {
             }
             // What stands in the way of what it gains is what would stand in the way of a hold of that beside it.
             let others = refused.without(&renewal.hold_id.rid);
-            match renewal.asked.obstacle(&others, renewal.now) {
-                Obstacle::Short(nodes) => {
+            match renewal.asked.rejection(&others, renewal.now) {
+                HoldRejection::InsufficientBudget(nodes) => {
                     return Ok(Tried::Done(renewal.is_short(nodes, refused)));
                 }
-                Obstacle::Exempt(request) => admitted = Some(*request),
-                Obstacle::Lapsed(lapsed) => {
+                HoldRejection::Exempt(request) => admitted = Some(*request),
+                HoldRejection::Lapsed(lapsed) => {
                     self.expire(renewal.configuration, period, lapsed, renewal.now)
                         .await?;
                     return Ok(Tried::Again);
@@ -316,7 +316,7 @@ impl Store {
 
 impl Renewal<'_> {
     fn is_short(&self, nodes: Vec<Node>, cell: Cell) -> RenewOutcome {
-        RenewOutcome::Short {
+        RenewOutcome::InsufficientBudget {
             known: RenewedHold {
                 hold: self.before.clone(),
                 path: self.path.clone(),

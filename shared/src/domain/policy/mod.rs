@@ -17,9 +17,9 @@ mod unusual;
 pub use condition::{Condition, Field, Op, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
 pub use firing::{Firing, Measured, Subject, firings};
-pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};
+pub use replay::{ActionCounts, Figures, Replay, Sample, Tally, Window};
 pub use standing::{Needs, Standing};
-pub use telling::Telling;
+pub use telling::FiringReport;
 pub use unusual::{BASELINE_DAYS, MAX_LATE_DAYS, Unusual};
 
 use super::alert::Severity;

@@ -26,7 +26,7 @@ pub struct Window {
 /// How often each action would have been taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Doings {
+pub struct ActionCounts {
     /// Mails to users.
     pub email_user: u64,
     /// Mails to managers.
@@ -91,7 +91,7 @@ pub struct Tally {
     /// Firings by the local day on which their event happened.
     pub by_day: BTreeMap<Date, u64>,
     /// What would have been done.
-    pub would_do: Doings,
+    pub would_do: ActionCounts,
     /// The first firings.
     pub samples: Vec<Sample>,
 }
