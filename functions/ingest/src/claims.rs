@@ -79,45 +79,14 @@ pub(crate) async fn sort<'a>(
     for candidate in candidates {
         first_of.entry(&candidate.identity).or_insert(candidate);
     }
-    let deadline = Instant::now() + CLAIMING;
-    let is_down = AtomicBool::new(false);
     let firsts: Vec<&Candidate> = first_of.into_values().collect();
-    let claims: Vec<_> = firsts
-        .iter()
-        .enumerate()
-        .map(|(place, first)| {
-            let claimant = Claimant {
-                identity: &first.identity,
-                digest: &first.digest,
-                hold_id: hold_id_of(&first.event),
-                report: request_id,
-            };
-            let claiming = store.claim(organisation_id, claimant, now);
-            let claim = in_time(claiming, deadline, &is_down);
-            // If the claim failed, the event counts as new: `evaluate` finds out.
-            async move { (place, claim.await.unwrap_or(Claim::New)) }
-        })
-        .collect();
     let mut holds: BTreeMap<String, HoldId> = BTreeMap::new();
     for candidate in candidates {
         let named = own_hold_of(organisation_id, &candidate.event);
         holds.extend(named.map(|hold_id| (hold_id.to_string(), hold_id)));
     }
-    let waiting: Vec<_> = holds
-        .values()
-        .enumerate()
-        .map(|(place, hold_id)| {
-            let waiting = store.await_usage(organisation_id, hold_id, now);
-            let kept = in_time(waiting, deadline, &is_down);
-            async move { kept.await.map(|()| place) }
-        })
-        .collect();
-    let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
-    let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
-    let claims = claims.collect::<BTreeMap<usize, Claim>>();
-    let kept = waiting.collect::<BTreeSet<Option<usize>>>();
-    let asked = async { futures::join!(claims, kept) };
-    let ((mut claims, kept), has_answered) = watch(asked).await;
+    let claiming = claim_all(store, organisation_id, request_id, &firsts, &holds, now);
+    let ((mut claims, kept), has_answered) = watch(claiming).await;
     // If the database is silent, usage is taken although its hold is not kept. If it answers but is
     // overloaded, it is not: that would open a cap.
     let is_kept = |event: &Event| {
@@ -157,6 +126,50 @@ pub(crate) async fn sort<'a>(
         });
     }
     sorted
+}
+
+/// Claims the identities of `firsts` and keeps `holds`, at the same time. Returns the claims by their
+/// place in `firsts`, and the places of the holds that are kept.
+async fn claim_all(
+    store: &Store,
+    organisation_id: &str,
+    request_id: &str,
+    firsts: &[&Candidate],
+    holds: &BTreeMap<String, HoldId>,
+    now: Timestamp,
+) -> (BTreeMap<usize, Claim>, BTreeSet<Option<usize>>) {
+    let deadline = Instant::now() + CLAIMING;
+    let is_down = AtomicBool::new(false);
+    let claims: Vec<_> = firsts
+        .iter()
+        .enumerate()
+        .map(|(place, first)| {
+            let claimant = Claimant {
+                identity: &first.identity,
+                digest: &first.digest,
+                hold_id: hold_id_of(&first.event),
+                report: request_id,
+            };
+            let claiming = store.claim(organisation_id, claimant, now);
+            let claim = in_time(claiming, deadline, &is_down);
+            // If the claim failed, the event counts as new: `evaluate` finds out.
+            async move { (place, claim.await.unwrap_or(Claim::New)) }
+        })
+        .collect();
+    let waiting: Vec<_> = holds
+        .values()
+        .enumerate()
+        .map(|(place, hold_id)| {
+            let waiting = store.await_usage(organisation_id, hold_id, now);
+            let kept = in_time(waiting, deadline, &is_down);
+            async move { kept.await.map(|()| place) }
+        })
+        .collect();
+    let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
+    let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
+    let claims = claims.collect::<BTreeMap<usize, Claim>>();
+    let kept = waiting.collect::<BTreeSet<Option<usize>>>();
+    futures::join!(claims, kept)
 }
 
 fn hold_id_of(event: &Event) -> Option<&str> {

@@ -192,14 +192,21 @@ async fn attempt(
     warnings.extend(answer.unheld);
     warnings.extend(passed_soft_caps(configuration, &path, period, &answer.cell));
     app.places.see(&organisation.id, period, answer.cell);
-    let by = |exempt: Exempt| {
-        let mut grants = configuration.grants.iter();
-        grants.find(|grant| grant.index == exempt.index)
-    };
     Ok(Some(Decision {
-        exemption_id: answer.exempt.and_then(by).map(|grant| grant.id.clone()),
+        exemption_id: exemption_id(configuration, answer.exempt.as_ref()),
         ..decided(answer.verdict, warnings)
     }))
+}
+
+/// Returns the id of the exemption that a hold used.
+pub(crate) fn exemption_id(
+    configuration: &Configuration,
+    exempt: Option<&Exempt>,
+) -> Option<String> {
+    let index = exempt?.index;
+    let mut grants = configuration.grants.iter();
+    let grant = grants.find(|grant| grant.index == index)?;
+    Some(grant.id.clone())
 }
 
 /// Returns the verdict if it needs no counters.

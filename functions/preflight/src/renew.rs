@@ -2,7 +2,7 @@
 
 use super::answer;
 use super::app::ATTEMPTS;
-use super::decide::{Decision, Verdict};
+use super::decide::{Decision, Verdict, exemption_id};
 use super::holding::{manager, wait_for_holds};
 #[cfg(feature = "openapi")]
 use super::openapi::RenewHold;
@@ -13,7 +13,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::estimate::MAX_TOKENS;
-use shared::domain::hold::{Exempt, HoldId};
+use shared::domain::hold::HoldId;
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, WayOut, passed_soft_caps};
@@ -207,15 +207,11 @@ fn with_cell(
     let period = hold_id.period;
     let warnings = passed_soft_caps(configuration, &path, period, &cell);
     app.places.see(&configuration.organisation.id, period, cell);
-    let by = |exempt: &Exempt| {
-        let mut grants = configuration.grants.iter();
-        grants.find(|grant| grant.index == exempt.index)
-    };
-    let grant = hold.exempt.as_ref().and_then(by);
+    let used = exemption_id(configuration, hold.exempt.as_ref());
     let is_renewed = matches!(decision.verdict, Verdict::Allow(_));
     Decision {
         warnings,
-        exemption_id: grant.filter(|_| is_renewed).map(|grant| grant.id.clone()),
+        exemption_id: used.filter(|_| is_renewed),
         ..decision
     }
 }

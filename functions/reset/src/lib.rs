@@ -13,6 +13,7 @@ mod exemptions;
 mod heads;
 mod organisation;
 mod refusals;
+mod report;
 mod signing;
 
 pub use app::App;
@@ -21,10 +22,9 @@ pub use audit::{AuditRequest, audit};
 use futures::FutureExt;
 use futures::future::join_all;
 pub use heads::Heads;
-pub use organisation::OrganisationReport;
 use organisation::process_organisation;
-use serde::Serialize;
-use shared::runtime::logs::{self, ErrorType, Metric};
+pub use report::{OrganisationReport, Report};
+use shared::runtime::logs::{self, ErrorType};
 use shared::store::StoreError;
 pub use signing::{NotSigned, Signer};
 use std::panic::AssertUnwindSafe;
@@ -34,31 +34,6 @@ use std::time::Instant;
 const AT_ONCE: usize = 8;
 /// How many organisations are read at a time.
 const PAGE: usize = 100;
-
-/// The result of a pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Report {
-    /// How many organisations were processed.
-    pub organisations: u64,
-    /// The sum over these organisations.
-    #[serde(flatten)]
-    pub totals: OrganisationReport,
-    /// The organisations that failed. The next pass tries them again.
-    pub failed: Vec<String>,
-    /// Whether all organisations were processed in time. If not, the next pass goes on here.
-    pub is_complete: bool,
-}
-
-impl Report {
-    fn count(&self) {
-        logs::count(&[
-            (Metric::OrganisationsTended, self.organisations),
-            (Metric::MonthsClosed, self.totals.months_closed),
-            (Metric::RecordsCompared, self.totals.records_compared),
-            (Metric::Differences, self.totals.differences),
-        ]);
-    }
-}
 
 /// Runs one pass, until `until` at the latest. If the last pass ran out of time, this one goes on
 /// where that one stopped.

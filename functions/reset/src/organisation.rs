@@ -1,8 +1,7 @@
 //! Processes one organisation.
 
-use super::{App, exemptions, heads, refusals};
+use super::{App, OrganisationReport, exemptions, heads, refusals};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
 use shared::domain::configuration::Configuration;
 use shared::domain::period::Month;
 use shared::domain::rollover::{Due, due};
@@ -21,47 +20,6 @@ const IN_FLIGHT: SignedDuration = SignedDuration::from_mins(10);
 
 /// The most differences that one pass reports. The next pass finds the others again.
 const MAX_REPORTED: usize = 20;
-
-/// The work that was done for one organisation or several.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OrganisationReport {
-    /// How many months were closed.
-    pub months_closed: u64,
-    /// How many budgets had their rollover credited.
-    pub rollovers_credited: u64,
-    /// How many months were corrected after late usage.
-    pub months_corrected: u64,
-    /// How many budgets had their rollover corrected.
-    pub rollovers_corrected: u64,
-    /// How many exemptions have ended.
-    pub exemptions_ended: u64,
-    /// How many entries about refused preflights were written into the audit log.
-    pub refusals_audited: u64,
-    /// How many heads of audit logs were signed.
-    pub heads_signed: u64,
-    /// How many alerts were raised.
-    pub alerts: u64,
-    /// How many records were compared with the totals.
-    pub records_compared: u64,
-    /// How many differences the comparison found.
-    pub differences: u64,
-}
-
-impl OrganisationReport {
-    /// Adds the work for another organisation.
-    pub fn add(&mut self, other: Self) {
-        self.months_closed += other.months_closed;
-        self.rollovers_credited += other.rollovers_credited;
-        self.months_corrected += other.months_corrected;
-        self.rollovers_corrected += other.rollovers_corrected;
-        self.exemptions_ended += other.exemptions_ended;
-        self.refusals_audited += other.refusals_audited;
-        self.heads_signed += other.heads_signed;
-        self.alerts += other.alerts;
-        self.records_compared += other.records_compared;
-        self.differences += other.differences;
-    }
-}
 
 /// Does all that is due for an organisation. The next pass does what is left at `until`.
 pub(super) async fn process_organisation(
