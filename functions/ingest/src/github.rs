@@ -13,7 +13,7 @@ use shared::domain::integration::GithubIntegration;
 use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel, RiskOrigin};
 use shared::runtime::error::{ApiError, ErrorCode};
-use shared::runtime::http::json;
+use shared::runtime::http::json_of;
 use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
 use utoipa::ToSchema;
@@ -194,7 +194,7 @@ fn answer(risk: Option<&Risk>, message: &'static str) -> Response {
         user_id: risk.and_then(|risk| risk.user_id.clone()),
         message,
     };
-    json(202, serde_json::to_string(&view).unwrap_or_default())
+    json_of(202, &view)
 }
 
 /// The form that GitHub sends if nobody chose JSON.

@@ -20,7 +20,7 @@ use shared::runtime::auth::{Caller, Keys, may_act_for};
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, RequestId, finished, json};
+use shared::runtime::http::{Body, RequestId, finished, json_of};
 use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Denied, TooLarge};
 use shared::runtime::parse;
@@ -301,7 +301,7 @@ fn view_of(
 /// 202 if anything is durable, otherwise what is in the way of all of it.
 fn answer(view: EventsView, has_failed: bool, request_id: String) -> Result<Response, ApiError> {
     if view.accepted + view.duplicates > 0 {
-        return Ok(json(202, serde_json::to_string(&view).unwrap_or_default()));
+        return Ok(json_of(202, &view));
     }
     if has_failed {
         return Err(ApiError::new(
@@ -317,7 +317,7 @@ fn answer(view: EventsView, has_failed: bool, request_id: String) -> Result<Resp
         request_id,
         events: view,
     };
-    Ok(json(400, serde_json::to_string(&view).unwrap_or_default()))
+    Ok(json_of(400, &view))
 }
 
 /// Why a well-formed event may not be reported by this key, if so.

@@ -10,7 +10,7 @@ use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::hold::{Hold, HoldId};
 use shared::domain::refusal::{Ask, Reason, ShortBudget, Warning};
-use shared::runtime::http::json;
+use shared::runtime::http::json_of;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::{Figure, Usd};
@@ -280,7 +280,7 @@ pub(crate) fn renewal(decision: &Decision) -> Response {
         retry_after_seconds: wait,
         exemption_id: decision.exemption_id.as_deref(),
     };
-    json(200, serde_json::to_string(&body).unwrap_or_default())
+    json_of(200, &body)
 }
 
 /// The response: 200 for a refusal too.
@@ -317,5 +317,5 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
             body.retry_after_seconds = *retry_after_seconds;
         }
     }
-    json(200, serde_json::to_string(&body).unwrap_or_default())
+    json_of(200, &body)
 }

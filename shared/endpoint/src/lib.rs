@@ -37,7 +37,7 @@ pub fn endpoint(line: TokenStream, handler: TokenStream) -> TokenStream {
 
 struct Line {
     method: String,
-    /// With its quotes.
+    /// As it is written, in quotes.
     path: String,
     access: &'static str,
     security: &'static str,
