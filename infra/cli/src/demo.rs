@@ -107,11 +107,11 @@ async fn create_user(client: &ApiClient, user: &User) -> Result<(), CommandError
     Ok(())
 }
 
-/// Usage that was reported afterwards, and requests that were held for before.
+/// Reports usage without holds, and requests with holds.
 async fn use_models(client: &ApiClient, now: Timestamp) -> Result<(), CommandError> {
     let mut events = Vec::new();
     let total: u32 = USAGE.iter().map(|usage| usage.requests).sum();
-    // One round after the other, so that each user's requests spread over the whole time.
+    // In rounds, so that each user's requests spread over the whole time.
     for round in 0.. {
         let using: Vec<&Usage> = USAGE
             .iter()
@@ -135,7 +135,7 @@ async fn use_models(client: &ApiClient, now: Timestamp) -> Result<(), CommandErr
     client.report(&events).await
 }
 
-/// A moment `part` of `parts` of the history before `now`, in the same month.
+/// Returns the time `part` / `parts` of the history before `now`, in the same month.
 fn back_in_the_month(now: Timestamp, part: u32, parts: u32) -> Timestamp {
     let month = Month::of(now, &TimeZone::UTC).start(&TimeZone::UTC);
     let history_ms = now.duration_since(month).min(HISTORY).as_millis();
@@ -163,7 +163,8 @@ fn event(usage: &Usage, event_id: &str, occurred_at: Timestamp, hold_id: Option<
     event
 }
 
-/// Asks for twice the output that the request will use; the id of the hold, where one was made.
+/// Asks for twice the output that the request will use. Returns the id of the hold, if there is
+/// one.
 async fn preflight(client: &ApiClient, usage: &Usage) -> Result<Option<String>, CommandError> {
     let body = json!({
         "request_id": format!("demo-{}", usage.user_id),

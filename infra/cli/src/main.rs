@@ -43,7 +43,8 @@ enum Command {
     Replay(replay::Arguments),
     /// Sends racing requests to caps that fit some of them, and checks that exactly those pass.
     Race(race::Arguments),
-    /// Puts a hard cap under the load of many clients, and checks that it is spent and not exceeded.
+    /// Puts a hard cap under the load of many clients, and checks that it is spent and not
+    /// exceeded.
     Stress(stress::Arguments),
     /// Kills the system while it works, starts it again, and checks that the cap still holds.
     Crash(crash::Arguments),

@@ -1,10 +1,9 @@
-//! Prints the API's document.
+//! `openapi`: prints the OpenAPI document.
 
 use std::io::Write as _;
 
 use crate::error::CommandError;
 
-/// Writes the document to the standard output.
 pub(crate) fn run() -> Result<(), CommandError> {
     let text = local::openapi::text()
         .map_err(|error| CommandError::Answer(format!("the document is not JSON: {error}")))?;

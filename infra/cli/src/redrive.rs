@@ -1,4 +1,7 @@
-//! `redrive`: moves messages from a queue of dead letters back to where they came from.
+//! `redrive`: moves dead letters back to the queue that they came from.
+
+#[cfg(test)]
+mod tests;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{
@@ -19,17 +22,18 @@ use std::time::Duration;
 use crate::error::CommandError;
 use crate::output::say;
 
-/// Nobody is kept waiting but whoever runs it.
+/// Long waits are fine: only the operator waits.
 const PATIENCE: Patience = Patience {
     attempt: Duration::from_secs(10),
     attempts: 3,
 };
-/// The most that SQS hands out at once.
+/// The most messages that SQS returns at once.
 const BATCH: i32 = 10;
 
-/// Said below the options.
 const HELP: &str = "\
-Each message is deleted only when it is in the other queue. It may be stopped and repeated: what is handled twice counts once.
+A message is deleted only after it has arrived in the other queue. The command can be stopped and
+repeated: an event that is handled twice counts once.
+
 Needs AWS_REGION and AWS credentials in the environment:
     eval \"$(aws configure export-credentials --format env)\"
 
@@ -40,29 +44,40 @@ Example, with the outputs of the stack:
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Arguments {
-    /// The URL of the queue of dead letters: an output of the stack.
+    /// The URL of the dead letter queue, an output of the stack.
     #[arg(long, value_name = "URL")]
     from: String,
-    /// The URL of the queue that they came from.
+    /// The URL of the queue that the messages came from.
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Only shows what there is. What it has looked at comes again after `--hidden-seconds`.
+    /// Only lists the messages. They are visible again after `--hidden-seconds`.
     #[arg(long)]
     dry_run: bool,
-    /// Deletes messages that are none of ours; without it they stay where they are.
+    /// Deletes messages that Toktra does not know. Without it they stay in the queue.
     #[arg(long, conflicts_with = "dry_run")]
     discard_unreadable: bool,
-    /// How long a message that was looked at is hidden from others, in seconds; longer than ten messages take.
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(i32).range(1..=43_200))]
+    /// How long a listed message is hidden from others, in seconds. It must be longer than ten
+    /// messages take.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(i32).range(1..=43_200)
+    )]
     hidden_seconds: i32,
     /// Stops after this many messages.
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
     max: u64,
 }
 
-/// What became of the messages.
+/// The numbers of messages by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Moved {
+struct RedriveCounts {
     seen: u64,
     moved: u64,
     unreadable: u64,
@@ -72,7 +87,7 @@ struct Moved {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Known {
+enum QueueMessage {
     Event(EventMessage),
     Refusal(RefusalMessage),
     Notice(NoticeMessage),
@@ -90,20 +105,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
         moved.seen, moved.moved, moved.unreadable, moved.discarded, moved.failed
     ));
     if moved.failed > 0 {
-        let message = "some messages could not be moved and are where they were; run it again";
+        let message = "some messages could not be moved and are still in their queue; run it again";
         return Err(CommandError::Answer(message.to_owned()));
     }
     Ok(())
 }
 
-/// How many messages a queue says that it has.
+/// Returns the approximate number of messages in a queue.
 async fn waiting(sqs: &Client, url: &str) -> Result<u64, CommandError> {
     let name = QueueAttributeName::ApproximateNumberOfMessages;
     let call = sqs.get_queue_attributes().queue_url(url);
     let answer = call.attribute_names(name.clone()).send().await;
-    let failed =
-        "the queue cannot be looked at (are AWS_REGION and credentials in the environment?)";
-    let answer = answer.map_err(|error| refused(failed, &error))?;
+    let hint = "cannot read the queue (are AWS_REGION and credentials in the environment?)";
+    let answer = answer.map_err(|error| failed(hint, &error))?;
     let said = answer.attributes().and_then(|known| known.get(&name));
     Ok(said.and_then(|said| said.parse().ok()).unwrap_or(0))
 }
@@ -112,8 +126,8 @@ async fn redrive(
     sqs: &Client,
     arguments: &Arguments,
     progress: &ProgressBar,
-) -> Result<Moved, CommandError> {
-    let mut moved = Moved::default();
+) -> Result<RedriveCounts, CommandError> {
+    let mut moved = RedriveCounts::default();
     let mut seen: BTreeSet<String> = BTreeSet::new();
     while moved.seen < arguments.max {
         let call = sqs
@@ -124,8 +138,8 @@ async fn redrive(
             .visibility_timeout(arguments.hidden_seconds)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
         let answer = call.send().await;
-        let answer = answer.map_err(|error| refused("no message can be received", &error))?;
-        // One that comes again was left on purpose: then all were seen.
+        let answer = answer.map_err(|error| failed("cannot receive messages", &error))?;
+        // A message that comes again was left on purpose, so all messages were seen.
         let is_new = |message: &Message| seen.insert(id(message).to_owned());
         let batch: Vec<Message> = answer.messages.unwrap_or_default();
         let batch: Vec<Message> = batch.into_iter().filter(is_new).collect();
@@ -158,7 +172,7 @@ async fn redrive(
     Ok(moved)
 }
 
-/// Sends messages to a queue; the ids of those that are there.
+/// Sends messages to a queue. Returns the ids of those that arrived.
 async fn send(
     sqs: &Client,
     to: &str,
@@ -170,10 +184,10 @@ async fn send(
             .id(index.to_string())
             .message_body(message.body().unwrap_or_default())
             .build();
-        call = call.entries(entry.map_err(|error| refused("a message cannot be sent", &error))?);
+        call = call.entries(entry.map_err(|error| failed("cannot send a message", &error))?);
     }
     let answer = call.send().await;
-    let answer = answer.map_err(|error| refused("the queue does not take messages", &error))?;
+    let answer = answer.map_err(|error| failed("cannot send messages", &error))?;
     let indices = answer
         .successful()
         .iter()
@@ -182,7 +196,8 @@ async fn send(
     Ok(sent.map(|message| id(message).to_owned()).collect())
 }
 
-/// Deletes messages; how many are gone. One that is not is there again in a minute, and is moved once more.
+/// Deletes messages. Returns how many were deleted. The others are visible again in a minute and
+/// are moved once more.
 async fn delete(sqs: &Client, from: &str, messages: &[Message]) -> Result<u64, CommandError> {
     if messages.is_empty() {
         return Ok(0);
@@ -193,14 +208,14 @@ async fn delete(sqs: &Client, from: &str, messages: &[Message]) -> Result<u64, C
             .id(index.to_string())
             .receipt_handle(message.receipt_handle().unwrap_or_default())
             .build();
-        call = call.entries(entry.map_err(|error| refused("a message cannot be deleted", &error))?);
+        call = call.entries(entry.map_err(|error| failed("cannot delete a message", &error))?);
     }
     let answer = call.send().await;
-    let answer = answer.map_err(|error| refused("messages cannot be deleted", &error))?;
+    let answer = answer.map_err(|error| failed("cannot delete messages", &error))?;
     Ok(count(answer.successful()))
 }
 
-fn read(message: &Message) -> Option<Known> {
+fn read(message: &Message) -> Option<QueueMessage> {
     serde_json::from_str(message.body()?).ok()
 }
 
@@ -208,7 +223,7 @@ fn id(message: &Message) -> &str {
     message.message_id().unwrap_or_default()
 }
 
-/// A line about a message; nothing of one that is none of ours.
+/// Describes a message. The content of an unknown message is not shown.
 fn line(message: &Message) -> String {
     let attribute = MessageSystemAttributeName::SentTimestamp;
     let sent = message.attributes().and_then(|known| known.get(&attribute));
@@ -216,29 +231,29 @@ fn line(message: &Message) -> String {
     let sent = sent.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     let sent = sent.map_or("at a time unknown".to_owned(), |at| at.to_string());
     let what = match read(message) {
-        Some(Known::Event(of)) => {
+        Some(QueueMessage::Event(of)) => {
             format!("event {} of {}", of.event.event_id(), of.organisation_id)
         }
-        Some(Known::Refusal(of)) => {
+        Some(QueueMessage::Refusal(of)) => {
             format!(
                 "refusal {} of {}",
                 of.refused.refusal_id, of.organisation_id
             )
         }
-        Some(Known::Notice(NoticeMessage::Notice {
+        Some(QueueMessage::Notice(NoticeMessage::Notice {
             organisation_id,
             notice_id,
         })) => {
             format!("notice {notice_id} of {organisation_id}")
         }
-        Some(Known::Notice(NoticeMessage::Delivery {
+        Some(QueueMessage::Notice(NoticeMessage::Delivery {
             organisation_id,
             webhook_id,
             delivery_id,
         })) => {
             format!("delivery {delivery_id} to {webhook_id} of {organisation_id}")
         }
-        Some(Known::Notice(NoticeMessage::Mailbox {
+        Some(QueueMessage::Notice(NoticeMessage::Mailbox {
             organisation_id, ..
         })) => {
             format!("letters of {organisation_id}")
@@ -255,136 +270,6 @@ fn count<T>(items: &[T]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
-fn refused(what: &str, error: &(dyn std::error::Error + 'static)) -> CommandError {
+fn failed(what: &str, error: &(dyn std::error::Error + 'static)) -> CommandError {
     CommandError::Answer(format!("{what}: {}", chain(error)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use aws_sdk_sqs::config::{BehaviorVersion, Config, Credentials, Region};
-    use local::dynamodb::{Fault, FaultKind, When};
-    use local::sqs::{QueueSettings, Queues};
-    use serde_json::json;
-
-    fn queues() -> Queues {
-        let queue = |name: &str| QueueSettings {
-            name: name.to_owned(),
-            visibility_timeout: Duration::from_secs(60),
-            max_receive_count: 5,
-            dead_letter_queue: None,
-        };
-        Queues::open(None, &[queue("events"), queue("dead")]).unwrap()
-    }
-
-    fn client(queues: &Queues) -> Client {
-        let config = Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .credentials_provider(Credentials::new("l", "l", None, None, "test"))
-            .retry_config(aws_sdk_sqs::config::retry::RetryConfig::disabled())
-            .http_client(queues.http_client());
-        Client::from_conf(config.build())
-    }
-
-    fn arguments() -> Arguments {
-        Arguments {
-            from: Queues::url("dead"),
-            to: Queues::url("events"),
-            dry_run: false,
-            discard_unreadable: false,
-            hidden_seconds: 60,
-            max: 100,
-        }
-    }
-
-    fn refusal(number: usize) -> String {
-        let refused = json!({
-            "refusal_id": format!("rfs_{number}"), "refused_at": "2026-11-24T12:00:00Z", "request_id": "r",
-            "user_id": "grace", "model": "gpt-4o", "reasons": ["over_budget"], "budget_ids": []
-        });
-        json!({"organisation_id": "demo", "refused": refused}).to_string()
-    }
-
-    fn filled(messages: usize) -> Queues {
-        let queues = queues();
-        for number in 0..messages {
-            queues
-                .send("dead", &refusal(number), Duration::ZERO)
-                .unwrap();
-        }
-        queues.send("dead", "none of ours", Duration::ZERO).unwrap();
-        queues
-    }
-
-    async fn run_on(queues: &Queues, arguments: &Arguments) -> Result<Moved, CommandError> {
-        redrive(&client(queues), arguments, &ProgressBar::hidden()).await
-    }
-
-    fn visible(queues: &Queues, queue: &str) -> usize {
-        queues.depths()[queue].visible
-    }
-
-    #[tokio::test]
-    async fn everything_of_ours_is_moved_and_the_rest_stays() {
-        let queues = filled(25);
-        let moved = run_on(&queues, &arguments()).await.unwrap();
-        assert_eq!((moved.seen, moved.moved, moved.unreadable), (26, 25, 1));
-        assert_eq!(visible(&queues, "events"), 25);
-        let left = queues.depths()["dead"];
-        assert_eq!((left.visible, left.in_flight), (0, 1));
-    }
-
-    #[tokio::test]
-    async fn what_is_none_of_ours_goes_only_where_that_is_said() {
-        let queues = filled(1);
-        let arguments = Arguments {
-            discard_unreadable: true,
-            ..arguments()
-        };
-        let moved = run_on(&queues, &arguments).await.unwrap();
-        assert_eq!((moved.moved, moved.discarded), (1, 1));
-        assert_eq!(queues.depths()["dead"].in_flight, 0);
-    }
-
-    #[tokio::test]
-    async fn a_dry_run_and_a_limit_move_no_more_than_they_say() {
-        let queues = filled(25);
-        let dry = Arguments {
-            dry_run: true,
-            ..arguments()
-        };
-        let moved = run_on(&queues, &dry).await.unwrap();
-        assert_eq!((moved.seen, moved.moved), (26, 0));
-        assert_eq!(visible(&queues, "events"), 0);
-
-        let queues = filled(25);
-        let ten = Arguments {
-            max: 10,
-            ..arguments()
-        };
-        assert_eq!(run_on(&queues, &ten).await.unwrap().moved, 10);
-        assert_eq!(visible(&queues, "events"), 10);
-    }
-
-    #[tokio::test]
-    async fn whichever_call_fails_nothing_is_lost_and_another_run_ends_it() {
-        for when in [When::Before, When::After] {
-            for call in 0..=5 {
-                let queues = filled(3);
-                let kind = FaultKind::InternalServerError;
-                queues.inject(Fault { call, kind, when });
-                let fails = Arguments {
-                    hidden_seconds: 0,
-                    ..arguments()
-                };
-                let _ = run_on(&queues, &fails).await;
-                queues.clear_faults();
-                run_on(&queues, &arguments()).await.unwrap();
-                let arrived = queues.peek("events", 10).unwrap();
-                let bodies: BTreeSet<&str> = arrived.iter().map(|of| of.body.as_str()).collect();
-                assert_eq!(bodies.len(), 3, "{when:?} call {call}");
-            }
-        }
-    }
 }

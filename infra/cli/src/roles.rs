@@ -1,4 +1,4 @@
-//! `roles`: who may do what, as the functions decide it.
+//! `roles`: prints which role may call which endpoint, as the functions decide it.
 
 use shared::domain::people::Role;
 use shared::runtime::endpoint::{Access, Endpoint};
@@ -7,7 +7,6 @@ use crate::output::say;
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Manager, Role::Member, Role::Agent];
 
-/// Prints the table of who may do what.
 pub(crate) fn run() {
     let endpoints = local::endpoints::all();
     let name = |endpoint: &Endpoint| format!("{} {}", endpoint.method, endpoint.path);
@@ -40,17 +39,20 @@ pub(crate) fn run() {
     say("");
     say("all      everything of the organisation");
     say(
-        "managed  themselves, their reports, and the departments they manage with all under them and their users",
+        "managed  themselves, their reports, and the departments they manage with all under them \
+         and their users",
     );
     say("own      themselves");
     say("users    any user, by preflight, holds and events only");
     say("preflight, holds and events of a manager or member are for their own user");
     say("");
     say(
-        "a key that is bound to a user does no more than its user's own role, and nothing while the user is suspended",
+        "a key that is bound to a user does no more than its user's own role, and nothing while \
+         the user is suspended",
     );
     say(
-        "an administrator's key without a user does no more than an agent's while somebody who made it is no active administrator",
+        "an administrator's key without a user does no more than an agent's while somebody who \
+         made it is no active administrator",
     );
     let is_asked =
         |endpoint: &&Endpoint| endpoint.is_open_while_blocked && endpoint.method != "GET";

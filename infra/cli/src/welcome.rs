@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::demo::{CAPPED_USER, MODEL, PROVIDER, USER_WITH_ROOM};
 
-/// What the welcome text tells.
+/// The values in the welcome text.
 pub(crate) struct Welcome<'a> {
     pub(crate) address: SocketAddr,
     /// The directory of the data. None if the data is in memory.
@@ -46,7 +46,8 @@ pub(crate) fn text(welcome: &Welcome<'_>) -> String {
         "Toktra runs on http://{address}\n\n\
          functions      api, preflight, ingest, evaluate\n\
          tables, queues {kept}\n\
-         organisation   {ORGANISATION}: {departments} departments, {users} users, {budgets} budgets\n\
+         organisation   {ORGANISATION}: {departments} departments, {users} users, \
+         {budgets} budgets\n\
          admin key      {ADMIN_KEY}\n\
          agent key      {AGENT_KEY}\n\
          operator key   {OPERATOR_KEY}\n\n\
@@ -61,14 +62,15 @@ pub(crate) fn text(welcome: &Welcome<'_>) -> String {
         } = request;
         text.push_str(&format!(
             "\n# {about}\n\
-             curl -s http://{address}{path} -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'\n"
+             curl -s http://{address}{path} -H 'Authorization: Bearer {key}' \
+             -H 'Content-Type: application/json' -d '{body}'\n"
         ));
     }
     text.push_str("\nCtrl-C stops it.\n");
     text
 }
 
-/// A request that works as it stands; no text in it has a quotation mark that a shell would see.
+/// A request to try. No text in it contains a quotation mark that a shell would interpret.
 struct Request {
     about: String,
     key: &'static str,
@@ -76,7 +78,7 @@ struct Request {
     body: Value,
 }
 
-/// What the demo company can do. The ids are those of this start, so that it works after each.
+/// Requests for the demo company. Their ids are new in each start, so that they work each time.
 fn demo_requests(now: Timestamp) -> [Request; 3] {
     let start = now.as_second();
     let preflight = |about: String, user_id: &str, input_tokens: i64| Request {
@@ -116,7 +118,8 @@ fn demo_requests(now: Timestamp) -> [Request; 3] {
         counts,
         preflight(
             format!(
-                "ask for more than the department of {CAPPED_USER} may use: refused, with the reason"
+                "ask for more than the department of {CAPPED_USER} may use: refused, \
+                 with the reason"
             ),
             CAPPED_USER,
             30_000,
@@ -124,7 +127,7 @@ fn demo_requests(now: Timestamp) -> [Request; 3] {
     ]
 }
 
-/// The first steps of an organisation that has nothing.
+/// The first requests for an empty organisation.
 fn first_requests() -> [Request; 3] {
     let create = |about: &str, path: &'static str, body: Value| Request {
         about: about.to_owned(),

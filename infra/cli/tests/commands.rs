@@ -1,4 +1,4 @@
-//! Commands that only read: a folder that is not there is an error, and they make none.
+//! Commands that only read fail if their directory is missing, and do not make it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 

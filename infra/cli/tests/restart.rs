@@ -1,4 +1,4 @@
-//! The program itself: what was answered is there after a `kill -9`, and Ctrl-C stops it cleanly.
+//! The program: answered changes survive a `kill -9`, and Ctrl-C stops it cleanly.
 
 #![expect(clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -14,7 +14,7 @@ struct Program {
 }
 
 impl Program {
-    /// Starts it on a free port of loopback and waits until it says where it listens.
+    /// Starts it on a free port and waits until it prints its address.
     fn start(data: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_toktra"))
             .args(["--empty", "--port", "0", "--data"])
@@ -26,7 +26,7 @@ impl Program {
         let address = lines
             .find_map(|line| Some(line.unwrap().split_once("http://")?.1.trim().to_owned()))
             .unwrap();
-        // The rest is read so that the program never waits for its reader.
+        // Read the rest, so that the program never blocks on its output.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
@@ -36,7 +36,8 @@ impl Program {
         let body = body.to_string();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {key}\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
             self.address,
             body.len()
         )
@@ -66,7 +67,7 @@ impl Program {
             .1
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it, like a crash.
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -89,9 +90,14 @@ fn what_was_answered_before_a_crash_is_there_after_it() {
         "/v1/departments",
         &json!({"id": "eng", "name": "Eng"}),
     );
-    let user = json!({"id": "ada", "email": "ada@example.com", "name": "Ada", "department_id": "eng", "role": "member"});
+    let user = json!({
+        "id": "ada", "email": "ada@example.com", "name": "Ada", "department_id": "eng",
+        "role": "member",
+    });
     program.admin("POST", "/v1/users", &user);
-    let budget = json!({"name": "b", "department_id": "eng", "unit": "tokens", "amount": 5_000, "hard_cap": true});
+    let budget = json!({
+        "name": "b", "department_id": "eng", "unit": "tokens", "amount": 5_000, "hard_cap": true,
+    });
     let budget = program.admin("POST", "/v1/budgets", &budget);
     let mut events = Vec::new();
     for n in 0..40 {
@@ -100,8 +106,9 @@ fn what_was_answered_before_a_crash_is_there_after_it() {
         let occurred_at = jiff::Timestamp::now().to_string();
         if n < 20 {
             events.push(json!({
-                "event_id": format!("e-{n}"), "type": "llm_request", "occurred_at": occurred_at, "user_id": "ada",
-                "provider": "openai", "model": "gpt-4o", "input_tokens": 100, "output_tokens": 0,
+                "event_id": format!("e-{n}"), "type": "llm_request",
+                "occurred_at": occurred_at, "user_id": "ada", "provider": "openai",
+                "model": "gpt-4o", "input_tokens": 100, "output_tokens": 0,
                 "hold_id": decision["hold"]["id"],
             }));
         }

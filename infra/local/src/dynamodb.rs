@@ -1,18 +1,17 @@
-//! DynamoDB in this process: the official SDK talks to an embedded database, without a socket; or to another DynamoDB where the
-//! environment names one, so that what the suites show does not hang on one engine.
+//! DynamoDB in this process: an embedded database that the official SDK reaches without a socket.
+//! If an environment variable names another DynamoDB, that one answers instead, so that the suites
+//! do not depend on one engine.
 
 #[cfg(test)]
 mod differences;
 mod dispatch;
 mod endpoint;
-mod fault;
 mod gate;
 mod meter;
 mod permission;
 mod schedule;
 #[cfg(test)]
 mod tests;
-pub(crate) mod transport;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -24,62 +23,53 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use dynoxide::{Database, DynoxideError};
 use endpoint::Endpoint;
 
-pub(crate) use fault::FaultPlan;
-pub use fault::{Fault, FaultKind, When};
 use gate::Gate;
 pub use gate::Stopped;
 pub use meter::{CallerUnits, Meter, TableUnits};
-use schedule::Slot;
+use schedule::CurrentSchedule;
 pub use schedule::{ACTOR, Call, Effect, Schedule};
-use transport::{Pass, Reply, Service};
 
-use crate::permissions::{Permission, Used};
+use crate::fault::FaultPlan;
+pub use crate::fault::{Fault, FaultKind, When};
+use crate::permissions::{Permission, PermissionLog};
+use crate::transport::{self, Pass, Reply, Service};
 
 const FILE: &str = "dynamodb.sqlite";
 
-/// What answers.
 #[derive(Clone)]
 enum Backend {
     Embedded(Database),
     Other(Endpoint),
 }
 
-/// A DynamoDB. Clones share the data, the meter, the planned faults, the calls that are to be stopped and the schedule.
+/// A DynamoDB. Clones share the data, the meter, the faults, the stopped calls and the schedule.
 #[derive(Clone)]
 pub struct Engine {
     backend: Backend,
     meter: Arc<Mutex<Meter>>,
     faults: FaultPlan,
     gate: Gate,
-    slot: Slot,
-    used: Used,
-    /// Whose calls the meter counts with a client of this clone.
+    current_schedule: CurrentSchedule,
+    used: PermissionLog,
+    /// The function that owns the client of this clone. The meter counts by it.
     caller: &'static str,
 }
 
-/// Why the engine could not do what its owner asked.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The directory for the data cannot be made.
     #[error("cannot create the directory {}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Directory { path: PathBuf, source: io::Error },
     /// The database takes only paths that are UTF-8.
     #[error("the path {} is not UTF-8", .0.display())]
     PathNotUtf8(PathBuf),
-    /// The database cannot be opened.
     #[error("cannot open the database")]
     Open(#[source] DynoxideError),
 }
 
 impl Engine {
-    /// Opens the data in `dir`, made if missing, or an empty database in memory. What was
-    /// written to `dir` outlives the process, however it ends. Where `TOKTRA_DYNAMODB_ENDPOINT`
-    /// names another DynamoDB, the data is there, under an access key of its own.
+    /// Opens the data in `dir`, or an empty database in memory. A missing directory is made. Data
+    /// in a directory survives any end of the process. If `TOKTRA_DYNAMODB_ENDPOINT` names another
+    /// DynamoDB, the data is there, under its own access key.
     pub fn open(dir: Option<&Path>) -> Result<Self, EngineError> {
         let backend = match Endpoint::from_env(dir) {
             Some(endpoint) => Backend::Other(endpoint),
@@ -90,25 +80,25 @@ impl Engine {
             meter: Arc::default(),
             faults: FaultPlan::default(),
             gate: Gate::default(),
-            slot: Slot::default(),
-            used: Used::default(),
+            current_schedule: CurrentSchedule::default(),
+            used: PermissionLog::default(),
             caller: "other",
         })
     }
 
-    /// Whether another DynamoDB answers than the one in this process.
+    /// Whether another DynamoDB answers, not the embedded one.
     #[must_use]
     pub fn is_another(&self) -> bool {
         matches!(self.backend, Backend::Other(_))
     }
 
-    /// The client through which `aws-sdk-dynamodb` reaches this engine.
+    /// The HTTP client through which `aws-sdk-dynamodb` reaches this engine.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         transport::http_client(self.clone())
     }
 
-    /// The same for a function whose calls the meter counts apart.
+    /// The same for a function, whose calls the meter counts separately.
     #[must_use]
     pub fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
         transport::http_client(Self {
@@ -117,48 +107,50 @@ impl Engine {
         })
     }
 
-    /// What was counted since the engine was opened or [`Engine::reset_meter`] called.
+    /// The counts since the engine was opened or [`Engine::reset_meter`] was called.
     #[must_use]
     pub fn meter(&self) -> Meter {
         self.lock_meter().clone()
     }
 
-    /// Sets every count to 0.
     pub fn reset_meter(&self) {
         *self.lock_meter() = Meter::default();
     }
 
-    /// What each function did since the engine was opened, as the permissions that it needed.
+    /// Returns the permissions that each function used.
     pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
         self.used.all()
     }
 
-    /// Plans a failure of a later call. Of two for the same call, the second waits for the next.
+    /// Injects a fault into a later call. If two faults hit the same call, the second waits for the
+    /// next.
     pub fn inject(&self, fault: Fault) {
         self.faults.inject(fault);
     }
 
-    /// Forgets the failures that have not happened.
+    /// Removes the faults that have not happened.
     pub fn clear_faults(&self) {
         self.faults.clear();
     }
 
-    /// How many injected failures a client has seen.
+    /// The number of injected faults that a client has seen.
     #[must_use]
     pub fn faults_fired(&self) -> u64 {
         self.faults.fired()
     }
 
-    /// Stops the next call whose operation and body this is true of, until it is let go on. Others pass.
+    /// Stops the next call whose operation and body satisfy `fits`, until it is released. Other
+    /// calls pass.
     #[must_use]
     pub fn stop_next(&self, fits: impl Fn(&str, &str) -> bool + Send + 'static) -> Stopped {
         self.gate.stop_next(Box::new(fits))
     }
 
-    /// Lets each call that an [`ACTOR`] makes wait until it is chosen, from now on until the schedule is dropped.
+    /// From now on, each call of an [`ACTOR`] waits until it is chosen. Ends when the schedule is
+    /// dropped.
     #[must_use]
     pub fn schedule(&self) -> Schedule {
-        self.slot.install()
+        self.current_schedule.install()
     }
 
     fn record_permissions(&self, operation: &str, body: &str) {
@@ -203,7 +195,7 @@ impl Service for Engine {
 
     async fn pass(&self, operation: &str, body: &str) -> Pass {
         self.gate.pass(operation, body).await;
-        self.slot.pass(operation, body).await
+        self.current_schedule.pass(operation, body).await
     }
 
     async fn serve(&self, operation: &str, body: &str) -> Reply {

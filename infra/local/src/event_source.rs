@@ -1,43 +1,45 @@
-//! A queue as the event source of a function, as Lambda maps it: batches of messages are handed to the function, those
-//! it handled are deleted, and those it names as failed come again later.
+//! The event source mapping of Lambda: hands batches of a queue's messages to a function, deletes
+//! those that it handled, and lets failed ones come again later.
 
+mod invocation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use invocation::{event, failed};
 use shared::runtime::logs::note;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::sqs::{Counts, Message, QueueError, QueueSettings, Queues};
 
-/// The most messages of one batch, unless the mapping says otherwise.
-const BATCH: usize = 10;
-/// How many batches the function handles at the same time.
+/// The default size of a batch.
+const DEFAULT_BATCH: usize = 10;
+/// The number of batches that the function handles at once.
 const CONCURRENT_BATCHES: usize = 4;
-/// How long a message that failed once waits. Lambda waits for the visibility timeout, which nobody at a screen does.
+/// The wait after the first failure of a message. Lambda waits for the visibility timeout, which is
+/// too long for a developer.
 pub(crate) const FIRST_RETRY: Duration = Duration::from_millis(100);
-/// The most by which the wait of a failed message grows.
-const LONGEST: u32 = 16;
-/// How long the mapping rests after the queue failed.
-const REST: Duration = Duration::from_millis(200);
-/// How often a drain looks at the queue.
-const LOOK: Duration = Duration::from_millis(5);
-/// How long batches may go on when the mapping stops.
+/// The largest factor by which this wait grows.
+const MAX_RETRY_FACTOR: u32 = 16;
+/// The pause after the queue has failed.
+const ERROR_PAUSE: Duration = Duration::from_millis(200);
+/// The interval at which a drain looks at the queue.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// How long open batches may continue after the mapping is told to stop.
 const GRACE: Duration = Duration::from_secs(1);
 
 type Function = Arc<dyn Fn(SqsEvent) -> BoxFuture<'static, SqsBatchResponse> + Send + Sync>;
 
-/// A queue and the function that handles its messages. Clones are the same mapping.
+/// A queue and the function that handles its messages. Clones share the queue.
 #[derive(Clone)]
 pub struct Mapping {
     queues: Queues,
@@ -48,7 +50,7 @@ pub struct Mapping {
     first_retry: Duration,
 }
 
-/// A mapping at work. It ends when this is dropped; [`Running::stop`] waits for the end.
+/// A running mapping. It ends when this is dropped. [`Running::stop`] waits for the end.
 #[derive(Debug)]
 pub struct Running {
     stop: oneshot::Sender<()>,
@@ -56,8 +58,8 @@ pub struct Running {
 }
 
 impl Mapping {
-    /// The mapping of `queue`, one of `queues`, to `function`. Where it `is_automatic`, messages are delivered once
-    /// it runs; otherwise they wait for [`Mapping::drain`].
+    /// Maps `queue`, one of `queues`, to `function`. If it `is_automatic`, messages are delivered
+    /// while it runs. Otherwise they wait for [`Mapping::drain`].
     pub fn new<F, R>(queues: Queues, queue: QueueSettings, is_automatic: bool, function: F) -> Self
     where
         F: Fn(SqsEvent) -> R + Send + Sync + 'static,
@@ -68,12 +70,13 @@ impl Mapping {
             queue,
             function: Arc::new(move |event| function(event).boxed()),
             is_automatic,
-            batch: BATCH,
+            batch: DEFAULT_BATCH,
             first_retry: FIRST_RETRY,
         }
     }
 
-    /// The same, but a message that failed once waits this long, and four times as long after each further failure.
+    /// Sets the wait after the first failure of a message. Each further failure multiplies it by
+    /// four.
     #[must_use]
     pub fn with_first_retry(self, first_retry: Duration) -> Self {
         Self {
@@ -82,13 +85,13 @@ impl Mapping {
         }
     }
 
-    /// The same with so many messages in a batch at the most.
+    /// Sets the size of a batch.
     #[must_use]
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch, ..self }
     }
 
-    /// Begins to deliver, on the runtime it is called on. None where the mapping is not automatic.
+    /// Starts to deliver on the current runtime. None if the mapping is not automatic.
     pub fn run(&self) -> Option<Running> {
         self.is_automatic.then(|| {
             let (stop, stopping) = oneshot::channel();
@@ -97,20 +100,20 @@ impl Mapping {
         })
     }
 
-    /// Returns when no message is due: none is visible, with the function, or failed and waiting to come again. A
-    /// message that was sent with a delay, or is a dead letter, is not due.
+    /// Returns when no message is due. A message is due if it is visible, in flight, or released
+    /// after a failure. Delayed messages and dead letters are not due.
     pub async fn drain(&self) -> Result<(), QueueError> {
         while !self.is_idle()? {
             if self.queues.counts(&self.queue.name)?.visible > 0 && !self.is_automatic {
                 self.deliver_once().await?;
             } else {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         }
         Ok(())
     }
 
-    /// Hands one batch of the visible messages to the function. Those that fail come again later, as always.
+    /// Hands one batch of visible messages to the function. Failed messages come again later.
     pub async fn deliver_once(&self) -> Result<(), QueueError> {
         let messages = self.queues.receive(&self.queue.name, self.batch)?;
         self.deliver(messages).await;
@@ -149,7 +152,8 @@ impl Mapping {
         }
     }
 
-    /// The next messages. Between their receipt and the return nothing waits, so a caller that gives up loses none.
+    /// Returns the next messages. It does not wait between receiving and returning, so that
+    /// cancelling it loses no message.
     async fn next_batch(&self) -> Vec<Message> {
         loop {
             let name = &self.queue.name;
@@ -162,19 +166,19 @@ impl Mapping {
                 Ok(messages) => return messages,
                 Err(error) => {
                     note("the queue did not give its messages", &error);
-                    tokio::time::sleep(REST).await;
+                    tokio::time::sleep(ERROR_PAUSE).await;
                 }
             }
         }
     }
 
-    /// Hands a batch to the function and ends or releases each message of it.
+    /// Hands a batch to the function, then deletes or releases each message.
     async fn deliver(&self, messages: Vec<Message>) {
         if messages.is_empty() {
             return;
         }
         let event = event(&self.queue.name, &messages);
-        // A function may panic before it gives its future, or in it.
+        // A function may panic before it returns its future, or in it.
         let called = AssertUnwindSafe(async { (self.function)(event).await });
         let failed = match called.catch_unwind().await {
             Ok(response) => failed(&response, &messages),
@@ -213,32 +217,33 @@ impl Mapping {
         }
     }
 
-    /// How long a message waits that failed `receive_count` times; one that becomes a dead letter does not wait.
+    /// Returns the wait of a message that failed `receive_count` times. A message that becomes a
+    /// dead letter does not wait.
     fn retry_delay(&self, receive_count: u32) -> Duration {
         if self.queue.dead_letter_queue.is_some() && receive_count >= self.queue.max_receive_count {
             return Duration::ZERO;
         }
         let factor = 4_u32.saturating_pow(receive_count.saturating_sub(1));
-        self.first_retry.saturating_mul(factor.min(LONGEST))
+        self.first_retry
+            .saturating_mul(factor.min(MAX_RETRY_FACTOR))
     }
 }
 
-/// The mappings of several queues, one of which may fill another.
+/// The mappings of several queues. Handling one queue may fill another.
 #[derive(Clone, Debug)]
 pub struct Mappings(Vec<Mapping>);
 
 impl Mappings {
-    /// All of these.
     pub fn new(mappings: impl IntoIterator<Item = Mapping>) -> Self {
         Self(mappings.into_iter().collect())
     }
 
-    /// Begins to deliver from all of them; see [`Mapping::run`].
+    /// Starts all mappings. See [`Mapping::run`].
     pub fn run(&self) -> Vec<Running> {
         self.0.iter().filter_map(Mapping::run).collect()
     }
 
-    /// Hands one batch of a queue to its function; see [`Mapping::deliver_once`].
+    /// Hands one batch of a queue to its function. See [`Mapping::deliver_once`].
     pub async fn deliver_once(&self, queue: &str) -> Result<(), QueueError> {
         for mapping in self.0.iter().filter(|mapping| mapping.queue.name == queue) {
             mapping.deliver_once().await?;
@@ -246,7 +251,7 @@ impl Mappings {
         Ok(())
     }
 
-    /// Returns when no message of any of them is due; see [`Mapping::drain`].
+    /// Returns when no message of any queue is due. See [`Mapping::drain`].
     pub async fn drain(&self) -> Result<(), QueueError> {
         loop {
             for mapping in &self.0 {
@@ -272,51 +277,12 @@ impl fmt::Debug for Mapping {
 }
 
 impl Running {
-    /// Takes no more messages, and returns when the batches that were begun are over or have had a second. What was
-    /// not over stays in the queue.
+    /// Stops receiving, then waits up to a second for open batches. Unfinished messages stay in the
+    /// queue.
     pub async fn stop(self) {
         drop(self.stop);
         if let Err(error) = self.task.await {
             note("the event source mapping failed", &error);
         }
     }
-}
-
-/// The ids of the messages that failed: those that are named, or all where a name is not one of the batch's.
-fn failed<'a>(response: &SqsBatchResponse, messages: &'a [Message]) -> BTreeSet<&'a str> {
-    let named: BTreeSet<&str> = response
-        .batch_item_failures
-        .iter()
-        .map(|failure| failure.item_identifier.as_str())
-        .collect();
-    let all: BTreeSet<&str> = messages.iter().map(|message| message.id.as_str()).collect();
-    if named.is_subset(&all) {
-        all.into_iter().filter(|id| named.contains(id)).collect()
-    } else {
-        tracing::error!("the function named a failed message that it was not given");
-        all
-    }
-}
-
-fn event(queue: &str, messages: &[Message]) -> SqsEvent {
-    let records = messages.iter().map(|message| {
-        let mut record = SqsMessage::default();
-        record.message_id = Some(message.id.clone());
-        record.receipt_handle = Some(message.receipt_handle.clone());
-        record.body = Some(message.body.clone());
-        record.attributes = [
-            ("ApproximateReceiveCount", message.receive_count.to_string()),
-            ("SentTimestamp", message.sent_at_ms.to_string()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-        record.event_source = Some("aws:sqs".to_owned());
-        record.event_source_arn = Some(format!("arn:aws:sqs:us-east-1:000000000000:{queue}"));
-        record.aws_region = Some("us-east-1".to_owned());
-        record
-    });
-    let mut event = SqsEvent::default();
-    event.records = records.collect();
-    event
 }

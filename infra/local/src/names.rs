@@ -1,13 +1,10 @@
-//! The names that the local system and its clients agree on: the organisation, its keys, the queues,
-//! the bus and the bucket.
+//! The names that the system and its clients agree on: the organisation, its keys, the queues, the
+//! bus and the bucket.
 
 /// The organisation that every system has.
 pub const ORGANISATION: &str = "demo";
-/// Its administrator's key.
 pub const ADMIN_KEY: &str = "tk_local_admin";
-/// Its agents' key.
 pub const AGENT_KEY: &str = "tk_local_agent";
-/// The operator's key.
 pub const OPERATOR_KEY: &str = "tk_local_operator";
 
 /// The queue between `ingest` and `evaluate`.

@@ -23,14 +23,14 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use guard::{Guard, guarded};
-pub(crate) use local_routes::{Local, routes as local_routes};
+pub(crate) use local_routes::{LocalState, routes as local_routes};
 
 /// The most connections at the same time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 1_024;
 /// The largest header, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// How long to wait after a connection could not be accepted.
-const REST: Duration = Duration::from_secs(1);
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The routes of a system behind their guard.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ async fn accept(
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection was not accepted");
-                tokio::time::sleep(REST).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };

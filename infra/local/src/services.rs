@@ -43,7 +43,7 @@ impl Services {
                 dead_letter_queue(DEAD_NOTICES),
             ],
         )
-        .map_err(|error| not_opened(error, dir))?;
+        .map_err(|error| open_error(error, dir))?;
         Ok(Self {
             engine: Engine::open(dir)?,
             queues,
@@ -83,7 +83,7 @@ fn dead_letter_queue(name: &str) -> QueueSettings {
     }
 }
 
-fn not_opened(error: QueueError, dir: Option<&Path>) -> StartError {
+fn open_error(error: QueueError, dir: Option<&Path>) -> StartError {
     match (error, dir) {
         (QueueError::Database(error), Some(dir))
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) =>

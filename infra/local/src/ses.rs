@@ -1,4 +1,4 @@
-//! Mails that never leave this machine: SES as the official SDK calls it, and what it was asked to send.
+//! SES in this process: the mails that the official SDK was asked to send.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,27 +16,21 @@ use serde::Serialize;
 use shared::runtime::clock::Clock;
 use shared::runtime::list::form_pairs;
 
-use crate::permissions::{Permission, Used};
+use crate::permissions::{Permission, PermissionLog};
 
-/// The most tags of a mail.
 const MAX_TAGS: usize = 10;
+const NAMESPACE: &str = "http://ses.amazonaws.com/doc/2010-12-01/";
 
-/// A mail that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SentMail {
-    /// To whom.
     pub to: String,
-    /// One line.
     pub subject: String,
-    /// In plain text.
     pub text: String,
-    /// The same words with markup.
     pub html: String,
-    /// When, by the clock of every function.
+    /// The time by the clock of the functions.
     pub sent_at: Timestamp,
-    /// What the mail service names again where it reports of the mail.
+    /// The tags, which SES repeats in its reports about the mail.
     pub tags: BTreeMap<String, String>,
-    /// Through which the mail service reports of it.
     pub configuration_set: String,
 }
 
@@ -46,13 +40,13 @@ struct State {
     refusals: u32,
 }
 
-/// The mail service. Clones are the same one.
+/// The mail service. Clones share the mails.
 #[derive(Clone, Debug)]
 pub struct Mails {
     state: Arc<Mutex<State>>,
     clock: Clock,
-    used: Used,
-    /// The function that calls with a client of this clone.
+    used: PermissionLog,
+    /// The function that owns the client of this clone.
     caller: &'static str,
 }
 
@@ -61,17 +55,17 @@ impl Mails {
         Self {
             state: Arc::default(),
             clock,
-            used: Used::default(),
+            used: PermissionLog::default(),
             caller: "other",
         }
     }
 
-    /// What was sent, the oldest first.
+    /// The sent mails, oldest first.
     pub fn sent(&self) -> Vec<SentMail> {
         self.state().sent.clone()
     }
 
-    /// Lets so many of the next mails be refused.
+    /// Refuses the next `count` mails.
     pub fn refuse(&self, count: u32) {
         self.state().refusals = count;
     }
@@ -80,7 +74,7 @@ impl Mails {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What each function did, as the permissions that it needed.
+    /// Returns the permissions that each function used.
     pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
         self.used.all()
     }
@@ -92,12 +86,13 @@ impl Mails {
         })
     }
 
-    /// Answers one request: `SendEmail` in the form of AWS Query.
+    /// Answers one request, `SendEmail` of the AWS Query protocol.
     fn answer(&self, form: &str) -> (u16, String) {
         let refused = |code: &str| {
             let body = format!(
-                "<ErrorResponse xmlns=\"http://ses.amazonaws.com/doc/2010-12-01/\"><Error><Type>Sender</Type><Code>{code}</Code>\
-                 <Message>refused</Message></Error><RequestId>local</RequestId></ErrorResponse>"
+                "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type>\
+                 <Code>{code}</Code><Message>refused</Message></Error>\
+                 <RequestId>local</RequestId></ErrorResponse>"
             );
             (400, body)
         };
@@ -107,7 +102,7 @@ impl Mails {
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         let action = field("Action");
-        // SES looks at both: whose mail it is, and through which set it is sent.
+        // SES checks both the sender and the configuration set.
         for (kind, name) in [
             ("identity", field("Source")),
             ("configuration-set", field("ConfigurationSetName")),
@@ -143,8 +138,9 @@ impl Mails {
         });
         let id = state.sent.len();
         let body = format!(
-            "<SendEmailResponse xmlns=\"http://ses.amazonaws.com/doc/2010-12-01/\"><SendEmailResult><MessageId>local-{id}</MessageId>\
-             </SendEmailResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata></SendEmailResponse>"
+            "<SendEmailResponse xmlns=\"{NAMESPACE}\"><SendEmailResult>\
+             <MessageId>local-{id}</MessageId></SendEmailResult><ResponseMetadata>\
+             <RequestId>local</RequestId></ResponseMetadata></SendEmailResponse>"
         );
         (200, body)
     }

@@ -1,8 +1,8 @@
-//! SQS in this process: durable standard queues, for the official SDK and for the local event
-//! source mapping.
+//! SQS in this process: durable standard queues for the official SDK and the local event source
+//! mapping.
 //!
-//! A message is on disk before its sender hears of it. When it is visible again is known only in
-//! memory: after a restart every message is visible, with the receives it had.
+//! A message is on disk before its sender gets an answer. The time when it becomes visible again is
+//! only in memory: after a restart each message is visible and keeps its receive count.
 
 mod batch;
 mod message_table;
@@ -25,8 +25,9 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::dynamodb::{Fault, FaultPlan, transport};
-use crate::permissions::{Permission, Used};
+use crate::fault::{Fault, FaultPlan};
+use crate::permissions::{Permission, PermissionLog};
+use crate::transport;
 use message_table::{MessageTable, Place, StoredMessage};
 pub use settings::{Counts, Message, QueueError, QueueSettings};
 use store::Store;
@@ -34,14 +35,14 @@ use store::Store;
 const FILE: &str = "queues.sqlite";
 const URL_PREFIX: &str = "http://sqs.local/000000000000/";
 
-/// The queues of one machine. Clones share them.
+/// The queues. Clones share their messages.
 #[derive(Clone)]
 pub struct Queues {
     shared: Arc<Mutex<Shared>>,
     arrivals: Arc<BTreeMap<String, Notify>>,
     faults: FaultPlan,
-    used: Used,
-    /// The function that calls with a client of this clone.
+    used: PermissionLog,
+    /// The function that owns the client of this clone.
     caller: &'static str,
 }
 
@@ -56,13 +57,13 @@ struct Queue {
 }
 
 impl Queues {
-    /// Whether queues were kept in `dir`.
+    /// Whether `dir` contains queues.
     pub(crate) fn is_in(dir: &Path) -> bool {
         dir.join(FILE).is_file()
     }
 
-    /// Opens the messages in `dir`, made if missing, or empty queues in memory. Messages of a
-    /// queue that `queues` does not name stay on disk.
+    /// Opens the messages in `dir`, or empty queues in memory. A missing directory is made.
+    /// Messages of queues that `queues` does not name stay on disk.
     pub fn open(dir: Option<&Path>, queues: &[QueueSettings]) -> Result<Self, QueueError> {
         settings::validate(queues)?;
         if let Some(dir) = dir {
@@ -103,18 +104,18 @@ impl Queues {
             shared: Arc::new(Mutex::new(Shared { store, queues })),
             arrivals: Arc::new(arrivals),
             faults: FaultPlan::default(),
-            used: Used::default(),
+            used: PermissionLog::default(),
             caller: "other",
         })
     }
 
-    /// The client through which `aws-sdk-sqs` reaches these queues.
+    /// The HTTP client through which `aws-sdk-sqs` reaches these queues.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         transport::http_client(self.clone())
     }
 
-    /// The same for a function, whose calls are the permissions that it needs.
+    /// The same for a function, whose permissions are recorded.
     #[must_use]
     pub(crate) fn http_client_of(&self, caller: &'static str) -> SharedHttpClient {
         transport::http_client(Self {
@@ -123,12 +124,12 @@ impl Queues {
         })
     }
 
-    /// What each function did through the SDK, as the permissions that it needed.
+    /// Returns the permissions that each function used through the SDK.
     pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
         self.used.all()
     }
 
-    /// The url by which an SDK names a queue.
+    /// The URL by which an SDK names a queue.
     #[must_use]
     pub fn url(queue: &str) -> String {
         format!("{URL_PREFIX}{queue}")
@@ -160,7 +161,7 @@ impl Queues {
         }
     }
 
-    /// How many messages a queue holds, by what may be done with them.
+    /// Counts the messages of a queue by state.
     pub fn counts(&self, queue: &str) -> Result<Counts, QueueError> {
         let mut shared = self.shared();
         let table = &mut find(&mut shared.queues, queue)?.messages;
@@ -183,12 +184,12 @@ impl Queues {
             .collect()
     }
 
-    /// Lets the delays of all messages be over so much sooner, as they would be after so much time.
-    pub fn hasten(&self, by: Duration) {
+    /// Shortens the delays of all messages by `by`, as if that time had passed.
+    pub fn shorten_delays(&self, by: Duration) {
         {
             let mut shared = self.shared();
             for queue in shared.queues.values_mut() {
-                queue.messages.hasten(by);
+                queue.messages.shorten_delays(by);
             }
         }
         for queue in self.arrivals.keys() {
@@ -196,7 +197,7 @@ impl Queues {
         }
     }
 
-    /// Takes messages out that are sent with a delay that is not over, where their body is `wanted`.
+    /// Takes out the delayed messages whose body is `wanted`.
     pub fn take_delayed(
         &self,
         queue: &str,
@@ -213,30 +214,30 @@ impl Queues {
         Ok(bodies)
     }
 
-    /// The oldest `max` messages, visible or not, without receiving them.
+    /// Returns the oldest `max` messages, visible or not, without receiving them.
     pub fn peek(&self, queue: &str, max: usize) -> Result<Vec<Message>, QueueError> {
         let mut shared = self.shared();
         Ok(find(&mut shared.queues, queue)?.messages.peek(max))
     }
 
-    /// Plans a failure of a later SDK call. Of two for the same call, the second waits for the
-    /// next.
+    /// Injects a fault into a later SDK call. If two faults hit the same call, the second waits for
+    /// the next.
     pub fn inject(&self, fault: Fault) {
         self.faults.inject(fault);
     }
 
-    /// Lets one entry of a later batch be refused, as SQS does if it fails for a part of a batch: the next one whose body has
-    /// `part` in it.
+    /// Lets one entry of a later batch fail, as SQS does if only a part of a batch fails. It is the
+    /// next entry whose body contains `part`.
     pub fn refuse_entry(&self, part: &str) {
         self.faults.refuse_entry(part);
     }
 
-    /// Forgets the failures that have not happened.
+    /// Removes the faults that have not happened.
     pub fn clear_faults(&self) {
         self.faults.clear();
     }
 
-    /// How many injected failures a client has seen.
+    /// The number of injected faults that a client has seen.
     #[must_use]
     pub fn faults_fired(&self) -> u64 {
         self.faults.fired()

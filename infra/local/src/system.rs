@@ -30,7 +30,7 @@ pub use crate::names::{
     MAIL_SENDER, NOTICES, OPERATOR_KEY, ORGANISATION,
 };
 use crate::permissions::Permission;
-use crate::server::{self, Local, Server};
+use crate::server::{self, LocalState, Server};
 pub use crate::services::DELIVERIES;
 use crate::services::Services;
 use crate::ses::Mails;
@@ -81,7 +81,7 @@ impl System {
         let mappings = Mappings::new([functions.evaluate(), functions.notify()?]);
         let reset = functions.reset()?;
         let new_preflight = functions.preflight();
-        let local = Local {
+        let local = LocalState {
             services: services.clone(),
             store: store.clone(),
             clock: clock.clone(),

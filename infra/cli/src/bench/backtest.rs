@@ -1,7 +1,8 @@
-//! `backtest`: what trying a policy on many stored records costs in processor time.
+//! `backtest`: measures the processor time of testing a policy on many stored records.
 //!
-//! One usage is reported in the usual way; its record is then written many times under other ids, users and times, for the
-//! 30 days before. So the records are as `evaluate` writes them, and the test is asked for over the API.
+//! Reports one event in the usual way, then copies its record many times with other ids, users and
+//! times over the 30 days before. So the records look as `evaluate` writes them. The tests are
+//! requested over the API.
 
 use super::figures::{cpu_hundredths, ratio};
 use super::{database, new_system};
@@ -18,21 +19,29 @@ use std::collections::HashMap;
 
 type Item = HashMap<String, AttributeValue>;
 
-/// How many records one write puts.
+/// The most items of one batch write.
 const BATCH: u64 = 25;
-/// How long ago the first record came, in milliseconds.
+/// The age of the oldest record, in milliseconds.
 const WINDOW_MS: i64 = 29 * 24 * 3_600_000;
-/// What one test of a million records may cost, in seconds of processor time.
+/// The highest processor time that a test of a million records may take, in seconds.
 const CLAIMED_SECONDS: u64 = 60;
 
-/// Measures on a system of its own, in memory.
+/// Measures on a new system in memory.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How many records there are.
-    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=5_000_000))]
+    /// The number of records.
+    #[arg(
+        long,
+        default_value_t = 1_000_000,
+        value_parser = clap::value_parser!(u64).range(1..=5_000_000)
+    )]
     records: u64,
-    /// Of how many users.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    /// The number of users who own the records.
+    #[arg(
+        long,
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u64).range(1..=100_000)
+    )]
     users: u64,
 }
 
@@ -61,7 +70,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     say("");
     let of_a_million = worst.saturating_mul(1_000_000) / records;
     say(&format!(
-        "the dearest for a million records: {} s of {CLAIMED_SECONDS}; the embedded engine's share is in it",
+        "the dearest for a million records: {} s of {CLAIMED_SECONDS}; \
+         the embedded engine's share is in it",
         ratio(of_a_million, 100)
     ));
     if of_a_million > CLAIMED_SECONDS * 100 {
@@ -139,7 +149,7 @@ fn wrong(what: impl std::fmt::Display) -> CommandError {
     CommandError::Answer(what.to_string())
 }
 
-/// The record of one usage that was reported in the usual way, taken out again.
+/// Reports one event, and takes its record out of the table again.
 async fn first_record(
     system: &System,
     api: &ApiClient,
@@ -148,8 +158,9 @@ async fn first_record(
     api.create_department("lab", None).await?;
     api.create_user("u0", "lab").await?;
     let usage = json!({
-        "event_id": "template", "type": "llm_request", "occurred_at": now.to_string(), "user_id": "u0",
-        "provider": "openai", "model": "gpt-4o", "input_tokens": 100, "output_tokens": 20,
+        "event_id": "template", "type": "llm_request", "occurred_at": now.to_string(),
+        "user_id": "u0", "provider": "openai", "model": "gpt-4o",
+        "input_tokens": 100, "output_tokens": 20,
     });
     api.as_agent().report(&[usage]).await?;
     system.drain().await?;
@@ -201,7 +212,8 @@ async fn write_all(
     Ok(())
 }
 
-/// The template's record as the `n`-th usage: evenly over the window, one user after the other, more on some days.
+/// Makes the `n`-th record from the template: evenly spread over the window, the users in turn,
+/// with more tokens on some days.
 fn record(template: &Item, n: u64, arguments: &Arguments, now: Timestamp) -> Item {
     let part =
         i64::try_from(n).unwrap_or(0) * WINDOW_MS / i64::try_from(arguments.records).unwrap_or(1);

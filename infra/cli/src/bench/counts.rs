@@ -1,4 +1,5 @@
-//! `counts`: what a hold and a settlement cost, as AWS would bill it, while depth, budgets and live holds grow.
+//! `counts`: measures what a hold and a settlement cost, as AWS would bill them, while the depth,
+//! the budgets and the live holds grow.
 
 use super::figures::tenths;
 use super::new_system;
@@ -17,7 +18,7 @@ const BUDGETS: [u32; 6] = [5, 10, 20, 50, 100, 500];
 const USERS: u32 = 10;
 const LIVE_HOLDS: [u32; 8] = [1, 10, 20, 50, 100, 250, 500, 1_000];
 
-/// Measures on systems of its own, in memory.
+/// Measures on new systems in memory.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Also writes a plot.
@@ -25,7 +26,6 @@ pub(crate) struct Arguments {
     svg: Option<PathBuf>,
 }
 
-/// One measurement.
 #[derive(Clone, Copy, Debug)]
 struct Cost {
     x: u32,
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let mut live = 0;
     for holds in LIVE_HOLDS {
         while live + 1 < holds {
-            // One user may not have them all.
+            // A single user may not own all of the holds.
             let user = format!("u{}", live % USERS);
             tenant
                 .agent
@@ -67,7 +67,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     ];
     for (title, costs) in tables {
         say(&format!(
-            "| {title} | round trips of a warm preflight | write units of a hold | of hold + settle, in the cell |"
+            "| {title} | round trips of a warm preflight | write units of a hold \
+             | of hold + settle, in the cell |"
         ));
         say("| --- | --- | --- | --- |");
         for cost in costs {
@@ -106,7 +107,8 @@ struct Tenant {
 }
 
 impl Tenant {
-    /// An organisation with `depth` levels and `budgets` budgets: one at each level, the others beside the path.
+    /// An organisation with `depth` levels and `budgets` budgets: one at each level, the others in
+    /// departments beside the path.
     async fn new(depth: u32, budgets: u32) -> Result<Self, CommandError> {
         let system = new_system().await?;
         let api = ApiClient::of_system(&system);
@@ -152,7 +154,7 @@ impl Tenant {
     }
 }
 
-/// Round trips of a function, and its write units in the cell.
+/// Returns the round trips of a function and its write units in the cell.
 fn of(meter: &Meter, function: &str) -> (u64, u64) {
     let caller = meter.callers.get(function).cloned().unwrap_or_default();
     let cells = caller.tables.get("Counters").copied().unwrap_or_default();
@@ -163,13 +165,15 @@ const WIDTH: u64 = 300;
 const HEIGHT: u64 = 200;
 const MARGIN: u64 = 50;
 
-/// Three panels side by side: a hold's units in blue, hold and settlement in red.
+/// Draws three panels side by side: the units of a hold in blue, of a hold and its settlement in
+/// red.
 fn plot(panels: &[(&str, &[Cost]); 3]) -> String {
     let panel_width = WIDTH + 2 * MARGIN;
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" font-family=\"sans-serif\" font-size=\"11\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" \
+         font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>",
         3 * panel_width,
         HEIGHT + 2 * MARGIN
@@ -224,8 +228,10 @@ fn plot(panels: &[(&str, &[Cost]); 3]) -> String {
             let y = bottom + 16 + 14 * row;
             let _ = writeln!(
                 out,
-                "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n\
-                 <text x=\"{left}\" y=\"{y}\" fill=\"{colour}\">{name}, write units in the cell</text>",
+                "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" \
+                 stroke-width=\"2\"/>\n\
+                 <text x=\"{left}\" y=\"{y}\" fill=\"{colour}\">\
+                 {name}, write units in the cell</text>",
             );
         }
     }

@@ -1,4 +1,4 @@
-//! `crash`: the system is killed in the middle and started again on the same data.
+//! `crash`: kills the system while it works and starts it again on the same data.
 
 use super::figures::millis;
 use super::race::{TOKENS, race};
@@ -12,28 +12,28 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// How many requests come at once after the crash.
+/// The number of requests sent at once after the crash.
 const AFTER: u32 = 500;
 
-/// Kills a system of its own with SIGKILL.
+/// Kills a new system with SIGKILL.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How many requests the cap fits; four fifths of them are spent before the crash.
+    /// The number of requests that the cap fits. Four fifths of them are spent before the crash.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(5..=1_900))]
     cap_holds: u32,
-    /// Where the data is kept meanwhile; by default in a new directory that goes afterwards.
+    /// The directory of the data. Without it a temporary directory is used and deleted afterwards.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
 
-/// A system in a process of its own.
+/// A system in another process.
 struct Running {
     child: Child,
     api: ApiClient,
 }
 
 impl Running {
-    /// Starts this program on a free port of loopback and waits until it says where it listens.
+    /// Starts this program on a free port and waits until it prints its address.
     fn start(data: &Path) -> Result<Self, CommandError> {
         let io = |what: &str, error| CommandError::Io(what.to_owned(), error);
         let program = std::env::current_exe().map_err(|e| io("cannot find this program", e))?;
@@ -43,7 +43,7 @@ impl Running {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|e| io("cannot start the system", e))?;
-        let silent = || CommandError::Answer("the system did not say where it listens".to_owned());
+        let silent = || CommandError::Answer("the system did not print its address".to_owned());
         let output = child.stdout.take().ok_or_else(silent)?;
         let mut lines = BufReader::new(output).lines();
         let address = lines.by_ref().find_map(|line| {
@@ -54,12 +54,12 @@ impl Running {
             child,
             api: ApiClient::at(&address, ADMIN_KEY),
         });
-        // The rest is read so that the system never waits for its reader.
+        // Read the rest, so that the system never blocks on its output.
         std::thread::spawn(move || lines.for_each(drop));
         running.ok_or_else(silent)
     }
 
-    /// SIGKILL: nothing is flushed or said goodbye to.
+    /// Sends SIGKILL, so that nothing is flushed.
     fn kill(mut self) -> Result<(), CommandError> {
         let io = |error| CommandError::Io("cannot kill the system".to_owned(), error);
         self.child.kill().map_err(io)?;
@@ -114,37 +114,37 @@ async fn crash(data: &Path, cap_holds: u32) -> Result<(), CommandError> {
     for some in events.chunks(500) {
         agent.report(some).await?;
     }
-    // Killed at once: what was accepted is on the queue, recorded, or in between.
+    // Kill it immediately: each accepted event is in the queue, recorded, or in between.
     running.kill()?;
     say(&format!(
         "before: {spent} of {cap_holds} used, reported, and the system killed with SIGKILL"
     ));
 
     let running = Running::start(data)?;
-    let raced = race(&running.api.as_agent(), "after", AFTER).await?;
+    let result = race(&running.api.as_agent(), "after", AFTER).await?;
     running.api.drain().await?;
     let figures = running.api.budget(&budget).await?;
     let fits = cap_holds - spent;
     say(&format!(
         "after:  {AFTER} at once, {} admitted (the rest fits {fits}), {} refused",
-        raced.admitted, raced.refused
+        result.admitted, result.refused
     ));
     say(&format!(
         "        preflight p50, p99: {}, {} ms over HTTP, all at once",
-        millis(raced.p50),
-        millis(raced.p99)
+        millis(result.p50),
+        millis(result.p99)
     ));
     say(&format!(
         "        spent {}, held {}, available {}",
         figures["spent"], figures["held"], figures["available"]
     ));
     running.kill()?;
-    if raced.admitted == fits && figures["available"] == json!(0) {
+    if result.admitted == fits && figures["available"] == json!(0) {
         Ok(())
     } else {
         Err(CommandError::Claim(format!(
-            "{} were admitted where {fits} fit",
-            raced.admitted
+            "{} were admitted, but {fits} fit",
+            result.admitted
         )))
     }
 }

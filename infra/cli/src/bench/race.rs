@@ -1,4 +1,4 @@
-//! `race`: many requests at once on caps that fit some of them.
+//! `race`: sends many requests at once to caps that fit some of them.
 
 use super::figures::{cpu_hundredths, millis, percentile, ratio, tenths};
 use super::new_system;
@@ -11,52 +11,56 @@ use local::dynamodb::Meter;
 use serde_json::{Value, json};
 use std::time::Instant;
 
-/// Tokens of one request: with gpt-4o's price of $2.50 a million these are 1,000 micro-USD.
+/// The tokens of one request. At gpt-4o's price of $2.50 per million they cost 1,000 micro-USD.
 pub(crate) const TOKENS: i64 = 400;
 
-/// Which budgets there are at each level.
+/// The units of the budgets at each level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Units {
-    /// In tokens.
+    /// Tokens.
     Tokens,
-    /// In US dollars.
+    /// US dollars.
     Usd,
-    /// In both.
+    /// Both.
     Both,
 }
 
-/// Where the cap is that binds.
+/// The level whose cap binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Binding {
-    /// The user's own department.
+    /// The department of the users.
     Leaf,
-    /// A department half way up.
+    /// A department halfway up.
     Middle,
-    /// The organisation.
+    /// The whole organisation.
     Root,
 }
 
-/// Races on a system of its own, in memory.
+/// Races on a new system in memory.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How many levels of departments stand under the organisation, each with its budgets: 1 to 8.
+    /// The levels of departments below the organisation, each with its budgets: 1 to 8.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=8))]
     depth: u8,
-    /// What the budgets count.
+    /// The units that the budgets count.
     #[arg(long, value_enum, default_value_t = Units::Both)]
     unit: Units,
-    /// Which level's cap binds.
+    /// The level whose cap binds.
     #[arg(long, value_enum, default_value_t = Binding::Root)]
     binding: Binding,
-    /// How many requests are sent at once.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// The number of requests sent at once.
+    #[arg(
+        long,
+        default_value_t = 1_000,
+        value_parser = clap::value_parser!(u32).range(1..=100_000)
+    )]
     requests: u32,
-    /// How many of them the binding cap fits.
+    /// The number of requests that the binding cap fits.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1_900))]
     cap_holds: u32,
 }
 
-/// A budget and what its holds must add up to.
+/// A budget and the expected sum of its holds.
 struct Level {
     name: String,
     budget_id: String,
@@ -73,12 +77,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     agent.preflight("u0", "warm", 0).await?;
     system.engine().reset_meter();
     let cpu_before = cpu_hundredths();
-    let raced = race(&agent, "race", arguments.requests).await?;
+    let result = race(&agent, "race", arguments.requests).await?;
     let cpu = cpu_hundredths()
         .zip(cpu_before)
         .map(|(after, before)| after - before);
-    print(&arguments, fits, &raced, &system.engine().meter(), cpu);
-    let mut is_exact = raced.admitted == fits;
+    print(&arguments, fits, &result, &system.engine().meter(), cpu);
+    let mut is_exact = result.admitted == fits;
     for level in &levels {
         let budget = api.budget(&level.budget_id).await?;
         let is_right = budget["held"].as_f64() == level.held.as_f64();
@@ -93,12 +97,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     if is_exact {
         Ok(())
     } else {
-        let message = format!("{} were admitted, but {fits} fit", raced.admitted);
+        let message = format!("{} were admitted, but {fits} fit", result.admitted);
         Err(CommandError::Claim(message))
     }
 }
 
-fn print(arguments: &Arguments, fits: u32, raced: &Raced, meter: &Meter, cpu: Option<u64>) {
+fn print(arguments: &Arguments, fits: u32, result: &RaceResult, meter: &Meter, cpu: Option<u64>) {
     let preflight = meter.callers.get("preflight").cloned().unwrap_or_default();
     let counters = preflight.tables.get("Counters");
     let units = counters.map_or(0, |table| table.write_units_tenths);
@@ -106,21 +110,21 @@ fn print(arguments: &Arguments, fits: u32, raced: &Raced, meter: &Meter, cpu: Op
     say(&format!("requests at once       {requests}"));
     say(&format!(
         "admitted               {} (the cap fits {fits})",
-        raced.admitted
+        result.admitted
     ));
-    say(&format!("refused                {}", raced.refused));
+    say(&format!("refused                {}", result.refused));
     say(&format!(
         "round trips a request  {}",
         ratio(preflight.calls, requests.into())
     ));
     say(&format!(
         "write units a hold     {}",
-        tenths(units / u64::from(raced.admitted.max(1)))
+        tenths(units / u64::from(result.admitted.max(1)))
     ));
     say(&format!(
         "preflight p50, p99     {}, {} ms",
-        millis(raced.p50),
-        millis(raced.p99)
+        millis(result.p50),
+        millis(result.p99)
     ));
     match cpu {
         Some(cpu) => say(&format!(
@@ -132,7 +136,7 @@ fn print(arguments: &Arguments, fits: u32, raced: &Raced, meter: &Meter, cpu: Op
 }
 
 fn dollars(holds: u32) -> Value {
-    // 1,000 micro-USD a hold.
+    // Each hold is 1,000 micro-USD.
     serde_json::from_str(&ratio_of_thousand(holds)).unwrap_or(Value::Null)
 }
 
@@ -189,21 +193,21 @@ async fn set_up(
     Ok(levels)
 }
 
-/// What became of a race.
-pub(crate) struct Raced {
+/// The result of a race.
+pub(crate) struct RaceResult {
     pub(crate) admitted: u32,
     pub(crate) refused: u32,
-    /// In microseconds.
+    /// The median latency, in microseconds.
     pub(crate) p50: u64,
     pub(crate) p99: u64,
 }
 
-/// Sends `requests` at once, of ten users.
+/// Sends `requests` requests of ten users at once.
 pub(crate) async fn race(
     agent: &ApiClient,
     name: &str,
     requests: u32,
-) -> Result<Raced, CommandError> {
+) -> Result<RaceResult, CommandError> {
     let tasks = (0..requests).map(|n| {
         let (agent, name) = (agent.clone(), format!("{name}-{n}"));
         tokio::spawn(async move {
@@ -215,7 +219,7 @@ pub(crate) async fn race(
         })
     });
     let started: Vec<_> = tasks.collect();
-    let mut raced = Raced {
+    let mut result = RaceResult {
         admitted: 0,
         refused: 0,
         p50: 0,
@@ -228,15 +232,15 @@ pub(crate) async fn race(
         let (is_admitted, took) = answer?;
         times.push(took);
         if is_admitted {
-            raced.admitted += 1;
+            result.admitted += 1;
         } else {
-            raced.refused += 1;
+            result.refused += 1;
         }
     }
     times.sort_unstable();
-    raced.p50 = percentile(&times, 50);
-    raced.p99 = percentile(&times, 99);
-    Ok(raced)
+    result.p50 = percentile(&times, 50);
+    result.p99 = percentile(&times, 99);
+    Ok(result)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Real traffic through preflight and events: what was held, spent and refused, and what it cost.
+//! `replay`: sends real traffic through preflight and events, and reports what was held, spent and
+//! refused, and what it cost.
 
 mod company;
 mod costs;
@@ -30,42 +31,58 @@ use std::time::Instant;
 use trace::Row;
 use traffic::Plan;
 
-/// What to replay, and how.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// A trace with the columns TIMESTAMP,ContextTokens,GeneratedTokens. Without it the one that comes with the
-    /// program: one hour of a code assistant, 8,819 requests.
+    /// A trace with the columns TIMESTAMP,ContextTokens,GeneratedTokens. Without it the built-in
+    /// trace is replayed: one hour of a code assistant, 8,819 requests.
     file: Option<PathBuf>,
-    /// The system to send it to, like http://127.0.0.1:3000. Without it one of its own, in memory.
+    /// The URL of the system, such as http://127.0.0.1:3000. Without it a new system in memory is
+    /// used.
     #[arg(long)]
     url: Option<String>,
     /// The administrator's key of that system.
     #[arg(long, requires = "url", default_value = ADMIN_KEY, hide_default_value = true)]
     key: String,
-    /// Times as fast as the trace was. Without it as fast as it goes.
+    /// Replays the trace this many times as fast as it was recorded. Without it as fast as
+    /// possible.
     #[arg(long, value_name = "X", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     speed: Option<u32>,
-    /// Requests at the same time.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    /// The number of concurrent requests.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..=4_096)
+    )]
     concurrency: u16,
-    /// Sends only the first requests of the trace.
+    /// Sends only the first N requests of the trace.
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     limit: Option<usize>,
-    /// The caps as a share of the tokens that are sent.
-    #[arg(long, value_name = "P", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    /// The caps, in percent of the tokens that are sent.
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u32).range(0..=1_000)
+    )]
     budget_percent: u32,
-    /// Spreads the requests over the users differently.
+    /// The seed by which requests are assigned to users.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Users; few of them send most.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    /// The number of users. A few of them send most requests.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u16).range(1..=1_000)
+    )]
     users: u16,
-    /// Prints one JSON object.
+    /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// Replays, prints the report, and fails where a check does.
+/// Replays the trace and prints the report. Fails if a check fails.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let report = replay(&arguments).await?;
     let text = if arguments.json {
@@ -76,7 +93,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let mut out = io::stdout();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
-        .map_err(|error| CommandError::Io("the report cannot be written".to_owned(), error))?;
+        .map_err(|error| CommandError::Io("cannot write the report".to_owned(), error))?;
     let failed: Vec<&str> = report.failed().iter().map(|check| check.what).collect();
     if failed.is_empty() {
         Ok(())
@@ -85,7 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     }
 }
 
-/// Replays, with a system of its own where no other is named.
+/// Replays the trace on the system of the arguments, or on a new one if they name none.
 async fn replay(arguments: &Arguments) -> Result<Report, CommandError> {
     let rows = rows(arguments)?;
     if let Some(url) = &arguments.url {
@@ -117,13 +134,12 @@ fn rows(arguments: &Arguments) -> Result<Vec<Row>, CommandError> {
     Ok(rows)
 }
 
-/// Sets up, sends, waits and reads the figures.
-async fn measure(
+/// Makes the company and assigns a sender to each row.
+async fn plan(
     arguments: &Arguments,
     rows: Vec<Row>,
     client: ApiClient,
-    own: Option<&System>,
-) -> Result<Report, CommandError> {
+) -> Result<Plan, CommandError> {
     let tokens = rows.iter().map(Row::tokens).sum();
     let zipf = Zipf::new(arguments.users);
     let mut random = SplitMix64::new(arguments.seed);
@@ -137,7 +153,7 @@ async fn measure(
     )
     .await?;
     let can_drain = traffic::can_drain(&client).await?;
-    let plan = Arc::new(Plan {
+    Ok(Plan {
         progress: progress(arguments, rows.len()),
         client,
         company,
@@ -146,8 +162,17 @@ async fn measure(
         speed: arguments.speed,
         concurrency: arguments.concurrency,
         can_drain,
-    });
+    })
+}
 
+/// Makes the company, sends the requests, waits for the records and reads the figures.
+async fn measure(
+    arguments: &Arguments,
+    rows: Vec<Row>,
+    client: ApiClient,
+    own: Option<&System>,
+) -> Result<Report, CommandError> {
+    let plan = Arc::new(plan(arguments, rows, client).await?);
     let meter_before = costs::meter(&plan.client).await?;
     let cpu_before = own.and_then(|_| cpu_hundredths());
     let started = Instant::now();
@@ -197,7 +222,7 @@ async fn measure(
     })
 }
 
-/// A name that no other replay has, so that a running system can take many.
+/// Returns a random name, so that a running system can take many replays.
 fn new_name() -> Result<String, CommandError> {
     let random = shared::runtime::random::bytes::<4>()
         .map_err(|error| CommandError::Answer(format!("no randomness: {error}")))?;

@@ -1,4 +1,5 @@
-//! `stress`: many clients over HTTP that ask, use what they got and report it at once, on one hard cap.
+//! `stress`: many clients over HTTP share one hard cap. Each asks, uses what it was admitted and
+//! reports it at once.
 
 mod clients;
 mod report;
@@ -20,41 +21,57 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// Of how many users the live holds are: each has at most a tenth of the places, so that some are left.
+/// The number of users who own the live holds. Each owns at most a tenth of the places, so that
+/// some are left for the clients.
 const HOLDERS: u32 = 9;
-/// How often they are asked for again, which keeps them alive.
+/// The interval at which live holds are renewed.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// How many of them are asked for at once.
+/// The number of live holds that are renewed at once.
 const HOLDING: usize = 16;
 
-/// Puts a hard cap under load on a system of its own.
+/// Puts a hard cap under load on a new system.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// How many clients there are, each a user of their own.
+    /// The number of clients, each with its own user.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     clients: u32,
-    /// How long they ask.
+    /// The duration of the run, in seconds.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     seconds: u64,
     /// The hard cap, in tokens.
-    #[arg(long, default_value_t = 30_000, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    #[arg(
+        long,
+        default_value_t = 30_000,
+        value_parser = clap::value_parser!(i64).range(1..=1_000_000_000)
+    )]
     cap: i64,
     /// The tokens of one request.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
     tokens: i64,
-    /// Where the data is kept. Without it, it is in memory.
+    /// The directory of the data. Without it the data is in memory.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Handles each batch of events so many milliseconds late.
-    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    /// Delays the evaluation of each batch of events, in milliseconds.
+    #[arg(
+        long,
+        value_name = "MS",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(0..=60_000)
+    )]
     slow_evaluate: u64,
-    /// Asks for so many holds beforehand, by nine users under no hard cap, and keeps alive what they get.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=2_000))]
+    /// Requests this many holds beforehand, for nine users without a hard cap, and keeps them
+    /// alive.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(0..=2_000)
+    )]
     live_holds: u32,
 }
 
-/// Who and what a run is about: its ids are new in each run, so data can be used again.
-struct Setting {
+/// The ids of a run. They are new in each run, so that its data can be used again.
+struct RunIds {
     budget_id: String,
     users: Vec<String>,
     holders: Vec<String>,
@@ -78,7 +95,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let api = ApiClient::at(&format!("http://{address}"), ADMIN_KEY);
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = system.serve(listener, async move {
-        // The other end never sends; it is dropped at the end.
+        // Ends when the sender is dropped.
         let _ = stopped.await;
     });
     let working = async {
@@ -93,18 +110,18 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
 }
 
 async fn work(system: &System, api: &ApiClient, arguments: &Arguments) -> Result<(), CommandError> {
-    let setting = set_up(api, arguments).await?;
+    let ids = set_up(api, arguments).await?;
     let agent = api.as_agent();
-    let live = hold_all(&agent, arguments, &setting).await?;
+    let live = hold_all(&agent, arguments, &ids).await?;
     say(&report::beginning(arguments, live));
     let tally = Arc::<Tally>::default();
     let until = Instant::now() + Duration::from_secs(arguments.seconds);
     let mut running = JoinSet::new();
-    for user in &setting.users {
+    for user in &ids.users {
         let client = Client {
             agent: agent.clone(),
             user: user.clone(),
-            run: setting.run.clone(),
+            run: ids.run.clone(),
             tokens: arguments.tokens,
             tally: tally.clone(),
         };
@@ -114,7 +131,7 @@ async fn work(system: &System, api: &ApiClient, arguments: &Arguments) -> Result
     let mut kept_alive = began;
     while Instant::now() < until {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let figures = api.budget(&setting.budget_id).await?;
+        let figures = api.budget(&ids.budget_id).await?;
         say(&report::progress(
             began.elapsed().as_secs(),
             &figures,
@@ -122,14 +139,14 @@ async fn work(system: &System, api: &ApiClient, arguments: &Arguments) -> Result
         ));
         if live > 0 && kept_alive.elapsed() > KEEP_ALIVE {
             kept_alive = Instant::now();
-            hold_all(&agent, arguments, &setting).await?;
+            hold_all(&agent, arguments, &ids).await?;
         }
     }
     while let Some(ended) = running.join_next().await {
         ended.map_err(|error| CommandError::Answer(error.to_string()))??;
     }
     system.drain().await?;
-    let figures = api.budget(&setting.budget_id).await?;
+    let figures = api.budget(&ids.budget_id).await?;
     let books = audit::compare_local(system).await?;
     for line in report::end(arguments, &figures, &tally) {
         say(&line);
@@ -138,8 +155,9 @@ async fn work(system: &System, api: &ApiClient, arguments: &Arguments) -> Result
     report::check(&figures, &tally, audit::differences(&books))
 }
 
-/// Two departments: one with the cap and the clients, one without a hard cap for the live holds.
-async fn set_up(api: &ApiClient, arguments: &Arguments) -> Result<Setting, CommandError> {
+/// Makes two departments: one with the cap and the clients, one without a hard cap for the live
+/// holds.
+async fn set_up(api: &ApiClient, arguments: &Arguments) -> Result<RunIds, CommandError> {
     let run = format!("s{}", Timestamp::now().as_millisecond());
     let (capped, others) = (format!("{run}-capped"), format!("{run}-others"));
     for department in [&capped, &others] {
@@ -148,7 +166,8 @@ async fn set_up(api: &ApiClient, arguments: &Arguments) -> Result<Setting, Comma
     let cap = json!(arguments.cap);
     let budget_id = api.create_budget(Some(&capped), "tokens", &cap).await?;
     let soft = json!({
-        "name": "of others", "department_id": others, "unit": "tokens", "amount": 1_000_000, "hard_cap": false,
+        "name": "of others", "department_id": others, "unit": "tokens", "amount": 1_000_000,
+        "hard_cap": false,
     });
     api.post("/v1/budgets", &soft).await?;
     let users: Vec<String> = (0..arguments.clients)
@@ -165,7 +184,7 @@ async fn set_up(api: &ApiClient, arguments: &Arguments) -> Result<Setting, Comma
     for user in &holders {
         api.create_user(user, &others).await?;
     }
-    Ok(Setting {
+    Ok(RunIds {
         budget_id,
         users,
         holders,
@@ -173,14 +192,14 @@ async fn set_up(api: &ApiClient, arguments: &Arguments) -> Result<Setting, Comma
     })
 }
 
-/// Asks for the live holds, again for those that are there. How many live.
+/// Requests the live holds, and renews those that exist. Returns the number of live holds.
 async fn hold_all(
     agent: &ApiClient,
     arguments: &Arguments,
-    setting: &Setting,
+    ids: &RunIds,
 ) -> Result<usize, CommandError> {
     use futures::StreamExt as _;
-    let asked = (0..arguments.live_holds).zip(setting.holders.iter().cycle());
+    let asked = (0..arguments.live_holds).zip(ids.holders.iter().cycle());
     let asking = asked.map(|(n, user)| {
         let request = format!("live-{n}");
         async move { agent.preflight(user, &request, 1).await }

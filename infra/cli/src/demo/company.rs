@@ -1,6 +1,6 @@
-//! The demo company: whom it has, what it may use and what it has used.
+//! The demo company: its departments, users, budgets and usage.
 
-/// A department, after the one above it.
+/// A department. Its parent comes before it.
 pub(super) struct Department {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
@@ -8,7 +8,7 @@ pub(super) struct Department {
     pub(super) manager_id: &'static str,
 }
 
-/// A user, after their manager.
+/// A user. Their manager comes before them.
 pub(super) struct User {
     pub(super) id: &'static str,
     pub(super) name: &'static str,
@@ -27,13 +27,13 @@ pub(super) struct Budget {
     pub(super) rollover_cap_percent: Option<u32>,
 }
 
-/// A model and who runs it.
+/// A model and its provider.
 pub(super) struct Model {
     pub(super) provider: &'static str,
     pub(super) name: &'static str,
 }
 
-/// Requests of one user, each with so many tokens.
+/// Requests of one user with the tokens of each.
 pub(super) struct Usage {
     pub(super) user_id: &'static str,
     pub(super) model: &'static Model,
@@ -204,7 +204,7 @@ pub(super) const USERS: &[User] = &[
     user("noah", "Noah Silva", "interns", Some("helen"), "member"),
 ];
 
-/// Who is made last.
+/// The user who is made last, so that their existence shows that the demo data is complete.
 pub(super) const LAST_USER: User = user(
     CAPPED_USER,
     "Ivy Larsson",
@@ -213,13 +213,13 @@ pub(super) const LAST_USER: User = user(
     "member",
 );
 
-/// A user whose department may use few tokens: a larger request is refused.
+/// A user whose department may use few tokens, so that a larger request is denied.
 pub(crate) const CAPPED_USER: &str = "ivy";
-/// A user with room for a request.
+/// A user whose budgets have room for a request.
 pub(crate) const USER_WITH_ROOM: &str = "liam";
-/// Who runs [`MODEL`].
+/// The provider of [`MODEL`].
 pub(crate) const PROVIDER: &str = SONNET.provider;
-/// A model that has a price.
+/// A model with a price.
 pub(crate) const MODEL: &str = SONNET.name;
 
 pub(super) const BUDGETS: &[Budget] = &[
@@ -247,7 +247,7 @@ pub(super) const BUDGETS: &[Budget] = &[
     soft("Marketing tokens", Some("marketing"), "tokens", 300_000),
 ];
 
-/// What was reported without a hold. Marketing is over its soft cap.
+/// Usage that is reported without a hold. Marketing exceeds its soft cap.
 pub(super) const USAGE: &[Usage] = &[
     usage("yuki", &OPUS, 6, 70_000, 10_000),
     usage("jonas", &SONNET, 5, 62_000, 9_500),
@@ -268,12 +268,12 @@ pub(super) const USAGE: &[Usage] = &[
     usage("noah", &GEMINI, 3, 1_400, 600),
 ];
 
-/// What was held for and settled.
+/// Requests that are held and settled.
 pub(super) const REQUESTS: &[Usage] = &[
     usage("sofia", &SONNET, 1, 18_000, 4_000),
     usage("jonas", &OPUS, 1, 24_000, 6_000),
     usage("elif", &GPT, 1, 9_000, 2_500),
 ];
 
-/// What is still held for.
+/// The request that is still held.
 pub(super) const HELD: Usage = usage("amara", &SONNET, 1, 32_000, 8_000);

@@ -1,5 +1,5 @@
-//! Where DynamoDB's documentation is exact, what the engine does: one probe for each rule that the store leans on or could run into. What
-//! an engine does otherwise is listed here, and in docs/deployment.md.
+//! Compares the engine with DynamoDB's documentation: one probe for each rule that the store relies
+//! on. Known differences are listed here and in docs/deployment.md.
 
 use super::tests::{TABLE, b, client, key, n, open, put, s};
 use aws_sdk_dynamodb::Client;
@@ -9,11 +9,12 @@ use aws_sdk_dynamodb::types::{
 };
 use std::collections::{BTreeSet, HashMap};
 
-/// The rules that the embedded engine breaks, and those that ministack 1.5.33 does. DynamoDB keeps all of them.
+/// The rules that the embedded engine breaks, and those that ministack 1.5.33 breaks. DynamoDB
+/// keeps all of them.
 const BROKEN_BY_EMBEDDED: &[&str] = &[];
 const BROKEN_BY_MINISTACK: &[&str] = &["a path is set once"];
 
-/// How a call ended: `ok`, or the error's code.
+/// Returns the result of a call: `ok`, or the error's code.
 fn outcome<T, E: ProvideErrorMetadata>(result: Result<T, E>) -> String {
     match result {
         Ok(_) => "ok".to_owned(),
@@ -72,7 +73,7 @@ async fn number(client: &Client, pk: &str) -> String {
     }
 }
 
-/// The units that a transaction of one write uses.
+/// Returns the write units of a transaction with one write.
 async fn units(client: &Client, item: TransactWriteItem) -> String {
     let call = client.transact_write_items().transact_items(item);
     let call = call.return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -81,7 +82,7 @@ async fn units(client: &Client, item: TransactWriteItem) -> String {
     units.map_or("none".to_owned(), |units| units.to_string())
 }
 
-/// Each rule with what was found and what DynamoDB documents.
+/// Returns each rule, the result that was found, and the documented one.
 async fn probes(client: &Client) -> Vec<(&'static str, String, &'static str)> {
     let mut found = Vec::new();
     let large = s(&"x".repeat(409_600));

@@ -1,16 +1,16 @@
-//! From an operation's name and JSON body to the embedded database and back.
+//! Runs an operation, given by its name and JSON body, on the embedded database.
 
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::fault::FaultKind;
-use super::transport::Reply;
+use crate::fault::FaultKind;
+use crate::transport::Reply;
 
 const ERROR_NAMESPACE: &str = "com.amazonaws.dynamodb.v20120810";
 
-/// Runs one operation. None if it is not one that the engine serves.
+/// Runs one operation. None if the engine does not support it.
 pub(super) fn dispatch(
     db: &Database,
     operation: &str,
@@ -36,7 +36,7 @@ pub(super) fn dispatch(
     Some(answer)
 }
 
-/// The HTTP answer for what [`dispatch`] returned.
+/// The HTTP answer for the result of [`dispatch`].
 pub(super) fn reply(answer: Option<Result<String, DynoxideError>>) -> Reply {
     match answer {
         Some(Ok(body)) => Reply::new(200, body),
@@ -48,7 +48,7 @@ pub(super) fn reply(answer: Option<Result<String, DynoxideError>>) -> Reply {
     }
 }
 
-/// The answer of DynamoDB when it fails in the given way.
+/// The answer of DynamoDB to this kind of fault.
 pub(super) fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Reply> {
     let transaction = matches!(operation, "TransactWriteItems" | "TransactGetItems");
     let item_write = matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem");
@@ -87,7 +87,7 @@ fn error(status: u16, name: &str, message: &str) -> Reply {
     Reply::new(status, body.to_string())
 }
 
-/// A cancelled transaction whose first item is to blame.
+/// A cancelled transaction, with the reason at its first item.
 fn cancelled(body: &str, code: &str, message: &str) -> Reply {
     let items = serde_json::from_str::<Value>(body)
         .ok()
@@ -125,7 +125,7 @@ fn run<Q: DeserializeOwned, A: Serialize>(
         .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
-/// The database's request types mark in the message which class of error DynamoDB answers with.
+/// The database's request types mark in the message which class of error DynamoDB returns.
 fn unreadable(operation: &str, error: &serde_json::Error) -> DynoxideError {
     let message = error.to_string();
     let plain = message

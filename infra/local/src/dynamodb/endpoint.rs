@@ -1,4 +1,4 @@
-//! Another DynamoDB, behind HTTP: the suites run against it where the environment names one.
+//! Another DynamoDB over HTTP, on which the suites run if the environment names one.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io;
@@ -7,13 +7,13 @@ use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::transport::{Reply, random_bits};
+use crate::transport::{Reply, random_bits};
 
-/// Names the endpoint, such as `http://127.0.0.1:4566`. It has to keep the tables of access keys apart, as ministack does and
-/// DynamoDB Local without `-sharedDb`.
+/// The variable that names the endpoint, such as `http://127.0.0.1:4566`. The endpoint must
+/// separate the tables of access keys, as ministack does, and DynamoDB Local without `-sharedDb`.
 const VARIABLE: &str = "TOKTRA_DYNAMODB_ENDPOINT";
 
-/// The endpoint with an access key of its own: 12 digits, as emulators take for an account.
+/// The endpoint with its own access key: 12 digits, which emulators take for an account.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     http: reqwest::Client,
@@ -22,7 +22,7 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of the environment, if it names one. The same directory finds the same tables again.
+    /// Reads the endpoint from the environment. The same directory gives the same tables again.
     pub(super) fn from_env(dir: Option<&Path>) -> Option<Self> {
         let url = std::env::var(VARIABLE).ok().filter(|url| !url.is_empty())?;
         let bits = match dir {
@@ -36,7 +36,7 @@ impl Endpoint {
         })
     }
 
-    /// Sends one call on. Emulators look at the access key and not at the signature.
+    /// Forwards one call. Emulators read the access key and ignore the signature.
     pub(super) async fn call(&self, target: &str, body: &str) -> io::Result<Reply> {
         let account = &self.account;
         let authorization = format!(
@@ -63,7 +63,8 @@ impl Endpoint {
     }
 }
 
-/// Where connections live: whoever calls may end, or wait for somebody else's call, before a connection does.
+/// The runtime of the connections. They must outlive the test that opens them, and must not wait
+/// for its other calls.
 fn runtime() -> Result<&'static Runtime, io::Error> {
     static RUNTIME: OnceLock<io::Result<Runtime>> = OnceLock::new();
     let made = RUNTIME.get_or_init(|| {

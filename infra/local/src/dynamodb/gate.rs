@@ -1,24 +1,24 @@
-//! Calls that wait on demand: whoever stops one chooses what happens before it goes on, or that it never does.
+//! Stops calls, so that a test can do something before a call continues, or never let it continue.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
-/// Whether a call, by its operation and body, is the one to stop.
+/// Decides by operation and body whether to stop a call.
 type Fits = Box<dyn Fn(&str, &str) -> bool + Send>;
 
-/// The calls still to be stopped. Clones share them.
+/// The calls to stop. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Gate(Arc<Mutex<Vec<Stop>>>);
 
-/// A call that is to be stopped.
+/// A call to stop.
 struct Stop {
     fits: Fits,
     has_come: watch::Sender<bool>,
     goes_on: oneshot::Receiver<()>,
 }
 
-/// A call that waits, or will when it comes. It goes on when this is dropped.
+/// A stopped call, or one that will be stopped. It continues when this is dropped.
 #[derive(Debug)]
 pub struct Stopped {
     has_come: watch::Receiver<bool>,
@@ -26,23 +26,23 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Returns when the call has come and waits.
+    /// Returns when the call has arrived and waits.
     pub async fn arrived(&mut self) {
         if self.has_come.wait_for(|has_come| *has_come).await.is_err() {
-            // Nobody is left who could make it.
+            // No client is left that could make the call.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Lets the call go on.
+    /// Lets the call continue.
     pub fn release(self) {
-        // Whoever made it may have given up.
+        // The caller may have given up.
         let _ = self.goes_on.send(());
     }
 }
 
 impl Gate {
-    /// Stops the next call that `fits`; others pass.
+    /// Stops the next call that satisfies `fits`. Other calls pass.
     pub(super) fn stop_next(&self, fits: Fits) -> Stopped {
         let (come, has_come) = watch::channel(false);
         let (go_on, goes_on) = oneshot::channel();
@@ -57,7 +57,7 @@ impl Gate {
         }
     }
 
-    /// Returns at once, unless the call is to be stopped: then when it may go on.
+    /// Returns when the call may continue: at once, unless it is to be stopped.
     pub(super) async fn pass(&self, operation: &str, body: &str) {
         let Some(stop) = self.take(operation, body) else {
             return;
@@ -69,10 +69,10 @@ impl Gate {
         let _ = goes_on.await;
     }
 
-    /// The first stop that fits a call, which stops no other one.
+    /// Takes the first stop that fits a call. It stops no other call.
     fn take(&self, operation: &str, body: &str) -> Option<Stop> {
         let mut stops = self.stops();
-        // Those that nobody waits for any more stop nothing.
+        // Remove stops that nobody waits for.
         stops.retain(|stop| !stop.has_come.is_closed());
         let first = stops.iter().position(|stop| (stop.fits)(operation, body))?;
         Some(stops.remove(first))

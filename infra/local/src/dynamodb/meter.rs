@@ -1,44 +1,38 @@
-//! What the engine was asked to do, and the capacity that it reported.
+//! Counts the calls of the engine and the capacity that it reports.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Number;
 
-use super::fault::When;
+use crate::fault::When;
 
-/// Counts since the engine was opened or its meter reset.
+/// The counts since the engine was opened or its meter reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Meter {
-    /// Requests that the engine ran, by operation, refused ones included. A request that a
-    /// fault stopped before the engine is not counted.
+    /// Requests by operation, failed ones included. A request that an injected fault stopped is not
+    /// counted.
     pub calls: BTreeMap<String, u64>,
-    /// Read capacity of all tables, in tenths of a unit.
+    /// The read capacity of all tables, in tenths of a unit.
     pub read_units_tenths: u64,
-    /// Write capacity of all tables, in tenths of a unit.
+    /// The write capacity of all tables, in tenths of a unit.
     pub write_units_tenths: u64,
-    /// Capacity by table name. Only calls that asked for `ReturnConsumedCapacity` and were not
-    /// refused report it.
+    /// The capacity by table name. Only successful calls with `ReturnConsumedCapacity` report it.
     pub tables: BTreeMap<String, TableUnits>,
-    /// The same by who called: the function whose client it was.
+    /// The calls and capacity by calling function.
     pub callers: BTreeMap<String, CallerUnits>,
 }
 
-/// What one function asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerUnits {
-    /// Requests: round trips.
+    /// The number of requests, which are round trips.
     pub calls: u64,
-    /// Capacity by table name.
     pub tables: BTreeMap<String, TableUnits>,
 }
 
-/// The capacity used of one table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableUnits {
-    /// Read capacity, in tenths of a unit.
     pub read_units_tenths: u64,
-    /// Write capacity, in tenths of a unit.
     pub write_units_tenths: u64,
 }
 
@@ -64,7 +58,6 @@ struct Consumed {
     write_capacity_units: Option<Number>,
 }
 
-/// Whether an operation may change anything.
 pub(super) fn writes(operation: &str) -> bool {
     ![
         "GetItem",
@@ -77,7 +70,7 @@ pub(super) fn writes(operation: &str) -> bool {
 }
 
 impl Meter {
-    /// How many of the requests a fault of this kind can meet.
+    /// The number of counted requests that a fault of this kind can hit.
     pub fn calls_that_fail(&self, when: When) -> u64 {
         let meets = |operation: &str| when == When::Before || writes(operation);
         let met = self.calls.iter().filter(|(operation, _)| meets(operation));
@@ -145,8 +138,8 @@ fn is_write(operation: &str) -> bool {
     )
 }
 
-/// Tenths of a decimal number as JSON writes it; further digits are cut, and 0 stands for what
-/// is not a plain decimal.
+/// Converts a JSON decimal to tenths. Further digits are cut off. Anything but a plain decimal
+/// becomes 0.
 fn tenths(units: &Number) -> u64 {
     let text = units.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));

@@ -1,4 +1,4 @@
-//! Which permissions calls of the database need where they are deployed.
+//! The permissions that database calls need in a deployment.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,8 @@ struct Part {
 
 type Item = BTreeMap<String, Value>;
 
-/// The permissions that a call needs: for each action and each table, or `<table>/index/<name>`, the kinds of partitions.
+/// Returns the permissions that a call needs: the kinds of partitions for each action and each
+/// table or `<table>/index/<name>`.
 pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), BTreeSet<String>> {
     let mut found: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     let Ok(request) = serde_json::from_str::<Request>(body) else {
@@ -60,7 +61,7 @@ pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), 
     }
     if let Some(table) = request.table_name {
         let item = request.key.or(request.item).map(|item| kind_of(&item));
-        // The condition on the partition comes first.
+        // The condition on the partition key comes first.
         let condition = request.key_condition_expression.unwrap_or_default();
         let name = condition
             .split_whitespace()
@@ -74,13 +75,13 @@ pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), 
     found
 }
 
-/// The kind of partition that an item or a key is in.
+/// Returns the kind of partition of an item or a key.
 fn kind_of(item: &Item) -> String {
     let key = item.get("pk").or_else(|| item.get("k"));
     key.map(partition).unwrap_or_default()
 }
 
-/// `acme#record#e-1` as `org#record#id`.
+/// Returns the kind of a partition key: `org#record#id` for `acme#record#e-1`.
 fn partition(value: &Value) -> String {
     let key = value["S"].as_str().unwrap_or_default();
     if let Some((cell, _)) = key.split_once('.').filter(|(org, _)| !org.contains('#')) {

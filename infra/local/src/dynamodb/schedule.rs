@@ -1,32 +1,31 @@
-//! Calls that wait to be chosen: whoever has the schedule says which of them goes next, and whether its caller ever hears of it. So
-//! a test goes through the orders in which requests can meet, and through each of them again.
+//! Orders calls: a test chooses which waiting call continues next, and whether its caller receives
+//! the answer. So a test can try each order in which requests can meet, and repeat it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::oneshot;
 
-use super::transport::Pass;
+use crate::transport::Pass;
 
 tokio::task_local! {
-    /// Who makes the calls of a future, as a number. Only calls of somebody wait to be chosen.
+    /// The number of the actor that makes the calls of a future. Only calls of an actor wait to be
+    /// chosen.
     pub static ACTOR: usize;
 }
 
-/// The schedule in force, if there is one. Clones share it.
+/// The current schedule, if there is one. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Slot(Arc<Mutex<Weak<Mutex<State>>>>);
+pub(super) struct CurrentSchedule(Arc<Mutex<Weak<Mutex<State>>>>);
 
-/// A call that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Who makes it.
     pub actor: usize,
-    /// Its number among all that have come.
+    /// Its number in the order of arrival.
     pub number: u64,
-    /// `UpdateItem`.
+    /// The operation, such as `UpdateItem`.
     pub operation: String,
-    /// The request, as JSON.
+    /// The JSON body of the request.
     pub body: String,
 }
 
@@ -36,11 +35,11 @@ struct State {
     waiting: Vec<(Call, oneshot::Sender<Pass>)>,
 }
 
-/// The calls that wait to be chosen. When it is dropped all of them pass, and from then on everybody does.
+/// The waiting calls. When this is dropped, they and all later calls pass.
 #[derive(Debug)]
 pub struct Schedule(Arc<Mutex<State>>);
 
-/// What a call does whose answer is lost.
+/// The effect of a call whose answer is lost.
 #[derive(Debug)]
 pub struct Effect(oneshot::Receiver<()>);
 
@@ -48,15 +47,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Slot {
-    /// Puts a new schedule in force.
+impl CurrentSchedule {
+    /// Starts a new schedule.
     pub(super) fn install(&self) -> Schedule {
         let state = Arc::new(Mutex::new(State::default()));
         *lock(&self.0) = Arc::downgrade(&state);
         Schedule(state)
     }
 
-    /// Returns when a call may go on: at once if it is nobody's or nothing is scheduled.
+    /// Returns when a call may continue: at once if it has no actor or there is no schedule.
     pub(super) async fn pass(&self, operation: &str, body: &str) -> Pass {
         match self.wait(operation, body) {
             Some(chosen) => chosen.await.unwrap_or(Pass::Answered),
@@ -82,7 +81,7 @@ impl Slot {
 }
 
 impl Schedule {
-    /// The calls that wait: those of the first actor first, and of one actor those that came first.
+    /// The waiting calls, ordered by actor, then by arrival.
     #[must_use]
     pub fn waiting(&self) -> Vec<Call> {
         let state = self.state();
@@ -92,25 +91,25 @@ impl Schedule {
         calls
     }
 
-    /// Who waits at a call.
+    /// The actors with a waiting call.
     #[must_use]
     pub fn actors(&self) -> BTreeSet<usize> {
         let state = self.state();
         state.waiting.iter().map(|(call, _)| call.actor).collect()
     }
 
-    /// How many calls have come so far.
+    /// The number of calls so far.
     #[must_use]
     pub fn come(&self) -> u64 {
         self.state().come
     }
 
-    /// Lets the call of this number go on; whether it waited.
+    /// Lets a call continue. Returns whether it was waiting.
     pub fn go(&self, number: u64) -> bool {
         self.choose(number, Pass::Answered)
     }
 
-    /// Lets the call of this number take effect. Its caller waits for the answer for ever.
+    /// Lets a call take effect. Its caller waits for the answer for ever.
     #[must_use]
     pub fn lose(&self, number: u64) -> Effect {
         let (applied, effect) = oneshot::channel();
@@ -128,7 +127,7 @@ impl Schedule {
         go.send(pass).is_ok()
     }
 
-    /// The state, in which nobody waits who has given up.
+    /// Locks the state, without the calls whose callers have given up.
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = lock(&self.0);
         state.waiting.retain(|(_, go)| !go.is_closed());
@@ -137,7 +136,7 @@ impl Schedule {
 }
 
 impl Effect {
-    /// Whether the call has taken effect, or its caller has gone before that.
+    /// Whether the call has taken effect, or its caller has given up before that.
     pub fn is_over(&mut self) -> bool {
         self.0.try_recv() != Err(oneshot::error::TryRecvError::Empty)
     }

@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
@@ -209,7 +210,9 @@ async fn a_cancelled_transaction_says_why_for_each_item() {
         .into_service_error();
     assert!(error.is_transaction_canceled_exception(), "{error:?}");
     let reasons = match error {
-        aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) => cancelled.cancellation_reasons.unwrap(),
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            cancelled.cancellation_reasons.unwrap()
+        }
         other => panic!("another error: {other:?}"),
     };
     let codes: Vec<_> = reasons
@@ -332,7 +335,7 @@ async fn an_injected_conflict_cancels_a_transaction_and_passes_a_read() {
             .unwrap_err()
             .into_service_error();
         match error {
-            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            TransactWriteItemsError::TransactionCanceledException(cancelled) => {
                 let reasons = cancelled.cancellation_reasons();
                 assert_eq!(reasons[0].code(), Some(code));
                 assert_eq!(reasons[1].code(), Some("None"));
@@ -410,7 +413,7 @@ async fn a_call_that_is_stopped_waits_until_it_may_go_on_and_others_pass() {
     };
     tokio::join!(first, others);
     assert_eq!(used(&client, "the first one").await, 1);
-    // It was one call, and whoever stops waiting stops nothing.
+    // It was one call, and a stop that is dropped stops nothing.
     put(&client, "the first one", "used", n(2)).await;
     drop(engine.stop_next(|_, _| true));
     assert_eq!(used(&client, "the first one").await, 2);
@@ -462,7 +465,7 @@ async fn calls_of_actors_wait_until_they_are_chosen_and_a_lost_one_takes_effect_
     }
     assert_eq!(used(&client, "x").await, 3);
 
-    // Whoever waits when the schedule goes passes, and so does everybody after that.
+    // Calls that wait when the schedule is dropped pass, and so do all later calls.
     let mut waiting = Box::pin(ACTOR.scope(1, add_one(&client, "x")));
     let waits = async {
         while schedule.actors().is_empty() {

@@ -28,10 +28,10 @@ fn queues() -> Queues {
     Queues::open(None, &settings()).unwrap()
 }
 
-/// How often each body was given to the function, and the highest receive count it came with.
+/// How often the function received each body, and its highest receive count.
 type Seen = Arc<Mutex<BTreeMap<String, (u32, u32)>>>;
 
-/// A mapping to a function that does what each body says.
+/// A mapping to a function that does as each body says.
 fn mapping(queues: &Queues, is_automatic: bool) -> (Mapping, Seen) {
     let seen = Seen::default();
     let given = seen.clone();

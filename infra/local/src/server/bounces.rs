@@ -1,4 +1,4 @@
-//! What the mail service would report of a mail, as its topic delivers it to the queue of notices.
+//! The reports of SES about a mail, as its topic delivers them to the queue of notices.
 
 use crate::names::ORGANISATION;
 use jiff::Timestamp;
@@ -7,24 +7,23 @@ use shared::domain::feedback::ORGANISATION_TAG;
 use shared::domain::suppression::Reason;
 use std::collections::BTreeMap;
 
-/// What can be reported, by its name in the local API.
+/// The reports by their name in the local API.
 pub(crate) const BOUNCE_KINDS: &[(&str, Option<Reason>)] = &[
     ("bounce", Some(Reason::Bounce)),
     ("complaint", Some(Reason::Complaint)),
 ];
 
-/// A report to make.
 pub(crate) struct Bounce<'a> {
     pub(crate) email: &'a str,
     pub(crate) kind: Reason,
     pub(crate) is_permanent: bool,
-    /// The tags of the mail, where one was sent.
+    /// The tags of the mail, if one was sent.
     pub(crate) tags: Option<BTreeMap<String, String>>,
     pub(crate) at: Timestamp,
 }
 
 impl Bounce<'_> {
-    /// The message of the queue.
+    /// Returns the message for the queue.
     pub(crate) fn message(&self, id: &str) -> String {
         let of_nobody = || BTreeMap::from([(ORGANISATION_TAG.to_owned(), ORGANISATION.to_owned())]);
         let tags = self.tags.clone().unwrap_or_else(of_nobody);
@@ -43,7 +42,11 @@ impl Bounce<'_> {
                     "bouncedRecipients": [{
                         "emailAddress": self.email, "action": "failed",
                         "status": if self.is_permanent { "5.1.1" } else { "4.2.2" },
-                        "diagnosticCode": if self.is_permanent { "smtp; 550 5.1.1 user unknown" } else { "smtp; 452 4.2.2 mailbox full" },
+                        "diagnosticCode": if self.is_permanent {
+                            "smtp; 550 5.1.1 user unknown"
+                        } else {
+                            "smtp; 452 4.2.2 mailbox full"
+                        },
                     }],
                 },
                 "mail": mail,
@@ -51,8 +54,8 @@ impl Bounce<'_> {
             Reason::Complaint => json!({
                 "eventType": "Complaint",
                 "complaint": {
-                    "complainedRecipients": [{"emailAddress": self.email}], "feedbackId": id, "timestamp": at,
-                    "complaintFeedbackType": "abuse",
+                    "complainedRecipients": [{"emailAddress": self.email}],
+                    "feedbackId": id, "timestamp": at, "complaintFeedbackType": "abuse",
                 },
                 "mail": mail,
             }),

@@ -1,6 +1,6 @@
-//! What stands before every handler of the local server: it answers to names of this machine only, since its keys are known
-//! to everybody; a body has to come in time, a caller without a key sends a small one only, and `/local` is for the local
-//! administrator and for pages of this server.
+//! Guards the local server. Its keys are public, so it answers only to names of this machine. A
+//! body must arrive in time, a caller without a key may send only a small one, and `/local` is only
+//! for the local administrator and for pages of this server.
 
 use std::io;
 use std::sync::{Arc, OnceLock};
@@ -20,25 +20,27 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::names::ADMIN_KEY;
 
-/// The largest body of a caller whose key is not known yet, in bytes: a preflight and a request for a token have less.
-const SMALL: usize = 64 * 1024;
-/// What is read before anybody is asked whose key it is.
-const READ_FIRST: [&str; 2] = ["/v1/preflight", "/v1/oauth/token"];
-/// What has a signature in place of a key, which is over the whole body: its handler limits how many large ones it reads.
+/// The largest body of a caller whose key is not checked yet, in bytes. Preflights and token
+/// requests are smaller.
+const MAX_UNCHECKED_BYTES: usize = 64 * 1024;
+/// The paths whose body is read before the key is checked.
+const READ_BEFORE_KEY: [&str; 2] = ["/v1/preflight", "/v1/oauth/token"];
+/// The paths with a signature of the whole body instead of a key. Their handler limits how many
+/// large bodies it reads.
 const SIGNED: &str = "/v1/integrations/github/";
 const RISKS: &str = "/v1/integrations/github/risks";
 const SIGNATURE: HeaderName = HeaderName::from_static("x-hub-signature-256");
 
-/// The rules. Clones know the same port.
+/// The rules. Clones share the port.
 #[derive(Clone, Debug)]
 pub(crate) struct Guard {
-    /// The port that the server listens on, once it does.
+    /// The server's port, once it listens.
     port: Arc<OnceLock<u16>>,
     body_time: Duration,
 }
 
 impl Guard {
-    /// A guard that lets a body take `body_time`.
+    /// Allows `body_time` for a body.
     pub(crate) fn new(body_time: Duration) -> Self {
         Self {
             port: Arc::default(),
@@ -46,20 +48,20 @@ impl Guard {
         }
     }
 
-    /// Says which port is the server's own.
+    /// Sets the server's own port.
     pub(crate) fn listens_on(&self, port: u16) {
-        // It listens once.
+        // The server listens once.
         let _ = self.port.set(port);
     }
 
-    /// Whether `host` is this server: a name of this machine, and the port.
+    /// Whether `host` is this server: a name of this machine with the server's port.
     fn is_own(&self, host: &str) -> bool {
         let port = port_here(host);
         port.is_some_and(|port| self.port.get().is_none_or(|own| *own == port))
     }
 
-    /// Lets only the local administrator call `/local`, and no page of another server: neither one that sends its own
-    /// origin, nor one of another port of this machine.
+    /// Allows `/local` only to the local administrator, and to no page of another server, not even
+    /// of another port of this machine.
     fn check_local(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let is_own_host = |host: &str| self.is_own(host);
         let is_own_origin = |origin: &str| {
@@ -86,7 +88,8 @@ impl Guard {
     }
 }
 
-/// The port of `host`, if its name is one of this machine that nobody else can give to theirs.
+/// Returns the port of `host` if its name always means this machine, so that nobody can point it
+/// elsewhere.
 fn port_here(host: &str) -> Option<u16> {
     let (name, port) = match host.split_once(':') {
         Some((name, port)) => (name, port.parse().ok()?),
@@ -96,9 +99,10 @@ fn port_here(host: &str) -> Option<u16> {
     is_here.then_some(port)
 }
 
-/// Refuses what was sent to another name than one of this machine: a page of a name that was made to lead here has the
-/// rights of that name's own server, whose answers it may read. The port may be that of a tunnel or a proxy to here. A page or an
-/// extension that has an origin of its own may call, as far as its browser lets it.
+/// Rejects requests to a name that does not belong to this machine. An attacker can point their own
+/// name here (DNS rebinding), and their pages could then read the answers. Any port is allowed,
+/// because a tunnel or a proxy may have another one. Pages and extensions with another origin may
+/// call as far as their browser allows.
 fn check_name(headers: &HeaderMap) -> Result<(), ApiError> {
     if all(headers, &HOST, |host| port_here(host).is_some()) {
         return Ok(());
@@ -107,13 +111,12 @@ fn check_name(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::new(ErrorCode::Forbidden, message))
 }
 
-/// Whether each header of that name is right.
+/// Whether `is_right` holds for each header of that name.
 fn all(headers: &HeaderMap, name: &HeaderName, is_right: impl Fn(&str) -> bool) -> bool {
     let mut values = headers.get_all(name).iter();
     values.all(|value| value.to_str().is_ok_and(&is_right))
 }
 
-/// Guards a request.
 pub(crate) async fn guarded(
     State(guard): State<Guard>,
     request: Request,
@@ -125,11 +128,11 @@ pub(crate) async fn guarded(
     if path.starts_with("/local/") {
         guard.check_local(headers)?;
     }
-    // The table of risks stands beside the organisations and wants a key.
+    // The table of risks has the same prefix and needs a key.
     let is_receiver = path.starts_with(SIGNED) && path != RISKS;
     let is_signed = is_receiver && headers.contains_key(SIGNATURE);
-    // Every other handler asks whose key it is before it reads.
-    let reads_first = is_receiver || READ_FIRST.contains(&path);
+    // Every other handler checks the key before it reads the body.
+    let reads_first = is_receiver || READ_BEFORE_KEY.contains(&path);
     let is_known_first = headers.contains_key(AUTHORIZATION) && !reads_first;
     let may_be_large = is_signed || is_known_first;
     let (parts, body) = request.into_parts();
@@ -144,7 +147,7 @@ pub(crate) async fn guarded(
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 
-/// The same body, which fails if it is not whole at `deadline`.
+/// Wraps a body so that it fails if it is incomplete at `deadline`.
 fn in_time(body: Body, deadline: Instant) -> Body {
     let chunks = stream::unfold(Some(body.into_data_stream()), move |left| async move {
         let mut left = left?;
@@ -158,16 +161,16 @@ fn in_time(body: Body, deadline: Instant) -> Body {
     Body::from_stream(chunks)
 }
 
-/// The same body, read; refused if it is not small.
+/// Reads a body. Fails if it is not small.
 async fn small(body: Body) -> Result<Body, ApiError> {
-    let error = match to_bytes(body, SMALL).await {
+    let error = match to_bytes(body, MAX_UNCHECKED_BYTES).await {
         Ok(bytes) => return Ok(Body::from(bytes)),
         Err(error) => error.into_inner(),
     };
     if !error.is::<LengthLimitError>() {
         return Err(ApiError::field("body", "could not be read to its end"));
     }
-    Err(too_large(SMALL))
+    Err(too_large(MAX_UNCHECKED_BYTES))
 }
 
 #[cfg(test)]

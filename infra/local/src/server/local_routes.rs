@@ -1,4 +1,5 @@
-//! What only the local stack answers, for tests and demonstrations: time, queues, mails and the schedule.
+//! The routes under `/local`, for tests and demonstrations: the clock, queues, mails and the
+//! schedule.
 
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -23,19 +24,19 @@ use crate::names::{DEAD_EVENTS, NOTICES, ORGANISATION};
 use crate::services::Services;
 use crate::sqs::QueueError;
 
-/// The most dead letters that are shown.
-const SHOWN: usize = 10;
-/// The most notices that are shown.
-const NOTICES_SHOWN: usize = 100;
-/// The years that the clock may be set to, so that no sum of times leaves what can be written.
+/// The most dead letters in an answer.
+const MAX_DEAD_LETTERS: usize = 10;
+/// The most notices in an answer.
+const MAX_NOTICES: usize = 100;
+/// The years that the clock may be set to. Within them, no sum of times overflows.
 const YEARS: std::ops::RangeInclusive<i16> = 2000..=2099;
 
-/// How long a pass of the schedule may take.
-const PASS: Duration = Duration::from_secs(300);
+/// The time limit of a run of the schedule.
+const SCHEDULE_TIME: Duration = Duration::from_secs(300);
 
 /// The parts of a system that the local routes show and change.
 #[derive(Clone, Debug)]
-pub(crate) struct Local {
+pub(crate) struct LocalState {
     pub(crate) services: Services,
     pub(crate) store: Store,
     pub(crate) clock: Clock,
@@ -43,7 +44,7 @@ pub(crate) struct Local {
     pub(crate) reset: reset::App,
 }
 
-pub(crate) fn routes() -> Router<Local> {
+pub(crate) fn routes() -> Router<LocalState> {
     Router::new()
         .route("/local/emails", get(emails))
         .route("/local/bounces", post(bounces))
@@ -57,12 +58,15 @@ pub(crate) fn routes() -> Router<Local> {
         .route("/local/schedule", post(schedule))
 }
 
-async fn emails(State(local): State<Local>) -> Json<Value> {
+async fn emails(State(local): State<LocalState>) -> Json<Value> {
     Json(json!({"items": local.services.mails.sent()}))
 }
 
-/// Lets the mail service report that the newest mail to an address bounced, or that its reader complained.
-async fn bounces(State(local): State<Local>, Body(body): Body) -> Result<Json<Value>, ApiError> {
+/// Reports that the newest mail to an address bounced, or that its recipient complained.
+async fn bounces(
+    State(local): State<LocalState>,
+    Body(body): Body,
+) -> Result<Json<Value>, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let email = fields.required("email", parse::email);
     let kind = fields.required("type", parse::one_of(BOUNCE_KINDS));
@@ -87,20 +91,20 @@ async fn bounces(State(local): State<Local>, Body(body): Body) -> Result<Json<Va
     Ok(Json(json!({"queued": true, "feedback_id": id})))
 }
 
-/// The newest events on the bus, the oldest of them first.
-async fn bus(State(local): State<Local>) -> Json<Value> {
+/// Lists the newest events of the bus, oldest first.
+async fn bus(State(local): State<LocalState>) -> Json<Value> {
     Json(json!({"items": local.services.bus.events()}))
 }
 
-/// What is in the bucket of the audit logs' heads.
-async fn bucket(State(local): State<Local>) -> Json<Value> {
+/// Lists the objects in the bucket of the audit logs' heads.
+async fn bucket(State(local): State<LocalState>) -> Json<Value> {
     let objects = local.services.bucket.objects().into_iter();
     let items = objects.map(|(name, body)| json!({"name": name, "body": body}));
     Json(json!({"items": items.collect::<Vec<_>>()}))
 }
 
-/// Round trips and write units of each function since the start, in tenths of a unit.
-async fn meter(State(local): State<Local>) -> Json<Value> {
+/// Reports the round trips and write units of each function since the start, in tenths of a unit.
+async fn meter(State(local): State<LocalState>) -> Json<Value> {
     Json(json!({"callers": local.services.engine.meter().callers}))
 }
 
@@ -113,7 +117,7 @@ struct QueueBody {
     delayed: usize,
 }
 
-async fn queues(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
+async fn queues(State(local): State<LocalState>) -> Result<Json<Value>, ApiError> {
     let items: Vec<QueueBody> = local
         .services
         .queues
@@ -130,22 +134,19 @@ async fn queues(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
     let dead = local
         .services
         .queues
-        .peek(DEAD_EVENTS, SHOWN)
+        .peek(DEAD_EVENTS, MAX_DEAD_LETTERS)
         .map_err(queues_failed)?;
     let dead_letters: Vec<String> = dead.into_iter().map(|message| message.body).collect();
     Ok(Json(json!({"items": items, "dead_letters": dead_letters})))
 }
 
-/// The newest notices of the organisation `demo`, as they were frozen.
-async fn notices(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
-    let page = local
-        .store
-        .notices(ORGANISATION, None, NOTICES_SHOWN)
-        .await?;
+/// Lists the newest notices of the organisation `demo`.
+async fn notices(State(local): State<LocalState>) -> Result<Json<Value>, ApiError> {
+    let page = local.store.notices(ORGANISATION, None, MAX_NOTICES).await?;
     Ok(Json(json!({"items": page.items})))
 }
 
-async fn drain(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
+async fn drain(State(local): State<LocalState>) -> Result<Json<Value>, ApiError> {
     drain::drain(&local.mappings, &local.services.queues)
         .await
         .map_err(queues_failed)?;
@@ -160,22 +161,25 @@ fn queues_failed(error: QueueError) -> ApiError {
     )
 }
 
-async fn clock(State(local): State<Local>) -> Json<Value> {
+async fn clock(State(local): State<LocalState>) -> Json<Value> {
     Json(json!({"now": local.clock.now().to_string()}))
 }
 
-async fn set_clock(State(local): State<Local>, Body(body): Body) -> Result<Json<Value>, ApiError> {
+async fn set_clock(
+    State(local): State<LocalState>,
+    Body(body): Body,
+) -> Result<Json<Value>, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let now = fields.required("now", time_of_clock);
     fields.finish()?;
     let before = local.clock.now();
     local.clock.set(now);
-    // What was put off until later is due so much sooner.
+    // Delayed messages are due sooner by the time that passed.
     let passed = now.duration_since(before);
     local
         .services
         .queues
-        .hasten(Duration::try_from(passed).unwrap_or_default());
+        .shorten_delays(Duration::try_from(passed).unwrap_or_default());
     Ok(clock(State(local)).await)
 }
 
@@ -193,8 +197,8 @@ fn time_of_clock(raw: &str) -> Result<Timestamp, String> {
     }
 }
 
-/// Fires the reset schedule now, as EventBridge does each hour.
-async fn schedule(State(local): State<Local>) -> Result<Json<Value>, ApiError> {
-    let report = reset::handle(&local.reset, Instant::now() + PASS).await?;
+/// Runs the schedule now, as EventBridge does each hour.
+async fn schedule(State(local): State<LocalState>) -> Result<Json<Value>, ApiError> {
+    let report = reset::handle(&local.reset, Instant::now() + SCHEDULE_TIME).await?;
     Ok(Json(json!({"fired": true, "report": report})))
 }

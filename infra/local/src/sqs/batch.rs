@@ -1,4 +1,4 @@
-//! Batches: the request may be refused as a whole, or an entry of it alone.
+//! Batch requests: either the whole request fails, or single entries.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(super) fn send(queues: &Queues, request: BatchRequest<SendEntry>) -> Result<
     Ok(answer(successful, failed))
 }
 
-/// Deletes entry by entry; a handle that names nothing any more succeeds, as on AWS.
+/// Deletes each entry. A handle of a deleted message succeeds, as on AWS.
 pub(super) fn delete(
     queues: &Queues,
     request: BatchRequest<DeleteEntry>,
@@ -86,7 +86,7 @@ fn failure(id: &str, refusal: &Refusal) -> Value {
     })
 }
 
-/// What SQS says of an entry that it could not store.
+/// The failure of an entry that SQS could not store.
 fn internal_failure(id: &str) -> Value {
     json!({
         "Id": id,

@@ -1,4 +1,4 @@
-//! The messages of one queue in memory, and when each of them may be received.
+//! The messages of one queue in memory, with the time when each may be received.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{Counts, Message};
 
-/// A message and where it is in its life.
+/// A message and its state.
 pub(super) struct StoredMessage {
     pub(super) message_id: String,
     pub(super) body: String,
@@ -17,16 +17,16 @@ pub(super) struct StoredMessage {
     pub(super) place: Place,
 }
 
-/// Whether a message may be received.
+/// When a message may be received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Now.
     Ready,
-    /// After the sender's delay.
+    /// After the delay that the sender asked for.
     Delayed(Instant),
-    /// A receiver has it until then.
+    /// After its visibility timeout.
     InFlight(Instant),
-    /// A receiver gave it back to be tried again then.
+    /// After the wait with which a receiver released it.
     Released(Instant),
 }
 
@@ -39,15 +39,13 @@ impl Place {
     }
 }
 
-/// What a receive would take from the queue.
+/// The messages that a receive takes out of the queue.
 pub(super) struct Pick {
-    /// To be delivered.
     pub(super) deliver: Vec<i64>,
-    /// Received too often already.
+    /// Messages that were received too often and become dead letters.
     pub(super) spent: Vec<i64>,
 }
 
-/// The messages of one queue.
 #[derive(Default)]
 pub(super) struct MessageTable {
     messages: BTreeMap<i64, StoredMessage>,
@@ -57,13 +55,13 @@ pub(super) struct MessageTable {
 
 impl MessageTable {
     pub(super) fn add(&mut self, seq: i64, stored: StoredMessage) {
-        self.enlist(seq, stored.place);
+        self.index(seq, stored.place);
         self.messages.insert(seq, stored);
     }
 
     pub(super) fn remove(&mut self, seq: i64) -> Option<StoredMessage> {
         let stored = self.messages.remove(&seq)?;
-        self.delist(seq, stored.place);
+        self.unindex(seq, stored.place);
         Some(stored)
     }
 
@@ -76,11 +74,11 @@ impl MessageTable {
             return;
         };
         let before = std::mem::replace(&mut stored.place, place);
-        self.delist(seq, before);
-        self.enlist(seq, place);
+        self.unindex(seq, before);
+        self.index(seq, place);
     }
 
-    /// Makes visible what is due.
+    /// Makes the messages visible that are due.
     pub(super) fn promote(&mut self, now: Instant) {
         while let Some(&(until, seq)) = self.due.first()
             && until <= now
@@ -89,7 +87,7 @@ impl MessageTable {
         }
     }
 
-    /// The messages with a delay that is not over and a body that is `wanted`.
+    /// Returns the delayed messages whose body is `wanted`.
     pub(super) fn delayed(&self, wanted: impl Fn(&str) -> bool) -> Vec<i64> {
         let delayed = self.messages.iter().filter(|(_, stored)| {
             matches!(stored.place, Place::Delayed(_)) && wanted(&stored.body)
@@ -97,8 +95,8 @@ impl MessageTable {
         delayed.map(|(seq, _)| *seq).collect()
     }
 
-    /// Lets delays be over so much sooner.
-    pub(super) fn hasten(&mut self, by: Duration) {
+    /// Shortens the delays of messages by `by`.
+    pub(super) fn shorten_delays(&mut self, by: Duration) {
         let delayed = self
             .messages
             .iter()
@@ -113,7 +111,7 @@ impl MessageTable {
         }
     }
 
-    /// When the next hidden message becomes visible.
+    /// The time when the next hidden message becomes visible.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.due.first().map(|(until, _)| *until)
     }
@@ -122,7 +120,7 @@ impl MessageTable {
         !self.ready.is_empty()
     }
 
-    /// Chooses up to `max` visible messages, passing by those received `limit` times.
+    /// Chooses up to `max` visible messages. Those received `limit` times are not delivered.
     pub(super) fn pick(&self, max: usize, limit: Option<u32>) -> Pick {
         let mut pick = Pick {
             deliver: Vec::new(),
@@ -142,7 +140,7 @@ impl MessageTable {
         pick
     }
 
-    /// Hands out a message until `until`.
+    /// Delivers a message and hides it until `until`.
     pub(super) fn deliver(&mut self, seq: i64, until: Instant) -> Option<Message> {
         self.place(seq, Place::InFlight(until));
         let stored = self.messages.get_mut(&seq)?;
@@ -150,7 +148,7 @@ impl MessageTable {
         Some(message(seq, stored))
     }
 
-    /// The first `max` messages, whether visible or not.
+    /// Returns the first `max` messages, visible or not.
     pub(super) fn peek(&self, max: usize) -> Vec<Message> {
         self.messages
             .iter()
@@ -175,7 +173,7 @@ impl MessageTable {
         counts
     }
 
-    fn enlist(&mut self, seq: i64, place: Place) {
+    fn index(&mut self, seq: i64, place: Place) {
         match place.until() {
             None => self.ready.push_back(seq),
             Some(until) => {
@@ -184,7 +182,7 @@ impl MessageTable {
         }
     }
 
-    fn delist(&mut self, seq: i64, place: Place) {
+    fn unindex(&mut self, seq: i64, place: Place) {
         match place.until() {
             Some(until) => {
                 self.due.remove(&(until, seq));

@@ -10,9 +10,9 @@ use super::wire::{
     ReceiveRequest, Refusal, SendRequest, error_reply,
 };
 use super::{Message, Queues, URL_PREFIX, batch, find};
-use crate::dynamodb::transport::{Reply, Service};
-use crate::dynamodb::{FaultKind, FaultPlan};
+use crate::fault::{FaultKind, FaultPlan};
 use crate::permissions::Permission;
+use crate::transport::{Reply, Service};
 
 const MAX_VISIBILITY_SECONDS: i64 = 43_200;
 const MAX_DELAY_SECONDS: i64 = 900;
@@ -63,7 +63,8 @@ impl Service for Queues {
     }
 }
 
-/// Records what a call needs where it is deployed. For a batch that is the permission of one message.
+/// Records the permission that a call needs in a deployment. A batch needs that of a single
+/// message.
 fn record_permission(queues: &Queues, operation: &str, body: &str) {
     let request = serde_json::from_str::<QueueRequest>(body);
     let url = request.map(|request| request.queue_url).unwrap_or_default();
@@ -92,12 +93,12 @@ fn read<T: DeserializeOwned>(body: &str) -> Result<T, Refusal> {
     serde_json::from_str(body).map_err(Refusal::Unreadable)
 }
 
-/// The queue that a url names.
+/// Returns the name of the queue in a URL.
 pub(super) fn queue_name(url: &str) -> Result<&str, Refusal> {
     url.strip_prefix(URL_PREFIX).ok_or(Refusal::NoSuchQueue)
 }
 
-/// Checks what is sent and returns its delay.
+/// Checks a message and returns its delay.
 pub(super) fn check_content(content: &Content) -> Result<Duration, Refusal> {
     if content.message_attributes.is_some() {
         return Err(Refusal::Unsupported("MessageAttributes"));

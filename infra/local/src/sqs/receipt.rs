@@ -1,14 +1,14 @@
-//! Receipt handles: which message, and which receive of it.
+//! Receipt handles, which name a message and one receive of it.
 
 use super::QueueError;
 use super::message_table::MessageTable;
 
-/// The handle of the `receive_count`-th receive of a message.
+/// Makes the handle of the `receive_count`-th receive of a message.
 pub(super) fn write(seq: i64, message_id: &str, receive_count: u32) -> String {
     format!("{seq}.{message_id}.{receive_count}")
 }
 
-/// The message that `handle` may still act on: none if it is gone or was received again since.
+/// Returns the message of a handle. None if it is deleted or was received again since.
 pub(super) fn find(table: &MessageTable, handle: &str) -> Result<Option<i64>, QueueError> {
     let malformed = || QueueError::MalformedReceipt(handle.to_owned());
     let (seq, rest) = handle.split_once('.').ok_or_else(malformed)?;

@@ -1,79 +1,66 @@
-//! What the queues are told and what they tell: settings, messages, counts and errors.
+//! The settings of queues, their messages, counts and errors.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One standard queue.
+/// The settings of a standard queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueSettings {
-    /// The last part of the queue's url.
+    /// The name, which is the last part of the queue's URL.
     pub name: String,
     /// How long a received message is hidden from other receivers.
     pub visibility_timeout: Duration,
-    /// How often a message is delivered before it goes to the dead letter queue. At least 1;
-    /// without effect if there is no such queue.
+    /// How often a message is delivered before it goes to the dead letter queue, at least 1. It has
+    /// no effect without such a queue.
     pub max_receive_count: u32,
-    /// The name of another of the queues.
     pub dead_letter_queue: Option<String>,
 }
 
 /// A message as a receiver sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The id that the sender was told.
+    /// The id that the sender received.
     pub id: String,
-    /// Names this receive of the message: to delete or to release it. A later receive makes it
-    /// powerless.
+    /// The handle to delete or release the message. A later receive invalidates it.
     pub receipt_handle: String,
-    /// What was sent.
     pub body: String,
-    /// How often the message was received, this time included.
+    /// How often the message was received, including this time.
     pub receive_count: u32,
-    /// When it was sent, in milliseconds since 1970 by the computer's clock.
+    /// When it was sent, in milliseconds since 1970 by the system clock.
     pub sent_at_ms: i64,
 }
 
-/// How many messages a queue holds.
+/// The messages of a queue by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// May be received now.
+    /// Messages that may be received now.
     pub visible: usize,
-    /// A receiver has them.
+    /// Messages that a receiver has.
     pub in_flight: usize,
-    /// Sent with a delay that is not over.
+    /// Messages whose sender's delay is not over.
     pub delayed: usize,
-    /// Given back by a receiver, to be tried again later. SQS counts them as in flight.
+    /// Messages that a receiver released to be tried again later. SQS counts them as in flight.
     pub released: usize,
 }
 
-/// Why the queues could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// The directory for the messages cannot be made.
     #[error("cannot create the directory {}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The database of messages failed.
+    Directory { path: PathBuf, source: io::Error },
     #[error("the message database failed")]
     Database(#[from] rusqlite::Error),
-    /// The settings contradict themselves.
     #[error("the queue settings are invalid: {0}")]
     Settings(String),
-    /// There is no queue of that name.
     #[error("there is no queue {0}")]
     UnknownQueue(String),
-    /// No receive ever returned this handle.
+    /// No receive can have returned this handle.
     #[error("the receipt handle {0} is malformed")]
     MalformedReceipt(String),
 }
 
-/// Refuses settings that no set of queues can have.
+/// Rejects settings that contradict themselves.
 pub(super) fn validate(queues: &[QueueSettings]) -> Result<(), QueueError> {
     let refuse = |reason: String| Err(QueueError::Settings(reason));
     let mut names = BTreeSet::new();

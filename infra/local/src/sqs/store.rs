@@ -1,4 +1,4 @@
-//! The messages on disk: everything about a message except when it is visible again.
+//! The messages on disk. The time when a message is visible again is not stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,6 @@ CREATE TABLE IF NOT EXISTS messages (
     receive_count INTEGER NOT NULL
 ) STRICT";
 
-/// A message as it is stored.
 pub(super) struct Row {
     pub(super) seq: i64,
     pub(super) queue: String,
@@ -25,20 +24,20 @@ pub(super) struct Row {
     pub(super) receive_count: u32,
 }
 
-/// A message to be stored.
+/// A message to store.
 pub(super) struct NewRow<'a> {
     pub(super) message_id: &'a str,
     pub(super) body: &'a str,
     pub(super) sent_at_ms: i64,
 }
 
-/// The table of messages. Every method is one transaction, on disk when it returns.
+/// The table of messages. Each method is one transaction, and is on disk when it returns.
 pub(super) struct Store {
     connection: Connection,
 }
 
 impl Store {
-    /// Opens the file, or a database in memory. A file belongs to one process at a time.
+    /// Opens the file, or a database in memory. Only one process can open a file at a time.
     pub(super) fn open(path: Option<&Path>) -> rusqlite::Result<Self> {
         let connection = match path {
             Some(path) => Connection::open(path)?,
@@ -52,7 +51,7 @@ impl Store {
         Ok(Self { connection })
     }
 
-    /// Every message, oldest first.
+    /// Returns all messages, oldest first.
     pub(super) fn load(&self) -> rusqlite::Result<Vec<Row>> {
         let mut statement = self.connection.prepare(
             "SELECT seq, queue, message_id, body, sent_at_ms, receive_count FROM messages \
@@ -97,7 +96,7 @@ impl Store {
         Ok(sequence)
     }
 
-    /// Counts one more receive of each of `received` and moves each of `spent` to `dead_letters`.
+    /// Adds one receive to each of `received` and moves each of `spent` to `dead_letters`.
     pub(super) fn receive(
         &mut self,
         received: &[i64],
@@ -121,7 +120,6 @@ impl Store {
         transaction.commit()
     }
 
-    /// Removes messages.
     pub(super) fn delete(&mut self, sequence: &[i64]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         {

@@ -1,4 +1,4 @@
-//! Messages in and out of a queue: send, receive, delete, release, redrive.
+//! Sends, receives, deletes and releases messages.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,20 +7,20 @@ use tokio::time::Instant;
 use super::message_table::{Place, StoredMessage};
 use super::store::NewRow;
 use super::{Message, Queue, QueueError, Queues, Shared, find, receipt};
-use crate::dynamodb::transport;
+use crate::transport;
 
-/// Stands in for a delay too long to be added to a point in time.
+/// Replaces a delay that is too long to add to a point in time.
 const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Queues {
-    /// Stores a message that becomes visible after `delay`, and returns its id.
+    /// Stores a message that becomes visible after `delay`. Returns its id.
     pub fn send(&self, queue: &str, body: &str, delay: Duration) -> Result<String, QueueError> {
         let mut ids = self.send_all(queue, &[(body, delay)])?;
         ids.pop()
             .ok_or_else(|| QueueError::UnknownQueue(queue.to_owned()))
     }
 
-    /// Stores messages, all or none, each with its delay, and returns their ids.
+    /// Stores all messages or none, each with its delay. Returns their ids.
     pub(crate) fn send_all(
         &self,
         queue: &str,
@@ -62,8 +62,8 @@ impl Queues {
         Ok(ids)
     }
 
-    /// Takes up to `max` visible messages for the queue's visibility timeout. A message that was
-    /// received `max_receive_count` times already goes to the dead letter queue instead.
+    /// Receives up to `max` visible messages and hides them for the visibility timeout. A message
+    /// that was received `max_receive_count` times goes to the dead letter queue instead.
     pub fn receive(&self, queue: &str, max: usize) -> Result<Vec<Message>, QueueError> {
         self.receive_for(queue, max, None)
     }
@@ -115,7 +115,7 @@ impl Queues {
         Ok(messages)
     }
 
-    /// Removes messages and returns how many. The handle of an earlier receive removes nothing.
+    /// Deletes messages and returns how many. The handle of an earlier receive deletes nothing.
     pub fn delete(
         &self,
         queue: &str,
@@ -138,7 +138,7 @@ impl Queues {
             .count())
     }
 
-    /// Makes a received message visible again after `delay`. False if it is gone, visible
+    /// Makes a received message visible again after `delay`. False if it was deleted, is visible
     /// already, or was received again since.
     pub fn release(
         &self,
@@ -149,7 +149,7 @@ impl Queues {
         self.change_place(queue, receipt_handle, delay, Place::Released)
     }
 
-    /// As [`Queues::release`], but the receiver keeps the message meanwhile.
+    /// Like [`Queues::release`], but the receiver keeps the message meanwhile.
     pub(crate) fn hide(
         &self,
         queue: &str,

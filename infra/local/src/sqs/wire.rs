@@ -1,18 +1,18 @@
-//! The SQS JSON protocol's requests, and its errors as the SDK knows them.
+//! The requests of the SQS JSON protocol, and its errors.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::QueueError;
-use crate::dynamodb::transport::Reply;
+use crate::transport::Reply;
 
 /// The largest message and the largest batch, in bytes.
 pub(super) const MAX_BYTES: usize = 1_048_576;
 /// The most entries of a batch and the most messages of a receive.
 pub(super) const MAX_ENTRIES: usize = 10;
 
-/// A request that names only a queue and perhaps some attributes.
+/// A request with a queue and optionally some attributes.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct QueueRequest {
@@ -35,7 +35,7 @@ pub(super) struct SendRequest {
     pub(super) content: Content,
 }
 
-/// What is sent, alone or in a batch.
+/// A message, alone or in a batch.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Content {
@@ -89,7 +89,7 @@ pub(super) struct DeleteEntry {
     pub(super) receipt_handle: String,
 }
 
-/// A request that SQS refuses.
+/// An error that SQS returns.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("The specified queue does not exist.")]
@@ -130,7 +130,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The status, the JSON protocol's name and the query protocol's name of this error.
+    /// Returns the status, and the name of this error in the JSON and in the query protocol.
     fn names(&self) -> (u16, &'static str, &'static str) {
         match self {
             Self::NoSuchQueue => (
@@ -183,7 +183,7 @@ impl Refusal {
         }
     }
 
-    /// The name under which a batch reports this error for one entry.
+    /// The code of this error for an entry of a batch.
     pub(super) fn code(&self) -> &'static str {
         self.names().2
     }
@@ -204,7 +204,7 @@ impl From<QueueError> for Refusal {
     }
 }
 
-/// An error as the JSON protocol and, in a header, the query protocol name it.
+/// Makes an error of the JSON protocol. A header names it as in the query protocol.
 pub(super) fn error_reply(status: u16, name: &str, query_name: &str, message: &str) -> Reply {
     let body = json!({"__type": format!("com.amazonaws.sqs#{name}"), "message": message});
     let fault = if status >= 500 { "Receiver" } else { "Sender" };

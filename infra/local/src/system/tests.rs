@@ -149,7 +149,10 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
         ),
         (
             "/v1/budgets",
-            json!({"name": "Tokens", "department_id": null, "unit": "tokens", "amount": 10_000, "hard_cap": true}),
+            json!({
+                "name": "Tokens", "department_id": null, "unit": "tokens", "amount": 10_000,
+                "hard_cap": true,
+            }),
         ),
     ] {
         let (status, body) = call(&system, ADMIN_KEY, &format!("POST {path}"), body).await;

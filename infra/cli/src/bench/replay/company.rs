@@ -1,52 +1,52 @@
-//! Whose requests they are: departments under one root, a cap on each, users in the leaves.
+//! The senders of the requests: departments under one root, each with a cap, and users in the
+//! leaves.
 
 use super::spread::Zipf;
 use crate::api_client::ApiClient;
 use crate::error::CommandError;
 use serde_json::json;
 
-/// The levels of departments below the root; each department has two below it.
+/// The levels of departments below the root. Each department has two children.
 const LEVELS: u32 = 3;
-/// The leaves.
 const LEAVES: usize = 1 << LEVELS;
-/// What a cap is of its department's fair share, in percent: by level below the root, for every other department.
-/// Of two neighbours one is tight and one has room, so that now the one refuses and now a level above.
+/// The caps in percent of each department's fair share: by level below the root, for its first and
+/// second children. One of two siblings is tight and one has room, so that refusals come from
+/// several levels.
 const GENEROSITY: [[u64; 2]; LEVELS as usize + 1] =
     [[100, 100], [110, 130], [140, 120], [100, 160]];
 
-/// A level with a cap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Level {
-    /// The department; none is the organisation.
+    /// None for the organisation.
     pub(super) department_id: Option<String>,
-    /// How deep it is below the organisation.
+    /// The depth below the organisation.
     pub(super) depth: usize,
-    /// What it may use, in tokens.
+    /// The cap in tokens.
     pub(super) cap: u64,
-    /// The budget that says so.
     pub(super) budget_id: String,
 }
 
-/// What the replay made for itself.
+/// The company that a replay makes.
 #[derive(Clone, Debug)]
 pub(super) struct Company {
-    /// The organisation, where it has a cap, and the departments from the root on, each followed by those below it.
+    /// The organisation, if it has a cap, and the departments from the root on, each followed by
+    /// its descendants.
     pub(super) levels: Vec<Level>,
-    /// The place of the root among them.
+    /// The index of the root department in `levels`.
     pub(super) root: usize,
-    /// The users by rank.
+    /// The users by rank, the heaviest first.
     pub(super) users: Vec<String>,
 }
 
 impl Company {
-    /// The root department's id, with which everything of the replay begins.
+    /// Returns the root department's id, with which all ids of the replay begin.
     pub(super) fn name(&self) -> &str {
         let root = &self.levels[self.root];
         root.department_id.as_deref().unwrap_or_default()
     }
 }
 
-/// A department to make.
+/// A department before it is made.
 #[derive(Debug, PartialEq, Eq)]
 struct Planned {
     id: String,
@@ -55,14 +55,16 @@ struct Planned {
     cap: u64,
 }
 
-/// `percent` of what is expected of a department whose users weigh `weight`, times its generosity.
+/// Returns `percent` of the tokens expected of users with this total `weight`, times the
+/// generosity.
 fn cap(tokens: u64, percent: u32, weight: u64, zipf: &Zipf, generosity: u64) -> u64 {
     let share = u128::from(tokens) * u128::from(percent) * u128::from(weight);
     let cap = share * u128::from(generosity) / (u128::from(zipf.total()) * 100 * 100);
     u64::try_from(cap).unwrap_or(u64::MAX)
 }
 
-/// The departments, each followed by those below it, with `percent` of `tokens` as the root's cap.
+/// Plans the departments, each followed by its descendants. The root's cap is `percent` of
+/// `tokens`.
 fn planned(root: &str, zipf: &Zipf, tokens: u64, percent: u32) -> Vec<Planned> {
     let mut parents = vec![root.to_owned()];
     let mut out = vec![Planned {
@@ -96,7 +98,8 @@ fn leaf_of(user: usize) -> usize {
     user % LEAVES
 }
 
-/// Makes everything through the API; the organisation gets a cap only in a system that is the replay's own.
+/// Makes the company through the API. The organisation gets a cap only if nobody else uses the
+/// system.
 pub(super) async fn create(
     client: &ApiClient,
     root: &str,
@@ -165,7 +168,7 @@ mod tests {
                 .filter(|one| one.level == level)
                 .map(|one| one.cap)
                 .sum();
-            // A little more than the root's, so that the root refuses too.
+            // They add up to more than the root's cap, so that the root refuses too.
             assert!((500_001..800_000).contains(&caps), "{level}: {caps}");
         }
     }

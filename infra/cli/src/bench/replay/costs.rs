@@ -1,4 +1,5 @@
-//! What it cost: round trips and write units as the local engine counts them, and the sum over the records.
+//! The costs of a replay: round trips and write units as the local engine counts them, and the sum
+//! of the records.
 
 use crate::api_client::ApiClient;
 use crate::bench::{database, figures};
@@ -10,25 +11,25 @@ use serde::Serialize;
 use serde_json::Value;
 use shared::store::Tables;
 
-/// What one function asked of the database. Write units are in tenths.
+/// The database calls of one function. Write units are in tenths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Used {
+pub(super) struct FunctionUsage {
     pub(super) calls: u64,
     pub(super) counters_write_units_tenths: u64,
     pub(super) ledger_write_units_tenths: u64,
 }
 
-/// What the functions asked for since the system was started.
+/// The database calls of the functions since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Meter {
-    pub(super) preflight: Used,
-    pub(super) evaluate: Used,
+    pub(super) preflight: FunctionUsage,
+    pub(super) evaluate: FunctionUsage,
 }
 
-/// What one request costs, to two digits.
+/// The cost of one request, with two decimals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Costs {
-    /// What everything is computed from.
+    /// The counts from which the other fields are computed.
     pub(super) used: Meter,
     /// Round trips of one preflight.
     pub(super) round_trips_per_preflight: String,
@@ -42,7 +43,7 @@ pub(super) struct Costs {
     pub(super) write_units_per_record: String,
 }
 
-/// The meter of the system; none where it has none.
+/// Reads the meter of the system. None if the system has no meter.
 pub(super) async fn meter(client: &ApiClient) -> Result<Option<Meter>, CommandError> {
     let (status, body) = client
         .send(Method::GET, "/local/meter", &Value::Null)
@@ -54,20 +55,20 @@ pub(super) async fn meter(client: &ApiClient) -> Result<Option<Meter>, CommandEr
     }))
 }
 
-fn used(caller: &Value) -> Used {
+fn used(caller: &Value) -> FunctionUsage {
     let tables = Tables::local();
     let units = |table: &str| {
         let units = &caller["tables"][table]["write_units_tenths"];
         units.as_u64().unwrap_or(0)
     };
-    Used {
+    FunctionUsage {
         calls: caller["calls"].as_u64().unwrap_or(0),
         counters_write_units_tenths: units(&tables.counters),
         ledger_write_units_tenths: units(&tables.ledger),
     }
 }
 
-impl Used {
+impl FunctionUsage {
     fn since(self, before: Self) -> Self {
         let counters = self.counters_write_units_tenths;
         let ledger = self.ledger_write_units_tenths;
@@ -81,7 +82,7 @@ impl Used {
 }
 
 impl Costs {
-    /// What was used between two readings, for so many preflights, holds and events.
+    /// Computes the costs between two readings.
     pub(super) fn between(
         before: Meter,
         after: Meter,
@@ -113,7 +114,7 @@ fn each(part: u64, whole: u64) -> String {
     }
 }
 
-/// The sum of the tokens of every record of a usage.
+/// Returns the sum of the tokens of all records.
 pub(super) async fn recorded_tokens(system: &System) -> Result<u64, CommandError> {
     let client = database(system);
     let mut sum = 0;
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn costs_are_of_the_time_between_the_readings() {
-        let at = |times: u64| Used {
+        let at = |times: u64| FunctionUsage {
             calls: 10 * times,
             counters_write_units_tenths: 30 * times,
             ledger_write_units_tenths: 70 * times,

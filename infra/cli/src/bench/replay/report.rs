@@ -1,4 +1,4 @@
-//! What a replay found: figures, costs, and the checks that they have to pass.
+//! The result of a replay: figures, costs, and the checks that must pass.
 
 use super::costs::Costs;
 use super::traffic::{Outcome, Plan};
@@ -7,7 +7,6 @@ use crate::error::CommandError;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The figures of one replay.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     pub(super) system: String,
@@ -21,40 +20,41 @@ pub(super) struct Report {
     /// From the first preflight to the last record.
     pub(super) elapsed_us: u64,
     pub(super) concurrency: u16,
-    /// The most admitted requests that were not recorded yet; none where the system does not say when they are.
+    /// The most admitted requests that were not recorded yet. None if the system does not say when
+    /// they are.
     pub(super) most_open: Option<u64>,
     pub(super) preflight_us: Latency,
-    /// Processor time of one request in this process, the client's included.
+    /// The processor time of one request in this process, including the client's.
     pub(super) cpu_us_per_request: Option<u64>,
     pub(super) levels: Vec<Figures>,
-    /// None where the system does not count.
+    /// None if the system has no meter.
     pub(super) costs: Option<Costs>,
     pub(super) checks: Vec<Check>,
 }
 
-/// How long a preflight took, as its client saw it.
+/// The latency of a preflight as its client saw it.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Latency {
     pub(super) p50: u64,
     pub(super) p99: u64,
 }
 
-/// A cap and what became of it, in tokens.
+/// A cap and its usage, in tokens.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Figures {
-    /// None is the organisation.
+    /// None for the organisation.
     pub(super) department_id: Option<String>,
     pub(super) depth: usize,
     pub(super) cap: u64,
     pub(super) spent: i64,
     pub(super) held: i64,
-    /// What spent and held are beyond the cap.
+    /// The tokens spent and held beyond the cap.
     pub(super) overshoot: u64,
-    /// Refusals that this level was a reason of.
+    /// The refusals that name this level as a reason.
     pub(super) refused: u64,
 }
 
-/// Something that has to be so.
+/// A condition that must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     pub(super) what: &'static str,
@@ -72,7 +72,7 @@ impl Latency {
     }
 }
 
-/// The figures of every level at this moment.
+/// Reads the current figures of each level.
 pub(super) async fn levels(plan: &Plan, outcome: &Outcome) -> Result<Vec<Figures>, CommandError> {
     let mut out = Vec::new();
     for level in &plan.company.levels {
@@ -97,15 +97,14 @@ pub(super) async fn levels(plan: &Plan, outcome: &Outcome) -> Result<Vec<Figures
     Ok(out)
 }
 
-/// What the records say, where they can be read.
+/// The state of the records, if they can be read.
 pub(super) struct Books {
-    /// The tokens of all records.
     pub(super) recorded_tokens: u64,
-    /// What the self-audit found between records, totals and counters.
+    /// The differences that the self-audit found between records, totals and counters.
     pub(super) differences: usize,
 }
 
-/// What has to be so.
+/// Lists the conditions that must hold after a replay.
 pub(super) fn checks(
     outcome: &Outcome,
     levels: &[Figures],
@@ -151,7 +150,6 @@ pub(super) fn checks(
 }
 
 impl Report {
-    /// The checks that failed.
     pub(super) fn failed(&self) -> Vec<&Check> {
         let failed = self.checks.iter();
         failed
@@ -159,7 +157,6 @@ impl Report {
             .collect()
     }
 
-    /// One JSON object.
     pub(super) fn json(&self) -> Value {
         serde_json::to_value(self).unwrap_or(Value::Null)
     }

@@ -1,9 +1,10 @@
-//! Who sends each request: a few users much, most of them little, the same for the same seed.
+//! Assigns requests to users: a few users send much, most send little. The same seed gives the same
+//! assignment.
 
-/// What the user of rank 1 weighs.
+/// The weight of the user of rank 1.
 const HEAVIEST: u64 = 1_000_000;
 
-/// `SplitMix64`: small, seeded, and good enough to spread requests.
+/// `SplitMix64`, a small seeded generator that is good enough to spread requests.
 #[derive(Clone, Debug)]
 pub(super) struct SplitMix64(u64);
 
@@ -21,7 +22,7 @@ impl SplitMix64 {
     }
 }
 
-/// Zipf's law over users: the one of rank r sends in proportion to 1/r.
+/// Zipf's law over users: the user of rank r sends in proportion to 1/r.
 #[derive(Clone, Debug)]
 pub(super) struct Zipf {
     /// The sum of the weights up to each rank.
@@ -29,7 +30,7 @@ pub(super) struct Zipf {
 }
 
 impl Zipf {
-    /// The law for so many users, at least one.
+    /// Weighs `users` users, at least one.
     pub(super) fn new(users: u16) -> Self {
         let sums = (1..=u64::from(users.max(1))).scan(0, |sum, rank| {
             *sum += HEAVIEST / rank;
@@ -40,23 +41,20 @@ impl Zipf {
         }
     }
 
-    /// How many users there are.
     pub(super) fn users(&self) -> usize {
         self.sums.len()
     }
 
-    /// What all users weigh.
     pub(super) fn total(&self) -> u64 {
         self.sums.last().copied().unwrap_or(1)
     }
 
-    /// What one user weighs.
     pub(super) fn weight(&self, user: usize) -> u64 {
         let before = user.checked_sub(1).map_or(0, |before| self.sums[before]);
         self.sums[user] - before
     }
 
-    /// The next user.
+    /// Picks the next sender.
     pub(super) fn pick(&self, random: &mut SplitMix64) -> usize {
         let point = random.next() % self.total();
         self.sums.partition_point(|sum| *sum <= point)

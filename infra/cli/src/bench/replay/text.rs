@@ -1,4 +1,4 @@
-//! A report as people read it.
+//! The report as a text.
 
 use super::costs::Costs;
 use super::report::Report;
@@ -6,7 +6,6 @@ use crate::bench::figures::{millis, ratio, tenths};
 use std::fmt::Write;
 
 impl Report {
-    /// What people read.
     pub(super) fn text(&self) -> String {
         let mut blocks = vec![
             format!(
@@ -132,8 +131,10 @@ impl Report {
         let mut text = aligned(&rows);
         text.push_str(
             "(1) With the first ones, which read the key, the configuration and each user.\n\
-             (2) The local engine reports no capacity for a refused conditional write; AWS bills it like one that is \
-             done.\n(3) What is not recorded yet is a hold in the cell, and a write costs a unit for each KB of it.\n\
+             (2) The local engine reports no capacity for a refused conditional write; AWS bills \
+             it like one that is done.\n\
+             (3) What is not recorded yet is a hold in the cell, and a write costs a unit for each \
+             KB of it.\n\
              (4) Of all functions, the engine and the client of the replay.\n",
         );
         text
@@ -144,7 +145,7 @@ fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
-/// Columns as wide as their widest cell: the first to the left, the others to the right.
+/// Aligns columns to their widest cell: the first column to the left, the others to the right.
 fn aligned(rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -156,7 +157,7 @@ fn aligned(rows: &[Vec<String>]) -> String {
     for row in rows {
         let mut line = String::new();
         for (place, (cell, width)) in row.iter().zip(&widths).enumerate() {
-            // Writing to a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = match place {
                 0 => write!(line, "{cell:width$}"),
                 _ => write!(line, "  {cell:>width$}"),

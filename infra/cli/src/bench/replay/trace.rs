@@ -1,34 +1,29 @@
-//! A trace of real requests: when each came, what went in, what came out.
+//! A trace of real requests: the time, the input tokens and the output tokens of each.
 
 use jiff::civil::DateTime;
 use std::time::Duration;
 
-/// The trace that comes with the program: 8,819 requests of one hour.
+/// The built-in trace: 8,819 requests of one hour.
 pub(super) const BUILT_IN: &str = include_str!("../../../data/azure-llm-inference-2023-code.csv");
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
-/// The most tokens of one kind that the API takes.
+/// The most input or output tokens that the API accepts.
 const MAX_TOKENS: u64 = 1_000_000_000;
 
-/// One request of the trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    /// How long after the trace's first request it came.
+    /// The time since the first request of the trace.
     pub(super) after: Duration,
-    /// Input tokens.
     pub(super) input: u64,
-    /// Output tokens.
     pub(super) output: u64,
 }
 
 impl Row {
-    /// Input and output.
     pub(super) fn tokens(&self) -> u64 {
         self.input + self.output
     }
 }
 
-/// A line that is not a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub(super) struct TraceError {
@@ -36,7 +31,7 @@ pub(super) struct TraceError {
     what: String,
 }
 
-/// The requests of a trace, in its order.
+/// Parses a trace. Returns its requests in order.
 pub(super) fn parse(text: &str) -> Result<Vec<Row>, TraceError> {
     let mut lines = text.lines().zip(1..);
     let (header, _) = lines.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Preflights of many clients at a time, and the reporter of what they used.
+//! Sends preflights from many clients at once, and reports their usage.
 
 use super::company::Company;
 use super::trace::Row;
@@ -14,33 +14,32 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// The most events of one report, and the most that wait for the next one.
+/// The most events of one report, and the most that may wait for the next report.
 const BATCH: usize = 100;
-/// The longest that one batch may take until it is recorded.
+/// The longest time to record one batch.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a system that cannot be drained is asked whether it still holds.
-const LOOK: Duration = Duration::from_millis(500);
+/// The interval at which a system that cannot be drained is asked whether it still has holds.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 const PROVIDER: &str = "openai";
 const MODEL: &str = "gpt-4o";
 
-/// What is sent, by whom and how fast.
+/// The requests to send, their senders and their speed.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) client: ApiClient,
     pub(super) company: Company,
     pub(super) rows: Vec<Row>,
-    /// The sender of each row.
+    /// The index of the sender of each row.
     pub(super) senders: Vec<usize>,
-    /// How many times faster than the trace; none is as fast as it goes.
+    /// The speed relative to the trace. None sends as fast as possible.
     pub(super) speed: Option<u32>,
     pub(super) concurrency: u16,
     pub(super) progress: ProgressBar,
-    /// Whether the system can be asked to return when every event is recorded.
+    /// Whether the system can say when each event is recorded.
     pub(super) can_drain: bool,
 }
 
-/// What was answered.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) sent: u64,
@@ -48,29 +47,27 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     /// Answers without a hold or without the database.
     pub(super) degraded: u64,
-    /// Refusals in which no level had less than was asked for.
+    /// Refusals although each level had room for the request.
     pub(super) needless: u64,
     pub(super) tokens_sent: u64,
     pub(super) tokens_admitted: u64,
-    /// How often each budget was among the reasons.
+    /// The number of refusals that name each budget as a reason.
     pub(super) refused_by: BTreeMap<String, u64>,
-    /// Of each preflight.
+    /// The latency of each preflight.
     pub(super) latencies_us: Vec<u64>,
 }
 
-/// What was reported.
 #[derive(Debug, Default)]
 pub(super) struct Reported {
     pub(super) events: u64,
     pub(super) tokens: u64,
 }
 
-/// Everything that happened.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) tally: Tally,
     pub(super) reported: Reported,
-    /// The most holds that were not settled yet at the same time.
+    /// The highest number of unsettled holds at one time.
     pub(super) most_open: u64,
 }
 
@@ -79,18 +76,18 @@ struct Event {
     tokens: u64,
 }
 
-/// Holds from the answer to the record.
+/// Counts the requests between their admission and their record.
 #[derive(Default)]
-struct Open {
+struct OpenHolds {
     now: AtomicU64,
     most: AtomicU64,
 }
 
-/// Sends all rows and returns when their usage is recorded.
+/// Sends all rows. Returns when their usage is recorded.
 pub(super) async fn send(plan: &Arc<Plan>) -> Result<Outcome, CommandError> {
     let (events, reports) = mpsc::channel(BATCH);
     let next = Arc::new(AtomicUsize::new(0));
-    let open = Arc::new(Open::default());
+    let open = Arc::new(OpenHolds::default());
     let started = tokio::time::Instant::now();
     let mut clients = JoinSet::new();
     for _ in 0..plan.concurrency {
@@ -122,11 +119,11 @@ pub(super) async fn send(plan: &Arc<Plan>) -> Result<Outcome, CommandError> {
     })
 }
 
-/// One of those that send: the next row, until there is none.
+/// A client that sends the next row until there is none.
 struct Client {
     plan: Arc<Plan>,
     next: Arc<AtomicUsize>,
-    open: Arc<Open>,
+    open: Arc<OpenHolds>,
     events: mpsc::Sender<Event>,
     started: tokio::time::Instant,
 }
@@ -145,7 +142,7 @@ impl Client {
             }
             let event = self.preflight(index, row, &mut tally).await?;
             self.plan.progress.inc(1);
-            // Nobody listens only where the report has failed, and then that is what is said.
+            // The receiver is gone only if reporting has failed. That error is returned instead.
             if let Some(event) = event
                 && self.events.send(event).await.is_err()
             {
@@ -154,7 +151,7 @@ impl Client {
         }
     }
 
-    /// The usage to report, where the request may pass.
+    /// Sends the preflight of a row. Returns the event to report if the request was admitted.
     async fn preflight(
         &self,
         index: usize,
@@ -181,9 +178,10 @@ impl Client {
             return Ok(None);
         }
         let mut body = json!({
-            "event_id": id, "type": "llm_request", "occurred_at": jiff::Timestamp::now().to_string(),
-            "user_id": user_id, "provider": PROVIDER, "model": MODEL,
-            "input_tokens": row.input, "output_tokens": row.output,
+            "event_id": id, "type": "llm_request",
+            "occurred_at": jiff::Timestamp::now().to_string(), "user_id": user_id,
+            "provider": PROVIDER, "model": MODEL, "input_tokens": row.input,
+            "output_tokens": row.output,
         });
         if let Some(hold_id) = answer["hold"]["id"].as_str() {
             body["hold_id"] = json!(hold_id);
@@ -231,7 +229,7 @@ impl Tally {
     }
 }
 
-/// Whether a level had less than was asked of it; dollars come with a fraction.
+/// Whether a level had less than was requested. Dollars have a fraction.
 fn is_short(reason: &Value) -> bool {
     match (reason["requested"].as_f64(), reason["available"].as_f64()) {
         (Some(requested), Some(available)) => requested > available,
@@ -239,12 +237,13 @@ fn is_short(reason: &Value) -> bool {
     }
 }
 
-/// Reports what comes, as much at a time as there is. Where the system says when it has recorded a batch, the next
-/// one waits for that, and so do the clients: holds are then never many more than the requests under way.
+/// Reports events in batches of what has arrived. If the system can drain, each batch waits until
+/// it is recorded and the clients wait with it. So there are never many more holds than requests in
+/// flight.
 async fn report(
     plan: &Plan,
     mut events: mpsc::Receiver<Event>,
-    open: &Open,
+    open: &OpenHolds,
 ) -> Result<Reported, CommandError> {
     let mut reported = Reported::default();
     let mut batch = Vec::with_capacity(BATCH);
@@ -281,7 +280,8 @@ async fn drain(client: &ApiClient) -> Result<(), CommandError> {
     }
 }
 
-/// Returns when everything is recorded, or when it takes too long: the checks tell what is missing.
+/// Returns when everything is recorded, or after the patience ends. The checks then show what is
+/// missing.
 async fn until_recorded(plan: &Plan) -> Result<(), CommandError> {
     if plan.can_drain {
         return drain(&plan.client).await;
@@ -292,7 +292,7 @@ async fn until_recorded(plan: &Plan) -> Result<(), CommandError> {
         if plan.client.budget(budget_id).await?["held"] == 0 {
             return Ok(());
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

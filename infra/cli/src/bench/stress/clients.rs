@@ -1,4 +1,4 @@
-//! The clients: each asks, uses what it got, and reports it at once.
+//! The clients of a stress run.
 
 use crate::api_client::{ApiClient, usage_event};
 use crate::error::CommandError;
@@ -8,24 +8,22 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How long a client waits after a refusal: a tenth of the time it is asked to wait at least. Impatient clients are the
-/// worse load, and the sooner the rest of a cap is spent.
+/// The time a client waits after a refusal: a tenth of the shortest wait that a refusal asks for.
+/// Impatient clients are the harder load, and they spend the rest of a cap sooner.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// How often a report is sent that was not taken.
+/// The number of attempts to send a report.
 const ATTEMPTS: u32 = 50;
 
-/// Why a request was not admitted with a hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Refusal {
-    /// The cap has less left, whatever is held.
+    /// The cap is spent.
     CapReached,
-    /// The cap has less left, because of what requests hold that are under way.
+    /// The rest of the cap is held by requests in flight.
     Held,
-    /// It would have fitted, and there was no place for its hold.
+    /// The cap has room, but there is no place for another hold.
     NoPlace,
-    /// It would have fitted, and the database had too much to do.
+    /// The cap has room, but the database is overloaded.
     Overloaded,
-    /// Something else.
     Other,
 }
 
@@ -45,7 +43,7 @@ impl Refusal {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     pub(super) admitted: u64,
-    /// Admitted without a hold: what no cap has seen.
+    /// Requests admitted without a hold, which no cap counts.
     pub(super) unheld: u64,
     pub(super) refused: BTreeMap<Refusal, u64>,
 }
@@ -60,7 +58,7 @@ impl Counts {
     }
 }
 
-/// What all clients have seen.
+/// The answers that all clients received.
 #[derive(Debug, Default)]
 pub(super) struct Tally(Mutex<Counts>);
 
@@ -84,7 +82,6 @@ impl Tally {
     }
 }
 
-/// One of them.
 pub(super) struct Client {
     pub(super) agent: ApiClient,
     pub(super) user: String,
@@ -94,7 +91,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Asks again and again. What was admitted is reported, after `until` too.
+    /// Asks until `until`, and reports each admitted request, also after that time.
     pub(super) async fn ask_until(self, until: Instant) -> Result<(), CommandError> {
         for n in 0_u64.. {
             if Instant::now() >= until {

@@ -1,4 +1,4 @@
-//! What a run prints, and whether it is as it must be.
+//! The report of a stress run, and its checks.
 
 use super::Arguments;
 use super::clients::{Counts, Refusal, Tally};
@@ -7,7 +7,6 @@ use crate::error::CommandError;
 use serde_json::Value;
 use shared::domain::amount::grouped;
 
-/// What is done to what.
 pub(super) fn beginning(arguments: &Arguments, live: usize) -> String {
     let place = match &arguments.data {
         Some(data) => format!("in {}", data.display()),
@@ -34,7 +33,7 @@ pub(super) fn beginning(arguments: &Arguments, live: usize) -> String {
     text
 }
 
-/// One line for each second.
+/// Describes one second of the run.
 pub(super) fn progress(second: u64, figures: &Value, tally: &Tally) -> String {
     let Counts {
         admitted, unheld, ..
@@ -48,7 +47,7 @@ pub(super) fn progress(second: u64, figures: &Value, tally: &Tally) -> String {
     )
 }
 
-/// The figures of the run.
+/// Describes the result of the run.
 pub(super) fn end(arguments: &Arguments, figures: &Value, tally: &Tally) -> Vec<String> {
     let counts = tally.counts();
     let asked = counts.admitted + counts.unheld + counts.refused_in_all();
@@ -96,7 +95,7 @@ pub(super) fn end(arguments: &Arguments, figures: &Value, tally: &Tally) -> Vec<
     ]
 }
 
-/// Whether the cap held and the books agree.
+/// Checks that the cap held and that the books agree.
 pub(super) fn check(
     figures: &Value,
     tally: &Tally,

@@ -1,48 +1,44 @@
-//! Failures on demand: the n-th call from now fails, before or after it took effect; or one entry of a batch is refused, and
-//! its neighbours are taken.
+//! Injected faults: the n-th call from now fails before or after it takes effect, or one entry of a
+//! batch fails alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A failure for one call that an SDK client will make.
+/// A fault in one call of an SDK client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which call fails: 0 is the next one, 1 the one after it. For [`When::After`] only calls that write count: a read
-    /// whose answer is lost is a read that failed before.
+    /// The call that fails: 0 is the next one. For [`When::After`] only writes count, because a
+    /// read whose answer is lost is like a read that failed.
     pub call: u64,
-    /// Whether the operation takes effect.
     pub when: When,
-    /// What the client sees.
     pub kind: FaultKind,
 }
 
-/// The moment of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
-    /// Nothing was applied.
+    /// The operation is not applied.
     Before,
-    /// The operation was applied and its answer is lost.
+    /// The operation is applied, and its answer is lost.
     After,
 }
 
-/// What the client sees in place of the answer.
+/// The failure that the client sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
-    /// HTTP 500.
     InternalServerError,
-    /// The service refuses because of its load. A DynamoDB transaction is cancelled with the
-    /// reason `ThrottlingError`, as on an on-demand table.
+    /// The service is overloaded. A DynamoDB transaction is cancelled with the reason
+    /// `ThrottlingError`, as on an on-demand table.
     Throttled,
-    /// A DynamoDB write meets another transaction: `TransactionConflictException`, or a
-    /// cancelled transaction with the reason `TransactionConflict` for its first item. A call
-    /// that cannot conflict (a read of one item, a queue operation) passes and the fault is spent.
+    /// A DynamoDB write conflicts with a transaction: `TransactionConflictException`, or a
+    /// cancelled transaction with the reason `TransactionConflict` at its first item. A call that
+    /// cannot conflict (a read of one item, a queue operation) passes and the fault is used up.
     TransactionConflict,
-    /// The connection breaks before an answer arrives.
+    /// The connection breaks before the answer arrives.
     ConnectionReset,
-    /// No answer arrives, ever: a client waits until its own time is over.
+    /// No answer ever arrives. The client waits until its timeout.
     Silence,
 }
 
-/// The faults still to come. Clones share the plan.
+/// The faults that have not happened. Clones share the plan.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultPlan(Arc<Mutex<State>>);
 
@@ -52,7 +48,7 @@ struct State {
     writes: u64,
     fired: u64,
     planned: Vec<Fault>,
-    /// What is in the entries that are to be refused.
+    /// The texts of the entries to refuse.
     refused: Vec<String>,
 }
 
@@ -67,12 +63,12 @@ impl FaultPlan {
         state.planned.push(Fault { call, ..fault });
     }
 
-    /// Lets one entry of a later batch be refused: the next one that has `part` in its content.
+    /// Refuses one entry of a later batch: the next one whose content contains `part`.
     pub(crate) fn refuse_entry(&self, part: &str) {
         self.state().refused.push(part.to_owned());
     }
 
-    /// Whether an entry of a batch with this content is refused, which each that was planned is once.
+    /// Whether to refuse an entry with this content. Each planned refusal happens once.
     pub(crate) fn refuses_entry(&self, content: &str) -> bool {
         let mut state = self.state();
         let mut planned = state.refused.iter();
@@ -94,7 +90,7 @@ impl FaultPlan {
         self.state().fired
     }
 
-    /// Counts a call and returns the first fault planned for it; others for the same call wait
+    /// Counts a call and returns the first fault planned for it. Other faults of the same call wait
     /// for the next one.
     pub(crate) fn next_call(&self, writes: bool) -> Option<Fault> {
         let mut state = self.state();

@@ -1,4 +1,4 @@
-//! HTTP for the official SDKs without a socket: a request is answered in this process.
+//! HTTP for the official SDKs without a socket: requests are answered in this process.
 
 use std::fmt;
 use std::future::Future;
@@ -15,16 +15,16 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use tokio::sync::oneshot;
 
-use super::fault::{Fault, FaultKind, FaultPlan, When};
+use crate::fault::{Fault, FaultKind, FaultPlan, When};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// A service that speaks AWS JSON 1.0.
 pub(crate) trait Service: Clone + Send + Sync + 'static {
-    /// What precedes the operation in `x-amz-target`.
+    /// The prefix of the operation in `x-amz-target`.
     const TARGET_PREFIX: &'static str;
 
-    /// Returns when a request may be answered: at once, unless somebody has stopped it.
+    /// Returns when a request may be answered: at once, unless it is stopped.
     fn pass(&self, _operation: &str, _body: &str) -> impl Future<Output = Pass> + Send {
         std::future::ready(Pass::Answered)
     }
@@ -37,28 +37,26 @@ pub(crate) trait Service: Clone + Send + Sync + 'static {
         true
     }
 
-    /// The answer that a fault stands for, or none if this operation cannot fail that way.
+    /// The answer of a fault. None if this operation cannot fail that way.
     fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Reply>;
 
     /// The faults planned for this service's clients.
     fn faults(&self) -> &FaultPlan;
 }
 
-/// What becomes of a request that may go on.
+/// How a request continues.
 #[derive(Debug)]
 pub(crate) enum Pass {
-    /// It is answered.
     Answered,
-    /// It takes effect, and the answer never comes. Whoever wanted that sees by the end of the channel that it has.
+    /// It takes effect, and its answer is lost. The channel closes when it has taken effect.
     Unanswered(oneshot::Sender<()>),
 }
 
-/// An answer before it becomes an HTTP response.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// `x-amzn-query-error`, with which SQS names its errors.
+    /// The header `x-amzn-query-error`, in which SQS names its errors.
     pub(crate) query_error: Option<String>,
 }
 
@@ -86,12 +84,12 @@ impl Reply {
     }
 }
 
-/// The client through which an SDK reaches `service`.
+/// The HTTP client through which an SDK reaches `service`.
 pub(crate) fn http_client(service: impl Service) -> SharedHttpClient {
     SharedHttpClient::new(InProcess(service))
 }
 
-/// 64 bits that differ between calls and between processes.
+/// Returns 64 bits that differ between calls and between processes.
 pub(crate) fn random_bits() -> u64 {
     RandomState::new().hash_one(std::time::SystemTime::now())
 }
