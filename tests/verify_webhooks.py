@@ -3,7 +3,7 @@
 Starts the local system, lets it deliver to a receiver on this machine, and verifies each delivery with the Standard Webhooks
 library for Python and with openssl's HMAC of the body. Needs: pip install standardwebhooks.
 
-    python3 tests/verify_webhooks.py target/debug/local
+    python3 tests/verify_webhooks.py target/debug/toktra
 """
 
 import hashlib

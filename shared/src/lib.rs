@@ -7,3 +7,6 @@
 pub mod domain;
 pub mod runtime;
 pub mod store;
+
+#[cfg(feature = "http")]
+pub use endpoint::endpoint;

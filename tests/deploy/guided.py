@@ -21,7 +21,7 @@ def project(folder):
     (folder / "package" / "bootstrap").write_text("")
     (folder / "template.yaml").write_text(re.sub(r"CodeUri: functions/\w+", "CodeUri: package", template))
     shutil.copy(ROOT / "samconfig.toml", folder)
-    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("local"))
+    shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("local", "cli"))
 
 
 def main(sam):
@@ -45,7 +45,7 @@ def main(sam):
         stack = emulator.client("cloudformation").describe_stacks(StackName="toktra")["Stacks"][0]
         outputs = {output["OutputKey"] for output in stack["Outputs"]}
         wanted = {"ApiUrl", "OperatorKeyArn", "DashboardUrl", "AlarmsTopic", "DeadLettersUrl", "EventsQueueUrl"}
-        check(wanted <= outputs, "and has the outputs that the README and the runbook use", wanted - outputs)
+        check(wanted <= outputs, "and has the outputs that docs/deployment.md and the runbook use", wanted - outputs)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class Stack:
                         PayloadFormatVersion=of["payloadFormatVersion"],
                     )
                     integrations[function] = made["IntegrationId"]
-                key = f"{method.upper()} {path}"
+                key = path if path == "$default" else f"{method.upper()} {path}"
                 self.routes.append(key)
                 self.target_of[key] = function
                 if key not in known:

@@ -164,7 +164,9 @@ def walk(stack, local):
     check_equal(Api(stack, None).get("/v1/health"), {"status": "ok"}, "the API answers")
     check_equal(Api(stack, "tk_nobody").call("GET", "/v1/users")[0], 401, "an unknown key is refused")
     status, _ = Api(stack, None).call("GET", "/v1/nowhere")
-    check_equal(status, 404, "a path that the template does not have is not found")
+    check_equal(status, 404, "a path that no function has is not found")
+    status, _ = Api(stack, None).call("GET", "/v1/preflight")
+    check_equal(status, 405, "another method of a function's path is not allowed")
 
     # The organisation whose month is closed by the schedule, prepared first so that the schedule has time
     past = last_month(stack, operator)

@@ -12,7 +12,7 @@ use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use local::engine::When;
+use local::dynamodb::When;
 use local::system::{System, SystemSettings};
 use serde_json::{Value, json};
 use shared::domain::price::PriceBooks;

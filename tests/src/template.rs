@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use yaml_serde::Value as Yaml;
 
+/// The method and path of the default route, as [`Template::routes`] has them.
+pub const DEFAULT_ROUTE: (&str, &str) = ("ANY", "$default");
+
 /// A template with its resources by name.
 #[derive(Clone, Debug)]
 pub struct Template {
@@ -143,7 +146,8 @@ impl Template {
         !applying.is_empty() && applying.iter().all(|of| of.is_allowed)
     }
 
-    /// The routes that lead to each function, each as its method and path.
+    /// The routes that lead to each function, each as its method and path; the default route takes
+    /// what no other one does, and is [`DEFAULT_ROUTE`].
     pub fn routes(&self) -> BTreeMap<String, BTreeSet<(String, String)>> {
         let mut found: BTreeMap<String, BTreeSet<_>> = BTreeMap::new();
         for api in self.of_type("AWS::Serverless::HttpApi").values() {
@@ -162,10 +166,13 @@ impl Template {
         for (name, function) in self.functions() {
             for event in function["Events"].as_object().into_iter().flatten() {
                 let of = &event.1["Properties"];
-                if let (Some(method), Some(path)) = (of["Method"].as_str(), of["Path"].as_str()) {
-                    let routes = found.entry(name.clone()).or_default();
-                    routes.insert((method.to_owned(), path.to_owned()));
-                }
+                let route = match (of["Method"].as_str(), of["Path"].as_str()) {
+                    (Some(method), Some(path)) => (method, path),
+                    (None, None) if event.1["Type"] == "HttpApi" => DEFAULT_ROUTE,
+                    _ => continue,
+                };
+                let routes = found.entry(name.clone()).or_default();
+                routes.insert((route.0.to_owned(), route.1.to_owned()));
             }
         }
         found

@@ -65,6 +65,14 @@ fn no_float_is_near_money() {
 }
 
 #[test]
+fn every_route_of_a_function_is_an_endpoint_with_a_rule_of_access() {
+    // What the API function answers for other functions is no endpoint.
+    none_names(&["functions"], &[".route("], &["functions/api/src/lib.rs"]);
+    let api = read("functions/api/src/lib.rs");
+    assert_eq!(api.matches(".route(").count(), 1);
+}
+
+#[test]
 fn preflight_knows_no_mail_and_no_bus() {
     let manifest = read("functions/preflight/Cargo.toml");
     assert!(

@@ -5,47 +5,33 @@
 //! one with the next change, if nobody else has the address.
 
 use super::App;
-use super::act::Loaded;
+use shared::domain::change::MailClaim;
 use shared::domain::people::User;
 use shared::runtime::error::ApiError;
-use shared::store::{Row, StoreError, mailbox_of};
+use shared::store::{StoreError, mailbox_of};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The addresses whose owners a change of a user has to know.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct MailOwners {
-    user_id: Option<String>,
-    emails: Vec<String>,
-}
+/// Whom addresses belong to, by their mailbox.
+#[derive(Debug, Default)]
+pub(crate) struct MailOwners(BTreeMap<String, String>);
 
 impl MailOwners {
-    /// For a change of `user_id`, who is to have one of `emails` or keeps their own.
-    pub(crate) fn of<'a>(user_id: &str, emails: impl IntoIterator<Item = &'a String>) -> Self {
-        Self {
-            user_id: Some(user_id.to_owned()),
-            emails: emails.into_iter().cloned().collect(),
-        }
-    }
-
-    /// Returns the users by the mailboxes that they have. Who is not there any more, or has another address by now, has none.
-    pub(super) async fn load(
-        &self,
+    /// Reads whom `emails` belong to, for a change of `user_id`. Who is not there any more, or has
+    /// another address by now, has none.
+    pub(crate) async fn read<'a>(
         app: &App,
         organisation_id: &str,
-        users: &BTreeMap<String, User>,
-    ) -> Result<BTreeMap<String, String>, StoreError> {
-        let Some(user_id) = &self.user_id else {
-            return Ok(BTreeMap::new());
-        };
-        let own = users.get(user_id).map(|user| &user.email);
-        let emails = self.emails.iter().chain(own);
+        user_id: &str,
+        emails: impl IntoIterator<Item = &'a String>,
+    ) -> Result<Self, StoreError> {
+        let emails = emails.into_iter();
         let mailboxes: BTreeSet<String> = emails.map(|email| mailbox_of(email)).collect();
         let mut owners = BTreeMap::new();
         for mailbox in mailboxes {
             let Some(owner) = app.store.mail_owner(organisation_id, &mailbox).await? else {
                 continue;
             };
-            let is_own = owner == *user_id;
+            let is_own = owner == user_id;
             let known = match is_own {
                 true => None,
                 false => app.store.user(organisation_id, &owner).await?,
@@ -54,23 +40,17 @@ impl MailOwners {
                 owners.insert(mailbox, owner);
             }
         }
-        Ok(owners)
+        Ok(Self(owners))
     }
-}
 
-impl Loaded {
-    /// Returns the rows by which `after` has their address and gives back the one of `before`; a conflict if it is another's.
-    pub(crate) fn claimed_mail(
-        &self,
-        organisation_id: &str,
-        before: Option<&User>,
-        after: &User,
-    ) -> Result<Vec<Row>, ApiError> {
+    /// Returns what `after` takes to have their address, and gives back of `before`; a conflict if
+    /// it is another's.
+    pub(crate) fn claim(&self, before: Option<&User>, after: &User) -> Result<MailClaim, ApiError> {
         let mailbox = mailbox_of(&after.email);
         let old = before.map(|before| mailbox_of(&before.email));
-        let owner = self.mail_owners.get(&mailbox);
+        let owner = self.0.get(&mailbox);
         let is_kept = old.as_ref() == Some(&mailbox);
-        let mut rows = Vec::new();
+        let mut claim = MailClaim::default();
         match owner {
             Some(owner) if *owner == after.id => {}
             // Two who had one address before that was looked at keep it until one of them gets another.
@@ -79,13 +59,13 @@ impl Loaded {
                 let message = format!("the address belongs to the user {owner} already");
                 return Err(ApiError::taken("email", message));
             }
-            None => rows.push(Row::mail_owner(organisation_id, &mailbox, &after.id)?),
+            None => claim.taken = Some(mailbox),
         }
         if let Some(old) = old.filter(|_| !is_kept)
-            && self.mail_owners.get(&old) == Some(&after.id)
+            && self.0.get(&old) == Some(&after.id)
         {
-            rows.push(Row::no_mail_owner(organisation_id, &old));
+            claim.given_back = Some(old);
         }
-        Ok(rows)
+        Ok(claim)
     }
 }

@@ -1,12 +1,13 @@
 //! Alerts: listed the newest first, acknowledged and resolved.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::UpdateAlert;
 use super::sight::{Sight, hidden};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use shared::domain::alert::{Alert, AlertStatus, Severity};
+use shared::domain::change::{Change, Update};
 use shared::domain::name::is_slug;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -15,7 +16,6 @@ use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::openapi::{Denied, Invalid, Page, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
-use shared::store::Row;
 
 pub(crate) const STATUSES: &[(&str, AlertStatus)] = &[
     ("open", AlertStatus::Open),
@@ -30,9 +30,8 @@ pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
 ];
 
 /// Lists the alerts, the newest first.
+#[shared::endpoint(GET "/v1/alerts", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/alerts",
     operation_id = "listAlerts",
     tag = "Incidents and alerts",
     params(
@@ -82,9 +81,8 @@ pub(crate) async fn list(
 }
 
 /// Shows an alert.
+#[shared::endpoint(GET "/v1/alerts/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/alerts/{id}",
     operation_id = "getAlert",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The alert.")),
@@ -114,9 +112,8 @@ pub(crate) async fn read(
 }
 
 /// Acknowledges or resolves an alert, or opens it again.
+#[shared::endpoint(PATCH "/v1/alerts/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/alerts/{id}",
     operation_id = "updateAlert",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The alert.")),
@@ -140,14 +137,10 @@ pub(crate) async fn update(
     if !is_slug(&id) {
         return Err(ApiError::not_found("alert"));
     }
-    let needs = Needs {
-        alert: Some(id.clone()),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = loaded.alert.as_ref();
+    change(&app, &actor, None, async |_| {
+        let before = app.store.alert(&owner.organisation_id, &id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("alert"))?;
         let mut after = before.clone();
         after.status = status.unwrap_or(before.status);
@@ -155,15 +148,11 @@ pub(crate) async fn update(
             AlertStatus::Resolved => before.resolved_at.or(Some(now)),
             AlertStatus::Open | AlertStatus::Acknowledged => None,
         };
-        let mut prepared = Prepared::new(loaded, "alert.update", format!("alert/{id}"));
-        prepared
-            .rows
-            .push(Row::alert(&owner.organisation_id, &after)?);
-        let show = |alert| view::text(&view::alert(alert, &owner.organisation_id));
-        prepared.before = Some(show(before));
-        let body = show(&after);
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        let alert = Update::new(before, after, |alert| {
+            view::text(&view::alert(alert, &owner.organisation_id))
+        });
+        let body = alert.after.json.clone();
+        Ok(Proposal::showing(Change::AlertUpdated(alert), 200, body))
     })
     .await
 }

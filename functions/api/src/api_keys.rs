@@ -1,6 +1,6 @@
 //! Keys: made, listed without their secrets, revoked.
 
-use super::act::{Actor, Loaded, Needs, Prepared, change};
+use super::change::{Actor, Proposal, change, check_user, user_of};
 use super::openapi::bodies::CreateApiKey;
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -8,9 +8,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
+use shared::domain::api_key::ApiKey;
 use shared::domain::authority::{MAX_MAKERS, Maker};
+use shared::domain::change::{Audited, Change};
 use shared::domain::name::{is_slug, is_user_id};
-use shared::domain::people::Role;
+use shared::domain::people::{Role, User};
 use shared::runtime::auth::{Caller, KEY_PREFIX};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -20,7 +22,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown, UserId,
 };
 use shared::runtime::{parse, random};
-use shared::store::{ApiKey, Row, digest_of};
+use shared::store::digest_of;
 
 const ROLES: &[(&str, Option<Role>)] = &[
     ("admin", Some(Role::Admin)),
@@ -90,9 +92,8 @@ impl NewKey {
 }
 
 /// Makes a key, which is shown once.
+#[shared::endpoint(POST "/v1/api-keys", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/api-keys",
     operation_id = "createApiKey",
     tag = "Keys",
     params(IdempotencyKey),
@@ -113,34 +114,25 @@ pub(crate) async fn create(
     let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/api-keys", &body)?;
     let (key, secret) = new.made(API_KEY, owner.as_maker(), app.clock.now())?;
-    let needs = Needs {
-        users: key.user_id.iter().cloned().collect(),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        check_bound(loaded, &key)?;
-        let resource = format!("api_key/{}", key.id);
-        let mut prepared = Prepared::new(loaded, "api_key.create", resource);
-        prepared
-            .rows
-            .extend(Row::api_key(&owner.organisation_id, &key)?);
-        prepared.after = Some(view::text(&view::api_key(&key, None)));
+    change(&app, &actor, idempotent.as_ref(), async |_| {
+        let user = user_of(&app, &owner.organisation_id, key.user_id.as_ref()).await?;
+        check_bound(&key, user.as_ref())?;
         let answer = Answer {
             status: 201,
             body: view::text(&view::api_key(&key, Some(&secret))),
             secrets: vec![secret.clone()],
         };
-        prepared.answer = Box::new(move |_| answer.clone());
-        Ok(prepared)
+        let json = view::text(&view::api_key(&key, None));
+        let created = Change::ApiKeyCreated(Audited::new(key.clone(), json));
+        Ok(Proposal::answering(created, answer))
     })
     .await
 }
 
 /// Refuses a key for a user who is not there, or for a role above its user's.
-pub(crate) fn check_bound(loaded: &Loaded, key: &ApiKey) -> Result<(), ApiError> {
-    loaded.check_user("user_id", key.user_id.as_ref())?;
-    let user = key.user_id.as_ref().and_then(|id| loaded.users.get(id));
+pub(crate) fn check_bound(key: &ApiKey, user: Option<&User>) -> Result<(), ApiError> {
+    check_user("user_id", key.user_id.as_ref(), user)?;
     match user {
         Some(user) if !key.role.is_within(user.role) => Err(ApiError::field(
             "role",
@@ -191,9 +183,8 @@ impl KeyFilter {
 }
 
 /// Lists the keys without their secrets: all of them, or those that one user has, answers for or has made.
+#[shared::endpoint(GET "/v1/api-keys", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/api-keys",
     operation_id = "listApiKeys",
     tag = "Keys",
     params(
@@ -237,9 +228,8 @@ pub(crate) async fn list(
 }
 
 /// Revokes a key, within five seconds.
+#[shared::endpoint(DELETE "/v1/api-keys/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/api-keys/{id}",
     operation_id = "deleteApiKey",
     tag = "Keys",
     params(("id" = Slug, Path, description = "The key.")),
@@ -255,20 +245,13 @@ pub(crate) async fn remove(
     if !is_slug(&id) {
         return Err(ApiError::not_found("key"));
     }
-    let needs = Needs {
-        api_key: Some(id.clone()),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, None, |loaded| {
-        let key = loaded.api_key.as_ref();
+    change(&app, &actor, None, async |_| {
+        let key = app.store.api_key(&owner.organisation_id, &id).await?;
         let key = key.ok_or_else(|| ApiError::not_found("key"))?;
-        let mut prepared = Prepared::new(loaded, "api_key.delete", format!("api_key/{id}"));
-        prepared
-            .rows
-            .extend(Row::no_api_key(&owner.organisation_id, key));
-        prepared.before = Some(view::text(&view::api_key(key, None)));
-        Ok(prepared)
+        let json = view::text(&view::api_key(&key, None));
+        let deleted = Change::ApiKeyDeleted(Audited::new(key, json));
+        Ok(Proposal::silent(deleted))
     })
     .await
 }

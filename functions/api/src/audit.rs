@@ -97,9 +97,8 @@ fn is_of(value: &str, wanted: &str) -> bool {
 }
 
 /// Lists what was changed and decided, the newest first.
+#[shared::endpoint(GET "/v1/audit-log", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/audit-log",
     operation_id = "listAuditLog",
     tag = "Audit",
     params(
@@ -182,9 +181,8 @@ fn kept_head(parameters: &mut Parameters) -> Option<KeptHead> {
 }
 
 /// Exports the audit log as lines of JSON, the oldest entry first. Where there is more, `X-Next-After-Seq` says where to go on.
+#[shared::endpoint(GET "/v1/audit-log/export", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/audit-log/export",
     operation_id = "exportAuditLog",
     tag = "Audit",
     params(("after_seq" = Option<Seq>, Query, description = "Entries after this one only.")),
@@ -268,9 +266,8 @@ impl From<Break> for BreakView {
 /// Walks the chain of the audit log from its first entry to its last.
 ///
 /// With `seq` and `hash` of a head that was kept elsewhere it also finds a chain that was rewritten as a whole.
+#[shared::endpoint(GET "/v1/audit-log/verify", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/audit-log/verify",
     operation_id = "verifyAuditLog",
     tag = "Audit",
     params(

@@ -30,9 +30,8 @@ const MAX_REMEMBERED: usize = 400_000;
 /// Says what a policy would have done: the draft where there is one, the published version otherwise.
 ///
 /// A long window is answered in parts: send `next_cursor` as `cursor` to go on.
+#[shared::endpoint(POST "/v1/policies/{id}/test", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies/{id}/test",
     operation_id = "testPolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy.")),

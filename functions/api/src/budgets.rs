@@ -1,6 +1,8 @@
 //! Budgets: limits in tokens or US dollars on a department or the whole organisation.
 
-use super::act::{Actor, AnswerOf, Loaded, Needs, Prepared, change, check_version};
+use super::change::{
+    Actor, AnswerOf, Proposal, cells_in_force, change, check_department, check_version,
+};
 use super::exemption_view::ExemptionView;
 use super::openapi::bodies::{CreateBudget, UpdateBudget};
 use super::replay::{Answer, IdempotentRequest};
@@ -15,6 +17,7 @@ use serde::Serialize;
 use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 use shared::domain::cell::Cell;
+use shared::domain::change::{AlertMarker, Audited, Change, Update};
 use shared::domain::configuration::{Budget, Configuration, EndedBudget, MAX_BUDGETS};
 use shared::domain::name::is_user_id;
 use shared::domain::period::Month;
@@ -29,7 +32,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown, UserId,
 };
 use shared::runtime::{parse, random};
-use shared::store::{CounterEffect, KeyOwner, Row, StoreError};
+use shared::store::{KeyOwner, Snapshot, StoreError};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use utoipa::ToSchema;
@@ -107,9 +110,8 @@ fn rollover(raw: &str) -> Result<u32, String> {
 /// Makes a budget for a department or the organisation. It is in force at once.
 ///
 /// There is one for each department and unit.
+#[shared::endpoint(POST "/v1/budgets", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/budgets",
     operation_id = "createBudget",
     tag = "Budgets",
     params(IdempotencyKey),
@@ -142,17 +144,14 @@ pub(crate) async fn create(
     let rollover_cap_percent = fields.optional("rollover", rollover);
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/budgets", &body)?;
-    let needs = Needs {
-        cells: true,
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let id = random::id("bud_")?;
     let now = app.clock.now();
-    let made = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        loaded.check_department("department_id", department_id.as_ref())?;
-        check_room(loaded, department_id.as_ref(), unit)?;
-        let configuration = &loaded.snapshot.configuration;
+    let made = change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let cells = cells_in_force(&app, configuration, now).await?;
+        check_department(configuration, "department_id", department_id.as_ref())?;
+        check_room(configuration, department_id.as_ref(), unit)?;
         let level = configuration.level(department_id.as_deref());
         let node = level.ok_or_else(|| ApiError::field("department_id", "is unknown"))?;
         let budget = Budget {
@@ -173,18 +172,12 @@ pub(crate) async fn create(
             created_at: now,
             updated_at: now,
         };
-        let mut prepared = Prepared::new(loaded, "budget.create", format!("budget/{id}"));
-        prepared
-            .rows
-            .push(Row::budget(&owner.organisation_id, &budget)?);
-        prepared.rows.extend(armed(loaded, &[&budget], &budget));
-        prepared.counters = CounterEffect::Budget {
-            before: None,
-            after: Some(budget.clone()),
+        let answer = answer(201, configuration, budget.clone(), now);
+        let created = Change::BudgetCreated {
+            cleared: cleared(&cells, &[&budget], &budget),
+            budget: Audited::new(budget.clone(), described(configuration, &budget, now)),
         };
-        prepared.after = Some(described(loaded, &budget, now));
-        prepared.answer = answer(201, loaded, budget, now);
-        Ok(prepared)
+        Ok(Proposal::new(created, answer))
     })
     .await?;
     tell_crossings(&app, owner, now).await;
@@ -217,27 +210,38 @@ pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) 
     }
 }
 
-/// Rows that let levels tell again which are not reached any more.
+/// The markers of levels that are not reached any longer, so that these levels alert again.
 ///
-/// `known` are the budget as it was, if it was there, and as it will be: what is told of both is looked at.
-pub(crate) fn armed(loaded: &Loaded, known: &[&Budget], after: &Budget) -> Vec<Row> {
-    let organisation_id = &loaded.snapshot.head.organisation.id;
+/// `known` are the budget as it was, if it was there, and as it will be: the levels of both are
+/// checked.
+pub(crate) fn cleared(
+    cells: &[(Month, Cell)],
+    known: &[&Budget],
+    after: &Budget,
+) -> Vec<AlertMarker> {
     let before = known.iter().find(|budget| budget.version < after.version);
-    let mut rows = Vec::new();
-    for (period, cell) in &loaded.cells {
+    let mut markers = Vec::new();
+    for (period, cell) in cells {
         let given = before.map_or(0, |before| before.gives_in(*period));
         let figures = Figures::changed(after, *period, cell, given);
         let levels = known.iter().flat_map(|budget| Level::all_of(budget));
         let levels: BTreeSet<Level> = levels.filter(|l| !l.is_reached(&figures)).collect();
-        let rearmed = levels.into_iter();
-        rows.extend(rearmed.map(|level| Row::armed(organisation_id, *period, after, level)));
+        markers.extend(levels.into_iter().map(|level| AlertMarker {
+            period: *period,
+            counter: after.counter(),
+            level,
+        }));
     }
-    rows
+    markers
 }
 
 /// Refuses a second budget for the same, and more than there is room for.
-fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Result<(), ApiError> {
-    let budgets = &loaded.snapshot.configuration.budgets;
+fn check_room(
+    configuration: &Configuration,
+    department_id: Option<&String>,
+    unit: Unit,
+) -> Result<(), ApiError> {
+    let budgets = &configuration.budgets;
     let same =
         |budget: &&Budget| budget.department_id.as_ref() == department_id && budget.unit == unit;
     if let Some(known) = budgets.values().find(same) {
@@ -255,8 +259,13 @@ fn check_room(loaded: &Loaded, department_id: Option<&String>, unit: Unit) -> Re
 }
 
 /// The answer to a change of a budget, with its figures as they will be.
-pub(crate) fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestamp) -> AnswerOf {
-    let configuration = loaded.snapshot.configuration.clone();
+pub(crate) fn answer(
+    status: u16,
+    configuration: &Configuration,
+    budget: Budget,
+    now: Timestamp,
+) -> AnswerOf {
+    let configuration = configuration.clone();
     Box::new(move |cell| Answer {
         status,
         body: view::text(&view::budget(&configuration, &budget, cell, now)),
@@ -265,19 +274,13 @@ pub(crate) fn answer(status: u16, loaded: &Loaded, budget: Budget, now: Timestam
 }
 
 /// What the audit log says of a budget: everything but its figures of the moment.
-pub(crate) fn described(loaded: &Loaded, budget: &Budget, now: Timestamp) -> String {
-    view::text(&view::budget(
-        &loaded.snapshot.configuration,
-        budget,
-        None,
-        now,
-    ))
+pub(crate) fn described(configuration: &Configuration, budget: &Budget, now: Timestamp) -> String {
+    view::text(&view::budget(configuration, budget, None, now))
 }
 
 /// Lists the budgets with their figures of this month.
+#[shared::endpoint(GET "/v1/budgets", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets",
     operation_id = "listBudgets",
     tag = "Budgets",
     params(Page),
@@ -314,9 +317,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a budget with its figures of this month.
+#[shared::endpoint(GET "/v1/budgets/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets/{id}",
     operation_id = "getBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget.")),
@@ -339,9 +341,8 @@ pub(crate) async fn read(
 }
 
 /// Changes a budget. It is in force at once; earlier months keep their amounts.
+#[shared::endpoint(PATCH "/v1/budgets/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/budgets/{id}",
     operation_id = "updateBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), IfMatch),
@@ -362,12 +363,10 @@ pub(crate) async fn update(
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    let needs = Needs {
-        cells: true,
-        ..Needs::default()
-    };
-    let changed = change(&app, &actor, &needs, None, |loaded| {
-        let before = budget(loaded, &id)?;
+    let changed = change(&app, &actor, None, async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let cells = cells_in_force(&app, configuration, now).await?;
+        let before = budget(configuration, &id)?;
         // How an amount is read depends on the unit, which only the budget knows.
         let mut fields = Fields::of_body(&body)?;
         let name = fields.changed_value("name", parse::display_name);
@@ -381,7 +380,7 @@ pub(crate) async fn update(
         after.name = name.unwrap_or(after.name);
         after.hard_cap = hard_cap.unwrap_or(after.hard_cap);
         after.thresholds = thresholds.unwrap_or(after.thresholds);
-        let period = loaded.snapshot.configuration.period_of(now);
+        let period = configuration.period_of(now);
         if let Some(rollover) = rollover {
             after.change_rollover(rollover, period);
         }
@@ -390,21 +389,14 @@ pub(crate) async fn update(
         }
         after.version += 1;
         after.updated_at = now;
-        let mut prepared = Prepared::new(loaded, "budget.update", format!("budget/{id}"));
-        prepared
-            .rows
-            .push(Row::budget(&owner.organisation_id, &after)?);
-        prepared
-            .rows
-            .extend(armed(loaded, &[before, &after], &after));
-        prepared.counters = CounterEffect::Budget {
-            before: Some(before.clone()),
-            after: Some(after.clone()),
+        let answer = answer(200, configuration, after.clone(), now);
+        let updated = Change::BudgetUpdated {
+            cleared: cleared(&cells, &[before, &after], &after),
+            budget: Update::new(before.clone(), after, |budget| {
+                described(configuration, budget, now)
+            }),
         };
-        prepared.before = Some(described(loaded, before, now));
-        prepared.after = Some(described(loaded, &after, now));
-        prepared.answer = answer(200, loaded, after, now);
-        Ok(prepared)
+        Ok(Proposal::new(updated, answer))
     })
     .await?;
     tell_crossings(&app, owner, now).await;
@@ -425,39 +417,38 @@ pub(crate) fn seen<'a>(
     budget.ok_or_else(|| ApiError::not_found("budget"))
 }
 
-pub(crate) fn budget<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Budget, ApiError> {
-    let known = loaded.snapshot.configuration.budgets.get(id);
+pub(crate) fn budget<'a>(
+    configuration: &'a Configuration,
+    id: &str,
+) -> Result<&'a Budget, ApiError> {
+    let known = configuration.budgets.get(id);
     known.ok_or_else(|| ApiError::not_found("budget"))
 }
 
-/// What the months that are over need of a budget that is deleted: it closes and corrects them as if it were there. What was
-/// kept of others for months that are final by now goes.
-fn ended(loaded: &Loaded, budget: &Budget, now: Timestamp) -> Result<Vec<Row>, ApiError> {
-    let configuration = &loaded.snapshot.configuration;
-    let organisation_id = &configuration.organisation.id;
-    let corrected = loaded.snapshot.head.corrected_through;
+/// The deletion of a budget. The months that are over close and correct it as if it were there.
+/// What was kept of others for months that are final by now goes.
+fn deleted(snapshot: &Snapshot, budget: &Budget, now: Timestamp) -> Change {
+    let configuration = &snapshot.configuration;
+    let corrected = snapshot.head.corrected_through;
     let is_final = |month: Month| corrected.is_some_and(|corrected| month <= corrected);
-    let cleared = configuration.ended.iter();
-    let cleared = cleared.filter(|ended| is_final(ended.until));
-    let cleared = cleared.take(MAX_CLEARED);
-    let mut rows: Vec<Row> = cleared
-        .map(|ended| Row::no_ended_budget(organisation_id, &ended.budget.id))
-        .collect();
+    let forgotten = configuration.ended.iter();
+    let forgotten = forgotten.filter(|ended| is_final(ended.until));
+    let forgotten = forgotten.take(MAX_CLEARED);
     let until = configuration.period_of(now).prev();
-    if budget.counts_in(until) && !is_final(until) {
-        let ended = EndedBudget {
+    let is_needed = budget.counts_in(until) && !is_final(until);
+    Change::BudgetDeleted {
+        budget: Audited::new(budget.clone(), described(configuration, budget, now)),
+        remembered: is_needed.then(|| EndedBudget {
             budget: budget.clone(),
             until,
-        };
-        rows.push(Row::ended_budget(organisation_id, &ended, now)?);
+        }),
+        forgotten: forgotten.map(|ended| ended.budget.id.clone()).collect(),
     }
-    Ok(rows)
 }
 
 /// Deletes a budget. Its history stays.
+#[shared::endpoint(DELETE "/v1/budgets/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/budgets/{id}",
     operation_id = "deleteBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), IfMatch),
@@ -473,20 +464,10 @@ pub(crate) async fn remove(
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &Needs::default(), None, |loaded| {
-        let before = budget(loaded, &id)?;
+    change(&app, &actor, None, async |snapshot| {
+        let before = budget(&snapshot.configuration, &id)?;
         check_version(&headers, before.version)?;
-        let mut prepared = Prepared::new(loaded, "budget.delete", format!("budget/{id}"));
-        prepared
-            .rows
-            .push(Row::no_budget(&owner.organisation_id, &id));
-        prepared.rows.extend(ended(loaded, before, now)?);
-        prepared.counters = CounterEffect::Budget {
-            before: Some(before.clone()),
-            after: None,
-        };
-        prepared.before = Some(described(loaded, before, now));
-        Ok(prepared)
+        Ok(Proposal::silent(deleted(&snapshot, before, now)))
     })
     .await
 }
@@ -500,9 +481,8 @@ struct EffectiveView {
 }
 
 /// Shows every budget that counts for a user, the nearest first, and which would refuse first.
+#[shared::endpoint(GET "/v1/budgets/effective", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets/effective",
     operation_id = "getEffectiveBudgets",
     tag = "Budgets",
     params(("user_id" = UserId, Query, description = "The user.")),

@@ -1,7 +1,7 @@
 //! Corrections of what was used: signed amounts in open and closed months.
 
-use super::act::{Actor, Loaded, Needs, Prepared, all, change};
 use super::budgets::tell_crossings;
+use super::change::{Actor, Proposal, all, cells_in_force, change, user_of};
 use super::openapi::bodies::CreateCorrection;
 use super::replay::IdempotentRequest;
 use super::{App, view};
@@ -12,12 +12,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, Unit};
-use shared::domain::cell::debit;
-use shared::domain::configuration::Path;
+use shared::domain::cell::{Cell, debit};
+use shared::domain::change::{AlertMarker, Audited, Change};
+use shared::domain::configuration::{Configuration, Path};
 use shared::domain::correction::{
     Correction, MAX_MICRO_USD, MAX_TOKENS, counts_at, is_correctable,
 };
 use shared::domain::name::{is_slug, is_user_id};
+use shared::domain::people::User;
 use shared::domain::period::Month;
 use shared::domain::refusal::Figures;
 use shared::runtime::auth::Caller;
@@ -30,11 +32,11 @@ use shared::runtime::openapi::{
 };
 use shared::runtime::parse;
 use shared::runtime::wire::Usd;
-use shared::store::{LedgerWrite, Row, new_id};
+use shared::store::{DepartmentTotals, KeyOwner, Sums, new_id};
 use utoipa::ToSchema;
 
 /// The most levels that one correction lets tell again, for its transaction.
-const MAX_REARMED: usize = 50;
+const MAX_CLEARED: usize = 50;
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = Correction)]
@@ -137,9 +139,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
 /// budgets, and for what carries over as long as the month's grace lasts. In reports its model and provider are
 /// `correction`, and without a user its `user_id` is empty. It takes away at most what was recorded: more is a conflict. It
 /// stays as it is; a wrong one is corrected by another.
+#[shared::endpoint(POST "/v1/corrections", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/corrections",
     operation_id = "createCorrection",
     tag = "Budgets",
     params(IdempotencyKey),
@@ -164,45 +165,63 @@ pub(crate) async fn create(
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
     let id = new_id("cor_", now, 0)?;
-    let users = match &asked.whose {
-        Whose::User(id) => vec![id.clone()],
-        Whose::Department(_) => Vec::new(),
-    };
-    let needs = Needs {
-        users,
-        cells: true,
-        totals: Some(asked.month),
-        ..Needs::default()
-    };
-    let corrected = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        let correction = correction(loaded, &asked, &id, &actor, now)?;
-        let organisation_id = &owner.organisation_id;
-        let resource = format!("correction/{id}");
-        let mut prepared = Prepared::new(loaded, "correction.create", resource);
-        prepared
-            .rows
-            .push(Row::correction(organisation_id, &correction)?);
-        prepared.rows.extend(rearmed(loaded, &correction));
-        prepared.reason = Some(asked.reason.clone());
+    let corrected = change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let recorded = Recorded::read(&app, owner, &asked).await?;
+        let cells = cells_in_force(&app, configuration, now).await?;
+        let correction = correction(configuration, &recorded, &asked, &id, &actor, now)?;
         let body = view::text(&shown(&correction));
-        prepared.after = Some(body.clone());
-        prepared.ledger = Some(LedgerWrite::Correct(correction));
-        Ok(prepared.answering(201, body))
+        let created = Change::CorrectionCreated {
+            cleared: cleared(configuration, &cells, &correction),
+            correction: Audited::new(correction, body.clone()),
+        };
+        Ok(Proposal::showing(created, 201, body))
     })
     .await?;
     tell_crossings(&app, owner, now).await;
     Ok(corrected)
 }
 
+/// What was used in the month that is corrected.
+struct Recorded {
+    departments: DepartmentTotals,
+    /// None if a department is corrected, or if the user does not exist.
+    user: Option<(User, Sums)>,
+}
+
+impl Recorded {
+    async fn read(app: &App, owner: &KeyOwner, asked: &Asked) -> Result<Self, ApiError> {
+        let organisation_id = &owner.organisation_id;
+        let user_id = match &asked.whose {
+            Whose::User(id) => Some(id),
+            Whose::Department(_) => None,
+        };
+        let user = user_of(app, organisation_id, user_id).await?;
+        let departments = app
+            .store
+            .department_totals(organisation_id, asked.month)
+            .await?;
+        let user = match user {
+            Some(user) => {
+                let total = app.store.user_total(organisation_id, asked.month, &user.id);
+                let total = total.await?;
+                Some((user, total))
+            }
+            None => None,
+        };
+        Ok(Self { departments, user })
+    }
+}
+
 /// The correction on the path where its user or department was at the end of its month.
 fn correction(
-    loaded: &Loaded,
+    configuration: &Configuration,
+    recorded: &Recorded,
     asked: &Asked,
     id: &str,
     actor: &Actor,
     now: Timestamp,
 ) -> Result<Correction, ApiError> {
-    let configuration = &loaded.snapshot.configuration;
     let month = match is_correctable(configuration, asked.month, now) {
         true => Ok(()),
         false => Err(ApiError::field(
@@ -212,9 +231,9 @@ fn correction(
     };
     let counts_at = counts_at(configuration, asked.month, now);
     let place = match &asked.whose {
-        Whose::User(user_id) => {
-            let user = loaded.users.get(user_id);
-            let path = user.and_then(|user| configuration.path_of_user_at(user, counts_at));
+        Whose::User(_) => {
+            let user = recorded.user.as_ref();
+            let path = user.and_then(|(user, _)| configuration.path_of_user_at(user, counts_at));
             let missing = || ApiError::field("user_id", "there is no such user");
             path.ok_or_else(missing)
         }
@@ -226,7 +245,7 @@ fn correction(
     };
     let path: Path = place.clone().unwrap_or_default();
     all([month, place.map(|_| ())])?;
-    check_recorded(loaded, asked, &path)?;
+    check_recorded(recorded, asked, &path)?;
     Ok(Correction {
         id: id.to_owned(),
         user_id: match &asked.whose {
@@ -239,17 +258,14 @@ fn correction(
         counts_at,
         amounts: asked.amounts,
         reason: asked.reason.clone(),
-        created_by: actor.name.clone(),
+        created_by: actor.author.name.clone(),
         created_at: now,
     })
 }
 
 /// A conflict if it takes away more than was recorded, of its user and at each level that it counts for: otherwise a correction could let more through a cap than
 /// its amount.
-fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), ApiError> {
-    let Some(totals) = &loaded.totals else {
-        return Ok(());
-    };
+fn check_recorded(totals: &Recorded, asked: &Asked, path: &Path) -> Result<(), ApiError> {
     let levels = path.0.iter().map(|id| Some(id.as_str()));
     let mut recorded = totals.departments.spent_under(None);
     for level in levels {
@@ -257,8 +273,9 @@ fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), Api
         recorded.tokens = recorded.tokens.min(of_level.tokens);
         recorded.micro_usd = recorded.micro_usd.min(of_level.micro_usd);
     }
-    if let Whose::User(id) = &asked.whose {
-        let of_user = totals.users.get(id).copied().unwrap_or_default();
+    if let Whose::User(_) = &asked.whose {
+        let of_user = totals.user.as_ref().map(|(_, total)| *total);
+        let of_user = of_user.unwrap_or_default();
         recorded.tokens = recorded.tokens.min(of_user.tokens);
         recorded.micro_usd = recorded.micro_usd.min(of_user.micro_usd);
     }
@@ -275,13 +292,16 @@ fn check_recorded(loaded: &Loaded, asked: &Asked, path: &Path) -> Result<(), Api
     Ok(())
 }
 
-/// Lets levels tell again that budgets have reached and do not reach any more.
-fn rearmed(loaded: &Loaded, correction: &Correction) -> Vec<Row> {
-    let configuration = &loaded.snapshot.configuration;
-    let organisation_id = &configuration.organisation.id;
+/// The markers of levels that budgets have reached and do not reach any longer, so that these
+/// levels alert again.
+fn cleared(
+    configuration: &Configuration,
+    cells: &[(Month, Cell)],
+    correction: &Correction,
+) -> Vec<AlertMarker> {
     let period = correction.month;
-    let mut rows = Vec::new();
-    for (_, cell) in loaded.cells.iter().filter(|(of, _)| *of == period) {
+    let mut markers = Vec::new();
+    for (_, cell) in cells.iter().filter(|(of, _)| *of == period) {
         let path = correction.path();
         let update = debit(&configuration.counters_on(&path), correction.amounts);
         let mut after = Some(cell.clone());
@@ -293,17 +313,20 @@ fn rearmed(loaded: &Loaded, correction: &Correction) -> Vec<Row> {
             let is = Figures::of(budget, period, &after);
             let levels = Level::all_of(budget).into_iter();
             let left = levels.filter(|l| l.is_reached(&was) && !l.is_reached(&is));
-            rows.extend(left.map(|level| Row::armed(organisation_id, period, budget, level)));
+            markers.extend(left.map(|level| AlertMarker {
+                period,
+                counter: budget.counter(),
+                level,
+            }));
         }
     }
-    rows.truncate(MAX_REARMED);
-    rows
+    markers.truncate(MAX_CLEARED);
+    markers
 }
 
 /// Lists corrections, the newest first.
+#[shared::endpoint(GET "/v1/corrections", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/corrections",
     operation_id = "listCorrections",
     tag = "Budgets",
     params(

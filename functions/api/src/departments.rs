@@ -1,6 +1,8 @@
 //! Departments: a tree of at most eight levels under the organisation.
 
-use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::change::{
+    Actor, Proposal, all, change, check_department, check_user, check_version, user_of,
+};
 use super::openapi::bodies::{CreateDepartment, UpdateDepartment};
 use super::replay::IdempotentRequest;
 use super::sight::{Sight, hidden};
@@ -9,6 +11,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
+use shared::domain::change::{Audited, Change, Return, Update};
 use shared::domain::configuration::{
     Configuration, Department, Gone, MAX_DEPARTMENTS, MAX_DEPTH, Move,
 };
@@ -21,16 +24,14 @@ use shared::runtime::openapi::{
     Conflict, Denied, DepartmentId, IdempotencyKey, IfMatch, Invalid, Page, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::store::{CounterEffect, Row};
 use std::ops::Bound;
 
 /// The path of the whole tree stands where a department of this id would.
 const RESERVED_ID: &str = "tree";
 
 /// Makes a department under another one or at the top.
+#[shared::endpoint(POST "/v1/departments", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/departments",
     operation_id = "createDepartment",
     tag = "Departments",
     params(IdempotencyKey),
@@ -58,17 +59,14 @@ pub(crate) async fn create(
     }
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/departments", &body)?;
-    let needs = Needs {
-        users: manager_id.iter().cloned().collect(),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        let configuration = &loaded.snapshot.configuration;
+    change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let manager = user_of(&app, &owner.organisation_id, manager_id.as_ref()).await?;
         all([
-            loaded.check_department("parent_id", parent_id.as_ref()),
-            loaded.check_user("manager_id", manager_id.as_ref()),
+            check_department(configuration, "parent_id", parent_id.as_ref()),
+            check_user("manager_id", manager_id.as_ref(), manager.as_ref()),
         ])?;
         if configuration.departments.contains_key(&id) {
             return Err(ApiError::conflict(format!(
@@ -83,7 +81,7 @@ pub(crate) async fn create(
         let deleted = configuration.deleted_department(&id);
         let department = Department {
             id: id.clone(),
-            index: deleted.map_or(loaded.snapshot.head.next_department, |gone| gone.index),
+            index: deleted.map_or(snapshot.head.next_department, |gone| gone.index),
             name: name.clone(),
             parent_id: parent_id.clone(),
             manager_id: manager_id.clone(),
@@ -92,34 +90,29 @@ pub(crate) async fn create(
             created_at: now,
             updated_at: now,
         };
-        let body = view::text(&view::department(&department));
-        let mut prepared = Prepared::new(loaded, "department.create", format!("department/{id}"));
-        // A department that is made again has what it used this month: it keeps its number, and comes back by a move.
-        if let Some(gone) = deleted {
-            let moved = Move {
+        let body = described(&department);
+        // A department that is created again has what it used this month: it keeps its number, and
+        // comes back by a move.
+        let returned = deleted.map(|gone| Return {
+            deleted: gone.clone(),
+            moved: Move {
                 tree: configuration.tree + 1,
                 at: now,
                 department_id: id.clone(),
                 old_ancestors: gone.ancestors().to_vec(),
-            };
-            prepared.head.tree = moved.tree;
-            prepared
-                .rows
-                .push(Row::moved(&owner.organisation_id, &moved, now)?);
-            prepared
-                .rows
-                .push(Row::not_deleted(&owner.organisation_id, gone));
-        } else {
-            prepared.head.next_department += 1;
-        }
-        prepared
-            .rows
-            .push(Row::department(&owner.organisation_id, &department)?);
-        prepared.counters = CounterEffect::Seen;
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(201, body))
+            },
+        });
+        let created = Change::DepartmentCreated {
+            department: Audited::new(department, body.clone()),
+            returned,
+        };
+        Ok(Proposal::showing(created, 201, body))
     })
     .await
+}
+
+fn described(department: &Department) -> String {
+    view::text(&view::department(department))
 }
 
 /// Refuses a place under `parent_id` for a subtree of `height` levels that would be too deep.
@@ -137,9 +130,8 @@ fn check_depth(
 }
 
 /// Lists the departments.
+#[shared::endpoint(GET "/v1/departments", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments",
     operation_id = "listDepartments",
     tag = "Departments",
     params(Page),
@@ -174,9 +166,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a department.
+#[shared::endpoint(GET "/v1/departments/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments/{id}",
     operation_id = "getDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department.")),
@@ -201,9 +192,8 @@ pub(crate) async fn read(
 }
 
 /// Changes a department; another parent moves its whole subtree.
+#[shared::endpoint(PATCH "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/departments/{id}",
     operation_id = "updateDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department."), IfMatch),
@@ -227,18 +217,18 @@ pub(crate) async fn update(
     let parent_id = fields.changed("parent_id", parse::slug);
     let manager_id = fields.changed("manager_id", parse::user_id);
     fields.finish()?;
-    let needs = Needs {
-        users: manager_id.iter().flatten().cloned().collect(),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = department(loaded, &id)?;
+    change(&app, &actor, None, async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let manager_named = manager_id.iter().flatten().next();
+        let manager = user_of(&app, &owner.organisation_id, manager_named).await?;
+        let before = department(configuration, &id)?;
         check_version(&headers, before.version)?;
+        let parent_named = parent_id.iter().flatten().next();
         all([
-            loaded.check_department("parent_id", parent_id.iter().flatten().next()),
-            loaded.check_user("manager_id", manager_id.iter().flatten().next()),
+            check_department(configuration, "parent_id", parent_named),
+            check_user("manager_id", manager_named, manager.as_ref()),
         ])?;
         let mut after = before.clone();
         after.name = name.clone().unwrap_or(after.name);
@@ -246,23 +236,17 @@ pub(crate) async fn update(
         after.parent_id = parent_id.clone().unwrap_or(after.parent_id);
         after.version += 1;
         after.updated_at = now;
-        let mut prepared = Prepared::new(loaded, "department.update", format!("department/{id}"));
-        if after.parent_id != before.parent_id {
-            let moved = moved(&loaded.snapshot.configuration, before, &after, now)?;
-            prepared.head.tree = moved.tree;
-            prepared.action = "department.move";
-            prepared
-                .rows
-                .push(Row::moved(&owner.organisation_id, &moved, now)?);
-        }
-        prepared
-            .rows
-            .push(Row::department(&owner.organisation_id, &after)?);
-        prepared.counters = CounterEffect::Seen;
-        prepared.before = Some(view::text(&view::department(before)));
-        let body = view::text(&view::department(&after));
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        let moved = match after.parent_id == before.parent_id {
+            true => None,
+            false => Some(moved(configuration, before, &after, now)?),
+        };
+        let body = described(&after);
+        let department = Update::new(before.clone(), after, described);
+        let changed = match moved {
+            Some(moved) => Change::DepartmentMoved { department, moved },
+            None => Change::DepartmentUpdated(department),
+        };
+        Ok(Proposal::showing(changed, 200, body))
     })
     .await
 }
@@ -294,15 +278,14 @@ fn moved(
     })
 }
 
-fn department<'a>(loaded: &'a Loaded, id: &str) -> Result<&'a Department, ApiError> {
-    let known = loaded.snapshot.configuration.departments.get(id);
+fn department<'a>(configuration: &'a Configuration, id: &str) -> Result<&'a Department, ApiError> {
+    let known = configuration.departments.get(id);
     known.ok_or_else(|| ApiError::not_found("department"))
 }
 
 /// Deletes a department that has no departments under it, no users and no budgets.
+#[shared::endpoint(DELETE "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/departments/{id}",
     operation_id = "deleteDepartment",
     tag = "Departments",
     params(("id" = DepartmentId, Path, description = "The department."), IfMatch),
@@ -317,11 +300,10 @@ pub(crate) async fn remove(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
-    let now = app.clock.now();
-    change(&app, &actor, &Needs::default(), None, |loaded| {
-        let before = department(loaded, &id)?;
+    change(&app, &actor, None, async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let before = department(configuration, &id)?;
         check_version(&headers, before.version)?;
-        let configuration = &loaded.snapshot.configuration;
         let has_budgets = configuration
             .budgets
             .values()
@@ -345,12 +327,11 @@ pub(crate) async fn remove(
             tree: configuration.tree,
             path: configuration.path(&id).0,
         };
-        let mut prepared = Prepared::new(loaded, "department.delete", format!("department/{id}"));
-        let rows = Row::no_department(&owner.organisation_id, &id, &gone, now)?;
-        prepared.rows.extend(rows);
-        prepared.counters = CounterEffect::Seen;
-        prepared.before = Some(view::text(&view::department(before)));
-        Ok(prepared)
+        let deleted = Change::DepartmentDeleted {
+            department: Audited::new(before.clone(), described(before)),
+            remembered: gone,
+        };
+        Ok(Proposal::silent(deleted))
     })
     .await
 }

@@ -1,13 +1,14 @@
 //! Events that somebody should look at, and what an administrator decides about those that were held back.
 
-use super::act::{Actor, Needs, Prepared, change};
 use super::budgets::tell_crossings;
+use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::DecideEvent;
 use super::{App, view};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 use shared::domain::amount::Amounts;
+use shared::domain::change::{Change, Update};
 use shared::domain::flagged::{Decision, Flag, FlaggedEvent};
 use shared::domain::identity::EventIdentity;
 use shared::domain::name::is_user_id;
@@ -23,7 +24,7 @@ use shared::runtime::openapi::{
 };
 use shared::runtime::parse;
 use shared::runtime::wire::Usd;
-use shared::store::{KeyOwner, LedgerWrite, Row};
+use shared::store::KeyOwner;
 use utoipa::ToSchema;
 
 const FLAGS: &[(&str, Flag)] = &[
@@ -168,9 +169,8 @@ fn shown(flagged: &FlaggedEvent) -> EventView {
 
 /// Lists events that somebody should look at, the newest first: held back and what was decided, in conflict, or beyond
 /// their hold.
+#[shared::endpoint(GET "/v1/events", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/events",
     operation_id = "listEvents",
     tag = "Requests",
     params(
@@ -246,9 +246,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
 /// Counted, it is charged as late usage of the place and month where it was held back; what its hold was charged is set
 /// against it. Discarded, it counts nowhere, and what its hold was charged stays. The same decision again changes nothing
 /// and has the same answer; another one is a conflict, and a correction mends it.
+#[shared::endpoint(POST "/v1/events/decisions", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/events/decisions",
     operation_id = "decideEvent",
     tag = "Requests",
     request_body(content = DecideEvent, example = json!({
@@ -316,13 +315,8 @@ async fn write(
     };
     let actor = Actor::of(owner, request_id);
     let now = app.clock.now();
-    let needs = Needs {
-        held_back: Some(asked.identity.clone()),
-        ..Needs::default()
-    };
-    change(app, &actor, &needs, None, |loaded| {
-        let before = loaded.held_back.as_ref();
-        let before = before.ok_or_else(|| ApiError::not_found("event that was held back"))?;
+    change(app, &actor, None, async |_| {
+        let before = held_back(app, owner, &asked.identity).await?;
         if before.flag != Flag::HeldBack {
             let message = format!(
                 "it was {} already; POST /v1/corrections mends what was wrong",
@@ -334,31 +328,19 @@ async fn write(
             flag: asked.flag,
             charged,
             decision: Some(Decision {
-                by: actor.name.clone(),
+                by: actor.author.name.clone(),
                 at: now,
                 reason: asked.reason.clone(),
             }),
             ..before.clone()
         };
-        let action = match asked.flag {
-            Flag::Counted => "event.count",
-            _ => "event.discard",
+        let event = Update::new(before, after, |event| view::text(&shown(event)));
+        let body = event.after.json.clone();
+        let decided = match asked.flag {
+            Flag::Counted => Change::EventCounted(event),
+            _ => Change::EventDiscarded(event),
         };
-        let resource = format!("event/{}", asked.identity);
-        let mut prepared = Prepared::new(loaded, action, resource);
-        prepared
-            .rows
-            .push(Row::not_flagged(organisation_id, before));
-        prepared.rows.push(Row::flagged(organisation_id, &after)?);
-        prepared.ledger = Some(match asked.flag {
-            Flag::Counted => LedgerWrite::Count(after.clone()),
-            _ => LedgerWrite::Discard(after.clone()),
-        });
-        prepared.reason = Some(asked.reason.clone());
-        prepared.before = Some(view::text(&shown(before)));
-        let body = view::text(&shown(&after));
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        Ok(Proposal::showing(decided, 200, body))
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! The steps of an exemption after it was asked for: approved or denied by an administrator, ended early; and who is told.
 
-use super::act::{Actor, Loaded, Needs, Prepared, change};
+use super::change::{Actor, Proposal, cells_in_force, change};
 use super::exemption_view::{ExemptionView, shown};
 use super::exemptions::{known, party, visible};
 use super::openapi::bodies::Note;
@@ -9,6 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use shared::domain::cell::{Cell, MAX_EXEMPTION_COUNTERS};
+use shared::domain::change::{Change, Update};
 use shared::domain::exemption::{
     Decided, Decision, Exemption, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
 };
@@ -24,7 +25,7 @@ use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
 use shared::runtime::roles::Sphere;
-use shared::store::{CounterEffect, KeyOwner, Row, new_id};
+use shared::store::{KeyOwner, Snapshot, new_id};
 
 /// Who is told of a step, in one notice that is written with it.
 pub(super) struct Audience {
@@ -97,9 +98,8 @@ impl Audience {
 ///
 /// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
 /// without a user stands for everybody in the chain of keys that made it.
+#[shared::endpoint(POST "/v1/exemptions/{id}/approve", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions/{id}/approve",
     operation_id = "approveExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -123,9 +123,8 @@ pub(crate) async fn approve(
 ///
 /// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
 /// without a user stands for everybody in the chain of keys that made it.
+#[shared::endpoint(POST "/v1/exemptions/{id}/deny", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions/{id}/deny",
     operation_id = "denyExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -178,24 +177,16 @@ async fn decide(
     let asked = known(app, owner, id).await?;
     let audience = Audience::to_those_concerned(app, owner, &asked).await?;
     let now = app.clock.now();
-    let needs = Needs {
-        exemption: Some(id.to_owned()),
-        cells: true,
-        ..Needs::default()
-    };
-    let (action, event) = match decided {
-        Decided::Approved => ("exemption.approve", Event::Approved),
-        _ => ("exemption.deny", Event::Denied),
-    };
+    let is_approved = decided == Decided::Approved;
     let actor = Actor::of(owner, &request_id);
-    change(app, &actor, &needs, None, |loaded| {
-        let before = loaded.exemption()?;
+    change(app, &actor, None, async |snapshot| {
+        let before = known(app, owner, id).await?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
                 "nobody decides an exemption that they asked for or that is for them, and a key stands for whoever made it, too; another administrator has to, with a key that none of them made",
             ));
         }
-        check_open(before, &[Decided::Pending], now)?;
+        check_open(&before, &[Decided::Pending], now)?;
         let mut after = before.clone();
         after.decided = decided;
         after.decision = Some(Decision {
@@ -203,44 +194,43 @@ async fn decide(
             at: now,
             note: note.clone(),
         });
-        let mut prepared = Prepared::new(loaded, action, format!("exemption/{id}"));
-        if decided == Decided::Approved {
-            after.index = Some(Node::exemption(loaded.snapshot.head.next_exemption));
-            check_room(loaded, &after, now)?;
-            prepared.head.next_exemption += 1;
-            prepared.counters = CounterEffect::Seen;
+        if is_approved {
+            let cells = cells_in_force(app, &snapshot.configuration, now).await?;
+            after.index = Some(Node::exemption(snapshot.head.next_exemption));
+            check_room(&snapshot, &cells, &after, now)?;
         }
-        prepared.reason.clone_from(&note);
-        stepped(prepared, owner, before, after, (&audience, event), now)
+        let exemption = step(before, after, now);
+        let body = exemption.after.json.clone();
+        let told = &exemption.after.value;
+        let decided = if is_approved {
+            let notice = audience.notice(Event::Approved, told, now);
+            Change::ExemptionApproved { exemption, notice }
+        } else {
+            let notice = audience.notice(Event::Denied, told, now);
+            Change::ExemptionDenied { exemption, notice }
+        };
+        Ok(Proposal::showing(decided, 200, body))
     })
     .await
 }
 
-/// Completes a change from `before` to `after` with its rows, audit and answer.
-fn stepped(
-    mut prepared: Prepared,
-    owner: &KeyOwner,
-    before: &Exemption,
-    mut after: Exemption,
-    (audience, event): (&Audience, Event),
-    now: Timestamp,
-) -> Result<Prepared, ApiError> {
-    let organisation_id = &owner.organisation_id;
+/// A step of an exemption from `before` to `after`.
+fn step(before: Exemption, mut after: Exemption, now: Timestamp) -> Update<Exemption> {
     after.version += 1;
     after.updated_at = now;
-    prepared
-        .rows
-        .extend(Row::exemption(organisation_id, &after)?);
-    prepared.notices.push(audience.notice(event, &after, now));
-    prepared.before = Some(view::text(&shown(before, None, now)));
-    let body = view::text(&shown(&after, None, now));
-    prepared.after = Some(body.clone());
-    Ok(prepared.answering(200, body))
+    Update::new(before, after, |exemption| {
+        view::text(&shown(exemption, None, now))
+    })
 }
 
 /// Refuses more than decisions can have in view.
-fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<(), ApiError> {
-    let grants = &loaded.snapshot.configuration.grants;
+fn check_room(
+    snapshot: &Snapshot,
+    cells: &[(Month, Cell)],
+    exemption: &Exemption,
+    now: Timestamp,
+) -> Result<(), ApiError> {
+    let grants = &snapshot.configuration.grants;
     let living = grants.iter().filter(|grant| grant.terms.ends_at > now);
     let of_user = |grant: &&Grant| grant.terms.user_id == exemption.terms.user_id;
     if living.clone().filter(of_user).count() >= MAX_GRANTS_OF_USER {
@@ -251,7 +241,7 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
         return Err(ApiError::conflict(message));
     }
     // An exemption takes room in a month from its first hold there on, until the month ends.
-    let organisation = &loaded.snapshot.configuration.organisation;
+    let organisation = &snapshot.configuration.organisation;
     let granted = exemption.grant();
     let granted = living.clone().chain(&granted);
     let is_full = |(period, cell): &(Month, Cell)| {
@@ -262,7 +252,7 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
         let to_come = to_come.filter(|(node, _)| !cell.nodes.contains_key(node));
         begun.count() + to_come.count() > MAX_EXEMPTION_COUNTERS
     };
-    if living.count() >= MAX_GRANTS || loaded.cells.iter().any(is_full) {
+    if living.count() >= MAX_GRANTS || cells.iter().any(is_full) {
         let message = "the organisation has or has used as many exemptions as there is room for this month; change a budget instead, revoke one that nobody has used, or wait until the next month has begun";
         return Err(ApiError::conflict(message));
     }
@@ -270,9 +260,8 @@ fn check_room(loaded: &Loaded, exemption: &Exemption, now: Timestamp) -> Result<
 }
 
 /// Ends an exemption at once; whoever asked for one may withdraw it while it waits.
+#[shared::endpoint(POST "/v1/exemptions/{id}/revoke", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions/{id}/revoke",
     operation_id = "revokeExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -294,15 +283,11 @@ pub(crate) async fn revoke(
     let asked = visible(&app, owner, &id).await?;
     let audience = Audience::to_those_concerned(&app, owner, &asked).await?;
     let now = app.clock.now();
-    let needs = Needs {
-        exemption: Some(id.clone()),
-        ..Needs::default()
-    };
     let is_admin = owner.role.sphere() == Sphere::All;
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = loaded.exemption()?;
-        check_open(before, &[Decided::Pending, Decided::Approved], now)?;
+    change(&app, &actor, None, async |_| {
+        let before = known(&app, owner, &id).await?;
+        check_open(&before, &[Decided::Pending, Decided::Approved], now)?;
         let waits = before.decided == Decided::Pending;
         let withdraws = waits && before.requested_by.is(&party(owner));
         if !(is_admin || withdraws) {
@@ -317,13 +302,11 @@ pub(crate) async fn revoke(
             at: now,
             note: note.clone(),
         });
-        let mut prepared = Prepared::new(loaded, "exemption.revoke", format!("exemption/{id}"));
-        if before.decided == Decided::Approved {
-            prepared.counters = CounterEffect::Seen;
-        }
-        prepared.reason.clone_from(&note);
-        let told = (&audience, Event::Revoked);
-        stepped(prepared, owner, before, after, told, now)
+        let exemption = step(before, after, now);
+        let body = exemption.after.json.clone();
+        let notice = audience.notice(Event::Revoked, &exemption.after.value, now);
+        let revoked = Change::ExemptionRevoked { exemption, notice };
+        Ok(Proposal::showing(revoked, 200, body))
     })
     .await
 }

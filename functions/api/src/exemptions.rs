@@ -1,6 +1,6 @@
 //! Exemptions: asked for by a user or their manager, and listed for those who may see them.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::change::{Actor, Proposal, change};
 use super::exemption_steps::Audience;
 use super::exemption_view::{ExemptionView, shown};
 use super::openapi::bodies::CreateExemption;
@@ -12,6 +12,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
 use shared::domain::amount::MAX_AMOUNT;
+use shared::domain::change::{Audited, Change};
 use shared::domain::exemption::{
     Covers, Decided, Exemption, Grant, Kind, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER, Party,
     Terms,
@@ -27,7 +28,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown, UserId,
 };
 use shared::runtime::parse;
-use shared::store::{KeyOwner, Row, new_id};
+use shared::store::{KeyOwner, new_id};
 
 const KINDS: &[(&str, Option<Kind>)] = &[("raise", Some(Kind::Raise)), ("lift", Some(Kind::Lift))];
 const COVERS: &[(&str, Covers)] = &[("department", Covers::Department), ("path", Covers::Path)];
@@ -102,9 +103,8 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
 }
 
 /// Asks for an exemption: more than the hard caps allow, for one user and a while.
+#[shared::endpoint(POST "/v1/exemptions", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
-    post,
-    path = "/v1/exemptions",
     operation_id = "createExemption",
     tag = "Exemptions",
     params(IdempotencyKey),
@@ -145,30 +145,22 @@ pub(crate) async fn create(
         created_at: now,
         updated_at: now,
     };
-    let needs = Needs {
-        pending: true,
-        ..Needs::default()
-    };
     let audience = Audience::to_approvers(&app, owner, &exemption, &user).await?;
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        let waiting = loaded.pending.iter().filter(|one| one.ends_at > now);
+    change(&app, &actor, idempotent.as_ref(), async |_| {
+        let pending = app.store.pending_exemptions(&owner.organisation_id).await?;
+        let waiting = pending.iter().filter(|one| one.ends_at > now);
         let of_user = waiting.clone().filter(|one| one.user_id == user.id);
         if of_user.count() >= MAX_PENDING_OF_USER || waiting.count() >= MAX_PENDING {
             let message = "too many requests for exemptions wait for a decision; withdraw one, or ask an administrator to decide";
             return Err(ApiError::conflict(message));
         }
-        let organisation_id = &owner.organisation_id;
-        let resource = format!("exemption/{}", exemption.id);
-        let mut prepared = Prepared::new(loaded, "exemption.request", resource);
-        prepared.rows.extend(Row::exemption(organisation_id, &exemption)?);
-        prepared
-            .notices
-            .push(audience.notice(Event::Requested, &exemption, now));
-        prepared.reason = Some(exemption.reason.clone());
         let body = view::text(&shown(&exemption, None, now));
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(201, body))
+        let requested = Change::ExemptionRequested {
+            exemption: Audited::new(exemption.clone(), body.clone()),
+            notice: audience.notice(Event::Requested, &exemption, now),
+        };
+        Ok(Proposal::showing(requested, 201, body))
     })
     .await
 }
@@ -193,9 +185,8 @@ pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<Exe
 }
 
 /// Shows an exemption, with what it has given so far.
+#[shared::endpoint(GET "/v1/exemptions/{id}", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/exemptions/{id}",
     operation_id = "getExemption",
     tag = "Exemptions",
     params(("id" = Slug, Path, description = "The exemption.")),
@@ -237,9 +228,8 @@ pub(crate) async fn views(
 }
 
 /// Lists exemptions, the newest first: all for an administrator, one's own and one's people's otherwise.
+#[shared::endpoint(GET "/v1/exemptions", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/exemptions",
     operation_id = "listExemptions",
     tag = "Exemptions",
     params(

@@ -1,13 +1,15 @@
 //! GitHub's webhooks: the secret they are signed with, whose logins they name, and how grave each event is.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::{PutGithub, PutGithubRisks};
 use super::{App, view};
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use shared::domain::change::{Audited, Change};
 use shared::domain::github::{MAX_ROWS, RiskRow, default_rows};
+use shared::domain::integration::{GithubIntegration, GithubRisks};
 use shared::domain::name::is_user_id;
 use shared::domain::usage::RiskLevel;
 use shared::runtime::auth::Caller;
@@ -16,7 +18,6 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::openapi::{Denied, Invalid, Moment, TooLarge, Unknown};
 use shared::runtime::parse;
-use shared::store::{GithubIntegration, GithubRisks, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
@@ -117,9 +118,8 @@ fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// Says what GitHub signs with and whose its logins are.
+#[shared::endpoint(PUT "/v1/integrations/github", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/integrations/github",
     operation_id = "putGithub",
     tag = "GitHub",
     request_body = PutGithub,
@@ -146,31 +146,24 @@ pub(crate) async fn put(
         updated_at: app.clock.now(),
     };
     let known: BTreeSet<&String> = integration.users.values().collect();
-    let needs = Needs {
-        users: known.into_iter().cloned().collect(),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, None, |loaded| {
-        for user_id in integration.users.values() {
-            loaded.check_user("users", Some(user_id))?;
+    change(&app, &actor, None, async |_| {
+        for user_id in &known {
+            let user = app.store.user(organisation_id, user_id).await?;
+            if user.is_none() {
+                return Err(ApiError::field("users", "there is no such user"));
+            }
         }
-        let resource = "integration/github".to_owned();
-        let mut prepared = Prepared::new(loaded, "integration.put", resource);
-        prepared
-            .rows
-            .push(Row::github(organisation_id, &integration)?);
         let body = shown(organisation_id, &integration);
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        let put = Change::GithubPut(Audited::new(integration.clone(), body.clone()));
+        Ok(Proposal::showing(put, 200, body))
     })
     .await
 }
 
 /// Shows where GitHub sends its webhooks and whose logins are known.
+#[shared::endpoint(GET "/v1/integrations/github", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/integrations/github",
     operation_id = "getGithub",
     tag = "GitHub",
     responses(
@@ -186,9 +179,8 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
 }
 
 /// Shows how grave each event of GitHub is.
+#[shared::endpoint(GET "/v1/integrations/github/risks", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/integrations/github/risks",
     operation_id = "getGithubRisks",
     tag = "GitHub",
     responses((status = 200, description = "The table.", body = RisksView), Denied),
@@ -257,9 +249,8 @@ fn rows(raw: &str) -> Result<Vec<RiskRow>, String> {
 }
 
 /// Puts the whole table of risks in place of the one before.
+#[shared::endpoint(PUT "/v1/integrations/github/risks", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/integrations/github/risks",
     operation_id = "putGithubRisks",
     tag = "GitHub",
     request_body = PutGithubRisks,
@@ -284,16 +275,13 @@ pub(crate) async fn put_risks(
     };
     let before = app.store.github_risks(&owner.organisation_id).await?;
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &Needs::default(), None, |loaded| {
-        let resource = "integration/github/risks".to_owned();
-        let mut prepared = Prepared::new(loaded, "integration.put_risks", resource);
-        prepared
-            .rows
-            .push(Row::github_risks(&owner.organisation_id, &risks)?);
-        prepared.before = Some(shown_risks(before.as_ref()));
+    change(&app, &actor, None, async |_| {
         let body = shown_risks(Some(&risks));
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        let put = Change::GithubRisksPut {
+            before: shown_risks(before.as_ref()),
+            risks: Audited::new(risks.clone(), body.clone()),
+        };
+        Ok(Proposal::showing(put, 200, body))
     })
     .await
 }

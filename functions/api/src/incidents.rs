@@ -1,6 +1,6 @@
 //! Incidents: listed the newest first, acknowledged and resolved, with notes.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::UpdateIncident;
 use super::sight::{Sight, hidden};
 use super::{App, view};
@@ -8,6 +8,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
 use shared::domain::alert::{AlertStatus, Severity};
+use shared::domain::change::{Change, Update};
 use shared::domain::incident::{Incident, MAX_NOTES, Note};
 use shared::domain::name::is_slug;
 use shared::runtime::auth::Caller;
@@ -17,7 +18,6 @@ use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Page, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
-use shared::store::Row;
 use utoipa::ToSchema;
 
 /// What an incident may become; it is never opened again.
@@ -42,9 +42,8 @@ fn shown(organisation_id: &str, incident: &Incident) -> String {
 }
 
 /// Lists the incidents, the newest first.
+#[shared::endpoint(GET "/v1/incidents", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/incidents",
     operation_id = "listIncidents",
     tag = "Incidents and alerts",
     params(
@@ -93,9 +92,8 @@ pub(crate) async fn list(
 }
 
 /// Shows an incident with its notes.
+#[shared::endpoint(GET "/v1/incidents/{id}", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/incidents/{id}",
     operation_id = "getIncident",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The incident.")),
@@ -127,9 +125,8 @@ pub(crate) async fn read(
 }
 
 /// Acknowledges or resolves an incident, or adds a note.
+#[shared::endpoint(PATCH "/v1/incidents/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/incidents/{id}",
     operation_id = "updateIncident",
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The incident.")),
@@ -154,14 +151,11 @@ pub(crate) async fn update(
     if !is_slug(&id) {
         return Err(ApiError::not_found("incident"));
     }
-    let needs = Needs {
-        incident: Some(id.clone()),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
+    let organisation_id = &owner.organisation_id;
     let now = app.clock.now();
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = loaded.incident.as_ref();
+    change(&app, &actor, None, async |_| {
+        let before = app.store.incident(organisation_id, &id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("incident"))?;
         if before.status == AlertStatus::Resolved && status == Some(AlertStatus::Acknowledged) {
             let message = "it is resolved already, and an incident is not opened again";
@@ -181,18 +175,17 @@ pub(crate) async fn update(
             }
             after.notes.push(Note {
                 at: now,
-                by: actor.name.clone(),
+                by: actor.author.name.clone(),
                 text: text.clone(),
             });
         }
-        let organisation_id = &owner.organisation_id;
-        let mut prepared = Prepared::new(loaded, "incident.update", format!("incident/{id}"));
-        prepared.rows.push(Row::incident(organisation_id, &after)?);
-        prepared.before = Some(shown(organisation_id, before));
-        prepared.reason.clone_from(&note);
-        let body = shown(organisation_id, &after);
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        let incident = Update::new(before, after, |incident| shown(organisation_id, incident));
+        let body = incident.after.json.clone();
+        let updated = Change::IncidentUpdated {
+            incident,
+            note: note.clone(),
+        };
+        Ok(Proposal::showing(updated, 200, body))
     })
     .await
 }

@@ -2,7 +2,6 @@
 //!
 //! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
 
-mod act;
 mod addresses;
 mod alerts;
 mod api_keys;
@@ -10,6 +9,7 @@ mod audit;
 mod authority;
 mod backtests;
 mod budgets;
+mod change;
 mod corrections;
 mod departments;
 mod events;
@@ -39,7 +39,7 @@ mod webhooks;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{MethodFilter, on};
 use shared::domain::reach::Reach;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
@@ -147,124 +147,106 @@ impl FromRef<App> for Keys {
     }
 }
 
-/// The function's routes.
-pub fn router(app: App) -> Router {
-    finished(routes()).with_state(app)
+shared::endpoints! {
+    App:
+    openapi::read,
+    health,
+    organisations::list,
+    organisations::create,
+    organisations::create_admin_key,
+    organisations::read,
+    organisations::update,
+    departments::list,
+    departments::create,
+    tree::read,
+    departments::read,
+    departments::update,
+    departments::remove,
+    users::list,
+    users::create,
+    users::read,
+    users::update,
+    users::block,
+    users::release,
+    budgets::list,
+    budgets::create,
+    budgets::effective,
+    budgets::read,
+    budgets::update,
+    budgets::remove,
+    top_ups::create,
+    rollovers::of_budget,
+    rollovers::list,
+    usage::list,
+    corrections::list,
+    corrections::create,
+    events::list,
+    events::decide,
+    alerts::list,
+    alerts::read,
+    alerts::update,
+    incidents::list,
+    incidents::read,
+    incidents::update,
+    policies::list,
+    policies::create,
+    policies::read,
+    policies::update,
+    policies::remove,
+    policies::publish,
+    policies::disable,
+    backtests::test,
+    webhooks::list,
+    webhooks::create,
+    webhooks::read,
+    webhooks::update,
+    webhooks::remove,
+    webhook_retry::retry_all,
+    webhooks::rotate,
+    webhooks::test,
+    webhooks::deliveries,
+    webhooks::retry,
+    github::read,
+    github::put,
+    github::risks,
+    github::put_risks,
+    api_keys::list,
+    api_keys::create,
+    api_keys::remove,
+    oauth::list,
+    oauth::create,
+    oauth::remove,
+    oauth::token,
+    exemptions::list,
+    exemptions::create,
+    exemptions::read_one,
+    exemption_steps::approve,
+    exemption_steps::deny,
+    exemption_steps::revoke,
+    audit::list,
+    audit::export,
+    audit::verify,
+    suppressions::list,
+    suppressions::remove,
 }
 
-/// The routes without what surrounds them, to be served beside those of other functions.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/health", get(health))
-        .route("/v1/openapi.json", get(openapi::read))
-        .route(
-            "/v1/organisations",
-            get(organisations::list).post(organisations::create),
-        )
-        .route(
-            "/v1/organisations/{id}/admin-keys",
-            post(organisations::create_admin_key),
-        )
-        .route(
-            "/v1/organisation",
-            get(organisations::read).patch(organisations::update),
-        )
-        .route(
-            "/v1/departments",
-            get(departments::list).post(departments::create),
-        )
-        .route("/v1/departments/tree", get(tree::read))
-        .route(
-            "/v1/departments/{id}",
-            get(departments::read)
-                .patch(departments::update)
-                .delete(departments::remove),
-        )
-        .route("/v1/users", get(users::list).post(users::create))
-        .route("/v1/users/{id}", get(users::read).patch(users::update))
-        .route(
-            "/v1/users/{id}/block",
-            put(users::block).delete(users::release),
-        )
-        .route("/v1/budgets", get(budgets::list).post(budgets::create))
-        .route("/v1/budgets/effective", get(budgets::effective))
-        .route(
-            "/v1/budgets/{id}",
-            get(budgets::read)
-                .patch(budgets::update)
-                .delete(budgets::remove),
-        )
-        .route("/v1/budgets/{id}/top-ups", post(top_ups::create))
-        .route("/v1/budgets/{id}/rollovers", get(rollovers::of_budget))
-        .route("/v1/rollovers", get(rollovers::list))
-        .route(
-            "/v1/corrections",
-            get(corrections::list).post(corrections::create),
-        )
-        .route("/v1/events", get(events::list))
-        .route("/v1/events/decisions", post(events::decide))
-        .route("/v1/alerts", get(alerts::list))
-        .route("/v1/alerts/{id}", get(alerts::read).patch(alerts::update))
-        .route("/v1/policies", get(policies::list).post(policies::create))
-        .route(
-            "/v1/policies/{id}",
-            get(policies::read)
-                .patch(policies::update)
-                .delete(policies::remove),
-        )
-        .route("/v1/policies/{id}/publish", post(policies::publish))
-        .route("/v1/policies/{id}/disable", post(policies::disable))
-        .route("/v1/policies/{id}/test", post(backtests::test))
-        .route("/v1/incidents", get(incidents::list))
-        .route(
-            "/v1/incidents/{id}",
-            get(incidents::read).patch(incidents::update),
-        )
-        .route("/v1/webhooks", get(webhooks::list).post(webhooks::create))
-        .route(
-            "/v1/webhooks/{id}",
-            get(webhooks::read)
-                .patch(webhooks::update)
-                .delete(webhooks::remove),
-        )
-        .route("/v1/webhooks/{id}/retry", post(webhook_retry::retry_all))
-        .route("/v1/webhooks/{id}/test", post(webhooks::test))
-        .route("/v1/webhooks/{id}/rotate-secret", post(webhooks::rotate))
-        .route("/v1/webhooks/{id}/deliveries", get(webhooks::deliveries))
-        .route(
-            "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
-            post(webhooks::retry),
-        )
-        .route(
-            "/v1/exemptions",
-            get(exemptions::list).post(exemptions::create),
-        )
-        .route("/v1/exemptions/{id}", get(exemptions::read_one))
-        .route(
-            "/v1/exemptions/{id}/approve",
-            post(exemption_steps::approve),
-        )
-        .route("/v1/exemptions/{id}/deny", post(exemption_steps::deny))
-        .route("/v1/exemptions/{id}/revoke", post(exemption_steps::revoke))
-        .route("/v1/audit-log", get(audit::list))
-        .route("/v1/audit-log/export", get(audit::export))
-        .route("/v1/audit-log/verify", get(audit::verify))
-        .route("/v1/suppressions", get(suppressions::list))
-        .route("/v1/suppressions/{email}", delete(suppressions::remove))
-        .route("/v1/usage", get(usage::list))
-        .route(
-            "/v1/integrations/github",
-            get(github::read).put(github::put),
-        )
-        .route(
-            "/v1/integrations/github/risks",
-            get(github::risks).put(github::put_risks),
-        )
-        .route("/v1/api-keys", get(api_keys::list).post(api_keys::create))
-        .route("/v1/api-keys/{id}", delete(api_keys::remove))
-        .route("/v1/oauth/clients", get(oauth::list).post(oauth::create))
-        .route("/v1/oauth/clients/{id}", delete(oauth::remove))
-        .route("/v1/oauth/token", post(oauth::token))
+/// The endpoints of other functions by their paths. The gateway sends them there, and here what it
+/// knows no route for: other methods of these paths, whose answer lists the methods that there are.
+pub const ELSEWHERE: [(&str, MethodFilter); 5] = [
+    ("/v1/preflight", MethodFilter::POST),
+    ("/v1/holds/{id}", MethodFilter::DELETE),
+    ("/v1/holds/{id}", MethodFilter::PATCH),
+    ("/v1/events", MethodFilter::POST),
+    ("/v1/integrations/github/{id}", MethodFilter::POST),
+];
+
+/// The function's routes.
+pub fn router(app: App) -> Router {
+    let elsewhere = ELSEWHERE.into_iter();
+    let routes = elsewhere.fold(routes(), |routes, (path, method)| {
+        routes.route(path, on(method, async || ApiError::not_found("path")))
+    });
+    finished(routes).with_state(app)
 }
 
 /// A body that is missing or an empty object.
@@ -276,13 +258,11 @@ pub(crate) fn no_fields(body: &[u8]) -> Result<(), ApiError> {
 }
 
 /// Says that the function answers.
+#[shared::endpoint(GET "/v1/health", ANYBODY)]
 #[utoipa::path(
-    get,
-    path = "/v1/health",
     operation_id = "getHealth",
     tag = "Service",
     responses((status = 200, description = "It answers.", body = Health), Failed),
-    security(()),
 )]
 async fn health() -> Response {
     json(200, r#"{"status":"ok"}"#.to_owned())

@@ -1,8 +1,8 @@
 //! OAuth 2.0 client credentials (RFC 6749, section 4.4): clients are made, listed and deleted like keys, and exchange their id and
 //! secret for a token that is good for an hour.
 
-use super::act::{Actor, Needs, Prepared, change};
 use super::api_keys::{KeyFilter, NewKey, check_bound};
+use super::change::{Actor, Proposal, change, user_of};
 use super::openapi::bodies::{CreateApiKey, TokenRequest};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -12,6 +12,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::{Extensions, HeaderMap, HeaderValue};
 use serde::Serialize;
+use shared::domain::api_key::ApiKey;
+use shared::domain::change::{Audited, Change};
 use shared::domain::name::is_slug;
 use shared::domain::people::Role;
 use shared::runtime::auth::Caller;
@@ -24,7 +26,7 @@ use shared::runtime::openapi::{
 };
 use shared::runtime::random::{could_be_id, could_be_secret};
 use shared::runtime::token::TOKEN_SECONDS;
-use shared::store::{ApiKey, Credential, Row, digest_of};
+use shared::store::{Credential, digest_of};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
@@ -73,9 +75,8 @@ fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
 }
 
 /// Makes a client that may ask for tokens; its secret is shown once.
+#[shared::endpoint(POST "/v1/oauth/clients", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/oauth/clients",
     operation_id = "createOauthClient",
     tag = "Keys",
     params(IdempotencyKey),
@@ -96,34 +97,25 @@ pub(crate) async fn create(
     let new = NewKey::read(&body)?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/oauth/clients", &body)?;
     let (client, secret) = new.made(CLIENT, owner.as_maker(), app.clock.now())?;
-    let needs = Needs {
-        users: client.user_id.iter().cloned().collect(),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        check_bound(loaded, &client)?;
-        let resource = format!("oauth_client/{}", client.id);
-        let mut prepared = Prepared::new(loaded, "oauth_client.create", resource);
-        prepared
-            .rows
-            .extend(Row::client(&owner.organisation_id, &client)?);
-        prepared.after = Some(view::text(&shown(&client, None)));
+    change(&app, &actor, idempotent.as_ref(), async |_| {
+        let user = user_of(&app, &owner.organisation_id, client.user_id.as_ref()).await?;
+        check_bound(&client, user.as_ref())?;
         let answer = Answer {
             status: 201,
             body: view::text(&shown(&client, Some(&secret))),
             secrets: vec![secret.clone()],
         };
-        prepared.answer = Box::new(move |_| answer.clone());
-        Ok(prepared)
+        let json = view::text(&shown(&client, None));
+        let created = Change::OauthClientCreated(Audited::new(client.clone(), json));
+        Ok(Proposal::answering(created, answer))
     })
     .await
 }
 
 /// Lists the clients, without their secrets: all of them, or those that one user has, answers for or has made.
+#[shared::endpoint(GET "/v1/oauth/clients", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/oauth/clients",
     operation_id = "listOauthClients",
     tag = "Keys",
     params(
@@ -163,9 +155,8 @@ pub(crate) async fn list(
 }
 
 /// Ends a client and, within five seconds, its tokens.
+#[shared::endpoint(DELETE "/v1/oauth/clients/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/oauth/clients/{id}",
     operation_id = "deleteOauthClient",
     tag = "Keys",
     params(("id" = Slug, Path, description = "The client.")),
@@ -184,21 +175,13 @@ pub(crate) async fn remove(
     if !is_slug(&id) {
         return Err(ApiError::not_found("client"));
     }
-    let needs = Needs {
-        client: Some(id.clone()),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, None, |loaded| {
-        let client = loaded.client.as_ref();
+    change(&app, &actor, None, async |_| {
+        let client = app.store.client_of(&owner.organisation_id, &id).await?;
         let client = client.ok_or_else(|| ApiError::not_found("client"))?;
-        let resource = format!("oauth_client/{id}");
-        let mut prepared = Prepared::new(loaded, "oauth_client.delete", resource);
-        prepared
-            .rows
-            .extend(Row::no_client(&owner.organisation_id, &id));
-        prepared.before = Some(view::text(&shown(client, None)));
-        Ok(prepared)
+        let json = view::text(&shown(&client, None));
+        let deleted = Change::OauthClientDeleted(Audited::new(client, json));
+        Ok(Proposal::silent(deleted))
     })
     .await
 }
@@ -271,9 +254,8 @@ struct TokenView {
 }
 
 /// Gives a client a token for an hour, for its id and secret: in the form, or as `Authorization: Basic`.
+#[shared::endpoint(POST "/v1/oauth/token", ANYBODY)]
 #[utoipa::path(
-    post,
-    path = "/v1/oauth/token",
     operation_id = "createToken",
     tag = "Keys",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
@@ -281,7 +263,6 @@ struct TokenView {
         (status = 200, description = "The token.", body = TokenView),
         Invalid, TooLarge, Unsigned,
     ),
-    security(()),
 )]
 pub(crate) async fn token(
     State(app): State<App>,

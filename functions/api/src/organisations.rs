@@ -1,7 +1,7 @@
 //! Organisations, for the operator, and the settings of one's own.
 
-use super::act::{Actor, Needs, Prepared, answered_before, change, check_version, respond};
 use super::api_keys::{API_KEY, NewKey};
+use super::change::{Actor, Proposal, answered_before, change, check_version, respond};
 use super::openapi::bodies::{CreateOrganisation, UpdateOrganisation};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -9,8 +9,9 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use serde::Serialize;
-use shared::domain::audit::AuditEntry;
+use shared::domain::api_key::ApiKey;
 use shared::domain::authority::{Maker, OPERATOR};
+use shared::domain::change::{Audited, Author, Change, Update};
 use shared::domain::configuration::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
@@ -26,7 +27,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::store::{ApiKey, Committed, CounterEffect, Row, StoreError};
+use shared::store::{Created, StoreError};
 use utoipa::ToSchema;
 
 const RESERVES: &[(&str, Reserve)] =
@@ -79,12 +80,23 @@ fn new_admin_key(now: jiff::Timestamp) -> Result<(ApiKey, String), ApiError> {
     key.made(API_KEY, Maker::operator(), now)
 }
 
+fn operator(request_id: String) -> Author {
+    Author {
+        name: OPERATOR.to_owned(),
+        authority: None,
+        request_id,
+    }
+}
+
+fn described(organisation: &Organisation) -> String {
+    view::text(&view::organisation(organisation))
+}
+
 /// Makes an organisation with its first key.
 ///
 /// For the operator of a deployment. The key is shown once.
+#[shared::endpoint(POST "/v1/organisations", OPERATOR)]
 #[utoipa::path(
-    post,
-    path = "/v1/organisations",
     operation_id = "createOrganisation",
     tag = "Organisations",
     params(IdempotencyKey),
@@ -93,7 +105,6 @@ fn new_admin_key(now: jiff::Timestamp) -> Result<(ApiKey, String), ApiError> {
         (status = 201, description = "The organisation and its key.", body = CreatedView),
         Invalid, Conflict, TooLarge, Denied,
     ),
-    security(("operator_key" = [])),
 )]
 pub(crate) async fn create(
     State(app): State<App>,
@@ -126,28 +137,20 @@ pub(crate) async fn create(
         secrets: vec![secret],
     };
     let kept = idempotent.as_ref().map(|i| i.keep(&answer)).transpose()?;
-    let audit = AuditEntry {
-        actor: OPERATOR.to_owned(),
-        action: "organisation.create".to_owned(),
-        resource: format!("organisation/{id}"),
-        before: None,
-        after: Some(view::text(&view::organisation(&organisation))),
-        reason: None,
-        authority: None,
-        request_id,
-    };
-    let rows = Row::api_key(&id, &key)?.into();
+    let json = described(&organisation);
+    let organisation = Audited::new(organisation, json);
+    let author = operator(request_id);
     let made = app
         .store
-        .create_organisation(organisation, rows, &audit, kept.as_ref(), now)
+        .create_organisation(organisation, vec![key], &author, kept.as_ref(), now)
         .await?;
     match made {
-        Committed::Done(_) => Ok(respond(answer)),
-        Committed::AnsweredBefore => match answered_before(&app, idempotent.as_ref()).await? {
+        Created::Done => Ok(respond(answer)),
+        Created::AnsweredBefore => match answered_before(&app, idempotent.as_ref()).await? {
             Some(answer) => Ok(respond(answer)),
             None => Err(StoreError::Contended.into()),
         },
-        Committed::Stale => Err(ApiError::conflict(format!(
+        Created::Exists => Err(ApiError::conflict(format!(
             "there is an organisation {id:?} already"
         ))),
     }
@@ -156,9 +159,8 @@ pub(crate) async fn create(
 /// Lists all organisations.
 ///
 /// For the operator of a deployment.
+#[shared::endpoint(GET "/v1/organisations", OPERATOR)]
 #[utoipa::path(
-    get,
-    path = "/v1/organisations",
     operation_id = "listOrganisations",
     tag = "Organisations",
     params(Page),
@@ -166,7 +168,6 @@ pub(crate) async fn create(
         (status = 200, description = "A page of them, by id.", body = PageBody<view::OrganisationView>),
         Invalid, Denied,
     ),
-    security(("operator_key" = [])),
 )]
 pub(crate) async fn list(
     State(app): State<App>,
@@ -186,9 +187,8 @@ pub(crate) async fn list(
 /// Makes another key for the administrators of an organisation that has lost its own.
 ///
 /// For the operator of a deployment. The key is shown once.
+#[shared::endpoint(POST "/v1/organisations/{id}/admin-keys", OPERATOR)]
 #[utoipa::path(
-    post,
-    path = "/v1/organisations/{id}/admin-keys",
     operation_id = "createAdminKey",
     tag = "Organisations",
     params(("id" = Slug, Path, description = "The organisation."), IdempotencyKey),
@@ -196,7 +196,6 @@ pub(crate) async fn list(
         (status = 201, description = "The key.", body = AdminKeyView),
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
-    security(("operator_key" = [])),
 )]
 pub(crate) async fn create_admin_key(
     State(app): State<App>,
@@ -222,33 +221,20 @@ pub(crate) async fn create_admin_key(
         secrets: vec![secret],
     };
     let actor = Actor {
-        organisation_id: id.clone(),
-        name: OPERATOR.to_owned(),
-        authority: None,
-        request_id,
+        organisation_id: id,
+        author: operator(request_id),
     };
-    change(
-        &app,
-        &actor,
-        &Needs::default(),
-        idempotent.as_ref(),
-        |loaded| {
-            let resource = format!("api_key/{}", key.id);
-            let mut prepared = Prepared::new(loaded, "api_key.create", resource);
-            prepared.rows.extend(Row::api_key(&id, &key)?);
-            prepared.after = Some(view::text(&view::api_key(&key, None)));
-            let answer = answer.clone();
-            prepared.answer = Box::new(move |_| answer.clone());
-            Ok(prepared)
-        },
-    )
+    change(&app, &actor, idempotent.as_ref(), async |_| {
+        let json = view::text(&view::api_key(&key, None));
+        let created = Change::ApiKeyCreated(Audited::new(key.clone(), json));
+        Ok(Proposal::answering(created, answer.clone()))
+    })
     .await
 }
 
 /// Shows the settings of the organisation that the key belongs to.
+#[shared::endpoint(GET "/v1/organisation", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/organisation",
     operation_id = "getOrganisation",
     tag = "Organisations",
     responses(
@@ -267,9 +253,8 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
 }
 
 /// Changes settings of the organisation. They are in force at once.
+#[shared::endpoint(PATCH "/v1/organisation", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/organisation",
     operation_id = "updateOrganisation",
     tag = "Organisations",
     params(IfMatch),
@@ -310,8 +295,8 @@ pub(crate) async fn update(
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &Needs::default(), None, |loaded| {
-        let before = &loaded.snapshot.head.organisation;
+    change(&app, &actor, None, async |snapshot| {
+        let before = &snapshot.head.organisation;
         check_version(&headers, before.version)?;
         let mut after = Organisation {
             id: before.id.clone(),
@@ -339,15 +324,10 @@ pub(crate) async fn update(
         if let Some(timezone) = &timezone {
             after.change_zone(timezone.clone(), now);
         }
-        let resource = format!("organisation/{}", before.id);
-        let body = view::text(&view::organisation(&after));
-        let mut prepared = Prepared::new(loaded, "organisation.update", resource);
-        prepared.rows.push(Row::organisation(&after)?);
-        prepared.counters = CounterEffect::Seen;
-        prepared.before = Some(view::text(&view::organisation(before)));
-        prepared.after = Some(body.clone());
-        prepared.head.organisation = after;
-        Ok(prepared.answering(200, body))
+        let organisation = Update::new(before.clone(), after, described);
+        let body = organisation.after.json.clone();
+        let updated = Change::OrganisationUpdated(organisation);
+        Ok(Proposal::showing(updated, 200, body))
     })
     .await
 }

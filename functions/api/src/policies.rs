@@ -1,7 +1,7 @@
 //! Policies: made as drafts, edited, published, disabled, deleted. What is evaluated is the published version, a row of its
 //! own that only publishing writes.
 
-use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
+use super::change::{Actor, Proposal, all, change, check_department, check_version};
 use super::openapi::rules::{CreatePolicy, UpdatePolicy};
 use super::policy_view;
 use super::replay::{Answer, IdempotentRequest};
@@ -11,10 +11,12 @@ use super::{App, view, webhooks};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
+use shared::domain::change::{Audited, Change, Update};
+use shared::domain::configuration::Configuration;
 use shared::domain::name::is_slug;
 use shared::domain::policy::{
-    Action, ActivePolicy, Field, MAX_ACTIVE, MAX_POLICIES, Match, Operand, Policy, PolicyStatus,
-    Rule, Scalar, Trigger,
+    Action, Field, MAX_ACTIVE, MAX_POLICIES, Match, Operand, Policy, PolicyStatus, Rule, Scalar,
+    Trigger,
 };
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -25,7 +27,9 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Page, Slug, TooLarge, Unknown,
 };
 use shared::runtime::random;
-use shared::store::Row;
+use shared::store::Snapshot;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const STATUSES: &[(&str, PolicyStatus)] = &[
     ("draft", PolicyStatus::Draft),
@@ -72,21 +76,32 @@ fn read_actions(
     })
 }
 
-/// The webhooks that `asked` names.
-fn named_webhooks(asked: Option<&Vec<AskedAction>>) -> Vec<String> {
-    let all = asked.into_iter().flatten();
-    all.filter_map(|action| match action {
-        AskedAction::Known(Action::Webhook { webhook_id }) => Some(webhook_id.clone()),
-        _ => None,
-    })
-    .collect()
+/// The webhooks that `asked` names, as far as they exist.
+async fn known_webhooks(
+    app: &App,
+    organisation_id: &str,
+    asked: Option<&Vec<AskedAction>>,
+) -> Result<BTreeSet<String>, ApiError> {
+    let mut known = BTreeSet::new();
+    for action in asked.into_iter().flatten() {
+        if let AskedAction::Known(Action::Webhook { webhook_id }) = action {
+            let webhook = app.store.webhook(organisation_id, webhook_id).await?;
+            known.extend(webhook.map(|webhook| webhook.id));
+        }
+    }
+    Ok(known)
 }
 
 /// Names whatever does not exist: departments of the trigger and the conditions, webhooks.
-fn check_names(loaded: &Loaded, fields: &RuleFields) -> Result<(), ApiError> {
+fn check_names(
+    configuration: &Configuration,
+    webhooks: &BTreeSet<String>,
+    fields: &RuleFields,
+) -> Result<(), ApiError> {
     let mut checks = Vec::new();
     if let Some(Trigger::DepartmentThreshold { department_id, .. }) = &fields.trigger {
-        checks.push(loaded.check_department("trigger.department_id", Some(department_id)));
+        let field = "trigger.department_id";
+        checks.push(check_department(configuration, field, Some(department_id)));
     }
     let conditions = fields.conditions.iter().flatten().enumerate();
     for (at, condition) in conditions.filter(|(_, c)| c.field == Field::DepartmentId) {
@@ -96,7 +111,7 @@ fn check_names(loaded: &Loaded, fields: &RuleFields) -> Result<(), ApiError> {
             Operand::Range(..) => &[],
         };
         let is_unknown = |value: &&Scalar| match value {
-            Scalar::Text(id) => !loaded.snapshot.configuration.departments.contains_key(id),
+            Scalar::Text(id) => !configuration.departments.contains_key(id),
             _ => true,
         };
         if let Some(unknown) = values.iter().find(is_unknown) {
@@ -109,7 +124,7 @@ fn check_names(loaded: &Loaded, fields: &RuleFields) -> Result<(), ApiError> {
     }
     for (at, action) in fields.actions.iter().flatten().enumerate() {
         if let AskedAction::Known(Action::Webhook { webhook_id }) = action
-            && !loaded.webhooks.contains_key(webhook_id)
+            && !webhooks.contains(webhook_id)
         {
             let field = format!("actions[{at}].webhook_id");
             checks.push(Err(ApiError::field(field, "there is no such webhook")));
@@ -134,9 +149,8 @@ fn described(policy: &Policy) -> String {
 /// Makes a policy as a draft, which fires nothing until it is published.
 ///
 /// A webhook that is given by its `url` is registered, and its secret shown once.
+#[shared::endpoint(POST "/v1/policies", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies",
     operation_id = "createPolicy",
     tag = "Policies",
     params(IdempotencyKey),
@@ -194,34 +208,28 @@ pub(crate) async fn create(
         updated_at: now,
         published_at: None,
     };
-    let needs = Needs {
-        webhooks: named_webhooks(asked.actions.as_ref()),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        check_names(loaded, &asked)?;
-        if loaded.snapshot.head.policies.known >= MAX_POLICIES {
+    change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        let named = known_webhooks(&app, organisation_id, asked.actions.as_ref()).await?;
+        check_names(&snapshot.configuration, &named, &asked)?;
+        if snapshot.head.policies.known >= MAX_POLICIES {
             let message = format!("an organisation has at most {MAX_POLICIES} policies");
             return Err(ApiError::conflict(message));
         }
-        let resource = format!("policy/{}", policy.id);
-        let mut prepared = Prepared::new(loaded, "policy.create", resource);
-        prepared.head.policies.known += 1;
-        prepared.rows.push(Row::policy(organisation_id, &policy)?);
-        webhooks::add(&mut prepared, organisation_id, &webhooks)?;
-        prepared.after = Some(described(&policy));
+        webhooks::check_room(&snapshot, webhooks.len())?;
         let answer = answer(201, &policy, &webhooks);
-        prepared.answer = Box::new(move |_| answer.clone());
-        Ok(prepared)
+        let created = Change::PolicyCreated {
+            policy: Audited::new(policy.clone(), described(&policy)),
+            webhooks: webhooks.iter().map(|new| new.webhook.clone()).collect(),
+        };
+        Ok(Proposal::answering(created, answer))
     })
     .await
 }
 
 /// Lists the policies.
+#[shared::endpoint(GET "/v1/policies", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/policies",
     operation_id = "listPolicies",
     tag = "Policies",
     params(
@@ -270,9 +278,8 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
 }
 
 /// Shows a policy, with the draft beside what is published.
+#[shared::endpoint(GET "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/policies/{id}",
     operation_id = "getPolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy.")),
@@ -291,99 +298,27 @@ pub(crate) async fn read(
     Ok(json(200, described(&policy)))
 }
 
-/// A change of one policy, as the audit log calls it, with the webhooks that it makes and names.
-#[derive(Default)]
-struct Edit {
-    action: &'static str,
-    webhooks: Vec<NewWebhook>,
-    named_webhooks: Vec<String>,
-}
-
-impl Edit {
-    fn called(action: &'static str) -> Self {
-        Self {
-            action,
-            ..Self::default()
-        }
-    }
-}
-
-/// What becomes of a policy.
-enum Fate {
-    Kept,
-    Published,
-    Deleted,
-}
-
-/// Changes one policy; `become_of` edits it and says whether it stays.
+/// Changes one policy, if the headers do not name another version. `edit` changes it and returns
+/// the change and its answer.
 async fn change_policy(
     app: &App,
     actor: &Actor,
     headers: &HeaderMap,
     id: &str,
-    edit: Edit,
-    become_of: impl Fn(&Loaded, &mut Policy) -> Result<Fate, ApiError>,
+    edit: impl AsyncFnOnce(Arc<Snapshot>, Policy, Policy) -> Result<Proposal, ApiError> + Copy,
 ) -> Result<Response, ApiError> {
-    let Edit {
-        action,
-        webhooks,
-        named_webhooks,
-    } = edit;
     if !is_slug(id) {
         return Err(ApiError::not_found("policy"));
     }
-    let needs = Needs {
-        policy: Some(id.to_owned()),
-        webhooks: named_webhooks,
-        ..Needs::default()
-    };
-    let organisation_id = &actor.organisation_id;
     let now = app.clock.now();
-    change(app, actor, &needs, None, |loaded| {
-        let before = loaded.policy.as_ref();
+    change(app, actor, None, async |snapshot| {
+        let before = app.store.policy(&actor.organisation_id, id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("policy"))?;
         check_version(headers, before.version)?;
         let mut after = before.clone();
         after.version += 1;
         after.updated_at = now;
-        let fate = become_of(loaded, &mut after)?;
-        let is_kept = !matches!(fate, Fate::Deleted);
-        let is_published = matches!(fate, Fate::Published);
-        let mut prepared = Prepared::new(loaded, action, format!("policy/{id}"));
-        prepared.before = Some(described(before));
-        let was_active = before.status == PolicyStatus::Active;
-        let is_active = is_kept && after.status == PolicyStatus::Active;
-        let counts = &mut prepared.head.policies;
-        counts.active = counts.active + u64::from(is_active) - u64::from(was_active);
-        if counts.active > MAX_ACTIVE {
-            let message = format!("at most {MAX_ACTIVE} policies may be active; disable one first");
-            return Err(ApiError::conflict(message));
-        }
-        if is_published {
-            counts.revision += 1;
-            let active = ActivePolicy {
-                id: id.to_owned(),
-                version: after.version,
-                rule: after.rule.clone(),
-            };
-            prepared
-                .rows
-                .push(Row::published(organisation_id, &active)?);
-        } else if was_active && !is_active {
-            counts.revision += 1;
-            prepared.rows.push(Row::not_published(organisation_id, id));
-        }
-        webhooks::add(&mut prepared, organisation_id, &webhooks)?;
-        if !is_kept {
-            prepared.head.policies.known = prepared.head.policies.known.saturating_sub(1);
-            prepared.rows.push(Row::no_policy(organisation_id, id));
-            return Ok(prepared);
-        }
-        prepared.rows.push(Row::policy(organisation_id, &after)?);
-        prepared.after = Some(described(&after));
-        let answer = answer(200, &after, &webhooks);
-        prepared.answer = Box::new(move |_| answer.clone());
-        Ok(prepared)
+        edit(snapshot, before, after).await
     })
     .await
 }
@@ -395,9 +330,8 @@ fn set<T: Clone>(slot: &mut T, given: Option<&T>) {
 }
 
 /// Changes a policy. One that is published goes on as it is until the draft is published.
+#[shared::endpoint(PATCH "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/policies/{id}",
     operation_id = "updatePolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -425,29 +359,36 @@ pub(crate) async fn update(
     let ReadActions { actions, webhooks } =
         read_actions(&app, organisation_id, asked.actions.as_ref())?;
     let actor = Actor::of(owner, &request_id);
-    let edit = Edit {
-        action: "policy.update",
-        webhooks,
-        named_webhooks: named_webhooks(asked.actions.as_ref()),
-    };
-    let become_of = |loaded: &Loaded, policy: &mut Policy| {
-        check_names(loaded, &asked)?;
-        let rule = policy.editable();
-        set(&mut rule.name, asked.name.as_ref());
-        set(&mut rule.description, asked.description.as_ref());
-        set(&mut rule.trigger, asked.trigger.as_ref());
-        set(&mut rule.combine, asked.combine.as_ref());
-        set(&mut rule.conditions, asked.conditions.as_ref());
-        set(&mut rule.actions, actions.as_ref());
-        Ok(Fate::Kept)
-    };
-    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+    change_policy(
+        &app,
+        &actor,
+        &headers,
+        &id,
+        async |snapshot, before, mut after| {
+            let named = known_webhooks(&app, organisation_id, asked.actions.as_ref()).await?;
+            check_names(&snapshot.configuration, &named, &asked)?;
+            webhooks::check_room(&snapshot, webhooks.len())?;
+            let rule = after.editable();
+            set(&mut rule.name, asked.name.as_ref());
+            set(&mut rule.description, asked.description.as_ref());
+            set(&mut rule.trigger, asked.trigger.as_ref());
+            set(&mut rule.combine, asked.combine.as_ref());
+            set(&mut rule.conditions, asked.conditions.as_ref());
+            set(&mut rule.actions, actions.as_ref());
+            let answer = answer(200, &after, &webhooks);
+            let updated = Change::PolicyUpdated {
+                policy: Update::new(before, after, described),
+                webhooks: webhooks.iter().map(|new| new.webhook.clone()).collect(),
+            };
+            Ok(Proposal::answering(updated, answer))
+        },
+    )
+    .await
 }
 
 /// Deletes a policy. What it did stays.
+#[shared::endpoint(DELETE "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/policies/{id}",
     operation_id = "deletePolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -462,15 +403,17 @@ pub(crate) async fn remove(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
-    let become_of = |_: &Loaded, _: &mut Policy| Ok(Fate::Deleted);
-    let edit = Edit::called("policy.delete");
-    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+    change_policy(&app, &actor, &headers, &id, async |_, before, _| {
+        let json = described(&before);
+        let policy = Audited::new(before, json);
+        Ok(Proposal::silent(Change::PolicyDeleted(policy)))
+    })
+    .await
 }
 
 /// Lets the newest version be evaluated, from the next batch of events on. Published again, nothing changes.
+#[shared::endpoint(POST "/v1/policies/{id}/publish", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies/{id}/publish",
     operation_id = "publishPolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -496,21 +439,33 @@ pub(crate) async fn publish(
     }
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    let become_of = |_: &Loaded, policy: &mut Policy| {
-        policy.rule = policy.newest().clone();
-        policy.draft = None;
-        policy.status = PolicyStatus::Active;
-        policy.published_at = Some(now);
-        Ok(Fate::Published)
-    };
-    let edit = Edit::called("policy.publish");
-    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+    change_policy(
+        &app,
+        &actor,
+        &headers,
+        &id,
+        async |snapshot, before, mut after| {
+            let is_new = before.status != PolicyStatus::Active;
+            if is_new && snapshot.head.policies.active >= MAX_ACTIVE {
+                let message =
+                    format!("at most {MAX_ACTIVE} policies may be active; disable one first");
+                return Err(ApiError::conflict(message));
+            }
+            after.rule = after.newest().clone();
+            after.draft = None;
+            after.status = PolicyStatus::Active;
+            after.published_at = Some(now);
+            let answer = answer(200, &after, &[]);
+            let policy = Update::new(before, after, described);
+            Ok(Proposal::answering(Change::PolicyPublished(policy), answer))
+        },
+    )
+    .await
 }
 
 /// Ends the evaluation without deleting anything. Disabled again, nothing changes.
+#[shared::endpoint(POST "/v1/policies/{id}/disable", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/policies/{id}/disable",
     operation_id = "disablePolicy",
     tag = "Policies",
     params(("id" = Slug, Path, description = "The policy."), IfMatch),
@@ -535,14 +490,15 @@ pub(crate) async fn disable(
         return Ok(json(200, described(&policy)));
     }
     let actor = Actor::of(owner, &request_id);
-    let become_of = |_: &Loaded, policy: &mut Policy| {
-        if policy.status == PolicyStatus::Draft {
+    change_policy(&app, &actor, &headers, &id, async |_, before, mut after| {
+        if before.status == PolicyStatus::Draft {
             let message = "it is a draft and was never published; delete it, or leave it";
             return Err(ApiError::conflict(message));
         }
-        policy.status = PolicyStatus::Disabled;
-        Ok(Fate::Kept)
-    };
-    let edit = Edit::called("policy.disable");
-    change_policy(&app, &actor, &headers, &id, edit, become_of).await
+        after.status = PolicyStatus::Disabled;
+        let answer = answer(200, &after, &[]);
+        let policy = Update::new(before, after, described);
+        Ok(Proposal::answering(Change::PolicyDisabled(policy), answer))
+    })
+    .await
 }

@@ -12,9 +12,8 @@ use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{Denied, Invalid, Page, Slug, Unknown};
 
 /// Lists what all budgets carried from month to month, the newest month first.
+#[shared::endpoint(GET "/v1/rollovers", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/rollovers",
     operation_id = "listRollovers",
     tag = "Budgets",
     params(Page),
@@ -55,9 +54,8 @@ pub(crate) async fn list(
 /// Lists what one budget carried from month to month, the newest month first.
 ///
 /// What earlier budgets of the same department and unit carried is among it: a budget that is made again has their carry.
+#[shared::endpoint(GET "/v1/budgets/{id}/rollovers", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/budgets/{id}/rollovers",
     operation_id = "listBudgetRollovers",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), Page),

@@ -1,10 +1,11 @@
 //! Addresses that nothing is sent to any more: listed and released.
 
-use super::act::{Actor, Needs, Prepared, change};
+use super::change::{Actor, Proposal, change};
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
+use shared::domain::change::{Audited, Change};
 use shared::domain::name::is_email;
 use shared::domain::suppression::{Reason, Suppression};
 use shared::runtime::auth::Caller;
@@ -12,7 +13,7 @@ use shared::runtime::error::ApiError;
 use shared::runtime::http::{RequestId, json};
 use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{Denied, Email, Invalid, Moment, Page, Unknown};
-use shared::store::Row;
+use shared::store::mailbox_of;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -35,9 +36,8 @@ fn shown(suppression: &Suppression) -> SuppressionView<'_> {
 }
 
 /// Lists the addresses that no mail goes to, because they bounced or their reader complained.
+#[shared::endpoint(GET "/v1/suppressions", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/suppressions",
     operation_id = "listSuppressions",
     tag = "Incidents and alerts",
     params(Page),
@@ -64,9 +64,8 @@ pub(crate) async fn list(
 }
 
 /// Lets mails go to an address again.
+#[shared::endpoint(DELETE "/v1/suppressions/{email}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/suppressions/{email}",
     operation_id = "deleteSuppression",
     tag = "Incidents and alerts",
     params(("email" = Email, Path, description = "The address.")),
@@ -86,19 +85,17 @@ pub(crate) async fn remove(
     if !is_email(&email) {
         return Err(unknown());
     }
-    let needs = Needs {
-        suppression: Some(email.clone()),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = loaded.suppression.as_ref().ok_or_else(unknown)?;
-        let resource = format!("suppression/{}", before.email);
-        let mut prepared = Prepared::new(loaded, "suppression.release", resource);
-        let row = Row::no_suppression(&owner.organisation_id, &email);
-        prepared.rows.push(row);
-        prepared.before = Some(view::text(&shown(before)));
-        Ok(prepared)
+    change(&app, &actor, None, async |_| {
+        let mailbox = mailbox_of(&email);
+        let before = app
+            .store
+            .suppression(&owner.organisation_id, &mailbox)
+            .await?;
+        let before = before.ok_or_else(unknown)?;
+        let json = view::text(&shown(&before));
+        let released = Change::SuppressionReleased(Audited::new(before, json));
+        Ok(Proposal::silent(released))
     })
     .await
 }

@@ -1,14 +1,15 @@
 //! Top-ups: more for everybody under a budget, in the current month only.
 
 use super::App;
-use super::act::{Actor, Needs, Prepared, change};
-use super::budgets::{amount, answer, armed, budget, described, tell_crossings};
+use super::budgets::{amount, answer, budget, cleared, described, tell_crossings};
+use super::change::{Actor, Proposal, cells_in_force, change};
 use super::openapi::bodies::TopUpBudget;
 use super::replay::IdempotentRequest;
 use super::view::BudgetView;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::HeaderMap;
+use shared::domain::change::{Change, Update};
 use shared::domain::configuration::Budget;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -18,14 +19,12 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Slug, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::store::{CounterEffect, Row};
 
 /// Adds to a budget for the current month only. It is in force at once, and nothing of it carries over.
 ///
 /// Each call adds, so send an `Idempotency-Key` if you may repeat it.
+#[shared::endpoint(POST "/v1/budgets/{id}/top-ups", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/budgets/{id}/top-ups",
     operation_id = "topUpBudget",
     tag = "Budgets",
     params(("id" = Slug, Path, description = "The budget."), IdempotencyKey),
@@ -50,12 +49,10 @@ pub(crate) async fn create(
     let path = format!("/v1/budgets/{id}/top-ups");
     let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
     let now = app.clock.now();
-    let needs = Needs {
-        cells: true,
-        ..Needs::default()
-    };
-    let topped_up = change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        let before = budget(loaded, &id)?;
+    let topped_up = change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let cells = cells_in_force(&app, configuration, now).await?;
+        let before = budget(configuration, &id)?;
         // How an amount is read depends on the unit, which only the budget knows.
         let mut fields = Fields::of_body(&body)?;
         let more = fields.required("amount", amount(before.unit));
@@ -65,7 +62,7 @@ pub(crate) async fn create(
         }
         fields.finish()?;
         let mut after: Budget = before.clone();
-        let period = loaded.snapshot.configuration.period_of(now);
+        let period = configuration.period_of(now);
         after.top_up(more, period).ok_or_else(|| {
             let message =
                 "together with earlier top-ups of this month it is more than a budget can have";
@@ -73,22 +70,15 @@ pub(crate) async fn create(
         })?;
         after.version += 1;
         after.updated_at = now;
-        let mut prepared = Prepared::new(loaded, "budget.top_up", format!("budget/{id}"));
-        prepared
-            .rows
-            .push(Row::budget(&owner.organisation_id, &after)?);
-        prepared
-            .rows
-            .extend(armed(loaded, &[before, &after], &after));
-        prepared.counters = CounterEffect::Budget {
-            before: Some(before.clone()),
-            after: Some(after.clone()),
+        let answer = answer(201, configuration, after.clone(), now);
+        let topped_up = Change::BudgetToppedUp {
+            cleared: cleared(&cells, &[before, &after], &after),
+            budget: Update::new(before.clone(), after, |budget| {
+                described(configuration, budget, now)
+            }),
+            reason,
         };
-        prepared.reason = Some(reason);
-        prepared.before = Some(described(loaded, before, now));
-        prepared.after = Some(described(loaded, &after, now));
-        prepared.answer = answer(201, loaded, after, now);
-        Ok(prepared)
+        Ok(Proposal::new(topped_up, answer))
     })
     .await?;
     tell_crossings(&app, owner, now).await;

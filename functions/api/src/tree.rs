@@ -215,9 +215,8 @@ impl<'a> Drawing<'a> {
 }
 
 /// Shows the whole tree with the budgets and the usage of each subtree in this month.
+#[shared::endpoint(GET "/v1/departments/tree", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/departments/tree",
     operation_id = "getDepartmentTree",
     tag = "Departments",
     responses((status = 200, description = "The tree.", body = TreeView), Invalid, Unknown, Denied),

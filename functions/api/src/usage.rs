@@ -199,9 +199,8 @@ impl Asked {
 /// it (`abandoned_holds`, or its report was held back) has a row too: its model and provider are `abandoned_hold`, its
 /// `user_id` is empty, and it is a request whose tokens are neither input nor output. The row goes when usage of the hold
 /// comes late, or when what was held back is counted: then that stands for it.
+#[shared::endpoint(GET "/v1/usage", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/usage",
     operation_id = "listUsage",
     tag = "Budgets",
     params(

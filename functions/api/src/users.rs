@@ -1,7 +1,9 @@
 //! Users: made, listed, changed, blocked and released.
 
-use super::act::{Actor, Loaded, Needs, Prepared, all, change, check_version};
 use super::addresses::MailOwners;
+use super::change::{
+    Actor, Proposal, all, change, check_department, check_user, check_version, user_of,
+};
 use super::openapi::bodies::{BlockUser, CreateUser, UpdateUser};
 use super::replay::IdempotentRequest;
 use super::sight::{Sight, hidden};
@@ -9,8 +11,10 @@ use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
+use jiff::Timestamp;
 use shared::domain::blocking::{blocked_by_hand, released};
-use shared::domain::configuration::Department;
+use shared::domain::change::{Audited, Change, Update};
+use shared::domain::configuration::{Configuration, Department};
 use shared::domain::name::{is_slug, is_user_id};
 use shared::domain::notice::Notice;
 use shared::domain::people::{Block, Role, Status, User};
@@ -24,7 +28,8 @@ use shared::runtime::openapi::{
     UserId,
 };
 use shared::runtime::parse;
-use shared::store::{CounterEffect, KeyOwner, Row, new_id};
+use shared::store::{KeyOwner, Snapshot, new_id};
+use std::sync::Arc;
 
 const ROLES: &[(&str, Option<Role>)] = &[
     ("member", Some(Role::Member)),
@@ -34,9 +39,8 @@ const ROLES: &[(&str, Option<Role>)] = &[
 const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
 
 /// Makes a user.
+#[shared::endpoint(POST "/v1/users", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/users",
     operation_id = "createUser",
     tag = "Users",
     params(IdempotencyKey),
@@ -63,20 +67,23 @@ pub(crate) async fn create(
     let role = fields.required("role", parse::one_of(ROLES));
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/users", &body)?;
-    let needs = Needs {
-        users: manager_id.iter().chain([&id]).cloned().collect(),
-        mail_owners: MailOwners::of(&id, [&email]),
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
+    change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        let configuration = &snapshot.configuration;
+        let organisation_id = &owner.organisation_id;
+        let other_manager = manager_id.as_ref().filter(|manager| **manager != id);
+        let manager = user_of(&app, organisation_id, other_manager).await?;
+        let known = app.store.user(organisation_id, &id).await?;
+        let own = known.as_ref().map(|user| &user.email);
+        let emails = own.into_iter().chain([&email]);
+        let owners = MailOwners::read(&app, organisation_id, &id, emails).await?;
         all([
-            loaded.check_department("department_id", Some(&department_id)),
-            loaded.check_user("manager_id", manager_id.as_ref().filter(|m| **m != id)),
+            check_department(configuration, "department_id", Some(&department_id)),
+            check_user("manager_id", other_manager, manager.as_ref()),
             check_not_own_manager(&id, manager_id.as_ref()),
         ])?;
-        if loaded.users.contains_key(&id) {
+        if known.is_some() {
             return Err(ApiError::conflict(format!(
                 "there is a user {id:?} already"
             )));
@@ -95,24 +102,13 @@ pub(crate) async fn create(
             created_at: now,
             updated_at: now,
         };
-        let mut prepared = Prepared::new(loaded, "user.create", format!("user/{id}"));
-        let claim = loaded.claimed_mail(&owner.organisation_id, None, &user)?;
-        prepared.rows.extend(claim);
-        prepared
-            .rows
-            .push(Row::user(&owner.organisation_id, &user)?);
-        prepared
-            .rows
-            .push(Row::holder(&owner.organisation_id, &id)?);
-        prepared.rows.extend(counted(
-            loaded,
-            &owner.organisation_id,
-            &department_id,
-            true,
-        )?);
         let body = view::text(&view::user(&user, now));
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(201, body))
+        let created = Change::UserCreated {
+            mail: owners.claim(None, &user)?,
+            department: counted(configuration, &department_id, true),
+            user: Audited::new(user, body.clone()),
+        };
+        Ok(Proposal::showing(created, 201, body))
     })
     .await
 }
@@ -124,33 +120,23 @@ fn check_not_own_manager(id: &str, manager_id: Option<&String>) -> Result<(), Ap
     Ok(())
 }
 
-/// The department's row with one user more or less.
-fn counted(
-    loaded: &Loaded,
-    organisation_id: &str,
-    department_id: &str,
-    comes: bool,
-) -> Result<Option<Row>, ApiError> {
-    let departments = &loaded.snapshot.configuration.departments;
-    let Some(department) = departments.get(department_id) else {
-        return Ok(None);
-    };
+/// The department with one user more or less.
+fn counted(configuration: &Configuration, department_id: &str, comes: bool) -> Option<Department> {
+    let department = configuration.departments.get(department_id)?;
     let users = if comes {
         department.users.saturating_add(1)
     } else {
         department.users.saturating_sub(1)
     };
-    let department = Department {
+    Some(Department {
         users,
         ..department.clone()
-    };
-    Ok(Some(Row::department(organisation_id, &department)?))
+    })
 }
 
 /// Lists the users, of one department or status where that is asked for.
+#[shared::endpoint(GET "/v1/users", MANAGED)]
 #[utoipa::path(
-    get,
-    path = "/v1/users",
     operation_id = "listUsers",
     tag = "Users",
     params(
@@ -218,9 +204,8 @@ pub(crate) async fn list(
 }
 
 /// Shows a user, to themselves, their managers and administrators.
+#[shared::endpoint(GET "/v1/users/{id}", OWN)]
 #[utoipa::path(
-    get,
-    path = "/v1/users/{id}",
     operation_id = "getUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user.")),
@@ -250,78 +235,77 @@ fn check_not_own(owner: &KeyOwner, id: &str) -> Result<(), ApiError> {
     }
 }
 
-/// What goes with a change of a user.
-#[derive(Default)]
-struct Edited {
-    reason: Option<String>,
-    notice: Option<Notice>,
+/// The kind of a change of one user, with its notice.
+enum Edit {
+    Updated,
+    Blocked(Option<Notice>),
+    Released(Option<Notice>),
 }
 
-/// Changes one user.
+/// Changes one user, who is edited by `edit`. `email` is the address that they are to have, if it
+/// changes.
 async fn change_user(
     app: &App,
     actor: &Actor,
     headers: &HeaderMap,
     id: &str,
-    mut needs: Needs,
-    action: &'static str,
-    edit: impl Fn(&Loaded, &mut User) -> Result<Edited, ApiError>,
+    email: Option<&String>,
+    edit: impl AsyncFnOnce(Arc<Snapshot>, User) -> Result<(User, Edit), ApiError> + Copy,
 ) -> Result<Response, ApiError> {
     if !is_user_id(id) {
         return Err(ApiError::not_found("user"));
     }
-    needs.users.push(id.to_owned());
     let organisation_id = &actor.organisation_id;
     let now = app.clock.now();
-    change(app, actor, &needs, None, |loaded| {
-        let before = loaded.users.get(id);
+    change(app, actor, None, async |snapshot| {
+        let before = app.store.user(organisation_id, id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("user"))?;
+        let emails = email.into_iter().chain([&before.email]);
+        let owners = MailOwners::read(app, organisation_id, id, emails).await?;
         check_version(headers, before.version)?;
-        let mut after = before.clone();
-        let Edited { reason, notice } = edit(loaded, &mut after)?;
+        let (mut after, edit) = edit(snapshot.clone(), before.clone()).await?;
         after.version += 1;
         after.updated_at = now;
-        let mut prepared = Prepared::new(loaded, action, format!("user/{id}"));
-        let claim = loaded.claimed_mail(organisation_id, Some(before), &after)?;
-        prepared.rows.extend(claim);
-        if after.department_id != before.department_id {
-            let departments = &loaded.snapshot.configuration.departments;
-            if let Some(left) = departments.get(&before.department_id) {
-                after.move_to(after.department_id.clone(), left.index, now);
-            }
-            prepared.rows.extend(counted(
-                loaded,
-                organisation_id,
-                &before.department_id,
-                false,
-            )?);
-            prepared.rows.extend(counted(
-                loaded,
-                organisation_id,
-                &after.department_id,
-                true,
-            )?);
-        }
-        prepared.rows.push(Row::user(organisation_id, &after)?);
-        let decided_by =
-            |user: &User| (user.department_id.clone(), user.status, user.block.clone());
-        if decided_by(before) != decided_by(&after) {
-            prepared.counters = CounterEffect::Seen;
-        }
-        prepared.before = Some(view::text(&view::user(before, now)));
-        prepared.reason = reason;
-        prepared.notices.extend(notice);
-        let body = view::text(&view::user(&after, now));
-        prepared.after = Some(body.clone());
-        Ok(prepared.answering(200, body))
+        let mail = owners.claim(Some(&before), &after)?;
+        let departments = moved(&snapshot.configuration, &before, &mut after, now);
+        let user = Update::new(before, after, |user| view::text(&view::user(user, now)));
+        let body = user.after.json.clone();
+        let changed = match edit {
+            Edit::Updated => Change::UserUpdated {
+                user,
+                departments,
+                mail,
+            },
+            Edit::Blocked(notice) => Change::UserBlocked { user, mail, notice },
+            Edit::Released(notice) => Change::UserReleased { user, mail, notice },
+        };
+        Ok(Proposal::showing(changed, 200, body))
     })
     .await
 }
 
+/// Keeps the department that a user leaves, if `after` is in another one. Returns both departments
+/// with their new counts.
+fn moved(
+    configuration: &Configuration,
+    before: &User,
+    after: &mut User,
+    now: Timestamp,
+) -> Vec<Department> {
+    if after.department_id == before.department_id {
+        return Vec::new();
+    }
+    if let Some(left) = configuration.departments.get(&before.department_id) {
+        after.move_to(after.department_id.clone(), left.index, now);
+    }
+    let left = counted(configuration, &before.department_id, false);
+    let joined = counted(configuration, &after.department_id, true);
+    left.into_iter().chain(joined).collect()
+}
+
 /// Changes a user. Where it decides about requests, it does so at once.
+#[shared::endpoint(PATCH "/v1/users/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/users/{id}",
     operation_id = "updateUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -349,24 +333,20 @@ pub(crate) async fn update(
     let status = fields.changed_value("status", parse::one_of(STATUSES));
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
-    let needs = Needs {
-        users: manager_id.iter().flatten().cloned().collect(),
-        mail_owners: MailOwners::of(&id, &email),
-        ..Needs::default()
-    };
+    let manager_named = manager_id.iter().flatten().next();
     change_user(
         &app,
         &actor,
         &headers,
         &id,
-        needs,
-        "user.update",
-        |loaded, user| {
-            let manager = manager_id.iter().flatten().next();
+        email.as_ref(),
+        async |snapshot, mut user| {
+            let configuration = &snapshot.configuration;
+            let manager = user_of(&app, &owner.organisation_id, manager_named).await?;
             all([
-                loaded.check_department("department_id", department_id.as_ref()),
-                loaded.check_user("manager_id", manager),
-                check_not_own_manager(&id, manager),
+                check_department(configuration, "department_id", department_id.as_ref()),
+                check_user("manager_id", manager_named, manager.as_ref()),
+                check_not_own_manager(&id, manager_named),
             ])?;
             let is_raised = role.is_some_and(|role| !role.is_within(user.role));
             let is_freed = user.status == Status::Suspended && status == Some(Status::Active);
@@ -384,16 +364,15 @@ pub(crate) async fn update(
             user.manager_id = manager_id.clone().unwrap_or(user.manager_id.take());
             user.role = role.unwrap_or(user.role);
             user.status = status.unwrap_or(user.status);
-            Ok(Edited::default())
+            Ok((user, Edit::Updated))
         },
     )
     .await
 }
 
 /// Refuses every request of a user from now on, until a time or until the user is released.
+#[shared::endpoint(PUT "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
-    put,
-    path = "/v1/users/{id}/block",
     operation_id = "blockUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -421,19 +400,17 @@ pub(crate) async fn block(
     }
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
-    let needs = Needs {
-        superiors_of: Some(id.clone()),
-        mail_owners: MailOwners::of(&id, None),
-        ..Needs::default()
-    };
     change_user(
         &app,
         &actor,
         &headers,
         &id,
-        needs,
-        "user.block",
-        |loaded, user| {
+        None,
+        async |snapshot, mut user| {
+            let superiors = app
+                .store
+                .superiors_of(&snapshot.configuration, &user)
+                .await?;
             let block = Block {
                 policy_id: None,
                 reason: reason.clone(),
@@ -458,22 +435,18 @@ pub(crate) async fn block(
                 None
             } else {
                 let id = new_id("ntc_", now, 0)?;
-                Some(blocked_by_hand(id, user, &block, &loaded.superiors))
+                Some(blocked_by_hand(id, &user, &block, &superiors))
             };
             user.block = Some(block);
-            Ok(Edited {
-                reason: Some(reason.clone()),
-                notice,
-            })
+            Ok((user, Edit::Blocked(notice)))
         },
     )
     .await
 }
 
 /// Ends the block of a user, whoever made it. Released again, nothing changes.
+#[shared::endpoint(DELETE "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/users/{id}/block",
     operation_id = "releaseUser",
     tag = "Users",
     params(("id" = UserId, Path, description = "The user."), IfMatch),
@@ -492,32 +465,27 @@ pub(crate) async fn release(
     let owner = caller.owner()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    let needs = Needs {
-        superiors_of: Some(id.clone()),
-        mail_owners: MailOwners::of(&id, None),
-        ..Needs::default()
-    };
     change_user(
         &app,
         &actor,
         &headers,
         &id,
-        needs,
-        "user.release",
-        |loaded, user| {
+        None,
+        async |snapshot, mut user| {
+            let superiors = app
+                .store
+                .superiors_of(&snapshot.configuration, &user)
+                .await?;
             let ended = user.block.take().filter(|block| block.is_in_force(now));
             let notice = match ended {
                 Some(block) => {
                     check_not_own(owner, &user.id)?;
                     let id = new_id("ntc_", now, 0)?;
-                    Some(released(id, user, &block, &loaded.superiors, now))
+                    Some(released(id, &user, &block, &superiors, now))
                 }
                 None => None,
             };
-            Ok(Edited {
-                reason: None,
-                notice,
-            })
+            Ok((user, Edit::Released(notice)))
         },
     )
     .await?;

@@ -4,19 +4,24 @@ use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
 use shared::domain::amount::Unit;
+use shared::domain::api_key::ApiKey;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::{Budget, Configuration, Department, Organisation};
 use shared::domain::people::{Role, Status, User};
 use shared::domain::refusal::Figures;
 use shared::domain::rollover::Rollover;
+use shared::runtime::error::ApiError;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Figure;
-use shared::store::ApiKey;
 use utoipa::ToSchema;
 
-/// JSON of a view; a view of plain fields has one always.
+/// Writes a view as JSON. A view of plain fields can always be written; of another one the error is
+/// logged and the text is empty, which makes the answer a 500.
 pub(crate) fn text(view: &impl Serialize) -> String {
-    serde_json::to_string(view).unwrap_or_default()
+    serde_json::to_string(view).unwrap_or_else(|error| {
+        let _logged = ApiError::from(error);
+        String::new()
+    })
 }
 
 #[derive(Serialize, ToSchema)]

@@ -49,9 +49,8 @@ struct RetriedView {
 /// At most 100 a call, those of the oldest events first. One that waits or was taken is left alone, so a call may
 /// be repeated. If the webhook is paused, the first one is tried at once and the others follow it. 409 if the
 /// receiver has ended the webhook.
+#[shared::endpoint(POST "/v1/webhooks/{id}/retry", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/retry",
     operation_id = "retryDeliveries",
     tag = "Webhooks",
     params(

@@ -1,6 +1,6 @@
 //! Webhooks: made, tried, their secrets rotated, their deliveries listed and retried.
 
-use super::act::{Actor, Needs, Prepared, answered_before, change, check_version, respond};
+use super::change::{Actor, Proposal, answered_before, change, check_version, respond};
 use super::openapi::bodies::{CreateWebhook, UpdateWebhook};
 use super::replay::{Answer, IdempotentRequest};
 use super::{App, view};
@@ -10,6 +10,7 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+use shared::domain::change::{Audited, Change, Update};
 use shared::domain::health::Health;
 use shared::domain::name::is_slug;
 use shared::domain::notice::NoticeMessage;
@@ -28,7 +29,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, IfMatch, Invalid, Moment, Page, Slug, TooLarge, Unknown,
 };
 use shared::runtime::{parse, random};
-use shared::store::{Row, new_id};
+use shared::store::{Snapshot, new_id};
 use utoipa::ToSchema;
 
 /// A webhook that is new, with its secret, which is shown once.
@@ -147,23 +148,19 @@ pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewW
     Ok(NewWebhook { webhook, secret })
 }
 
-/// Adds new webhooks to a change.
-pub(crate) fn add(
-    prepared: &mut Prepared,
-    organisation_id: &str,
-    webhooks: &[NewWebhook],
-) -> Result<(), ApiError> {
-    for new in webhooks {
-        prepared.head.webhooks += 1;
-        prepared
-            .rows
-            .push(Row::webhook(organisation_id, &new.webhook)?);
-    }
-    if prepared.head.webhooks > MAX_WEBHOOKS {
+/// Refuses `added` webhooks more than there is room for.
+pub(crate) fn check_room(snapshot: &Snapshot, added: usize) -> Result<(), ApiError> {
+    let added = u64::try_from(added).unwrap_or(u64::MAX);
+    if snapshot.head.webhooks.saturating_add(added) > MAX_WEBHOOKS {
         let message = format!("an organisation has at most {MAX_WEBHOOKS} webhooks");
         return Err(ApiError::conflict(message));
     }
     Ok(())
+}
+
+/// What the audit log says of a webhook: not how its receiver does.
+fn described(webhook: &Webhook, now: Timestamp) -> String {
+    view::text(&shown(webhook, None, None, now))
 }
 
 fn events(raw: &str) -> Result<Vec<EventType>, String> {
@@ -179,9 +176,8 @@ fn events(raw: &str) -> Result<Vec<EventType>, String> {
 }
 
 /// Registers a receiver. Its secret is shown once.
+#[shared::endpoint(POST "/v1/webhooks", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks",
     operation_id = "createWebhook",
     tag = "Webhooks",
     params(IdempotencyKey),
@@ -209,36 +205,25 @@ pub(crate) async fn create(
     let mut new = made(&app, organisation_id, url)?;
     new.webhook.events = events;
     new.webhook.description = description;
-    let new = [new];
+    let NewWebhook { webhook, secret } = new;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(
-        &app,
-        &actor,
-        &Needs::default(),
-        idempotent.as_ref(),
-        |loaded| {
-            let [NewWebhook { webhook, secret }] = &new;
-            let resource = format!("webhook/{}", webhook.id);
-            let mut prepared = Prepared::new(loaded, "webhook.create", resource);
-            add(&mut prepared, organisation_id, &new)?;
-            prepared.after = Some(view::text(&shown(webhook, None, None, now)));
-            let answer = Answer {
-                status: 201,
-                body: view::text(&shown(webhook, None, Some(secret), now)),
-                secrets: vec![secret.clone()],
-            };
-            prepared.answer = Box::new(move |_| answer.clone());
-            Ok(prepared)
-        },
-    )
+    change(&app, &actor, idempotent.as_ref(), async |snapshot| {
+        check_room(&snapshot, 1)?;
+        let answer = Answer {
+            status: 201,
+            body: view::text(&shown(&webhook, None, Some(&secret), now)),
+            secrets: vec![secret.clone()],
+        };
+        let created = Audited::new(webhook.clone(), described(&webhook, now));
+        Ok(Proposal::answering(Change::WebhookCreated(created), answer))
+    })
     .await
 }
 
 /// Lists the webhooks and how their receivers do.
+#[shared::endpoint(GET "/v1/webhooks", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/webhooks",
     operation_id = "listWebhooks",
     tag = "Webhooks",
     params(Page),
@@ -280,9 +265,8 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
 }
 
 /// Shows a webhook and how its receiver does.
+#[shared::endpoint(GET "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/webhooks/{id}",
     operation_id = "getWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook.")),
@@ -306,9 +290,8 @@ pub(crate) async fn read(
 /// Changes where a webhook posts, what it is told of, or what it is for. Its secret stays.
 ///
 /// Another url is another receiver: the webhook is no longer paused or ended, and what waited goes there.
+#[shared::endpoint(PATCH "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
-    patch,
-    path = "/v1/webhooks/{id}",
     operation_id = "updateWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), IfMatch),
@@ -335,14 +318,10 @@ pub(crate) async fn update(
     fields.finish()?;
     known(&app, organisation_id, &id).await?;
     let health = app.store.health(organisation_id, &id).await?;
-    let needs = Needs {
-        webhooks: vec![id.clone()],
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = loaded.webhooks.get(&id);
+    change(&app, &actor, None, async |_| {
+        let before = app.store.webhook(organisation_id, &id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("webhook"))?;
         check_version(&headers, before.version)?;
         let mut after = before.clone();
@@ -354,25 +333,21 @@ pub(crate) async fn update(
         if is_elsewhere {
             after.receiver = after.receiver.saturating_add(1);
         }
-        let resource = format!("webhook/{id}");
-        let mut prepared = Prepared::new(loaded, "webhook.update", resource);
-        prepared.rows.push(Row::webhook(organisation_id, &after)?);
-        if is_elsewhere {
-            prepared.rows.push(Row::no_health(organisation_id, &id));
-        }
-        prepared.before = Some(view::text(&shown(before, None, None, now)));
-        prepared.after = Some(view::text(&shown(&after, None, None, now)));
         let health = health.as_ref().filter(|_| !is_elsewhere);
         let body = view::text(&shown(&after, health, None, now));
-        Ok(prepared.answering(200, body))
+        let webhook = Update::new(before, after, |webhook| described(webhook, now));
+        Ok(Proposal::showing(
+            Change::WebhookUpdated(webhook),
+            200,
+            body,
+        ))
     })
     .await
 }
 
 /// Deletes a webhook. What is on its way is not delivered any more.
+#[shared::endpoint(DELETE "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
-    delete,
-    path = "/v1/webhooks/{id}",
     operation_id = "deleteWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook.")),
@@ -385,32 +360,25 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
+    let organisation_id = &owner.organisation_id;
     if !is_slug(&id) {
         return Err(ApiError::not_found("webhook"));
     }
-    let needs = Needs {
-        webhooks: vec![id.clone()],
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, None, |loaded| {
-        let before = loaded.webhooks.get(&id);
+    change(&app, &actor, None, async |_| {
+        let before = app.store.webhook(organisation_id, &id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("webhook"))?;
-        let mut prepared = Prepared::new(loaded, "webhook.delete", format!("webhook/{id}"));
-        prepared.head.webhooks = prepared.head.webhooks.saturating_sub(1);
-        let rows = Row::no_webhook(&owner.organisation_id, &id);
-        prepared.rows.extend(rows);
-        prepared.before = Some(view::text(&shown(before, None, None, now)));
-        Ok(prepared)
+        let json = described(&before, now);
+        let deleted = Change::WebhookDeleted(Audited::new(before, json));
+        Ok(Proposal::silent(deleted))
     })
     .await
 }
 
 /// Makes a new secret, shown once. The one before signs for a day more, the one before that no longer.
+#[shared::endpoint(POST "/v1/webhooks/{id}/rotate-secret", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/rotate-secret",
     operation_id = "rotateWebhookSecret",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), IdempotencyKey),
@@ -437,14 +405,10 @@ pub(crate) async fn rotate(
     let organisation_id = &owner.organisation_id;
     let secret = random::signing_secret()?;
     let sealed_secret = app.sealer.seal(organisation_id, &secret)?;
-    let needs = Needs {
-        webhooks: vec![id.clone()],
-        ..Needs::default()
-    };
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
-    change(&app, &actor, &needs, idempotent.as_ref(), |loaded| {
-        let before = loaded.webhooks.get(&id);
+    change(&app, &actor, idempotent.as_ref(), async |_| {
+        let before = app.store.webhook(organisation_id, &id).await?;
         let before = before.ok_or_else(|| ApiError::not_found("webhook"))?;
         let mut after = before.clone();
         after.old_secret = Some(OldSecret {
@@ -453,18 +417,14 @@ pub(crate) async fn rotate(
         });
         after.sealed_secret.clone_from(&sealed_secret);
         after.version += 1;
-        let resource = format!("webhook/{id}");
-        let mut prepared = Prepared::new(loaded, "webhook.rotate_secret", resource);
-        prepared.rows.push(Row::webhook(organisation_id, &after)?);
-        prepared.before = Some(view::text(&shown(before, None, None, now)));
-        prepared.after = Some(view::text(&shown(&after, None, None, now)));
         let answer = Answer {
             status: 200,
             body: view::text(&shown(&after, None, Some(&secret), now)),
             secrets: vec![secret.clone()],
         };
-        prepared.answer = Box::new(move |_| answer.clone());
-        Ok(prepared)
+        let webhook = Update::new(before, after, |webhook| described(webhook, now));
+        let rotated = Change::WebhookSecretRotated(webhook);
+        Ok(Proposal::answering(rotated, answer))
     })
     .await
 }
@@ -492,9 +452,8 @@ pub(crate) async fn queue(
 }
 
 /// Sends the receiver an event of the type `webhook.test`; under the same idempotency key, once.
+#[shared::endpoint(POST "/v1/webhooks/{id}/test", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/test",
     operation_id = "testWebhook",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), IdempotencyKey),
@@ -569,9 +528,8 @@ async fn tested_before(
 }
 
 /// Lists what was sent to a receiver, the newest first.
+#[shared::endpoint(GET "/v1/webhooks/{id}/deliveries", ADMIN)]
 #[utoipa::path(
-    get,
-    path = "/v1/webhooks/{id}/deliveries",
     operation_id = "listDeliveries",
     tag = "Webhooks",
     params(("id" = Slug, Path, description = "The webhook."), Page),
@@ -603,9 +561,8 @@ pub(crate) async fn deliveries(
 }
 
 /// Makes a delivery due again at once, whatever became of it, also if the webhook is paused or ended.
+#[shared::endpoint(POST "/v1/webhooks/{id}/deliveries/{delivery_id}/retry", ADMIN)]
 #[utoipa::path(
-    post,
-    path = "/v1/webhooks/{id}/deliveries/{delivery_id}/retry",
     operation_id = "retryDelivery",
     tag = "Webhooks",
     params(

@@ -4,17 +4,19 @@
 
 use super::App;
 use super::context::{BatchContext, PolicyMatch, recipients};
-use super::firing::{ATTEMPTS, lasts};
+use super::firing::{ATTEMPTS, author, blocked, lasts};
 use serde_json::json;
-use shared::domain::audit::AuditEntry;
+use shared::domain::alert::Alert;
 use shared::domain::blocking::blocked_by_policy;
+use shared::domain::change::Change;
 use shared::domain::configuration::Configuration;
+use shared::domain::incident::Incident;
 use shared::domain::notice::{Address, Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::FiringReport;
+use shared::domain::policy::{Fired, FiringRecord, FiringReport};
 use shared::domain::webhook::EventType;
-use shared::runtime::backoff::back_off as rest;
-use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
+use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
+use std::sync::Arc;
 
 /// The state that a firing without a user left.
 struct Before {
@@ -45,23 +47,28 @@ pub(super) async fn finish(
     } = acting;
     let organisation_id = &configuration.organisation.id;
     let now = app.clock.now();
-    for attempt in 0..ATTEMPTS {
-        let Some(snapshot) = app.store.snapshot_for_change(organisation_id).await? else {
-            return Ok(fired.clone());
-        };
+    let telling = || FiringReport {
+        policy: found.policy,
+        facts: found.facts,
+        firing: &found.firing,
+        now,
+    };
+    let author = author(&telling());
+    let request = ChangeRequest {
+        organisation_id,
+        author: &author,
+        now,
+        attempts: ATTEMPTS,
+    };
+    let prepare = async |_: Arc<Snapshot>| {
         // Read after the snapshot: whatever changes it from here on makes the commit stale.
         let before = match before(app, configuration, found, fired).await? {
             Ok(before) => before,
-            Err(as_it_is) => return Ok(as_it_is),
-        };
-        let telling = FiringReport {
-            policy: found.policy,
-            facts: found.facts,
-            firing: &found.firing,
-            now,
+            Err(as_it_is) => return Ok::<_, StoreError>(Step::Stop(as_it_is)),
         };
         let (recipients, not_done) = recipients(acting, found, Some(&before.user)).await?;
         let known = before.user.block.as_ref();
+        let telling = telling();
         let block = telling.block(configuration).filter(|block| {
             block.is_in_force(now) && !known.is_some_and(|known| lasts(known, block))
         });
@@ -72,33 +79,20 @@ pub(super) async fn finish(
             recipients,
             not_done,
         };
-        let (rows, finished, audit) = finish.rows(app, organisation_id).await?;
-        let change = Change {
-            ledger: None,
-            rows,
-            head: snapshot.head.clone(),
-            counters: match &finish.block {
-                Some(_) => CounterEffect::Seen,
-                None => CounterEffect::Unseen,
-            },
-            audit: vec![audit],
-        };
-        let committed = app
-            .store
-            .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
-            .await?;
-        if matches!(committed, Committed::Done(_)) {
-            let policy_id = &found.policy.id;
-            tracing::info!(
-                policy_id,
-                alert_id = finished.alert_id,
-                "a firing was finished"
-            );
-            return Ok(finished);
+        let firing = finish.record(app, organisation_id).await?;
+        let finished = firing.fired.clone();
+        Ok(Step::commit(finish.change(firing), finished))
+    };
+    match app.store.change(&request, prepare).await? {
+        Changed::Committed(committed) => {
+            let (policy_id, alert_id) = (&found.policy.id, &committed.value.alert_id);
+            tracing::info!(policy_id, alert_id, "a firing was finished");
+            Ok(committed.value)
         }
-        rest(attempt).await;
+        Changed::Stopped(as_it_is) => Ok(as_it_is),
+        Changed::UnknownOrganisation => Ok(fired.clone()),
+        Changed::Contended | Changed::AnsweredBefore => Err(StoreError::Contended),
     }
-    Err(StoreError::Contended)
 }
 
 /// Reads the state that the firing left. Returns its marker as an error if nothing is to finish.
@@ -133,14 +127,9 @@ async fn before(
 }
 
 impl Finish<'_> {
-    /// Returns the rows to write, the new marker and the audit entry.
-    async fn rows(
-        &self,
-        app: &App,
-        organisation_id: &str,
-    ) -> Result<(Vec<Row>, Fired, AuditEntry), StoreError> {
-        let Before { user, fired, .. } = &self.before;
-        let mut rows = Vec::new();
+    /// Returns all that is written beside the user, with the new marker.
+    async fn record(&self, app: &App, organisation_id: &str) -> Result<FiringRecord, StoreError> {
+        let fired = &self.before.fired;
         let notices = self.notices()?;
         let more = notices.iter().map(|notice| notice.id.clone());
         let finished = Fired {
@@ -148,60 +137,64 @@ impl Finish<'_> {
             more_notice_ids: fired.more_notice_ids.iter().cloned().chain(more).collect(),
             ..fired.clone()
         };
-        let (policy_id, subject) = (&self.telling.policy.id, &self.telling.firing.subject);
-        rows.push(Row::finished(
-            organisation_id,
-            policy_id,
-            subject,
-            &finished,
-        )?);
-        for notice in &notices {
-            rows.push(Row::notice(organisation_id, notice)?);
-        }
-        rows.extend(self.known_rows(app, organisation_id).await?);
-        if let Some(block) = &self.block {
-            rows.push(Row::user(organisation_id, &self.blocked(block))?);
-        }
-        Ok((rows, finished, self.audit(user)))
+        Ok(FiringRecord {
+            policy_id: self.telling.policy.id.clone(),
+            subject: self.telling.firing.subject.clone(),
+            fired: finished,
+            alert: self.known_alert(app, organisation_id).await?,
+            incident: self.known_incident(app, organisation_id).await?,
+            notices,
+        })
     }
 
-    /// Returns the user with the block.
-    fn blocked(&self, block: &Block) -> User {
-        let mut after = self.before.user.clone();
-        after.block = Some(block.clone());
-        after.version += 1;
-        after.updated_at = self.telling.now;
-        after
+    fn change(&self, firing: FiringRecord) -> Change {
+        let user = self.before.user.clone();
+        match &self.block {
+            Some(block) => Change::FiringBlocked {
+                user: blocked(user, block),
+                firing,
+            },
+            None => Change::FiringAttributed {
+                user_id: user.id,
+                firing,
+            },
+        }
     }
 
-    /// Returns the alert and the incident of the firing, now with the user.
-    async fn known_rows(&self, app: &App, organisation_id: &str) -> Result<Vec<Row>, StoreError> {
-        let Before {
-            user,
-            fired,
-            incident_id,
-        } = &self.before;
-        let department_id = self.telling.department_id();
-        let mut rows = Vec::new();
-        if let Some(mut alert) = app.store.alert(organisation_id, &fired.alert_id).await? {
+    /// Returns the alert of the firing, now with the user.
+    async fn known_alert(
+        &self,
+        app: &App,
+        organisation_id: &str,
+    ) -> Result<Option<Alert>, StoreError> {
+        let Before { user, fired, .. } = &self.before;
+        let known = app.store.alert(organisation_id, &fired.alert_id).await?;
+        Ok(known.map(|mut alert| {
             alert.user_id = Some(user.id.clone());
-            alert.department_id.clone_from(&department_id);
+            alert.department_id = self.telling.department_id();
             if let Some(metadata) = alert.metadata.as_object_mut() {
                 metadata.insert("not_done".to_owned(), json!(self.not_done));
             }
-            rows.push(Row::alert(organisation_id, &alert)?);
-        }
-        let incident = match incident_id {
-            Some(id) => app.store.incident(organisation_id, id).await?,
-            None => None,
+            alert
+        }))
+    }
+
+    /// Returns the incident of the firing, now with the user.
+    async fn known_incident(
+        &self,
+        app: &App,
+        organisation_id: &str,
+    ) -> Result<Option<Incident>, StoreError> {
+        let Some(id) = &self.before.incident_id else {
+            return Ok(None);
         };
-        if let Some(mut incident) = incident {
-            incident.user_id = Some(user.id.clone());
-            incident.department_id = department_id;
+        let known = app.store.incident(organisation_id, id).await?;
+        Ok(known.map(|mut incident| {
+            incident.user_id = Some(self.before.user.id.clone());
+            incident.department_id = self.telling.department_id();
             incident.updated_at = self.telling.now;
-            rows.push(Row::incident(organisation_id, &incident)?);
-        }
-        Ok(rows)
+            incident
+        }))
     }
 
     /// Returns the notices, if the user is blocked or somebody gets a mail.
@@ -233,38 +226,9 @@ impl Finish<'_> {
         let id = new_id("ntc_", now, 0)?;
         let mut notices = vec![Notice::new(id, kind, payload, self.recipients.clone(), now)];
         if let Some(block) = &self.block {
-            let after = self.blocked(block);
+            let after = blocked(user.clone(), block).after.value;
             notices.push(blocked_by_policy(new_id("ntc_", now, 1)?, &after, block));
         }
         Ok(notices)
-    }
-
-    fn audit(&self, user: &User) -> AuditEntry {
-        let shown = |user: &User| json!({"id": user.id, "block": user.block}).to_string();
-        let after = self.block.as_ref().map(|block| self.blocked(block));
-        let actor = format!("policy/{}", self.telling.policy.id);
-        let request_id = self.telling.facts.event_id.clone();
-        match (after, &self.block) {
-            (Some(after), Some(block)) => AuditEntry {
-                authority: None,
-                actor,
-                action: "user.block".to_owned(),
-                resource: format!("user/{}", user.id),
-                before: Some(shown(user)),
-                after: Some(shown(&after)),
-                reason: Some(block.reason.clone()),
-                request_id,
-            },
-            _ => AuditEntry {
-                authority: None,
-                actor,
-                action: "alert.update".to_owned(),
-                resource: format!("alert/{}", self.before.fired.alert_id),
-                before: Some(json!({"user_id": null}).to_string()),
-                after: Some(json!({"user_id": user.id}).to_string()),
-                reason: Some("it is known now whose event it is".to_owned()),
-                request_id,
-            },
-        }
     }
 }

@@ -4,16 +4,16 @@
 use super::App;
 use super::context::{BatchContext, PolicyMatch, recipients};
 use serde_json::json;
-use shared::domain::audit::AuditEntry;
 use shared::domain::blocking::blocked_by_policy;
+use shared::domain::change::{Author, Change, Update};
 use shared::domain::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::FiringReport;
+use shared::domain::policy::{Fired, FiringRecord, FiringReport};
 use shared::domain::webhook::EventType;
-use shared::runtime::backoff::back_off as rest;
 use shared::runtime::logs::{self, Metric};
-use shared::store::{Change, Committed, CounterEffect, Fired, Row, StoreError, new_id};
+use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
+use std::sync::Arc;
 
 /// How often a block is prepared again because of other changes.
 pub(super) const ATTEMPTS: u32 = 24;
@@ -79,8 +79,8 @@ pub(super) async fn fire(
     let fired = match &block {
         Some(block) => fire_and_block(app, organisation_id, &prepared, block).await?,
         None => {
-            let left = left(organisation_id, &prepared, &Blocking::Nobody)?;
-            left.fire(app).await?
+            let firing = record(&prepared, &Blocking::Nobody)?;
+            fire_alone(app, organisation_id, firing).await?
         }
     };
     if let Some(fired) = &fired {
@@ -100,26 +100,18 @@ enum Blocking<'a> {
     Now(&'a User, &'a Block),
 }
 
-/// The rows that a firing writes, and its marker, which is the first of them.
-struct Left {
-    rows: Vec<Row>,
-    fired: Fired,
-}
-
-impl Left {
-    /// Writes the rows. None if the policy fired before.
-    async fn fire(self, app: &App) -> Result<Option<Fired>, StoreError> {
-        let is_new = app.store.fire(self.rows).await?;
-        Ok(is_new.then_some(self.fired))
-    }
-}
-
-/// Builds the rows of a firing, with a notice for each of its actions.
-fn left(
+/// Writes a firing that blocks nobody now. None if the policy fired before.
+async fn fire_alone(
+    app: &App,
     organisation_id: &str,
-    prepared: &Prepared<'_>,
-    blocking: &Blocking<'_>,
-) -> Result<Left, StoreError> {
+    firing: FiringRecord,
+) -> Result<Option<Fired>, StoreError> {
+    let is_new = app.store.fire(organisation_id, &firing).await?;
+    Ok(is_new.then_some(firing.fired))
+}
+
+/// Builds the record of a firing, with a notice for each of its actions.
+fn record(prepared: &Prepared<'_>, blocking: &Blocking<'_>) -> Result<FiringRecord, StoreError> {
     let Prepared {
         telling,
         user,
@@ -164,21 +156,39 @@ fn left(
         more_notice_ids: more.iter().map(|notice| notice.id.clone()).collect(),
         ..fired.clone()
     };
-    let (policy_id, subject) = (&telling.policy.id, &telling.firing.subject);
-    let mut rows = vec![
-        Row::fired(organisation_id, policy_id, subject, &fired)?,
-        Row::alert(organisation_id, &alert)?,
-    ];
-    if let Some(incident) = &incident {
-        rows.push(Row::incident(organisation_id, incident)?);
+    let mut notices = vec![notice];
+    notices.extend(more);
+    Ok(FiringRecord {
+        policy_id: telling.policy.id.clone(),
+        subject: telling.firing.subject.clone(),
+        fired,
+        alert: Some(alert),
+        incident,
+        notices,
+    })
+}
+
+/// Returns the audit log's text for a user whom a policy blocks.
+pub(super) fn described(user: &User) -> String {
+    json!({"id": user.id, "block": user.block}).to_string()
+}
+
+/// Returns the user without and with the block.
+pub(super) fn blocked(before: User, block: &Block) -> Update<User> {
+    let mut after = before.clone();
+    after.block = Some(block.clone());
+    after.version += 1;
+    after.updated_at = block.since;
+    Update::new(before, after, described)
+}
+
+/// Returns the author of a policy's changes.
+pub(super) fn author(telling: &FiringReport<'_>) -> Author {
+    Author {
+        name: format!("policy/{}", telling.policy.id),
+        authority: None,
+        request_id: telling.facts.event_id.clone(),
     }
-    for notice in [notice].iter().chain(&more) {
-        rows.push(Row::notice(organisation_id, notice)?);
-    }
-    if let Blocking::Now(user, _) = blocking {
-        rows.push(Row::user(organisation_id, user)?);
-    }
-    Ok(Left { rows, fired })
 }
 
 /// Fires and blocks the user in the same transaction, as a change with its audit entry. A block
@@ -189,58 +199,44 @@ async fn fire_and_block(
     prepared: &Prepared<'_>,
     block: &Block,
 ) -> Result<Option<Fired>, StoreError> {
-    let now = block.since;
     let telling = &prepared.telling;
     let user_id = telling.facts.user_id.as_deref().unwrap_or_default();
-    for attempt in 0..ATTEMPTS {
-        let Some(snapshot) = app.store.snapshot_for_change(organisation_id).await? else {
-            return Ok(None);
-        };
+    let author = author(telling);
+    let request = ChangeRequest {
+        organisation_id,
+        author: &author,
+        now: block.since,
+        attempts: ATTEMPTS,
+    };
+    let prepare = async |snapshot: Arc<Snapshot>| {
+        if snapshot.attempt > 0 {
+            let firing = [(telling.policy.id.as_str(), &telling.firing.subject)];
+            if !app.store.fired(organisation_id, &firing).await?.is_empty() {
+                return Ok::<_, StoreError>(Step::Stop(None));
+            }
+        }
         // Read after the snapshot: whatever changes it from here on makes the commit stale.
-        let Some(before) = app.store.user(organisation_id, user_id).await? else {
-            let left = left(organisation_id, prepared, &Blocking::Nobody)?;
-            return left.fire(app).await;
+        let before = app.store.user(organisation_id, user_id).await?;
+        let known = before.as_ref().and_then(|before| before.block.as_ref());
+        let firing = match (&before, known.filter(|known| lasts(known, block))) {
+            (None, _) => record(prepared, &Blocking::Nobody)?,
+            (Some(_), Some(known)) => record(prepared, &Blocking::Already(known))?,
+            (Some(before), None) => {
+                let user = blocked(before.clone(), block);
+                let firing = record(prepared, &Blocking::Now(&user.after.value, block))?;
+                let fired = firing.fired.clone();
+                let change = Change::PolicyBlocked { user, firing };
+                return Ok(Step::commit(change, Some(fired)));
+            }
         };
-        if let Some(known) = before.block.as_ref().filter(|known| lasts(known, block)) {
-            let left = left(organisation_id, prepared, &Blocking::Already(known))?;
-            return left.fire(app).await;
-        }
-        let mut after = before.clone();
-        after.block = Some(block.clone());
-        after.version += 1;
-        after.updated_at = now;
-        let shown = |user: &User| json!({"id": user.id, "block": user.block}).to_string();
-        let left = left(organisation_id, prepared, &Blocking::Now(&after, block))?;
-        let change = Change {
-            rows: left.rows,
-            head: snapshot.head.clone(),
-            ledger: None,
-            counters: CounterEffect::Seen,
-            audit: vec![AuditEntry {
-                actor: format!("policy/{}", telling.policy.id),
-                action: "user.block".to_owned(),
-                resource: format!("user/{user_id}"),
-                before: Some(shown(&before)),
-                after: Some(shown(&after)),
-                reason: Some(block.reason.clone()),
-                authority: None,
-                request_id: telling.facts.event_id.clone(),
-            }],
-        };
-        let committed = app
-            .store
-            .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
-            .await?;
-        if matches!(committed, Committed::Done(_)) {
-            return Ok(Some(left.fired));
-        }
-        let firing = [(telling.policy.id.as_str(), &telling.firing.subject)];
-        if !app.store.fired(organisation_id, &firing).await?.is_empty() {
-            return Ok(None);
-        }
-        rest(attempt).await;
+        Ok(Step::Stop(fire_alone(app, organisation_id, firing).await?))
+    };
+    match app.store.change(&request, prepare).await? {
+        Changed::Committed(committed) => Ok(committed.value),
+        Changed::Stopped(fired) => Ok(fired),
+        Changed::UnknownOrganisation => Ok(None),
+        Changed::Contended | Changed::AnsweredBefore => Err(StoreError::Contended),
     }
-    Err(StoreError::Contended)
 }
 
 /// Returns whether `known` is in force and ends no earlier than `other`.

@@ -10,13 +10,13 @@ use http::HeaderMap;
 use serde::Serialize;
 use sha2::Sha256;
 use shared::domain::github::{Read, Sighting, default_rows, event_id, read, user_of};
+use shared::domain::integration::GithubIntegration;
 use shared::domain::name::is_slug;
 use shared::domain::usage::{Event, EventMessage, Risk, RiskLevel, RiskOrigin};
 use shared::runtime::error::{ApiError, ErrorCode};
-use shared::runtime::http::json;
+use shared::runtime::http::json_of;
 use shared::runtime::logs::{self, Metric};
 use shared::runtime::openapi::{Invalid, Slug, TooLarge, Unsigned};
-use shared::store::GithubIntegration;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -77,9 +77,8 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
 /// An event counts once, by its signed body: however often, by however many hooks and with whatever
 /// other headers it is delivered. If a webhook is sent again after a login was mapped to a user,
 /// the missing parts are completed.
+#[shared::endpoint(POST "/v1/integrations/github/{id}", ANYBODY)]
 #[utoipa::path(
-    post,
-    path = "/v1/integrations/github/{id}",
     operation_id = "receiveGithub",
     tag = "GitHub",
     params(
@@ -104,7 +103,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
         (status = 202, description = "It is queued, or no risk.", body = ReceivedView),
         Invalid, TooLarge, Unsigned
     ),
-    security(()),
 )]
 pub(crate) async fn receive(
     State(app): State<App>,
@@ -198,7 +196,7 @@ fn answer(risk: Option<&Risk>, message: &'static str) -> Response {
         user_id: risk.and_then(|risk| risk.user_id.clone()),
         message,
     };
-    json(202, serde_json::to_string(&view).unwrap_or_default())
+    json_of(202, &view)
 }
 
 /// The form that GitHub sends if JSON was not chosen.

@@ -17,7 +17,6 @@ pub use app::App;
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
 use claims::Candidate;
 use openapi::{EventsBody, NothingAccepted};
 use shared::domain::people::Role;
@@ -36,15 +35,12 @@ use view::{EventsView, Rejected, answer, view_of};
 /// The most events of one request.
 pub const MAX_EVENTS: usize = 500;
 
-pub fn router(app: App) -> Router {
-    finished(routes()).with_state(app)
+shared::endpoints! {
+    App: events, github::receive
 }
 
-/// The routes without what surrounds them, to be served beside those of other functions.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/events", post(events))
-        .route("/v1/integrations/github/{id}", post(github::receive))
+pub fn router(app: App) -> Router {
+    finished(routes()).with_state(app)
 }
 
 /// Takes up to 500 events. Accepted means durable. Each counts once, however often it is sent.
@@ -53,9 +49,8 @@ pub fn routes() -> Router<App> {
 /// in `duplicates`, another body in `conflicts`. One invalid event never causes another to be
 /// refused: it is in `rejected`. The status is 202 if any event is accepted or a duplicate,
 /// otherwise 400.
+#[shared::endpoint(POST "/v1/events", TRAFFIC, WHILE_BLOCKED)]
 #[utoipa::path(
-    post,
-    path = "/v1/events",
     operation_id = "reportEvents",
     tag = "Requests",
     request_body(content = EventsBody, example = json!({"events": [{

@@ -9,12 +9,7 @@ use shared::runtime::openapi::{
     ClientId, ErrorName, HoldId, Model, Moment, Provider, Repository, RequestTokens, Source,
     Summary, UserId,
 };
-use utoipa::{OpenApi, ToSchema};
-
-/// The operations of this function.
-#[derive(Debug, OpenApi)]
-#[openapi(paths(super::events, super::github::receive))]
-pub struct Document;
+use utoipa::ToSchema;
 
 #[derive(ToSchema)]
 #[schema(as = Events)]

@@ -4,7 +4,7 @@ use super::claims::{Candidate, Sorted, Standing};
 use axum::response::Response;
 use serde::Serialize;
 use shared::runtime::error::{ApiError, Detail, ErrorCode};
-use shared::runtime::http::json;
+use shared::runtime::http::json_of;
 use std::collections::HashSet;
 use utoipa::ToSchema;
 
@@ -109,7 +109,7 @@ pub(crate) fn answer(
     request_id: String,
 ) -> Result<Response, ApiError> {
     if view.accepted + view.duplicates > 0 {
-        return Ok(json(202, serde_json::to_string(&view).unwrap_or_default()));
+        return Ok(json_of(202, &view));
     }
     if has_failed {
         return Err(ApiError::new(
@@ -126,5 +126,5 @@ pub(crate) fn answer(
         request_id,
         events: view,
     };
-    Ok(json(400, serde_json::to_string(&view).unwrap_or_default()))
+    Ok(json_of(400, &view))
 }

@@ -11,7 +11,7 @@ use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::hold::{Hold, HoldId};
 use shared::domain::refusal::{Reason, ShortBudget, Warning};
-use shared::runtime::http::json;
+use shared::runtime::http::json_of;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::{Figure, Usd};
@@ -242,7 +242,7 @@ pub(crate) fn renewal(decision: &Decision) -> Response {
         retry_after_seconds: wait,
         exemption_id: decision.exemption_id.as_deref(),
     };
-    json(200, serde_json::to_string(&body).unwrap_or_default())
+    json_of(200, &body)
 }
 
 /// Returns the response to a preflight: 200 for a refusal too.
@@ -279,5 +279,5 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
             body.retry_after_seconds = *retry_after_seconds;
         }
     }
-    json(200, serde_json::to_string(&body).unwrap_or_default())
+    json_of(200, &body)
 }

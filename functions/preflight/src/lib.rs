@@ -24,7 +24,6 @@ use app::ATTEMPTS;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, post};
 use decide::{Decision, Verdict};
 use http::StatusCode;
 #[cfg(feature = "openapi")]
@@ -45,15 +44,13 @@ use shared::runtime::parse;
 use shared::store::{KeyOwner, VoidOutcome};
 use undecided::Known;
 
-pub fn router(app: App) -> Router {
-    finished(routes()).with_state(app)
+shared::endpoints! {
+    #[cfg(feature = "openapi")]
+    App: preflight, void, renew::renew
 }
 
-/// The routes without what surrounds them, to be served beside those of other functions.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/v1/preflight", post(preflight))
-        .route("/v1/holds/{id}", delete(void).patch(renew::renew))
+pub fn router(app: App) -> Router {
+    finished(routes()).with_state(app)
 }
 
 /// Decides whether a request may be sent, and holds what it may use at every level above its user.
@@ -62,9 +59,8 @@ pub fn routes() -> Router<App> {
 /// same hold again, so a retry holds once. Each request needs its own `request_id`. A gateway makes
 /// it itself: its users must not be able to choose it. Nothing is held if the request has no
 /// tokens.
+#[shared::endpoint(POST "/v1/preflight", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
-    post,
-    path = "/v1/preflight",
     operation_id = "preflight",
     tag = "Requests",
     request_body(content = PreflightBody, example = json!({
@@ -168,9 +164,8 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
 }
 
 /// Releases a hold that will not be used. If it is released again, nothing changes.
+#[shared::endpoint(DELETE "/v1/holds/{id}", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
-    delete,
-    path = "/v1/holds/{id}",
     operation_id = "releaseHold",
     tag = "Requests",
     params(("id" = HoldIdText, Path, description = "The hold.")),

@@ -4,12 +4,7 @@
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
 use shared::runtime::openapi::{ClientId, Model, Provider, RequestTokens, UserId};
-use utoipa::{OpenApi, ToSchema};
-
-/// The operations of this function.
-#[derive(Debug, OpenApi)]
-#[openapi(paths(super::preflight, super::renew::renew, super::void))]
-pub struct Document;
+use utoipa::ToSchema;
 
 /// A request that is to be sent, with its input counted in tokens or measured in bytes.
 #[derive(ToSchema)]

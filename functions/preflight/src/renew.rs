@@ -39,9 +39,8 @@ use std::sync::Arc;
 /// average. Under a hard cap in US dollars, an organisation that reserves strictly requires
 /// `model`. If the same body is sent again, only the time is extended further. A hold that has
 /// ended is a 409; its usage still counts.
+#[shared::endpoint(PATCH "/v1/holds/{id}", TRAFFIC)]
 #[cfg_attr(feature = "openapi", utoipa::path(
-    patch,
-    path = "/v1/holds/{id}",
     operation_id = "renewHold",
     tag = "Requests",
     params(("id" = HoldIdText, Path, description = "The hold.")),

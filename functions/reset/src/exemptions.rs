@@ -4,19 +4,18 @@
 use super::App;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use shared::domain::audit::AuditEntry;
+use shared::domain::change::{Author, Change, Update};
 use shared::domain::configuration::Configuration;
 use shared::domain::exemption::{Decided, Exemption, Grant};
 use shared::domain::exemption_notice::{Event, notice};
 use shared::domain::notice::Recipient;
 use shared::runtime::logs::{ErrorType, report};
-use shared::store::{
-    Change, Committed, CounterEffect, PendingExemption, Row, Snapshot, StoreError, new_id,
-};
+use shared::store::{ChangeRequest, Changed, PendingExemption, Snapshot, Step, StoreError, new_id};
+use std::sync::Arc;
 
 /// How often a step is tried again in one pass because of other changes. The next pass does the
 /// rest.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: u32 = 5;
 /// How old an end may be that is still reported.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(72);
 
@@ -40,45 +39,62 @@ pub(super) async fn end_exemptions(
     ids.extend(over.map(|one| one.id));
     let mut ended = 0;
     for id in ids {
-        for _ in 0..ATTEMPTS {
-            match step(app, organisation_id, &id, now).await {
-                Ok(Some(has_ended)) => {
-                    ended += u64::from(has_ended);
-                    break;
-                }
-                Ok(None) => tokio::task::yield_now().await,
-                // The others have their turn.
-                Err(error) => {
-                    report(
-                        ErrorType::OrganisationNotTended,
-                        "the end of an exemption is left to the next pass",
-                        &error,
-                    );
-                    break;
-                }
-            }
+        match step(app, organisation_id, &id, now).await {
+            Ok(has_ended) => ended += u64::from(has_ended),
+            // The others have their turn.
+            Err(error) => report(
+                ErrorType::OrganisationNotTended,
+                "the end of an exemption is left to the next pass",
+                &error,
+            ),
         }
     }
     Ok(ended)
 }
 
-/// What is due for one exemption: whether it has ended. None where the organisation changed meanwhile.
+/// Does what is due for one exemption. Returns whether it has ended.
 async fn step(
     app: &App,
     organisation_id: &str,
     id: &str,
     now: Timestamp,
-) -> Result<Option<bool>, StoreError> {
-    let Some(snapshot) = app.store.snapshot_for_change(organisation_id).await? else {
-        return Ok(Some(false));
+) -> Result<bool, StoreError> {
+    let author = Author::schedule();
+    let request = ChangeRequest {
+        organisation_id,
+        author: &author,
+        now,
+        attempts: ATTEMPTS,
     };
+    let prepare = async |snapshot: Arc<Snapshot>| prepared(app, &snapshot, id, now).await;
+    match app.store.change(&request, prepare).await? {
+        Changed::Committed(committed) => {
+            for notice_id in &committed.notice_ids {
+                app.notices.tell_or_leave(organisation_id, notice_id).await;
+            }
+            Ok(committed.value)
+        }
+        Changed::Stopped(_)
+        | Changed::Contended
+        | Changed::AnsweredBefore
+        | Changed::UnknownOrganisation => Ok(false),
+    }
+}
+
+async fn prepared(
+    app: &App,
+    snapshot: &Snapshot,
+    id: &str,
+    now: Timestamp,
+) -> Result<Step<bool>, StoreError> {
+    let organisation_id = &snapshot.configuration.organisation.id;
     let Some(before) = app.store.exemption(organisation_id, id).await? else {
-        return Ok(Some(false));
+        return Ok(Step::Stop(false));
     };
     let has_ended = before.status(now) == Decided::Expired && before.decided != Decided::Expired;
     let is_ending = before.ends_soon(now) && !before.is_end_told;
     if !has_ended && !is_ending {
-        return Ok(Some(false));
+        return Ok(Step::Stop(false));
     }
     let grant: Vec<Grant> = before.grant().into_iter().collect();
     let given = app.store.given_by(&snapshot.configuration, &grant, now);
@@ -94,61 +110,29 @@ async fn step(
         Event::Ending(given)
     };
     let user_id = &after.terms.user_id;
-    let user = app.store.user(organisation_id, user_id).await?;
-    let mut rows = vec![Row::exemption_alone(organisation_id, &after)?];
-    let mut notice_id = None;
     // A request that nobody decided in time is told of too: its user waits for an answer.
-    if let Some(user) = user {
-        let id = new_id("ntc_", now, 0)?;
-        let to = vec![Recipient::mail(&user, "it is for you".to_owned())];
-        let notice = notice(id.clone(), event, &after, &user, to, now);
-        rows.push(Row::notice(organisation_id, &notice)?);
-        notice_id = Some(id);
-    }
-    let change = change_of(&snapshot, &before, &after, rows, has_ended);
-    let committed: Committed = app
-        .store
-        .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
-        .await?;
-    if !matches!(committed, Committed::Done(_)) {
-        return Ok(None);
-    }
-    if let Some(notice_id) = notice_id {
-        app.notices.tell_or_leave(organisation_id, &notice_id).await;
-    }
-    Ok(Some(has_ended))
+    let notice = match app.store.user(organisation_id, user_id).await? {
+        Some(user) => {
+            let to = vec![Recipient::mail(&user, "it is for you".to_owned())];
+            Some(notice(
+                new_id("ntc_", now, 0)?,
+                event,
+                &after,
+                &user,
+                to,
+                now,
+            ))
+        }
+        None => None,
+    };
+    let exemption = Update::new(before, after, described);
+    let change = match has_ended {
+        true => Change::ExemptionExpired { exemption, notice },
+        false => Change::ExemptionEnding { exemption, notice },
+    };
+    Ok(Step::commit(change, has_ended))
 }
 
-/// No decision can see it: by its time it is over anyway.
-fn change_of(
-    snapshot: &Snapshot,
-    before: &Exemption,
-    after: &Exemption,
-    rows: Vec<Row>,
-    has_ended: bool,
-) -> Change {
-    let action = if has_ended {
-        "exemption.expire"
-    } else {
-        "exemption.ending"
-    };
-    let described = |exemption: &Exemption| {
-        json!({"status": exemption.decided, "is_end_told": exemption.is_end_told}).to_string()
-    };
-    Change {
-        rows,
-        head: snapshot.head.clone(),
-        ledger: None,
-        counters: CounterEffect::Unseen,
-        audit: vec![AuditEntry {
-            actor: "schedule".to_owned(),
-            action: action.to_owned(),
-            resource: format!("exemption/{}", after.id),
-            before: Some(described(before)),
-            after: Some(described(after)),
-            reason: None,
-            authority: None,
-            request_id: "schedule".to_owned(),
-        }],
-    }
+fn described(exemption: &Exemption) -> String {
+    json!({"status": exemption.decided, "is_end_told": exemption.is_end_told}).to_string()
 }

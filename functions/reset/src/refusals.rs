@@ -2,9 +2,10 @@
 //! and reason.
 
 use jiff::Timestamp;
-use shared::domain::audit::AuditEntry;
-use shared::domain::refused::{RefusedHour, hours_to_tell};
-use shared::store::{Change, Committed, CounterEffect, Row, Snapshot, Store, StoreError};
+use shared::domain::change::{Author, Change};
+use shared::domain::refused::hours_to_tell;
+use shared::store::{ChangeRequest, Changed, Snapshot, Step, Store, StoreError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The most entries of one transaction. Each has a mark as well.
@@ -20,50 +21,39 @@ pub(super) async fn audit_refusals(
     now: Timestamp,
     until: Instant,
 ) -> Result<u64, StoreError> {
+    let author = Author {
+        name: "preflight".to_owned(),
+        ..Author::schedule()
+    };
+    let request = ChangeRequest {
+        organisation_id,
+        author: &author,
+        now,
+        attempts: ATTEMPTS,
+    };
+    let [first, last] = hours_to_tell(now);
     let mut written = 0;
-    let mut attempts = 0;
-    while Instant::now() < until && attempts < ATTEMPTS {
-        let Some(snapshot) = store.snapshot_for_change(organisation_id).await? else {
-            return Ok(written);
+    loop {
+        let prepare = async |_: Arc<Snapshot>| {
+            if Instant::now() >= until {
+                return Ok::<_, StoreError>(Step::Stop(0));
+            }
+            // Read after the snapshot, so that whoever told of them meanwhile makes the change
+            // stale.
+            let untold = store.untold_refusals(organisation_id, [&first, &last], AT_ONCE);
+            let untold = untold.await?;
+            let count = u64::try_from(untold.len()).unwrap_or(0);
+            Ok(match untold.is_empty() {
+                true => Step::Stop(0),
+                false => Step::commit(Change::DenialsLogged(untold), count),
+            })
         };
-        let [first, last] = hours_to_tell(now);
-        // Read after the organisation's head, so that whoever told of them meanwhile makes the change stale.
-        let untold = store.untold_refusals(organisation_id, [&first, &last], AT_ONCE);
-        let untold = untold.await?;
-        if untold.is_empty() {
-            return Ok(written);
-        }
-        let change = change_of(&snapshot, &untold)?;
-        let committed: Committed = store
-            .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
-            .await?;
-        match committed {
-            Committed::Done(_) => written += u64::try_from(untold.len()).unwrap_or(0),
-            Committed::Stale | Committed::AnsweredBefore => attempts += 1,
+        match store.change(&request, prepare).await? {
+            Changed::Committed(committed) => written += committed.value,
+            Changed::Stopped(_)
+            | Changed::Contended
+            | Changed::AnsweredBefore
+            | Changed::UnknownOrganisation => return Ok(written),
         }
     }
-    Ok(written)
-}
-
-fn change_of(snapshot: &Snapshot, untold: &[(RefusedHour, u64)]) -> Result<Change, StoreError> {
-    let organisation_id = &snapshot.configuration.organisation.id;
-    let rows = untold.iter();
-    let rows = rows.map(|(hour, _)| Row::refused_told(organisation_id, hour));
-    let entries = untold.iter().map(|(hour, count)| AuditEntry {
-        actor: "preflight".to_owned(),
-        action: "preflight.refused".to_owned(),
-        resource: format!("user/{}", hour.user_id),
-        before: None,
-        after: Some(hour.described(*count)),
-        reason: Some(hour.reason.clone()),
-        authority: None,
-        request_id: "schedule".to_owned(),
-    });
-    Ok(Change {
-        rows: rows.collect::<Result<_, _>>()?,
-        head: snapshot.head.clone(),
-        ledger: None,
-        counters: CounterEffect::Unseen,
-        audit: entries.collect(),
-    })
 }

@@ -1,4 +1,4 @@
-//! A bucket that nobody but this machine sees: S3 as the official SDK puts objects, each of which stays as it was put.
+//! S3 in this process: a bucket for the official SDK, whose objects cannot be overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,33 +13,33 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-use crate::permissions::{Permission, Used};
+use crate::permissions::{Permission, PermissionLog};
 
-/// The most objects that are remembered.
+/// The most objects that the bucket keeps.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// The bucket. Clones are the same one.
+/// The bucket. Clones share its objects.
 #[derive(Clone, Debug, Default)]
 pub struct LocalBucket {
     objects: Arc<Mutex<BTreeMap<String, String>>>,
     is_down: Arc<AtomicBool>,
-    used: Used,
-    /// The function that calls with a client of this clone.
+    used: PermissionLog,
+    /// The function that owns the client of this clone.
     caller: &'static str,
 }
 
 impl LocalBucket {
-    /// What is in it, by name.
+    /// The objects by name.
     pub fn objects(&self) -> BTreeMap<String, String> {
         self.lock().clone()
     }
 
-    /// Lets every call fail, or none any more.
+    /// Lets every call fail, or stops that.
     pub fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
-    /// What each function did, as the permissions that it needed.
+    /// Returns the permissions that each function used.
     pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
         self.used.all()
     }
@@ -60,7 +60,7 @@ impl LocalBucket {
         };
         let uri = request.uri().parse::<http::Uri>();
         let host = uri.ok().and_then(|uri| uri.host().map(str::to_owned));
-        // The name of the bucket is the first part of its host's.
+        // The first label of the host is the name of the bucket.
         let host = host.unwrap_or_default();
         let name = host.split('.').next().unwrap_or_default().to_owned();
         self.used.record(Permission::new(self.caller, action, name));
@@ -70,7 +70,7 @@ impl LocalBucket {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an object if there is none of its name, and gives the status.
+    /// Puts an object if none of its name exists. Returns the HTTP status.
     fn put(&self, request: &HttpRequest) -> u16 {
         if self.is_down.load(Ordering::SeqCst) {
             return 503;

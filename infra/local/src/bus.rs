@@ -1,4 +1,4 @@
-//! A bus that nobody but this machine sees: EventBridge as the official SDK calls it, and what was put on it.
+//! EventBridge in this process: a bus for the official SDK, with the events that were put on it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,21 +7,17 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::engine::transport::{self, Reply, Service};
-use crate::engine::{FaultKind, FaultPlan};
-use crate::permissions::{Permission, Used};
+use crate::fault::{Fault, FaultKind, FaultPlan};
+use crate::permissions::{Permission, PermissionLog};
+use crate::transport::{self, Reply, Service};
 
-/// The most events that are remembered.
+/// The most events that the bus keeps.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// An event on the bus.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PutEvent {
-    /// Who put it there.
     pub source: String,
-    /// What it is about.
     pub detail_type: String,
-    /// What happened.
     pub detail: Value,
 }
 
@@ -34,48 +30,48 @@ struct Request {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Entry {
-    /// Without a name it is the account's default bus.
+    /// None for the account's default bus.
     event_bus_name: Option<String>,
     source: String,
     detail_type: String,
     detail: String,
 }
 
-/// The bus. Clones are the same one.
+/// The bus. Clones share its events.
 #[derive(Clone, Debug, Default)]
 pub struct LocalBus {
     events: Arc<Mutex<Vec<PutEvent>>>,
     faults: FaultPlan,
-    used: Used,
-    /// The function that calls with a client of this clone.
+    used: PermissionLog,
+    /// The function that owns the client of this clone.
     caller: &'static str,
 }
 
 impl LocalBus {
-    /// What was put on it, the oldest first.
+    /// The events, oldest first.
     pub fn events(&self) -> Vec<PutEvent> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.clone()
     }
 
-    /// Lets one entry of a later batch be refused, as EventBridge does if it fails for a part of a batch: the next one whose
-    /// detail has `part` in it.
+    /// Lets one entry of a later batch fail, as EventBridge does if only a part of a batch fails.
+    /// It is the next entry whose detail contains `part`.
     pub fn refuse_entry(&self, part: &str) {
         self.faults.refuse_entry(part);
     }
 
-    /// How many planned failures a client has seen.
+    /// The number of injected faults that a client has seen.
     #[must_use]
     pub fn faults_fired(&self) -> u64 {
         self.faults.fired()
     }
 
-    /// Plans a failure of a later call.
-    pub fn inject(&self, fault: crate::engine::Fault) {
+    /// Injects a fault into a later call.
+    pub fn inject(&self, fault: Fault) {
         self.faults.inject(fault);
     }
 
-    /// What each function did, as the permissions that it needed.
+    /// Returns the permissions that each function used.
     pub(crate) fn permissions_used(&self) -> BTreeSet<Permission> {
         self.used.all()
     }

@@ -1,16 +1,20 @@
-//! The whole system on one machine: every function behind one HTTP port, with DynamoDB and SQS in the same process.
-//! The program and the tests start the same [`system::System`].
+//! The whole system in one process, as a library: every function, and the AWS services that they
+//! call. The program and the tests start the same [`system::System`].
 
-mod bounces;
 pub mod bucket;
 pub mod bus;
-pub mod demo;
-pub mod engine;
-mod guard;
-mod local_routes;
-pub mod mail;
-pub mod mapping;
+mod drain;
+pub mod dynamodb;
+pub mod endpoints;
+pub mod event_source;
+mod fault;
+mod names;
 pub mod openapi;
 pub mod permissions;
-pub mod queue;
+mod server;
+mod services;
+pub mod ses;
+pub mod sqs;
+mod start_error;
 pub mod system;
+mod transport;

@@ -1,4 +1,4 @@
-//! The API's document: what the functions say of their operations, put together.
+//! The OpenAPI document, merged from the documents of the functions.
 
 use utoipa::OpenApi as _;
 use utoipa::openapi::header::HeaderBuilder;
@@ -7,14 +7,16 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, T
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Header, OpenApi, PathItem, Ref, RefOr};
 
-/// What is said of the API as a whole.
+/// The description of the whole API.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "Toktra",
-        description = "Budgets for LLM usage that truly hold, and policies that watch each event and act.\n\n\
-            US dollars are JSON numbers with at most six decimals, kept exactly; a whole number has no decimal point. \
-            Unknown fields are refused. A list answers with `next_cursor`, which is the `cursor` of its next page. \
+        description = "Budgets for LLM usage that truly hold, and policies that watch each event \
+            and act.\n\n\
+            US dollars are JSON numbers with at most six decimals, kept exactly; a whole number \
+            has no decimal point. Unknown fields are refused. A list answers with `next_cursor`, \
+            which is the `cursor` of its next page. \
             `X-RateLimit-Limit`, `-Remaining` and `-Reset` say what the key may do in this minute.",
     ),
     servers((url = "/", description = "Where this document is served.")),
@@ -35,16 +37,17 @@ use utoipa::openapi::{Header, OpenApi, PathItem, Ref, RefOr};
         (name = "Service"),
     ),
 )]
-struct Whole;
+struct Base;
 
-/// The document of all functions. A function whose operations are new is added here; an operation is added where its handler
-/// is.
+/// Merges the documents of all functions. Add a function here if it has new operations. Each
+/// operation is described at its handler.
 pub fn document() -> OpenApi {
-    let mut whole = Whole::openapi();
+    let mut whole = Base::openapi();
     for part in [
-        api::openapi::Document::openapi(),
-        preflight::openapi::Document::openapi(),
-        ingest::openapi::Document::openapi(),
+        api::Operations::openapi(),
+        api::openapi::Schemas::openapi(),
+        preflight::Operations::openapi(),
+        ingest::Operations::openapi(),
     ] {
         whole.merge(part);
     }
@@ -57,12 +60,12 @@ pub fn document() -> OpenApi {
     whole
 }
 
-/// The document as it is checked in.
+/// The document as it is checked in, as JSON.
 pub fn text() -> Result<String, serde_json::Error> {
     Ok(document().to_pretty_json()? + "\n")
 }
 
-/// Says what a key is.
+/// Adds the security schemes.
 fn add_keys(whole: &mut OpenApi) {
     let bearer = |description: &str| {
         let mut scheme = Http::new(HttpAuthScheme::Bearer);
@@ -76,7 +79,7 @@ fn add_keys(whole: &mut OpenApi) {
     components.add_security_scheme("operator_key", operator);
 }
 
-/// Says once what operations are refused with.
+/// Adds the shared error responses.
 fn add_refusals(whole: &mut OpenApi) {
     let components = whole.components.get_or_insert_default();
     let refusals = shared::runtime::openapi::refusals();
@@ -85,7 +88,7 @@ fn add_refusals(whole: &mut OpenApi) {
         .extend(refusals.map(|(name, response)| (name.to_owned(), RefOr::T(response))));
 }
 
-/// Says that every answer of a function names its request, whichever handler it comes from.
+/// Adds the `x-request-id` header to each response.
 fn name_requests(whole: &mut OpenApi) {
     let shared = whole.components.iter_mut();
     let shared = shared.flat_map(|components| components.responses.iter_mut());
@@ -99,7 +102,7 @@ fn name_requests(whole: &mut OpenApi) {
     }
 }
 
-/// Lets the items of a page refer to their schema: a derived generic one has it inside.
+/// Lets the items of a page refer to their schema, because a derived generic schema repeats it.
 fn name_items(whole: &mut OpenApi) {
     let schemas = whole
         .components
@@ -119,7 +122,7 @@ fn name_items(whole: &mut OpenApi) {
     }
 }
 
-/// Lets a body that may be missing be missing, and not null.
+/// Makes an optional body optional instead of nullable.
 fn miss_bodies(operation: &mut Operation) {
     let bodies = operation.request_body.iter_mut();
     for content in bodies.flat_map(|body| body.content.values_mut()) {

@@ -1,25 +1,25 @@
-//! What functions did with AWS, as the permissions that they need where they are deployed.
+//! The AWS permissions that the functions use, recorded from their calls.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a function did in one call: an action of IAM on a resource, and the kinds of partitions if that is a table.
+/// A permission that a call needs: an IAM action on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
-    /// The function whose client it was.
+    /// The function that made the call.
     pub caller: &'static str,
     /// `dynamodb:PutItem`, `dynamodb:ConditionCheckItem`, `sqs:SendMessage`, ...
     pub action: String,
-    /// What it was done to, as it is called here: the table, `<table>/index/<name>`, the queue, the bus, the bucket, or for a mail
-    /// `identity/<sender>` and `configuration-set/<name>`.
+    /// The local name of the resource: a table, `<table>/index/<name>`, a queue, a bus, a bucket,
+    /// or for a mail `identity/<sender>` and `configuration-set/<name>`.
     pub resource: String,
-    /// The partition keys of all items that the call does this to, with `org` for the organisation and `id` for an id:
-    /// `org#record#id`, `@key#id`. Empty for what is no table.
+    /// The kinds of partition keys of the items, with `org` for the organisation and `id` for an
+    /// id: `org#record#id`, `@key#id`. Empty if the resource is not a table.
     pub partitions: BTreeSet<String>,
 }
 
 impl Permission {
-    /// An action on what is no table.
+    /// A permission on a resource that is not a table.
     pub(crate) fn new(caller: &'static str, action: String, resource: String) -> Self {
         Self {
             caller,
@@ -30,11 +30,11 @@ impl Permission {
     }
 }
 
-/// What functions did with one service. Clones are the same list.
+/// The permissions used with one service. Clones share the list.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Used(Arc<Mutex<BTreeSet<Permission>>>);
+pub(crate) struct PermissionLog(Arc<Mutex<BTreeSet<Permission>>>);
 
-impl Used {
+impl PermissionLog {
     pub(crate) fn record(&self, permission: Permission) {
         self.lock().insert(permission);
     }

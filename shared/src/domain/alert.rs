@@ -1,7 +1,7 @@
-//! Crossings: which levels of its limit a budget's spending has reached, and the alerts that say so.
+//! Crossings: the levels of its limit that a budget's spending has reached, and their alerts.
 //!
-//! A crossing is found by level: spent >= threshold. Whether it was told already is the store's to know, so racing and
-//! repeated batches find it as often as they like and it is told once.
+//! A crossing is found by level: spent >= threshold. The store remembers which ones were announced,
+//! so racing and repeated batches may find a crossing often, and it is announced once.
 
 use super::cell::Cell;
 use super::configuration::{Budget, Configuration};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// What an alert is about.
+/// The subject of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
@@ -24,76 +24,63 @@ pub enum AlertKind {
     PolicyViolation,
     /// A budget's limit is reached or passed.
     BudgetExceeded,
-    /// A threshold below the limit is reached.
+    /// A budget reached a threshold below its limit.
     BudgetThreshold,
-    /// Figures that should agree do not.
+    /// Figures that should agree differ.
     AnomalyDetected,
     /// A risk was seen.
     SecurityEvent,
 }
 
-/// How much an alert matters.
+/// How urgent an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Worth knowing.
     Low,
-    /// Worth a look.
     Medium,
-    /// Worth acting on.
     High,
-    /// Worth acting on at once.
+    /// Needs action at once.
     Critical,
 }
 
-/// What has become of an alert.
+/// How far people have dealt with an alert or incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AlertStatus {
-    /// Nobody has said anything yet.
+    /// Nobody has responded yet.
     Open,
     /// Somebody has seen it.
     Acknowledged,
-    /// It is over.
     Resolved,
 }
 
-/// Something that people should hear of.
+/// An event that people should know of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Made here: `alr_...`, later ones sort last.
+    /// `alr_...`, made by the server. Later ids sort last.
     pub id: String,
-    /// What it is about.
     #[serde(rename = "type")]
     pub kind: AlertKind,
-    /// How much it matters.
     pub severity: Severity,
-    /// What has become of it.
     pub status: AlertStatus,
-    /// One line.
     pub title: String,
-    /// What happened, with the figures, and what to do.
+    /// States what happened, with the figures, and what to do.
     pub message: String,
-    /// Whose usage it is about, where it is one user's.
+    /// The user whose usage it is about, if it is about one user.
     pub user_id: Option<String>,
-    /// The department it is about.
     pub department_id: Option<String>,
-    /// The budget it is about.
     pub budget_id: Option<String>,
-    /// The policy that raised it.
     pub policy_id: Option<String>,
-    /// The figures at that moment.
+    /// The figures when it was raised.
     pub metadata: Value,
-    /// When it was raised.
     pub created_at: Timestamp,
-    /// When it was over.
     pub resolved_at: Option<Timestamp>,
 }
 
 impl Alert {
-    /// The notice of an alert that no policy raised: what it says, frozen.
+    /// Returns the notice of an alert that no policy raised. Its content is frozen.
     pub fn notice(&self, id: String, recipients: Vec<Recipient>) -> Notice {
         let kind = match self.kind {
             AlertKind::BudgetThreshold => EventType::BudgetThreshold,
@@ -119,13 +106,13 @@ impl Alert {
 /// A level of a budget's limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// This share of the limit, in percent.
+    /// A share of the limit, in percent.
     Percent(u32),
-    /// More is spent than a hard cap allows: usage that nobody held for, or more than was held.
+    /// More is spent than a hard cap allows: usage without a hold, or beyond its hold.
     Debt,
 }
 
-/// The limit itself, which is a level of every budget.
+/// The limit itself. Every budget has this level.
 const LIMIT: Level = Level::Percent(100);
 
 impl fmt::Display for Level {
@@ -138,14 +125,15 @@ impl fmt::Display for Level {
 }
 
 impl Level {
-    /// Every level at which `budget` is told: its thresholds, its limit, and the debt of a hard cap.
+    /// Returns every level at which `budget` raises an alert: its thresholds, its limit, and the
+    /// debt of a hard cap.
     pub fn all_of(budget: &Budget) -> BTreeSet<Self> {
         let thresholds = budget.thresholds.iter().copied().map(Self::Percent);
         let debt = budget.hard_cap.then_some(Self::Debt);
         thresholds.chain([LIMIT]).chain(debt).collect()
     }
 
-    /// Whether `figures` are at this level or above. Where nothing is spent, nothing is crossed.
+    /// Returns true if `figures` are at this level or above. Without spending nothing is crossed.
     pub fn is_reached(self, figures: &Figures) -> bool {
         let spent = i128::from(figures.own_spent());
         let limit = i128::from(figures.own_limit());
@@ -160,17 +148,13 @@ impl Level {
 /// A level that a budget has reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Crossing<'a> {
-    /// The budget.
     pub budget: &'a Budget,
-    /// The month.
     pub period: Month,
-    /// The level.
     pub level: Level,
-    /// The budget's figures.
     pub figures: Figures,
 }
 
-/// Every level that a budget of `cell`, the cell of `period`, has reached.
+/// Returns every level that a budget of `cell`, the cell of `period`, has reached.
 pub fn crossings<'a>(
     configuration: &'a Configuration,
     period: Month,
@@ -184,7 +168,7 @@ pub fn crossings<'a>(
         if !budget.counts_in(period) {
             continue;
         }
-        // What is held is worked out only where it matters: most budgets are far from their first level.
+        // Sum up the holds only if a level is near: most budgets are far from their first one.
         let limit = budget
             .gives_in(period)
             .saturating_add(cell.carried(budget.counter()));
@@ -208,7 +192,7 @@ pub fn crossings<'a>(
 }
 
 impl Crossing<'_> {
-    /// The alert that tells of it.
+    /// Returns the alert for this crossing.
     pub fn alert(&self, id: String, configuration: &Configuration, now: Timestamp) -> Alert {
         let Self {
             budget,
@@ -238,20 +222,22 @@ impl Crossing<'_> {
         let (title, what_now) = match (level, budget.hard_cap) {
             (Level::Debt, _) => (
                 format!("{:?} of {whose} is overspent", budget.name),
-                "Usage was reported that nobody held for, or more than was held. Requests are refused until the month \
-                 ends or the amount is raised; look for clients that send events without a hold_id.",
+                "Usage was reported without a hold, or beyond its hold. Requests are denied until the \
+                 month ends or the amount is raised. Look for clients that send events without a \
+                 hold_id.",
             ),
             (Level::Percent(percent), true) if *percent >= 100 => (
                 format!("{:?} of {whose} is used up ({percent} %)", budget.name),
-                "It is a hard cap: requests are refused until the month ends or the amount is raised.",
+                "It is a hard cap: requests are denied until the month ends or the amount is \
+                 raised.",
             ),
             (Level::Percent(percent), false) if *percent >= 100 => (
-                format!("{:?} of {whose} has passed {percent} %", budget.name),
-                "It is a soft cap: requests go on.",
+                format!("{:?} of {whose} has exceeded {percent} %", budget.name),
+                "It is a soft cap: requests continue.",
             ),
             (level, _) => (
                 format!("{:?} of {whose} has reached {level} %", budget.name),
-                "Nothing is refused yet.",
+                "No request is denied yet.",
             ),
         };
         let message = format!(
@@ -292,7 +278,8 @@ mod tests {
     use crate::domain::amount::Unit;
     use crate::domain::samples::{NOW, at, budget, cell, configuration, month};
 
-    /// The alerts of a budget of 1,001 tokens that tells at 80 %, where `spent` are gone: level and severity.
+    /// The level and severity of each alert if a budget of 1,001 tokens with a threshold at 80 %
+    /// has `spent` this much.
     fn told(hard_cap: bool, spent: i64) -> Vec<(String, Severity)> {
         let budget = Budget {
             hard_cap,

@@ -8,7 +8,7 @@ pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
 
 const MICRO_PER_USD: i64 = 1_000_000;
 
-/// What a budget counts.
+/// The unit that a budget counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -20,7 +20,6 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The name in the API: `tokens` or `usd`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Tokens => "tokens",
@@ -28,7 +27,8 @@ impl Unit {
         }
     }
 
-    /// An amount as people read it, with its digits in groups: `1,234,567 tokens`, `$1,234.50`, `-$0.0213`.
+    /// Formats an amount for people, with its digits in groups: `1,234,567 tokens`, `$1,234.50`,
+    /// `-$0.0213`.
     pub fn shown(self, value: i64) -> String {
         let sign = if value < 0 { "-" } else { "" };
         let magnitude = value.unsigned_abs();
@@ -40,14 +40,14 @@ impl Unit {
                 let digits = format!("{:06}", magnitude % scale);
                 match digits.trim_end_matches('0') {
                     "" => format!("{sign}${whole}"),
-                    // People write cents with two digits.
+                    // Cents are written with two digits.
                     fraction => format!("{sign}${whole}.{fraction:0<2}"),
                 }
             }
         }
     }
 
-    /// An amount as a number of JSON: tokens, or dollars with every digit.
+    /// Returns an amount as a JSON number: tokens, or dollars with every digit.
     pub fn figure(self, value: i64) -> Value {
         match self {
             Self::Tokens => value.into(),
@@ -56,7 +56,7 @@ impl Unit {
     }
 }
 
-/// A whole number with its digits in groups of three: `1,234,567`.
+/// Formats a whole number with its digits in groups of three: `1,234,567`.
 pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -72,25 +72,21 @@ pub fn grouped(value: u64) -> String {
 /// Tokens and micro-USD of one request, hold or sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Amounts {
-    /// Tokens.
     pub tokens: i64,
-    /// Micro-USD: millionths of a US dollar.
+    /// Millionths of a US dollar.
     pub micro_usd: i64,
 }
 
 impl Amounts {
-    /// Nothing of either unit.
     pub const ZERO: Self = Self {
         tokens: 0,
         micro_usd: 0,
     };
 
-    /// Both units at once.
     pub fn new(tokens: i64, micro_usd: i64) -> Self {
         Self { tokens, micro_usd }
     }
 
-    /// The part in `unit`.
     pub fn of(self, unit: Unit) -> i64 {
         match unit {
             Unit::Tokens => self.tokens,
@@ -98,7 +94,7 @@ impl Amounts {
         }
     }
 
-    /// `self + other` in both units, within the range of an `i64`.
+    /// Returns `self + other` in both units, within the range of an `i64`.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         Self::new(
@@ -107,7 +103,7 @@ impl Amounts {
         )
     }
 
-    /// `self - other` in both units, within the range of an `i64`.
+    /// Returns `self - other` in both units, within the range of an `i64`.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self {
@@ -116,7 +112,7 @@ impl Amounts {
         }
     }
 
-    /// `self - other` in both units, or `None` where a unit leaves the range of an `i64`.
+    /// Returns `self - other` in both units, or None if a unit leaves the range of an `i64`.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Some(Self {
             tokens: self.tokens.checked_sub(other.tokens)?,
@@ -128,18 +124,18 @@ impl Amounts {
 /// Why a text is not an amount of US dollars.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsdError {
-    /// Not a JSON number.
     #[error("must be a number of US dollars")]
     NotANumber,
     /// More than six digits after the point.
     #[error("must have at most six decimals")]
     TooManyDecimals,
-    /// Beyond what an `i64` of micro-USD holds.
+    /// Exceeds an `i64` of micro-USD.
     #[error("is too large")]
     TooLarge,
 }
 
-/// Micro-USD of a JSON number of dollars, exactly: `"0.0213"` is 21,300. Exponents are read too.
+/// Parses a JSON number of dollars into micro-USD, exactly: `"0.0213"` is 21,300. Accepts
+/// exponents.
 pub fn micro_usd_from_json(text: &str) -> Result<i64, UsdError> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((m, e)) => (m, e.parse::<i32>().map_err(|_| UsdError::NotANumber)?),
@@ -174,7 +170,7 @@ pub fn micro_usd_from_json(text: &str) -> Result<i64, UsdError> {
     Ok(if negative { -value } else { value })
 }
 
-/// The JSON number of dollars for `micro_usd`, without superfluous zeros: 21,300 is `0.0213`.
+/// Returns the JSON number of dollars for `micro_usd`, without trailing zeros: 21,300 is `0.0213`.
 pub fn micro_usd_to_json(micro_usd: i64) -> String {
     let sign = if micro_usd < 0 { "-" } else { "" };
     let magnitude = micro_usd.unsigned_abs();

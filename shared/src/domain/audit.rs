@@ -1,4 +1,5 @@
-//! The audit log: what was changed or decided, by whom, chained so that nothing can be altered unseen.
+//! The audit log: every change and decision with its actor, in a chain of hashes that shows
+//! tampering.
 
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
 use jiff::Timestamp;
@@ -6,60 +7,52 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// Who did what to what, and why.
+/// One action: its actor, its resource and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
-    /// The key or user who did it.
+    /// The acting key or process, such as `key/<id>` or `operator`.
     pub actor: String,
-    /// What was done: `budget.create`.
+    /// The kind of action: `budget.create`.
     pub action: String,
-    /// To what: `budget/bud_...`.
     pub resource: String,
     /// The resource before, as JSON.
     pub before: Option<String>,
     /// The resource after, as JSON.
     pub after: Option<String>,
-    /// Why, where that was said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
-    /// Why the actor could, as JSON: the key's role, what it may do now, whose it is and who made it. None for what no key did.
+    /// The key's role, its effective permission, its user and its makers, as JSON. None if no key
+    /// was used.
     pub authority: Option<String>,
-    /// The request.
     pub request_id: String,
 }
 
-/// An entry in its place in the log. It is written once and never again.
+/// An entry at its place in the log. It is written once and never changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {
     /// Its number, from 1, without gaps.
     pub seq: u64,
-    /// When.
     pub at: Timestamp,
-    /// The key or user who did it.
     pub actor: String,
-    /// What was done.
     pub action: String,
-    /// To what.
     pub resource: String,
-    /// The resource before, as JSON.
     pub before: Option<String>,
-    /// The resource after, as JSON.
     pub after: Option<String>,
-    /// Why, where that was said.
+    /// The reason, if one was given.
     pub reason: Option<String>,
-    /// Why the actor could, as JSON. Entries that were written before it was kept have none, and neither has what no key did.
+    /// As in [`AuditEntry`]. Also None for entries from before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
-    /// The request.
     pub request_id: String,
-    /// SHA-256 over the previous hash and every field, each with its length before it, in hex. An authority comes last, and only
-    /// if there is one, so that older entries keep their hashes.
+    /// SHA-256 in hex over the previous hash and every field, each preceded by its length. An
+    /// authority comes last and only if there is one, so older entries keep their hashes.
     pub hash: String,
-    /// The hash of the entry before; empty at the first.
+    /// The hash of the entry before. Empty at the first entry.
     pub previous_hash: String,
 }
 
 impl AuditRecord {
-    /// The entry as the one after `previous_hash`.
+    /// Returns `entry` as the record that follows `previous_hash`.
     pub fn new(entry: &AuditEntry, seq: u64, at: Timestamp, previous_hash: &str) -> Self {
         let mut record = Self {
             seq,
@@ -79,7 +72,7 @@ impl AuditRecord {
         record
     }
 
-    /// What its hash has to be.
+    /// Returns the hash that the record must have.
     pub fn computed_hash(&self) -> String {
         let mut hash = Sha256::new();
         let (seq, at) = (self.seq.to_string(), self.at.to_string());
@@ -105,17 +98,16 @@ impl AuditRecord {
     }
 }
 
-/// Why the log does not hold.
+/// A place at which the chain is broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Break {
-    /// The entry at which it was seen.
+    /// The entry at which the break was found.
     pub seq: u64,
-    /// What is wrong.
     pub message: String,
 }
 
 impl Break {
-    /// The alert that tells of it.
+    /// Returns the alert for this break.
     pub fn alert(&self, id: String, now: Timestamp) -> Alert {
         let Self { seq, message } = self;
         Alert {
@@ -125,7 +117,8 @@ impl Break {
             status: AlertStatus::Open,
             title: "the audit log was altered".to_owned(),
             message: format!(
-                "Entry {seq}: {message}. The runbook says how to look into it. No head is signed until it holds again."
+                "Entry {seq}: {message}. The runbook says how to investigate. No head is signed until \
+                 the log is intact again."
             ),
             user_id: None,
             department_id: None,
@@ -138,21 +131,19 @@ impl Break {
     }
 }
 
-/// A head that somebody kept: the number of an entry and the hash that it had.
+/// An entry's number and hash, as an auditor kept them outside of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptHead {
-    /// The number of the entry.
     pub seq: u64,
-    /// Its hash.
     pub hash: String,
 }
 
 impl KeptHead {
-    /// Whether the entry is still there as it was kept.
+    /// Checks that the entry still has the hash that was kept.
     pub fn compare(&self, found: Option<&AuditRecord>) -> Result<(), Break> {
         let message = match found {
             None => "the entry that the kept head names is missing",
-            Some(found) if found.hash != self.hash => "it has another hash than the kept head",
+            Some(found) if found.hash != self.hash => "its hash differs from that of the kept head",
             Some(found) if found.hash != found.computed_hash() => ALTERED,
             Some(_) => return Ok(()),
         };
@@ -163,24 +154,21 @@ impl KeptHead {
     }
 }
 
-/// What is said of an entry whose fields were changed.
-const ALTERED: &str = "it was altered: its hash is not that of its fields";
+/// The explanation for an entry whose fields were changed.
+const ALTERED: &str = "it was altered: its hash does not match its fields";
 
-/// A walk along the chain.
+/// Verifies the chain entry by entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Walk {
-    /// How many entries were seen.
     pub entries: u64,
-    /// The number of the last one.
     pub seq: u64,
-    /// Its hash.
     pub hash: String,
-    /// When it was written; none before the first step.
+    /// When the last entry was written. None before the first step.
     pub at: Option<Timestamp>,
 }
 
 impl Walk {
-    /// A walk that goes on after the entry with this number and hash.
+    /// Continues after the entry with this number and hash.
     pub fn after(seq: u64, hash: String) -> Self {
         Self {
             entries: 0,
@@ -190,7 +178,7 @@ impl Walk {
         }
     }
 
-    /// Takes the next entry, or says what is wrong with it.
+    /// Checks the next entry.
     pub fn step(&mut self, record: &AuditRecord) -> Result<(), Break> {
         let broken = |seq: u64, message: &str| {
             Err(Break {
@@ -214,7 +202,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Whether the walk has come to the end that the organisation knows: `seq` and `hash` of its last entry.
+    /// Checks that the walk ended at `seq` and `hash`, the organisation's last entry.
     pub fn end(&self, seq: u64, hash: &str) -> Result<(), Break> {
         let broken = |message: &str| {
             Err(Break {
@@ -227,7 +215,7 @@ impl Walk {
             false => broken("the entry is beyond the end"),
             true if self.hash != hash => Err(Break {
                 seq,
-                message: "the last entry is another one".to_owned(),
+                message: "the last entry is a different one".to_owned(),
             }),
             true => Ok(()),
         }
@@ -346,7 +334,7 @@ mod tests {
         assert_eq!(kept.compare(log(5).last()), Ok(()));
         let message = |found: Option<&AuditRecord>| kept.compare(found).unwrap_err();
         assert_eq!(message(None).seq, 5);
-        // Every entry anew, each with a right hash: the walk finds nothing.
+        // A forged chain in which every entry has a correct hash: the walk itself finds nothing.
         let mut anew: Vec<AuditRecord> = Vec::new();
         for old in log(5) {
             let mut entry = old.clone();

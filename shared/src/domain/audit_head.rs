@@ -1,5 +1,5 @@
-//! Heads of the audit log: what its last entry of a day was. Somebody who keeps one where the log cannot be written can
-//! tell later whether anything before it was changed.
+//! Heads of the audit log: the last entry of each day. A copy kept outside of the database proves
+//! whether earlier entries were changed.
 
 use super::notice::{Notice, Recipient};
 use super::webhook::EventType;
@@ -9,38 +9,36 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How long after midnight a day is over: a change that began before is written by then.
+/// How long after midnight a day is complete: changes that began before are written by then.
 const SETTLES_IN: SignedDuration = SignedDuration::from_mins(10);
 
-/// The last entry of a day. It is the same whenever it is looked up, because entries are only added behind it.
+/// The last entry of a day. It never changes, because entries are only appended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditHead {
-    /// The day in UTC whose last entry it is.
     pub day: Date,
-    /// The number of that entry. An older one if the day has none: then no head is made.
+    /// The number of that entry. If it is older than the day, the day had no entries and gets no
+    /// head.
     pub seq: u64,
-    /// Its hash.
     pub hash: String,
-    /// When it was written.
+    /// When the entry was written.
     pub at: Timestamp,
-    /// All of that as a JSON Web Token, signed with the deployment's key.
+    /// The head as a JSON Web Token, signed with the deployment's key.
     pub signed_head: String,
-    /// Whether it is in the bucket, if there is one.
+    /// True if it is in the archive bucket.
     #[serde(default)]
     pub is_archived: bool,
 }
 
-/// A day that is over.
+/// A day that is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DayOver {
-    /// The day.
     pub day: Date,
-    /// The moment that ended it.
+    /// The first moment after the day.
     pub end: Timestamp,
 }
 
 impl DayOver {
-    /// The last day in UTC that is over at `now`; none at the beginning of time.
+    /// Returns the last day in UTC that is complete at `now`. None at the beginning of time.
     pub fn before(now: Timestamp) -> Option<Self> {
         let settled = now.checked_sub(SETTLES_IN).ok()?;
         let midnight = settled
@@ -54,7 +52,8 @@ impl DayOver {
 }
 
 impl AuditHead {
-    /// What a reader keeps of it, and what the bucket has. `public_key` is a JSON Web Key.
+    /// Returns the document that readers keep and the bucket archives. `public_key` is a JSON Web
+    /// Key.
     pub fn kept(&self, organisation_id: &str, public_key: &Value) -> Value {
         json!({
             "org_id": organisation_id,
@@ -67,7 +66,7 @@ impl AuditHead {
         })
     }
 
-    /// The notice that carries it out of the tables.
+    /// Returns the notice that carries the head out of the database.
     pub fn notice(
         &self,
         id: String,
@@ -79,7 +78,8 @@ impl AuditHead {
         let payload = json!({
             "title": format!("the audit log of {day} ends with entry {seq}"),
             "message": format!(
-                "Entry {seq} has the hash {hash}. It covers every entry before it. Keep this where the log cannot be changed.",
+                "Entry {seq} has the hash {hash}. It covers every entry before it. Keep this in a \
+                 place that is safe from changes to the log.",
             ),
             "day": day,
             "seq": seq,
@@ -88,7 +88,7 @@ impl AuditHead {
             "signed_head": self.signed_head,
             "public_key": public_key,
             "what_now": format!(
-                "GET /v1/audit-log/verify?seq={seq}&hash={hash} says whether the log still agrees with it.",
+                "GET /v1/audit-log/verify?seq={seq}&hash={hash} checks that the log still agrees with it.",
             ),
         });
         Notice::new(id, EventType::AuditHead, payload, recipients, now)

@@ -1,22 +1,22 @@
-//! What a key may do at a moment, and who answers for it.
+//! The effective permission of a key, and the people who answer for it.
 //!
-//! A key that is bound to a user never does more than its user may do now. A key without a user stands for whoever made it, and
-//! an administrator's key without a user has their power only as long as each of them has it. Whoever made a key has seen its
-//! secret, so every key remembers all of them.
+//! A key that is bound to a user never does more than its user may do now. A key without a user
+//! acts for its makers: an administrator's key of this kind is one only while every maker is an
+//! administrator. Makers have seen the secret, so every key remembers all of its makers.
 
 use super::people::{Block, Role, Status, User};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The actor of the operator, as the audit log names it.
+/// The operator's name as an actor in the audit log.
 pub const OPERATOR: &str = "operator";
-/// The most people in the chain of makers of a key. All of them are read with it.
+/// The most people in the chain of makers of a key. All of them are read together with the key.
 pub const MAX_MAKERS: usize = 32;
 
 impl Role {
-    /// Returns the role of both that may do less. An agent's role is for keys without a user; beside a user's role it counts as
-    /// a member's.
+    /// Returns the less powerful of both roles. An agent's role is for keys without a user. Beside
+    /// a user's role it counts as a member's.
     pub fn lesser(self, other: Self) -> Self {
         match (self, other) {
             (Self::Admin, Self::Admin) => Self::Admin,
@@ -25,64 +25,61 @@ impl Role {
         }
     }
 
-    /// Returns whether a user with the role `user` may have a key for this role.
+    /// Returns true if a user with the role `user` may have a key for this role.
     pub fn is_within(self, user: Self) -> bool {
         self.lesser(user) == self
     }
 }
 
-/// Who gives a key its power.
+/// The source of a key's power.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Backing {
-    /// The organisation: the key is bound to no user.
     Organisation,
-    /// The user whom it is bound to.
+    /// The user that the key is bound to.
     User {
-        /// The user's own role.
         role: Role,
-        /// Whether they are active.
         status: Status,
-        /// The block in force, or one that has ended by time.
+        /// The block in force, or one that has expired.
         block: Option<Block>,
     },
-    /// A user who is not there any more.
+    /// The user was deleted.
     Gone,
-    /// The people in the chain of makers of an administrator's key that is bound to no user. Each is one of the two above.
+    /// The makers of an administrator's key that is bound to no user. Each is one of the two above.
     Makers(Vec<Backing>),
 }
 
-/// What a key may do now.
+/// The effective permission of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Power {
-    /// The lesser of the key's role and its user's; an agent's if a maker is no administrator any more.
+    /// The lesser of the key's role and its user's, or an agent's if a maker is not an
+    /// administrator now.
     pub role: Role,
-    /// Whether the user is blocked: the key reads the user's own data and asks for exemptions, and changes nothing.
+    /// True if the user is blocked: the key reads the user's own data and requests exemptions, and
+    /// changes nothing.
     pub is_blocked: bool,
 }
 
-/// Why a key may do nothing.
+/// Why a key has no permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Powerless {
-    /// Its user is suspended.
     Suspended,
-    /// Its user is not there any more.
     Gone,
 }
 
 impl Powerless {
-    /// Returns what the caller is told; `what` is `key` or `client`.
+    /// Returns the message for the caller. `what` is `key` or `client`.
     pub fn message(self, what: &str) -> String {
         match self {
             Self::Suspended => format!(
-                "the user of this {what} is suspended; an administrator can make the user active again"
+                "the user of this {what} is suspended; an administrator can activate the user again"
             ),
-            Self::Gone => format!("the user of this {what} is not there any more"),
+            Self::Gone => format!("the user of this {what} was deleted"),
         }
     }
 }
 
 impl Backing {
-    /// Returns what a bound key has of its user as they were read.
+    /// Returns the backing of a bound key, given its user as just read.
     pub fn of(user: Option<&User>) -> Self {
         match user {
             Some(user) => Self::User {
@@ -94,7 +91,7 @@ impl Backing {
         }
     }
 
-    /// Returns what a key that was made for `key_role` may do at `now`.
+    /// Returns the effective permission at `now` of a key that was made for `key_role`.
     pub fn power(&self, key_role: Role, now: Timestamp) -> Result<Power, Powerless> {
         match self {
             Self::Organisation => Ok(Power {
@@ -119,7 +116,7 @@ impl Backing {
                     let power = maker.power(Role::Admin, now);
                     power.is_ok_and(|power| power.role == Role::Admin)
                 };
-                // Servers that use such a key go on, as they would with an agent's key.
+                // Servers that use such a key continue with an agent's permission.
                 let role = match makers.iter().all(is_administrator) {
                     true => key_role,
                     false => Role::Agent,
@@ -136,18 +133,19 @@ impl Backing {
 /// Who made a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maker {
-    /// As the audit log names them: `key/<id>` or `operator`.
+    /// Its name in the audit log: `key/<id>` or `operator`.
     pub actor: String,
-    /// Who answers for the making key: the one whom it was bound to, or who made that key, and so on. None is the operator.
+    /// The person who answers for the making key: its user, or else the nearest user among its
+    /// makers. None for the operator.
     pub user_id: Option<String>,
-    /// Everybody in the chain of keys: the one above, and who made a key for them, and so on. It is worked out when a key is
-    /// made, so that no chain is ever followed. Empty for a key that was made before it was kept.
+    /// Everybody in the chain of keys: the user above, the maker of that key, and so on. Computed
+    /// when a key is made, so no chain is followed later. Empty for keys from before it was
+    /// recorded.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub user_ids: BTreeSet<String>,
 }
 
 impl Maker {
-    /// Returns the operator.
     pub fn operator() -> Self {
         Self {
             actor: OPERATOR.to_owned(),
@@ -156,19 +154,20 @@ impl Maker {
         }
     }
 
-    /// Returns everybody in the chain who is known.
+    /// Returns everybody in the chain.
     pub fn people(&self) -> BTreeSet<&str> {
         let all = self.user_ids.iter().chain(&self.user_id);
         all.map(String::as_str).collect()
     }
 }
 
-/// Returns everybody in the chain of makers of a key. The operator is not among them.
+/// Returns everybody in the chain of makers of a key, without the operator.
 pub fn makers(made_by: Option<&Maker>) -> BTreeSet<&str> {
     made_by.map(Maker::people).unwrap_or_default()
 }
 
-/// Returns who answers for a key: its user, or else the nearest user in the chain of its makers. None is the operator.
+/// Returns the person who answers for a key: its user, or else the nearest user among its makers.
+/// None for the operator.
 pub fn responsible_user_id<'a>(
     user_id: Option<&'a str>,
     made_by: Option<&'a Maker>,

@@ -1,4 +1,4 @@
-//! What is told of a user who is kept from LLMs, and of one who is let back.
+//! Notices about blocked and released users.
 
 use super::notice::{Notice, Recipient};
 use super::people::{Block, Superiors, User};
@@ -6,7 +6,7 @@ use super::webhook::EventType;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// Whom to ask, in a sentence's middle.
+/// Returns whom to ask, for the middle of a sentence.
 fn whom(superiors: &Superiors) -> String {
     let shown = |user: &User| format!("{} ({})", user.name, user.email);
     match (&superiors.manager, superiors.administrators.first()) {
@@ -20,7 +20,7 @@ fn until(block: &Block) -> Option<String> {
     block.until.map(|until| until.to_string())
 }
 
-/// The part that blocks and releases have in common.
+/// Returns the part of the payload that blocks and releases share.
 fn payload(user: &User, [title, message]: [String; 2]) -> Value {
     json!({
         "title": title,
@@ -30,7 +30,7 @@ fn payload(user: &User, [title, message]: [String; 2]) -> Value {
     })
 }
 
-/// The user and their manager, each with why they get it.
+/// Returns the user and their manager, each with the reason for the mail.
 fn people(user: &User, superiors: &Superiors) -> Vec<Recipient> {
     let own = Recipient::mail(user, "it is your access".to_owned());
     let manager = superiors.manager.as_ref();
@@ -38,7 +38,8 @@ fn people(user: &User, superiors: &Superiors) -> Vec<Recipient> {
     [own].into_iter().chain(manager).collect()
 }
 
-/// The notice of a block by hand, to the user and their manager: why, until when, and whom to ask.
+/// Returns the notice of a manual block for the user and their manager: why, until when, and whom
+/// to ask.
 pub fn blocked_by_hand(id: String, user: &User, block: &Block, superiors: &Superiors) -> Notice {
     let recipients = people(user, superiors);
     let by = "An administrator has blocked it";
@@ -46,8 +47,8 @@ pub fn blocked_by_hand(id: String, user: &User, block: &Block, superiors: &Super
     blocked(id, user, block, [by, &whom], recipients)
 }
 
-/// The notice of a block by a policy, to nobody but webhooks and the bus: whom a policy writes to is its own choice, and what it
-/// writes says that it blocks.
+/// Returns the notice of a block by a policy, for webhooks and the bus only: the policy itself says
+/// who gets a mail, and that mail mentions the block.
 pub fn blocked_by_policy(id: String, user: &User, block: &Block) -> Notice {
     let by = "A policy has blocked it";
     blocked(id, user, block, [by, "an administrator"], Vec::new())
@@ -69,11 +70,12 @@ fn blocked(
         "until": until(block),
         "policy_id": block.policy_id,
     });
-    payload["what_now"] = json!(format!("To have it lifted, ask {whom}."));
+    payload["what_now"] = json!(format!("Ask {whom} to release it."));
     Notice::new(id, EventType::UserBlocked, payload, recipients, block.since)
 }
 
-/// The notice that the block `before` was ended by hand, to those who were told of one.
+/// Returns the notice that the block `before` was ended by hand, for the people who were told of
+/// the block.
 pub fn released(
     id: String,
     user: &User,
@@ -83,7 +85,8 @@ pub fn released(
 ) -> Notice {
     let title = format!("The LLM access of {} is released", user.name);
     let message = format!(
-        "An administrator has ended the block of {}. Requests pass again as far as the budgets allow. It was blocked for: {}",
+        "An administrator has released {}. Requests pass again if the budgets allow them. The \
+         reason for the block was: {}",
         before.since, before.reason
     );
     let mut payload = payload(user, [title, message]);
@@ -112,7 +115,7 @@ mod tests {
         }
     }
 
-    /// The addresses that a notice goes to.
+    /// The mail addresses of a notice's recipients.
     fn emails(notice: &Notice) -> Vec<&str> {
         let each = notice.recipients.iter();
         each.map(|recipient| match &recipient.address {
@@ -138,7 +141,7 @@ mod tests {
         );
         assert_eq!(payload["blocked"]["since"], "2026-11-24T11:30:00Z");
         assert_eq!(payload["blocked"]["until"], "2026-12-01T00:00:00Z");
-        let what_now = "To have it lifted, ask The user mo (mo@example.com) or an administrator.";
+        let what_now = "Ask The user mo (mo@example.com) or an administrator to release it.";
         assert_eq!(payload["what_now"], what_now);
         let by_policy = blocked_by_policy("ntc_2".to_owned(), &user("ada"), &block);
         assert!(emails(&by_policy).is_empty());

@@ -5,10 +5,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 
-/// How finely a report divides time.
+/// The granularity of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Division {
-    /// By the hour, as the local clock shows it.
+    /// Local clock hours.
     Hourly,
     /// By the local day.
     Daily,
@@ -17,7 +17,6 @@ pub enum Division {
 }
 
 impl Division {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Hourly => "hourly",
@@ -30,15 +29,15 @@ impl Division {
 /// An hour, day or month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bucket {
-    /// `2026-11-24T15:00Z` (the hour's start in UTC), `2026-11-24` or `2026-11`; those of a kind sort by time.
+    /// `2026-11-24T15:00Z` (the hour's start in UTC), `2026-11-24` or `2026-11`. Ids of one
+    /// granularity sort by time.
     pub id: String,
-    /// Its first moment.
     pub starts_at: Timestamp,
 }
 
 const HOUR_SECONDS: i64 = 3600;
 
-/// The first moment of the local hour of `at`, in seconds.
+/// Returns the first moment of the local hour of `at`, in seconds.
 fn hour_start(at: i64, zone: &TimeZone) -> i64 {
     let moment = Timestamp::from_second(at).unwrap_or(Timestamp::UNIX_EPOCH);
     let offset = i64::from(zone.to_offset(moment).seconds());
@@ -58,8 +57,8 @@ fn day_start(day: Date, zone: &TimeZone) -> Timestamp {
     start.map_or(Timestamp::MAX, |start| start.timestamp())
 }
 
-/// The hour, day and month that a usage of `at` counts in; its month is that of the hold it settles, which may be the one
-/// before.
+/// Returns the hour, day and month of a usage at `at`. The month is that of the hold it settles,
+/// possibly the month before.
 pub fn of_usage(at: Timestamp, period: Month, zone: &TimeZone) -> [String; 3] {
     [
         hour(hour_start(at.as_second(), zone)).id,
@@ -68,7 +67,8 @@ pub fn of_usage(at: Timestamp, period: Month, zone: &TimeZone) -> [String; 3] {
     ]
 }
 
-/// Every bucket from the day `first` to the day `last`, whole months where it divides by month.
+/// Returns every bucket from the day `first` to the day `last`: whole months if it divides by
+/// month.
 pub fn between(division: Division, first: Date, last: Date, zone: &TimeZone) -> Vec<Bucket> {
     let mut found = Vec::new();
     match division {
@@ -79,7 +79,7 @@ pub fn between(division: Division, first: Date, last: Date, zone: &TimeZone) -> 
             while start < end {
                 found.push(hour(start));
                 let next = hour_start(start.saturating_add(HOUR_SECONDS), zone);
-                // A clock that is set back by half an hour shows the same hour again.
+                // A clock set back by half an hour shows the same hour again.
                 start = if next > start {
                     next
                 } else {

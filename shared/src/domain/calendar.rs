@@ -1,25 +1,16 @@
-//! When an organisation's months begin and end, also if its time zone was changed in the middle of one.
+//! The begin and end of an organisation's months, also if its time zone changed within one.
 //!
-//! A month that has begun goes on until it ends in the zone of that time, and one that is over never comes back: each
-//! month is in force once, without a gap. So what a month carries over is worked out from all that it will ever admit.
+//! A month that has begun lasts until it ends in the zone of that time, and a month that is over
+//! never returns: each month is in force once, without a gap. So a carry covers all that its month
+//! can admit.
 
-use super::configuration::Organisation;
+use super::organisation::{Begun, Organisation};
 use super::period::Month;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
-/// The month in which a time zone came into force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
-    /// When it came into force.
-    pub since: Timestamp,
-    /// The month that had begun by then, in the zones before it.
-    pub month: Month,
-}
 
 impl Organisation {
-    /// Returns the month that `at` falls into: the one that the clock of today's zone shows, from the change of the zone on no
-    /// earlier one than had begun by then, and before it no later one.
+    /// Returns the month of `at` by the clock of today's zone. From the change of zone on, it is at
+    /// least the month that had begun by then, and before the change at most that month.
     pub fn month_of(&self, at: Timestamp) -> Month {
         let by_clock = Month::of(at, &self.zone());
         match self.zone_begun {
@@ -29,7 +20,7 @@ impl Organisation {
         }
     }
 
-    /// Returns the first moment after `month`: when its budgets reset.
+    /// Returns the first moment after `month`, when its budgets reset.
     pub fn month_end(&self, month: Month) -> Timestamp {
         let by_clock = month.end(&self.zone());
         match self.zone_begun {
@@ -44,12 +35,12 @@ impl Organisation {
         self.month_end(month.prev())
     }
 
-    /// Puts another time zone in force from `now` on. The month that has begun is in force still.
+    /// Puts another time zone in force from `now` on. The month that has begun stays in force.
     pub fn change_zone(&mut self, timezone: String, now: Timestamp) {
         if timezone == self.timezone {
             return;
         }
-        // Of two clocks, the one that is behind does not undo what the other has done.
+        // If two clocks differ, the slower one does not undo the change of the other.
         let since = self.zone_begun.map_or(now, |begun| begun.since.max(now));
         let month = self.month_of(since);
         self.zone_begun = Some(Begun { since, month });
@@ -154,7 +145,7 @@ mod tests {
             organisation.month_of(at("2026-11-30T11:00:00Z")),
             month("2026-11")
         );
-        // Long after it, the clock of today's zone divides the months of before, as it does in reports.
+        // Long after the change, today's zone divides earlier months, as it does in reports.
         organisation.change_zone("Asia/Kolkata".into(), at("2027-03-10T12:00:00Z"));
         assert_eq!(
             organisation.month_of(at("2027-02-28T18:30:00Z")),

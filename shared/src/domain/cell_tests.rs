@@ -1,4 +1,5 @@
-//! Laws of the cell, against a naive model: a list of holds and a list of charges, summed anew for each question.
+//! Laws of the cell, against a naive model: a list of holds and a list of charges, summed up for
+//! each question.
 
 use super::*;
 use crate::domain::amount::{Amounts, Unit};
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// A budget of the model: its limit, whether it is hard, and the department it is for.
+/// A budget of the model: its limit, its hardness and its department.
 struct ModelBudget {
     node: Node,
     limit: i64,
@@ -29,7 +30,7 @@ struct Model {
 }
 
 impl Model {
-    /// What is held and what is spent under a department.
+    /// Held and spent amounts below a department.
     fn used(&self, under: u32, unit: Unit) -> (i64, i64) {
         let counts = |department: u32| path(department).contains(&under);
         let live = self.live.values().filter(|(d, _)| counts(*d));
@@ -58,7 +59,7 @@ fn level(department: u32, unit: Unit) -> Node {
     Node { unit, index }
 }
 
-/// The counters of the levels above a department and of its own.
+/// The counters of a department and of the levels above it.
 fn levels(department: u32) -> Vec<Node> {
     let both = |department| [Unit::Tokens, Unit::Usd].map(|unit| level(department, unit));
     let mut nodes: Vec<Node> = path(department).into_iter().flat_map(both).collect();
@@ -139,10 +140,11 @@ fn rid(request: u8) -> Rid {
     Rid::derive("acme", "ada", &format!("r-{request}"))
 }
 
-/// The real cell, driven as the store drives it, with every update applied twice where a delivery could repeat.
+/// The real cell, driven as the store drives it. Every update is applied twice if a delivery could
+/// repeat.
 struct Real {
     cell: Option<Cell>,
-    /// What a resolver remembers of each hold, as a delayed message would.
+    /// Each hold as a resolver remembers it, for delayed messages.
     known: BTreeMap<Rid, Hold>,
     now: u32,
 }
@@ -173,7 +175,7 @@ fn hold_step(
     amounts: Amounts,
     lives: u32,
 ) {
-    // A request id that was resolved is not used again here; a hold of it would be a new one.
+    // A resolved request id is not used again here, because it would be a new hold.
     if model.resolved.contains_key(&rid) {
         return;
     }
@@ -286,7 +288,7 @@ fn run(steps: Vec<Step>) {
                 resolve_step(&mut model, &mut real, &rid(request), Amounts::ZERO)
             }
             Step::FinishAgain { request } => {
-                // A delayed duplicate of a resolution, with the hold as it was when it was made.
+                // A delayed duplicate of a resolution, with the hold as it was created.
                 let name = rid(request);
                 if let (Some(hold), Some(charged)) =
                     (real.known.get(&name).cloned(), model.resolved.get(&name))
@@ -483,7 +485,7 @@ fn another_epoch_is_seen_before_a_shortage() {
     );
 }
 
-/// A cell with `rest` tokens left and as many holds of others as it takes, which end at 1,000.
+/// A cell with `rest` tokens left that is full of other users' holds, which end at 1,000.
 fn full_cell(rest: i64) -> Cell {
     let mut cell = token_cell(&[rest]).unwrap();
     let hold = Hold {
@@ -597,7 +599,7 @@ fn an_exemption_has_a_counter_from_its_first_hold_on_and_gives_no_more_than_it_h
         let asked = exempted.asked(0, tokens);
         asked.rejection(cell.as_ref().unwrap(), at(0))
     };
-    // 80 are left at the lower cap; the raise gives 90.
+    // The lower cap has 80 left. The raise gives 90.
     let too_much = obstacle(&cell, 171);
     assert!(
         matches!(too_much, HoldRejection::InsufficientBudget(_)),
@@ -662,13 +664,13 @@ struct Exempted {
     cell: Option<Cell>,
     grant: Grant,
     covered: Vec<Node>,
-    /// What every usage of the path was charged.
+    /// The charges of all usage of the path.
     spent: i64,
-    /// Holds that are in the cell, by request.
+    /// Holds in the cell, by request.
     living: BTreeMap<u8, Hold>,
-    /// What is held or spent of the exemption.
+    /// The exemption's amount, held or spent.
     given: i64,
-    /// Whether something was used that no hold stood for: a counter may be in debt then.
+    /// True if there was usage without a hold: a counter may be in debt then.
     was_unheld: bool,
 }
 
@@ -709,8 +711,8 @@ impl Exempted {
         }
     }
 
-    /// What the exemption gives of a charge: the caps come first, up to what they gave to the hold, and a raise gives no more
-    /// than it did.
+    /// The exemption's part of a charge: the caps pay first, up to their part of the hold. A raise
+    /// gives at most its part of the hold.
     fn given_of(&self, hold: &Hold, charged: i64) -> i64 {
         if hold.exempt.is_none() {
             return 0;
@@ -852,13 +854,13 @@ proptest! {
 #[test]
 fn a_raise_adds_to_what_is_left_and_gives_that_much_and_no_more() {
     let mut exempted = Exempted::new(Kind::Raise, true);
-    // 80 are left at the lower cap and 120 above it; the raise gives 90.
+    // The lower cap has 80 left and the one above 120. The raise gives 90.
     exempted.hold(0, 171);
     assert!(exempted.living.is_empty(), "one more than both together");
     exempted.hold(0, 150);
     assert_eq!((exempted.given, exempted.living.len()), (70, 1));
     exempted.check();
-    // It used only 100: the caps pay up to what they gave, the rest of the raise comes back.
+    // Only 100 were used: the caps pay up to their part, the rest of the raise is returned.
     exempted.act(ExemptStep::Settle {
         request: 0,
         tokens: 100,

@@ -1,4 +1,4 @@
-//! What is told of a month that is closed: each budget's figures at its end, and what it carries over.
+//! Notices about closed months: each budget's final figures and its carry.
 
 use super::amount::Unit;
 use super::configuration::Budget;
@@ -10,26 +10,25 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// The most budgets that a notice lists: it has to fit into an item, a message and a mail. The rest is in the history.
+/// The most budgets in a notice: it must fit into an item, a message and a mail. The history has
+/// the rest.
 const MAX_LISTED: usize = 100;
-/// The most budgets that its words list.
+/// The most budgets in its text.
 const MAX_SAID: usize = 20;
 
 /// The end of one budget's month.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedBudget {
-    /// The budget's name.
     pub name: String,
-    /// Whose it is; none is the organisation's.
+    /// Its department. None for the organisation.
     pub department_id: Option<String>,
-    /// Whether it has a rollover at all.
+    /// True if it has a rollover.
     pub carries: bool,
-    /// Its figures.
     pub figures: Rollover,
 }
 
 impl ClosedBudget {
-    /// The end of a month of `budget` with these figures.
+    /// Pairs `budget` with the figures of its month.
     pub fn new(budget: &Budget, figures: Rollover) -> Self {
         Self {
             name: budget.name.clone(),
@@ -79,7 +78,7 @@ impl ClosedBudget {
     }
 }
 
-/// The notice that `period` is closed. Those who get a mail of it are `recipients`.
+/// Returns the notice that `period` is closed, with mails to `recipients`.
 pub fn notice(
     id: String,
     period: Month,
@@ -87,7 +86,7 @@ pub fn notice(
     recipients: Vec<Recipient>,
     now: Timestamp,
 ) -> Notice {
-    // What carries over is what changes something; it is not what is left out.
+    // Budgets with a carry come first: they must not be left out.
     budgets.sort_by_key(|budget| (budget.figures.carried_out == 0, !budget.carries));
     let mut message = format!("{period} has ended and its rollovers are credited.");
     for unit in [Unit::Tokens, Unit::Usd] {
@@ -117,7 +116,7 @@ pub fn notice(
         "next_period": period.next(),
         "budgets": listed,
         "budgets_not_listed": budgets.len().saturating_sub(MAX_LISTED),
-        "what_now": "Usage that is reported late corrects what carries over once; the history of rollovers shows it.",
+        "what_now": "Late usage corrects the carry once. The history of rollovers shows the correction.",
     });
     Notice::new(id, EventType::PeriodClosed, payload, recipients, now)
 }

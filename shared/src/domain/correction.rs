@@ -1,4 +1,4 @@
-//! Corrections: signed amounts that an administrator adds to what was used in a month, because reports were wrong.
+//! Corrections: signed amounts that an administrator adds to a month's usage if reports were wrong.
 
 use super::amount::Amounts;
 use super::configuration::{Configuration, Path};
@@ -8,39 +8,36 @@ use serde::{Deserialize, Serialize};
 
 /// How many months before the current one may be corrected: as long as their usage is kept.
 pub const MAX_MONTHS_BACK: usize = 13;
-/// The most tokens of one correction: so few that no sum of many is out of range.
+/// The most tokens of one correction, so that no sum of corrections overflows.
 pub const MAX_TOKENS: i64 = 1_000_000_000_000;
-/// The most micro-USD of one correction; likewise.
+/// The most micro-USD of one correction.
 pub const MAX_MICRO_USD: i64 = 10_000_000_000_000;
-/// What reports show in the place of a model and its provider.
+/// Shown in reports in place of a model and its provider.
 pub const MODEL: &str = "correction";
 
-/// A correction. It stays as it is; a wrong one is corrected by another.
+/// A correction. It is immutable. A wrong one is offset by another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
-    /// Made here: `cor_...`, later ones sort last.
+    /// `cor_...`, made by the server. Later ids sort last.
     pub id: String,
-    /// Whose usage is corrected, if it is one user's.
+    /// The user whose usage is corrected. None for a whole department.
     pub user_id: Option<String>,
-    /// The department whose usage is corrected: that of the user at that time.
+    /// The department whose usage is corrected: the user's at that time.
     pub department_id: Option<String>,
     /// Its path at that time: `/eng/backend/`.
     pub path: String,
-    /// The month.
     pub month: Month,
-    /// The moment of the month that reports by hour and day have it in.
+    /// The moment of the month under which reports by hour and day list it.
     pub counts_at: Timestamp,
-    /// What is added; below zero it is taken away.
+    /// The amounts to add. Negative amounts subtract.
     pub amounts: Amounts,
-    /// Why.
     pub reason: String,
-    /// Who made it, as the audit log names them.
+    /// The actor's name in the audit log.
     pub created_by: String,
-    /// When.
     pub created_at: Timestamp,
 }
 
-/// Whether `month` may still be corrected, or has not begun yet, at `now`.
+/// Returns true if `month` may be corrected at `now`, or has not begun yet.
 pub fn is_correctable(configuration: &Configuration, month: Month, now: Timestamp) -> bool {
     let current = configuration.period_of(now);
     let mut earliest = current;
@@ -50,7 +47,7 @@ pub fn is_correctable(configuration: &Configuration, month: Month, now: Timestam
     (earliest..=current).contains(&month)
 }
 
-/// The moment of `month` that a correction counts at: its last one, or now.
+/// Returns the moment of `month` at which a correction counts: the last one, or now.
 pub fn counts_at(configuration: &Configuration, month: Month, now: Timestamp) -> Timestamp {
     let zone = configuration.organisation.zone();
     let end = month.end(&zone);
@@ -59,7 +56,6 @@ pub fn counts_at(configuration: &Configuration, month: Month, now: Timestamp) ->
 }
 
 impl Correction {
-    /// The path as a value.
     pub fn path(&self) -> Path {
         Path::from_text(&self.path)
     }

@@ -1,4 +1,4 @@
-//! What a request is held for before anybody knows what it will use.
+//! Estimates how much to hold for a request before its usage is known.
 
 use super::amount::Amounts;
 use super::configuration::{Organisation, Reserve};
@@ -10,11 +10,11 @@ use sha2::{Digest, Sha256};
 pub const MAX_TOKENS: i64 = 1_000_000_000;
 /// The most bytes of input in one request.
 pub const MAX_INPUT_BYTES: i64 = 4_000_000_000;
-/// Bytes of UTF-8 text that are taken for one token in an estimate. English has about four, Chinese about
-/// three; three keeps the estimate on the careful side.
+/// Bytes of UTF-8 text per token in an estimate. English has about four, Chinese about three. Three
+/// is the cautious choice.
 pub const BYTES_PER_TOKEN: i64 = 3;
 
-/// How a client says how long its input is.
+/// The length of an input as the client states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
     /// In tokens, counted by the client.
@@ -23,25 +23,22 @@ pub enum Input {
     Bytes(i64),
 }
 
-/// A request that asks to pass.
+/// A request for admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreflightRequest {
-    /// The client's id of the request.
+    /// The client's id for the request.
     pub request_id: String,
-    /// Whose request it is.
     pub user_id: String,
-    /// The model it goes to.
     pub model: String,
-    /// Who runs the model, where the client says.
+    /// The provider of the model, if the client names one.
     pub provider: Option<String>,
-    /// How long the input is.
     pub input: Input,
-    /// The most tokens of the answer, where the client sets a limit.
+    /// The client's limit for the answer, if it sets one.
     pub max_output_tokens: Option<i64>,
 }
 
 impl PreflightRequest {
-    /// Tells this body from another under the same request id.
+    /// Distinguishes this body from others with the same request id.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update(format!(
@@ -54,7 +51,7 @@ impl PreflightRequest {
         fingerprint
     }
 
-    /// What the request is held for.
+    /// Returns the amount to hold for the request.
     pub fn estimate(&self, organisation: &Organisation, book: &'static PriceBook) -> Estimate {
         let found = book.price(self.provider.as_deref(), &self.model);
         let price = found.map(|(price, _)| price);
@@ -70,7 +67,7 @@ impl PreflightRequest {
             .max_output_tokens
             .unwrap_or_else(|| match organisation.reserve {
                 Reserve::Estimate => organisation.output_reserve_tokens,
-                // A model that only begins like a known one may answer more than that.
+                // A model matched only by prefix may answer more than the known one.
                 Reserve::Strict => found
                     .filter(|(_, how)| *how != Found::Prefix)
                     .and_then(|(price, _)| price.max_output_tokens)
@@ -89,14 +86,12 @@ impl PreflightRequest {
     }
 }
 
-/// What a request would use.
+/// The expected usage of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Estimate {
-    /// Input tokens.
     pub input: i64,
-    /// Input and output together, in both units.
     pub amounts: Amounts,
-    /// The model's price; none means it is unknown.
+    /// The model's price. None if the model is unknown.
     pub price: Option<&'static Price>,
 }
 

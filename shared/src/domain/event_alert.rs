@@ -1,4 +1,4 @@
-//! Alerts about events that somebody reported and that do not add up.
+//! Alerts about reported events that are inconsistent.
 
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
 use super::identity::EventIdentity;
@@ -8,19 +8,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-/// What is wrong with an event.
+/// The problem with an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// Its identity was used for another body before.
+    /// Its identity was already used for another body.
     Conflict {
-        /// Whether it is charged all the same, to the hold that it names.
+        /// True if it is charged anyway, to the hold that it names.
         is_charged: bool,
     },
-    /// It is usage of a hold whose time was over before it came.
+    /// It reports usage of a hold that had already lapsed.
     LapsedHold,
-    /// It used more than its hold, in an organisation that reserves strictly.
+    /// It used more than its hold, and the organisation reserves strictly.
     ExceededHold,
-    /// It is too large to be true, and waits for an administrator.
+    /// It is implausibly large and waits for an administrator.
     HeldBack(Excess),
 }
 
@@ -35,21 +35,16 @@ impl Trouble {
     }
 }
 
-/// An event that something is wrong with.
+/// An event with a problem.
 #[derive(Clone, Debug)]
 pub struct TroubledEvent<'a> {
-    /// What.
     pub trouble: Trouble,
-    /// The event.
     pub event: &'a Event,
-    /// When it was received.
     pub received_at: Timestamp,
-    /// The organisation's time zone.
     pub zone: &'a TimeZone,
 }
 
 impl TroubledEvent<'_> {
-    /// Whose event it is.
     pub fn user_id(&self) -> Option<&str> {
         match self.event {
             Event::LlmRequest(usage) => Some(&usage.user_id),
@@ -57,8 +52,8 @@ impl TroubledEvent<'_> {
         }
     }
 
-    /// What it is told under: once for each of these. A user's day, and of what is held back a user's hour, because
-    /// somebody has to decide it.
+    /// Returns the key under which it is announced once: a user's day, or a user's hour for events
+    /// held back, because an administrator has to decide them.
     pub fn told_as(&self) -> String {
         let whose = self.user_id().unwrap_or_default();
         let received = self.zone.to_datetime(self.received_at);
@@ -71,7 +66,7 @@ impl TroubledEvent<'_> {
         }
     }
 
-    /// Whether administrators hear of it, and not the user's manager.
+    /// Returns true if administrators are notified instead of the user's manager.
     pub fn is_for_administrators(&self) -> bool {
         matches!(self.trouble, Trouble::HeldBack(_))
     }
@@ -88,7 +83,7 @@ impl TroubledEvent<'_> {
         let whose = self.user_id().unwrap_or("nobody");
         match self.trouble {
             Trouble::Conflict { .. } => format!("event ids of {whose} are used twice"),
-            Trouble::LapsedHold => format!("{whose} used a hold after its time was over"),
+            Trouble::LapsedHold => format!("{whose} used a hold after it had lapsed"),
             Trouble::ExceededHold => format!("{whose} used more than was held"),
             Trouble::HeldBack(_) => format!("a report of {whose} is too large to be true"),
         }
@@ -99,36 +94,37 @@ impl TroubledEvent<'_> {
         match self.trouble {
             Trouble::Conflict { is_charged } => {
                 let counted = match is_charged {
-                    true => "It is charged, because it names a hold of its own",
+                    true => "It is charged, because it names its own hold",
                     false => "It is not counted",
                 };
                 format!(
-                    "The event {event_id} came with another body than before. {counted}. Further ones of \
-                     this day are marked and not told again: GET /v1/events?status=conflict lists them. Look for \
-                     a client that counts its events from 1, or that changes an event and sends it again."
+                    "The event {event_id} came with a different body than before. {counted}. Further \
+                     ones of this day are marked without another alert: GET \
+                     /v1/events?status=conflict lists them. Look for a client that numbers its \
+                     events from 1, or that changes an event and sends it again."
                 )
             }
             Trouble::LapsedHold => format!(
-                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as lapsed, but \
-                 nothing was held for it by then, so it may pass a cap. Further ones of this day are marked and not \
-                 told again. Let the client extend the hold while the answer goes on (PATCH /v1/holds/{{id}}), or \
-                 raise hold_seconds."
+                "The event {event_id} names a hold that had lapsed. It is charged in full and marked as \
+                 lapsed, but nothing was held for it by then, so it may exceed a cap. Further ones of \
+                 this day are marked without another alert. Let the client extend the hold during a \
+                 long answer (PATCH /v1/holds/{{id}}), or raise hold_seconds."
             ),
             Trouble::ExceededHold => format!(
-                "The event {event_id} used more than its hold had, although holds cover whole requests here. What is \
-                 beyond it is charged as debt. Further ones of this day are marked and not told again: GET \
-                 /v1/events?status=exceeded_hold lists them. Look for a client that asks for one request and sends \
-                 another."
+                "The event {event_id} used more than its hold, although holds cover whole requests here. \
+                 The excess is charged as debt. Further ones of this day are marked without another \
+                 alert: GET /v1/events?status=exceeded_hold lists them. Look for a client that holds \
+                 for one request and sends another."
             ),
             Trouble::HeldBack(excess) => format!(
-                "The event {event_id} reports {excess}. It is kept and counts nowhere; a hold that it names is charged \
-                 in full. Count or discard it with POST /v1/events/decisions. Further ones of this hour are not told \
-                 again: GET /v1/events?status=held_back lists them."
+                "The event {event_id} reports {excess}. It is stored but not counted. A hold that it \
+                 names is charged in full. Count or discard it with POST /v1/events/decisions. Further \
+                 ones of this hour raise no other alert: GET /v1/events?status=held_back lists them."
             ),
         }
     }
 
-    /// The alert that tells of it.
+    /// Returns the alert for this event.
     pub fn alert(&self, id: String, department_id: Option<String>, now: Timestamp) -> Alert {
         let kind = match self.event {
             Event::LlmRequest(_) => "llm_request",

@@ -1,8 +1,9 @@
-//! Laws of holds under exemptions, whatever becomes of them: against a naive account of who pays what, in both units, on two
-//! levels.
+//! Laws of holds under exemptions, however they end: against a naive account of who pays, in both
+//! units, on two levels.
 
 use super::*;
 use crate::domain::exemption::{Covers, Kind, Terms};
+use jiff::Timestamp;
 use proptest::prelude::*;
 
 const UNITS: [Unit; 2] = [Unit::Tokens, Unit::Usd];
@@ -10,7 +11,7 @@ const UNITS: [Unit; 2] = [Unit::Tokens, Unit::Usd];
 const BOTH: &[Unit] = &UNITS;
 const TOKENS: &[Unit] = &[Unit::Tokens];
 const USD: &[Unit] = &[Unit::Usd];
-/// What the caps of the two levels give in each unit, and what a raise gives.
+/// The limits of the caps of the two levels and of a raise, in each unit.
 const LIMITS: [Amounts; 2] = [of(120, 100), of(80, 140)];
 const RAISED: Amounts = of(90, 70);
 
@@ -23,7 +24,6 @@ fn counter(level: u32, unit: Unit) -> Node {
     Node { unit, index }
 }
 
-/// The counters of both levels.
 fn path() -> Vec<Node> {
     let both = |unit| [counter(0, unit), counter(1, unit)];
     UNITS.into_iter().flat_map(both).collect()
@@ -64,15 +64,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A hold that has ended.
 struct Ended {
     hold: Hold,
-    /// What it was charged when it lapsed; none if it was settled or given back.
+    /// Its charge when it lapsed. None if it was settled or voided.
     lapsed_with: Option<Amounts>,
     is_offset: bool,
 }
 
-/// A cell with one exemption, and what must be true of it.
+/// A cell with one exemption, and its invariants.
 struct Account {
     cell: Option<Cell>,
     grant: Grant,
@@ -80,9 +79,9 @@ struct Account {
     is_revoked: bool,
     living: BTreeMap<u8, Hold>,
     ended: BTreeMap<u8, Ended>,
-    /// What all usage was charged.
+    /// The charges of all usage.
     spent: Amounts,
-    /// What the exemption gave of that and of what is held.
+    /// The exemption's part of the charges and of live holds.
     given: Amounts,
 }
 
@@ -208,8 +207,8 @@ impl Account {
         true
     }
 
-    /// What the exemption gives of a charge of a hold: nothing of what the caps gave to it, and no more than it gave if it has
-    /// an end or the charge came late.
+    /// The exemption's part of a charge of a hold: nothing of the caps' part, and at most its part
+    /// of the hold if it is limited or the charge came late.
     fn pays(&self, hold: &Hold, charged: Amounts, is_late: bool) -> Amounts {
         let Some(exempt) = &hold.exempt else {
             return Amounts::ZERO;
@@ -266,7 +265,7 @@ impl Account {
         self.spent = self.spent.saturating_add(used);
     }
 
-    /// Usage that names a hold which has ended, as the store charges it.
+    /// Charges usage that names an ended hold, as the store does.
     fn late(&mut self, name: u8, used: Amounts) {
         let Some(mut ended) = self.ended.remove(&name) else {
             return;
@@ -375,7 +374,7 @@ proptest! {
     }
 }
 
-/// What is left of the upper and the lower cap in tokens, and what the exemption gave of them.
+/// Tokens left of the upper and the lower cap, and the exemption's part of them.
 fn tokens(account: &Account) -> (i64, i64, i64) {
     account.check();
     let rest = |level| account.cell().nodes[&counter(level, Unit::Tokens)];
@@ -482,7 +481,7 @@ fn what_a_hold_gained_after_its_end_goes_back_to_the_raise() {
     let ended = account.living[&0].clone();
     assert!(account.grow(0, of(50, 0)));
     let grown = &account.living[&0];
-    // It was settled a moment before it grew.
+    // It was settled just before it grew.
     let charged = of(100, 0);
     finish_as([(&rid(0), grown, &ended, charged)])
         .apply(&mut account.cell)

@@ -1,197 +1,56 @@
-//! Exemptions: a way past a hard cap for one user and a while, asked for by them or their manager and decided by an
-//! administrator.
+//! Exemptions let one user past a hard cap for a limited time. The user or their manager requests
+//! one, and an administrator decides.
 
-use super::amount::{Amounts, Unit};
-use super::cell::Cell;
-use super::configuration::{Budget, Configuration, Organisation};
-use super::hold::Node;
-use super::people::User;
-use super::period::Month;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// The longest that an exemption lasts: a year.
+pub use super::grant::{Covers, Grant, Kind, Terms};
+
+/// The longest duration of an exemption: a year.
 pub const MAX_LENGTH: SignedDuration = SignedDuration::from_hours(366 * 24);
-/// The most requests of an organisation that wait for a decision.
+/// The most pending requests of an organisation.
 pub const MAX_PENDING: usize = 500;
-/// The most requests of one user that wait for a decision.
+/// The most pending requests of one user.
 pub const MAX_PENDING_OF_USER: usize = 10;
-/// The most exemptions of an organisation that are approved and have not ended.
+/// The most approved exemptions of an organisation that have not ended.
 pub const MAX_GRANTS: usize = 200;
-/// The most exemptions of one user that are approved and have not ended.
+/// The most approved exemptions of one user that have not ended.
 pub const MAX_GRANTS_OF_USER: usize = 5;
-/// How long before its end a user is told of it, at most; a quarter of its length where that is less.
-const TOLD_BEFORE: SignedDuration = SignedDuration::from_hours(24);
 
-/// How far an exemption goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionKind))]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// So much more than the caps allow, in each month that it reaches.
-    Raise,
-    /// No cap.
-    Lift,
-}
-
-/// Which caps give way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionCovers))]
-#[serde(rename_all = "lowercase")]
-pub enum Covers {
-    /// Those of the user's own department.
-    Department,
-    /// Those of every level from there to the organisation.
-    Path,
-}
-
-/// What an exemption gives to whom and when.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// For whom.
-    pub user_id: String,
-    /// How far.
-    pub kind: Kind,
-    /// How many tokens a raise gives, where it gives tokens.
-    pub tokens: Option<i64>,
-    /// How many micro-USD a raise gives, where it gives money.
-    pub micro_usd: Option<i64>,
-    /// Which caps give way.
-    pub covers: Covers,
-    /// From when on.
-    pub starts_at: Timestamp,
-    /// Until when.
-    pub ends_at: Timestamp,
-}
-
-/// An approved exemption as decisions see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// The exemption: `exm_...`.
-    pub id: String,
-    /// The number of its counters, never used twice: see [`Node::exemption`].
-    pub index: u32,
-    /// What it gives.
-    pub terms: Terms,
-}
-
-impl Grant {
-    /// Whether it stands in for caps in `unit`.
-    pub fn gives(&self, unit: Unit) -> bool {
-        match (self.terms.kind, unit) {
-            (Kind::Lift, _) => true,
-            (Kind::Raise, Unit::Tokens) => self.terms.tokens.is_some(),
-            (Kind::Raise, Unit::Usd) => self.terms.micro_usd.is_some(),
-        }
-    }
-
-    /// Whether there is an end to what it gives.
-    pub fn is_limited(&self) -> bool {
-        self.terms.kind == Kind::Raise
-    }
-
-    /// Its counter in `unit`.
-    pub fn counter(&self, unit: Unit) -> Node {
-        Node {
-            unit,
-            index: self.index,
-        }
-    }
-
-    /// Whether it is in force at `now`.
-    pub fn is_active(&self, now: Timestamp) -> bool {
-        self.terms.starts_at <= now && now < self.terms.ends_at
-    }
-
-    /// Whether it is in force at any moment of `period`.
-    pub fn reaches(&self, period: Month, organisation: &Organisation) -> bool {
-        self.terms.starts_at < organisation.month_end(period)
-            && organisation.month_start(period) < self.terms.ends_at
-    }
-
-    /// What its counters open with at the first hold in a month: what a raise gives; a lift's go below zero with what is
-    /// used.
-    pub fn opens(&self) -> Vec<(Node, i64)> {
-        let units = [Unit::Tokens, Unit::Usd].into_iter();
-        units.filter_map(|unit| self.opens_in(unit)).collect()
-    }
-
-    /// Its counter in `unit` and what that opens with. None if it gives nothing in `unit`.
-    pub fn opens_in(&self, unit: Unit) -> Option<(Node, i64)> {
-        let given = match unit {
-            Unit::Tokens => self.terms.tokens,
-            Unit::Usd => self.terms.micro_usd,
-        };
-        let opens = (self.counter(unit), given.unwrap_or(0));
-        self.gives(unit).then_some(opens)
-    }
-
-    /// What of `cell` it has given: held or spent.
-    pub fn used(&self, cell: &Cell) -> Amounts {
-        let mut used = Amounts::ZERO;
-        for (node, given) in self.opens() {
-            let rest = cell.nodes.get(&node).copied().unwrap_or(given);
-            let of_unit = given.saturating_sub(rest);
-            match node.unit {
-                Unit::Tokens => used.tokens = of_unit,
-                Unit::Usd => used.micro_usd = of_unit,
-            }
-        }
-        used
-    }
-
-    /// Those of `budgets`, the ones on the user's path, whose caps give way.
-    pub fn covered(&self, user: &User, budgets: &[&Budget]) -> Vec<Node> {
-        let is_covered = |budget: &&&Budget| match self.terms.covers {
-            Covers::Path => true,
-            Covers::Department => budget.department_id.as_deref() == Some(&user.department_id),
-        };
-        let covered = budgets.iter().filter(is_covered);
-        covered.map(|budget| budget.counter()).collect()
-    }
-}
-
-impl Configuration {
-    /// The exemptions of a user that are in force at `now`, the one that ends first before the others.
-    pub fn grants_of(&self, user_id: &str, now: Timestamp) -> Vec<&Grant> {
-        let of_user = |grant: &&Grant| grant.terms.user_id == user_id && grant.is_active(now);
-        let mut found: Vec<&Grant> = self.grants.iter().filter(of_user).collect();
-        found.sort_by_key(|grant| (grant.terms.ends_at, grant.index));
-        found
-    }
-}
-
-/// Who asked or decided.
+/// Somebody who requested or decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
-    /// Their key.
     pub key_id: String,
-    /// Whom the key is bound to.
+    /// The user that the key is bound to.
     pub user_id: Option<String>,
-    /// The nearest user in the chain of makers of a key that is bound to nobody; none is the operator.
+    /// The nearest user in the chain of makers of an unbound key. None for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsible_user_id: Option<String>,
-    /// Everybody in the chain of makers of the key. Empty of those who asked or decided before it was kept.
+    /// Everybody in the chain of makers of the key. Empty for requests and decisions from before it
+    /// was recorded.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub makers: BTreeSet<String>,
 }
 
 impl Party {
-    /// Returns whom the key stands for: its user, or else the nearest in the chain of its makers. None is the operator; a key of
-    /// which nobody knows who made it counts as the operator's, as every chain begins there or at a user.
+    /// Returns the person behind the key: its user, or else the nearest user among its makers. None
+    /// is the operator. A key without known makers counts as the operator's, because every chain
+    /// begins there or at a user.
     pub fn person(&self) -> Option<&str> {
         self.user_id
             .as_deref()
             .or(self.responsible_user_id.as_deref())
     }
 
-    /// Whether both are the same person, as far as that can be known: the same key, or keys that stand for the same person.
+    /// Returns true if both are the same person, as far as known: the same key, or keys of the same
+    /// person.
     pub fn is(&self, other: &Self) -> bool {
         self.key_id == other.key_id || self.person() == other.person()
     }
 
-    /// Everybody whose doing it may be: of a bound key its user, of another one all of its makers, as nothing tells them apart.
+    /// Returns everybody who may have acted: the user of a bound key, or all makers of an unbound
+    /// one, because nothing tells them apart.
     pub fn people(&self) -> BTreeSet<&str> {
         match &self.user_id {
             Some(user_id) => BTreeSet::from([user_id.as_str()]),
@@ -199,37 +58,32 @@ impl Party {
         }
     }
 
-    /// Everybody who has the key's secret or has seen it: its user and all of its makers.
+    /// Returns everybody who has seen the key's secret: its user and all of its makers.
     pub fn holders(&self) -> BTreeSet<&str> {
         let bound_to = self.user_id.iter().chain(&self.responsible_user_id);
         bound_to.chain(&self.makers).map(String::as_str).collect()
     }
 
-    /// The user, or the key where there is none.
+    /// Returns the user, or the key if it is unbound.
     pub fn name(&self) -> &str {
         self.user_id.as_deref().unwrap_or(&self.key_id)
     }
 }
 
-/// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ExemptionStatus))]
 #[serde(rename_all = "lowercase")]
 pub enum Decided {
-    /// Nothing yet.
     Pending,
-    /// It is granted.
     Approved,
-    /// It is refused.
     Denied,
-    /// It was withdrawn, by whoever asked before it was decided or by an administrator.
+    /// It was withdrawn before the decision, or ended early by an administrator.
     Revoked,
-    /// It has ended by time, and the audit log says so.
+    /// It ended at its time, and the audit log says so.
     Expired,
 }
 
 impl Decided {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -241,49 +95,41 @@ impl Decided {
     }
 }
 
-/// What was decided, by whom and when.
+/// A decision with its actor and time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// By whom.
     pub by: Party,
-    /// When.
     pub at: Timestamp,
-    /// Why, where that was said.
+    /// The reason, if one was given.
     pub note: Option<String>,
 }
 
-/// A request for an exemption and what became of it.
+/// A request for an exemption and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
-    /// Made here: `exm_...`, later ones sort last.
+    /// `exm_...`, made by the server. Later ids sort last.
     pub id: String,
-    /// What is asked for.
     pub terms: Terms,
-    /// Why.
     pub reason: String,
-    /// Who asked.
     pub requested_by: Party,
-    /// What was decided.
     pub decided: Decided,
-    /// The decision, once it was made.
+    /// The decision, if there is one.
     pub decision: Option<Decision>,
-    /// Its end before its time.
+    /// Its early end, if there was one.
     pub revocation: Option<Decision>,
-    /// The number of its counters, once it was approved.
+    /// The number of its counters, if it was approved.
     pub index: Option<u32>,
-    /// Whether its user was told that it ends.
+    /// True if its user was notified that it ends soon.
     #[serde(default)]
     pub is_end_told: bool,
     /// Counts the changes, from 1.
     pub version: u64,
-    /// When it was asked for.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl Exemption {
-    /// What it is at `now`: what waits or is in force has expired once its time is over.
+    /// Returns its status at `now`: a pending or approved exemption expires at its end.
     pub fn status(&self, now: Timestamp) -> Decided {
         match self.decided {
             Decided::Pending | Decided::Approved if self.terms.ends_at <= now => Decided::Expired,
@@ -291,7 +137,7 @@ impl Exemption {
         }
     }
 
-    /// As decisions see it, where it was ever approved.
+    /// Returns the grant for decisions. None if it was never approved.
     pub fn grant(&self) -> Option<Grant> {
         Some(Grant {
             id: self.id.clone(),
@@ -300,7 +146,8 @@ impl Exemption {
         })
     }
 
-    /// Whether `decider` may decide it: neither whoever asked nor whom it is for, nor anybody with a key that one of them made.
+    /// Returns true if `decider` may decide it. Its requester and its user may not, nor anybody
+    /// with a key that one of them made.
     pub fn may_be_decided_by(&self, decider: &Party) -> bool {
         let holders = decider.holders();
         !decider.is(&self.requested_by)
@@ -308,23 +155,18 @@ impl Exemption {
             && holders.is_disjoint(&self.requested_by.people())
     }
 
-    /// Whether it is time to tell its user that it ends.
+    /// Returns true if it is time to notify its user of the end.
     pub fn ends_soon(&self, now: Timestamp) -> bool {
         self.status(now) == Decided::Approved && self.terms.is_ending(now)
-    }
-}
-
-impl Terms {
-    /// Whether `now` is in its last day, or its last quarter where that is shorter, or later.
-    pub fn is_ending(&self, now: Timestamp) -> bool {
-        let quarter = self.ends_at.duration_since(self.starts_at) / 4;
-        self.ends_at.duration_since(now) <= quarter.min(TOLD_BEFORE)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::amount::{Amounts, Unit};
+    use crate::domain::configuration::{Budget, Organisation};
+    use crate::domain::period::Month;
     use crate::domain::samples;
 
     fn at(text: &str) -> Timestamp {
@@ -431,7 +273,8 @@ mod tests {
                 "asked by mo: {user:?} by {makers:?}"
             );
         }
-        // Whoever made the key that asks may decide, if it is bound: else nobody could who makes keys for others.
+        // The maker of a bound key may decide on its request: otherwise the person who makes
+        // everybody's keys could decide nothing.
         for (user, may) in [(Some("mo"), true), (None, false)] {
             exemption.requested_by = made_by(party("key_1", user, None), &["root", "zoe"]);
             let decider = party("key_2", Some("root"), None);

@@ -1,4 +1,4 @@
-//! What people and systems are told of an exemption's life.
+//! Notices about the steps of an exemption.
 
 use super::amount::{Amounts, Unit};
 use super::exemption::{Covers, Exemption, Kind};
@@ -8,20 +8,18 @@ use super::webhook::EventType;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// A step of an exemption's life.
+/// A step in the life of an exemption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Somebody asked for it.
+    /// A user or manager requested it.
     Requested,
-    /// It was granted.
     Approved,
-    /// It was refused.
     Denied,
-    /// It was ended before its time, or withdrawn.
+    /// It was withdrawn or ended early.
     Revoked,
-    /// It ends soon; so much of it was used.
+    /// It ends soon. This much of it was used.
     Ending(Amounts),
-    /// It has ended; so much of it was used.
+    /// It has ended. This much of it was used.
     Expired(Amounts),
 }
 
@@ -38,7 +36,7 @@ impl Event {
     }
 }
 
-/// `50,000 tokens more than the caps of engineering allow`.
+/// Returns `50,000 tokens more than the caps of engineering allow`.
 fn terms(exemption: &Exemption, user: &User) -> String {
     let terms = &exemption.terms;
     let amounts = [(Unit::Tokens, terms.tokens), (Unit::Usd, terms.micro_usd)];
@@ -56,7 +54,7 @@ fn terms(exemption: &Exemption, user: &User) -> String {
     }
 }
 
-/// The notice of a step, for `recipients`.
+/// Returns the notice of a step, for `recipients`.
 pub fn notice(
     id: String,
     event: Event,
@@ -81,9 +79,13 @@ pub fn notice(
     let (title, message, what_now) = match event {
         Event::Requested => (
             format!("{name} asks for an exemption"),
-            format!("{asker} asks for {what}, for {name} until {until}: {}", exemption.reason),
             format!(
-                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Whoever asked and whom it is for cannot.",
+                "{asker} asks for {what}, for {name} until {until}: {}",
+                exemption.reason
+            ),
+            format!(
+                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Its requester and its user \
+                 cannot decide it.",
                 exemption.id
             ),
         ),
@@ -94,7 +96,8 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "It is in force from its start on. Nothing has to be done; what it gives does not lower what others have."
+            "It is in force from its start on. There is nothing to do. It takes nothing from the \
+             budgets of others."
                 .to_owned(),
         ),
         Event::Denied => (
@@ -104,7 +107,8 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "Requests are decided by the budgets alone. Ask whoever decided for the reason, or ask again with a better one."
+            "The budgets alone decide on requests. Ask the administrator who denied it for the \
+             reason, or request again with a better one."
                 .to_owned(),
         ),
         Event::Revoked => (
@@ -114,21 +118,21 @@ pub fn notice(
                 by(&exemption.revocation),
                 note(&exemption.revocation)
             ),
-            "From now on the budgets alone decide.".to_owned(),
+            "From now on the budgets alone decide on requests.".to_owned(),
         ),
         Event::Ending(_) => (
             format!("The exemption for {name} ends soon"),
-            format!("What {name} has, {what}, ends at {until}."),
-            "Ask for another one in time if it is still needed.".to_owned(),
+            format!("The exemption of {name}, {what}, ends at {until}."),
+            "Request another one in time if it is still needed.".to_owned(),
         ),
         Event::Expired(_) if exemption.decision.is_none() => (
             format!("The exemption for {name} was not decided"),
             format!("Nobody decided in time whether {name} gets {what} until {until}."),
-            "Ask again if it is still needed, and tell an administrator.".to_owned(),
+            "Request it again if it is still needed, and tell an administrator.".to_owned(),
         ),
         Event::Expired(_) => (
             format!("The exemption for {name} has ended"),
-            format!("What {name} had, {what}, ended at {until}."),
+            format!("The exemption of {name}, {what}, ended at {until}."),
             String::new(),
         ),
     };
@@ -176,7 +180,7 @@ mod tests {
         }
     }
 
-    /// What is told of a raise that mo asked for, that root approved and that eve revoked.
+    /// The payload for a raise that mo requested, root approved and eve revoked.
     fn told(event: Event) -> Value {
         let now = samples::at(samples::NOW);
         let decision = |user_id, note: Option<&str>| Decision {

@@ -1,48 +1,43 @@
-//! What the mail service reports of a mail that it took: it bounced, or its reader complained.
+//! Reports of the mail service about an accepted mail: it bounced, or its reader complained.
 //!
-//! The reports are those of SES: an event of a configuration set (`eventType`) or a notification of an identity
-//! (`notificationType`), by itself or in the envelope of a topic of SNS.
+//! The reports are those of SES: an event of a configuration set (`eventType`) or a notification of
+//! an identity (`notificationType`), bare or in the envelope of an SNS topic.
 
 use super::name::{is_email, is_slug};
 use super::suppression::Reason;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// The tag by which a mail says whose it is. What is reported of the mail says it again.
+/// The tag that names a mail's organisation. Reports about the mail repeat it.
 pub const ORGANISATION_TAG: &str = "organisation";
-/// The longest detail that is kept, in characters.
+/// The longest detail kept, in characters.
 const MAX_DETAIL: usize = 300;
-/// What SES says once to a topic that is new to it; it is no report.
+/// A message that SES sends once to a new topic. It is not a report.
 const GREETING: &str = "Successfully validated SNS topic";
 
-/// A report that ends the mails to its addresses.
+/// A report that ends mails to its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feedback {
-    /// The report's own id: the same however often it is delivered.
+    /// The report's own id, the same for every delivery of it.
     pub id: String,
-    /// Whose mail it was.
     pub organisation_id: String,
-    /// Where it went.
     pub emails: Vec<String>,
-    /// What happened to it.
     pub reason: Reason,
-    /// What the other side said, shortened.
+    /// The explanation of the receiving side, shortened.
     pub detail: String,
 }
 
-/// Why a text is no report that can be acted on.
+/// Why a text is not a usable report.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// It is something else.
-    #[error("it is no report of the mail service")]
+    #[error("it is not a report of the mail service")]
     NoReport,
-    /// A part is missing or is of another kind.
-    #[error("the report has another form")]
+    /// A part is missing or has another type.
+    #[error("the report is malformed")]
     OtherForm(#[source] serde_json::Error),
-    /// The mail had no tag that says whose it is.
-    #[error("the report does not say whose mail it was")]
+    /// The mail had no tag with its organisation.
+    #[error("the report does not name the organisation of the mail")]
     NoOrganisation,
-    /// No address is named.
     #[error("the report names no address")]
     NoAddress,
 }
@@ -102,13 +97,13 @@ struct Recipient {
     status: Option<String>,
 }
 
-/// One line of at most [`MAX_DETAIL`] characters.
+/// Returns one line of at most [`MAX_DETAIL`] characters.
 fn shortened(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(MAX_DETAIL).collect()
 }
 
-/// `ada@example.com`, also where it is written `Ada <ada@example.com>`.
+/// Returns `ada@example.com`, also from `Ada <ada@example.com>`.
 fn bare(address: &str) -> Option<String> {
     let inner = address.rsplit_once('<').map_or(address, |(_, rest)| rest);
     let inner = inner.trim_end_matches('>').trim();
@@ -116,7 +111,7 @@ fn bare(address: &str) -> Option<String> {
 }
 
 impl Bounce {
-    /// What the receiving side said; without that, which kind of a bounce it is.
+    /// Returns the explanation of the receiving side, or else the kind of bounce.
     fn detail(&self) -> String {
         let first = self.bounced_recipients.first();
         let said = first.and_then(|to| to.diagnostic_code.as_ref().or(to.status.as_ref()));
@@ -128,8 +123,8 @@ impl Bounce {
 }
 
 impl Feedback {
-    /// Reads a report. None where it ends nothing: a bounce that is not permanent, a reader who says that it was no spam, anything
-    /// but bounces and complaints.
+    /// Reads a report. None if it ends nothing: a temporary bounce, a reader who says that it was
+    /// not spam, or another kind of report.
     pub fn read(body: &str) -> Result<Option<Self>, Unreadable> {
         let message = serde_json::from_str::<Envelope>(body).map(|envelope| envelope.message);
         let body = message.as_deref().unwrap_or(body);
@@ -166,7 +161,8 @@ impl Feedback {
         let organisation_id = organisation_id
             .filter(|id| is_slug(id))
             .ok_or(Unreadable::NoOrganisation)?;
-        // Our mails go to one address. A receiver that forwards may name another one, to which nothing is ever sent.
+        // Each mail has one recipient. A forwarding receiver may report another address, which
+        // never gets mail from here.
         let emails: Vec<String> = match report.mail.destination.as_slice() {
             [only] => bare(only).into_iter().collect(),
             _ => {
@@ -284,10 +280,13 @@ mod tests {
         };
         assert_eq!(
             without("/mail/tags"),
-            "the report does not say whose mail it was"
+            "the report does not name the organisation of the mail"
         );
-        assert_eq!(without("/bounce/feedbackId"), "the report has another form");
-        assert_eq!(without("/eventType"), "it is no report of the mail service");
+        assert_eq!(without("/bounce/feedbackId"), "the report is malformed");
+        assert_eq!(
+            without("/eventType"),
+            "it is not a report of the mail service"
+        );
         let mut nowhere = bounce("Permanent");
         nowhere["mail"]["destination"] = json!(["nobody"]);
         assert!(matches!(read(&nowhere), Err(Unreadable::NoAddress)));

@@ -1,4 +1,4 @@
-//! Events that somebody should look at: in conflict with another, beyond what their hold had, or too large to be true.
+//! Events for review: in conflict with another, beyond their hold, or implausibly large.
 
 use super::amount::Amounts;
 use super::identity::EventIdentity;
@@ -8,27 +8,27 @@ use super::usage::Event;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Why an event is looked at, and what was decided.
+/// Why an event is up for review, and the decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = EventFlag))]
 #[serde(rename_all = "snake_case")]
 pub enum Flag {
-    /// It is too large to be true, and waits for an administrator. No total has it.
+    /// It is implausibly large and waits for an administrator. No total includes it.
     HeldBack,
-    /// It was held back, and an administrator had it counted.
+    /// It was held back, and an administrator counted it.
     Counted,
     /// It was held back, and an administrator discarded it.
     Discarded,
-    /// Its identity is another body's.
+    /// Another body has the same identity.
     Conflict,
-    /// It used more than its hold, in an organisation that reserves strictly.
+    /// It used more than its hold, and the organisation reserves strictly.
     ExceededHold,
-    /// Its hold's time was over before it was reported.
+    /// Its hold lapsed before it was reported.
     Lapsed,
 }
 
 impl Flag {
-    /// The name in the API and in keys.
+    /// Returns the name in the API and in keys.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HeldBack => "held_back",
@@ -41,41 +41,35 @@ impl Flag {
     }
 }
 
-/// What an administrator decided about an event that was held back.
+/// An administrator's decision about an event that was held back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Who, as the audit log names them.
+    /// The actor's name in the audit log.
     pub by: String,
-    /// When.
     pub at: Timestamp,
-    /// Why.
     pub reason: String,
 }
 
-/// An event that somebody should look at.
+/// An event for review.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlaggedEvent {
-    /// Why.
     pub flag: Flag,
     /// The identity of its record.
     pub identity: EventIdentity,
-    /// What was reported.
     pub event: Event,
-    /// When it was accepted.
     pub received_at: Timestamp,
     /// The path of its user's department: `/eng/backend/`.
     pub path: String,
-    /// The month that it counts in, or would.
+    /// The month in which it counts or would count.
     pub period: Month,
-    /// What is charged for it; nothing while it is held back.
+    /// Its charge. Zero while it is held back.
     pub charged: Amounts,
-    /// What its hold had, if it names one.
+    /// The amounts of its hold, if it names one.
     #[serde(default)]
     pub held: Option<Amounts>,
-    /// What is too large about it, if it was held back.
+    /// The implausible figure, if it was held back.
     #[serde(default)]
     pub excess: Option<Excess>,
-    /// What an administrator decided.
     #[serde(default)]
     pub decision: Option<Decision>,
 }

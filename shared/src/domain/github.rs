@@ -1,4 +1,4 @@
-//! GitHub's webhooks as risk events: which event is how grave, and who caused it.
+//! GitHub's webhooks as risk events: the severity of each event, and the people behind it.
 
 mod identity;
 mod people;
@@ -13,22 +13,22 @@ use serde_json::Value;
 /// The most rows of an organisation's table.
 pub const MAX_ROWS: usize = 200;
 
-/// How grave one event of GitHub is.
+/// The severity of one event of GitHub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RiskRow {
     /// GitHub's name of the event: `secret_scanning_alert`.
     pub event: String,
-    /// The action of the event; none is any action that has no row of its own.
+    /// The action of the event. None for any action without its own row.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub action: Option<String>,
-    /// How grave it is; none is no risk.
+    /// Its severity. None for no risk.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub risk_level: Option<RiskLevel>,
 }
 
-/// The rows that an organisation has until it puts its own. A `push` counts only where it adds or changes a file that
-/// usually holds secrets.
+/// Returns the default rows of an organisation. A `push` counts only if it adds or changes a file
+/// that usually holds secrets.
 pub fn default_rows() -> Vec<RiskRow> {
     use RiskLevel::{Critical, High, Low, Medium};
     let rows: [(&str, &str, RiskLevel); 15] = [
@@ -57,32 +57,28 @@ pub fn default_rows() -> Vec<RiskRow> {
         .collect()
 }
 
-/// What a webhook says, as far as risks go.
+/// The risk that a webhook reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
-    /// How grave it is.
     pub risk_level: RiskLevel,
-    /// Who may have caused it, by their logins, the likeliest first.
+    /// The logins of the people who may have caused it, the likeliest first.
     pub logins: Vec<String>,
-    /// Where: `owner/name`.
     pub repository: Option<String>,
-    /// What happened.
     pub summary: String,
 }
 
-/// What to do with a webhook.
+/// The outcome of reading a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Read {
-    /// It is a risk.
     Risk(Sighting),
-    /// It is none, and why.
+    /// Not a risk, with the reason.
     Ignored(&'static str),
-    /// The body is not one of that event.
+    /// The body does not match the event.
     Mismatch,
 }
 
-/// Reads the webhook called `event` by an organisation's table. Nobody signs the name, so a body that
-/// cannot be one of that event is no risk of it.
+/// Reads the webhook called `event` by an organisation's table. The name is not signed, so a body
+/// that cannot belong to that event is rejected.
 pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
     let action = body["action"].as_str();
     let of_event = || rows.iter().filter(|row| row.event == event);
@@ -100,7 +96,7 @@ pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
     if event == "push" {
         sensitive = sensitive_paths(body);
         if sensitive.is_empty() {
-            return Read::Ignored("the push adds and changes no file that usually holds secrets");
+            return Read::Ignored("the push adds or changes no file that usually holds secrets");
         }
     }
     let repository = body["repository"]["full_name"].as_str();
@@ -112,7 +108,7 @@ pub fn read(event: &str, body: &Value, rows: &[RiskRow]) -> Read {
     })
 }
 
-/// At most `most` characters, none of them a control.
+/// Returns at most `most` characters, without control characters.
 fn shortened(text: &str, most: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control())
@@ -120,7 +116,8 @@ fn shortened(text: &str, most: usize) -> String {
         .collect()
 }
 
-/// One line of what happened. Only names and numbers are taken from the webhook, never what leaked.
+/// Returns one line about the event. It uses only names and numbers of the webhook, never the
+/// leaked text.
 fn summary(event: &str, action: Option<&str>, body: &Value, sensitive: &[String]) -> String {
     let what = event.replace('_', " ");
     let action = action.map_or(String::new(), |action| {
@@ -141,16 +138,16 @@ fn summary(event: &str, action: Option<&str>, body: &Value, sensitive: &[String]
         "fork" => format!(": to {}", text(&body["forkee"]["full_name"])),
         "member" => format!(": {}", text(&body["member"]["login"])),
         "push" => format!(": {}", sensitive.join(", ")),
-        "public" => ": the repository is public now".to_owned(),
+        "public" => ": the repository is now public".to_owned(),
         _ => String::new(),
     };
     format!("{what}{action}{detail}")
 }
 
-/// The most paths of a push that are named.
+/// The most paths of a push that the summary names.
 const MAX_NAMED: usize = 10;
 
-/// The paths that a push adds or changes and that usually hold secrets.
+/// Returns the paths that a push adds or changes and that usually hold secrets.
 fn sensitive_paths(body: &Value) -> Vec<String> {
     let commits = body["commits"].as_array().map_or(&[][..], Vec::as_slice);
     let mut found: Vec<String> = Vec::new();
@@ -168,7 +165,7 @@ fn sensitive_paths(body: &Value) -> Vec<String> {
     found
 }
 
-/// Whether a file of this path usually holds keys, passwords or credentials.
+/// Returns true if a file at this path usually holds keys, passwords or credentials.
 pub fn is_sensitive(path: &str) -> bool {
     const NAMES: [&str; 16] = [
         ".env",

@@ -1,42 +1,41 @@
-//! How the receiver of a webhook does, and what an attempt changes of it and of its delivery.
+//! The health of a webhook's receiver, and the effect of an attempt on it and on its delivery.
 //!
-//! A webhook is paused if a delivery was given up and the receiver took nothing since it refused that one
-//! for the first time; if it was retried or the url was changed, for the first time since then. Its
-//! deliveries wait then, and the oldest one is tried now and then. When one is taken the others follow in
-//! order of age. A receiver that answers 410 has ended the webhook, until it takes a delivery that somebody
-//! asked for after that answer.
+//! A webhook is paused if a delivery was given up and the receiver accepted nothing since it first
+//! refused that delivery. If the delivery was retried or the url was changed, only refusals since
+//! then count. While the webhook is paused its deliveries wait, and the oldest one is tried from
+//! time to time. If it is accepted, the others follow in order of age. A receiver that answers 410
+//! ends the webhook, until it accepts a delivery that somebody requested after that answer.
 
-use super::webhook::{Attempt, Delivery, DeliveryStatus, Failing};
+use super::delivery::{Attempt, Delivery, DeliveryStatus, Failing};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How long a delivery waits for a receiver whose webhook is paused.
-pub const MAX_WAIT: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How long a paused webhook is left alone after a try that failed.
+pub use super::delivery::MAX_WAIT;
+
+/// How long a paused webhook rests after a failed try.
 const PROBE_AFTER: SignedDuration = SignedDuration::from_mins(15);
 /// How long one function has the turn of a paused webhook. It needs half of it at most.
 const TURN: SignedDuration = SignedDuration::from_secs(60);
-/// The longest that the receiver of a paused webhook can ask to be left alone, in seconds.
+/// The longest pause that the receiver of a paused webhook can request, in seconds.
 const MAX_RETRY_AFTER: i64 = 86_400;
 
-/// How a receiver does: a row beside the webhook, which is not configured by anybody. There is none while
-/// it does well.
+/// The health of a receiver: a row beside the webhook, not part of its configuration. There is none
+/// while the receiver is healthy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Since when nothing was accepted.
     pub failing_since: Timestamp,
     /// Since when deliveries wait, because one was given up.
     pub paused_at: Option<Timestamp>,
-    /// While it is paused: when the next delivery is tried.
+    /// While paused: when the next delivery is tried.
     #[serde(default)]
     pub probe_at: Option<Timestamp>,
-    /// While it is paused: until when one function alone posts what waits.
+    /// While paused: until when only one function posts the waiting deliveries.
     #[serde(default)]
     pub turn_until: Option<Timestamp>,
-    /// While it is paused: when a delivery was taken, so that the others follow.
+    /// While paused: when a delivery was accepted, so that the others follow.
     #[serde(default)]
     pub resumed_at: Option<Timestamp>,
-    /// When the receiver answered that it is ended.
+    /// When the receiver answered 410.
     #[serde(default)]
     pub ended_at: Option<Timestamp>,
     /// Counts the changes of the row.
@@ -57,29 +56,28 @@ impl Health {
         }
     }
 
-    /// Whether deliveries wait.
     pub fn is_paused(&self) -> bool {
         self.paused_at.is_some() && self.ended_at.is_none()
     }
 
-    /// Whether its receiver wants no more deliveries.
+    /// Returns true if the receiver ended the webhook.
     pub fn is_ended(&self) -> bool {
         self.ended_at.is_some()
     }
 
-    /// Whether an ended webhook goes on if its receiver takes this delivery: somebody asked for it since the webhook ended. What was
-    /// under way by then says nothing.
+    /// Returns true if an ended webhook resumes if its receiver accepts this delivery: somebody
+    /// requested it after the end. Deliveries that were in flight at the end do not count.
     fn is_revived_by(&self, delivery: &Delivery) -> bool {
         delivery.is_by_hand && Some(delivery.begun_at) > self.ended_at
     }
 
-    /// When a delivery of a paused webhook may be tried.
+    /// Returns when a delivery of a paused webhook may be tried.
     pub fn due(&self) -> Timestamp {
         let probe_at = self.probe_at.unwrap_or(Timestamp::MIN);
         probe_at.max(self.turn_until.unwrap_or(Timestamp::MIN))
     }
 
-    /// The same with the turn taken; none if somebody has it.
+    /// Takes the turn. None if another function has it.
     #[must_use]
     pub fn with_turn(&self, now: Timestamp) -> Option<Self> {
         let is_free = self.turn_until.is_none_or(|until| until <= now);
@@ -90,7 +88,7 @@ impl Health {
         })
     }
 
-    /// The same at the end of a turn that goes on at once, with the next message.
+    /// Ends a turn that continues at once with the next message.
     #[must_use]
     pub fn to_go_on(&self, now: Timestamp) -> Self {
         Self {
@@ -101,7 +99,7 @@ impl Health {
         }
     }
 
-    /// The same at the end of a turn after which the receiver is left alone for a while.
+    /// Ends a turn after which the receiver rests.
     #[must_use]
     pub fn to_wait(&self, now: Timestamp) -> Self {
         Self {
@@ -113,7 +111,7 @@ impl Health {
         }
     }
 
-    /// Whether a delivery was not refused yet since the receiver took one again.
+    /// Returns true if a delivery was not refused since the receiver accepted one again.
     pub fn has_to_follow(&self, delivery: &Delivery) -> bool {
         let last = delivery.attempts.last().map(|attempt| attempt.at);
         let was_refused = last >= self.resumed_at && delivery.next_attempt_at > self.resumed_at;
@@ -128,52 +126,48 @@ fn later(now: Timestamp, by: SignedDuration) -> Timestamp {
 /// Why a delivery is posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It is due by itself, or somebody asked for it.
+    /// It is due, or somebody requested it.
     Alone,
-    /// It is tried to see whether the receiver of a paused webhook is there.
+    /// It probes the receiver of a paused webhook.
     Probe,
-    /// It follows another one that the receiver took.
+    /// It follows one that the receiver accepted.
     Following,
 }
 
-/// An attempt that was made, with what is not remembered of it.
+/// A finished attempt, with the parts that are not stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Tried<'a> {
-    /// What is remembered.
     pub attempt: &'a Attempt,
-    /// When it was over: the answer was there, or none was waited for any more.
+    /// When the answer arrived, or the wait for it ended.
     pub over_at: Timestamp,
-    /// In how many seconds the receiver wants to be asked again.
+    /// The seconds that the receiver wants to rest.
     pub retry_after: Option<i64>,
-    /// Which of the webhook's receivers it went to.
+    /// The webhook's receiver that it went to.
     pub receiver: u64,
-    /// Why it was made.
     pub mode: Mode,
 }
 
-/// What administrators are told of.
+/// The event to notify administrators of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// A delivery was given up.
     GivenUp,
-    /// The receiver ended the webhook.
     Ended,
 }
 
-/// What follows from an attempt.
+/// The consequences of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The delivery as it will be.
+    /// The delivery after the attempt.
     pub delivery: Delivery,
-    /// How the receiver does by then; none if it does well.
+    /// The health after the attempt. None if the receiver is healthy.
     pub health: Option<Health>,
-    /// What is told of it.
+    /// The notification, if there is one.
     pub news: Option<News>,
 }
 
 impl Outcome {
-    /// What follows from an attempt of `delivery`, given how the receiver does at the moment of keeping it:
-    /// that may have changed since it was posted.
+    /// Returns the consequences of an attempt of `delivery`, given the health at the moment of
+    /// writing: it may have changed since the post.
     pub fn of(delivery: Delivery, tried: Tried<'_>, before: Option<&Health>) -> Self {
         let Tried {
             attempt,
@@ -234,7 +228,8 @@ impl Outcome {
 }
 
 impl Health {
-    /// The same after a try of a paused webhook that failed. Nobody waits if a delivery was taken meanwhile.
+    /// Returns the health after a failed try of a paused webhook. There is no rest if a delivery
+    /// was accepted meanwhile.
     fn left_alone(&self, now: Timestamp, retry_after: Option<i64>, mode: Mode) -> Self {
         if self.resumed_at.is_some() {
             return self.clone();
@@ -250,7 +245,8 @@ impl Health {
     }
 }
 
-/// An attempt that a receiver refused which is not paused, or took others meanwhile.
+/// Handles an attempt that was refused while the receiver was not paused, or accepted others
+/// meanwhile.
 fn refused(
     delivery: Delivery,
     tried: Tried<'_>,
@@ -258,12 +254,12 @@ fn refused(
 ) -> (Delivery, Option<Health>, Option<News>) {
     let at = tried.attempt.at;
     let mut health = before.cloned().unwrap_or(Health::failing(at));
-    // While it is paused it took another one, or this would wait.
+    // If the webhook is paused, its receiver accepted another delivery, or this one would wait.
     let failing = (!health.is_paused()).then_some(Failing {
         receiver: tried.receiver,
         since: health.failing_since,
     });
-    // What another receiver answered says nothing of this one.
+    // Refusals of another receiver say nothing about this one.
     let first = delivery
         .refused_in
         .filter(|first| first.receiver == tried.receiver)
@@ -325,8 +321,8 @@ mod tests {
         }
     }
 
-    /// The last attempt of a delivery whose first one was refused in `first`, while the receiver `receiver`
-    /// accepts nothing since `since`.
+    /// The last attempt of a delivery that was first refused in `first`, while `receiver` has
+    /// accepted nothing since `since`.
     fn last(first: Option<Failing>, receiver: u64, since: Timestamp) -> Outcome {
         let at = later(start(), SignedDuration::from_hours(22));
         let last = Delivery {
@@ -348,11 +344,12 @@ mod tests {
         let later = later(start(), TURN);
         for (first, receiver, since, is_paused) in [
             (failing(0, start()), 0, start(), true),
-            // Its first attempt is later than the delivery, as it always is, and may be later than others at once.
+            // Its first attempt is later than the delivery, as always, and may be later than
+            // concurrent ones.
             (failing(0, later), 0, later, true),
-            // One was taken in between: it fails since then.
+            // One was accepted in between, so a new time of failing has begun.
             (failing(0, start()), 0, later, false),
-            // It was refused by another receiver before, or that is not known.
+            // Another receiver refused it before, or the receiver is unknown.
             (failing(0, start()), 1, later, true),
             (None, 0, later, true),
         ] {
@@ -371,12 +368,12 @@ mod tests {
             let outcome = Outcome::of(delivery(), tried(&first, Mode::Alone), health);
             let failing = Failing { receiver: 0, since };
             assert_eq!(outcome.delivery.refused_in, Some(failing));
-            // Something was taken, and it is refused again.
+            // One was accepted, and this one is refused again.
             let again = Outcome::of(outcome.delivery, tried(&first, Mode::Alone), None);
             assert_eq!(again.delivery.refused_in, Some(failing));
             assert_eq!(again.delivery.again(start()).refused_in, None);
         }
-        // While others are taken it is in no such time.
+        // While others are accepted there is no time of failing.
         let following = of(Some(&paused()), Some(500), Mode::Following);
         assert_eq!(following.delivery.refused_in, None);
     }
@@ -443,7 +440,7 @@ mod tests {
         for (begun_at, is_by_hand, is_revived) in [
             (start(), false, false),
             (start(), true, false),
-            // While the answer was waited for.
+            // During the wait for the answer.
             (later(posted_at, SignedDuration::from_secs(1)), true, false),
             (over_at, true, false),
             (after, false, false),

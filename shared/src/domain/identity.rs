@@ -1,5 +1,5 @@
-//! Which event is which: an event counts once by its organisation, user, type and id, and its body is
-//! bound to them by a digest.
+//! Identities of events. An event counts once by organisation, user, type and id, and a digest
+//! binds its body to them.
 
 use super::usage::{Event, Operation, Outcome, Risk, RiskOrigin, Usage};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ const CONFLICT: &str = "conflict#";
 
 /// The name of an event within its organisation: `llm_request#ada#e-1`.
 ///
-/// Types and users' ids have no `#`, and the event id comes last, so no two events share a name.
+/// Types and user ids contain no `#`, and the event id comes last, so names are unique.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventIdentity(String);
@@ -20,17 +20,17 @@ impl EventIdentity {
         Self(format!("{space}#{user_id}#{event_id}"))
     }
 
-    /// The identity of a usage event.
     pub fn of_usage(usage: &Usage) -> Self {
         Self::of_usage_named(&usage.user_id, &usage.event_id)
     }
 
-    /// The identity of a usage event by what it is made of.
+    /// Returns the identity of a usage event with this user and id.
     pub fn of_usage_named(user_id: &str, event_id: &str) -> Self {
         Self::new("llm_request", user_id, event_id)
     }
 
-    /// The identity of a risk. One from GitHub is nobody's: whose it is may be known only later.
+    /// Returns the identity of a risk. One from GitHub has no user in it, because the user may be
+    /// found only later.
     pub fn of_risk(risk: &Risk) -> Self {
         match risk.origin {
             RiskOrigin::Github => Self::new("github", "", &risk.event_id),
@@ -41,7 +41,6 @@ impl EventIdentity {
         }
     }
 
-    /// The identity of any event.
     pub fn of(event: &Event) -> Self {
         match event {
             Event::LlmRequest(usage) => Self::of_usage(usage),
@@ -49,18 +48,17 @@ impl EventIdentity {
         }
     }
 
-    /// The identity of an event that came under this one with another body.
+    /// Returns the identity of an event that used this one with another body.
     #[must_use]
     pub fn in_conflict(&self, digest: &BodyDigest) -> Self {
         Self(format!("{CONFLICT}{}#{}", digest.0, self.0))
     }
 
-    /// Reads an identity out of a key.
+    /// Reads an identity from a key.
     pub fn from_key(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -72,7 +70,7 @@ impl fmt::Display for EventIdentity {
     }
 }
 
-/// 128 bits of the SHA-256 of what an event says, in hex.
+/// 128 bits of the SHA-256 of an event's content, in hex.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BodyDigest(String);
@@ -80,8 +78,8 @@ pub struct BodyDigest(String);
 /// How many bytes of the hash are kept.
 const KEPT: usize = 16;
 
-/// Hashes the fields that are there, each with its name. A field that is added later and left out by a
-/// client changes no digest, so the same event stays the same across deployments.
+/// Hashes the fields that are present, each with its name. A field added later that clients omit
+/// changes no digest, so the same event has the same digest in every release.
 struct Fields(Sha256);
 
 impl Fields {
@@ -105,7 +103,7 @@ impl Fields {
 }
 
 impl BodyDigest {
-    /// The digest of an event's body without what is in its identity.
+    /// Returns the digest of an event's body without the parts of its identity.
     pub fn of(event: &Event) -> Self {
         match event {
             Event::LlmRequest(usage) => Self::of_usage(usage),
@@ -113,9 +111,8 @@ impl BodyDigest {
         }
     }
 
-    /// The digest of a usage event.
     pub fn of_usage(usage: &Usage) -> Self {
-        // Every field by its name: one that is added has to say here whether it counts.
+        // List every field by name: the compiler asks whether a new one counts.
         let Usage {
             event_id: _,
             user_id: _,
@@ -150,8 +147,8 @@ impl BodyDigest {
         fields.digest()
     }
 
-    /// The digest of a risk. All bodies of a webhook of GitHub have one: its id is made of what it says,
-    /// and when it came and whose it is may differ from one delivery to the next.
+    /// Returns the digest of a risk. All bodies of a GitHub webhook have the same one: its id
+    /// depends on the content, and the time and user may differ between deliveries.
     pub fn of_risk(risk: &Risk) -> Self {
         let Risk {
             event_id: _,
@@ -174,12 +171,11 @@ impl BodyDigest {
         fields.digest()
     }
 
-    /// Reads a digest that was stored.
+    /// Reads a stored digest.
     pub fn from_hex(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The 32 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -226,7 +222,7 @@ mod tests {
             EventIdentity::of_usage(&usage("ada", "e-1")),
             EventIdentity::of_usage(&usage("bob", "e-1")),
             EventIdentity::of_usage(&usage("ada", "e-2")),
-            // The user `ada` cannot be written into the id of another.
+            // The user `ada` cannot be part of another user's id.
             EventIdentity::of_usage(&usage("b", "ada#e-1")),
             EventIdentity::of_risk(&risk(Some("ada"), RiskOrigin::Reported)),
             EventIdentity::of_risk(&risk(None, RiskOrigin::Reported)),

@@ -1,4 +1,4 @@
-//! Incidents: what somebody has to look into, until it is resolved.
+//! Incidents: problems to investigate until they are resolved.
 
 use super::alert::{AlertStatus, Severity};
 use super::notice::{Notice, Recipient};
@@ -10,79 +10,75 @@ use serde_json::{Value, json};
 /// The most notes of an incident.
 pub const MAX_NOTES: usize = 50;
 
-/// What somebody wrote when they changed an incident.
+/// A note by somebody who changed an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = IncidentNote))]
 pub struct Note {
-    /// When.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
-    /// Who, as the audit log names them.
+    /// The actor's name in the audit log.
     pub by: String,
-    /// What.
     pub text: String,
 }
 
-/// Something to look into.
+/// A problem to investigate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = IncidentRecord))]
 pub struct Incident {
-    /// Made here: `inc_...`, later ones sort last.
+    /// `inc_...`, made by the server. Later ids sort last.
     pub id: String,
-    /// How grave it is.
+    /// How grave the incident is.
     pub severity: Severity,
-    /// What has become of it.
+    /// `open`, `acknowledged` or `resolved`.
     pub status: AlertStatus,
-    /// One line.
     pub title: String,
-    /// What happened.
     pub message: String,
-    /// Whose event it was, where that is known.
+    /// The user of the event, if known.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub user_id: Option<String>,
-    /// The department it is about.
+    /// The department of the event, if known.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub department_id: Option<String>,
-    /// The policy that opened it.
+    /// The policy that opened it, if one did.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub policy_id: Option<String>,
-    /// The event that it was opened for.
+    /// The event that it was opened for, if any.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub event_id: Option<String>,
-    /// The alert that tells of the same.
+    /// The alert about the same event.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     pub alert_id: Option<String>,
-    /// The facts of that moment.
+    /// The facts when it was opened.
     pub metadata: Value,
-    /// What people wrote, the oldest first.
+    /// The notes, oldest first.
     pub notes: Vec<Note>,
-    /// When it was opened.
+    /// When the incident was opened.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub created_at: Timestamp,
     /// When it was last changed.
     #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub updated_at: Timestamp,
-    /// When it was resolved.
+    /// When it was resolved. None until then.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, format = DateTime, required = true))]
     pub resolved_at: Option<Timestamp>,
 }
 
-/// What opened an incident.
+/// The origin of an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// A policy that fired.
     Policy,
-    /// A delivery to a webhook that was given up.
+    /// A delivery to a webhook was given up.
     Delivery,
-    /// A mail that was given up.
+    /// A mail was given up.
     Mail,
-    /// An address that nothing is sent to any more.
+    /// An address was suppressed.
     Suppression,
 }
 
 impl Cause {
-    /// Whether telling has failed. Where telling of it fails too, that opens no further incident: there would be no end.
+    /// Returns true if a notification has failed. If the notification about it fails too, no
+    /// further incident is opened: it would never end.
     pub fn is_of_telling(self) -> bool {
         match self {
             Self::Delivery | Self::Mail => true,
@@ -92,7 +88,7 @@ impl Cause {
 }
 
 impl Incident {
-    /// An incident with a title and a message that is about no user, policy or event.
+    /// Returns an incident with a title and a message, without user, policy or event.
     pub fn opened(
         id: String,
         severity: Severity,
@@ -119,7 +115,7 @@ impl Incident {
         }
     }
 
-    /// The notice that tells of it, which is written with it.
+    /// Returns the notice about the incident. Both are written together.
     pub fn notice(&self, id: String, cause: Cause, recipients: Vec<Recipient>) -> Notice {
         let payload = json!({
             "title": self.title,
@@ -138,12 +134,10 @@ impl Incident {
     }
 }
 
-/// An incident that is opened, with the notice that tells of it: they are written together.
+/// A new incident with its notice. They are written together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The incident.
     pub incident: Incident,
-    /// What tells of it.
     pub notice: Notice,
 }
 

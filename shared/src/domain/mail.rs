@@ -1,5 +1,5 @@
-//! What mails say: a letter is a notice as one person gets it; letters that wait for the same person within a minute become one
-//! mail.
+//! The content of mails. A letter is a notice for one person. Letters for the same person within a
+//! minute become one mail.
 
 use super::mail_layout::Layout;
 use super::webhook::EventType;
@@ -10,60 +10,50 @@ use std::fmt::Write as _;
 
 /// How long a letter waits for others, in seconds.
 pub const JOIN_SECONDS: i64 = 60;
-/// The most letters of one mail; more are the next one's.
+/// The most letters of one mail. Others follow in the next mail.
 pub const MAX_LETTERS: usize = 20;
-/// How long after each failed attempt the next one is made, in seconds: within a day.
+/// The delay after each failed attempt, in seconds: all within a day.
 const DELAYS: [i64; 8] = [30, 120, 600, 1_800, 3_600, 10_800, 21_600, 36_000];
 
-/// What has become of a letter.
+/// The state of a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LetterStatus {
-    /// It waits to be sent.
     Waiting,
-    /// It was handed to the mail service.
+    /// It was passed to the mail service.
     Sent,
-    /// It was given up.
     Failed,
-    /// Nothing is sent to its address any more.
+    /// Its address is suppressed.
     Suppressed,
 }
 
 /// A notice for one person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
-    /// The notice.
     pub notice_id: String,
-    /// What it tells of.
     pub kind: EventType,
-    /// Where it goes.
     pub email: String,
-    /// For people.
     pub name: String,
-    /// Why they get it.
+    /// The reason for getting it.
     pub because: String,
-    /// What it tells, as it was then.
+    /// The frozen content of the notice.
     pub payload: Value,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// What has become of it.
     pub status: LetterStatus,
 }
 
-/// A mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// To whom.
     pub to: String,
-    /// One line.
     pub subject: String,
-    /// For readers of plain text.
+    /// The plain text.
     pub text: String,
-    /// For the others: the same words.
+    /// The same words as HTML.
     pub html: String,
 }
 
-/// How many seconds after the attempt with this number (from 0) a mail is tried again; none where it is given up.
+/// Returns the seconds until the retry after the attempt with this number (from 0). None if the
+/// mail is given up.
 pub fn retry_delay(attempt: usize) -> Option<i64> {
     DELAYS.get(attempt).copied()
 }
@@ -71,13 +61,13 @@ pub fn retry_delay(attempt: usize) -> Option<i64> {
 /// The longest subject, in characters.
 const MAX_SUBJECT: usize = 150;
 
-/// One line without what would end it.
+/// Returns one line, without line breaks.
 fn line(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     clean.take(MAX_SUBJECT).collect()
 }
 
-/// `text` where it cannot be taken for markup.
+/// Escapes `text` for markup.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -93,7 +83,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The page of the console that shows what a letter tells of.
+/// Returns the console's page about the letter's subject.
 fn page(letter: &Letter) -> Option<String> {
     let payload = &letter.payload;
     let of = |page: &str, id: &Value| Some(format!("{page}/{}", id.as_str()?));
@@ -116,7 +106,7 @@ fn page(letter: &Letter) -> Option<String> {
     }
 }
 
-/// What one letter says: its title, then its paragraphs.
+/// Returns the title of a letter, then its paragraphs.
 fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
     let text = |name: &str| letter.payload[name].as_str().unwrap_or_default().to_owned();
     let mut said = vec![text("message")];
@@ -143,8 +133,8 @@ fn paragraphs(letter: &Letter, console: Option<&str>) -> (String, Vec<String>) {
     (text("title"), said)
 }
 
-/// One mail of all `letters`, which are for the same address, in `layout`; none without a letter. Links lead to `console`, where
-/// there is one.
+/// Composes one mail of all `letters`, which have the same address, in `layout`. None without
+/// letters. Links lead to `console`, if there is one.
 pub fn compose(letters: &[Letter], layout: &Layout, console: Option<&str>) -> Option<Mail> {
     let first = letters.first()?;
     let (first_title, _) = paragraphs(first, console);

@@ -1,4 +1,4 @@
-//! What stands around the letters of a mail: a subject, a plain text and a page with places for what changes.
+//! The layout around the letters of a mail: a subject, a plain text and a page with placeholders.
 
 /// The longest layout of one part, in characters.
 const MAX_LENGTH: usize = 2_000;
@@ -13,18 +13,17 @@ pub struct Layout {
     html: String,
 }
 
-/// Why mails cannot look so.
+/// Why a layout is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// What it is for has no place.
+    /// A required placeholder is missing.
     #[error("the layout of the {part} has no {place}")]
     Lacks {
         /// `subject`, `text` or `page`.
         part: &'static str,
-        /// `{subject}` or `{letters}`.
         place: &'static str,
     },
-    /// It is too long.
+    /// The part is too long.
     #[error("the layout of the {0} has more than {MAX_LENGTH} characters")]
     TooLong(&'static str),
 }
@@ -40,8 +39,9 @@ impl Default for Layout {
 }
 
 impl Layout {
-    /// The usual layout with other parts where they are given. A subject has the place `{subject}`; text and page have
-    /// `{letters}` and may have `{name}`. In a text `\n` stands for a new line, as in a parameter of one line.
+    /// Replaces parts of the default layout. A subject needs `{subject}`. Text and page need
+    /// `{letters}` and may have `{name}`. In a text `\n` is a line break, because a parameter has
+    /// one line.
     pub fn new([subject, text, html]: [Option<String>; 3]) -> Result<Self, LayoutError> {
         let usual = Self::default();
         let checked = |part, given: Option<String>, usual: String, place: &'static str| {
@@ -70,13 +70,13 @@ impl Layout {
         filled(&self.text, &[("{name}", name), ("{letters}", letters)])
     }
 
-    /// Name and letters are taken as they stand: they are markup already.
+    /// `name` and `letters` must be escaped already: they are inserted as markup.
     pub(super) fn html(&self, name: &str, letters: &str) -> String {
         filled(&self.html, &[("{name}", name), ("{letters}", letters)])
     }
 }
 
-/// A layout with its places filled. What is filled in is not looked at again.
+/// Fills the placeholders of a layout. Inserted text is not searched for placeholders.
 fn filled(layout: &str, places: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(layout.len());
     let mut rest = layout;

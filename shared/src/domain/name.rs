@@ -1,11 +1,11 @@
-//! Which names and texts are accepted.
+//! Rules for names and texts.
 
 /// The longest display name, in characters.
 pub const MAX_NAME: usize = 200;
-/// The longest id that a client makes for a request or an event, in bytes.
+/// The longest client id of a request or an event, in bytes.
 pub const MAX_CLIENT_ID: usize = 128;
 
-/// Whether `id` is a slug of an organisation or department: `[a-z0-9][a-z0-9_-]{0,63}`.
+/// Returns true if `id` is a slug of an organisation or department: `[a-z0-9][a-z0-9_-]{0,63}`.
 pub fn is_slug(id: &str) -> bool {
     let bytes = id.as_bytes();
     (1..=64).contains(&bytes.len())
@@ -15,7 +15,7 @@ pub fn is_slug(id: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
 }
 
-/// Whether `id` is a user's id: `[A-Za-z0-9._@-]{1,128}`.
+/// Returns true if `id` is a user id: `[A-Za-z0-9._@-]{1,128}`.
 pub fn is_user_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id
@@ -23,19 +23,21 @@ pub fn is_user_id(id: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'@' | b'-'))
 }
 
-/// Whether `id` may name a request or an event: 1 to 128 visible ASCII characters.
+/// Returns true if `id` may identify a request or an event: 1 to 128 visible ASCII characters.
 pub fn is_client_id(id: &str) -> bool {
     (1..=MAX_CLIENT_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// Whether `text` is a display name: 1 to 200 characters, none of them a control, not only spaces.
+/// Returns true if `text` is a display name: 1 to 200 characters, no control characters, not only
+/// spaces.
 pub fn is_display_name(text: &str) -> bool {
     text.chars().count() <= MAX_NAME
         && !text.trim().is_empty()
         && !text.chars().any(char::is_control)
 }
 
-/// Whether `text` looks like a mail address: one `@` with something on both sides, at most 254 bytes.
+/// Returns true if `text` looks like a mail address: one `@` with text on both sides, at most 254
+/// bytes.
 pub fn is_email(text: &str) -> bool {
     text.len() <= 254
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())

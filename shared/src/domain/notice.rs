@@ -1,5 +1,5 @@
-//! Notices: what people and systems are told of, as it was at that moment. A notice is written with what it tells of, in one
-//! transaction, and never read anew from the state.
+//! Notices: notifications for people and systems, frozen at the time of the event. A notice is
+//! written in the same transaction as its event and never rebuilt from later state.
 
 use super::people::User;
 use super::webhook::EventType;
@@ -7,54 +7,44 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Whom a notice is for.
+/// The recipient of a notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "channel", rename_all = "snake_case")]
 pub enum Address {
-    /// A mail.
     Mail {
-        /// The user.
         user_id: String,
-        /// Where it goes.
         email: String,
-        /// For people.
         name: String,
-        /// Why they get it.
+        /// The reason for getting it.
         because: String,
     },
-    /// A webhook.
     Webhook {
-        /// Which.
         webhook_id: String,
     },
 }
 
-/// What has become of a notice for one recipient.
+/// The state of a notice for one recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecipientStatus {
-    /// It waits to be sent.
     Queued,
-    /// It is a delivery of the webhook or a letter, which has a status of its own.
+    /// It became a delivery of the webhook or a letter, which has its own status.
     Delivering,
-    /// The webhook is no more.
+    /// The webhook was deleted.
     Gone,
-    /// Nothing is sent to the address any more.
+    /// The address is suppressed.
     Suppressed,
 }
 
-/// One recipient of a notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipient {
-    /// Where it goes.
     #[serde(flatten)]
     pub address: Address,
-    /// What has become of it.
     pub status: RecipientStatus,
 }
 
 impl Recipient {
-    /// A mail to `user`, and why they get it.
+    /// A mail to `user`, with the reason for getting it.
     pub fn mail(user: &User, because: String) -> Self {
         Self {
             address: Address::Mail {
@@ -67,7 +57,6 @@ impl Recipient {
         }
     }
 
-    /// A webhook.
     pub fn webhook(webhook_id: &str) -> Self {
         Self {
             address: Address::Webhook {
@@ -78,26 +67,23 @@ impl Recipient {
     }
 }
 
-/// A notice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Made here: `ntc_...`, later ones sort last.
+    /// `ntc_...`, made by the server. Later ids sort last.
     pub id: String,
-    /// What it tells of.
     pub kind: EventType,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// What it tells, as it was then.
+    /// The frozen content.
     pub payload: Value,
-    /// Whom it is for; webhooks that are told of every event of its kind join them when it is told.
+    /// The recipients. Webhooks that subscribe to its kind are added when it is sent out.
     pub recipients: Vec<Recipient>,
-    /// Whether everybody was told: what is left is up to the deliveries and letters.
+    /// True if it was passed on to every recipient. The rest is up to the deliveries and letters.
     #[serde(default)]
     pub is_told: bool,
 }
 
 impl Notice {
-    /// A notice that nobody was told of yet.
+    /// Returns a notice that was not sent out yet.
     pub fn new(
         id: String,
         kind: EventType,
@@ -115,42 +101,35 @@ impl Notice {
         }
     }
 
-    /// The id of the event that webhooks are told of.
+    /// Returns the id of the event for webhooks.
     pub fn event_id(&self) -> String {
         let suffix = self.id.strip_prefix("ntc_").unwrap_or(&self.id);
         format!("evt_{suffix}")
     }
 }
 
-/// One message of the queue of notices.
+/// A message of the queue of notices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum NoticeMessage {
-    /// A notice that nobody was told of yet.
+    /// A notice to send out.
     Notice {
-        /// The organisation.
         organisation_id: String,
-        /// The notice.
         notice_id: String,
     },
-    /// A delivery to a webhook that is due, or will be.
+    /// A delivery to a webhook, due now or later.
     Delivery {
-        /// The organisation.
         organisation_id: String,
-        /// The webhook.
         webhook_id: String,
-        /// The delivery.
         delivery_id: String,
     },
-    /// The box of an address, whose letters become a mail.
+    /// The mailbox of an address, whose letters become a mail.
     Mailbox {
-        /// The organisation.
         organisation_id: String,
         /// The digest of the address.
         mailbox: String,
-        /// How often a mail of it failed.
+        /// The number of failed attempts of its mail.
         attempt: usize,
-        /// When it is due.
         due_at: Timestamp,
     },
 }

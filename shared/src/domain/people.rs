@@ -1,30 +1,28 @@
-//! Users, what they may do, and who stopped them.
+//! Users, their roles, and their blocks.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The most former departments that a user's row remembers, and for how long: usage comes up to 13 months late, and may
-/// wait in a queue for two weeks beyond that. Of more, the oldest are forgotten.
+/// The most former departments that a user's row remembers. Usage arrives up to 13 months late, and
+/// may wait in a queue for two more weeks. The oldest entries are dropped.
 const MAX_FORMER: usize = 100;
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(425 * 24);
 
-/// What a key may do; a user has one of the first three.
+/// The permission of a key. A user has one of the first three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Everything in the organisation.
     Admin,
-    /// Bound to a user; sees their reports too.
+    /// Bound to a user. Also sees the user's reports.
     Manager,
-    /// Bound to a user; sees only themselves.
+    /// Bound to a user. Sees only that user.
     Member,
-    /// Preflight, holds and events for any user; nothing else.
+    /// Preflight, holds and events for any user, and nothing else.
     Agent,
 }
 
 impl Role {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
@@ -40,76 +38,67 @@ impl Role {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = UserStatus))]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// May use LLMs.
     Active,
-    /// May not, until made active again.
+    /// May not use LLMs until activated again.
     Suspended,
 }
 
-/// Why and until when a user is kept from LLMs.
+/// A user's block from LLMs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
-    /// The policy that blocked, or none where an administrator did.
+    /// The policy that blocked. None if an administrator did.
     pub policy_id: Option<String>,
-    /// What the user is told.
+    /// The message for the user.
     pub reason: String,
-    /// When it began.
     pub since: Timestamp,
-    /// When it ends by itself; none means until it is released.
+    /// When it ends by itself. None if it lasts until it is released.
     pub until: Option<Timestamp>,
 }
 
 impl Block {
-    /// Whether the block is in force at `now`.
+    /// Returns true if the block is in force at `now`.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 }
 
-/// The time that a user was in a department which they left.
+/// A user's time in a former department.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stay {
-    /// The department's number, which no other department gets.
+    /// The department's number, never reused.
     pub department: u32,
-    /// The first moment after it.
     pub until: Timestamp,
 }
 
-/// A person whose usage is counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// The caller's id.
     pub id: String,
-    /// Where mail goes.
     pub email: String,
-    /// For people.
     pub name: String,
-    /// Whose budgets count this user's usage.
+    /// The department whose budgets count the user's usage.
     pub department_id: String,
-    /// Where they were before, ascending.
+    /// The former departments, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former: Vec<Stay>,
-    /// The user's manager, where they have one.
+    /// The user's manager, if there is one.
     pub manager_id: Option<String>,
     /// `member`, `manager` or `admin`.
     pub role: Role,
-    /// Active or suspended.
     pub status: Status,
-    /// The block in force, or one that has ended by time.
+    /// The block in force, or one that has expired.
     pub block: Option<Block>,
     /// Counts the changes, from 1.
     pub version: u64,
-    /// When it was made.
     pub created_at: Timestamp,
-    /// When it was last changed.
     pub updated_at: Timestamp,
 }
 
 impl User {
-    /// Puts the user into `department_id` from `now` on; `left` is the number of the department that they were in.
+    /// Moves the user to `department_id` from `now` on. `left` is the number of the previous
+    /// department.
     pub fn move_to(&mut self, department_id: String, left: u32, now: Timestamp) {
         self.department_id = department_id;
-        // Of two clocks, the one that is behind does not undo what the other has done.
+        // If two clocks differ, the slower one does not undo the change of the other.
         let is_later = self.former.last().is_none_or(|last| last.until < now);
         if is_later {
             self.former.push(Stay {
@@ -123,20 +112,20 @@ impl User {
         self.former.drain(..surplus);
     }
 
-    /// Returns the number of the department that the user was in at `at`, or None if it is the one of today. What is
-    /// older than all that is remembered belongs to the oldest.
+    /// Returns the number of the user's department at `at`. None if it is today's. Moments before
+    /// the oldest entry belong to the oldest.
     pub fn former_department(&self, at: Timestamp) -> Option<u32> {
         let stay = self.former.iter().find(|stay| at < stay.until);
         stay.map(|stay| stay.department)
     }
 }
 
-/// Who can be asked about a user.
+/// The people to ask about a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Superiors {
-    /// Their manager, and why it is them.
+    /// Their manager, with the reason.
     pub manager: Option<(User, String)>,
-    /// The administrators, where there is no manager.
+    /// The administrators, if there is no manager.
     pub administrators: Vec<User>,
 }
 
@@ -198,7 +187,7 @@ mod tests {
         let much_later = at(0) + REMEMBERED + SignedDuration::from_hours(24);
         user.move_to("c".into(), 7, much_later);
         assert_eq!(user.former.len(), 1);
-        // Every preflight that knows nobody yet reads the row.
+        // Every preflight with a cold cache reads the row.
         let row = serde_json::to_string(&user).unwrap();
         assert!(row.len() < 12_000, "{}", row.len());
     }

@@ -19,17 +19,16 @@ pub struct Month {
 }
 
 impl Month {
-    /// The month of `year` and `month` (1 to 12), or `None` outside years 2000 to 9998.
+    /// Returns the month of `year` and `month` (1 to 12). None outside the years 2000 to 9998.
     pub fn new(year: i16, month: i8) -> Option<Self> {
         ((2000..=9998).contains(&year) && (1..=12).contains(&month)).then_some(Self { year, month })
     }
 
-    /// The month that `at` falls into in `zone`.
+    /// Returns the month of `at` in `zone`.
     pub fn of(at: Timestamp, zone: &TimeZone) -> Self {
         Self::of_date(zone.to_datetime(at).date())
     }
 
-    /// The month of a day.
     pub fn of_date(date: civil::Date) -> Self {
         Self {
             year: date.year(),
@@ -37,7 +36,6 @@ impl Month {
         }
     }
 
-    /// The month after this one.
     pub fn next(self) -> Self {
         match self.month {
             12 => Self {
@@ -51,7 +49,6 @@ impl Month {
         }
     }
 
-    /// The month before this one.
     pub fn prev(self) -> Self {
         match self.month {
             1 => Self {
@@ -65,12 +62,13 @@ impl Month {
         }
     }
 
-    /// The day with this number, where the month has it.
+    /// Returns the day with this number, if the month has it.
     pub fn day(self, number: i8) -> Option<civil::Date> {
         civil::Date::new(self.year, self.month, number).ok()
     }
 
-    /// The first moment of the month in `zone`; where midnight does not exist there, the first that does.
+    /// Returns the first moment of the month in `zone`. If there is no midnight, it is the first
+    /// moment of the day.
     pub fn start(self, zone: &TimeZone) -> Timestamp {
         civil::Date::new(self.year, self.month, 1)
             .ok()
@@ -78,17 +76,16 @@ impl Month {
             .map_or(Timestamp::MAX, |zoned| zoned.timestamp())
     }
 
-    /// The first moment after the month in `zone`: when its budgets reset.
+    /// Returns the first moment after the month in `zone`, when its budgets reset.
     pub fn end(self, zone: &TimeZone) -> Timestamp {
         self.next().start(zone)
     }
 
-    /// The six digits in keys and hold ids: `202611`.
+    /// Returns the six digits used in keys and hold ids: `202611`.
     pub fn compact(self) -> String {
         format!("{:04}{:02}", self.year, self.month)
     }
 
-    /// Reads [`Self::compact`].
     pub fn from_compact(text: &str) -> Option<Self> {
         if text.len() != 6 || !text.bytes().all(|b| b.is_ascii_digit()) {
             return None;
@@ -126,26 +123,27 @@ impl FromStr for Month {
     }
 }
 
-/// A text that is not a month like `2026-11`.
+/// The text is not a month like `2026-11`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be a month like 2026-11")]
 pub struct InvalidMonth;
 
-/// Returns the time zone of an IANA name as the IANA writes it, or None if the build knows no such zone.
+/// Returns the time zone with an IANA name as the IANA spells it. None if this build does not know
+/// it.
 ///
-/// The zones of the machine are never asked: `localtime` and `posixrules` are what its owner chose, `posix/..` and
-/// `right/..` (which counts leap seconds) are there or not, and two machines of one deployment could begin a month at
-/// different moments. `Factory` and `Etc/Unknown` stand for "not set".
+/// The zones of the machine are never used: `localtime` and `posixrules` are its owner's choice,
+/// `posix/..` and `right/..` (with leap seconds) may be missing, and two machines of one deployment
+/// could begin a month at different moments. `Factory` and `Etc/Unknown` mean "not set".
 pub fn time_zone(name: &str) -> Option<TimeZone> {
     if name.len() > MAX_ZONE_NAME || matches!(name, "Factory" | "Etc/Unknown") {
         return None;
     }
     let zone = TimeZoneDatabase::bundled().get(name).ok()?;
-    // The database ignores case, and what is stored has one spelling.
+    // The database ignores case, but only one spelling is stored.
     (zone.iana_name() == Some(name)).then_some(zone)
 }
 
-/// Returns the time zone of a name that was stored, perhaps when more names were taken than today.
+/// Returns the time zone of a stored name. Earlier releases may have accepted more names.
 pub fn stored_time_zone(name: &str) -> Option<TimeZone> {
     let known = time_zone(name);
     known.or_else(|| TimeZoneDatabase::bundled().get(name).ok())

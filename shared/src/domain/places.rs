@@ -1,25 +1,24 @@
-//! The places of a cell: how many holds live in it, of whom, and when one of them ends.
+//! The places of a cell: the number of live holds, their users, and their ends.
 
 use super::amount::Amounts;
 use super::cell::{Cell, HoldRejection, HoldRequest, MAX_HOLDS, finish};
 use super::hold::{Hold, Rid};
 use jiff::Timestamp;
 
-/// The share of the places that one user may have unless the organisation says otherwise, in percent.
-pub const DEFAULT_USER_HOLDS_PERCENT: u32 = 10;
-/// The places that one user may have in any case.
+/// The places that every user may have.
 const MIN_USER_HOLDS: usize = 50;
 
-/// How many live holds one user may have if each gets `percent` of the places.
+/// Returns how many live holds one user may have at `percent` of the places.
 ///
-/// The places belong to everybody, and holding takes no more than asking. Without a share, one user takes all of them.
+/// Everybody shares the places, and a hold costs only a request. Without a share, one user could
+/// take all.
 pub fn user_places(percent: u32) -> usize {
     let percent = usize::try_from(percent).unwrap_or(100).min(100);
     (MAX_HOLDS * percent / 100).max(MIN_USER_HOLDS)
 }
 
 impl Cell {
-    /// The names of the holds of the user of `rid` that live at `now`.
+    /// Returns the keys of the live holds at `now` of the user of `rid`.
     pub fn live_holds_of<'a>(
         &'a self,
         rid: &'a Rid,
@@ -33,8 +32,8 @@ impl Cell {
             .filter(move |name| name.is_of_same_user(rid))
     }
 
-    /// The seconds from `now` until the first of the live holds that matter ends by itself, at least one. None if
-    /// none of them lives.
+    /// Returns the seconds from `now` until the first relevant live hold lapses, at least one. None
+    /// if no relevant hold is live.
     pub fn seconds_to_first_end(
         &self,
         now: Timestamp,
@@ -49,7 +48,7 @@ impl Cell {
         Some(u32::try_from(seconds).unwrap_or(u32::MAX))
     }
 
-    /// The cell as it would be if all its holds were given back unused. None if it lacks a counter of theirs.
+    /// Returns the cell as if all its holds were voided. None if it lacks one of their counters.
     fn without_holds(&self) -> Option<Self> {
         let holds = self.holds.iter();
         let update = finish(holds.map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
@@ -60,7 +59,7 @@ impl Cell {
 }
 
 impl HoldRequest {
-    /// Whether nothing but live holds stands in the way of a request that is refused for what `cell` has left.
+    /// Returns true if a denied request would be admitted without the live holds of `cell`.
     pub fn is_refused_by_holds_alone(&self, cell: &Cell, now: Timestamp) -> bool {
         let obstacle = cell.without_holds().map(|cell| self.rejection(&cell, now));
         !matches!(obstacle, None | Some(HoldRejection::InsufficientBudget(_)))
@@ -96,7 +95,8 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    /// 1,000 tokens of which ada holds 300 until 20 and 200 until 40, and bob 100 until 30; `spent` are gone.
+    /// 1,000 tokens of which ada holds 300 until 20 and 200 until 40, and bob 100 until 30. `spent`
+    /// are used up.
     fn cell(spent: i64) -> Cell {
         Cell {
             nodes: BTreeMap::from([(NODE, 400 - spent)]),

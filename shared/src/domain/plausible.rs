@@ -1,4 +1,4 @@
-//! Whether one report can be true: what is far beyond what a model can do is held back from the counters.
+//! Plausibility of a report: usage far beyond the limits of a model is held back from the counters.
 
 use super::configuration::Configuration;
 use super::price::{PriceBook, PriceBooks};
@@ -6,36 +6,33 @@ use super::usage::{Operation, Usage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How often a request may be as large as its model allows. Names are shared by models with other limits, and
-/// prices are found by the beginning of a name, so the limit is generous.
+/// The factor by which a request may exceed its model's limits. It is generous, because models with
+/// other limits share names and prices are found by prefix.
 const TIMES_THE_MODEL: i64 = 10;
-/// How many requests of the organisation's limit a batch, and a sum of requests, may come to.
+/// The factor by which a batch or a sum of requests may exceed the organisation's limit of one
+/// request.
 const TIMES_A_BATCH: i64 = 10;
 const TIMES_A_SUM: i64 = 100;
-/// The tokens of one request that an organisation takes for possible if its model is not known.
-pub const DEFAULT_MAX_TOKENS: i64 = 10_000_000;
 
-/// Which tokens of a report are too many.
+/// The kind of tokens that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CountedTokens))]
 #[serde(rename_all = "lowercase")]
 pub enum Counted {
-    /// Those of the input.
+    /// Input tokens.
     Input,
-    /// Those of the answer.
+    /// Output tokens.
     Output,
-    /// Both together.
     Total,
 }
 
-/// What is too much about a report.
+/// The excess of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excess {
-    /// Which tokens.
     pub of: Counted,
-    /// How many were reported.
+    /// The reported number.
     pub tokens: i64,
-    /// How many are taken for possible.
+    /// The largest plausible number.
     pub most: i64,
 }
 
@@ -47,15 +44,12 @@ impl fmt::Display for Excess {
             Counted::Total => "tokens",
         };
         let Self { tokens, most, .. } = self;
-        write!(
-            f,
-            "{tokens} {of}, and at most {most} are taken for possible"
-        )
+        write!(f, "{tokens} {of}, but at most {most} are plausible")
     }
 }
 
-/// What is too much about `usage`, if anything. A single request is measured by its model's limits, as far as `book`
-/// has them, and otherwise by `max_tokens`, the organisation's limit of one request.
+/// Returns the excess of `usage`, if any. A single request is measured by its model's limits if
+/// `book` has them, and otherwise by `max_tokens`, the organisation's limit of one request.
 fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
     let input = usage.input_tokens.unwrap_or(0);
     let output = usage.output_tokens.unwrap_or(0);
@@ -72,7 +66,7 @@ fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
     match (usage.operation, limits) {
         (Operation::Batch, _) => total(TIMES_A_BATCH),
         (Operation::Aggregate, _) => total(TIMES_A_SUM),
-        // A model that answers makes no embeddings, whatever the report calls it.
+        // A chat model makes no embeddings, whatever the report says.
         (_, Some((Some(most_input), Some(most_output)))) => beyond(
             Counted::Input,
             input,
@@ -84,7 +78,7 @@ fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
     }
 }
 
-/// What is too large about a report to be true, if anything.
+/// Returns the excess of a report, if it is implausibly large.
 pub fn excess_of(
     configuration: &Configuration,
     books: &PriceBooks,
@@ -97,6 +91,7 @@ pub fn excess_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::organisation::DEFAULT_MAX_TOKENS;
     use crate::domain::usage::Outcome;
 
     fn usage(model: &str, operation: Operation, input: i64, output: i64) -> Usage {
@@ -125,7 +120,7 @@ mod tests {
     #[test]
     fn a_request_may_have_ten_times_what_its_model_takes_and_gives() {
         use Operation::Chat;
-        // gpt-4o takes 128,000 tokens and gives 16,384.
+        // gpt-4o accepts 128,000 tokens and answers 16,384.
         assert_eq!(of("gpt-4o", Chat, 1_280_000, 163_840), None);
         let input = Some((Counted::Input, 1_280_000));
         assert_eq!(of("gpt-4o", Chat, 1_280_001, 0), input);

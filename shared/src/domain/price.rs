@@ -1,4 +1,4 @@
-//! What a model costs: a versioned price book, kept as data.
+//! Model prices: a versioned price book, kept as data.
 
 use super::amount::Amounts;
 use jiff::Timestamp;
@@ -13,41 +13,37 @@ const TOKENS_PER_PRICE: i128 = 1_000_000;
 /// List prices of one model, in micro-USD per million tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Price {
-    /// For input tokens.
     #[serde(rename = "input_micro_usd_per_million_tokens")]
     pub input: i64,
-    /// For output tokens.
     #[serde(rename = "output_micro_usd_per_million_tokens")]
     pub output: i64,
-    /// For input tokens that the provider had cached; without it they cost as much as other input.
+    /// For input tokens that the provider had cached. None if they cost as much as other input.
     #[serde(rename = "cached_input_micro_usd_per_million_tokens")]
     pub cached_input: Option<i64>,
-    /// The most tokens the model answers with.
+    /// The longest answer of the model, in tokens.
     pub max_output_tokens: Option<i64>,
-    /// The most tokens the model takes.
+    /// The longest input of the model, in tokens.
     pub max_input_tokens: Option<i64>,
 }
 
 /// Tokens of one request by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenCounts {
-    /// Input tokens, the cached ones included.
+    /// Input tokens, including cached ones.
     pub input: i64,
-    /// Those of `input` that the provider had cached; more than `input` count as all of it.
+    /// The part of `input` that the provider had cached. Capped at `input`.
     pub cached_input: i64,
-    /// Output tokens.
     pub output: i64,
 }
 
 impl TokenCounts {
-    /// Input and output together.
     pub fn total(self) -> i64 {
         self.input.saturating_add(self.output)
     }
 }
 
 impl Price {
-    /// The cost of `counts` in micro-USD, rounded up once.
+    /// Returns the cost of `counts` in micro-USD, rounded up once.
     pub fn cost_micro_usd(&self, counts: TokenCounts) -> i64 {
         let cached_price = self.cached_input.unwrap_or(self.input);
         let cached = counts.cached_input.clamp(0, counts.input.max(0));
@@ -59,10 +55,10 @@ impl Price {
         i64::try_from(rounded_up).unwrap_or(i64::MAX)
     }
 
-    /// What is at least as much as either in every respect.
+    /// Returns a price that is at least as high as either in every respect.
     fn most_of(self, other: Self) -> Self {
         let cached = |price: Self| price.cached_input.unwrap_or(price.input);
-        // A limit counts only if each of them has one.
+        // A limit counts only if both have one.
         let most = |one: Option<i64>, other: Option<i64>| Some(one?.max(other?));
         Self {
             input: self.input.max(other.input),
@@ -73,8 +69,8 @@ impl Price {
         }
     }
 
-    /// The most output tokens that cost at most `micro_usd` together with `input` fresh input tokens;
-    /// `None` where the input alone costs more. A model whose output is free answers `i64::MAX`.
+    /// Returns the most output tokens that cost at most `micro_usd` together with `input` uncached
+    /// input tokens. None if the input alone costs more. `i64::MAX` if output is free.
     pub fn output_tokens_within(&self, input: i64, micro_usd: i64) -> Option<i64> {
         let left =
             i128::from(micro_usd) * TOKENS_PER_PRICE - i128::from(input) * i128::from(self.input);
@@ -91,11 +87,11 @@ impl Price {
 /// How a price was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Under the provider and the model's exact name.
+    /// By the provider and the model's exact name.
     ProviderAndModel,
-    /// Under the model's exact name, with another provider or none.
+    /// By the model's exact name, with another provider or none.
     Model,
-    /// Under the longest known name that the model's name begins with.
+    /// By the longest known name that is a prefix of the model's name.
     Prefix,
 }
 
@@ -146,8 +142,8 @@ impl PriceBook {
             book.largest_output = book
                 .largest_output
                 .max(price.max_output_tokens.unwrap_or(0));
-            // Several providers sell a model of one name: without the provider, the most of each counts,
-            // so that a hold is never too small.
+            // Several providers sell models of the same name. Without the provider, use the highest
+            // price, so that a hold is never too small.
             book.by_model
                 .entry(model.clone())
                 .and_modify(|known| *known = known.most_of(price))
@@ -160,18 +156,18 @@ impl PriceBook {
         Ok(book)
     }
 
-    /// The version that each priced record keeps: `2026-11`.
+    /// Returns the version that each priced record keeps: `2026-11`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The largest output any known model gives, in tokens.
+    /// Returns the longest output of any known model, in tokens.
     pub fn largest_output(&self) -> i64 {
         self.largest_output
     }
 
-    /// The price of `model`: by provider and model, then by the model's exact name, then by the longest
-    /// known name it begins with. `None` means the model is unknown and counts in tokens only.
+    /// Returns the price of `model`: by provider and model, then by the model's exact name, then by
+    /// the longest known prefix. None if the model is unknown, so that it counts in tokens only.
     pub fn price(&self, provider: Option<&str>, model: &str) -> Option<(&Price, Found)> {
         let of_provider = provider.and_then(|p| self.by_provider.get(p));
         if let Some(price) = of_provider.and_then(|models| models.get(model)) {
@@ -195,17 +191,16 @@ impl PriceBook {
 /// The price books of all dates.
 #[derive(Debug)]
 pub struct PriceBooks {
-    /// Ascending by the date from which they are effective.
+    /// Ascending by the date of effect.
     books: Vec<PriceBook>,
     none: PriceBook,
 }
 
-/// The files that are built in; a new one is added here and none is ever changed, so that a record's version says what
-/// it was priced with.
+/// The built-in files. Add new ones here and never change old ones, so that a record's version
+/// identifies its prices.
 const FILES: [&str; 1] = [include_str!("../../data/prices-2026-11.json")];
 
 impl PriceBooks {
-    /// These books, in any order.
     pub fn new(mut books: Vec<PriceBook>) -> Self {
         books.sort_by_key(|book| book.effective_from);
         let none = PriceBook {
@@ -218,7 +213,6 @@ impl PriceBooks {
         Self { books, none }
     }
 
-    /// The books that are built in.
     pub fn built_in() -> &'static Self {
         static BOOKS: OnceLock<PriceBooks> = OnceLock::new();
         BOOKS.get_or_init(|| {
@@ -227,14 +221,15 @@ impl PriceBooks {
         })
     }
 
-    /// The prices of `at`: of the latest book that is effective by then, or of the earliest before all of them.
+    /// Returns the prices of `at`: of the latest effective book, or of the earliest if none is
+    /// effective yet.
     pub fn at(&self, at: Timestamp) -> &PriceBook {
         let effective = self.books.iter().rev().find(|b| b.effective_from <= at);
         effective.or(self.books.first()).unwrap_or(&self.none)
     }
 }
 
-/// What a usage is worth: tokens always, micro-USD where the model has a price.
+/// Returns the value of usage: tokens always, micro-USD if the model has a price.
 pub fn value(price: Option<&Price>, counts: TokenCounts) -> Amounts {
     Amounts::new(
         counts.total(),

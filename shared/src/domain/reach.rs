@@ -1,22 +1,24 @@
-//! Which addresses a webhook may go to: public ones, so that nobody reaches into the deployment's own network with it.
+//! The addresses that a webhook may use: public ones, so that nobody reaches into the deployment's
+//! own network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest url, in bytes.
 const MAX_URL: usize = 2_048;
 
-/// How far webhooks may reach.
+/// The addresses that webhooks may reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
     /// Public addresses, over https.
     #[default]
     Public,
-    /// These and this machine itself, there also over http: for the local system.
+    /// Also this machine itself, and that over http too: for the local system.
     PublicAndLoopback,
 }
 
 impl Reach {
-    /// Whether a connection to `address` may be made. Special addresses are those of the IANA registries (RFC 6890).
+    /// Returns true if a connection to `address` is allowed. Special addresses are those of the
+    /// IANA registries (RFC 6890).
     pub fn allows(self, address: IpAddr) -> bool {
         let address = match address {
             IpAddr::V4(v4) => v4,
@@ -33,14 +35,14 @@ impl Reach {
         !is_special(address)
     }
 
-    /// Whether `url` has the form of a receiver: `https` (`http` to this machine, if that may be reached), a host, a port
-    /// from 1 to 65535 if any, and neither a user nor a fragment.
+    /// Returns true if `url` has the form of a receiver: `https` (or `http` to this machine, if it
+    /// is allowed), a host, optionally a port from 1 to 65535, and neither a user nor a fragment.
     pub fn is_receiver(self, url: &str) -> bool {
         self.authority(url).is_ok()
     }
 
-    /// Why `url` cannot be registered, if so: its form, or a host that can be seen to be private without
-    /// resolving it. What a name leads to is looked at when it is posted to.
+    /// Returns why `url` cannot be registered, if so: its form, or a host that is private without
+    /// resolving it. The addresses of a name are checked at each post.
     pub fn refuses(self, url: &str) -> Option<&'static str> {
         let host = match self.authority(url) {
             Ok(host) => host,
@@ -55,7 +57,7 @@ impl Reach {
         (!may_be_reached).then_some(NOT_PUBLIC)
     }
 
-    /// The host of a url that has the form of a receiver, without its port.
+    /// Returns the host of a url with the form of a receiver, without its port.
     fn authority(self, url: &str) -> Result<&str, &'static str> {
         let (is_plain, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
             (Some(rest), _) => (false, rest),
@@ -81,9 +83,9 @@ impl Reach {
 const NOT_A_RECEIVER: &str =
     "must be an address like https://example.com/hook, without a user and without a fragment";
 const NOT_A_PORT: &str = "must have a port from 1 to 65535, if any";
-const NOT_PUBLIC: &str = "must be a public address; this one is private, or of this machine";
+const NOT_PUBLIC: &str = "must be a public address; this one is private or this machine itself";
 
-/// The host and the port of the part of a url between `//` and the path, if it has the form of these.
+/// Splits the part of a url between `//` and the path into host and port, if it is well-formed.
 fn parts(authority: &str) -> Option<(&str, Option<&str>)> {
     if authority.contains('@') {
         return None;
@@ -114,22 +116,22 @@ fn is_port(text: &str) -> bool {
     is_number && text.parse::<u16>().is_ok()
 }
 
-/// Whether `host` is this machine by the way it is written.
+/// Returns true if `host` denotes this machine by its spelling.
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// What a host is that may be an address.
+/// The meaning of a host that may be an address.
 enum Literal {
     Address(IpAddr),
-    /// It ends in a number and is no address.
+    /// It ends in a number but is not an address.
     Wrong,
     Name,
 }
 
-/// Reads a host as a client would: an IPv4 address may be written in one to four parts, each decimal,
-/// octal or hexadecimal.
+/// Reads a host as a client would: an IPv4 address may have one to four parts, each decimal, octal
+/// or hexadecimal.
 fn literal(host: &str) -> Literal {
     if let Some(address) = host
         .strip_prefix('[')
@@ -153,7 +155,6 @@ fn literal(host: &str) -> Literal {
     }
 }
 
-/// `10`, `0x0a`, `012`.
 fn number(text: &str) -> Option<u64> {
     let lower = text.to_ascii_lowercase();
     let (digits, radix) = match (lower.strip_prefix("0x"), lower.strip_prefix('0')) {
@@ -168,7 +169,7 @@ fn number(text: &str) -> Option<u64> {
         .filter(|_| is_digits)
 }
 
-/// An IPv4 address of its parts: the last one fills what the others leave.
+/// Builds an IPv4 address from its parts. The last one fills the remaining bytes.
 fn ipv4(parts: &[&str]) -> Option<Ipv4Addr> {
     if parts.len() > 4 {
         return None;
@@ -191,8 +192,8 @@ fn ipv4(parts: &[&str]) -> Option<Ipv4Addr> {
     u32::try_from(address).ok().map(Ipv4Addr::from)
 }
 
-/// Whether a name leads nowhere but into a private network: one without a domain, or of a domain that
-/// is kept for those.
+/// Returns true if a name can only lead into a private network: it has no domain, or one that is
+/// reserved for that.
 fn is_private_name(host: &str) -> bool {
     const DOMAINS: [&str; 10] = [
         "localhost",
@@ -221,7 +222,7 @@ enum Inner {
     Special,
 }
 
-/// What an IPv6 address is, or the IPv4 address that stands in it.
+/// Returns the meaning of an IPv6 address, or the IPv4 address embedded in it.
 fn inner(address: Ipv6Addr) -> Inner {
     let parts = address.segments();
     let v4 = |high: u16, low: u16| {

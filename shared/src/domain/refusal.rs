@@ -1,133 +1,36 @@
-//! Why a request may not pass, what would, and what to warn of.
+//! Denials of a request: the reasons and the remedies.
 
 use super::amount::Unit;
-use super::cell::{Cell, HoldRequest, UsableExemption};
-use super::configuration::{Budget, Configuration, Path};
+use super::cell::Cell;
+use super::configuration::Configuration;
 use super::estimate::Estimate;
-use super::hold::Node;
+use super::hold_request::{HoldRequest, UsableExemption};
+use super::node::Node;
 use super::people::{Role, Status, User};
-use super::period::Month;
 use jiff::Timestamp;
 
-/// A budget's figures at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Figures {
-    /// The month's own amount.
-    pub amount: i64,
-    /// What was carried over from the month before.
-    pub carried: i64,
-    /// What was added to the amount for this month only.
-    pub topped_up: i64,
-    /// What exemptions gave beyond all of these, held or spent.
-    pub exempted: i64,
-    /// amount + carried + topped_up + exempted.
-    pub limit: i64,
-    /// What records have used.
-    pub spent: i64,
-    /// What live holds have, under exemptions too.
-    pub held: i64,
-    /// What of `held` is held under exemptions.
-    pub held_exempt: i64,
-    /// limit - spent.
-    pub remaining: i64,
-    /// remaining - held: what a new hold can take.
-    pub available: i64,
-}
+pub use super::figures::Figures;
+pub use super::hold_request::ExemptionLeft;
+pub use super::warning::{Warning, passed_soft_caps};
 
-impl Figures {
-    /// The figures of `budget` in `cell`, the cell of `period` and of one epoch with the budget. A level without a counter
-    /// is untouched.
-    pub fn of(budget: &Budget, period: Month, cell: &Cell) -> Self {
-        let node = budget.counter();
-        let amount = budget.amount_in(period);
-        let carried = cell.carried(node);
-        let topped_up = budget.topped_up_in(period);
-        let own_limit = amount.saturating_add(carried).saturating_add(topped_up);
-        let available = cell.nodes.get(&node).copied().unwrap_or(own_limit);
-        let exempted = cell.exempted(node);
-        let limit = own_limit.saturating_add(exempted);
-        let held_exempt = cell.held_exempt(node);
-        let held = cell.held(node).saturating_add(held_exempt);
-        Self {
-            amount,
-            carried,
-            topped_up,
-            exempted,
-            limit,
-            spent: limit.saturating_sub(available).saturating_sub(held),
-            held,
-            held_exempt,
-            remaining: available.saturating_add(held),
-            available,
-        }
-    }
-
-    /// The figures of `budget` as they will be in `cell`, to which the budget before it gave `given`.
-    pub fn changed(budget: &Budget, period: Month, cell: &Cell, given: i64) -> Self {
-        let before = Self::of(budget, period, cell);
-        let Some(rest) = cell.nodes.get(&budget.counter()) else {
-            return before;
-        };
-        let more = budget.gives_in(period).saturating_sub(given);
-        let available = rest.saturating_add(more);
-        let remaining = available.saturating_add(before.held);
-        Self {
-            spent: before.limit.saturating_sub(remaining),
-            remaining,
-            available,
-            ..before
-        }
-    }
-
-    /// amount + carried + topped_up: the limit without what exemptions gave beyond it.
-    pub fn own_limit(&self) -> i64 {
-        let amount = self.amount.saturating_add(self.carried);
-        amount.saturating_add(self.topped_up)
-    }
-
-    /// What is beyond amount + carried: given by exemptions, held or spent, or added for this month only.
-    pub fn beyond(&self) -> i64 {
-        self.exempted.saturating_add(self.topped_up)
-    }
-
-    /// What records have used of the own limit, without what exemptions gave beyond it.
-    pub fn own_spent(&self) -> i64 {
-        let spent_exempt = self.exempted.saturating_sub(self.held_exempt);
-        self.spent.saturating_sub(spent_exempt)
-    }
-
-    /// Spent and held together as a share of the own limit, in whole percent; 100 where nothing is allowed and
-    /// nothing used.
-    pub fn used_percent(&self) -> i64 {
-        let used = i128::from(self.own_limit()) - i128::from(self.available);
-        match i128::from(self.own_limit()) {
-            0 => 100,
-            limit => i64::try_from(used * 100 / limit).unwrap_or(i64::MAX),
-        }
-    }
-}
-
-/// A stable code of why a request was refused.
+/// A stable code for the reason of a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasonCode {
-    /// A hard cap has less than was asked for.
+    /// A hard cap has less than the requested amount.
     BudgetExhausted,
-    /// The user is blocked.
     UserBlocked,
-    /// The user is suspended.
     UserSuspended,
     /// There is no such user.
     UnknownUser,
-    /// The model has no price and a hard cap in US dollars must hold.
+    /// The model has no price, but a hard cap in US dollars applies.
     UnknownModel,
-    /// Too many requests are under way.
+    /// Too many requests are in flight.
     TooManyHolds,
-    /// The counters take no more changes at the moment.
+    /// The counters accept no more changes at the moment.
     Overloaded,
 }
 
 impl ReasonCode {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BudgetExhausted => "budget_exhausted",
@@ -141,60 +44,46 @@ impl ReasonCode {
     }
 }
 
-/// One level that refused.
+/// One reason for a denial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// Why.
     pub code: ReasonCode,
-    /// For the person who is refused: what, until when, and whom to ask.
+    /// For the denied person: the reason, its end, and whom to ask.
     pub message: String,
-    /// The budget that was short, its figures, and what was asked of it.
+    /// The exhausted budget, its figures, and the requested amount.
     pub budget: Option<ShortBudget>,
-    /// When asking again may help: the budget's reset or the block's end.
+    /// When a retry may help: the budget's reset or the block's end.
     pub resets_at: Option<Timestamp>,
-    /// The exemption that would let the request pass.
+    /// The exemption that would admit the request.
     pub ask: Option<Ask>,
 }
 
-/// The exemption that would let a request pass all that refused it, and who may ask for it besides its user.
+/// The exemption that would lift every reason for the denial, and who else may request it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// For whom.
     pub user_id: String,
-    /// How many tokens, where a cap in tokens refused.
+    /// The tokens, if a cap in tokens denied it.
     pub tokens: Option<i64>,
-    /// How many micro-USD, where a cap in US dollars refused.
+    /// The micro-USD, if a cap in US dollars denied it.
     pub micro_usd: Option<i64>,
-    /// Until when: the caps are new then.
+    /// The end of the exemption, when the caps reset.
     pub ends_at: Timestamp,
     /// The user's manager, or that of the nearest department that has an active one.
     pub manager_id: Option<String>,
 }
 
-/// A budget that had less than was asked for.
+/// A budget with less than the requested amount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortBudget {
-    /// The budget's id.
     pub budget_id: String,
-    /// Its department; none is the organisation.
+    /// Its department. None for the organisation.
     pub department_id: Option<String>,
-    /// What it counts.
     pub unit: Unit,
-    /// Its figures at that moment.
     pub figures: Figures,
-    /// What was asked for.
+    /// The requested amount.
     pub requested: i64,
-    /// The exemptions of the user that cover it, and what each has left.
+    /// The user's exemptions that cover it, with their remainders.
     pub exemptions: Vec<ExemptionLeft>,
-}
-
-/// What an exemption that was approved has left of what it gives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExemptionLeft {
-    /// The exemption.
-    pub id: String,
-    /// Tokens or micro-USD.
-    pub left: i64,
 }
 
 impl Reason {
@@ -208,7 +97,7 @@ impl Reason {
         }
     }
 
-    /// No user of this id.
+    /// Denies an unknown user.
     pub fn unknown_user(user_id: &str) -> Self {
         let message = format!(
             "there is no user {user_id:?} in this organisation; an administrator can add them"
@@ -216,40 +105,39 @@ impl Reason {
         Self::plain(ReasonCode::UnknownUser, message, None)
     }
 
-    /// A model without a price under a hard cap in US dollars.
+    /// Denies a model without a price under a hard cap in US dollars.
     pub fn unknown_model(model: &str) -> Self {
         let message = format!(
-            "model {model:?} has no known price, and a hard cap in US dollars must hold; use a priced model, \
-             or ask an administrator to set unknown_model to \"count\""
+            "model {model:?} has no known price, but a hard cap in US dollars applies; use a priced \
+             model, or ask an administrator to set unknown_model to \"count\""
         );
         Self::plain(ReasonCode::UnknownModel, message, None)
     }
 
-    /// As many requests are under way as the organisation may have.
+    /// Denies because the organisation has the maximum of requests in flight.
     pub fn too_many_holds(seconds: u32) -> Self {
-        let message = format!(
-            "too many requests of the organisation are under way; try again in {seconds} s"
-        );
+        let message =
+            format!("too many requests in flight for this organisation; try again in {seconds} s");
         Self::plain(ReasonCode::TooManyHolds, message, None)
     }
 
-    /// As many requests of one user are under way as one may have: `places`.
+    /// Denies because the user has the maximum of requests in flight: `places`.
     pub fn too_many_holds_of_user(places: usize, seconds: u32) -> Self {
         let message = format!(
-            "{places} of your requests are under way, which is as many as one user may have; \
+            "{places} of your requests are in flight, which is the most that one user may have; \
              try again in {seconds} s"
         );
         Self::plain(ReasonCode::TooManyHolds, message, None)
     }
 
-    /// The database answers, but nothing can be decided in time.
+    /// Denies because the database answers, but too slowly for a decision.
     pub fn overloaded(seconds: u32) -> Self {
         let message =
-            format!("the budgets take no more requests at the moment; try again in {seconds} s");
+            format!("the budgets accept no more requests at the moment; try again in {seconds} s");
         Self::plain(ReasonCode::Overloaded, message, None)
     }
 
-    /// Why `user` may not use LLMs at all at `now`, if so.
+    /// Returns why `user` may not use LLMs at all at `now`, if so.
     pub fn of_user(user: &User, now: Timestamp) -> Option<Self> {
         if let Some(block) = user.block.as_ref().filter(|block| block.is_in_force(now)) {
             let until = block
@@ -266,7 +154,7 @@ impl Reason {
         })
     }
 
-    /// The short budgets, the lowest in the tree first, at the moment of `cell`.
+    /// Returns the exhausted budgets at the moment of `cell`, the lowest in the tree first.
     pub fn short(
         configuration: &Configuration,
         user: &User,
@@ -336,12 +224,12 @@ impl Reason {
     }
 }
 
-/// What somebody can do whose request a budget refuses.
+/// A remedy for a denial by a budget.
 #[derive(Clone, Copy, Debug)]
 pub enum WayOut<'a> {
-    /// Ask again in so many seconds: nothing but live holds stands in the way.
+    /// Retry after this many seconds: only live holds are in the way.
     Wait(u32),
-    /// Get an exemption. The manager, if there is one, can ask for it too.
+    /// Request an exemption. The manager, if there is one, can do so too.
     Exemption {
         /// The user's manager, or that of the nearest department that has an active one.
         manager: Option<&'a User>,
@@ -360,7 +248,7 @@ impl WayOut<'_> {
         match self {
             Self::Wait(seconds) => {
                 let held = unit.shown(figures.held);
-                format!("{held} are held by requests that are under way; try again in {seconds} s")
+                format!("{held} are held by requests in flight; try again in {seconds} s")
             }
             Self::Exemption { manager } => {
                 let whom = match manager {
@@ -378,8 +266,8 @@ impl WayOut<'_> {
     }
 }
 
-/// What a budget has left for a request, in words: a debt is no amount that is available.
-/// What exemptions have left, to be said after what their cap has left.
+/// Describes the remainder of a budget for a request. A debt is not an available amount. Remainders
+/// of exemptions follow that of their cap.
 fn left_of(unit: Unit, exemptions: &[ExemptionLeft]) -> String {
     let said = |exemption: &ExemptionLeft| {
         let left = unit.shown(exemption.left.max(0));
@@ -404,8 +292,8 @@ fn left(unit: Unit, figures: &Figures, requested: i64) -> String {
     }
 }
 
-/// The largest answer that would be admitted with this input, in tokens, if that is at least one: by the hard counters of
-/// `asked`, or under one of its exemptions.
+/// Returns the largest answer in tokens that would be admitted with this input, if it is at least
+/// one: by the hard counters of `asked`, or under one of its exemptions.
 pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i64> {
     let fits = |node: &Node, available: i64| match (node.unit, estimate.price) {
         (Unit::Tokens, _) => available.checked_sub(estimate.input),
@@ -427,60 +315,11 @@ pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i6
     ways.filter_map(within).max()
 }
 
-/// Something that did not stop the request but should be seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Warning {
-    /// A soft cap is passed.
-    SoftCapExceeded {
-        /// The budget.
-        budget_id: String,
-        /// Its department; none is the organisation.
-        department_id: Option<String>,
-        /// Spent and held as a share of the limit, in percent.
-        used_percent: i64,
-    },
-    /// The model has no price: it counts in tokens only.
-    Unpriced {
-        /// The model's name.
-        model: String,
-    },
-    /// The request passes without a hold.
-    NotHeld {
-        /// Why: the code of the reason that would have refused it, or `unavailable`.
-        code: &'static str,
-        /// For people.
-        message: String,
-    },
-}
-
-/// The soft caps on `path` that `cell`, the cell of `period`, shows as passed.
-pub fn passed_soft_caps(
-    configuration: &Configuration,
-    path: &Path,
-    period: Month,
-    cell: &Cell,
-) -> Vec<Warning> {
-    configuration
-        .budgets_on(path, period)
-        .into_iter()
-        .filter(|budget| !budget.hard_cap)
-        .filter(|budget| {
-            cell.nodes
-                .get(&budget.counter())
-                .is_some_and(|rest| *rest < 0)
-        })
-        .map(|budget| Warning::SoftCapExceeded {
-            budget_id: budget.id.clone(),
-            department_id: budget.department_id.clone(),
-            used_percent: Figures::of(budget, period, cell).used_percent(),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
+    use crate::domain::budget::Budget;
     use crate::domain::hold::{Exempt, Hold, Rid};
     use crate::domain::samples::{
         NOW, at, budget, cell, configuration, counter, hold, month, user,
@@ -489,8 +328,8 @@ mod tests {
 
     const SPENT: i64 = 333;
 
-    /// 1,000 tokens, 100 for November only and 50 carried over, of which 333 are spent, 10 of those beyond them under an
-    /// exemption; 120 are held, and 70 of which an exemption gives 30.
+    /// 1,000 tokens, 100 for November only and 50 carried over. 333 are spent, 10 of them under an
+    /// exemption. 120 are held, and 70 more of which an exemption gives 30.
     fn busy() -> (Budget, Cell) {
         let mut budget = budget(Some("eng"), Unit::Tokens, 1_000);
         budget.top_up(100, month("2026-11")).unwrap();
@@ -534,7 +373,7 @@ mod tests {
         assert_eq!(figures, expected);
         assert_eq!((figures.own_limit(), figures.beyond()), (1_150, 140));
         assert_eq!(figures.own_spent(), SPENT - 10);
-        // Of 1,150 there are 667 to be had.
+        // 667 of 1,150 are in use.
         assert_eq!(figures.used_percent(), 42);
     }
 

@@ -1,4 +1,4 @@
-//! What a living hold is to become: it may live longer and have more, and never less.
+//! The renewal of a live hold: it may live longer and grow, but never shrink.
 
 use super::amount::{Amounts, MAX_AMOUNT, Unit};
 use super::cell::{HoldRequest, UsableExemption};
@@ -9,60 +9,56 @@ use super::period::Month;
 use super::price::{Price, TokenCounts};
 use jiff::Timestamp;
 
-/// How long a hold lives at most, from its first second to its last.
+/// The longest life of a hold, from creation to end, in seconds.
 pub const MAX_LIFE_SECONDS: u32 = 24 * 3600;
 
-/// What somebody wants a hold to be. Wanted again, it changes nothing more.
+/// The requested state of a hold. Repeating the request changes nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
-    /// It lives so many seconds from now on, if it would end before that.
+    /// It lives at least this many seconds from now.
     pub extend_seconds: Option<u32>,
-    /// It has at least so many tokens in all.
+    /// It has at least this many tokens in total.
     pub tokens: Option<i64>,
-    /// What the tokens that it gains are for.
     pub model: Model,
 }
 
-/// The model of what a hold gains, as far as its client says it.
+/// The model of the additional tokens, if the client names it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Model {
-    /// The client does not say.
     #[default]
     NotNamed,
-    /// It has no known price.
     Unpriced,
-    /// It has this price.
     Priced(&'static Price),
 }
 
-/// Why a hold cannot become what somebody wants.
+/// Why a hold cannot be renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CannotRenew {
-    /// It would live longer than a day in all; from now on it may live so many seconds.
+    /// It would live longer than a day in total. It may live for this many more seconds.
     TooLong(u32),
-    /// Its month is over, and what was unused of that is carried over.
+    /// Its month is over, and the unused amount was carried over.
     MonthOver,
-    /// It has no tokens, so nobody knows what one of them is worth.
+    /// It has no tokens, so their value is unknown.
     Empty,
-    /// Its model has no price, and a hard cap in US dollars must hold.
+    /// Its model has no price, but a hard cap in US dollars applies.
     Unpriced,
-    /// The client does not name its model. The organisation reserves strictly, and a hard cap in US dollars must hold.
+    /// The client does not name its model, but the organisation reserves strictly and a hard cap in
+    /// US dollars applies.
     NoModel,
-    /// It would be worth more than any budget has.
+    /// Its value would exceed any budget.
     TooMuch,
 }
 
-/// What becomes of a hold by a wish.
+/// The result of a renewal request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// When it is to lapse, in seconds since 1970.
+    /// When it will lapse, as Unix time.
     pub expires_at: u32,
-    /// What it is to have more.
     pub gains: Amounts,
 }
 
 impl Wish {
-    /// Returns what becomes of `hold`, whose path is `path`, at `now`.
+    /// Returns the result for `hold` with the path `path` at `now`.
     pub fn of(
         self,
         configuration: &Configuration,
@@ -73,7 +69,8 @@ impl Wish {
     ) -> Result<Wanted, CannotRenew> {
         let mut expires_at = hold.expires_at;
         if let Some(seconds) = self.extend_seconds {
-            // The hold does not say when it was made: the present setting says how long before its first end.
+            // The hold does not store its creation. Assume the present lifetime before its first
+            // end.
             let hold_seconds = configuration.organisation.hold_seconds;
             let made_at = hold.first_expiry().saturating_sub(hold_seconds);
             let latest = made_at.saturating_add(MAX_LIFE_SECONDS);
@@ -102,7 +99,7 @@ impl Wish {
             }
             gains = match self.model {
                 Model::Priced(price) => dearest(price, tokens.saturating_sub(hold.amounts.tokens)),
-                // What its tokens were worth on average may be less than what the next ones cost.
+                // The average value of its tokens may be less than the price of the next ones.
                 Model::NotNamed if has_hard_usd && organisation.reserve == Reserve::Strict => {
                     return Err(CannotRenew::NoModel);
                 }
@@ -118,8 +115,9 @@ impl Wish {
     }
 }
 
-/// Returns what is asked of the cell for what a hold gains: the same as for a new hold of that on its path, but for the place. If
-/// an exemption stands in for some of it, no other one can for the rest.
+/// Returns the request to the cell for the gain of a hold: the same as for a new hold on its path,
+/// but without a place. If an exemption covers a part of the hold, no other exemption can cover the
+/// gain.
 pub fn gain(
     configuration: &Configuration,
     user: &User,
@@ -157,7 +155,7 @@ fn has_hard_usd(configuration: &Configuration, path: &Path, period: Month) -> bo
     budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd)
 }
 
-/// Returns `tokens` of the kind that costs most: nobody knows which kind they will be.
+/// Returns `tokens` of the most expensive kind, because their kind is unknown.
 fn dearest(price: &Price, tokens: i64) -> Amounts {
     let as_input = TokenCounts {
         input: tokens,
@@ -171,7 +169,8 @@ fn dearest(price: &Price, tokens: i64) -> Amounts {
     Amounts::new(tokens, micro_usd.max(price.cost_micro_usd(as_output)))
 }
 
-/// Returns `amounts` with `tokens` in all: each is worth what those were on average, and a fraction counts as whole.
+/// Returns `amounts` with `tokens` in total, valued at the average of the present ones and rounded
+/// up.
 fn grown(amounts: Amounts, tokens: i64) -> Result<Amounts, CannotRenew> {
     if amounts.tokens <= 0 {
         return Err(CannotRenew::Empty);
@@ -279,7 +278,7 @@ mod tests {
         let gains = of(Model::Priced(price)).map(|wanted| wanted.gains);
         assert_eq!(gains, Ok(Amounts::new(16_000, 160_000)));
         assert_eq!(of(Model::Unpriced), Err(CannotRenew::Unpriced));
-        // Without a model: what its tokens were worth on average.
+        // Without a model: the average value of its tokens.
         let gains = of(Model::NotNamed).map(|wanted| wanted.gains);
         assert_eq!(gains, Ok(Amounts::new(16_000, 40_008)));
     }

@@ -1,4 +1,4 @@
-//! What a budget carries into the next month, worked out from the figures of the month that has ended.
+//! The carry of a budget into the next month, derived from the figures of the month that ended.
 
 use super::amount::Unit;
 use super::cell::Cell;
@@ -9,57 +9,55 @@ use super::refusal::Figures;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// One budget's month, closed: the history of its rollover.
+/// A closed month of one budget: the history of its rollover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollover {
-    /// The budget.
     pub budget_id: String,
-    /// What it counts.
     pub unit: Unit,
-    /// The number of its level's counters: a budget that is made again at that level has its carry.
+    /// The number of its level's counters. A budget that is created again at that level has its
+    /// carry.
     pub level: u32,
-    /// The month that ended.
     pub from_period: Month,
-    /// The month that it carries into.
+    /// The month that receives the carry.
     pub to_period: Month,
     /// The month's own amount, at its end.
     pub amount: i64,
-    /// What the month before had carried into it.
+    /// The carry from the month before.
     pub carried_in: i64,
-    /// What exemptions gave beyond the two, and what was added for this month only: no part of what is unused.
+    /// The amount beyond the two: exemptions, and top-ups for this month only. It is not part of
+    /// the unused amount.
     #[serde(default)]
     pub exempted: i64,
-    /// What was spent, live holds included: a hold counts as spent until it settles.
+    /// The spent amount, including live holds: a hold counts as spent until it settles.
     pub spent: i64,
-    /// The part of `spent` that live holds took.
+    /// The part of `spent` in live holds.
     pub held: i64,
-    /// The part of the own amount that nothing was spent of; the earlier carry is used up first.
+    /// The part of the own amount that was not spent. The earlier carry is used up first.
     pub unused: i64,
     /// The share of `unused` that carries over, in percent.
     pub cap_percent: u32,
-    /// What the next month gains.
+    /// The gain of the next month.
     pub carried_out: i64,
-    /// When the month was closed.
     pub closed_at: Timestamp,
-    /// When usage that came late was seen to, if it changed anything.
+    /// When late usage was corrected, if that changed anything.
     pub corrected_at: Option<Timestamp>,
 }
 
-/// What of `amount` is unused where `spent` of `amount + carried_in` is gone: the carry is used first, so it never
-/// carries again. Never below zero.
+/// Returns the unused part of `amount` after `spent` of `amount + carried_in`. The carry is used
+/// first, so it never carries again. Never below zero.
 fn unused(amount: i64, carried_in: i64, spent: i64) -> i64 {
     let of_own = spent.saturating_sub(carried_in).max(0);
     amount.saturating_sub(of_own).max(0)
 }
 
-/// `floor(cap_percent x unused)`, at most `unused`.
+/// Returns `floor(cap_percent x unused)`, at most `unused`.
 fn carried_out(cap_percent: u32, unused: i64) -> i64 {
     let share = i128::from(unused) * i128::from(cap_percent.min(100)) / 100;
     i64::try_from(share).unwrap_or(unused)
 }
 
 impl Rollover {
-    /// The counter of its level, which has the carry whichever budget is there.
+    /// Returns the counter of its level, which has the carry of any budget there.
     pub fn counter(&self) -> Node {
         Node {
             unit: self.unit,
@@ -67,13 +65,14 @@ impl Rollover {
         }
     }
 
-    /// Closes `period`, whose cell is `cell`, for `budget`; none where nothing carries into it or out of it.
+    /// Closes `period`, whose cell is `cell`, for `budget`. None if nothing carries into it or out
+    /// of it.
     pub fn close(budget: &Budget, period: Month, cell: &Cell, now: Timestamp) -> Option<Self> {
         let carries = budget.rollover_in(period).is_some() || cell.carried(budget.counter()) != 0;
         carries.then(|| Self::of(budget, period, cell, now))
     }
 
-    /// The figures of `period` for `budget`, also where nothing carries into it or out of it.
+    /// Returns the figures of `period` for `budget`, also if nothing carries into it or out of it.
     pub fn of(budget: &Budget, period: Month, cell: &Cell, now: Timestamp) -> Self {
         let blank = Self {
             budget_id: budget.id.clone(),
@@ -95,8 +94,8 @@ impl Rollover {
         blank.with_figures(&Figures::of(budget, period, cell))
     }
 
-    /// The same row with what is known of the month by now, in which `budget` counted at its level; none where nothing
-    /// changed.
+    /// Returns the corrected row by the present figures of the month, in which `budget` counted at
+    /// its level. None if nothing changed.
     pub fn correct(&self, budget: &Budget, cell: &Cell, now: Timestamp) -> Option<Self> {
         let mut corrected = self
             .clone()
@@ -125,17 +124,17 @@ impl Rollover {
     }
 }
 
-/// What the schedule has to do about an organisation's months.
+/// The next step for an organisation's months.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// This month has ended: close it and credit its rollover.
     Close(Month),
-    /// The grace of this closed month is over: see to the usage that came late.
+    /// The grace of this closed month is over: correct it for late usage.
     Correct(Month),
 }
 
-/// The first thing that is due at `now`, if any: `closed` and `corrected` are the last months of which it was done. A
-/// month is corrected before the next one is closed, so each close builds on a carry that is final.
+/// Returns the first due step at `now`, if any. `closed` and `corrected` are the last such months.
+/// A month is corrected before the next one is closed, so each close builds on a final carry.
 pub fn due(
     configuration: &Configuration,
     closed: Option<Month>,
@@ -145,12 +144,12 @@ pub fn due(
     let organisation = &configuration.organisation;
     let ended = configuration.ended.iter().map(|ended| &ended.budget);
     let budgets = configuration.budgets.values().chain(ended);
-    // A clock that was set back makes budgets that are older than their organisation.
+    // If a clock was set back, budgets are older than their organisation.
     let begun = budgets
         .map(|budget| budget.created_at)
         .fold(organisation.created_at, Timestamp::min);
     let before_first = configuration.period_of(begun).prev();
-    // What a clock that is behind still holds in a closed month is seen to by the correction.
+    // A slow clock may still hold in a closed month. The correction covers that.
     let current = configuration.period_of(now);
     let closed = closed.unwrap_or(before_first);
     let corrected = corrected.unwrap_or(before_first);
@@ -259,7 +258,8 @@ mod tests {
         let now = samples::at("2026-12-01T00:10:00Z");
         let row = Rollover::close(&budget, samples::month("2026-11"), &cell, now).unwrap();
         assert_eq!((row.spent, row.exempted, row.carried_in), (650, 207, 50));
-        // 443 of the own are spent, 50 of them carried in; a third of what is left of 1,001 are 200.64.
+        // 443 of the own amount are spent, 50 of them carried in. A third of the remaining 601 of
+        // 1,001 is 200.64.
         assert_eq!((row.unused, row.carried_out), (608, 200));
         assert_eq!(row.correct(&budget, &cell, now), None);
     }

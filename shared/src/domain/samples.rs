@@ -1,4 +1,4 @@
-//! Values that tests begin with: Acme, whose departments are `eng`, `backend` below it, and `sales`.
+//! Values for tests: Acme, with the departments `eng`, `backend` below it, and `sales`.
 
 use super::amount::{Amounts, Unit};
 use super::cell::Cell;
@@ -10,9 +10,8 @@ use super::usage::{Operation, Outcome, Usage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// Now.
 pub(crate) const NOW: &str = "2026-11-24T12:00:00Z";
-/// When the organisation and all that is in it was made.
+/// When the organisation and everything in it was created.
 const MADE: &str = "2026-10-05T08:00:00Z";
 const DEPARTMENTS: [(&str, Option<&str>); 3] =
     [("eng", None), ("backend", Some("eng")), ("sales", None)];
@@ -89,7 +88,6 @@ pub(crate) fn configuration(budgets: impl IntoIterator<Item = Budget>) -> Config
     }
 }
 
-/// Somebody in `backend`.
 pub(crate) fn user(id: &str) -> User {
     User {
         id: id.to_owned(),
@@ -116,7 +114,7 @@ pub(crate) fn cell(counters: impl IntoIterator<Item = (Node, i64)>) -> Cell {
     }
 }
 
-/// A hold of somebody in `backend` that ends two minutes from now, on every counter of their path.
+/// A hold of a user in `backend` that ends in two minutes, on every counter of their path.
 pub(crate) fn hold(tokens: i64, micro_usd: i64) -> Hold {
     let configuration = configuration([]);
     Hold {
@@ -128,7 +126,7 @@ pub(crate) fn hold(tokens: i64, micro_usd: i64) -> Hold {
     }
 }
 
-/// What ada used now, counted by the client.
+/// Usage by ada, now, counted by the client.
 pub(crate) fn usage(event_id: &str, input: i64, output: i64) -> Usage {
     Usage {
         event_id: event_id.to_owned(),

@@ -1,4 +1,4 @@
-//! Differences between books that should agree: records, totals and cells say the same of a month, each in its way.
+//! Differences between books that should agree: records, totals and cells describe the same month.
 
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
 use super::amount::{Amounts, Unit};
@@ -12,42 +12,32 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// What two books disagree about.
+/// The figure on which two books disagree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Subject {
-    /// What a budget's counter says is spent, against the totals of its subtree.
-    Budget {
-        /// The budget.
-        id: String,
-    },
-    /// What the counter of a level without a budget says is spent, against the totals of its subtree.
+    /// A budget's counter, against the totals of its subtree.
+    Budget { id: String },
+    /// The counter of a level without a budget, against the totals of its subtree.
     Level {
-        /// The department; none is the organisation.
+        /// The department. None for the organisation.
         department_id: Option<String>,
     },
-    /// What was carried into a budget, against the rollover's history.
-    Carry {
-        /// The budget.
-        id: String,
-    },
+    /// A budget's carry, against the rollover's history.
+    Carry { id: String },
     /// The total of a department's path, against the records of that path.
-    Department {
-        /// The path: `/engineering/backend/`.
-        path: String,
-    },
+    Department { path: String },
     /// The total of a user, against the user's records.
     User {
-        /// The user; empty for what reports have of nobody: abandoned holds and corrections of departments.
+        /// The user. Empty for abandoned holds and corrections of departments.
         id: String,
     },
-    /// What a settled hold was charged, against the record of the event that settled it.
+    /// The charge of a settled hold, against the record of the event that settled it.
     Settlement {
-        /// The event's id, for people.
+        /// The event's id, shown to people.
         event_id: String,
-        /// Whose it is.
         user_id: String,
-        /// What no other event has.
+        /// Unique in the organisation.
         identity: String,
     },
 }
@@ -55,15 +45,13 @@ pub enum Subject {
 /// Two books that disagree.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// The month.
     pub period: Month,
-    /// What about.
     pub subject: Subject,
-    /// What is counted; money in micro-USD.
+    /// The unit. Money is in micro-USD.
     pub unit: Unit,
-    /// What the source says: records, or the history.
+    /// The figure of the source: records, or the history.
     pub expected: i64,
-    /// What the book that follows from it says.
+    /// The figure of the derived book.
     pub found: i64,
 }
 
@@ -91,7 +79,7 @@ impl fmt::Display for Difference {
             ),
             Subject::User { id } if id.is_empty() => write!(
                 f,
-                "{period} usage of nobody: the reports say {found}, its records say {expected}"
+                "{period} usage without a user: the reports say {found}, its records say {expected}"
             ),
             Subject::User { id } => write!(
                 f,
@@ -108,7 +96,7 @@ impl fmt::Display for Difference {
 }
 
 impl Difference {
-    /// The differences in either unit between what a source and a book say of `subject`.
+    /// Returns the differences in either unit between a source and a derived book about `subject`.
     pub fn between(
         period: Month,
         subject: &Subject,
@@ -128,7 +116,7 @@ impl Difference {
             .collect()
     }
 
-    /// The alert that tells of it.
+    /// Returns the alert for this difference.
     pub fn alert(&self, id: String, now: Timestamp) -> Alert {
         Alert {
             id,
@@ -136,7 +124,7 @@ impl Difference {
             severity: Severity::Critical,
             status: AlertStatus::Open,
             title: "the books of a month do not agree".to_owned(),
-            message: format!("{self}. The runbook says how to look into it and repair it."),
+            message: format!("{self}. The runbook says how to investigate and repair it."),
             user_id: match &self.subject {
                 Subject::User { id } if !id.is_empty() => Some(id.clone()),
                 _ => None,
@@ -157,21 +145,21 @@ impl Difference {
     }
 }
 
-/// A cell as it was before and after the totals were read, and what was underway between the two: holds that are
-/// resolved, and so in the totals, and still in the cell.
+/// A cell before and after the totals were read, and the resolutions in between: holds that are in
+/// the totals and still in the cell.
 pub struct Look<'a> {
     /// The cell, read before the totals.
     pub before: &'a Cell,
     /// The cell, read after them.
     pub after: &'a Cell,
-    /// What resolutions have charged of holds that are in `after`.
+    /// Charges of resolved holds that are still in `after`.
     pub underway: &'a BTreeMap<Node, i64>,
 }
 
 impl Look<'_> {
-    /// Where the counters of `period` cannot be brought together with what `spent` gives for each department. A charge
-    /// that came between the reads explains a difference as large as itself. Levels without a budget are compared only with
-    /// `all_levels`.
+    /// Returns the counters of `period` that contradict `spent`, the totals of each department. A
+    /// charge between the reads explains a difference of its own size. Levels without a budget are
+    /// compared only if `all_levels` is true.
     pub fn differences(
         &self,
         configuration: &Configuration,
@@ -224,11 +212,11 @@ impl Look<'_> {
     }
 }
 
-/// What the counter of a level says is spent, if its budget gives it `gives`.
+/// Returns the spent amount according to a level's counter, if its budget gives it `gives`.
 fn spent_of(cell: &Cell, node: Node, gives: i64) -> i64 {
     let limit = gives.saturating_add(cell.carried(node));
     let limit = limit.saturating_add(cell.exempted(node));
-    // Nothing was used at a level whose budget has no counter, and without a budget no counter says zero.
+    // A budget without a counter is unused, and without a budget an absent counter is zero.
     let own_limit = limit.saturating_sub(cell.exempted(node));
     let available = cell.nodes.get(&node).copied().unwrap_or(own_limit);
     let held = cell.held(node).saturating_add(cell.held_exempt(node));
@@ -248,7 +236,7 @@ mod tests {
         counter(Some("eng"), Unit::Tokens)
     }
 
-    /// A cell whose cap says that so many are spent, and that has a hold of 310 of which an exemption gave 120.
+    /// A cell whose cap has this spent amount, with a hold of 310 of which an exemption gave 120.
     fn busy(spent: i64) -> Cell {
         let mut under_a_raise = hold(310, 0);
         under_a_raise.exempt = Some(Exempt {
@@ -265,7 +253,7 @@ mod tests {
         cell
     }
 
-    /// What differs where the totals say that `spent` were spent.
+    /// The differences if the totals say that `spent` were spent.
     fn found(before: &Cell, after: &Cell, underway: i64, spent: i64) -> Vec<(i64, i64)> {
         let configuration = configuration([budget(Some("eng"), Unit::Tokens, LIMIT)]);
         let underway = BTreeMap::from([(cap(), underway)]);
@@ -326,7 +314,8 @@ mod tests {
         let subject = Subject::User { id: String::new() };
         let (records, rows) = (Amounts::new(7, 0), Amounts::new(12, 0));
         let found = Difference::between(month("2026-11"), &subject, records, rows);
-        let said = "2026-11 usage of nobody: the reports say 12 tokens, its records say 7 tokens";
+        let said =
+            "2026-11 usage without a user: the reports say 12 tokens, its records say 7 tokens";
         assert_eq!(found[0].to_string(), said);
         let alert = found[0].alert("alr_1".to_owned(), Timestamp::UNIX_EPOCH);
         assert_eq!(alert.user_id, None);

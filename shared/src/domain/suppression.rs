@@ -1,4 +1,4 @@
-//! Addresses that an organisation sends no mail to any more.
+//! Suppressed addresses, to which an organisation sends no mail.
 
 use super::alert::Severity;
 use super::incident::Incident;
@@ -6,47 +6,45 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Why nothing is sent to an address.
+/// Why an address is suppressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = SuppressionReason))]
 #[serde(rename_all = "lowercase")]
 pub enum Reason {
-    /// A mail came back for good.
+    /// A mail bounced permanently.
     Bounce,
-    /// Its reader called a mail spam.
+    /// Its reader marked a mail as spam.
     Complaint,
 }
 
-/// An address that nothing is sent to until an administrator releases it.
+/// An address that gets no mail until an administrator releases it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppression {
-    /// The address as mails were sent to it.
+    /// The address as used in mails.
     pub email: String,
-    /// Why.
     pub reason: Reason,
-    /// Since when.
     pub since: Timestamp,
-    /// What the other side said, shortened.
+    /// The explanation of the receiving side, shortened.
     pub detail: String,
 }
 
 impl Suppression {
-    /// The incident that tells of it.
+    /// Returns the incident about it.
     pub fn incident(&self, id: String) -> Incident {
         let email = &self.email;
         let (title, happened) = match self.reason {
             Reason::Bounce => (
                 format!("Mails to {email} bounce"),
-                "A mail came back for good",
+                "A mail bounced permanently",
             ),
             Reason::Complaint => (
-                format!("{email} complained of a mail"),
+                format!("{email} complained about a mail"),
                 "A mail was reported as spam",
             ),
         };
         let message = format!(
-            "{happened}: {}. Nothing is sent there any more. Where the address is right and its reader wants mails, DELETE \
-             /v1/suppressions/{email} lets them go there again.",
+            "{happened}: {}. No more mails are sent to this address. If the address is right and its \
+             reader wants mails, DELETE /v1/suppressions/{email} allows them again.",
             if self.detail.is_empty() {
                 "no reason was given"
             } else {
@@ -74,10 +72,11 @@ mod tests {
             suppression.incident("inc_1".to_owned()).message
         };
         let bounced = message(Reason::Bounce, "user unknown");
-        let said = "A mail came back for good: user unknown. Nothing is sent there any more.";
+        let said =
+            "A mail bounced permanently: user unknown. No more mails are sent to this address.";
         assert!(bounced.starts_with(said), "{bounced}");
         let complained = message(Reason::Complaint, "");
-        let said = "A mail was reported as spam: no reason was given. Nothing";
+        let said = "A mail was reported as spam: no reason was given. No more";
         assert!(complained.starts_with(said), "{complained}");
     }
 }

@@ -1,23 +1,24 @@
-//! Events that clients report, and what they are charged.
+//! Events reported by clients, and their charges.
 
 use super::amount::Amounts;
 use super::hold::{Hold, HoldId};
-use super::identity::EventIdentity;
 use super::price::{PriceBook, TokenCounts, value};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// How far in the future an event may lie.
+pub use super::resolution::Resolution;
+
+/// How far in the future an event may be.
 pub const MAX_AHEAD: SignedDuration = SignedDuration::from_mins(5);
 /// How old an event may be: 13 months of at most 31 days.
 pub const MAX_AGE: SignedDuration = SignedDuration::from_hours(24 * 396);
 
-/// How a request ended.
+/// The end of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = RequestOutcome))]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// With a whole answer.
+    /// With a complete answer.
     Completed,
     /// Stopped by the client.
     Aborted,
@@ -25,37 +26,31 @@ pub enum Outcome {
     Failed,
 }
 
-/// Tokens that an LLM request used.
+/// The tokens used by an LLM request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// The client's id; it counts once for its user.
+    /// The client's id. It counts once for its user.
     pub event_id: String,
-    /// When it happened.
     pub occurred_at: Timestamp,
-    /// Whose request it was.
     pub user_id: String,
-    /// Who ran the model.
+    /// The provider of the model.
     pub provider: String,
-    /// The model.
     pub model: String,
-    /// Input tokens, the cached ones included; unknown where the request was cut off and nobody counted.
+    /// Input tokens, including cached ones. None if the request was cut off and nobody counted.
     pub input_tokens: Option<i64>,
-    /// Output tokens; unknown likewise.
+    /// Output tokens. None as above.
     pub output_tokens: Option<i64>,
     /// Input tokens that the provider had cached.
     pub cached_input_tokens: i64,
-    /// The hold it settles.
+    /// The hold that it settles.
     pub hold_id: Option<String>,
-    /// How the request ended.
     pub outcome: Outcome,
-    /// What kind of request it was.
     #[serde(default, skip_serializing_if = "Operation::is_chat")]
     pub operation: Operation,
-    /// What reported it.
     pub source: Option<String>,
 }
 
-/// What kind of request used tokens.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
@@ -65,14 +60,13 @@ pub enum Operation {
     Chat,
     /// Texts turned into vectors, many at once.
     Embedding,
-    /// Many requests that were run as one job.
+    /// Many requests run as one job.
     Batch,
     /// The sum of many requests, as telemetry reports them.
     Aggregate,
 }
 
 impl Operation {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Chat => "chat",
@@ -87,23 +81,19 @@ impl Operation {
     }
 }
 
-/// How grave a risk is.
+/// The severity of a risk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RiskLevel {
-    /// Worth knowing.
     Low,
-    /// Worth a look.
     Medium,
-    /// Worth acting on.
     High,
-    /// Worth acting on at once.
+    /// Needs action at once.
     Critical,
 }
 
 impl RiskLevel {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -117,26 +107,21 @@ impl RiskLevel {
 /// A possible leak of intellectual property.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Risk {
-    /// The reporter's id; it counts once for its user.
+    /// The reporter's id. It counts once for its user.
     pub event_id: String,
-    /// When it happened.
     pub occurred_at: Timestamp,
-    /// Who caused it, where that is known.
+    /// The user who caused it, if known.
     pub user_id: Option<String>,
-    /// How grave it is.
     pub risk_level: RiskLevel,
-    /// Where it happened.
     pub repository: Option<String>,
-    /// What happened.
     pub summary: String,
-    /// What reported it.
     pub source: Option<String>,
-    /// By which way it came; a client cannot say this.
+    /// The source. Clients cannot set it.
     #[serde(default, skip_serializing_if = "RiskOrigin::is_reported")]
     pub origin: RiskOrigin,
 }
 
-/// By which way a risk came. Each way has its own event ids.
+/// The source of a risk. Each source has its own event ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RiskOrigin {
@@ -154,14 +139,14 @@ impl RiskOrigin {
 }
 
 impl Risk {
-    /// Whether it came as a webhook of GitHub. Its id is made of what was signed, and says nothing of a
-    /// user.
+    /// Returns true if it came as a webhook of GitHub. Its id is derived from the signed content,
+    /// without a user.
     pub fn is_of_github(&self) -> bool {
         self.origin == RiskOrigin::Github
     }
 }
 
-/// Anything a client reports.
+/// Any event that a client reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
@@ -172,7 +157,6 @@ pub enum Event {
 }
 
 impl Event {
-    /// The client's id.
     pub fn event_id(&self) -> &str {
         match self {
             Self::LlmRequest(usage) => &usage.event_id,
@@ -180,7 +164,6 @@ impl Event {
         }
     }
 
-    /// When it happened.
     pub fn occurred_at(&self) -> Timestamp {
         match self {
             Self::LlmRequest(usage) => usage.occurred_at,
@@ -189,30 +172,26 @@ impl Event {
     }
 }
 
-/// An event on its way from `ingest` to `evaluate`: one message of the queue.
+/// An event in the queue from `ingest` to `evaluate`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventMessage {
-    /// The organisation whose key reported it.
+    /// The organisation of the key that reported it.
     pub organisation_id: String,
-    /// When it was accepted.
     pub received_at: Timestamp,
-    /// The event.
     pub event: Event,
 }
 
-/// What a usage costs, and how that was found.
+/// The charge of usage, and how it was derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Tokens and micro-USD.
     pub amounts: Amounts,
-    /// The model has no price; only its tokens count.
+    /// True if the model has no price. Only its tokens count.
     pub is_unpriced: bool,
-    /// The tokens were unknown; the hold's estimate stands for them.
+    /// True if the tokens were unknown and the hold's estimate was used.
     pub is_estimated: bool,
 }
 
 impl Charge {
-    /// That of usage that does not count.
     pub fn nothing() -> Self {
         Self {
             amounts: Amounts::ZERO,
@@ -223,12 +202,12 @@ impl Charge {
 }
 
 impl Usage {
-    /// The hold it settles, where it names one in the right form.
+    /// Returns the hold that it settles, if it names one in a valid form.
     pub fn hold(&self) -> Option<HoldId> {
         self.hold_id.as_deref().and_then(HoldId::parse)
     }
 
-    /// What it is charged: by its tokens, or by `hold` where nobody counted them.
+    /// Returns its charge: by its tokens, or by `hold` if nobody counted them.
     pub fn charge(&self, book: &PriceBook, hold: Option<&Hold>) -> Charge {
         let price = book
             .price(Some(&self.provider), &self.model)
@@ -246,7 +225,7 @@ impl Usage {
         };
         match hold {
             Some(hold) if !is_counted => charge.amounts = hold.amounts,
-            // Under the name of the preflight it had a price; under another it does not become free.
+            // The preflight's model had a price. Reporting another model does not make it free.
             Some(hold) if price.is_none() && hold.amounts.micro_usd > 0 => {
                 charge.amounts.micro_usd = hold.amounts.micro_usd;
                 charge.is_estimated = true;
@@ -257,42 +236,12 @@ impl Usage {
     }
 }
 
-/// How a hold ended. Written once for each hold, before the cell follows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Resolution {
-    /// By the usage of this event.
-    Settled {
-        /// The event, by the identity that it was recorded under.
-        event: EventIdentity,
-        /// What it was charged.
-        charged: Amounts,
-    },
-    /// By its owner, unused.
-    Voided,
-    /// By time.
-    Expired {
-        /// What abandoned holds are charged: nothing, or all of it.
-        charged: Amounts,
-    },
-}
-
-impl Resolution {
-    /// What stays spent of the hold.
-    pub fn charged(&self) -> Amounts {
-        match self {
-            Self::Settled { charged, .. } | Self::Expired { charged } => *charged,
-            Self::Voided => Amounts::ZERO,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::samples::{hold, usage};
 
-    /// A token of input costs 2 micro-USD, a cached one half of one, and one of output 10.
+    /// An input token costs 2 micro-USD, a cached one half of one, and an output token 10.
     fn book() -> PriceBook {
         PriceBook::from_json(
             r#"{"version": "t", "effective_from": "2026-01-01", "models": [

@@ -2,17 +2,18 @@
 
 use super::beliefs::{Beliefs, Known};
 use super::clock::Clock;
+use super::endpoint::{Access, Endpoint};
 use super::error::{ApiError, ErrorCode};
 use super::failures::Failures;
 use super::http::StandingSlot;
 use super::random::could_be_secret;
 use super::rate::Rates;
-use super::roles::{Sphere, Who, is_open_while_blocked, who_may};
+use super::roles::Sphere;
 use super::source::Source;
 use super::token::Tokens;
 use crate::domain::authority::Backing;
 use crate::store::{Credential, KeyOwner, Store, StoreError, digest_of};
-use axum::extract::{FromRef, FromRequestParts, MatchedPath};
+use axum::extract::{FromRef, FromRequestParts};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Extensions, HeaderMap};
@@ -314,19 +315,23 @@ impl Caller {
         }
     }
 
-    /// The caller, where the table of roles lets them call this endpoint.
-    fn allowed(self, method: &str, path: &str) -> Result<Self, ApiError> {
-        let who = who_may(method, path);
-        match (&self, who) {
-            (_, Some(Who::Anybody)) | (Self::Operator { .. }, Some(Who::Operator)) => Ok(self),
-            (Self::Key { owner, .. }, Some(Who::Roles(roles))) if roles.contains(&owner.role) => {
-                match owner.is_blocked && !is_open_while_blocked(method, path) {
+    /// Returns the caller if they may call this endpoint. Nobody may call what none declares.
+    fn allowed(self, endpoint: Option<&Endpoint>) -> Result<Self, ApiError> {
+        let is_open_while_blocked = endpoint.is_some_and(|of| of.is_open_while_blocked);
+        match (&self, endpoint.map(|of| of.access)) {
+            (_, Some(Access::Anybody)) | (Self::Operator { .. }, Some(Access::Operator)) => {
+                Ok(self)
+            }
+            (Self::Key { owner, .. }, Some(Access::Roles(roles)))
+                if roles.contains(&owner.role) =>
+            {
+                match owner.is_blocked && !is_open_while_blocked {
                     true => Err(ApiError::forbidden(BLOCKED)),
                     false => Ok(self),
                 }
             }
             (Self::Operator { .. }, _) => Err(operator_only()),
-            (Self::Key { .. }, Some(Who::Operator)) => {
+            (Self::Key { .. }, Some(Access::Operator)) => {
                 Err(ApiError::forbidden("only the operator's key may do this"))
             }
             (Self::Key { owner, .. }, _) => Err(role_refused(owner)),
@@ -384,17 +389,18 @@ where
         if !parts.headers.contains_key(AUTHORIZATION) {
             return Err(unauthorized("send a key: Authorization: Bearer <key>"));
         }
-        let path = parts.extensions.get::<MatchedPath>();
-        let path = path.map_or("", MatchedPath::as_str);
+        let endpoint = parts.extensions.get::<Endpoint>().copied();
+        let path = endpoint.map_or("", |of| of.path);
         let secret = bearer(&parts.headers);
         let secret = secret.ok_or_else(|| keys.refusal(&parts.extensions, UNKNOWN))?;
         let caller = keys.caller(secret, parts, path).await?;
-        caller.allowed(parts.method.as_str(), path)
+        caller.allowed(endpoint.as_ref())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::endpoint::MethodFilter;
     use super::*;
     use crate::domain::people::{Role, Status};
 
@@ -410,6 +416,24 @@ mod tests {
         };
         let secret = Secret("tk_1".to_owned());
         Caller::Key { owner, secret }
+    }
+
+    fn endpoint(method: &'static str, access: Access, is_open_while_blocked: bool) -> Endpoint {
+        Endpoint {
+            method,
+            filter: MethodFilter::GET,
+            path: "/v1/things",
+            access,
+            is_open_while_blocked,
+        }
+    }
+
+    #[test]
+    fn what_is_not_declared_is_for_nobody() {
+        let admin = owner(Role::Admin, Role::Admin, false);
+        let declared = endpoint("GET", Access::ADMIN, true);
+        assert!(admin.clone().allowed(Some(&declared)).is_ok());
+        assert!(admin.allowed(None).is_err());
     }
 
     #[test]
@@ -440,7 +464,8 @@ mod tests {
             ),
             (owner(Role::Admin, Role::Member, true), "is blocked"),
         ] {
-            let refused = caller.allowed("POST", "/v1/budgets").unwrap_err();
+            let changing = endpoint("POST", Access::ADMIN, false);
+            let refused = caller.allowed(Some(&changing)).unwrap_err();
             assert_eq!(refused.code, ErrorCode::Forbidden);
             assert!(refused.message.contains(words), "{}", refused.message);
         }
@@ -454,8 +479,12 @@ mod tests {
         let refused = role_refused(&nobodys).message;
         assert!(refused.contains("somebody who made it is"), "{refused}");
         let blocked = owner(Role::Admin, Role::Member, true);
-        assert!(blocked.clone().allowed("GET", "/v1/usage").is_ok());
-        assert!(blocked.allowed("POST", "/v1/exemptions").is_ok());
+        for access in [Access::OWN, Access::TRAFFIC] {
+            let open = endpoint("POST", access, true);
+            assert!(blocked.clone().allowed(Some(&open)).is_ok());
+            let closed = endpoint("POST", access, false);
+            assert!(blocked.clone().allowed(Some(&closed)).is_err());
+        }
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl ApiError {
         error
     }
 
-    fn internal() -> Self {
+    pub(super) fn internal() -> Self {
         Self::new(
             ErrorCode::Internal,
             "something is wrong on our side; the request id helps us to find it",
@@ -152,6 +152,14 @@ impl From<StoreError> for ApiError {
 impl From<getrandom::Error> for ApiError {
     fn from(error: getrandom::Error) -> Self {
         report(ErrorType::Panicked, "no randomness", &error);
+        Self::internal()
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    /// An answer that cannot be written.
+    fn from(error: serde_json::Error) -> Self {
+        report(ErrorType::Panicked, "an answer was not written", &error);
         Self::internal()
     }
 }

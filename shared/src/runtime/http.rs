@@ -10,6 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, header};
+use serde::Serialize;
 use std::sync::{Arc, Mutex};
 use tracing::Instrument as _;
 
@@ -126,9 +127,43 @@ fn is_json(response: &Response) -> bool {
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"))
 }
 
-/// A JSON answer with a status.
+/// Answers with `body` as JSON. If it cannot be written, that is a 500 and an error in the log.
+pub fn json_of(status: u16, body: &impl Serialize) -> Response {
+    match serde_json::to_string(body) {
+        Ok(text) => json(status, text),
+        Err(error) => ApiError::from(error).into_response(),
+    }
+}
+
+/// Answers with JSON. An empty text is none: whoever could not write it has logged why.
 pub fn json(status: u16, body: String) -> Response {
-    let status = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::OK);
+    if body.is_empty() {
+        return ApiError::internal().into_response();
+    }
+    let internal = http::StatusCode::INTERNAL_SERVER_ERROR;
+    let status = http::StatusCode::from_u16(status).unwrap_or(internal);
     let kind = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn an_answer_that_cannot_be_written_is_an_internal_error() {
+        // JSON has texts as keys only.
+        let unwritable = BTreeMap::from([(vec![1], 1)]);
+        for (response, status) in [
+            (json_of(202, &["a"]), 202),
+            (json_of(200, &unwritable), 500),
+            (json(200, String::new()), 500),
+        ] {
+            assert_eq!(response.status().as_u16(), status);
+            let error = response.extensions().get::<ApiError>();
+            let is_internal = error.is_some_and(|error| error.code == ErrorCode::Internal);
+            assert_eq!(is_internal, status == 500);
+        }
+    }
 }

@@ -9,6 +9,8 @@ pub mod batch;
 mod beliefs;
 pub mod clock;
 pub mod configuration_cache;
+#[cfg(feature = "http")]
+pub mod endpoint;
 pub mod error;
 #[cfg(feature = "http")]
 pub mod failures;

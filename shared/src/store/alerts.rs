@@ -7,9 +7,10 @@ use super::governance::Page;
 use super::keys::{self, ALERT, TOLD};
 use super::resolutions::expires_at;
 use super::rows::Row;
-use crate::domain::alert::{Alert, Level, crossings};
+use crate::domain::alert::{Alert, crossings};
 use crate::domain::cell::Cell;
-use crate::domain::configuration::{Budget, Configuration};
+use crate::domain::change::AlertMarker;
+use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -48,15 +49,15 @@ impl Row {
         Ok(row)
     }
 
-    /// Makes a level of a budget tell again when it is crossed the next time.
-    pub fn armed(organisation_id: &str, period: Month, budget: &Budget, level: Level) -> Self {
-        let counter = attribute(budget.counter());
-        Self::gone(keys::told(
-            organisation_id,
+    /// Deletes the marker of an alert.
+    pub(super) fn cleared(organisation_id: &str, marker: &AlertMarker) -> Self {
+        let AlertMarker {
             period,
-            &counter,
-            &level.to_string(),
-        ))
+            counter,
+            level,
+        } = marker;
+        let (counter, level) = (attribute(*counter), level.to_string());
+        Self::gone(keys::told(organisation_id, *period, &counter, &level))
     }
 }
 

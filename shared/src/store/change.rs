@@ -3,20 +3,23 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
+use super::change_rows::{ledger_write_of, rows_of};
 use super::configuration::{Head, PolicyCounts};
 use super::expression::{Item, number};
 use super::keys;
-use super::ledger_writes::LedgerWrite;
 use super::rows::Row;
-use crate::domain::audit::{AuditEntry, AuditRecord};
-use crate::domain::cell::{Cell, CellUpdate, Condition, carry};
-use crate::domain::configuration::{Budget, Configuration, Organisation};
-use crate::domain::hold::Node;
+use crate::domain::api_key::ApiKey;
+use crate::domain::audit::AuditRecord;
+use crate::domain::cell::{Cell, Condition};
+use crate::domain::change::{Audited, Author, Change, Effect};
+use crate::domain::configuration::{Configuration, Organisation};
 use crate::domain::period::Month;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How long an answer can be replayed, in seconds.
 const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
@@ -28,25 +31,8 @@ pub struct Snapshot {
     pub head: Head,
     /// The departments and budgets.
     pub configuration: Configuration,
-}
-
-/// What a change means for the counters in force.
-#[derive(Clone, Debug, Default)]
-pub enum CounterEffect {
-    /// No decision could see the change.
-    #[default]
-    Unseen,
-    /// Decisions see it; no counter changes.
-    Seen,
-    /// A budget is made, changed or deleted.
-    Budget {
-        /// The budget before; none if it is made.
-        before: Option<Budget>,
-        /// The budget after; none if it is deleted.
-        after: Option<Budget>,
-    },
-    /// This is what counters of a month carry over from the one before.
-    Carry(Month, BTreeMap<Node, i64>),
+    /// How often the change was prepared before, in vain.
+    pub attempt: u32,
 }
 
 /// An answer kept under an idempotency key.
@@ -74,30 +60,72 @@ pub struct Idempotency {
     pub answer: StoredAnswer,
 }
 
-/// A change and everything that goes with it.
-#[derive(Clone, Debug)]
-pub struct Change {
-    /// Rows written and deleted.
-    pub rows: Vec<Row>,
-    /// The head afterwards; its `seq`, `epoch` and `audit_hash` are seen to here.
-    pub head: Head,
-    /// What the counters do.
-    pub counters: CounterEffect,
-    /// What is written to the ledger, if anything. It charges the counters by itself: no decision that was made before
-    /// becomes another by it.
-    pub ledger: Option<LedgerWrite>,
-    /// The audit entry, or several where one transaction does several things.
-    pub audit: Vec<AuditEntry>,
+/// Which organisation is changed, by whom, and how patiently.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeRequest<'a> {
+    pub organisation_id: &'a str,
+    pub author: &'a Author,
+    pub now: Timestamp,
+    /// How often it is tried if others change the organisation meanwhile.
+    pub attempts: u32,
 }
 
-/// What became of a change.
+/// The outcome of preparing a change on a snapshot.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// Commit this change.
+    Commit(Box<Change>, T),
+    /// There is nothing to change.
+    Stop(T),
+    /// The snapshot is not in force any longer: prepare the change on another one.
+    Again,
+}
+
+impl<T> Step<T> {
+    pub fn commit(change: Change, value: T) -> Self {
+        Self::Commit(Box::new(change), value)
+    }
+}
+
+/// A change that took effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Committed {
-    /// It took effect; the cell of the current period afterwards, where the counters saw it and there is one.
-    Done(Option<Cell>),
-    /// The organisation is not as it was in the snapshot: prepare it again.
-    Stale,
+pub struct Committed<T> {
+    pub value: T,
+    /// The cell of the current period afterwards. None if decisions do not see the change, or if
+    /// there is no cell.
+    pub cell: Option<Cell>,
+    /// The notices that were written with it, which have to be queued.
+    pub notice_ids: Vec<String>,
+}
+
+/// The outcome of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed<T> {
+    Committed(Committed<T>),
+    /// There was nothing to change.
+    Stopped(T),
     /// The idempotency key has an answer already.
+    AnsweredBefore,
+    /// Others were faster at every attempt.
+    Contended,
+    UnknownOrganisation,
+}
+
+/// The outcome of creating an organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    Done,
+    /// The idempotency key has an answer already.
+    AnsweredBefore,
+    /// There is an organisation of this id.
+    Exists,
+}
+
+/// The outcome of one transaction.
+enum Attempt {
+    Done(Option<Cell>),
+    /// The organisation is not as it was in the snapshot.
+    Stale,
     AnsweredBefore,
 }
 
@@ -112,35 +140,6 @@ fn periods_seen(before: &Configuration, after: &Organisation, now: Timestamp) ->
     periods
 }
 
-impl CounterEffect {
-    /// What the counters of `cell`, the cell of `period`, do. A month before the current one keeps its amounts: it is only
-    /// told the epoch.
-    fn update(&self, cell: &Cell, period: Month, current: Month) -> CellUpdate {
-        let mut update = CellUpdate::default();
-        match self {
-            Self::Unseen | Self::Seen => {}
-            Self::Budget { before, after } if period >= current => {
-                let given = |budget: &Option<Budget>| {
-                    let budget = budget.as_ref()?;
-                    Some((budget.counter(), budget.gives_in(period)))
-                };
-                if let Some((node, gone)) = given(before) {
-                    update.add_or_begin.insert(node, -gone);
-                }
-                if let Some((node, gives)) = given(after) {
-                    let change = update.add_or_begin.entry(node).or_default();
-                    *change = change.saturating_add(gives);
-                }
-            }
-            Self::Budget { .. } => {}
-            // Only changes touch a carry, and no two of them cross.
-            Self::Carry(into, carried) if *into == period => update = carry(cell, carried),
-            Self::Carry(..) => {}
-        }
-        update
-    }
-}
-
 impl Store {
     /// The organisation as it is now, to prepare a change on.
     pub async fn snapshot_for_change(
@@ -151,77 +150,101 @@ impl Store {
         Ok(snapshot.map(|(head, configuration)| Snapshot {
             head,
             configuration,
+            attempt: 0,
         }))
     }
 
-    /// All of a change or nothing of it, with its audit entry and, where there is an idempotency key, the answer: it is
-    /// asked for with the cell of the current period as it will be.
-    pub async fn commit<E: From<StoreError>>(
+    /// Changes an organisation. `prepare` gets it as it is, reads whatever else it needs after
+    /// that, and returns the change, which takes effect only while the organisation is as it was.
+    /// Otherwise it is prepared again.
+    ///
+    /// `prepare` is a copy for each attempt: a closure that is called by reference has a future
+    /// that the compiler cannot prove to be `Send`.
+    pub async fn change<T, E: From<StoreError>>(
+        &self,
+        request: &ChangeRequest<'_>,
+        prepare: impl AsyncFnOnce(Arc<Snapshot>) -> Result<Step<T>, E> + Copy,
+    ) -> Result<Changed<T>, E> {
+        self.change_and_answer(request, prepare, |_, _| Ok(None))
+            .await
+    }
+
+    /// The same, with an answer that is kept under an idempotency key in the same transaction.
+    /// `answer` gets the cell of the current period as it will be.
+    pub async fn change_and_answer<T, E: From<StoreError>>(
+        &self,
+        request: &ChangeRequest<'_>,
+        prepare: impl AsyncFnOnce(Arc<Snapshot>) -> Result<Step<T>, E> + Copy,
+        answer: impl Fn(&T, Option<&Cell>) -> Result<Option<Idempotency>, E>,
+    ) -> Result<Changed<T>, E> {
+        for attempt in 0..request.attempts {
+            let snapshot = self.snapshot_for_change(request.organisation_id).await?;
+            let Some(snapshot) = snapshot else {
+                return Ok(Changed::UnknownOrganisation);
+            };
+            let snapshot = Arc::new(Snapshot {
+                attempt,
+                ..snapshot
+            });
+            match prepare(snapshot.clone()).await? {
+                Step::Stop(value) => return Ok(Changed::Stopped(value)),
+                Step::Again => {}
+                Step::Commit(change, value) => {
+                    let kept = |cell: Option<&Cell>| answer(&value, cell);
+                    match self.commit(&snapshot, &change, request, kept).await? {
+                        Attempt::Done(cell) => {
+                            let notices = change.notices().into_iter();
+                            return Ok(Changed::Committed(Committed {
+                                value,
+                                cell,
+                                notice_ids: notices.map(|notice| notice.id.clone()).collect(),
+                            }));
+                        }
+                        Attempt::AnsweredBefore => return Ok(Changed::AnsweredBefore),
+                        Attempt::Stale => {}
+                    }
+                }
+            }
+            back_off(attempt).await;
+        }
+        Ok(Changed::Contended)
+    }
+
+    /// All of a change or nothing of it, with its audit entries and the answer, if there is an
+    /// idempotency key.
+    async fn commit<E: From<StoreError>>(
         &self,
         snapshot: &Snapshot,
-        change: Change,
+        change: &Change,
+        request: &ChangeRequest<'_>,
         idempotency: impl Fn(Option<&Cell>) -> Result<Option<Idempotency>, E>,
-        now: Timestamp,
-    ) -> Result<Committed, E> {
-        let organisation_id = &snapshot.configuration.organisation.id;
-        let before = &snapshot.head;
-        let mut head = change.head;
-        let is_seen = !matches!(change.counters, CounterEffect::Unseen);
-        head.epoch = before.epoch + u64::from(is_seen);
-        (head.seq, head.audit_hash) = (before.seq, before.audit_hash.clone());
-        let mut entries = Vec::with_capacity(change.audit.len());
-        for entry in &change.audit {
-            let record = AuditRecord::new(entry, head.seq + 1, now, &head.audit_hash);
-            head.seq = record.seq;
-            head.audit_hash.clone_from(&record.hash);
-            entries.push(self.audit_item(organisation_id, &record)?);
-        }
-        let mut parts = vec![self.head_item(organisation_id, &head, Some(before.seq))?];
-        parts.extend(entries);
-        for row in change.rows {
+    ) -> Result<Attempt, E> {
+        let configuration = &snapshot.configuration;
+        let organisation_id = &configuration.organisation.id;
+        let (now, effect) = (request.now, change.effect());
+        let mut head = snapshot.head.clone();
+        head.count(change);
+        head.epoch += u64::from(effect.is_seen());
+        let mut parts =
+            self.audit_items(organisation_id, change, request.author, &mut head, now)?;
+        parts.push(self.head_item(organisation_id, &head, Some(snapshot.head.seq))?);
+        for row in rows_of(organisation_id, change, now)? {
             parts.push(self.row_item(row)?);
         }
-        if let Some(write) = &change.ledger {
-            let configuration = &snapshot.configuration;
-            match self.ledger_items(configuration, write, now).await? {
+        if let Some(write) = ledger_write_of(change) {
+            match self.ledger_items(configuration, &write, now).await? {
                 Some(written) => parts.extend(written),
-                None => return Ok(Committed::Stale),
+                None => return Ok(Attempt::Stale),
             }
         }
         let mut current = None;
-        if is_seen {
-            let configuration = &snapshot.configuration;
-            let mut periods = periods_seen(configuration, &head.organisation, now);
-            if let CounterEffect::Carry(period, _) = &change.counters {
-                periods.insert(*period);
-            }
-            for period in periods {
-                let Some(cell) = self.cell(organisation_id, period).await? else {
-                    if matches!(&change.counters, CounterEffect::Carry(into, _) if *into == period)
-                    {
-                        self.open_cell(configuration, period, None).await?;
-                        return Ok(Committed::Stale);
-                    }
-                    parts.push(self.no_cell_item(organisation_id, period)?);
-                    continue;
-                };
-                if cell.epoch < before.epoch {
-                    // The period was not in force for a while.
-                    self.open_cell(configuration, period, Some(&cell)).await?;
-                    return Ok(Committed::Stale);
+        if effect.is_seen() {
+            match self.cell_items(snapshot, &effect, &head, now).await? {
+                Some((items, cell)) => {
+                    parts.extend(items);
+                    current = cell;
                 }
-                let current_month = head.organisation.month_of(now);
-                let mut update = change.counters.update(&cell, period, current_month);
-                update.conditions.push(Condition::EpochIs(before.epoch));
-                update.epoch = Some(head.epoch);
-                parts.push(self.cell_update_item(organisation_id, period, &update)?);
-                let mut after = Some(cell);
-                if update.apply(&mut after).is_err() {
-                    return Ok(Committed::Stale);
-                }
-                if period == current_month {
-                    current = after;
-                }
+                None => return Ok(Attempt::Stale),
             }
         }
         let answered_at = parts.len();
@@ -230,10 +253,57 @@ impl Store {
             parts.push(self.idempotency_item(idempotency, now)?);
         }
         Ok(match self.transact(parts).await? {
-            Transacted::Applied => Committed::Done(current),
-            refused if refused.was_refused_at(answered_at) => Committed::AnsweredBefore,
-            Transacted::Refused(_) => Committed::Stale,
+            Transacted::Applied => Attempt::Done(current),
+            refused if refused.was_refused_at(answered_at) => Attempt::AnsweredBefore,
+            Transacted::Refused(_) => Attempt::Stale,
         })
+    }
+
+    /// The updates of the cells in force, each under the condition that it is of the snapshot's
+    /// epoch, and the cell of the current period afterwards. None if a cell had to be opened first,
+    /// so that the change is stale.
+    async fn cell_items(
+        &self,
+        snapshot: &Snapshot,
+        effect: &Effect<'_>,
+        head: &Head,
+        now: Timestamp,
+    ) -> Result<Option<(Vec<TransactWriteItem>, Option<Cell>)>, StoreError> {
+        let configuration = &snapshot.configuration;
+        let organisation_id = &configuration.organisation.id;
+        let before = snapshot.head.epoch;
+        let current_month = head.organisation.month_of(now);
+        let mut items = Vec::new();
+        let mut current = None;
+        let mut periods = periods_seen(configuration, &head.organisation, now);
+        periods.extend(effect.carries_into());
+        for period in periods {
+            let Some(cell) = self.cell(organisation_id, period).await? else {
+                if effect.carries_into() == Some(period) {
+                    self.open_cell(configuration, period, None).await?;
+                    return Ok(None);
+                }
+                items.push(self.no_cell_item(organisation_id, period)?);
+                continue;
+            };
+            if cell.epoch < before {
+                // The period was not in force for a while.
+                self.open_cell(configuration, period, Some(&cell)).await?;
+                return Ok(None);
+            }
+            let mut update = effect.update(&cell, period, current_month);
+            update.conditions.push(Condition::EpochIs(before));
+            update.epoch = Some(head.epoch);
+            items.push(self.cell_update_item(organisation_id, period, &update)?);
+            let mut after = Some(cell);
+            if update.apply(&mut after).is_err() {
+                return Ok(None);
+            }
+            if period == current_month {
+                current = after;
+            }
+        }
+        Ok(Some((items, current)))
     }
 
     /// The answer under an idempotency key, if there is one.
@@ -254,47 +324,66 @@ impl Store {
         answer.item.map(super::configuration::data).transpose()
     }
 
-    /// Makes an organisation with its first rows and audit entry, if there is none of its id.
+    /// Creates an organisation with its first keys and its first audit entry, if there is none of
+    /// its id.
     pub async fn create_organisation(
         &self,
-        organisation: Organisation,
-        rows: Vec<Row>,
-        audit: &AuditEntry,
+        organisation: Audited<Organisation>,
+        keys: Vec<ApiKey>,
+        author: &Author,
         idempotency: Option<&Idempotency>,
         now: Timestamp,
-    ) -> Result<Committed, StoreError> {
-        let id = organisation.id.clone();
-        let entry = Row::new(keys::organisation_entry(&id), &organisation)?;
-        let record = AuditRecord::new(audit, 1, now, "");
-        let head = Head {
+    ) -> Result<Created, StoreError> {
+        let id = organisation.value.id.clone();
+        let mut head = Head {
             epoch: 1,
             tree: 0,
-            seq: 1,
-            audit_hash: record.hash.clone(),
+            seq: 0,
+            audit_hash: String::new(),
             next_department: 0,
             next_exemption: 0,
             closed_through: None,
             corrected_through: None,
             policies: PolicyCounts::default(),
             webhooks: 0,
-            organisation,
+            organisation: organisation.value.clone(),
         };
+        let change = Change::OrganisationCreated { organisation, keys };
         let mut parts = Vec::new();
         if let Some(idempotency) = idempotency {
             parts.push(self.idempotency_item(idempotency, now)?);
         }
+        parts.extend(self.audit_items(&id, &change, author, &mut head, now)?);
         parts.push(self.head_item(&id, &head, None)?);
-        parts.push(self.audit_item(&id, &record)?);
-        for row in rows.into_iter().chain([entry]) {
+        for row in rows_of(&id, &change, now)? {
             parts.push(self.row_item(row)?);
         }
         Ok(match self.transact(parts).await? {
-            Transacted::Applied => Committed::Done(None),
+            Transacted::Applied => Created::Done,
             refused if idempotency.is_some() && refused.was_refused_at(0) => {
-                Committed::AnsweredBefore
+                Created::AnsweredBefore
             }
-            Transacted::Refused(_) => Committed::Stale,
+            Transacted::Refused(_) => Created::Exists,
         })
+    }
+
+    /// The items of a change's audit entries. `head` counts them and has the hash of the last one.
+    fn audit_items(
+        &self,
+        organisation_id: &str,
+        change: &Change,
+        author: &Author,
+        head: &mut Head,
+        now: Timestamp,
+    ) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let mut items = Vec::new();
+        for entry in &change.entries(author) {
+            let record = AuditRecord::new(entry, head.seq + 1, now, &head.audit_hash);
+            head.seq = record.seq;
+            head.audit_hash.clone_from(&record.hash);
+            items.push(self.audit_item(organisation_id, &record)?);
+        }
+        Ok(items)
     }
 
     fn head_item(

@@ -3,9 +3,10 @@
 use super::Store;
 use super::call::StoreError;
 use super::expression::number;
-use super::governance::{ApiKey, Page};
+use super::governance::Page;
 use super::keys::{self, CLIENT};
 use super::tables::TTL;
+use crate::domain::api_key::ApiKey;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 /// How long a minute's count is kept, in seconds.

@@ -7,31 +7,9 @@ use super::expression::Item;
 use super::keys::{self, FIRED};
 use super::resolutions::expires_at;
 use super::rows::Row;
-use crate::domain::identity::EventIdentity;
-use crate::domain::policy::Subject;
+use crate::domain::policy::{Fired, FiringRecord, Subject};
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// That a policy fired for a subject.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fired {
-    /// The event that did it.
-    pub event: EventIdentity,
-    /// When.
-    pub at: Timestamp,
-    /// The alert that tells of it.
-    pub alert_id: String,
-    /// What was queued for it.
-    pub notice_id: String,
-    /// What else was: the notices of the incident that it opened and of the user whom it blocked.
-    #[serde(default)]
-    pub more_notice_ids: Vec<String>,
-    /// Whether nobody knew whose the event was.
-    #[serde(default)]
-    pub is_nobodys: bool,
-}
 
 impl Row {
     /// The marker of a firing, which is written once: what is committed with it happens once.
@@ -59,9 +37,28 @@ impl Row {
     }
 }
 
-/// The name of a firing: the same for the same policy and subject.
-fn name(policy_id: &str, subject: &Subject) -> String {
-    format!("{policy_id}#{subject}")
+/// The rows of a firing: its marker, which `marker` makes, its alert and its incident.
+pub(super) fn firing_rows(
+    organisation_id: &str,
+    firing: &FiringRecord,
+    marker: impl Fn(&str, &str, &Subject, &Fired) -> Result<Row, StoreError>,
+) -> Result<Vec<Row>, StoreError> {
+    let FiringRecord {
+        policy_id,
+        subject,
+        fired,
+        alert,
+        incident,
+        ..
+    } = firing;
+    let mut rows = vec![marker(organisation_id, policy_id, subject, fired)?];
+    if let Some(alert) = alert {
+        rows.push(Row::alert(organisation_id, alert)?);
+    }
+    if let Some(incident) = incident {
+        rows.push(Row::incident(organisation_id, incident)?);
+    }
+    Ok(rows)
 }
 
 impl Store {
@@ -75,7 +72,7 @@ impl Store {
             .iter()
             .map(|(policy_id, subject)| {
                 let key = keys::fired(organisation_id, policy_id, &subject.to_string());
-                (name(policy_id, subject), key.attributes())
+                (Fired::name(policy_id, subject), key.attributes())
             })
             .collect();
         let keys = keys.into_values().collect();
@@ -91,17 +88,19 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes what a firing leaves behind, its marker among it, all or nothing; false where it was there before.
-    pub async fn fire(&self, rows: Vec<Row>) -> Result<bool, StoreError> {
+    /// Writes a firing that blocks nobody, all or nothing. Returns false if the policy fired for
+    /// the subject before.
+    pub async fn fire(
+        &self,
+        organisation_id: &str,
+        firing: &FiringRecord,
+    ) -> Result<bool, StoreError> {
+        let mut rows = firing_rows(organisation_id, firing, Row::fired)?;
+        for notice in &firing.notices {
+            rows.push(Row::notice(organisation_id, notice)?);
+        }
         let parts = rows.into_iter().map(|row| self.row_item(row));
         let parts = parts.collect::<Result<_, _>>()?;
         Ok(self.transact(parts).await? == Transacted::Applied)
-    }
-}
-
-impl Fired {
-    /// The name that [`Store::fired`] has for a firing.
-    pub fn name(policy_id: &str, subject: &Subject) -> String {
-        name(policy_id, subject)
     }
 }

@@ -6,15 +6,12 @@ use super::configuration::data;
 use super::expression::Item;
 use super::keys::{self, API_KEY, Key, ORGANISATIONS, USER};
 use super::rows::Row;
-use crate::domain::authority::{Maker, makers, responsible_user_id};
+use crate::domain::api_key::ApiKey;
 use crate::domain::configuration::Organisation;
 use crate::domain::people::{Role, Status, User};
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How much larger each read of a page is than the one before: what is wanted is rarer than the first read has hoped.
@@ -41,38 +38,6 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// What the next page begins after; none at the end.
     pub next: Option<String>,
-}
-
-/// A key without its secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// Made here: `key_...`.
-    pub id: String,
-    /// What it may do.
-    pub role: Role,
-    /// Whom it is bound to.
-    pub user_id: Option<String>,
-    /// What it is for.
-    pub description: Option<String>,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// Who made it; none for a key that was made before that was kept.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_by: Option<Maker>,
-    /// The SHA-256 of the secret, in hex.
-    pub digest: String,
-}
-
-impl ApiKey {
-    /// Returns who answers for the key; none is the operator.
-    pub fn responsible_user_id(&self) -> Option<&str> {
-        responsible_user_id(self.user_id.as_deref(), self.made_by.as_ref())
-    }
-
-    /// Returns everybody in the chain of its makers.
-    pub fn makers(&self) -> BTreeSet<&str> {
-        makers(self.made_by.as_ref())
-    }
 }
 
 /// The SHA-256 of a secret, in hex: all that is ever stored or cached of it.

@@ -4,30 +4,7 @@ use super::Store;
 use super::call::StoreError;
 use super::keys;
 use super::rows::Row;
-use crate::domain::github::RiskRow;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-
-/// How GitHub's webhooks of an organisation are checked and read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GithubIntegration {
-    /// The webhooks' secret, sealed.
-    pub sealed_secret: String,
-    /// User ids by GitHub login.
-    pub users: BTreeMap<String, String>,
-    /// When it was last put.
-    pub updated_at: Timestamp,
-}
-
-/// An organisation's own table of risks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GithubRisks {
-    /// The rows, all of them.
-    pub rows: Vec<RiskRow>,
-    /// When they were last put.
-    pub updated_at: Timestamp,
-}
+use crate::domain::integration::{GithubIntegration, GithubRisks};
 
 impl Row {
     /// The integration as it will be.

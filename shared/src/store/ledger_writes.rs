@@ -25,14 +25,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
 use jiff::Timestamp;
 
 /// What a change writes beside its rows.
-#[derive(Clone, Debug)]
-pub enum LedgerWrite {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LedgerWrite<'a> {
     /// An event that was held back is counted.
-    Count(FlaggedEvent),
+    Count(&'a FlaggedEvent),
     /// An event that was held back is discarded.
-    Discard(FlaggedEvent),
+    Discard(&'a FlaggedEvent),
     /// Usage is corrected.
-    Correct(Correction),
+    Correct(&'a Correction),
 }
 
 impl Row {
@@ -85,7 +85,7 @@ impl Store {
     pub(super) async fn ledger_items(
         &self,
         configuration: &Configuration,
-        write: &LedgerWrite,
+        write: &LedgerWrite<'_>,
         now: Timestamp,
     ) -> Result<Option<Vec<TransactWriteItem>>, StoreError> {
         let organisation_id = &configuration.organisation.id;

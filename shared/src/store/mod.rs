@@ -11,6 +11,7 @@ mod backtests;
 mod call;
 mod cells;
 mod change;
+mod change_rows;
 mod claims;
 mod clients;
 mod configuration;
@@ -54,16 +55,15 @@ pub use answered::watch;
 pub use audit::Verified;
 pub use backtests::Paused;
 pub use call::StoreError;
-pub use change::{Change, Committed, CounterEffect, Idempotency, Snapshot, StoredAnswer};
+pub use change::{
+    ChangeRequest, Changed, Committed, Created, Idempotency, Snapshot, Step, StoredAnswer,
+};
 pub use claims::{Claim, Claimant};
 pub use configuration::{Head, PolicyCounts};
 pub use exemptions::PendingExemption;
 pub use facts::Arrivals;
-pub use firings::Fired;
-pub use governance::{ApiKey, Page, digest_of};
+pub use governance::{Page, digest_of};
 pub use holds::{HoldOutcome, VoidOutcome};
-pub use integrations::{GithubIntegration, GithubRisks};
-pub use ledger_writes::LedgerWrite;
 pub use letters::mailbox_of;
 pub use months::Turned;
 pub use owners::{Credential, Found, KeyOwner, OrganisationUser};

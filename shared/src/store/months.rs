@@ -4,27 +4,24 @@
 use super::Store;
 use super::alerts::new_id;
 use super::call::{ATTEMPTS, StoreError};
-use super::change::{Change, Committed, CounterEffect, Snapshot};
+use super::change::{ChangeRequest, Changed, Snapshot, Step};
 use super::configuration::data;
 use super::governance::Page;
 use super::keys::{self, ROLLOVER};
-use super::rows::Row;
-use crate::domain::audit::AuditEntry;
 use crate::domain::cell::{Cell, lapsed_holds};
+use crate::domain::change::{Author, Change};
 use crate::domain::closing::{self, ClosedBudget};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::Node;
 use crate::domain::notice::Notice;
 use crate::domain::period::Month;
 use crate::domain::rollover::Rollover;
-use crate::runtime::backoff::back_off;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The most rollovers of one transaction: each is a row and two numbers of a cell, whose expression is limited.
 const ROLLOVERS_A_CHANGE: usize = 40;
-/// What the audit log calls the closing of a month.
-const CLOSE: &str = "period.close";
 /// The most updates that one sweep makes; a cell full of lapsed holds takes 80.
 const MAX_SWEEPS: u32 = 120;
 
@@ -37,9 +34,16 @@ pub struct Turned {
     pub notice_id: Option<String>,
 }
 
+/// What is done to the rollovers of a month.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Close,
+    Correct,
+}
+
 /// A month's rollovers, ready to be committed.
 struct Batch {
-    action: &'static str,
+    action: Action,
     period: Month,
     before: Vec<Rollover>,
     after: Vec<Rollover>,
@@ -97,7 +101,7 @@ impl Store {
                 let is_last = after.len() <= ROLLOVERS_A_CHANGE;
                 after.truncate(ROLLOVERS_A_CHANGE);
                 Batch {
-                    action: CLOSE,
+                    action: Action::Close,
                     period,
                     before: Vec::new(),
                     after,
@@ -135,7 +139,7 @@ impl Store {
                 changed.truncate(ROLLOVERS_A_CHANGE);
                 let (before, after) = changed.into_iter().unzip();
                 Batch {
-                    action: "period.correct",
+                    action: Action::Correct,
                     period,
                     before,
                     after,
@@ -154,56 +158,51 @@ impl Store {
         is_done: impl Fn(&Snapshot) -> bool,
         next: impl Fn(&Snapshot, &Cell, &BTreeMap<Node, Rollover>) -> Batch,
     ) -> Result<Turned, StoreError> {
+        let author = Author::schedule();
+        let request = ChangeRequest {
+            organisation_id,
+            author: &author,
+            now,
+            attempts: ATTEMPTS,
+        };
         let mut done = Turned::default();
-        let mut attempt = 0;
-        while attempt < ATTEMPTS {
-            let Some(snapshot) = self.snapshot_for_change(organisation_id).await? else {
-                return Ok(done);
+        loop {
+            let prepare = async |snapshot: Arc<Snapshot>| {
+                if is_done(&snapshot) {
+                    return Ok::<_, StoreError>(Step::Stop(None));
+                }
+                let configuration = &snapshot.configuration;
+                let Some(cell) = self.swept_cell(configuration, period, now).await? else {
+                    return Ok(Step::Again);
+                };
+                let known = self.rollovers_from(organisation_id, period).await?;
+                let batch = next(&snapshot, &cell, &known);
+                let notice = if batch.action == Action::Close && batch.is_last {
+                    let budgets = closed_budgets(configuration, &batch, &cell, known);
+                    let notice = self.closing_notice(organisation_id, period, budgets, now);
+                    Some(notice.await?)
+                } else {
+                    None
+                };
+                Ok(Step::commit(change_of(&batch, notice), Some(batch)))
             };
-            if is_done(&snapshot) {
-                return Ok(done);
-            }
-            let ended = self
-                .swept_cell(&snapshot.configuration, period, now)
-                .await?;
-            let Some(cell) = ended else {
-                attempt += 1;
-                back_off(attempt).await;
-                continue;
-            };
-            let known = self.rollovers_from(organisation_id, period).await?;
-            let batch = next(&snapshot, &cell, &known);
-            let mut change = change_of(&snapshot, &batch)?;
-            let notice = if batch.action == CLOSE && batch.is_last {
-                let budgets = closed_budgets(&snapshot.configuration, &batch, &cell, known);
-                Some(
-                    self.closing_notice(organisation_id, period, budgets, now)
-                        .await?,
-                )
-            } else {
-                None
-            };
-            if let Some(notice) = &notice {
-                change.rows.push(Row::notice(organisation_id, notice)?);
-            }
-            let committed: Committed = self
-                .commit(&snapshot, change, |_| Ok::<_, StoreError>(None), now)
-                .await?;
-            match committed {
-                Committed::Done(_) => {
+            match self.change(&request, prepare).await? {
+                Changed::Committed(committed) => {
+                    done.notice_id = committed.notice_ids.into_iter().next();
+                    let Some(batch) = committed.value else {
+                        return Ok(done);
+                    };
                     done.rollovers.extend(batch.after);
-                    done.notice_id = notice.map(|notice| notice.id);
                     if batch.is_last {
                         return Ok(done);
                     }
                 }
-                Committed::Stale | Committed::AnsweredBefore => {
-                    attempt += 1;
-                    back_off(attempt).await;
+                Changed::Stopped(_) | Changed::UnknownOrganisation => return Ok(done),
+                Changed::Contended | Changed::AnsweredBefore => {
+                    return Err(StoreError::Contended);
                 }
             }
         }
-        Err(StoreError::Contended)
     }
 
     /// The notice that a month is closed, to the administrators where there is anything to say.
@@ -253,53 +252,21 @@ impl Store {
     }
 }
 
-fn change_of(snapshot: &Snapshot, batch: &Batch) -> Result<Change, StoreError> {
-    let period = batch.period;
-    let configuration = &snapshot.configuration;
-    let organisation_id = &configuration.organisation.id;
-    let mut head = snapshot.head.clone();
-    if batch.is_last {
-        match batch.action {
-            CLOSE => head.closed_through = Some(period),
-            _ => head.corrected_through = Some(period),
-        }
-    }
-    let credited_before = |row: &Rollover| {
-        let mut known = batch.before.iter();
-        let known = known.find(|before| before.counter() == row.counter());
-        known.map_or(0, |before| before.carried_out)
-    };
-    let mut carried: BTreeMap<Node, i64> = BTreeMap::new();
-    let mut rows = Vec::with_capacity(batch.after.len());
-    for row in &batch.after {
-        rows.push(Row::rollover(organisation_id, row)?);
-        if row.carried_out != credited_before(row) {
-            carried.insert(row.counter(), row.carried_out);
-        }
-    }
-    let described = |rows: &[Rollover]| serde_json::to_string(rows).ok();
-    Ok(Change {
-        rows,
-        head,
-        ledger: None,
-        counters: if carried.is_empty() {
-            CounterEffect::Unseen
-        } else {
-            CounterEffect::Carry(period.next(), carried)
+/// `notice` says that the month is closed.
+fn change_of(batch: &Batch, notice: Option<Notice>) -> Change {
+    match batch.action {
+        Action::Close => Change::MonthClosed {
+            period: batch.period,
+            rollovers: batch.after.clone(),
+            notice,
         },
-        audit: vec![AuditEntry {
-            actor: "schedule".to_owned(),
-            action: batch.action.to_owned(),
-            resource: format!("period/{period}"),
-            before: (!batch.before.is_empty())
-                .then(|| described(&batch.before))
-                .flatten(),
-            after: described(&batch.after),
-            reason: None,
-            authority: None,
-            request_id: "schedule".to_owned(),
-        }],
-    })
+        Action::Correct => Change::MonthCorrected {
+            period: batch.period,
+            before: batch.before.clone(),
+            after: batch.after.clone(),
+            is_last: batch.is_last,
+        },
+    }
 }
 
 /// How each budget's month has ended that `batch`, the last one, closes: its row where it has one, otherwise what `cell` says.

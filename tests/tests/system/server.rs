@@ -3,17 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
 use axum::body::{Body, Bytes};
-use end_to_end::routes::routes;
+use end_to_end::routes::{METHODS, endpoints, routes};
 use end_to_end::{ADMIN, AGENT, OPERATOR, World};
 use futures::{StreamExt, stream};
 use http::Request;
+use http_body_util::BodyExt as _;
 use local::system::SystemSettings;
 use serde_json::Value;
+use shared::runtime::endpoint::Endpoint;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
 
 /// How long a client may take here; nothing depends on how much longer it takes.
 const SHORT: Duration = Duration::from_millis(200);
@@ -167,6 +171,58 @@ async fn no_route_reads_much_of_a_caller_without_a_valid_key() {
             }
         }
     }
+}
+
+#[test]
+fn the_api_function_knows_which_endpoints_are_elsewhere() {
+    let of_others = endpoints().into_iter().filter(|of| {
+        let is_same = |own: &Endpoint| (own.method, own.path) == (of.method, of.path);
+        !api::ENDPOINTS.iter().any(is_same)
+    });
+    let of_others: Vec<_> = of_others.map(|of| (of.path, of.filter)).collect();
+    let mut known = api::ELSEWHERE.to_vec();
+    known.sort_by_key(|(path, _)| *path);
+    assert_eq!(known, of_others);
+}
+
+/// The gateway sends the API function what it has no route for, and there it gets the answer of the
+/// whole system.
+#[tokio::test]
+async fn the_api_function_alone_refuses_paths_and_methods_as_the_whole_system_does() {
+    let world = World::empty().await;
+    let routes = routes();
+    let mut paths: BTreeSet<&str> = routes.iter().map(|(_, path)| path.as_str()).collect();
+    paths.extend(["/", "/v1", "/v1/nothing", "/v1/users/", "/v1/holds"]);
+    let mut tried = 0;
+    for path in paths {
+        for method in METHODS.into_iter().chain(["HEAD", "OPTIONS"]) {
+            let is_route = |method: &str| routes.contains(&(method.to_owned(), path.to_owned()));
+            if is_route(method) || method == "HEAD" && is_route("GET") {
+                continue;
+            }
+            let mut answers = Vec::new();
+            for router in [world.system.router(), world.system.deployed_api()] {
+                let request = Request::builder().method(method);
+                let request = request.uri(path.replace(['{', '}'], ""));
+                let request = request.body(Body::empty()).unwrap();
+                let answer = router.oneshot(request).await.unwrap();
+                let allow = answer.headers().get("allow").cloned();
+                let status = answer.status().as_u16();
+                let body = answer.into_body().collect().await.unwrap().to_bytes();
+                let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+                answers.push((
+                    status,
+                    allow,
+                    body["error"].clone(),
+                    body["message"].clone(),
+                ));
+            }
+            assert!(matches!(answers[0].0, 404 | 405), "{method} {path}");
+            assert_eq!(answers[0], answers[1], "{method} {path}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 200, "{tried}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What may be wrong with the deployment template.
 
 use super::rules;
-use end_to_end::template::{Template, each, name_of};
+use end_to_end::template::{DEFAULT_ROUTE, Template, each, name_of};
 use serde_json::Value;
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ pub(crate) struct Deployed {
     pub(crate) template: String,
     pub(crate) monitoring: String,
     pub(crate) runbook: String,
-    pub(crate) readme: String,
+    pub(crate) deployment: String,
     /// The routes that each function handles.
     pub(crate) routes: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The settings that each function reads, those included that it can do without.
@@ -125,7 +125,7 @@ impl Deployed {
 
     /// What people are told to ask the stack for is there.
     fn outputs(&self, template: &Template, faults: &mut Vec<String>) {
-        let guides = [&self.runbook, &self.readme];
+        let guides = [&self.runbook, &self.deployment];
         let asked = guides
             .into_iter()
             .flat_map(|guide| guide.split("$(out ").skip(1));
@@ -139,7 +139,17 @@ impl Deployed {
     }
 
     fn routes(&self, template: &Template, faults: &mut Vec<String>) {
-        let given = template.routes();
+        let mut given = template.routes();
+        let default = (DEFAULT_ROUTE.0.to_owned(), DEFAULT_ROUTE.1.to_owned());
+        let mut catching = Vec::new();
+        for (function, routes) in &mut given {
+            if routes.remove(&default) {
+                catching.push(function.clone());
+            }
+        }
+        if catching.len() != 1 {
+            faults.push(format!("the default route leads to {catching:?}"));
+        }
         let none = BTreeSet::new();
         for (function, routes) in &given {
             let handled = self.routes.get(function).unwrap_or(&none);
@@ -157,7 +167,9 @@ impl Deployed {
         for (function, routes) in &self.routes {
             let led = given.get(function).unwrap_or(&none);
             for (method, path) in routes.difference(led) {
-                faults.push(format!("nothing leads to {method} {path} of {function}"));
+                if !catching.contains(function) {
+                    faults.push(format!("nothing leads to {method} {path} of {function}"));
+                }
             }
         }
     }

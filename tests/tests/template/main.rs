@@ -36,7 +36,7 @@ fn deployed() -> Deployed {
         template: read("template.yaml"),
         monitoring: read("infra/monitoring.yaml"),
         runbook: read("docs/runbook.md"),
-        readme: read("README.md"),
+        deployment: read("docs/deployment.md"),
         routes: routes_by_function(),
         settings,
     }

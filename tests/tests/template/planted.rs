@@ -7,7 +7,7 @@ use super::faults::Deployed;
 /// A mistake, and what is said of it: the text that is replaced, by what, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 62] = [
+const IN_THE_TEMPLATE: [Planted; 64] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
@@ -175,14 +175,24 @@ const IN_THE_TEMPLATE: [Planted; 62] = [
     ),
     // Routes
     (
-        "Path: '/v1/usage'}",
-        "Path: '/v1/usages'}",
-        "no function handles GET /v1/usages",
+        "Path: '/v1/events'}",
+        "Path: '/v1/event'}",
+        "no function handles POST /v1/event",
     ),
     (
-        "Method: GET, Path: '/v1/usage'}",
-        "Method: PUT, Path: '/v1/usage'}",
-        "nothing leads to GET /v1/usage",
+        "Method: POST, Path: '/v1/events'}",
+        "Method: PUT, Path: '/v1/events'}",
+        "nothing leads to POST /v1/events of ingest",
+    ),
+    (
+        "Properties: {ApiId: !Ref HttpApi}",
+        "Properties: {ApiId: !Ref HttpApi, Method: GET, Path: '/v1/health'}",
+        "nothing leads to GET /v1/users of api",
+    ),
+    (
+        "Properties: {ApiId: !Ref HttpApi, Method: POST, Path: '/v1/events'}",
+        "Properties: {ApiId: !Ref HttpApi}",
+        "the default route leads to [\"api\", \"ingest\"]",
     ),
     (
         "          /v1/holds/{id}:\n            delete:",
@@ -462,14 +472,33 @@ fn each_planted_mistake_is_found() {
         );
     }
     let mut routes = right.routes.clone();
-    let of_api = routes.get_mut("api").unwrap();
-    of_api.insert(("GET".to_owned(), "/v1/new".to_owned()));
+    let of_ingest = routes.get_mut("ingest").unwrap();
+    of_ingest.insert(("GET".to_owned(), "/v1/new".to_owned()));
     look(
         Deployed {
             routes,
             ..right.clone()
         },
         ("", "a new route", "nothing leads to GET /v1/new"),
+    );
+    let default = "        Default:\n";
+    let many = (0..40).map(|at| {
+        format!(
+            "        Route{at}:\n          Type: HttpApi\n          Properties: {{ApiId: !Ref HttpApi, Method: GET, Path: '/v1/{at}'}}\n"
+        )
+    });
+    let many = many.collect::<String>() + default;
+    assert!(right.template.contains(default));
+    look(
+        Deployed {
+            template: right.template.replace(default, &many),
+            ..right.clone()
+        },
+        (
+            default,
+            "a route for each endpoint",
+            "the permissions of the 41 routes of api do not fit",
+        ),
     );
     assert!(missed.is_empty(), "{missed:#?}");
 }

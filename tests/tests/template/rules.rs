@@ -24,6 +24,9 @@ const KEPT: [(&str, &str); 7] = [
 const RETENTION: i64 = 1_209_600;
 /// How long API Gateway waits for an answer, in seconds.
 const GATEWAY_WAITS: i64 = 30;
+/// The resource-based policy of a function has at most 20,480 bytes, and SAM puts a permission of
+/// about 300 bytes into it for each route.
+const MAX_ROUTES: usize = 40;
 /// SQS gathers a batch of more messages only if it is given a time for it.
 const UNGATHERED: u64 = 10;
 /// How often the schedule runs: months, exemptions and lost notices are promised within two hours.
@@ -120,6 +123,15 @@ fn functions(template: &Template, faults: &mut Vec<String>) {
 fn events(template: &Template, faults: &mut Vec<String>) {
     let mut schedules = 0;
     for (name, function) in template.functions() {
+        let of_api = function["Events"].as_object().into_iter().flatten();
+        let routes = of_api
+            .filter(|(_, event)| event["Type"] == "HttpApi")
+            .count();
+        if routes > MAX_ROUTES {
+            faults.push(format!(
+                "the permissions of the {routes} routes of {name} do not fit into its policy"
+            ));
+        }
         for (called, event) in function["Events"].as_object().into_iter().flatten() {
             let of = &event["Properties"];
             match event["Type"].as_str().unwrap_or_default() {
@@ -127,7 +139,8 @@ fn events(template: &Template, faults: &mut Vec<String>) {
                     let properties = of.as_object().into_iter().flatten();
                     let properties: BTreeSet<&str> =
                         properties.map(|(property, _)| property.as_str()).collect();
-                    let is_route = properties == BTreeSet::from(["ApiId", "Method", "Path"]);
+                    let is_route = properties == BTreeSet::from(["ApiId", "Method", "Path"])
+                        || properties == BTreeSet::from(["ApiId"]);
                     if !is_route || name_of(&of["ApiId"]).as_deref() != Some("HttpApi") {
                         faults.push(format!("{called} of {name} is no route of the API"));
                     }

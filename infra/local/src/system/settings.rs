@@ -1,4 +1,4 @@
-//! What a system is started with, and why it may not start.
+//! The settings of a system, and the clients that the functions get from them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,66 +10,58 @@ use aws_sdk_dynamodb::config::{
 };
 use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
-use reset::{Archive, Heads, NotSigned, Signer};
+use reset::{Archive, Heads, Signer};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::reach::Reach;
 use shared::runtime::settings::Patience;
-use shared::store::StoreError;
 
-use super::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER, OPERATOR_KEY};
 use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
-use crate::demo::DemoError;
-use crate::engine::{Engine, EngineError};
-use crate::mail::Mails;
-use crate::mapping::FIRST_RETRY;
-use crate::queue::{QueueError, Queues};
+use crate::dynamodb::Engine;
+use crate::event_source::FIRST_RETRY;
+use crate::names::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER, OPERATOR_KEY};
+use crate::ses::Mails;
+use crate::sqs::Queues;
+use crate::start_error::StartError;
 
-/// Long enough for 25 megabytes over a slow line.
+/// Enough for 25 megabytes over a slow line.
 const TIME_TO_SEND: Duration = Duration::from_secs(30);
 
-/// What a new system has in it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contents {
-    /// A company with departments, users, budgets and some usage.
-    Demo,
-    /// The organisation and its keys.
-    Empty,
-}
-
-/// How a system is started. The default is the demo company in memory, which handles events at once.
+/// The settings of a system. By default it is in memory and handles events as they come.
 #[derive(Clone, Debug)]
 pub struct SystemSettings {
-    /// The directory that keeps the data; none keeps it in memory, as long as the system lives.
+    /// The directory of the data. None keeps the data in memory until the system is dropped.
     pub data: Option<PathBuf>,
-    /// What is put into it. What is there already stays.
-    pub contents: Contents,
-    /// Where the clock stands still, from before anything is made until it is set; none lets the computer's run.
+    /// The time at which the clock stands still until it is set. None uses the system clock.
     pub now: Option<Timestamp>,
-    /// How the functions' clients try again. With [`RetryConfig::disabled`] a function sees every injected fault.
+    /// The retries of the functions' clients. With [`RetryConfig::disabled`] a function sees each
+    /// injected fault.
     pub retry: RetryConfig,
-    /// Whether events are handled as they come. Otherwise they wait until the system is drained.
+    /// Whether events are handled as they come. Otherwise they wait for a drain.
     pub delivers_events: bool,
-    /// How long `preflight` waits for the database, as it does where it is deployed; none waits for ever. It is not the
-    /// default: an engine in the same process is slow under a thousand racing requests, which DynamoDB is not.
+    /// How long `preflight` waits for the database, as in a deployment. None, the default, waits
+    /// for ever: unlike DynamoDB, an engine in this process is slow under a thousand racing
+    /// requests.
     pub preflight_patience: Option<Patience>,
-    /// How long a decision of `preflight` may take. None has no limit, for the same reason.
+    /// The time limit of a decision of `preflight`. None, the default, has no limit for the same
+    /// reason.
     pub decision_time: Option<Duration>,
-    /// How long each batch of events waits before it is handled.
+    /// The delay before each batch of events is handled.
     pub evaluate_delay: Option<Duration>,
-    /// How long a message that failed once waits until it is delivered again.
+    /// The wait after the first failure of a message.
     pub first_retry: Duration,
-    /// What `preflight` answers where not even the configuration can be read.
+    /// The answer of `preflight` if the configuration cannot be read.
     pub on_unavailable: OnUnavailable,
-    /// How long one call of a policy's test evaluates; none as where it is deployed.
+    /// The time limit of one call of a policy test. None uses the limit of a deployment.
     pub test_time: Option<Duration>,
-    /// Whether webhooks may go to names, as they do. Otherwise no name is known, and they reach this machine's addresses only.
+    /// Whether the names of webhooks are resolved. Otherwise webhooks reach only addresses of this
+    /// machine.
     pub resolves_names: bool,
     /// How long a client may take to send the header of a request, and again its body.
     pub time_to_send: Duration,
-    /// Whether keys may make only so many requests a minute, as they may where it is deployed.
+    /// Whether the requests of each key are limited, as in a deployment.
     pub is_limited: bool,
-    /// How long keys are believed without asking again; none as where they are deployed.
+    /// How long keys are cached. None uses the time of a deployment.
     pub keys_believed: Option<Duration>,
 }
 
@@ -77,7 +69,6 @@ impl Default for SystemSettings {
     fn default() -> Self {
         Self {
             data: None,
-            contents: Contents::Demo,
             now: None,
             retry: RetryConfig::standard(),
             delivers_events: true,
@@ -96,10 +87,9 @@ impl Default for SystemSettings {
 }
 
 impl SystemSettings {
-    /// The organisation and its keys in memory, nothing else, no way out of this machine, and nobody who waits.
+    /// The settings of the suites: names are not resolved, and failed messages are retried at once.
     pub fn empty() -> Self {
         Self {
-            contents: Contents::Empty,
             first_retry: Duration::from_millis(1),
             resolves_names: false,
             ..Self::default()
@@ -118,7 +108,7 @@ impl SystemSettings {
             .retry_config(self.retry.clone())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(engine.http_client_of(function));
-        // Nobody in this process looks at a signature, and it would be a tenth of each call.
+        // Nothing in this process checks a signature, and signing takes a tenth of each call.
         let config = if engine.is_another() {
             config.credentials_provider(credentials())
         } else {
@@ -134,7 +124,6 @@ impl SystemSettings {
         aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
-    /// What posts to webhooks.
     pub(super) fn poster(&self) -> Result<Poster, StartError> {
         let reach = Reach::PublicAndLoopback;
         let poster = if self.resolves_names {
@@ -146,7 +135,7 @@ impl SystemSettings {
         poster.map_err(|error| StartError::Poster(error.into()))
     }
 
-    /// What sends mails, to nobody but this machine.
+    /// The mail client, which reaches only this machine.
     pub(super) fn mailer(&self, mails: &Mails) -> Mailer {
         let config = aws_sdk_ses::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -160,7 +149,7 @@ impl SystemSettings {
             .with_configuration_set(Some(CONFIGURATION_SET.to_owned()))
     }
 
-    /// The bus, which is on this machine only.
+    /// The bus client, which reaches only this machine.
     pub(super) fn bus(&self, bus: &LocalBus) -> Bus {
         let config = aws_sdk_eventbridge::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -173,7 +162,7 @@ impl SystemSettings {
         Bus::new(client, Some(BUS.to_owned()))
     }
 
-    /// What signs the audit logs' heads, and the bucket that they are put into.
+    /// The signer of the audit logs' heads, with the client of their bucket.
     pub(super) fn heads(&self, bucket: &LocalBucket) -> Result<Heads, StartError> {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -200,33 +189,7 @@ impl SystemSettings {
     }
 }
 
-/// The clients sign their requests, and nobody checks it.
+/// The clients sign their requests, but nothing checks it.
 fn credentials() -> Credentials {
     Credentials::new("local", "local", None, None, "local")
-}
-
-/// Why a system did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another process has the directory.
-    #[error("the data in {} is used by another process", .0.display())]
-    InUse(PathBuf),
-    /// The queues.
-    #[error("the queues cannot be opened")]
-    Queues(#[from] QueueError),
-    /// What posts to webhooks.
-    #[error("webhooks cannot be posted")]
-    Poster(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database.
-    #[error("the database cannot be opened")]
-    Engine(#[from] EngineError),
-    /// The tables or the organisation.
-    #[error("the tables cannot be made ready")]
-    Store(#[from] StoreError),
-    /// What signs the audit logs' heads.
-    #[error(transparent)]
-    Signature(#[from] NotSigned),
-    /// The demo data.
-    #[error("the demo data cannot be made")]
-    Demo(#[from] DemoError),
 }

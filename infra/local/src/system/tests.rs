@@ -6,14 +6,11 @@ use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::{
-    ADMIN_KEY, AGENT_KEY, Contents, EVENTS, OPERATOR_KEY, StartError, System, SystemSettings,
-};
+use super::{ADMIN_KEY, AGENT_KEY, EVENTS, OPERATOR_KEY, StartError, System, SystemSettings};
 
-fn settings(data: Option<&Path>, contents: Contents) -> SystemSettings {
+fn settings(data: &Path) -> SystemSettings {
     SystemSettings {
-        data: data.map(Path::to_owned),
-        contents,
+        data: Some(data.to_owned()),
         ..SystemSettings::default()
     }
 }
@@ -129,88 +126,15 @@ async fn a_message_that_nobody_can_read_is_shown_as_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_usage_a_hold_a_warning_and_a_refusal() {
-    let system = System::start(SystemSettings::default()).await.unwrap();
-    let summary = system.summary().await.unwrap();
-    assert_eq!(
-        (summary.departments, summary.users, summary.budgets),
-        (12, 20, 11)
-    );
-    assert!(summary.has_demo_data);
-
-    let budgets = get(&system, "/v1/budgets?limit=100").await;
-    let company = budgets["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|budget| budget["name"] == "Company tokens")
-        .unwrap();
-    assert_eq!(company["spent"], 4_849_500);
-    assert_eq!(company["held"], 48_000);
-
-    let ask = async |user: &str, input_tokens: u32| {
-        let body = json!({
-            "request_id": "r", "user_id": user, "provider": "anthropic", "model": "claude-sonnet-5-5",
-            "input_tokens": input_tokens, "max_output_tokens": 800,
-        });
-        let (status, body) = call(&system, AGENT_KEY, "POST /v1/preflight", body).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        body
-    };
-    assert_eq!(ask("liam", 1_200).await["decision"], "allow");
-    assert_eq!(
-        ask("theo", 1_200).await["warnings"][0]["code"],
-        "soft_cap_exceeded"
-    );
-    let refusal = ask("ivy", 30_000).await;
-    assert_eq!(refusal["decision"], "block");
-    assert_eq!(refusal["reasons"][0]["department_id"], "interns");
-    assert_eq!(
-        get(&system, "/local/queues").await["dead_letters"],
-        json!([])
-    );
-}
-
-#[tokio::test]
-async fn a_second_start_doubles_nothing_and_completes_what_was_left() {
-    let dir = tempfile::tempdir().unwrap();
-    let spent = async |system: &System| {
-        let budgets = get(system, "/v1/budgets?limit=100").await;
-        let budgets = budgets["items"].as_array().unwrap().clone();
-        let spent: Vec<Value> = budgets
-            .iter()
-            .map(|b| json!([b["id"], b["spent"]]))
-            .collect();
-        (spent, system.summary().await.unwrap())
-    };
-    let system = System::start(settings(Some(dir.path()), Contents::Demo))
-        .await
-        .unwrap();
-    let first = spent(&system).await;
-    // As if the first start had ended before its last step.
-    crate::demo::create(&system).await.unwrap();
-    assert_eq!(spent(&system).await, first);
-    let second = System::start(settings(Some(dir.path()), Contents::Demo)).await;
-    assert!(matches!(second, Err(StartError::InUse(_))));
-    system.stop().await;
-
-    for contents in [Contents::Demo, Contents::Empty] {
-        let system = System::start(settings(Some(dir.path()), contents))
-            .await
-            .unwrap();
-        assert_eq!(spent(&system).await, first);
-        system.stop().await;
-    }
-}
-
-#[tokio::test]
 async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
     let dir = tempfile::tempdir().unwrap();
     let waiting = SystemSettings {
         delivers_events: false,
-        ..settings(Some(dir.path()), Contents::Empty)
+        ..settings(dir.path())
     };
     let system = System::start(waiting).await.unwrap();
+    let second = System::start(settings(dir.path())).await;
+    assert!(matches!(second, Err(StartError::InUse(_))));
     for (path, body) in [
         (
             "/v1/departments",
@@ -225,7 +149,10 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
         ),
         (
             "/v1/budgets",
-            json!({"name": "Tokens", "department_id": null, "unit": "tokens", "amount": 10_000, "hard_cap": true}),
+            json!({
+                "name": "Tokens", "department_id": null, "unit": "tokens", "amount": 10_000,
+                "hard_cap": true,
+            }),
         ),
     ] {
         let (status, body) = call(&system, ADMIN_KEY, &format!("POST {path}"), body).await;
@@ -247,9 +174,7 @@ async fn accepted_events_outlive_a_stop_and_are_handled_by_the_next_start() {
     assert_eq!(system.queues().counts(EVENTS).unwrap().visible, 1);
     system.stop().await;
 
-    let system = System::start(settings(Some(dir.path()), Contents::Empty))
-        .await
-        .unwrap();
+    let system = System::start(settings(dir.path())).await.unwrap();
     system.drain().await.unwrap();
     let budgets = get(&system, "/v1/budgets").await;
     assert_eq!(budgets["items"][0]["spent"], 1_500);

@@ -1,19 +1,20 @@
-//! Which webhooks tell of the same: a redelivery, a second hook, or a replay under other headers.
+//! Identities of webhooks: a redelivery, a second hook or a replay under other headers has the same
+//! one.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// What the event ids of GitHub's webhooks begin with.
+/// The prefix of the event ids of GitHub's webhooks.
 pub const GITHUB_PREFIX: &str = "github-";
 
-/// What a body says of the hook that sent it, and not of what happened.
+/// Fields about the hook that sent the body, not about the event.
 const OF_THE_HOOK: [&str; 3] = ["installation", "organization", "enterprise"];
 
-/// Returns the id of the event that a body tells of: the same whichever hook sends it, and however often.
+/// Returns the id of the event in a body. It is the same for every hook and every delivery.
 ///
-/// An alert is known by its repository, event, action, number and the time of its last change, so a
-/// reopened one is another event. Anything else is known by a digest of its body. Only what is signed
-/// goes into it; `event` was checked against the body.
+/// An alert is identified by its repository, event, action, number and last change, so a reopened
+/// one is another event. Anything else is identified by a digest of its body. Only signed content
+/// is used; `event` was checked against the body.
 pub fn event_id(event: &str, body: &Value) -> String {
     let named = alert_time(body).map(|time| {
         let repository = &body["repository"];
@@ -24,11 +25,14 @@ pub fn event_id(event: &str, body: &Value) -> String {
         json!([id, event, body["action"], body["alert"]["number"], time])
     });
     let text = named.unwrap_or_else(|| without_hook(body)).to_string();
-    format!("{GITHUB_PREFIX}{}", hex::encode(Sha256::digest(text.as_bytes())))
+    format!(
+        "{GITHUB_PREFIX}{}",
+        hex::encode(Sha256::digest(text.as_bytes()))
+    )
 }
 
-/// When an alert was last changed; none if the body has no alert that can be known by that. A new alert
-/// may not have been changed yet.
+/// Returns when an alert was last changed. None if the body has no alert with a time. A new alert
+/// may have no changes yet.
 fn alert_time(body: &Value) -> Option<&str> {
     let alert = body.get("alert")?;
     alert["number"].as_u64()?;

@@ -1,15 +1,15 @@
-//! Whose a webhook is: the people that it names, and the users behind them.
+//! The people that a webhook names, and the users behind them.
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The most people of a push that are looked at.
+/// The most people of a push to consider.
 const MAX_PEOPLE: usize = 50;
 
-/// Returns the logins of those who may have caused it, the likeliest first and each once.
+/// Returns the logins of the people who may have caused it, the likeliest first and each once.
 ///
-/// That is the sender. If a program pushed for somebody, it is who pushed and then the authors of the
-/// commits; the program comes last.
+/// This is the sender. If a program pushed for somebody, it is the pusher, then the authors of the
+/// commits, and the program last.
 pub(super) fn logins(event: &str, body: &Value) -> Vec<String> {
     let sender = &body["sender"];
     let login = sender["login"].as_str();
@@ -32,8 +32,7 @@ pub(super) fn logins(event: &str, body: &Value) -> Vec<String> {
     people
 }
 
-/// The user behind the first of `logins` that is known. GitHub's logins are the same in upper and lower
-/// case.
+/// Returns the user behind the first known one of `logins`. GitHub's logins ignore case.
 pub fn user_of<'a>(users: &'a BTreeMap<String, String>, logins: &[String]) -> Option<&'a str> {
     logins.iter().find_map(|login| {
         let mut users = users.iter();

@@ -1,11 +1,11 @@
-//! Which event a body is of. The header that names the event is not signed, the body is.
+//! Matches bodies to events. The header with the event's name is not signed, but the body is.
 
 use serde_json::Value;
 
-/// What a body of an event has, and what it has not (`!`), as paths of field names.
+/// The fields that a body of an event has or lacks (`!`), as paths of field names.
 ///
-/// Checked against the examples of octokit/webhooks: each fits its own event and no other. An event that
-/// has several forms has several lines.
+/// Checked against the examples of octokit/webhooks: each fits its own event and no other. An event
+/// with several forms has several lines.
 const SHAPES: &[(&str, &str)] = &[
     ("secret_scanning_alert", "alert.secret_type !location"),
     ("secret_scanning_alert_location", "alert location"),
@@ -85,7 +85,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("workflow_run", "workflow_run !deployment !since"),
 ];
 
-/// What may happen to a repository. These bodies have nothing but their action that tells them apart.
+/// The actions on a repository. Only the action distinguishes these bodies.
 const OF_REPOSITORY: [&str; 9] = [
     "created",
     "deleted",
@@ -97,7 +97,7 @@ const OF_REPOSITORY: [&str; 9] = [
     "publicized",
     "privatized",
 ];
-/// The events that are told apart by their action alone.
+/// The events that only their action distinguishes.
 const BARE: [&str; 3] = ["public", "repository", "watch"];
 
 fn has(body: &Value, path: &str) -> bool {
@@ -115,7 +115,7 @@ fn is_of_shape(body: &Value, shape: &str) -> bool {
     })
 }
 
-/// The event of a body that is of none of the shapes.
+/// Returns the event of a body that has none of the shapes.
 fn bare(body: &Value) -> Option<&'static str> {
     let action = body.get("action").and_then(Value::as_str);
     let event = match action {
@@ -127,8 +127,8 @@ fn bare(body: &Value) -> Option<&'static str> {
     has(body, "repository").then_some(event)
 }
 
-/// Whether `body` can be a body of `event`. An event that is not known here fits if the body is of no
-/// event that is.
+/// Returns true if `body` can be a body of `event`. An unknown event fits if the body belongs to no
+/// known one.
 pub(super) fn fits(event: &str, body: &Value) -> bool {
     let mut shaped = SHAPES
         .iter()

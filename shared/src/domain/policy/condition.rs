@@ -1,4 +1,4 @@
-//! Conditions: one field of an event, compared with a value.
+//! Conditions: one field of an event compared with a value.
 
 use super::facts::{Facts, Kind};
 use crate::domain::configuration::Path;
@@ -7,100 +7,82 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
 
-/// What a condition looks at.
+/// The field that a condition compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Field {
-    /// How grave a risk is; usage has none.
+    /// The severity of a risk. Usage has none.
     RiskLevel,
-    /// Whose event it is; a risk may have nobody.
+    /// The event's user. A risk may have none.
     UserId,
-    /// The department of the event at its time, or the one whose total is looked at.
+    /// The department of the event at its time, or the department whose total is compared.
     DepartmentId,
-    /// Tokens charged for this event, input and output; a risk has none.
+    /// Input and output tokens charged for this event. A risk has none.
     TokenCount,
-    /// When it happened, by the organisation's clock, in minutes of the day.
+    /// The time of the event by the organisation's clock, in minutes of the day.
     TimeOfDay,
-    /// The model; a risk has none.
+    /// The model. A risk has none.
     ModelId,
 }
 
-/// How it is compared.
+/// The comparison of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
-    /// Equal; for a department: itself or below it.
+    /// Equal. A department also equals those above it.
     Eq,
-    /// The department itself.
     EqExact,
-    /// Not equal; for a department: neither itself nor below it.
+    /// Not equal. A department must be neither the given one nor below it.
     Ne,
-    /// Equal to one of several.
     In,
-    /// Equal to none of several.
     NotIn,
-    /// Above.
     Gt,
-    /// Above or equal.
     Gte,
-    /// Below.
     Lt,
-    /// Below or equal.
     Lte,
-    /// From the first to the second, both included; a time of day may pass midnight.
+    /// From the first to the second, both included. Times of day may cross midnight.
     Between,
-    /// Equal, where `*` stands for any characters.
+    /// Equal, with `*` for any characters.
     Matches,
 }
 
-/// A value that a field is compared with.
+/// A value to compare with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scalar {
-    /// A level of risk.
     Level(RiskLevel),
     /// A user, department, model or pattern.
     Text(String),
-    /// Tokens.
     Number(i64),
-    /// Minutes since midnight.
     Minute(i64),
 }
 
-/// What a field is compared with.
+/// The right-hand side of a condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Operand {
-    /// One value.
     One(Scalar),
-    /// Several.
     Several(Vec<Scalar>),
     /// From the first to the second.
     Range(Scalar, Scalar),
 }
 
-/// One condition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// What it looks at.
     pub field: Field,
-    /// How.
     pub op: Op,
-    /// What with.
     pub value: Operand,
 }
 
-/// What became of a condition.
+/// The result of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it holds.
     pub holds: bool,
-    /// Whether the event has no such field.
+    /// True if the event lacks the field.
     pub is_missing: bool,
 }
 
 impl Field {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RiskLevel => "risk_level",
@@ -112,7 +94,7 @@ impl Field {
         }
     }
 
-    /// The comparisons that make sense for it.
+    /// Returns the comparisons that make sense for it.
     pub fn ops(self) -> &'static [Op] {
         use Op::{Between, Eq, EqExact, Gt, Gte, In, Lt, Lte, Matches, Ne, NotIn};
         match self {
@@ -126,7 +108,6 @@ impl Field {
 }
 
 impl Op {
-    /// The name in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Eq => "eq",
@@ -143,13 +124,13 @@ impl Op {
         }
     }
 
-    /// Whether it denies, and so holds for what is not there.
+    /// Returns true if it is a negation, which also holds for a missing field.
     fn is_denial(self) -> bool {
         matches!(self, Self::Ne | Self::NotIn)
     }
 }
 
-/// `22:05` as minutes since midnight; none for anything else.
+/// Returns the minutes since midnight of `22:05`. None for anything else.
 pub fn minute_of_day(text: &str) -> Option<i64> {
     let (hour, minute) = text.split_once(':')?;
     let digits = |part: &str, below: i64| {
@@ -185,7 +166,7 @@ impl fmt::Display for Condition {
     }
 }
 
-/// What an event says of a field.
+/// An event's value of a field.
 #[derive(Clone, Copy, Debug)]
 enum Actual<'a> {
     Level(RiskLevel),
@@ -196,7 +177,7 @@ enum Actual<'a> {
 }
 
 impl Actual<'_> {
-    /// How it is to `value`; none where the two are not of one kind. A department is equal to those above it.
+    /// Compares it with `value`. None if their types differ. A department equals those above it.
     fn compare(self, value: &Scalar) -> Option<Ordering> {
         match (self, value) {
             (Self::Level(actual), Scalar::Level(value)) => Some(actual.cmp(value)),
@@ -226,7 +207,7 @@ impl fmt::Display for Actual<'_> {
 }
 
 impl Condition {
-    /// What `facts` say of the field; `path` is the department they are looked at for.
+    /// Returns the value of the field in `facts`, seen from the department `path`.
     fn actual<'a>(&self, facts: &'a Facts, path: &'a Path) -> Option<Actual<'a>> {
         match (self.field, &facts.kind) {
             (Field::RiskLevel, Kind::Risk { risk_level, .. }) => Some(Actual::Level(*risk_level)),
@@ -241,7 +222,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds for `facts`, looked at for the department `path`.
+    /// Evaluates the condition on `facts`, seen from the department `path`.
     pub fn verdict(&self, facts: &Facts, path: &Path) -> Verdict {
         match self.actual(facts, path) {
             None => Verdict {
@@ -282,7 +263,7 @@ impl Condition {
             (Operand::Range(from, to), Op::Between) => {
                 let (after, before) = (is(from, &[Greater, Equal]), is(to, &[Less, Equal]));
                 match (from, to) {
-                    // From 22:00 to 06:00 is what is after the first or before the second.
+                    // From 22:00 to 06:00 means after the first or before the second.
                     (Scalar::Minute(from), Scalar::Minute(to)) if from > to => after || before,
                     _ => after && before,
                 }
@@ -291,7 +272,7 @@ impl Condition {
         }
     }
 
-    /// What was asked and what was found, in one line.
+    /// Explains the condition and the value found, in one line.
     pub fn why(&self, facts: &Facts, path: &Path) -> String {
         let verdict = self.verdict(facts, path);
         let outcome = if verdict.holds {
@@ -309,7 +290,7 @@ impl Condition {
     }
 }
 
-/// Whether `text` fits `pattern`, in which `*` stands for any characters, also none.
+/// Returns true if `text` fits `pattern`, in which `*` matches any characters, also none.
 fn fits(text: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();

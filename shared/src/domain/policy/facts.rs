@@ -1,4 +1,5 @@
-//! What an evaluation knows of one event, read from its record: live and in a test alike.
+//! The facts of one event for an evaluation, read from its record. Live evaluation and tests use
+//! the same.
 
 use crate::domain::amount::Amounts;
 use crate::domain::configuration::Path;
@@ -10,54 +11,45 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 
-/// What a record added to the totals.
+/// A record's part of the totals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spent {
-    /// The month it counts in.
+    /// The month in which it counts.
     pub period: Month,
-    /// What it was charged.
     pub charged: Amounts,
-    /// What of it an abandoned hold had paid for the department already.
+    /// The part that an abandoned hold had already paid for the department.
     pub offset: Amounts,
 }
 
-/// What kind of event it is.
+/// The kind of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An LLM request.
     Usage {
-        /// The model.
         model: String,
-        /// What it was charged.
         spent: Spent,
     },
-    /// A risk.
     Risk {
-        /// How grave it is.
         risk_level: RiskLevel,
-        /// Where.
         repository: Option<String>,
-        /// What happened.
         summary: String,
     },
-    /// A hold that nobody settled and that was charged: it counts for its department and is no event of anybody's.
+    /// An abandoned hold that was charged: it counts for its department, but no user caused an
+    /// event.
     AbandonedHold(Spent),
-    /// What an administrator corrected: it counts for its department and user, and is no event of anybody's.
+    /// A correction by an administrator: it counts for its department and user, but no user caused
+    /// an event.
     Correction(Spent),
 }
 
-/// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// What no other event of the organisation has.
+    /// Unique in the organisation.
     pub identity: EventIdentity,
-    /// The client's id, for people.
+    /// The client's id, shown to people.
     pub event_id: String,
-    /// When it arrived.
     pub received_at: Timestamp,
-    /// When it came again and said whose it is, if nobody was known at first.
+    /// When a repeated delivery named the user, if the first did not.
     pub completed_at: Option<Timestamp>,
-    /// When it happened.
     pub occurred_at: Timestamp,
     /// The local day on which it happened.
     pub day: Date,
@@ -67,16 +59,15 @@ pub struct Facts {
     pub minute: i64,
     /// The month in which it arrived.
     pub received_period: Month,
-    /// Whose it is, where that is known.
+    /// The user, if known.
     pub user_id: Option<String>,
-    /// Their department's path at the time; empty where it is not known.
+    /// The department's path at the time. Empty if unknown.
     pub path: Path,
-    /// The rest.
     pub kind: Kind,
 }
 
 impl Facts {
-    /// An event with its times as `zone` shows them.
+    /// Returns an event with its times as `zone` shows them.
     pub fn new(
         identity: EventIdentity,
         event_id: String,
@@ -104,20 +95,20 @@ impl Facts {
         }
     }
 
-    /// Whether the message that came at one of `times` is to be evaluated: the first one, or the one that
-    /// said whose it is.
+    /// Returns true if a message that came at one of `times` should be evaluated: the first one, or
+    /// the one that named the user.
     pub fn is_of_message(&self, times: &BTreeSet<Timestamp>) -> bool {
         let completed = self.completed_at.as_ref();
         times.contains(&self.received_at) || completed.is_some_and(|at| times.contains(at))
     }
 
-    /// Where it stands among others in order of arrival.
+    /// Returns its position in the order of arrival.
     pub fn arrival(&self) -> (Timestamp, &EventIdentity) {
         (self.received_at, &self.identity)
     }
 
-    /// Whether it counts in a month so long ago that no threshold of that month is looked at any more: one before the
-    /// month before it arrived.
+    /// Returns true if its month is so old that its thresholds are not evaluated: a month before
+    /// the one preceding its arrival.
     pub fn is_of_old_month(&self, period: Month) -> bool {
         period < self.received_period.prev()
     }

@@ -1,4 +1,4 @@
-//! Which policies an event fires, and for whom.
+//! Finds the policies that an event fires, and their subjects.
 
 use super::facts::{Facts, Kind};
 use super::standing::Standing;
@@ -12,39 +12,29 @@ use jiff::Span;
 use jiff::civil::Date;
 use std::fmt;
 
-/// For whom a policy fires: once for each of these.
+/// The subject of a firing. A policy fires once for each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// One event.
     Event {
-        /// What no other event has.
+        /// Unique in the organisation.
         identity: EventIdentity,
     },
-    /// A user's month.
     User {
-        /// The user.
         user_id: String,
-        /// The month.
         period: Month,
     },
-    /// A department's month.
     Department {
-        /// The department.
         department_id: String,
-        /// The month.
         period: Month,
     },
-    /// A user's day.
     UserDay {
-        /// The user.
         user_id: String,
-        /// The local day.
         day: Date,
     },
 }
 
 impl fmt::Display for Subject {
-    /// A text that no other subject has; it is part of a key.
+    /// Formats a unique text, which is part of a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event { identity } => write!(f, "event#{identity}"),
@@ -63,27 +53,26 @@ impl fmt::Display for Subject {
 /// The figure that reached a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
-    /// What is counted.
     pub unit: Unit,
-    /// What it had come to.
+    /// The total.
     pub value: i64,
-    /// What it had to reach.
+    /// The threshold.
     pub threshold: i64,
 }
 
 /// A policy that an event fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firing {
-    /// For whom.
     pub subject: Subject,
-    /// The department it is about: the one whose total it is, or the user's.
+    /// The department concerned: the one with the total, or the user's.
     pub path: Path,
-    /// The figure, where the trigger looks at one.
+    /// The figure, if the trigger has a threshold.
     pub measured: Option<Measured>,
 }
 
-/// What `policy` fires for when `facts` arrive and `standing` has counted them. A threshold is found by level, so the same
-/// subject is found again by every later event; that it fires once is seen to by the caller.
+/// Returns the firings of `policy` if `facts` arrive and `standing` has counted them. Thresholds
+/// are found by level, so every later event finds the same subject again. The caller ensures that
+/// it fires once.
 pub fn firings(
     policy: &ActivePolicy,
     facts: &Facts,
@@ -174,7 +163,7 @@ pub fn firings(
     found
 }
 
-/// The first threshold that is reached. Nothing that is nothing reaches one.
+/// Returns the first threshold that is reached. A total of zero never reaches a threshold.
 fn reached(thresholds: &[Threshold], value: impl Fn(Unit) -> i64) -> Option<Measured> {
     thresholds.iter().find_map(|threshold| {
         let value = value(threshold.unit);
@@ -186,7 +175,7 @@ fn reached(thresholds: &[Threshold], value: impl Fn(Unit) -> i64) -> Option<Meas
     })
 }
 
-/// The last department of `path`, where its total has reached a limit.
+/// Returns the last department of `path` if its total has reached a limit.
 fn of_department(
     limit: &Limit,
     path: &Path,
@@ -205,7 +194,7 @@ fn of_department(
     Some((subject, measured))
 }
 
-/// `percent` of `amount`, rounded up.
+/// Returns `percent` of `amount`, rounded up.
 fn share(amount: i64, percent: u32) -> i64 {
     let share = (i128::from(amount) * i128::from(percent) + 99) / 100;
     i64::try_from(share).unwrap_or(i64::MAX)
@@ -233,8 +222,8 @@ impl Limit {
         }
     }
 
-    /// What it comes to for a user on `path`: a share is that of the nearest budget that counts in `period`. None without
-    /// one.
+    /// Returns the threshold for a user on `path`. A percentage refers to the nearest budget that
+    /// counts in `period`. None without one.
     fn for_user(self, path: &Path, period: Month, configuration: &Configuration) -> Vec<Threshold> {
         if let Some(threshold) = self.absolute() {
             return vec![threshold];
@@ -247,8 +236,8 @@ impl Limit {
         threshold.into_iter().collect()
     }
 
-    /// What it comes to for a department: a share is that of each of its own budgets that count in `period`. None without
-    /// one.
+    /// Returns the thresholds for a department. A percentage refers to each of its own budgets that
+    /// count in `period`. None without one.
     fn for_department(
         self,
         department_id: &str,
@@ -270,7 +259,8 @@ impl Limit {
 }
 
 impl Rule {
-    /// Whether the conditions hold for `facts`, looked at for the department `path`. Where there are none, they do.
+    /// Returns true if the conditions hold for `facts`, seen from the department `path`, or if
+    /// there are no conditions.
     pub fn conditions_hold(&self, facts: &Facts, path: &Path) -> bool {
         let mut each = self.conditions.iter();
         match self.combine {
@@ -282,7 +272,7 @@ impl Rule {
         }
     }
 
-    /// What each condition asked and found, a line each.
+    /// Explains each condition and the value found, a line each.
     pub fn why(&self, facts: &Facts, path: &Path) -> Vec<String> {
         let each = self.conditions.iter();
         each.map(|condition| condition.why(facts, path)).collect()

@@ -1,5 +1,5 @@
-//! A policy tried on stored events: what it would have done. The events come in order of arrival and are evaluated by the
-//! same code as live.
+//! Tests a policy on stored events. They come in order of arrival and run through the same code as
+//! live.
 
 use super::facts::{Facts, Kind};
 use super::firing::{Firing, Measured, Subject, firings};
@@ -11,15 +11,15 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 
-/// How many firings are shown.
+/// The most firings in a report.
 const SAMPLES: usize = 20;
 
-/// From when to when a test looks.
+/// The time span of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
-    /// Events that arrived from here on are evaluated; earlier ones are counted.
+    /// Events that arrived since then are evaluated. Earlier ones are only counted.
     pub from: Timestamp,
-    /// Events that arrived up to here.
+    /// The latest arrival.
     pub to: Timestamp,
 }
 
@@ -27,43 +27,30 @@ pub struct Window {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ActionCounts {
-    /// Mails to users.
     pub email_user: u64,
-    /// Mails to managers.
     pub email_manager: u64,
-    /// Blocks.
     pub block_access: u64,
-    /// Incidents.
     pub create_incident: u64,
-    /// Webhooks.
     pub webhook: u64,
 }
 
-/// One firing that would have been.
+/// A firing of the test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// The event.
     pub event_id: String,
-    /// When it happened.
     pub occurred_at: Timestamp,
-    /// Whose it was.
     pub user_id: Option<String>,
-    /// The department it is about.
     pub department_id: Option<String>,
-    /// What reached what.
     pub figures: Option<Figures>,
-    /// What each condition asked and found.
+    /// An explanation for each condition.
     pub why: Vec<String>,
 }
 
-/// A figure and what it had to reach.
+/// A figure and its threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
-    /// What is counted.
     pub unit: crate::domain::amount::Unit,
-    /// Tokens or micro-USD.
     pub value: i64,
-    /// Likewise.
     pub threshold: i64,
 }
 
@@ -77,43 +64,36 @@ impl From<Measured> for Figures {
     }
 }
 
-/// What a test has counted.
+/// The counts of a test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Events of the window.
+    /// Events in the window.
     pub events_evaluated: u64,
-    /// Firings.
     pub would_trigger: u64,
-    /// Firings by user.
     pub by_user: BTreeMap<String, u64>,
-    /// Firings by department.
     pub by_department: BTreeMap<String, u64>,
-    /// Firings by the local day on which their event happened.
+    /// Firings by the local day of their event.
     pub by_day: BTreeMap<Date, u64>,
-    /// What would have been done.
     pub would_do: ActionCounts,
-    /// The first firings.
     pub samples: Vec<Sample>,
 }
 
-/// A test underway. It may be stored and go on later.
+/// A running test. It may be stored and continued later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
-    /// The policy as it was when the test began.
+    /// The policy when the test began.
     pub policy: ActivePolicy,
-    /// From when to when.
     pub window: Window,
-    /// What was counted so far.
     pub tally: Tally,
     standing: Standing,
-    /// Subjects that fired, also before the window.
+    /// Subjects that have fired, including before the window.
     fired: HashSet<String>,
     #[serde(skip)]
     needs: Option<Needs>,
 }
 
 impl Replay {
-    /// A test that has seen nothing yet.
+    /// Starts a test.
     pub fn new(policy: ActivePolicy, window: Window) -> Self {
         Self {
             policy,
@@ -125,8 +105,8 @@ impl Replay {
         }
     }
 
-    /// Where the records begin that it has to see: a threshold needs the totals of this month and the one before, which late
-    /// usage may still reach; the unusual needs the days before.
+    /// Returns the time of the first record to read. A threshold needs the totals of this month and
+    /// the one before, which late usage may still reach. Unusual usage needs the days before.
     pub fn begins_at(&self, configuration: &Configuration) -> Timestamp {
         let from = self.window.from;
         let hour = jiff::SignedDuration::from_hours(1);
@@ -146,7 +126,7 @@ impl Replay {
         }
     }
 
-    /// The next event in order of arrival.
+    /// Processes the next event in order of arrival.
     pub fn arrive(&mut self, facts: &Facts, configuration: &Configuration) {
         if facts.received_at > self.window.to {
             return;
@@ -172,7 +152,8 @@ impl Replay {
         }
     }
 
-    /// How much it has to remember, in small entries: months and days of users and departments, and firings.
+    /// Returns the size of its state, in small entries: months and days of users and departments,
+    /// and firings.
     pub fn size(&self) -> usize {
         self.standing.entries() + self.fired.len() + self.tally.by_user.len()
     }
@@ -193,7 +174,7 @@ impl Tally {
         }
         *self.by_day.entry(facts.day).or_default() += 1;
         for action in &policy.rule.actions {
-            // A risk may name somebody who is not known; then its record has no department.
+            // A risk may name an unknown user. Its record has no department then.
             let is_known = facts.user_id.is_some() && !facts.path.0.is_empty();
             let has_user = u64::from(is_known);
             let would_do = &mut self.would_do;
@@ -263,7 +244,7 @@ mod tests {
             min_days: 7,
             min_tokens: 0,
         });
-        // 28 days before one that may be two days older than its event.
+        // 28 days before a day that may be two days older than its event.
         assert_eq!(begins_at(unusual), at("2026-10-03T10:00:00Z"));
     }
 }

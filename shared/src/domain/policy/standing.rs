@@ -1,5 +1,5 @@
-//! What was counted up to a moment: the totals that triggers look at. Live it is read from the totals of the database,
-//! in a test it is counted from the records; from there on both count the same.
+//! Totals at a moment, for triggers. Live evaluation reads them from the database, a test counts
+//! them from the records. Both continue with the same code.
 
 use super::facts::{Facts, Kind, Spent};
 use super::unusual::{BASELINE_DAYS, MAX_LATE_DAYS};
@@ -11,21 +11,18 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Which totals some policies look at.
+/// The totals that some policies need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Users' months.
     pub users: bool,
-    /// Users' days.
     pub days: bool,
     /// Every department on the path of an event.
     pub departments: bool,
-    /// These departments.
     pub named: BTreeSet<String>,
 }
 
 impl Needs {
-    /// What `triggers` look at.
+    /// Returns the totals that `triggers` need.
     pub fn of<'a>(triggers: impl IntoIterator<Item = &'a Trigger>) -> Self {
         let mut needs = Self::default();
         for trigger in triggers {
@@ -50,20 +47,19 @@ impl Needs {
         needs
     }
 
-    /// Whether a department's total is looked at.
+    /// Returns true if a department's total is needed.
     pub fn wants(&self, department_id: &str) -> bool {
         self.departments || self.named.contains(department_id)
     }
 }
 
-/// What a user has used.
+/// The usage of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct OfUser {
     months: BTreeMap<Month, Amounts>,
     days: BTreeMap<Date, i64>,
 }
 
-/// Totals at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     users: HashMap<String, OfUser>,
@@ -90,7 +86,7 @@ impl Direction {
     }
 }
 
-/// The entry of `key`, without a new key where there is one.
+/// Returns the entry of `key`. Allocates a key only if there is none.
 fn entry<'a, V: Default>(map: &'a mut HashMap<String, V>, key: &str) -> &'a mut V {
     if !map.contains_key(key) {
         map.insert(key.to_owned(), V::default());
@@ -99,7 +95,7 @@ fn entry<'a, V: Default>(map: &'a mut HashMap<String, V>, key: &str) -> &'a mut 
 }
 
 impl Standing {
-    /// Sets what a user has used in a month.
+    /// Sets the usage of a user in a month.
     pub fn set_user(&mut self, user_id: &str, period: Month, amounts: Amounts) {
         entry(&mut self.users, user_id)
             .months
@@ -111,23 +107,23 @@ impl Standing {
         entry(&mut self.users, user_id).days.insert(day, tokens);
     }
 
-    /// Sets what a department's subtree has used in a month.
+    /// Sets the usage of a department's subtree in a month.
     pub fn set_department(&mut self, department_id: &str, period: Month, amounts: Amounts) {
         let months = entry(&mut self.departments, department_id);
         months.insert(period, amounts);
     }
 
-    /// Counts an event that arrived.
     pub fn count(&mut self, facts: &Facts, needs: &Needs) {
         self.change(facts, needs, Direction::Forth);
     }
 
-    /// Takes an event away that is counted here already.
+    /// Subtracts an event that is already counted here.
     pub fn discount(&mut self, facts: &Facts, needs: &Needs) {
         self.change(facts, needs, Direction::Back);
     }
 
-    /// Forgets what no event of this user looks at any more that arrives after `facts`, so that a long replay stays small.
+    /// Drops entries of this user that no event after `facts` needs, so that a long replay stays
+    /// small.
     pub fn forget_old(&mut self, facts: &Facts) {
         let user_id = facts.user_id.as_deref();
         if let Some(user) = user_id.and_then(|user_id| self.users.get_mut(user_id)) {
@@ -179,21 +175,21 @@ impl Standing {
         }
     }
 
-    /// What a user has used in a month.
+    /// Returns the usage of a user in a month.
     pub fn of_user(&self, user_id: &str, period: Month) -> Amounts {
         let user = self.users.get(user_id);
         let month = user.and_then(|user| user.months.get(&period));
         month.copied().unwrap_or_default()
     }
 
-    /// What a department's subtree has used in a month.
+    /// Returns the usage of a department's subtree in a month.
     pub fn of_department(&self, department_id: &str, period: Month) -> Amounts {
         let months = self.departments.get(department_id);
         let month = months.and_then(|months| months.get(&period));
         month.copied().unwrap_or_default()
     }
 
-    /// The tokens of a user's day, and those of the days before it.
+    /// Returns the tokens of a user's day, and of the days before it.
     pub fn days(&self, user_id: &str, day: Date) -> (i64, Vec<i64>) {
         let Some(user) = self.users.get(user_id) else {
             return (0, Vec::new());
@@ -206,7 +202,7 @@ impl Standing {
         )
     }
 
-    /// How many months and days of users and departments it knows.
+    /// Returns the number of months and days of users and departments.
     pub fn entries(&self) -> usize {
         let of_users = self
             .users
@@ -252,7 +248,7 @@ mod tests {
             standing.set_user("ada", month(text), Amounts::new(101, 7));
         }
         standing.forget_old(&facts);
-        // Usage of the 22nd may come today; it is compared with the 28 days before that.
+        // Usage of the 22nd may arrive today. It is compared with the 28 days before the 22nd.
         assert_eq!(standing.days("ada", day("2026-11-22")), (19, vec![17]));
         let months = ["2026-09", "2026-10", "2026-11"];
         let months = months.map(|text| standing.of_user("ada", month(text)).tokens);

@@ -1,4 +1,4 @@
-//! What is told of a firing: its alert, its incident, the frozen facts of its notice, and how long it blocks.
+//! The results of a firing: its alert, its incident, the frozen facts of its notice, and the block.
 
 use super::facts::{Facts, Kind};
 use super::firing::{Firing, Subject};
@@ -16,18 +16,15 @@ use serde_json::{Value, json};
 /// An event that fired a policy.
 #[derive(Clone, Copy, Debug)]
 pub struct FiringReport<'a> {
-    /// The policy.
     pub policy: &'a ActivePolicy,
-    /// The event.
     pub facts: &'a Facts,
-    /// For whom.
     pub firing: &'a Firing,
-    /// When it is told.
+    /// The time of the report.
     pub now: Timestamp,
 }
 
 impl FiringReport<'_> {
-    /// How grave it is: a risk's own level; an incident that names one has another.
+    /// Returns the severity: a risk's own level, or the one that the action names.
     fn severity(&self) -> Severity {
         match &self.facts.kind {
             Kind::Risk { risk_level, .. } => match risk_level {
@@ -45,7 +42,6 @@ impl FiringReport<'_> {
         format!("Policy {:?} fired", self.policy.rule.name)
     }
 
-    /// What happened, in words.
     fn message(&self) -> String {
         let reached = self.firing.measured.map(|m| {
             let (value, threshold) = (m.unit.shown(m.value), m.unit.shown(m.threshold));
@@ -82,7 +78,9 @@ impl FiringReport<'_> {
                 format!("The department {department_id} has used {reached} in {period}.")
             }
             (Subject::UserDay { user_id, day }, _) => {
-                format!("The user {user_id} has used {reached} on {day}, after their last days.")
+                format!(
+                    "The user {user_id} has used {reached} on {day}, compared with their last days."
+                )
             }
             (Subject::Event { .. }, _) => {
                 format!("The event {} fired it.", self.facts.event_id)
@@ -90,7 +88,7 @@ impl FiringReport<'_> {
         }
     }
 
-    /// The facts of this moment.
+    /// Returns the facts at this moment.
     pub fn metadata(&self) -> Value {
         let facts = self.facts;
         let measured = self.firing.measured.map(|m| {
@@ -126,7 +124,7 @@ impl FiringReport<'_> {
         })
     }
 
-    /// The alert that tells of it.
+    /// Returns the alert for the firing.
     pub fn alert(&self, id: String) -> Alert {
         Alert {
             id,
@@ -149,12 +147,11 @@ impl FiringReport<'_> {
         }
     }
 
-    /// The department it is about.
     pub fn department_id(&self) -> Option<String> {
         self.firing.path.department_id().map(str::to_owned)
     }
 
-    /// The incident that the policy opens, where it opens one.
+    /// Returns the incident, if the policy opens one.
     pub fn incident(&self, id: String, alert_id: &str) -> Option<Incident> {
         let severity = self.policy.rule.opens()?;
         Some(Incident {
@@ -176,8 +173,8 @@ impl FiringReport<'_> {
         })
     }
 
-    /// The block of the user, where the policy blocks. The end of the period is that of the month that it is about, so it may
-    /// be over already.
+    /// Returns the user's block, if the policy blocks. The end of the period is that of the month
+    /// concerned, so it may already be over.
     pub fn block(&self, configuration: &Configuration) -> Option<Block> {
         let period = match &self.firing.subject {
             Subject::Event { .. } => configuration.period_of(self.now),
@@ -201,14 +198,14 @@ impl FiringReport<'_> {
         })
     }
 
-    /// The text that somebody reads who hears of it.
+    /// Returns title and text for the readers.
     pub fn text(&self) -> [String; 2] {
         [self.title(), self.message()]
     }
 }
 
 impl Rule {
-    /// How long it blocks, where it does.
+    /// Returns the duration of the block, if it blocks.
     pub fn blocks(&self) -> Option<BlockUntil> {
         self.actions.iter().find_map(|action| match action {
             Action::BlockAccess { until } => Some(*until),
@@ -216,7 +213,7 @@ impl Rule {
         })
     }
 
-    /// Whether it opens an incident, and how grave, where it says so.
+    /// Returns the severity of the incident, if it opens one and names it.
     pub fn opens(&self) -> Option<Option<Severity>> {
         self.actions.iter().find_map(|action| match action {
             Action::CreateIncident { severity } => Some(*severity),
@@ -235,7 +232,7 @@ mod tests {
     use crate::domain::samples::{NOW, at, configuration, month};
     use jiff::tz::TimeZone;
 
-    /// What is told when usage of October that came late fires a policy with these actions.
+    /// The result of late usage of October that fires a policy with these actions.
     fn told<T>(actions: &[Action], tell: impl Fn(&FiringReport<'_>) -> T) -> T {
         let policy = ActivePolicy {
             id: "pol_1".to_owned(),

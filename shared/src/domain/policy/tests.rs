@@ -1,5 +1,5 @@
-//! Random policies and events: what fires is what a second, naive evaluator says, which works everything out anew from all
-//! events for each one.
+//! Random policies and events: the firings must be those of a second, naive evaluator, which
+//! derives everything from all events each time.
 
 use super::*;
 use crate::domain::amount::Amounts;
@@ -223,7 +223,7 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
                     spent,
                 },
             };
-            // Usage has a user always, and a charged hold none.
+            // Usage always has a user, and a charged hold never.
             let user = match kind {
                 Kind::Usage { .. } => Some(user.unwrap_or("ada")),
                 Kind::AbandonedHold(_) => None,
@@ -250,7 +250,6 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
     })
 }
 
-/// The naive evaluator.
 mod naive {
     use super::*;
 
@@ -428,7 +427,7 @@ mod naive {
         today > 0 && today >= median + above && today >= unusual.min_tokens
     }
 
-    /// For whom the last of `seen` fires `rule`.
+    /// Returns the subjects for which the last of `seen` fires `rule`.
     pub(super) fn fires(
         rule: &Rule,
         seen: &[Facts],
@@ -473,7 +472,8 @@ mod naive {
                     return found;
                 }
                 if *subject == Whose::User {
-                    // The nearest budget of the month: backend's in tokens, then eng's, then the organisation's.
+                    // The nearest budget of the month: backend's in tokens, then eng's, then the
+                    // organisation's.
                     let nearest: &[&str] = match facts.path.to_text().as_str() {
                         "/eng/backend/" => &["bud_2", "bud_1", "bud_0", "bud_3"],
                         "/eng/" | "/eng/data/" => &["bud_0", "bud_3"],

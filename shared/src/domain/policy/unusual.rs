@@ -1,22 +1,23 @@
 //! Usage that is far above a user's own last days.
 //!
-//! The measure is robust: the median of the days on which the user used anything, among the 28 before, and the median
-//! absolute deviation from it (Leys et al. 2013, "Detecting outliers: Do not use standard deviation around the mean, use
-//! absolute deviation around the median"). One wild day in the past moves neither of them.
+//! The measure is robust: the median of the active days among the 28 before, and the median
+//! absolute deviation from it (Leys et al. 2013, "Detecting outliers: Do not use standard deviation
+//! around the mean, use absolute deviation around the median"). One wild day in the past moves
+//! neither of them.
 
 use serde::{Deserialize, Serialize};
 
-/// How many days before a day it is compared with.
+/// How many earlier days a day is compared with.
 pub const BASELINE_DAYS: i32 = 28;
-/// How many days after it happened usage may arrive and still be judged: later than that nothing unusual is going on now.
+/// How many days late usage may arrive to be judged. Later it says nothing about the present.
 pub const MAX_LATE_DAYS: i32 = 2;
 
-/// When a day is unusual.
+/// The definition of an unusual day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unusual {
-    /// How many deviations above the median, in hundredths.
+    /// The deviations above the median, in hundredths.
     pub deviation_hundredths: i64,
-    /// How many days with usage the user must have among the last 28.
+    /// The least days with usage among the last 28.
     pub min_days: usize,
     /// Fewer tokens than this are never unusual.
     pub min_tokens: i64,
@@ -34,11 +35,12 @@ fn median(sorted: &[i64]) -> i64 {
 }
 
 impl Unusual {
-    /// The tokens at which a day is unusual after days with these totals; none where there are too few.
+    /// Returns the tokens from which on a day is unusual after days with these totals. None if
+    /// there are too few.
     ///
-    /// It is `median + deviations x scale`, where the scale is 1.4826 x the median absolute deviation (that makes it
-    /// comparable with a standard deviation), and at least a tenth of the median and one token, so that somebody
-    /// who is always the same is not unusual for a little more.
+    /// The formula is `median + deviations x scale`. The scale is 1.4826 x the median absolute
+    /// deviation (which makes it comparable with a standard deviation), and at least a tenth of the
+    /// median and one token, so that a little more is not unusual for a constant user.
     pub fn threshold(&self, mut days: Vec<i64>) -> Option<i64> {
         days.retain(|tokens| *tokens > 0);
         if days.is_empty() || days.len() < self.min_days {
@@ -73,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_day_is_measured_by_median_and_median_deviation() {
-        // Median 100, deviations 0 0 10 10 10 20 100: their median is 10, the scale 14.826, three of them 44.
+        // Median 100, deviations 0 0 10 10 10 20 100: their median is 10, the scale 14.826, three
+        // of them 44.
         let days = vec![100, 100, 110, 90, 90, 120, 200];
         assert_eq!(USUAL.threshold(days), Some(144));
         let wild = vec![100, 100, 110, 90, 90, 120, 1_000_000];

@@ -3,7 +3,7 @@
 use super::{asking, company, company_with};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{ADMIN, AGENT, Answer, at_least, changes_cell, is_undecided};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 

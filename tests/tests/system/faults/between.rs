@@ -11,7 +11,7 @@
 use super::Facts;
 use super::model::{Model, time};
 use super::steps::{NOW, Prepared, STEPS, Step, prepare};
-use local::engine::{Engine, Fault, FaultKind, When};
+use local::dynamodb::{Engine, Fault, FaultKind, When};
 
 /// When the other step is done, and when the step is tried again, or so many seconds after the other.
 const THEN: &str = "2026-11-30T23:59:10Z";

@@ -8,7 +8,7 @@ mod outages;
 mod seen;
 mod steps;
 
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use std::collections::{BTreeMap, BTreeSet};
 use steps::{STEPS, Step, prepare};
 

@@ -217,7 +217,7 @@ async fn what_the_reports_have_of_charged_holds_is_compared_with_their_records()
     set(&world, "Ledger", key, "tokens", 5).await;
     assert_eq!(
         books(&world, false).await,
-        ["2026-11 usage of nobody: the reports say 12 tokens, its records say 7 tokens"]
+        ["2026-11 usage without a user: the reports say 12 tokens, its records say 7 tokens"]
     );
     set(&world, "Ledger", key, "tokens", -5).await;
     assert!(books(&world, false).await.is_empty());

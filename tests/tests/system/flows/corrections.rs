@@ -4,7 +4,7 @@ use super::books::books;
 use super::{figure, world};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{ADMIN, Answer, World, at_least};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use super::figure;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{AGENT, World};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::period::Month;

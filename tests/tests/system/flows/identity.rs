@@ -5,7 +5,7 @@ use super::{figure, world};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::{AGENT, Answer, World};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::hold::Rid;

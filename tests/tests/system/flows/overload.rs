@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{AGENT, World};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::runtime::settings::Patience;

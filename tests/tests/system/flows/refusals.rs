@@ -230,7 +230,7 @@ async fn a_refusal_because_of_live_holds_alone_says_when_the_first_of_them_ends(
         "it is not what is missing"
     );
     let expected = "the budget \"a budget\" of eng has nothing of 1,000 tokens available and the request needs \
-        10 tokens; 1,000 tokens are held by requests that are under way; try again in 90 s";
+        10 tokens; 1,000 tokens are held by requests in flight; try again in 90 s";
     assert_eq!(reason["message"], expected);
     // What is spent does not come back: only so much as is held may fit soon.
     world

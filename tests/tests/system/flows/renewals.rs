@@ -3,7 +3,7 @@
 use super::{figure, world};
 use end_to_end::{ADMIN, AGENT, Answer, World, at_least, changes_cell};
 use futures::poll;
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use std::pin::pin;

@@ -3,7 +3,7 @@
 use super::{books, figure};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{AGENT, World};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 
@@ -70,7 +70,7 @@ async fn a_hold_whose_usage_was_accepted_does_not_lapse_before_it_is_recorded() 
         assert_eq!(listed(&world, "/v1/events?status=exceeded_hold").await, 0);
         let told = world.admin("GET", "/v1/alerts", Value::Null).await.body;
         let told = told.to_string();
-        assert!(!told.contains("after its time was over"), "{told}");
+        assert!(!told.contains("after it had lapsed"), "{told}");
         assert!(books::books(&world, false).await.is_empty());
     }
 }

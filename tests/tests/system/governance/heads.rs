@@ -7,7 +7,7 @@ use end_to_end::receiver::Receiver;
 use end_to_end::{ADMIN, World, at_least};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::audit::AuditRecord;

@@ -6,7 +6,7 @@ use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::authority::MAX_MAKERS;
 use shared::domain::people::Role;
-use shared::runtime::roles::{ENDPOINTS, Who, is_open_while_blocked};
+use shared::runtime::endpoint::Access;
 use std::time::{Duration, Instant};
 
 /// `eng` > `backend` with ada in it and ann, an administrator; a cap on `eng`. What people lose is seen by the next request.
@@ -397,12 +397,14 @@ async fn a_blocked_administrators_key_reads_her_own_data_asks_and_changes_nothin
     world.admin("PUT", path, block).await.expect(200);
     let before = world.system.store().head("demo").await.unwrap().unwrap();
     for key in &company.anns {
-        for (method, path, who) in ENDPOINTS {
-            let Who::Roles(roles) = who else { continue };
-            if roles.contains(&Role::Member) && is_open_while_blocked(method, path) {
+        for endpoint in end_to_end::routes::endpoints() {
+            let Access::Roles(roles) = endpoint.access else {
+                continue;
+            };
+            if roles.contains(&Role::Member) && endpoint.is_open_while_blocked {
                 continue;
             }
-            let path = path.replace("{id}", "ann");
+            let (method, path) = (endpoint.method, endpoint.path.replace("{id}", "ann"));
             let refused = world.call(key, method, &path, json!({"x": 1})).await;
             assert_eq!(refused.status, 403, "{method} {path} {}", refused.body);
             assert!(says(&refused, "is blocked"), "{}", refused.body);
@@ -604,7 +606,7 @@ async fn the_audit_log_says_with_what_power_each_change_was_made() {
 #[tokio::test]
 async fn a_key_outlasts_an_outage_for_a_decision_only_and_not_its_revocation() {
     use aws_sdk_dynamodb::config::retry::RetryConfig;
-    use local::engine::{Fault, FaultKind, When};
+    use local::dynamodb::{Fault, FaultKind, When};
     use shared::domain::configuration::OnUnavailable;
     // In an outage the organisation lets requests pass, and the deployment does not: so an answer shows whether the key was
     // believed.

@@ -2,7 +2,7 @@
 
 use super::{schedule, world};
 use end_to_end::World;
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use serde_json::{Value, json};
 
 async fn entries(world: &World) -> Vec<Value> {

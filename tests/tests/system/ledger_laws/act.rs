@@ -4,7 +4,7 @@ use super::model::{Model, ModelBudget, ModelHold, Sum, micro_usd};
 use super::steps::Step;
 use super::{DEPARTMENTS, USERS, admin, jiff_text, persist};
 use end_to_end::{AGENT, World};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use serde_json::{Value, json};
 use shared::domain::configuration::DEFAULT_HOLD_SECONDS;
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use super::{fire, history, quiet_world};
 use end_to_end::{ADMIN, AGENT, OPERATOR, World, at_least};
 use jiff::Timestamp;
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use shared::domain::period::Month;

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::{World, at_least};
-use local::engine::{Fault, FaultKind, When};
-use local::mail::SentMail;
+use local::dynamodb::{Fault, FaultKind, When};
+use local::ses::SentMail;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use std::time::Duration;

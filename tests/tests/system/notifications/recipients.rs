@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::World;
 use end_to_end::receiver::Receiver;
 use local::bus::PutEvent;
-use local::engine::{Fault, FaultKind, When};
-use local::mail::SentMail;
+use local::dynamodb::{Fault, FaultKind, When};
+use local::ses::SentMail;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 

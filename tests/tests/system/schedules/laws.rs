@@ -4,7 +4,7 @@
 use super::company::{Company, Outcome, month_of};
 use super::scenario::{BEFORE, Q, Scenario, Script, hold_of, used};
 use super::search::is_write;
-use local::engine::Call;
+use local::dynamodb::Call;
 use shared::domain::amount::Unit;
 use shared::domain::cell::Cell;
 use shared::domain::configuration::Configuration;

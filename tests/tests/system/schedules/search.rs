@@ -6,7 +6,7 @@ use super::company::Company;
 use super::laws::Laws;
 use super::scenario::{Scenario, Script};
 use super::stage;
-use local::engine::Call;
+use local::dynamodb::Call;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;

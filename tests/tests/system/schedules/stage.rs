@@ -7,7 +7,7 @@ use super::scenario::{Scenario, Script};
 use super::search::{Chooser, Fate};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
-use local::engine::{ACTOR, Call, Schedule};
+use local::dynamodb::{ACTOR, Call, Schedule};
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};

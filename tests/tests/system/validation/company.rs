@@ -3,7 +3,7 @@
 use super::is_refusal;
 use super::table::sections;
 use end_to_end::{ADMIN, OPERATOR, World};
-use local::queue::Counts;
+use local::sqs::Counts;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use super::{deliveries, path, seen, test, webhook, world};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::receiver::Receiver;
 use end_to_end::{World, at_least};
-use local::engine::{Fault, FaultKind, When};
+use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
 

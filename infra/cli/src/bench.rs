@@ -1,0 +1,33 @@
+//! The commands that measure a system and check what is claimed of it.
+
+pub(crate) mod backtest;
+pub(crate) mod counts;
+pub(crate) mod crash;
+mod figures;
+pub(crate) mod race;
+pub(crate) mod replay;
+pub(crate) mod stress;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Config, Credentials, Region, StalledStreamProtectionConfig,
+};
+use local::system::{System, SystemSettings};
+
+use crate::error::CommandError;
+
+/// Starts a new system in memory.
+async fn new_system() -> Result<System, CommandError> {
+    Ok(System::start(SystemSettings::default()).await?)
+}
+
+/// Connects to the database of a system, to read or write its tables directly.
+fn database(system: &System) -> Client {
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .http_client(system.engine().http_client());
+    Client::from_conf(config.build())
+}

@@ -1,0 +1,180 @@
+//! What decisions and counters see of a change.
+
+use super::Change;
+use crate::domain::cell::{Cell, CellUpdate, carry};
+use crate::domain::configuration::Budget;
+use crate::domain::exemption::Decided;
+use crate::domain::hold::Node;
+use crate::domain::people::User;
+use crate::domain::period::Month;
+use crate::domain::rollover::Rollover;
+use std::collections::BTreeMap;
+
+/// What a change means for decisions and for the counters in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect<'a> {
+    /// No decision could see the change.
+    Unseen,
+    /// Decisions see it, so that a new epoch begins; no counter changes.
+    NewEpoch,
+    /// A budget is created, changed or deleted: a new epoch, and its counter gets the difference.
+    Budget {
+        /// None if it is created.
+        before: Option<&'a Budget>,
+        /// None if it is deleted.
+        after: Option<&'a Budget>,
+    },
+    /// A new epoch, in which counters of a month have these carries from the month before.
+    Carry(Month, BTreeMap<Node, i64>),
+}
+
+impl Change {
+    /// The effect. An event that is counted and a correction have none: the ledger charges them to
+    /// the counters, and no decision made before would be another after them.
+    pub fn effect(&self) -> Effect<'_> {
+        match self {
+            Self::OrganisationUpdated(_)
+            | Self::DepartmentCreated { .. }
+            | Self::DepartmentUpdated(_)
+            | Self::DepartmentMoved { .. }
+            | Self::DepartmentDeleted { .. }
+            | Self::ExemptionApproved { .. }
+            | Self::PolicyBlocked { .. }
+            | Self::FiringBlocked { .. } => Effect::NewEpoch,
+            Self::BudgetCreated { budget, .. } => Effect::Budget {
+                before: None,
+                after: Some(&budget.value),
+            },
+            Self::BudgetUpdated { budget, .. } | Self::BudgetToppedUp { budget, .. } => {
+                Effect::Budget {
+                    before: Some(&budget.before.value),
+                    after: Some(&budget.after.value),
+                }
+            }
+            Self::BudgetDeleted { budget, .. } => Effect::Budget {
+                before: Some(&budget.value),
+                after: None,
+            },
+            Self::UserUpdated { user, .. }
+            | Self::UserBlocked { user, .. }
+            | Self::UserReleased { user, .. } => of_user(&user.before.value, &user.after.value),
+            // A request that waits for a decision admits nothing yet.
+            Self::ExemptionRevoked { exemption, .. } => {
+                match exemption.before.value.decided == Decided::Approved {
+                    true => Effect::NewEpoch,
+                    false => Effect::Unseen,
+                }
+            }
+            Self::MonthClosed {
+                period, rollovers, ..
+            } => of_rollovers(*period, &[], rollovers),
+            Self::MonthCorrected {
+                period,
+                before,
+                after,
+                ..
+            } => of_rollovers(*period, before, after),
+            // By its time an exemption is over anyway, and a new user has no holds.
+            Self::ExemptionRequested { .. }
+            | Self::ExemptionDenied { .. }
+            | Self::ExemptionEnding { .. }
+            | Self::ExemptionExpired { .. }
+            | Self::OrganisationCreated { .. }
+            | Self::UserCreated { .. }
+            | Self::ApiKeyCreated(_)
+            | Self::ApiKeyDeleted(_)
+            | Self::OauthClientCreated(_)
+            | Self::OauthClientDeleted(_)
+            | Self::PolicyCreated { .. }
+            | Self::PolicyUpdated { .. }
+            | Self::PolicyPublished(_)
+            | Self::PolicyDisabled(_)
+            | Self::PolicyDeleted(_)
+            | Self::WebhookCreated(_)
+            | Self::WebhookUpdated(_)
+            | Self::WebhookSecretRotated(_)
+            | Self::WebhookDeleted(_)
+            | Self::AlertUpdated(_)
+            | Self::IncidentUpdated { .. }
+            | Self::SuppressionReleased(_)
+            | Self::GithubPut(_)
+            | Self::GithubRisksPut { .. }
+            | Self::EventCounted(_)
+            | Self::EventDiscarded(_)
+            | Self::CorrectionCreated { .. }
+            | Self::FiringAttributed { .. }
+            | Self::DenialsLogged(_) => Effect::Unseen,
+        }
+    }
+}
+
+fn of_user(before: &User, after: &User) -> Effect<'static> {
+    let decided_by = |user: &User| (user.department_id.clone(), user.status, user.block.clone());
+    match decided_by(before) == decided_by(after) {
+        true => Effect::Unseen,
+        false => Effect::NewEpoch,
+    }
+}
+
+/// `before` are rows that were credited to the month after `period` already, `after` as they are to
+/// be.
+fn of_rollovers(period: Month, before: &[Rollover], after: &[Rollover]) -> Effect<'static> {
+    let credited_before = |row: &Rollover| {
+        let known = before.iter().find(|of| of.counter() == row.counter());
+        known.map_or(0, |before| before.carried_out)
+    };
+    let changed = after.iter();
+    let changed = changed.filter(|row| row.carried_out != credited_before(row));
+    let carried: BTreeMap<Node, i64> = changed
+        .map(|row| (row.counter(), row.carried_out))
+        .collect();
+    match carried.is_empty() {
+        true => Effect::Unseen,
+        false => Effect::Carry(period.next(), carried),
+    }
+}
+
+impl Effect<'_> {
+    /// Whether a new epoch begins.
+    pub fn is_seen(&self) -> bool {
+        match self {
+            Self::Unseen => false,
+            Self::NewEpoch | Self::Budget { .. } | Self::Carry(..) => true,
+        }
+    }
+
+    /// The month whose counters get another carry. None if no carry changes.
+    pub fn carries_into(&self) -> Option<Month> {
+        match self {
+            Self::Carry(into, _) => Some(*into),
+            Self::Unseen | Self::NewEpoch | Self::Budget { .. } => None,
+        }
+    }
+
+    /// The update of `cell`, the cell of `period`. A month before the current one keeps its
+    /// amounts: only its epoch changes.
+    pub fn update(&self, cell: &Cell, period: Month, current: Month) -> CellUpdate {
+        let mut update = CellUpdate::default();
+        match self {
+            Self::Unseen | Self::NewEpoch => {}
+            Self::Budget { before, after } if period >= current => {
+                let given = |budget: &Option<&Budget>| {
+                    let budget = budget.as_ref()?;
+                    Some((budget.counter(), budget.gives_in(period)))
+                };
+                if let Some((node, gone)) = given(before) {
+                    update.add_or_begin.insert(node, -gone);
+                }
+                if let Some((node, gives)) = given(after) {
+                    let change = update.add_or_begin.entry(node).or_default();
+                    *change = change.saturating_add(gives);
+                }
+            }
+            Self::Budget { .. } => {}
+            // Only changes touch a carry, and no two changes cross.
+            Self::Carry(into, carried) if *into == period => update = carry(cell, carried),
+            Self::Carry(..) => {}
+        }
+        update
+    }
+}

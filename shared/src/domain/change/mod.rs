@@ -1,0 +1,321 @@
+//! A change of an organisation, as one value. The audit log, the effect on decisions and counters,
+//! and the notices are each derived from it by a match without a wildcard: a new kind of change
+//! does not compile until it says all of them.
+
+mod audit;
+mod effect;
+#[cfg(test)]
+mod tests;
+
+pub use effect::Effect;
+
+use super::alert::{Alert, Level};
+use super::api_key::ApiKey;
+use super::configuration::{Budget, Department, EndedBudget, Gone, Move, Organisation};
+use super::correction::Correction;
+use super::exemption::Exemption;
+use super::flagged::FlaggedEvent;
+use super::hold::Node;
+use super::incident::Incident;
+use super::integration::{GithubIntegration, GithubRisks};
+use super::notice::Notice;
+use super::people::User;
+use super::period::Month;
+use super::policy::{FiringRecord, Policy};
+use super::refused::RefusedHour;
+use super::rollover::Rollover;
+use super::suppression::Suppression;
+use super::webhook::Webhook;
+
+/// Who makes a change, and under which request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// As the audit log names them: `key/<id>`, `operator`, `policy/<id>` or `schedule`.
+    pub name: String,
+    /// Why they may, as JSON. None for the operator and for the system itself.
+    pub authority: Option<String>,
+    pub request_id: String,
+}
+
+impl Author {
+    /// The schedule, which needs no authority.
+    pub fn schedule() -> Self {
+        Self {
+            name: "schedule".to_owned(),
+            authority: None,
+            request_id: "schedule".to_owned(),
+        }
+    }
+}
+
+/// A value with the JSON that the audit log keeps of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audited<T> {
+    pub value: T,
+    pub json: String,
+}
+
+impl<T> Audited<T> {
+    pub fn new(value: T, json: String) -> Self {
+        Self { value, json }
+    }
+}
+
+/// A value before and after a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Update<T> {
+    pub before: Audited<T>,
+    pub after: Audited<T>,
+}
+
+impl<T> Update<T> {
+    /// `json` returns what the audit log keeps of either value.
+    pub fn new(before: T, after: T, json: impl Fn(&T) -> String) -> Self {
+        let [before_json, after_json] = [&before, &after].map(json);
+        Self {
+            before: Audited::new(before, before_json),
+            after: Audited::new(after, after_json),
+        }
+    }
+}
+
+/// That a level of a budget was alerted in a month. Once it is cleared, the level alerts again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertMarker {
+    pub period: Month,
+    pub counter: Node,
+    pub level: Level,
+}
+
+/// The mailboxes that a change of a user takes and gives back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailClaim {
+    pub taken: Option<String>,
+    pub given_back: Option<String>,
+}
+
+/// How a deleted department comes back under its old number: by a move from its last place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Return {
+    pub deleted: Gone,
+    pub moved: Move,
+}
+
+/// Everything that changes an organisation in one transaction with its audit entry.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// It has no snapshot to change: it is the first entry of its log.
+    OrganisationCreated {
+        organisation: Audited<Organisation>,
+        keys: Vec<ApiKey>,
+    },
+    OrganisationUpdated(Update<Organisation>),
+    DepartmentCreated {
+        department: Audited<Department>,
+        /// None if there was none of its id before.
+        returned: Option<Return>,
+    },
+    DepartmentUpdated(Update<Department>),
+    DepartmentMoved {
+        department: Update<Department>,
+        moved: Move,
+    },
+    DepartmentDeleted {
+        department: Audited<Department>,
+        /// What late usage needs of it.
+        remembered: Gone,
+    },
+    BudgetCreated {
+        budget: Audited<Budget>,
+        cleared: Vec<AlertMarker>,
+    },
+    BudgetUpdated {
+        budget: Update<Budget>,
+        cleared: Vec<AlertMarker>,
+    },
+    BudgetToppedUp {
+        budget: Update<Budget>,
+        cleared: Vec<AlertMarker>,
+        reason: String,
+    },
+    BudgetDeleted {
+        budget: Audited<Budget>,
+        /// What open months need of it. None if it counts in none.
+        remembered: Option<EndedBudget>,
+        /// Budgets deleted earlier that no month needs any longer.
+        forgotten: Vec<String>,
+    },
+    UserCreated {
+        user: Audited<User>,
+        /// The department with the user counted.
+        department: Option<Department>,
+        mail: MailClaim,
+    },
+    UserUpdated {
+        user: Update<User>,
+        /// The departments that the user leaves and joins, each with its new count.
+        departments: Vec<Department>,
+        mail: MailClaim,
+    },
+    UserBlocked {
+        user: Update<User>,
+        mail: MailClaim,
+        /// None if the same block is in force already.
+        notice: Option<Notice>,
+    },
+    UserReleased {
+        user: Update<User>,
+        mail: MailClaim,
+        /// None if the user was not blocked.
+        notice: Option<Notice>,
+    },
+    ApiKeyCreated(Audited<ApiKey>),
+    ApiKeyDeleted(Audited<ApiKey>),
+    OauthClientCreated(Audited<ApiKey>),
+    OauthClientDeleted(Audited<ApiKey>),
+    PolicyCreated {
+        policy: Audited<Policy>,
+        /// The webhooks that its urls became.
+        webhooks: Vec<Webhook>,
+    },
+    PolicyUpdated {
+        policy: Update<Policy>,
+        webhooks: Vec<Webhook>,
+    },
+    PolicyPublished(Update<Policy>),
+    PolicyDisabled(Update<Policy>),
+    PolicyDeleted(Audited<Policy>),
+    WebhookCreated(Audited<Webhook>),
+    WebhookUpdated(Update<Webhook>),
+    WebhookSecretRotated(Update<Webhook>),
+    WebhookDeleted(Audited<Webhook>),
+    ExemptionRequested {
+        exemption: Audited<Exemption>,
+        notice: Notice,
+    },
+    ExemptionApproved {
+        exemption: Update<Exemption>,
+        notice: Notice,
+    },
+    ExemptionDenied {
+        exemption: Update<Exemption>,
+        notice: Notice,
+    },
+    ExemptionRevoked {
+        exemption: Update<Exemption>,
+        notice: Notice,
+    },
+    /// Its user is told that it ends soon.
+    ExemptionEnding {
+        exemption: Update<Exemption>,
+        /// None if the user does not exist any longer.
+        notice: Option<Notice>,
+    },
+    ExemptionExpired {
+        exemption: Update<Exemption>,
+        notice: Option<Notice>,
+    },
+    AlertUpdated(Update<Alert>),
+    IncidentUpdated {
+        incident: Update<Incident>,
+        note: Option<String>,
+    },
+    SuppressionReleased(Audited<Suppression>),
+    GithubPut(Audited<GithubIntegration>),
+    GithubRisksPut {
+        /// The table before, as JSON.
+        before: String,
+        risks: Audited<GithubRisks>,
+    },
+    EventCounted(Update<FlaggedEvent>),
+    EventDiscarded(Update<FlaggedEvent>),
+    CorrectionCreated {
+        correction: Audited<Correction>,
+        cleared: Vec<AlertMarker>,
+    },
+    /// A policy fired and blocked a user.
+    PolicyBlocked {
+        user: Update<User>,
+        firing: FiringRecord,
+    },
+    /// A firing whose event had no known user blocks the user who is known now.
+    FiringBlocked {
+        user: Update<User>,
+        firing: FiringRecord,
+    },
+    /// A firing whose event had no known user has one now, and blocks nobody.
+    FiringAttributed {
+        user_id: String,
+        firing: FiringRecord,
+    },
+    /// Hours of denied preflights, each with how many the audit log did not know of.
+    DenialsLogged(Vec<(RefusedHour, u64)>),
+    MonthClosed {
+        period: Month,
+        rollovers: Vec<Rollover>,
+        /// The notice that the month is closed. None if rollovers are left for another change.
+        notice: Option<Notice>,
+    },
+    MonthCorrected {
+        period: Month,
+        before: Vec<Rollover>,
+        after: Vec<Rollover>,
+        /// Whether no rollover is left for another change.
+        is_last: bool,
+    },
+}
+
+impl Change {
+    /// The notices that are written with the change and queued after it.
+    pub fn notices(&self) -> Vec<&Notice> {
+        match self {
+            Self::UserBlocked { notice, .. }
+            | Self::UserReleased { notice, .. }
+            | Self::ExemptionEnding { notice, .. }
+            | Self::ExemptionExpired { notice, .. }
+            | Self::MonthClosed { notice, .. } => notice.iter().collect(),
+            Self::ExemptionRequested { notice, .. }
+            | Self::ExemptionApproved { notice, .. }
+            | Self::ExemptionDenied { notice, .. }
+            | Self::ExemptionRevoked { notice, .. } => vec![notice],
+            Self::PolicyBlocked { firing, .. }
+            | Self::FiringBlocked { firing, .. }
+            | Self::FiringAttributed { firing, .. } => firing.notices.iter().collect(),
+            Self::OrganisationCreated { .. }
+            | Self::OrganisationUpdated(_)
+            | Self::DepartmentCreated { .. }
+            | Self::DepartmentUpdated(_)
+            | Self::DepartmentMoved { .. }
+            | Self::DepartmentDeleted { .. }
+            | Self::BudgetCreated { .. }
+            | Self::BudgetUpdated { .. }
+            | Self::BudgetToppedUp { .. }
+            | Self::BudgetDeleted { .. }
+            | Self::UserCreated { .. }
+            | Self::UserUpdated { .. }
+            | Self::ApiKeyCreated(_)
+            | Self::ApiKeyDeleted(_)
+            | Self::OauthClientCreated(_)
+            | Self::OauthClientDeleted(_)
+            | Self::PolicyCreated { .. }
+            | Self::PolicyUpdated { .. }
+            | Self::PolicyPublished(_)
+            | Self::PolicyDisabled(_)
+            | Self::PolicyDeleted(_)
+            | Self::WebhookCreated(_)
+            | Self::WebhookUpdated(_)
+            | Self::WebhookSecretRotated(_)
+            | Self::WebhookDeleted(_)
+            | Self::AlertUpdated(_)
+            | Self::IncidentUpdated { .. }
+            | Self::SuppressionReleased(_)
+            | Self::GithubPut(_)
+            | Self::GithubRisksPut { .. }
+            | Self::EventCounted(_)
+            | Self::EventDiscarded(_)
+            | Self::CorrectionCreated { .. }
+            | Self::DenialsLogged(_)
+            | Self::MonthCorrected { .. } => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,436 @@
+//! What a change writes: rows, the organisation's head, and the ledger.
+
+use super::call::StoreError;
+use super::configuration::Head;
+use super::firings::firing_rows;
+use super::ledger_writes::LedgerWrite;
+use super::rows::Row;
+use crate::domain::change::{AlertMarker, Change, MailClaim};
+use crate::domain::configuration::Department;
+use crate::domain::exemption::Exemption;
+use crate::domain::flagged::FlaggedEvent;
+use crate::domain::people::User;
+use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
+use crate::domain::webhook::Webhook;
+use jiff::Timestamp;
+
+/// Collects the rows of one organisation.
+struct Rows<'a> {
+    organisation_id: &'a str,
+    now: Timestamp,
+    rows: Vec<Row>,
+}
+
+/// The rows of a change, its notices among them.
+pub(super) fn rows_of(
+    organisation_id: &str,
+    change: &Change,
+    now: Timestamp,
+) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Rows {
+        organisation_id,
+        now,
+        rows: Vec::new(),
+    };
+    rows.add(change)?;
+    for notice in change.notices() {
+        rows.rows.push(Row::notice(organisation_id, notice)?);
+    }
+    Ok(rows.rows)
+}
+
+impl Rows<'_> {
+    fn push(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
+    fn add(&mut self, change: &Change) -> Result<(), StoreError> {
+        let id = self.organisation_id;
+        match change {
+            Change::OrganisationCreated { organisation, keys } => {
+                for key in keys {
+                    self.rows.extend(Row::api_key(id, key)?);
+                }
+                self.push(Row::organisation(&organisation.value)?);
+            }
+            Change::OrganisationUpdated(organisation) => {
+                self.push(Row::organisation(&organisation.after.value)?);
+            }
+            Change::DepartmentCreated {
+                department,
+                returned,
+            } => {
+                if let Some(returned) = returned {
+                    self.push(Row::moved(id, &returned.moved, self.now)?);
+                    self.push(Row::not_deleted(id, &returned.deleted));
+                }
+                self.push(Row::department(id, &department.value)?);
+            }
+            Change::DepartmentUpdated(department) => {
+                self.push(Row::department(id, &department.after.value)?);
+            }
+            Change::DepartmentMoved { department, moved } => {
+                self.push(Row::moved(id, moved, self.now)?);
+                self.push(Row::department(id, &department.after.value)?);
+            }
+            Change::DepartmentDeleted {
+                department,
+                remembered,
+            } => {
+                let department_id = &department.value.id;
+                let rows = Row::no_department(id, department_id, remembered, self.now)?;
+                self.rows.extend(rows);
+            }
+            Change::BudgetCreated { budget, cleared } => {
+                self.push(Row::budget(id, &budget.value)?);
+                self.clear(cleared);
+            }
+            Change::BudgetUpdated { budget, cleared }
+            | Change::BudgetToppedUp {
+                budget, cleared, ..
+            } => {
+                self.push(Row::budget(id, &budget.after.value)?);
+                self.clear(cleared);
+            }
+            Change::BudgetDeleted {
+                budget,
+                remembered,
+                forgotten,
+            } => {
+                self.push(Row::no_budget(id, &budget.value.id));
+                let forgotten = forgotten.iter();
+                let forgotten = forgotten.map(|of| Row::no_ended_budget(id, of));
+                self.rows.extend(forgotten);
+                if let Some(ended) = remembered {
+                    self.push(Row::ended_budget(id, ended, self.now)?);
+                }
+            }
+            Change::UserCreated {
+                user,
+                department,
+                mail,
+            } => {
+                self.user(&user.value, mail)?;
+                self.push(Row::holder(id, &user.value.id)?);
+                self.departments(department.as_slice())?;
+            }
+            Change::UserUpdated {
+                user,
+                departments,
+                mail,
+            } => {
+                self.user(&user.after.value, mail)?;
+                self.departments(departments)?;
+            }
+            Change::UserBlocked { user, mail, .. } | Change::UserReleased { user, mail, .. } => {
+                self.user(&user.after.value, mail)?;
+            }
+            Change::ApiKeyCreated(key) => self.rows.extend(Row::api_key(id, &key.value)?),
+            Change::ApiKeyDeleted(key) => self.rows.extend(Row::no_api_key(id, &key.value)),
+            Change::OauthClientCreated(client) => {
+                self.rows.extend(Row::client(id, &client.value)?);
+            }
+            Change::OauthClientDeleted(client) => {
+                self.rows.extend(Row::no_client(id, &client.value.id));
+            }
+            Change::PolicyCreated { policy, webhooks } => {
+                self.push(Row::policy(id, &policy.value)?);
+                self.webhooks(webhooks)?;
+            }
+            Change::PolicyUpdated { policy, webhooks } => {
+                self.push(Row::policy(id, &policy.after.value)?);
+                self.webhooks(webhooks)?;
+            }
+            Change::PolicyPublished(policy) => {
+                let after = &policy.after.value;
+                let active = ActivePolicy {
+                    id: after.id.clone(),
+                    version: after.version,
+                    rule: after.rule.clone(),
+                };
+                self.push(Row::published(id, &active)?);
+                self.push(Row::policy(id, after)?);
+            }
+            Change::PolicyDisabled(policy) => {
+                self.unpublish(&policy.before.value);
+                self.push(Row::policy(id, &policy.after.value)?);
+            }
+            Change::PolicyDeleted(policy) => {
+                self.unpublish(&policy.value);
+                self.push(Row::no_policy(id, &policy.value.id));
+            }
+            Change::WebhookCreated(webhook) => self.push(Row::webhook(id, &webhook.value)?),
+            Change::WebhookUpdated(webhook) => {
+                let (before, after) = (&webhook.before.value, &webhook.after.value);
+                self.push(Row::webhook(id, after)?);
+                if after.url != before.url {
+                    self.push(Row::no_health(id, &after.id));
+                }
+            }
+            Change::WebhookSecretRotated(webhook) => {
+                self.push(Row::webhook(id, &webhook.after.value)?);
+            }
+            Change::WebhookDeleted(webhook) => {
+                self.rows.extend(Row::no_webhook(id, &webhook.value.id));
+            }
+            Change::ExemptionRequested { exemption, .. } => self.exemption(&exemption.value)?,
+            Change::ExemptionApproved { exemption, .. }
+            | Change::ExemptionDenied { exemption, .. }
+            | Change::ExemptionRevoked { exemption, .. } => {
+                self.exemption(&exemption.after.value)?;
+            }
+            Change::ExemptionEnding { exemption, .. }
+            | Change::ExemptionExpired { exemption, .. } => {
+                self.push(Row::exemption_alone(id, &exemption.after.value)?);
+            }
+            Change::AlertUpdated(alert) => self.push(Row::alert(id, &alert.after.value)?),
+            Change::IncidentUpdated { incident, .. } => {
+                self.push(Row::incident(id, &incident.after.value)?);
+            }
+            Change::SuppressionReleased(suppression) => {
+                self.push(Row::no_suppression(id, &suppression.value.email));
+            }
+            Change::GithubPut(github) => self.push(Row::github(id, &github.value)?),
+            Change::GithubRisksPut { risks, .. } => {
+                self.push(Row::github_risks(id, &risks.value)?);
+            }
+            Change::EventCounted(event) | Change::EventDiscarded(event) => {
+                self.decided_event(&event.before.value, &event.after.value)?;
+            }
+            Change::CorrectionCreated {
+                correction,
+                cleared,
+            } => {
+                self.push(Row::correction(id, &correction.value)?);
+                self.clear(cleared);
+            }
+            Change::PolicyBlocked { user, firing } => {
+                self.rows.extend(firing_rows(id, firing, Row::fired)?);
+                self.push(Row::user(id, &user.after.value)?);
+            }
+            Change::FiringBlocked { user, firing } => {
+                self.rows.extend(firing_rows(id, firing, Row::finished)?);
+                self.push(Row::user(id, &user.after.value)?);
+            }
+            Change::FiringAttributed { firing, .. } => {
+                self.rows.extend(firing_rows(id, firing, Row::finished)?);
+            }
+            Change::DenialsLogged(hours) => {
+                for (hour, _) in hours {
+                    self.push(Row::refused_told(id, hour)?);
+                }
+            }
+            Change::MonthClosed { rollovers, .. } => {
+                for row in rollovers {
+                    self.push(Row::rollover(id, row)?);
+                }
+            }
+            Change::MonthCorrected { after, .. } => {
+                for row in after {
+                    self.push(Row::rollover(id, row)?);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, markers: &[AlertMarker]) {
+        let id = self.organisation_id;
+        let rows = markers.iter().map(|marker| Row::cleared(id, marker));
+        self.rows.extend(rows);
+    }
+
+    fn user(&mut self, user: &User, mail: &MailClaim) -> Result<(), StoreError> {
+        let id = self.organisation_id;
+        if let Some(mailbox) = &mail.taken {
+            self.push(Row::mail_owner(id, mailbox, &user.id)?);
+        }
+        if let Some(mailbox) = &mail.given_back {
+            self.push(Row::no_mail_owner(id, mailbox));
+        }
+        self.push(Row::user(id, user)?);
+        Ok(())
+    }
+
+    fn departments(&mut self, departments: &[Department]) -> Result<(), StoreError> {
+        for department in departments {
+            self.push(Row::department(self.organisation_id, department)?);
+        }
+        Ok(())
+    }
+
+    fn webhooks(&mut self, webhooks: &[Webhook]) -> Result<(), StoreError> {
+        for webhook in webhooks {
+            self.push(Row::webhook(self.organisation_id, webhook)?);
+        }
+        Ok(())
+    }
+
+    fn unpublish(&mut self, before: &Policy) {
+        if before.status == PolicyStatus::Active {
+            self.push(Row::not_published(self.organisation_id, &before.id));
+        }
+    }
+
+    fn exemption(&mut self, exemption: &Exemption) -> Result<(), StoreError> {
+        let rows = Row::exemption(self.organisation_id, exemption)?;
+        self.rows.extend(rows);
+        Ok(())
+    }
+
+    fn decided_event(
+        &mut self,
+        before: &FlaggedEvent,
+        after: &FlaggedEvent,
+    ) -> Result<(), StoreError> {
+        self.push(Row::not_flagged(self.organisation_id, before));
+        self.push(Row::flagged(self.organisation_id, after)?);
+        Ok(())
+    }
+}
+
+/// What a change writes to the ledger. It charges the counters by itself.
+pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
+    match change {
+        Change::EventCounted(event) => Some(LedgerWrite::Count(&event.after.value)),
+        Change::EventDiscarded(event) => Some(LedgerWrite::Discard(&event.after.value)),
+        Change::CorrectionCreated { correction, .. } => {
+            Some(LedgerWrite::Correct(&correction.value))
+        }
+        Change::OrganisationCreated { .. }
+        | Change::OrganisationUpdated(_)
+        | Change::DepartmentCreated { .. }
+        | Change::DepartmentUpdated(_)
+        | Change::DepartmentMoved { .. }
+        | Change::DepartmentDeleted { .. }
+        | Change::BudgetCreated { .. }
+        | Change::BudgetUpdated { .. }
+        | Change::BudgetToppedUp { .. }
+        | Change::BudgetDeleted { .. }
+        | Change::UserCreated { .. }
+        | Change::UserUpdated { .. }
+        | Change::UserBlocked { .. }
+        | Change::UserReleased { .. }
+        | Change::ApiKeyCreated(_)
+        | Change::ApiKeyDeleted(_)
+        | Change::OauthClientCreated(_)
+        | Change::OauthClientDeleted(_)
+        | Change::PolicyCreated { .. }
+        | Change::PolicyUpdated { .. }
+        | Change::PolicyPublished(_)
+        | Change::PolicyDisabled(_)
+        | Change::PolicyDeleted(_)
+        | Change::WebhookCreated(_)
+        | Change::WebhookUpdated(_)
+        | Change::WebhookSecretRotated(_)
+        | Change::WebhookDeleted(_)
+        | Change::ExemptionRequested { .. }
+        | Change::ExemptionApproved { .. }
+        | Change::ExemptionDenied { .. }
+        | Change::ExemptionRevoked { .. }
+        | Change::ExemptionEnding { .. }
+        | Change::ExemptionExpired { .. }
+        | Change::AlertUpdated(_)
+        | Change::IncidentUpdated { .. }
+        | Change::SuppressionReleased(_)
+        | Change::GithubPut(_)
+        | Change::GithubRisksPut { .. }
+        | Change::PolicyBlocked { .. }
+        | Change::FiringBlocked { .. }
+        | Change::FiringAttributed { .. }
+        | Change::DenialsLogged(_)
+        | Change::MonthClosed { .. }
+        | Change::MonthCorrected { .. } => None,
+    }
+}
+
+impl Head {
+    /// Counts what a change creates, deletes and closes.
+    pub(super) fn count(&mut self, change: &Change) {
+        match change {
+            Change::OrganisationUpdated(organisation) => {
+                self.organisation = organisation.after.value.clone();
+            }
+            Change::DepartmentCreated { returned, .. } => match returned {
+                Some(returned) => self.tree = returned.moved.tree,
+                None => self.next_department += 1,
+            },
+            Change::DepartmentMoved { moved, .. } => self.tree = moved.tree,
+            Change::PolicyCreated { webhooks, .. } => {
+                self.policies.known += 1;
+                self.add_webhooks(webhooks.len());
+            }
+            Change::PolicyUpdated { webhooks, .. } => self.add_webhooks(webhooks.len()),
+            Change::PolicyPublished(policy) => {
+                self.policies.revision += 1;
+                let was_active = policy.before.value.status == PolicyStatus::Active;
+                self.policies.active += u64::from(!was_active);
+            }
+            Change::PolicyDisabled(policy) => self.unpublish(&policy.before.value),
+            Change::PolicyDeleted(policy) => {
+                self.unpublish(&policy.value);
+                self.policies.known = self.policies.known.saturating_sub(1);
+            }
+            Change::WebhookCreated(_) => self.add_webhooks(1),
+            Change::WebhookDeleted(_) => self.webhooks = self.webhooks.saturating_sub(1),
+            Change::ExemptionApproved { .. } => self.next_exemption += 1,
+            Change::MonthClosed { period, notice, .. } => {
+                if notice.is_some() {
+                    self.closed_through = Some(*period);
+                }
+            }
+            Change::MonthCorrected {
+                period, is_last, ..
+            } => {
+                if *is_last {
+                    self.corrected_through = Some(*period);
+                }
+            }
+            Change::OrganisationCreated { .. }
+            | Change::DepartmentUpdated(_)
+            | Change::DepartmentDeleted { .. }
+            | Change::BudgetCreated { .. }
+            | Change::BudgetUpdated { .. }
+            | Change::BudgetToppedUp { .. }
+            | Change::BudgetDeleted { .. }
+            | Change::UserCreated { .. }
+            | Change::UserUpdated { .. }
+            | Change::UserBlocked { .. }
+            | Change::UserReleased { .. }
+            | Change::ApiKeyCreated(_)
+            | Change::ApiKeyDeleted(_)
+            | Change::OauthClientCreated(_)
+            | Change::OauthClientDeleted(_)
+            | Change::WebhookUpdated(_)
+            | Change::WebhookSecretRotated(_)
+            | Change::ExemptionRequested { .. }
+            | Change::ExemptionDenied { .. }
+            | Change::ExemptionRevoked { .. }
+            | Change::ExemptionEnding { .. }
+            | Change::ExemptionExpired { .. }
+            | Change::AlertUpdated(_)
+            | Change::IncidentUpdated { .. }
+            | Change::SuppressionReleased(_)
+            | Change::GithubPut(_)
+            | Change::GithubRisksPut { .. }
+            | Change::EventCounted(_)
+            | Change::EventDiscarded(_)
+            | Change::CorrectionCreated { .. }
+            | Change::PolicyBlocked { .. }
+            | Change::FiringBlocked { .. }
+            | Change::FiringAttributed { .. }
+            | Change::DenialsLogged(_) => {}
+        }
+    }
+
+    fn add_webhooks(&mut self, added: usize) {
+        self.webhooks += u64::try_from(added).unwrap_or(0);
+    }
+
+    fn unpublish(&mut self, before: &Policy) {
+        if before.status == PolicyStatus::Active {
+            self.policies.revision += 1;
+            self.policies.active = self.policies.active.saturating_sub(1);
+        }
+    }
+}
