@@ -10,4 +10,5 @@ pub mod ledger;
 pub mod runtime;
 pub mod store;
 
+#[cfg(feature = "http")]
 pub use endpoint::endpoint;

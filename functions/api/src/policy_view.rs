@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use shared::domain::amount::Unit;
 use shared::domain::policy::{
-    Action, BlockUntil, Condition, Doings, Figures, Limit, Match, Operand, Policy, PolicyStatus,
-    Replay, Rule, Sample, Scalar, Tally, TotalScope, Trigger,
+    Action, ActionCounts, BlockUntil, Condition, Figures, Limit, Match, Operand, Policy,
+    PolicyStatus, Replay, Rule, Sample, Scalar, Tally, TotalScope, Trigger,
 };
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::{Figure, Usd};
@@ -297,7 +297,7 @@ pub(crate) struct TestView<'a> {
     other_users: usize,
     by_department: &'a BTreeMap<String, u64>,
     by_day: BTreeMap<String, u64>,
-    would_do: Doings,
+    would_do: ActionCounts,
     samples: Vec<SampleView<'a>>,
     /// Whether all of the window was evaluated.
     is_complete: bool,

@@ -1,24 +1,24 @@
 //! Idempotency keys: the same request again gets the first answer again.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use hmac::{Hmac, KeyInit, Mac};
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
-use shared::runtime::random;
+use shared::runtime::sealing::Sealer;
 use shared::store::{Idempotency, StoredAnswer, digest_of};
 
-/// An answer on its way out. It may show a secret, so it is never printed.
+/// An answer on its way out. It may show a secret, so it has no `Debug`.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// Secrets that the body shows this once.
+    /// The secrets that the body shows, this once.
     pub(crate) secrets: Vec<String>,
 }
 
-/// An idempotency key with the request it came with. It has the caller's secret, so it is never printed.
+/// An idempotency key with the request it came with. It has the caller's secret, so it has no
+/// `Debug`.
 pub(crate) struct IdempotentRequest {
     organisation_id: Option<String>,
     digest: String,
@@ -60,21 +60,19 @@ impl IdempotentRequest {
         }))
     }
 
-    /// Where the answer is looked for.
+    /// Returns the organisation and the digest that the answer is stored under.
     pub(crate) fn place(&self) -> (Option<&str>, &str) {
         (self.organisation_id.as_deref(), &self.digest)
     }
 
-    /// The answer in the form it is kept in: a secret is sealed with what only the caller has.
+    /// Returns the answer in the form in which it is stored, with its secrets sealed.
     pub(crate) fn keep(&self, answer: &Answer) -> Result<Idempotency, ApiError> {
         let mut body = answer.body.clone();
         let mut sealed_secrets = Vec::new();
         for secret in &answer.secrets {
-            let nonce = random::bytes::<16>()?;
-            let mut sealed = nonce.to_vec();
-            sealed.extend(self.masked(&nonce, secret.as_bytes()));
-            body = body.replace(secret, &place_of(&nonce));
-            sealed_secrets.push(URL_SAFE_NO_PAD.encode(sealed));
+            let sealed = self.sealer().seal(&self.digest, secret)?;
+            body = body.replace(secret, &place_of(&sealed));
+            sealed_secrets.push(sealed);
         }
         Ok(Idempotency {
             organisation_id: self.organisation_id.clone(),
@@ -88,7 +86,7 @@ impl IdempotentRequest {
         })
     }
 
-    /// The first answer again, or a conflict where the request was another.
+    /// Returns the first answer again, or a conflict if the request differs.
     pub(crate) fn replay(&self, stored: StoredAnswer) -> Result<Answer, ApiError> {
         if stored.request_digest != self.request_digest {
             return Err(ApiError::conflict(
@@ -98,8 +96,8 @@ impl IdempotentRequest {
         let mut body = stored.body;
         let mut secrets = Vec::new();
         for sealed in &stored.sealed_secrets {
-            if let Some((place, secret)) = self.unseal(sealed) {
-                body = body.replace(&place, &secret);
+            if let Some(secret) = self.sealer().open(&self.digest, sealed) {
+                body = body.replace(&place_of(sealed), &secret);
                 secrets.push(secret);
             }
         }
@@ -110,39 +108,23 @@ impl IdempotentRequest {
         })
     }
 
-    /// What stands for the secret in the stored body, and the secret.
-    fn unseal(&self, sealed: &str) -> Option<(String, String)> {
-        let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
-        let (nonce, masked) = bytes.split_first_chunk::<16>()?;
-        let secret = String::from_utf8(self.masked(nonce, masked)).ok()?;
-        Some((place_of(nonce), secret))
-    }
-
-    /// `bytes` XOR a stream of HMAC-SHA256(caller's secret, nonce and counter); the nonce is used once.
-    fn masked(&self, nonce: &[u8; 16], bytes: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(bytes.len());
-        for (counter, chunk) in (0_u32..).zip(bytes.chunks(32)) {
-            let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.caller_secret.as_bytes()) else {
-                continue;
-            };
-            mac.update(b"toktra sealed answer");
-            mac.update(nonce);
-            mac.update(&counter.to_be_bytes());
-            let stream = mac.finalize().into_bytes();
-            out.extend(chunk.iter().zip(stream).map(|(byte, mask)| byte ^ mask));
-        }
-        out
+    /// Seals with the caller's own secret, which is never stored: a reader of the database learns
+    /// nothing, and who writes to it can alter no secret.
+    fn sealer(&self) -> Sealer {
+        Sealer::new(&self.caller_secret)
     }
 }
 
-/// Stands for the secret in a stored body; no text of a client can contain it by chance or intent.
-fn place_of(nonce: &[u8; 16]) -> String {
-    format!("{{secret {}}}", URL_SAFE_NO_PAD.encode(nonce))
+/// Takes the secret's place in a stored body. A client cannot write this by chance or on purpose: a
+/// sealed secret begins with a random nonce.
+fn place_of(sealed: &str) -> String {
+    format!("{{secret {sealed}}}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::runtime::random;
 
     fn request(secret: &str, body: &str) -> IdempotentRequest {
         IdempotentRequest {
@@ -169,5 +151,33 @@ mod tests {
         let foreign = request("another", "b").replay(kept.clone());
         assert!(foreign.is_ok_and(|answer| !answer.body.contains(&secret)));
         assert!(request("caller", "other body").replay(kept).is_err());
+    }
+    #[test]
+    fn a_sealed_secret_that_was_altered_or_moved_is_not_replayed() {
+        let answer = Answer {
+            status: 201,
+            body: "{\"key\":\"tk_0\"}".to_owned(),
+            secrets: vec!["tk_0".to_owned()],
+        };
+        let caller = request("caller", "b");
+        let kept = caller.keep(&answer).unwrap().answer;
+        let sealed = &kept.sealed_secrets[0];
+        let mut bytes = URL_SAFE_NO_PAD.decode(sealed).unwrap();
+        for at in 0..bytes.len() {
+            bytes[at] ^= 1;
+            let altered = URL_SAFE_NO_PAD.encode(&bytes);
+            bytes[at] ^= 1;
+            let stored = StoredAnswer {
+                body: kept.body.replace(sealed, &altered),
+                sealed_secrets: vec![altered],
+                ..kept.clone()
+            };
+            assert!(caller.replay(stored).unwrap().secrets.is_empty(), "{at}");
+        }
+        let other_key = IdempotentRequest {
+            digest: "another key".to_owned(),
+            ..request("caller", "b")
+        };
+        assert!(other_key.replay(kept).unwrap().secrets.is_empty());
     }
 }

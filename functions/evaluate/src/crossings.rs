@@ -1,4 +1,4 @@
-//! Telling of the levels that budgets have reached.
+//! Raises alerts for the levels that budgets have reached.
 
 use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
@@ -9,12 +9,12 @@ use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};
 use std::collections::BTreeSet;
 
-/// How often the configuration is read anew because it changed meanwhile.
+/// How often the configuration is read again because it changed meanwhile.
 const ATTEMPTS: u32 = 8;
 
-/// Raises an alert for each level that a budget has reached in the months of `usages` and that was not told yet. The
-/// levels are those of the whole cell, so the last of several batches sees what all of them have spent.
-pub(super) async fn tell(
+/// Raises an alert for each level that a budget has reached in the months of `usages`, once. The
+/// levels are those of the whole cell, so the last of several batches sees the usage of all.
+pub(super) async fn notify(
     store: &Store,
     notices: &Notices,
     configuration: &Configuration,
@@ -25,17 +25,17 @@ pub(super) async fn tell(
         .iter()
         .flat_map(|(usage, _)| {
             let of_hold = usage.hold().map(|hold| hold.period);
-            // Late usage of an unknown hold counts when it happened.
+            // Late usage of an unknown hold counts in the month in which it occurred.
             of_hold
                 .into_iter()
                 .chain([configuration.period_of(usage.occurred_at)])
         })
         .collect();
     for month in months {
-        if let Err(error) = tell_month(store, notices, configuration, month, now).await {
+        if let Err(error) = notify_month(store, notices, configuration, month, now).await {
             report(
                 ErrorType::CrossingNotTold,
-                "crossings were not told",
+                "crossings were not reported",
                 &error,
             );
             return Err(error);
@@ -44,7 +44,7 @@ pub(super) async fn tell(
     Ok(())
 }
 
-async fn tell_month(
+async fn notify_month(
     store: &Store,
     notices: &Notices,
     configuration: &Configuration,
@@ -57,7 +57,7 @@ async fn tell_month(
     for _ in 0..ATTEMPTS {
         let cell = match store.cell(organisation_id, month).await? {
             Some(cell) => Some(cell),
-            // Late usage of a month that nobody had used: its budgets count it all the same.
+            // Late usage may be the first of its month. The month's budgets count it too.
             None if configuration.has_budgets_in(month) => {
                 store.swept_cell(configuration, month, now).await?
             }
@@ -86,7 +86,7 @@ async fn tell_month(
             None => return Ok(()),
         }
         configuration = &newer;
-        // A cell that was out of force is brought up to date.
+        // Brings a cell with an older epoch up to date.
         store.cell_in_force(configuration, month).await?;
     }
     Err(StoreError::Contended)

@@ -1,9 +1,10 @@
-//! Doing what a policy could not do when it fired, because nobody knew whose the event was: when it comes
-//! again with its user, the user is blocked and told, and alert and incident say whose it is. Once.
+//! Takes the actions that a policy could not take when it fired, because the event's user was not
+//! known. If the event comes again with its user, the user is blocked and notified, and alert and
+//! incident name the user. This happens once.
 
 use super::App;
-use super::firing::{ATTEMPTS, Acting, author, blocked, lasts, recipients};
-use super::policies::Found;
+use super::context::{BatchContext, PolicyMatch, recipients};
+use super::firing::{ATTEMPTS, author, blocked, lasts};
 use serde_json::json;
 use shared::domain::alert::Alert;
 use shared::domain::blocking::blocked_by_policy;
@@ -12,12 +13,12 @@ use shared::domain::configuration::Configuration;
 use shared::domain::incident::Incident;
 use shared::domain::notice::{Address, Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::{Fired, FiringRecord, Telling};
+use shared::domain::policy::{Fired, FiringRecord, FiringReport};
 use shared::domain::webhook::EventType;
 use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
 use std::sync::Arc;
 
-/// What a firing left behind that had nobody.
+/// The state that a firing without a user left.
 struct Before {
     user: User,
     fired: Fired,
@@ -25,27 +26,28 @@ struct Before {
     incident_id: Option<String>,
 }
 
-/// What is done now.
+/// The actions to take now.
 struct Finish<'a> {
-    telling: Telling<'a>,
+    telling: FiringReport<'a>,
     before: Before,
     block: Option<Block>,
     recipients: Vec<Recipient>,
     not_done: Vec<&'static str>,
 }
 
-/// Finishes a firing whose event has its user now, unless that was done. Returns its marker.
+/// Finishes a firing if its event has its user now and this was not done before. Returns the
+/// marker.
 pub(super) async fn finish(
-    acting: &Acting<'_>,
-    found: &Found<'_>,
+    acting: &BatchContext<'_>,
+    found: &PolicyMatch<'_>,
     fired: &Fired,
 ) -> Result<Fired, StoreError> {
-    let Acting {
+    let BatchContext {
         app, configuration, ..
     } = acting;
     let organisation_id = &configuration.organisation.id;
     let now = app.clock.now();
-    let telling = || Telling {
+    let telling = || FiringReport {
         policy: found.policy,
         facts: found.facts,
         firing: &found.firing,
@@ -93,11 +95,11 @@ pub(super) async fn finish(
     }
 }
 
-/// What the firing left; its marker as it is if there is nothing to finish.
+/// Reads the state that the firing left. Returns its marker as an error if nothing is to finish.
 async fn before(
     app: &App,
     configuration: &Configuration,
-    found: &Found<'_>,
+    found: &PolicyMatch<'_>,
     fired: &Fired,
 ) -> Result<Result<Before, Fired>, StoreError> {
     let organisation_id = &configuration.organisation.id;
@@ -125,7 +127,7 @@ async fn before(
 }
 
 impl Finish<'_> {
-    /// Everything that is written beside the user, the marker as it will be among it.
+    /// Returns all that is written beside the user, with the new marker.
     async fn record(&self, app: &App, organisation_id: &str) -> Result<FiringRecord, StoreError> {
         let fired = &self.before.fired;
         let notices = self.notices()?;
@@ -159,7 +161,7 @@ impl Finish<'_> {
         }
     }
 
-    /// The alert of the firing, which says whose it is now.
+    /// Returns the alert of the firing, now with the user.
     async fn known_alert(
         &self,
         app: &App,
@@ -177,7 +179,7 @@ impl Finish<'_> {
         }))
     }
 
-    /// The incident of the firing, likewise.
+    /// Returns the incident of the firing, now with the user.
     async fn known_incident(
         &self,
         app: &App,
@@ -195,7 +197,7 @@ impl Finish<'_> {
         }))
     }
 
-    /// What tells of it, if there is something to tell: the user is blocked, or somebody gets a mail.
+    /// Returns the notices, if the user is blocked or somebody gets a mail.
     fn notices(&self) -> Result<Vec<Notice>, StoreError> {
         let is_mail = |recipient: &Recipient| matches!(recipient.address, Address::Mail { .. });
         if self.block.is_none() && !self.recipients.iter().any(is_mail) {

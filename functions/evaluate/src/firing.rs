@@ -1,65 +1,39 @@
-//! Doing what a policy says that fired: one transaction with the marker, so that it happens once.
+//! Takes the actions of a policy that fired, in one transaction with its marker, so that they
+//! happen once.
 
 use super::App;
-use super::policies::Found;
+use super::context::{BatchContext, PolicyMatch, recipients};
 use serde_json::json;
 use shared::domain::blocking::blocked_by_policy;
 use shared::domain::change::{Author, Change, Update};
-use shared::domain::configuration::Configuration;
 use shared::domain::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::people::{Block, User};
-use shared::domain::policy::{Action, Fired, FiringRecord, Telling};
+use shared::domain::policy::{Fired, FiringRecord, FiringReport};
 use shared::domain::webhook::EventType;
 use shared::runtime::logs::{self, Metric};
 use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
 use std::sync::Arc;
-use tokio::sync::OnceCell;
 
-/// How often a block that met other changes is prepared anew.
+/// How often a block is prepared again because of other changes.
 pub(super) const ATTEMPTS: u32 = 24;
 
-/// What the firings of one batch share.
-pub(super) struct Acting<'a> {
-    pub(super) app: &'a App,
-    pub(super) configuration: &'a Configuration,
-    /// The administrators, read once where they are needed.
-    administrators: OnceCell<Vec<User>>,
-}
-
-impl<'a> Acting<'a> {
-    pub(super) fn new(app: &'a App, configuration: &'a Configuration) -> Self {
-        Self {
-            app,
-            configuration,
-            administrators: OnceCell::new(),
-        }
-    }
-
-    async fn administrators(&self) -> Result<&[User], StoreError> {
-        let id = &self.configuration.organisation.id;
-        let read = || self.app.store.some_administrators(id);
-        let known = self.administrators.get_or_try_init(read).await?;
-        Ok(known.as_slice())
-    }
-}
-
-/// A firing with all that goes with it, except for the block that will be in force.
+/// A firing with all its parts except for the block.
 struct Prepared<'a> {
-    telling: Telling<'a>,
+    telling: FiringReport<'a>,
     user: Option<User>,
     recipients: Vec<Recipient>,
-    /// Actions that cannot be taken, in words.
+    /// The actions that cannot be taken, in words.
     not_done: Vec<&'static str>,
     fired: Fired,
 }
 
-/// Does what the policy says; none where it fired before.
+/// Takes the actions of the policy. None if it fired before.
 pub(super) async fn fire(
-    acting: &Acting<'_>,
-    found: &Found<'_>,
+    acting: &BatchContext<'_>,
+    found: &PolicyMatch<'_>,
 ) -> Result<Option<Fired>, StoreError> {
-    let Acting {
+    let BatchContext {
         app, configuration, ..
     } = acting;
     let organisation_id = &configuration.organisation.id;
@@ -68,7 +42,7 @@ pub(super) async fn fire(
         Some(id) => app.store.user(organisation_id, id).await?,
         None => None,
     };
-    let telling = Telling {
+    let telling = FiringReport {
         policy: found.policy,
         facts: found.facts,
         firing: &found.firing,
@@ -119,15 +93,14 @@ pub(super) async fn fire(
 
 /// Whom a firing blocks.
 enum Blocking<'a> {
-    /// Nobody.
     Nobody,
-    /// Somebody who is under a block already that lasts longer.
+    /// The user has a block already that lasts longer.
     Already(&'a Block),
     /// This user, as they will be.
     Now(&'a User, &'a Block),
 }
 
-/// Writes a firing that blocks nobody now; none if the policy fired before.
+/// Writes a firing that blocks nobody now. None if the policy fired before.
 async fn fire_alone(
     app: &App,
     organisation_id: &str,
@@ -137,7 +110,7 @@ async fn fire_alone(
     Ok(is_new.then_some(firing.fired))
 }
 
-/// What a firing leaves behind, with a notice for each thing that it does.
+/// Builds the record of a firing, with a notice for each of its actions.
 fn record(prepared: &Prepared<'_>, blocking: &Blocking<'_>) -> Result<FiringRecord, StoreError> {
     let Prepared {
         telling,
@@ -154,7 +127,7 @@ fn record(prepared: &Prepared<'_>, blocking: &Blocking<'_>) -> Result<FiringReco
     let incident = telling.incident(new_id("inc_", now, 0)?, &alert.id);
     let mut more = Vec::new();
     if let Some(incident) = &incident {
-        // Whom a policy writes to is its own choice.
+        // The policy itself chooses whom it notifies.
         more.push(incident.notice(new_id("ntc_", now, 1)?, Cause::Policy, Vec::new()));
     }
     if let Blocking::Now(user, block) = blocking {
@@ -195,12 +168,12 @@ fn record(prepared: &Prepared<'_>, blocking: &Blocking<'_>) -> Result<FiringReco
     })
 }
 
-/// What the audit log says of a user whom a policy blocks.
+/// Returns the audit log's text for a user whom a policy blocks.
 pub(super) fn described(user: &User) -> String {
     json!({"id": user.id, "block": user.block}).to_string()
 }
 
-/// The user with the block.
+/// Returns the user without and with the block.
 pub(super) fn blocked(before: User, block: &Block) -> Update<User> {
     let mut after = before.clone();
     after.block = Some(block.clone());
@@ -209,8 +182,8 @@ pub(super) fn blocked(before: User, block: &Block) -> Update<User> {
     Update::new(before, after, described)
 }
 
-/// The author of what a policy changes.
-pub(super) fn author(telling: &Telling<'_>) -> Author {
+/// Returns the author of a policy's changes.
+pub(super) fn author(telling: &FiringReport<'_>) -> Author {
     Author {
         name: format!("policy/{}", telling.policy.id),
         authority: None,
@@ -218,8 +191,8 @@ pub(super) fn author(telling: &Telling<'_>) -> Author {
     }
 }
 
-/// The same where the user is blocked in the same transaction, as a change with its audit entry. A block that lasts longer
-/// stays as it is.
+/// Fires and blocks the user in the same transaction, as a change with its audit entry. A block
+/// that lasts longer stays as it is.
 async fn fire_and_block(
     app: &App,
     organisation_id: &str,
@@ -266,7 +239,7 @@ async fn fire_and_block(
     }
 }
 
-/// Whether `known` is in force and ends no earlier than `other`.
+/// Returns whether `known` is in force and ends no earlier than `other`.
 pub(super) fn lasts(known: &Block, other: &Block) -> bool {
     known.is_in_force(other.since)
         && match (known.until, other.until) {
@@ -274,55 +247,4 @@ pub(super) fn lasts(known: &Block, other: &Block) -> bool {
             (Some(_), None) => false,
             (Some(known), Some(other)) => known >= other,
         }
-}
-
-/// Whom the policy tells, and what of that cannot be done, in words.
-pub(super) async fn recipients(
-    acting: &Acting<'_>,
-    found: &Found<'_>,
-    user: Option<&User>,
-) -> Result<(Vec<Recipient>, Vec<&'static str>), StoreError> {
-    let Acting {
-        app, configuration, ..
-    } = acting;
-    let mut recipients = Vec::new();
-    let mut not_done = Vec::new();
-    for action in &found.policy.rule.actions {
-        match (action, user) {
-            (Action::EmailUser, Some(user)) => {
-                recipients.push(Recipient::mail(user, "it was your activity".to_owned()));
-            }
-            (Action::EmailUser, None) => {
-                not_done.push("no mail to the user: the event names nobody who is known");
-            }
-            (Action::EmailManager, user) => {
-                let manager = match user {
-                    Some(user) => app.store.manager_of(configuration, user).await?,
-                    None => None,
-                };
-                if let Some((manager, because)) = manager {
-                    recipients.push(Recipient::mail(&manager, because));
-                    continue;
-                }
-                let because = match user {
-                    Some(user) => format!("nobody manages {} or their department", user.id),
-                    None => "the event names nobody who is known".to_owned(),
-                };
-                let because = format!("{because}, and you are an administrator");
-                let all = acting.administrators().await?;
-                if all.is_empty() {
-                    not_done.push(
-                        "no mail to the manager: there is neither a manager nor an administrator",
-                    );
-                }
-                recipients.extend(
-                    all.iter()
-                        .map(|user| Recipient::mail(user, because.clone())),
-                );
-            }
-            (Action::Webhook { webhook_id }, _) => recipients.push(Recipient::webhook(webhook_id)),
-            (Action::BlockAccess { .. } | Action::CreateIncident { .. }, _) => {}
-        }
-    }
-    Ok((recipients, not_done))
 }

@@ -1,11 +1,10 @@
 //! The evaluate function on AWS Lambda.
 
-use aws_lambda_events::event::sqs::SqsEvent;
 use evaluate::{App, handle};
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::Error;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
-use shared::runtime::{logs, settings};
+use shared::runtime::{batch, logs, settings};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -15,8 +14,5 @@ async fn main() -> Result<(), Error> {
     let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);
     let app = App::new(settings::store(&aws)?, notices, Clock::default());
     let app = &app;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        Ok::<_, Error>(handle(app, event.payload).await)
-    }))
-    .await
+    batch::run(|event| handle(app, event)).await
 }

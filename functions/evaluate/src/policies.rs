@@ -1,16 +1,18 @@
-//! Evaluating each event against the active policies, and doing what those that fire say.
+//! Evaluates each event against the active policies, and takes the actions of those that fire.
 //!
-//! What a firing does is one transaction with its marker: alert, incident, notice and block happen once, whatever is
-//! redelivered. The notice is queued after it, and again where the event that fired comes again.
+//! The actions of a firing are one transaction with its marker: alert, incident, notice and block
+//! happen once, however often a message is delivered. The notice is queued afterwards, and again if
+//! the event that fired comes again.
 
 use super::App;
+use super::context::{BatchContext, PolicyMatch};
 use super::finishing::finish;
-use super::firing::{Acting, fire};
+use super::firing::fire;
 use futures::StreamExt;
 use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::identity::EventIdentity;
-use shared::domain::policy::{ActivePolicy, Facts, Fired, Firing, Needs, Trigger, firings};
+use shared::domain::policy::{ActivePolicy, Fired, Needs, Trigger, firings};
 use shared::domain::usage::Event;
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::queue::NotQueued;
@@ -19,27 +21,28 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long a batch acts: what is left then comes again. The function has a minute.
+/// How long a batch acts. The events that are left then come again. The function has a minute.
 const ACTING: Duration = Duration::from_secs(40);
-/// How many firings act at the same time. Those that block wait for each other: they change the organisation.
+/// How many firings act at the same time. Those that block a user act one after the other, because
+/// they change the organisation.
 const AT_ONCE: usize = 8;
 /// The most organisations whose policies an instance keeps, and the most firings it remembers.
 const MAX_ORGANISATIONS: usize = 1_000;
 const MAX_REMEMBERED: usize = 100_000;
 
-/// What is published of an organisation, and the revision that it is of.
+/// The published policies of an organisation, with their revision.
 type Published = (u64, Arc<Vec<ActivePolicy>>);
 
-/// What an instance keeps of the policies: those that are published, right exactly while the head has their revision; and
-/// which firings were before, which is so for ever.
+/// Caches of an instance: the published policies, which are valid while the head has their
+/// revision, and past firings, which never change.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct PolicyCache {
     active: Arc<Mutex<HashMap<String, Published>>>,
     fired: Arc<Mutex<HashMap<String, Fired>>>,
 }
 
-impl Kept {
-    /// The policies that are published in `configuration`.
+impl PolicyCache {
+    /// Returns the policies that are published in `configuration`.
     pub(super) async fn active(
         &self,
         store: &Store,
@@ -81,35 +84,29 @@ impl Kept {
 }
 
 /// An event that is recorded and counted.
-pub(super) struct Counted<'a> {
+pub(super) struct CountedEvent<'a> {
     /// The identity of its record.
     pub(super) identity: &'a EventIdentity,
     pub(super) event: &'a Event,
     pub(super) received_at: Timestamp,
 }
 
-/// A policy that an event of the batch fires.
-pub(super) struct Found<'a> {
-    pub(super) policy: &'a ActivePolicy,
-    pub(super) facts: &'a Facts,
-    pub(super) firing: Firing,
-}
-
-/// Whether a policy looks at events of this kind.
+/// Returns whether a policy is about events of this kind.
 fn looks_at(policy: &ActivePolicy, event: &Event) -> bool {
     let is_of_risks = matches!(policy.rule.trigger, Trigger::IpRiskEvent);
     is_of_risks == matches!(event, Event::IpRisk(_))
 }
 
-/// Evaluates `events`, which are recorded, and acts. Those that have to come again.
+/// Evaluates `events`, which are recorded, and acts. Returns those that have to come again.
 ///
-/// An event is evaluated when its own message comes, also when the queue brings that message again. One that somebody sends a
-/// second time, perhaps after months, was evaluated when it came first: its record has the time of that. A risk that came without
-/// a user is evaluated once more when it comes with one.
+/// An event is evaluated when its own message comes, even if the queue delivers that message again.
+/// If a client sends an event a second time, perhaps after months, it is not evaluated again: its
+/// record has the time at which it was received first. A risk without a user is evaluated once more
+/// if it comes again with one.
 pub(super) async fn act(
     app: &App,
     configuration: &Configuration,
-    events: &[Counted<'_>],
+    events: &[CountedEvent<'_>],
 ) -> Result<BTreeSet<EventIdentity>, StoreError> {
     let until = Instant::now() + ACTING;
     let policies = app.policies.active(&app.store, configuration).await?;
@@ -134,18 +131,18 @@ pub(super) async fn act(
         .store
         .usage_totals(configuration, &needs, &facts)
         .await?;
-    // The totals have all of the batch; each event sees those that arrived before it and itself.
+    // The totals include the whole batch. Each event must see only itself and those before it.
     for facts in &facts {
         usage_totals.subtract(facts, &needs);
     }
-    let mut found: BTreeMap<String, Vec<Found<'_>>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<PolicyMatch<'_>>> = BTreeMap::new();
     for facts in &facts {
         usage_totals.count(facts, &needs);
         for policy in policies.iter() {
             for firing in firings(policy, facts, &usage_totals, configuration) {
                 let name = Fired::name(&policy.id, &firing.subject);
                 let same = found.entry(name).or_default();
-                same.push(Found {
+                same.push(PolicyMatch {
                     policy,
                     facts,
                     firing,
@@ -154,13 +151,13 @@ pub(super) async fn act(
         }
     }
     let known = known(app, configuration, &found).await?;
-    let acting = Acting::new(app, configuration);
+    let acting = BatchContext::new(app, configuration);
     let (blocking, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, same)| {
         let first = same.first();
         first.is_some_and(|found| found.policy.rule.blocks().is_some())
     });
     let mut failed: BTreeSet<EventIdentity> = BTreeSet::new();
-    // First what stops somebody.
+    // Policies that block a user come first.
     let blocking = futures::stream::iter(begun(&acting, blocking, &known, until)).buffered(1);
     failed.extend(blocking.concat().await);
     let others =
@@ -169,10 +166,10 @@ pub(super) async fn act(
     Ok(failed)
 }
 
-/// What is to be done for each of `firings`; the events that have to come again for it.
+/// Prepares the actions of each of `firings`. Each returns the events that have to come again.
 fn begun<'a>(
-    acting: &'a Acting<'a>,
-    firings: Vec<(String, Vec<Found<'a>>)>,
+    acting: &'a BatchContext<'a>,
+    firings: Vec<(String, Vec<PolicyMatch<'a>>)>,
     known: &'a BTreeMap<String, Fired>,
     until: Instant,
 ) -> Vec<impl Future<Output = Vec<EventIdentity>> + 'a> {
@@ -181,12 +178,12 @@ fn begun<'a>(
         .collect()
 }
 
-/// Fires, unless the time of the batch is over. The events that have to come again.
+/// Fires, unless the time of the batch is over. Returns the events that have to come again.
 async fn in_time(
-    acting: &Acting<'_>,
+    acting: &BatchContext<'_>,
     known: Option<&Fired>,
     name: String,
-    same: Vec<Found<'_>>,
+    same: Vec<PolicyMatch<'_>>,
     until: Instant,
 ) -> Vec<EventIdentity> {
     let ids = same.iter().map(|found| found.facts.identity.clone());
@@ -195,7 +192,7 @@ async fn in_time(
         tracing::warn!("a batch has more to do than time; its events come again");
         return ids;
     }
-    match once(acting, &name, &same, known).await {
+    match fire_once(acting, &name, &same, known).await {
         Ok(()) => Vec::new(),
         Err(error) => {
             report(
@@ -208,11 +205,11 @@ async fn in_time(
     }
 }
 
-/// Which of these firings were before.
+/// Returns those of these firings that happened before.
 async fn known(
     app: &App,
     configuration: &Configuration,
-    found: &BTreeMap<String, Vec<Found<'_>>>,
+    found: &BTreeMap<String, Vec<PolicyMatch<'_>>>,
 ) -> Result<BTreeMap<String, Fired>, StoreError> {
     let organisation_id = &configuration.organisation.id;
     let mut known = BTreeMap::new();
@@ -250,15 +247,16 @@ enum Failure {
     Queue(#[from] NotQueued),
 }
 
-/// Fires for the first of these events, where it did not fire before, and queues its notice. Where one of them is the
-/// event that fired, it has come again, perhaps because the notice was not queued, or with its user, who was not known.
-async fn once(
-    acting: &Acting<'_>,
+/// Fires for the first of these events, if the policy did not fire before, and queues the notice.
+/// If one of them is the event that fired, it has come again: perhaps because the notice was not
+/// queued, or now with its user, who was not known then.
+async fn fire_once(
+    acting: &BatchContext<'_>,
     name: &str,
-    same: &[Found<'_>],
+    same: &[PolicyMatch<'_>],
     known: Option<&Fired>,
 ) -> Result<(), Failure> {
-    let Acting { app, .. } = acting;
+    let BatchContext { app, .. } = acting;
     let organisation_id = &acting.configuration.organisation.id;
     let fired = match (known, same.first()) {
         (Some(fired), _) => {
@@ -273,7 +271,7 @@ async fn once(
         }
         (None, Some(first)) => match fire(acting, first).await? {
             Some(fired) => fired,
-            // Another batch was faster, and queues it.
+            // Another batch was faster and queues the notice.
             None => return Ok(()),
         },
         (None, None) => return Ok(()),

@@ -1,6 +1,7 @@
-//! Telling of events that do not add up.
+//! Raises alerts about events that do not add up.
 
-use super::{App, Delivery, Failure};
+use super::App;
+use super::record::{Delivery, Failure};
 use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::event_alert::{Trouble, TroubledEvent};
@@ -12,25 +13,25 @@ use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::{Mark, StoreError};
 use std::collections::BTreeMap;
 
-/// Raises the alerts about the events of a batch. Those whose alert was not raised come again, and find
-/// that they are recorded.
-pub(super) async fn tell(
+/// Raises the alerts about the events of a batch. If an alert cannot be raised, its event comes
+/// again and is found to be recorded.
+pub(super) async fn notify(
     app: &App,
     configuration: &Configuration,
     deliveries: &[Delivery],
     results: &mut [Result<Recorded, Failure>],
 ) {
-    // What is told once is told for the first of the batch.
+    // An alert that is raised once is raised for the first event of the batch.
     let mut troubles: BTreeMap<String, (TroubledEvent<'_>, Vec<usize>)> = BTreeMap::new();
-    let mut untold = Vec::new();
+    let mut failed = Vec::new();
     let zone = configuration.organisation.zone();
     for (at, (delivery, result)) in deliveries.iter().zip(results.iter()).enumerate() {
         let (trouble, received_at) = match trouble_of(app, configuration, delivery, result).await {
             Ok(Some(found)) => found,
             Ok(None) => continue,
             Err(error) => {
-                not_told(&error);
-                untold.push(at);
+                log_failure(&error);
+                failed.push(at);
                 continue;
             }
         };
@@ -46,22 +47,22 @@ pub(super) async fn tell(
         same.push(at);
     }
     for (event, same) in troubles.into_values() {
-        if let Err(error) = tell_one(app, configuration, &event).await {
-            not_told(&error);
-            untold.extend(same);
+        if let Err(error) = notify_one(app, configuration, &event).await {
+            log_failure(&error);
+            failed.extend(same);
         }
     }
-    for at in untold {
-        results[at] = Err(Failure::TroubleNotTold);
+    for at in failed {
+        results[at] = Err(Failure::AlertNotRaised);
     }
 }
 
-fn not_told(error: &StoreError) {
-    let message = "what is wrong with an event was not told";
+fn log_failure(error: &StoreError) {
+    let message = "an alert about an event was not raised";
     report(ErrorType::CrossingNotTold, message, error);
 }
 
-/// What is wrong with an event, and when it was received first.
+/// Returns what is wrong with an event, and when it was first received.
 async fn trouble_of(
     app: &App,
     configuration: &Configuration,
@@ -93,7 +94,8 @@ async fn trouble_of(
             },
             _,
         ) => Some((Trouble::ExceededHold, *first)),
-        // It may have come again because this was not told. How its hold ended stays as it is.
+        // The event may have come again because its alert was not raised. How its hold ended does
+        // not change.
         (Recorded::Duplicate { .. }, Event::LlmRequest(usage)) => {
             let organisation_id = &configuration.organisation.id;
             let lapsed = app.store.lapsed_before(organisation_id, usage).await?;
@@ -107,7 +109,7 @@ async fn trouble_of(
     })
 }
 
-async fn tell_one(
+async fn notify_one(
     app: &App,
     configuration: &Configuration,
     event: &TroubledEvent<'_>,

@@ -1,4 +1,4 @@
-//! The body of a webhook: read only after what is cheap was checked, and in one of two encodings.
+//! Reads the body of a webhook. The cheap checks come first; the body has one of two encodings.
 
 use super::App;
 use axum::body::Body;
@@ -11,21 +11,21 @@ use shared::runtime::list::form_pairs;
 use std::time::Duration;
 use tokio::sync::SemaphorePermit;
 
-/// The largest body that GitHub sends. Lambda takes no more than six megabytes of it.
+/// The largest body that GitHub sends. Lambda takes at most six megabytes.
 pub(crate) const MAX_WEBHOOK_BYTES: usize = 25 * 1024 * 1024;
-/// How many bodies beyond the usual limit an instance has in memory at a time.
+/// How many bodies above the usual limit an instance holds in memory at the same time.
 pub(crate) const LARGE_AT_ONCE: usize = 4;
-/// How long a sender may take for its body. GitHub gives up after ten seconds.
+/// How long a sender may take to send its body. GitHub gives up after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A body that was read whole. While a large one lives, it has one of the instance's few places.
+/// A whole body. A large one keeps one of the instance's few places until it is dropped.
 pub(crate) struct Received<'a> {
     pub(crate) bytes: Vec<u8>,
     _place: Option<SemaphorePermit<'a>>,
 }
 
-/// Reads a body of at most [`MAX_WEBHOOK_BYTES`]. Nobody knows yet whether it is signed, so large ones
-/// are read a few at a time.
+/// Reads a body of at most [`MAX_WEBHOOK_BYTES`]. It is not yet known whether the body is signed,
+/// so only a few large ones are read at the same time.
 pub(crate) async fn read<'a>(
     app: &'a App,
     headers: &HeaderMap,
@@ -68,8 +68,8 @@ async fn collect(app: &App, body: Body) -> Result<Received<'_>, ApiError> {
     })
 }
 
-/// The JSON of a body: as it is, or in the field `payload` of a form, which is what GitHub sends if
-/// nobody chose. Which of them it is can be seen by the body, which is signed.
+/// Reads the JSON of a body: the body itself, or the field `payload` of a form, which is GitHub's
+/// default. The body decides which it is, because only the body is signed.
 pub(crate) fn json(bytes: &[u8]) -> Result<Value, ApiError> {
     let wrong = |message: &str| ApiError::field("body", message);
     let text = std::str::from_utf8(bytes).map_err(|_| wrong("must be JSON or a form"))?;

@@ -1,10 +1,11 @@
-//! Claims the identities of a request's events before they are queued, so that its answer says exactly
-//! which of them are new, and keeps the holds that they name until the usage is recorded.
+//! Claims the identities of a request's events before they are queued, so that its answer says
+//! exactly which of them are new. Keeps the holds that they name until the usage is recorded.
 //!
-//! A crash between claim and queue loses nothing: the event was not accepted, and whoever sends it again finds
-//! the claim of the same body and no record, so it is queued. If the database does not answer, events are
-//! queued without a claim, and `evaluate` finds duplicates and conflicts by their digests. If it answers and a hold
-//! cannot be kept, its event is not taken: whoever reported it sends it again.
+//! A crash between claim and queue loses nothing: the event was not accepted. If it is sent again,
+//! there is a claim of the same body but no record, so it is queued. If the database does not
+//! answer, events are queued without a claim, and `evaluate` finds duplicates and conflicts by
+//! their digests. If it answers but a hold cannot be kept, its event is not taken: the client sends
+//! it again.
 
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -18,9 +19,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// How many claims are on their way at the same time.
+/// How many claims are in flight at the same time.
 const CONCURRENT: usize = 32;
-/// How long a request claims; the events that are left then are queued without a claim.
+/// How long a request claims. The events that are left then are queued without a claim.
 const CLAIMING: Duration = Duration::from_secs(2);
 
 /// An event that its key may report.
@@ -44,28 +45,29 @@ impl Candidate {
     }
 }
 
-/// What an event is to what was reported before it, in its request and earlier.
+/// How an event relates to those reported before it, in the same request or earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     New,
     /// The same body came before.
     Duplicate,
-    /// Another body came before under its identity.
+    /// Another body came before under the same identity.
     Conflict,
 }
 
-/// An event of the request with what becomes of it.
+/// An event of the request and how it is handled.
 #[derive(Debug)]
 pub(crate) struct Sorted<'a> {
     pub(crate) candidate: &'a Candidate,
     pub(crate) standing: Standing,
-    /// The index of the event whose message stands for it; none if it needs no message any more.
+    /// The index of the event whose message carries it. None if it needs no message.
     pub(crate) carried_by: Option<usize>,
-    /// False if the hold that it names may lapse before it is recorded, and the database is not silent.
+    /// False if the database answers but the hold that the event names may lapse before the event
+    /// is recorded.
     pub(crate) is_kept: bool,
 }
 
-/// Claims the identities of `candidates` and says what each of them is.
+/// Claims the identities of `candidates` and sorts them into new, duplicates and conflicts.
 pub(crate) async fn sort<'a>(
     store: &Store,
     organisation_id: &str,
@@ -77,46 +79,16 @@ pub(crate) async fn sort<'a>(
     for candidate in candidates {
         first_of.entry(&candidate.identity).or_insert(candidate);
     }
-    let deadline = Instant::now() + CLAIMING;
-    let is_down = AtomicBool::new(false);
     let firsts: Vec<&Candidate> = first_of.into_values().collect();
-    let claims: Vec<_> = firsts
-        .iter()
-        .enumerate()
-        .map(|(place, first)| {
-            let claimant = Claimant {
-                identity: &first.identity,
-                digest: &first.digest,
-                hold_id: hold_id_of(&first.event),
-                report: request_id,
-            };
-            let claiming = store.claim(organisation_id, claimant, now);
-            let claim = in_time(claiming, deadline, &is_down);
-            // What is not known is taken for new: `evaluate` finds out.
-            async move { (place, claim.await.unwrap_or(Claim::New)) }
-        })
-        .collect();
     let mut holds: BTreeMap<String, HoldId> = BTreeMap::new();
     for candidate in candidates {
         let named = own_hold_of(organisation_id, &candidate.event);
         holds.extend(named.map(|hold_id| (hold_id.to_string(), hold_id)));
     }
-    let waiting: Vec<_> = holds
-        .values()
-        .enumerate()
-        .map(|(place, hold_id)| {
-            let waiting = store.await_usage(organisation_id, hold_id, now);
-            let kept = in_time(waiting, deadline, &is_down);
-            async move { kept.await.map(|()| place) }
-        })
-        .collect();
-    let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
-    let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
-    let claims = claims.collect::<BTreeMap<usize, Claim>>();
-    let kept = waiting.collect::<BTreeSet<Option<usize>>>();
-    let asked = async { futures::join!(claims, kept) };
-    let ((mut claims, kept), has_answered) = watch(asked).await;
-    // While the database is silent, usage is taken without keeping its hold. One that is overloaded opens no cap.
+    let claiming = claim_all(store, organisation_id, request_id, &firsts, &holds, now);
+    let ((mut claims, kept), has_answered) = watch(claiming).await;
+    // If the database is silent, usage is taken although its hold is not kept. If it answers but is
+    // overloaded, it is not: that would open a cap.
     let is_kept = |event: &Event| {
         let named = own_hold_of(organisation_id, event).map(|hold_id| hold_id.to_string());
         let place = named.map(|name| holds.keys().position(|known| *known == name));
@@ -156,6 +128,50 @@ pub(crate) async fn sort<'a>(
     sorted
 }
 
+/// Claims the identities of `firsts` and keeps `holds`, at the same time. Returns the claims by their
+/// place in `firsts`, and the places of the holds that are kept.
+async fn claim_all(
+    store: &Store,
+    organisation_id: &str,
+    request_id: &str,
+    firsts: &[&Candidate],
+    holds: &BTreeMap<String, HoldId>,
+    now: Timestamp,
+) -> (BTreeMap<usize, Claim>, BTreeSet<Option<usize>>) {
+    let deadline = Instant::now() + CLAIMING;
+    let is_down = AtomicBool::new(false);
+    let claims: Vec<_> = firsts
+        .iter()
+        .enumerate()
+        .map(|(place, first)| {
+            let claimant = Claimant {
+                identity: &first.identity,
+                digest: &first.digest,
+                hold_id: hold_id_of(&first.event),
+                report: request_id,
+            };
+            let claiming = store.claim(organisation_id, claimant, now);
+            let claim = in_time(claiming, deadline, &is_down);
+            // If the claim failed, the event counts as new: `evaluate` finds out.
+            async move { (place, claim.await.unwrap_or(Claim::New)) }
+        })
+        .collect();
+    let waiting: Vec<_> = holds
+        .values()
+        .enumerate()
+        .map(|(place, hold_id)| {
+            let waiting = store.await_usage(organisation_id, hold_id, now);
+            let kept = in_time(waiting, deadline, &is_down);
+            async move { kept.await.map(|()| place) }
+        })
+        .collect();
+    let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
+    let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
+    let claims = claims.collect::<BTreeMap<usize, Claim>>();
+    let kept = waiting.collect::<BTreeSet<Option<usize>>>();
+    futures::join!(claims, kept)
+}
+
 fn hold_id_of(event: &Event) -> Option<&str> {
     match event {
         Event::LlmRequest(usage) => usage.hold_id.as_deref(),
@@ -163,7 +179,7 @@ fn hold_id_of(event: &Event) -> Option<&str> {
     }
 }
 
-/// The hold of its own user that an event names.
+/// Returns the hold that an event names, if it belongs to the event's user.
 fn own_hold_of(organisation_id: &str, event: &Event) -> Option<HoldId> {
     match event {
         Event::LlmRequest(usage) => own_hold(organisation_id, usage),
@@ -171,8 +187,8 @@ fn own_hold_of(organisation_id: &str, event: &Event) -> Option<HoldId> {
     }
 }
 
-/// Waits for a call, unless the time of the request is over or the database is known to be silent. None if it has no
-/// answer.
+/// Waits for a call until the deadline. None if there is no answer. If an earlier call found the
+/// database down, it is not even started.
 async fn in_time<T>(
     call: impl Future<Output = Result<T, StoreError>>,
     deadline: Instant,

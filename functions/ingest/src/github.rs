@@ -1,4 +1,5 @@
-//! Receives GitHub's webhooks: checked by their signature, read by the organisation's table, queued as risk events.
+//! Receives GitHub's webhooks: checks their signature, reads them by the organisation's table and
+//! queues them as risk events.
 
 use super::body::{self, Received};
 use super::{App, send};
@@ -21,7 +22,7 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 #[schema(as = ReceivedWebhook)]
 struct ReceivedView {
-    /// The event that was queued; null if the webhook is no risk.
+    /// The id of the event that was queued; null if the webhook is no risk.
     #[schema(required = true)]
     event_id: Option<String>,
     #[schema(required = true)]
@@ -31,23 +32,20 @@ struct ReceivedView {
     message: &'static str,
 }
 
-/// The signature of a body, as its header says it.
-struct Signature(Vec<u8>);
+/// The signature of a body, from its header.
+struct Signature([u8; 32]);
 
 impl Signature {
     /// Reads the header `X-Hub-Signature-256`: `sha256=` and 64 hexadecimal digits.
     fn of(headers: &HeaderMap) -> Option<Self> {
         let header = headers.get("x-hub-signature-256")?.to_str().ok()?;
         let digits = header.strip_prefix("sha256=")?;
-        if digits.len() != 64 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
-        let bytes: Option<Vec<u8>> = (0..64).step_by(2).map(byte).collect();
-        bytes.map(Self)
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).ok()?;
+        Some(Self(bytes))
     }
 
-    /// Whether it is that of `body` by `secret`, compared in constant time.
+    /// Returns whether this is the signature of `body` by `secret`. Compares in constant time.
     fn is_of(&self, secret: &str, body: &[u8]) -> bool {
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else {
             return false;
@@ -57,9 +55,10 @@ impl Signature {
     }
 }
 
-/// The same answer whether there is no such organisation, no integration, or another secret.
+/// The answer is the same if there is no such organisation, no integration, or another secret.
 fn unsigned() -> ApiError {
-    let message = "the signature does not fit; X-Hub-Signature-256 must be made with the integration's secret";
+    let message = "the signature does not fit; X-Hub-Signature-256 must be made with the \
+                   integration's secret";
     ApiError::new(ErrorCode::Unauthorized, message)
 }
 
@@ -72,21 +71,24 @@ fn header<'a>(headers: &'a HeaderMap, name: &str, most: usize) -> Result<&'a str
     value.ok_or_else(|| ApiError::field(name, rule))
 }
 
-/// Receives a webhook of GitHub for one organisation, of at most 25 MB. A signature stands for the key.
+/// Receives a webhook of GitHub, of at most 25 MB, for one organisation. It has a signature instead
+/// of a key.
 ///
-/// What happened counts once, by what is signed: however often it is delivered, by whichever hooks, under
-/// whatever other headers. A webhook that is sent again after a login was mapped to a user completes what
-/// was missing.
+/// An event counts once, by its signed body: however often, by however many hooks and with whatever
+/// other headers it is delivered. If a webhook is sent again after a login was mapped to a user,
+/// the missing parts are completed.
 #[shared::endpoint(POST "/v1/integrations/github/{id}", ANYBODY)]
 #[utoipa::path(
     operation_id = "receiveGithub",
     tag = "GitHub",
     params(
         ("id" = Slug, Path, description = "The organisation."),
-        ("X-GitHub-Event" = String, Header, min_length = 1, max_length = 64, pattern = "^[!-~]+$",
-            description = "The event. The body must be one of it."),
-        ("X-GitHub-Delivery" = String, Header, min_length = 1, max_length = 100, pattern = "^[!-~]+$",
-            description = "The delivery. What counts once is what the body says, not the delivery."),
+        ("X-GitHub-Event" = String, Header,
+            min_length = 1, max_length = 64, pattern = "^[!-~]+$",
+            description = "The event. The body must be one of this event."),
+        ("X-GitHub-Delivery" = String, Header,
+            min_length = 1, max_length = 100, pattern = "^[!-~]+$",
+            description = "The delivery. An event counts once by its body, not by its delivery."),
         ("X-Hub-Signature-256" = String, Header, pattern = "^sha256=[0-9a-f]{64}$",
             description = "HMAC-SHA256 of the body by the integration's secret."),
     ),
@@ -107,7 +109,7 @@ pub(crate) async fn receive(
     Path(organisation_id): Path<String>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    // The body comes last: it costs memory, and nobody knows yet who sends it.
+    // The body is read last: it costs memory, and its sender is not known yet.
     let (parts, body) = request.into_parts();
     let headers = &parts.headers;
     let signature = Signature::of(headers)
@@ -134,7 +136,7 @@ pub(crate) async fn receive(
     Ok(answer(Some(&risk), message))
 }
 
-/// The risk that a body tells of, if it is one, and what is said of it.
+/// Reads the risk from a body, if it is one, and the message for the sender.
 async fn risk(
     app: &App,
     organisation_id: &str,
@@ -197,7 +199,7 @@ fn answer(risk: Option<&Risk>, message: &'static str) -> Response {
     json_of(202, &view)
 }
 
-/// The form that GitHub sends if nobody chose JSON.
+/// The form that GitHub sends if JSON was not chosen.
 #[derive(ToSchema)]
 #[schema(as = GithubForm)]
 #[expect(dead_code, reason = "it describes a body and is never made")]

@@ -1,8 +1,8 @@
-//! What the API's document says of this function.
+//! The bodies of this function in the OpenAPI document.
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
-use super::Rejected;
+use super::view::Rejected;
 use shared::domain::usage::{Operation, RiskLevel};
 use shared::runtime::error::Detail;
 use shared::runtime::openapi::{
@@ -19,7 +19,7 @@ pub(crate) struct EventsBody {
     events: Vec<EventBody>,
 }
 
-/// Something that happened.
+/// A usage or risk event that a client reports.
 #[derive(ToSchema)]
 #[schema(as = Event)]
 #[serde(untagged)]
@@ -48,7 +48,7 @@ pub(crate) enum CutOff {
     Failed,
 }
 
-/// An error, with what is said of each event if it is about them.
+/// An error. If it is about single events, these are listed.
 #[derive(ToSchema)]
 #[schema(as = NoAcceptedEvents)]
 pub(crate) struct NothingAccepted {
@@ -62,7 +62,7 @@ pub(crate) struct NothingAccepted {
     conflicts: Option<Vec<Rejected>>,
 }
 
-/// A request that was answered. With a `hold_id` it settles the hold.
+/// A request that was answered. If it has a `hold_id`, it settles the hold.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UsageEvent {
@@ -79,13 +79,13 @@ pub(crate) struct UsageEvent {
     cached_input_tokens: Option<RequestTokens>,
     hold_id: Option<HoldId>,
     outcome: Option<Whole>,
-    /// `chat` if nothing is said. What is larger than a request of its kind can be is held back from the counters. A key that is
-    /// bound to a user reports no `aggregate`.
+    /// `chat` if missing. If the tokens exceed what one request of its kind can have, the event is
+    /// held back from the counters. A key that is bound to a user may not report `aggregate`.
     operation: Option<Operation>,
     source: Option<Source>,
 }
 
-/// A request that was cut off. Tokens that nobody counted may be missing.
+/// A request that was cut off. Its tokens may be missing if they were not counted.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CutOffEvent {

@@ -1,4 +1,4 @@
-//! Reading one event.
+//! Reads one event from JSON.
 
 use jiff::Timestamp;
 use shared::domain::estimate::MAX_TOKENS;
@@ -39,7 +39,7 @@ const RISK_LEVELS: &[(&str, Option<RiskLevel>)] = &[
     ("critical", Some(RiskLevel::Critical)),
 ];
 
-/// An event, or every field of it that is wrong, with its id as far as that can be read.
+/// Reads an event, or returns all its wrong fields, with its id if that can be read.
 pub(crate) fn event(
     raw: &str,
     index: usize,
@@ -55,7 +55,7 @@ pub(crate) fn event(
     let source = fields.optional("source", parse::sentence(100));
     let event = match kind {
         None => {
-            // Which other fields there should be depends on the type.
+            // The type decides which other fields there are.
             let details = fields.into_details();
             let known =
                 ["event_id", "type", "occurred_at", "source"].map(|name| format!("{path}.{name}"));
@@ -93,7 +93,7 @@ pub(crate) fn event(
     }
 }
 
-/// An id that a client may give: GitHub's webhooks have their own.
+/// Reads the id of a client's event. GitHub's webhooks have their own ids.
 fn event_id(raw: &str) -> Result<String, String> {
     let id = parse::client_id(raw)?;
     if id.starts_with(GITHUB_PREFIX) {
@@ -118,7 +118,6 @@ fn occurred_at(fields: &mut Fields, now: Timestamp) -> Timestamp {
     fields.required("occurred_at", within)
 }
 
-/// The fields of a usage event.
 fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
     let user_id = fields.required("user_id", parse::user_id);
     let provider = fields.required("provider", parse::sentence(100));
@@ -127,7 +126,7 @@ fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
     let outcome = outcome.unwrap_or(Outcome::Completed);
     let operation = fields.optional("operation", parse::one_of(OPERATIONS));
     let tokens = parse::whole(0, MAX_TOKENS);
-    // A request that was cut off may have tokens that nobody counted; a whole one has not.
+    // If a request was cut off, its tokens may not have been counted.
     let (input_tokens, output_tokens) = match outcome {
         Outcome::Completed => (
             Some(fields.required("input_tokens", &tokens)),

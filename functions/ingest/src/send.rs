@@ -1,4 +1,4 @@
-//! Putting events on the queue, ten at a time.
+//! Puts events on the queue, ten at a time.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
@@ -9,10 +9,11 @@ use std::collections::HashSet;
 
 /// The most messages that SQS takes at once.
 const BATCH: usize = 10;
-/// How many batches are on their way at the same time.
+/// How many batches are in flight at the same time.
 const CONCURRENT: usize = 8;
 
-/// Sends all messages, each with the index of its event; the indices of those the queue did not take.
+/// Sends all messages, each with the index of its event. Returns the indices of those that the
+/// queue did not take.
 pub(crate) async fn all(
     sqs: &Client,
     queue_url: &str,

@@ -1,4 +1,4 @@
-//! One attempt of a delivery, and keeping what follows from it.
+//! Makes one attempt of a delivery, and stores its result.
 
 use super::deliver::{Target, message};
 use super::post::{Answered, Signed};
@@ -14,27 +14,27 @@ use shared::domain::webhook::{
 use shared::runtime::logs::{self, Metric};
 use shared::store::{AttemptOutcome, HealthChange, StoreError, new_id};
 
-/// How often keeping an attempt is tried again that met other changes.
+/// How often the result of an attempt is stored again because of other changes.
 const ATTEMPTS: u32 = 24;
 
-/// What became of an attempt.
+/// The result of an attempt.
 pub(super) struct Attempted {
-    /// The delivery as it is kept; none if it is gone.
+    /// The delivery as it is stored. None if it was deleted.
     pub(super) delivery: Option<Delivery>,
-    /// How the receiver does now.
+    /// The health of the receiver. None if it is fine.
     pub(super) health: Option<Health>,
 }
 
 impl Attempted {
-    /// Whether the receiver took it.
+    /// Returns whether the receiver took the delivery.
     pub(super) fn is_taken(&self) -> bool {
         let delivery = self.delivery.as_ref();
         delivery.is_some_and(|delivery| delivery.status == DeliveryStatus::Delivered)
     }
 }
 
-/// Posts a delivery, and keeps what follows. A post takes seconds: how the receiver does may be another by
-/// then, so what follows is found by what is in force when it is kept.
+/// Posts a delivery and stores the result. A post takes seconds, and the receiver's health may
+/// change meanwhile. So the result follows from the health that is stored when the post has ended.
 pub(super) async fn make(
     app: &App,
     target: Target<'_>,
@@ -72,7 +72,7 @@ fn is_success(code: u16) -> bool {
     (200..300).contains(&code)
 }
 
-/// An attempt that was made.
+/// An attempt that was made, before its result is stored.
 struct Made {
     /// The delivery before it.
     delivery: Delivery,
@@ -105,7 +105,8 @@ async fn keep(
             news,
         } = Outcome::of(made.delivery.clone(), tried, health.as_ref());
         if news == Some(News::GivenUp) && !is_queued {
-            // Before it is kept as given up: a stop in between repeats this.
+            // Queued before it is stored as given up: if the function stops in between, this
+            // repeats.
             app.given_up
                 .queue(&message(organisation_id, &delivery))
                 .await?;
@@ -145,8 +146,8 @@ async fn keep(
     as_it_is(app, target, made).await
 }
 
-/// The webhook posts to another url by now. A delivery that the one before took is delivered; otherwise it
-/// is as if it had not been attempted. It says nothing of the new receiver.
+/// Stores an attempt if the webhook has another url by now. If the old receiver took the delivery,
+/// it is delivered; otherwise the attempt does not count. It says nothing about the new receiver.
 async fn elsewhere(app: &App, target: Target<'_>, made: &Made) -> Result<Attempted, Failure> {
     let delivery = made.delivery.clone();
     if made.attempt.status_code.is_some_and(is_success) {
@@ -158,7 +159,7 @@ async fn elsewhere(app: &App, target: Target<'_>, made: &Made) -> Result<Attempt
     as_it_is(app, target, made).await
 }
 
-/// What is kept of a delivery and of its receiver.
+/// Returns the stored delivery and health.
 async fn as_it_is(app: &App, target: Target<'_>, made: &Made) -> Result<Attempted, Failure> {
     let (organisation_id, webhook_id) = (target.organisation_id, &target.webhook.id);
     let delivery = app
@@ -211,23 +212,25 @@ async fn post(
     }
 }
 
-/// Whether a delivery tells that telling has failed. One that is given up opens no further incident, or two receivers that refuse
-/// each other's would never come to an end.
-fn tells_of_telling(delivery: &Delivery) -> bool {
+/// Returns whether a delivery is about a failed notification. If such a delivery is given up, no
+/// further incident is opened; otherwise two failing receivers would produce incidents for ever.
+fn is_about_notifying(delivery: &Delivery) -> bool {
     let mut body: Value = serde_json::from_str(&delivery.body).unwrap_or_default();
     let cause = serde_json::from_value::<Cause>(body["data"]["cause"].take());
     delivery.kind == EventType::IncidentCreated && cause.is_ok_and(Cause::is_of_telling)
 }
 
-/// The incident that tells of `news`, with its notice to the administrators. Its id is made of the
-/// delivery's, so that it is opened once. A webhook ends once, so that is told in any case.
+/// Returns the incident about `news`, with its notice to the administrators. Its id is made of the
+/// delivery's id, so that it is opened once. The end of a webhook always opens one: it ends only
+/// once.
 async fn opened(
     app: &App,
     target: Target<'_>,
     delivery: &Delivery,
     news: Option<News>,
 ) -> Result<Option<Opened>, StoreError> {
-    let Some(news) = news.filter(|news| *news == News::Ended || !tells_of_telling(delivery)) else {
+    let Some(news) = news.filter(|news| *news == News::Ended || !is_about_notifying(delivery))
+    else {
         return Ok(None);
     };
     let now = app.clock.now();
@@ -262,10 +265,11 @@ fn given_up(delivery: &Delivery) -> (&'static str, String) {
         None => attempt.error.clone().unwrap_or_default(),
     });
     let message = format!(
-        "{id} was attempted {tries} times for the webhook {webhook_id}: {why}. If it took nothing else meanwhile it is paused: younger \
-         deliveries wait for up to seven days. The oldest is tried every 15 minutes, and when one is taken the others follow. Mend the \
-         receiver, then POST /v1/webhooks/{webhook_id}/deliveries/{id}/retry, or /v1/webhooks/{webhook_id}/retry?since= for all that \
-         were given up."
+        "{id} was attempted {tries} times for the webhook {webhook_id}: {why}. If it took nothing \
+         else meanwhile it is paused: younger deliveries wait for up to seven days. The oldest is \
+         tried every 15 minutes, and when one is taken the others follow. Fix the receiver, then \
+         POST /v1/webhooks/{webhook_id}/deliveries/{id}/retry, or \
+         /v1/webhooks/{webhook_id}/retry?since= for all that were given up."
     );
     ("A webhook was given up", message)
 }
@@ -273,9 +277,10 @@ fn given_up(delivery: &Delivery) -> (&'static str, String) {
 fn ended(delivery: &Delivery) -> (&'static str, String) {
     let Delivery { id, webhook_id, .. } = delivery;
     let message = format!(
-        "The receiver of the webhook {webhook_id} answered 410 to {id}: it wants no more deliveries, and gets none. If that is wrong, \
-         PATCH /v1/webhooks/{webhook_id} with another url, or mend the receiver and POST /v1/webhooks/{webhook_id}/test: the webhook \
-         goes on when the receiver takes one."
+        "The receiver of the webhook {webhook_id} answered 410 to {id}: it wants no further \
+         deliveries, and gets none. If that is wrong, PATCH /v1/webhooks/{webhook_id} with another \
+         url, or fix the receiver and POST /v1/webhooks/{webhook_id}/test: the webhook goes on \
+         when the receiver takes one."
     );
     ("A webhook was ended by its receiver", message)
 }

@@ -1,16 +1,17 @@
-//! Notices as events on a bus of EventBridge, so that others can attach anything.
+//! Puts notices as events on a bus of EventBridge, so that other systems can subscribe.
 
 use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use shared::runtime::logs::{ErrorType, report};
 
-/// What the events' `source` is.
+/// The `source` of the events.
 const SOURCE: &str = "toktra";
-/// The most events of one call, and the most bytes of their details; the service takes 256 KB with everything around them.
+/// The most events of one call, and the most bytes of their details. The service takes 256 KB, with
+/// everything around them.
 const BATCH: usize = 10;
 const BATCH_BYTES: usize = 200_000;
 
-/// The bus, where there is one.
+/// The bus, if the deployment has one.
 #[derive(Clone, Debug)]
 pub struct Bus {
     client: Client,
@@ -24,12 +25,12 @@ pub(crate) struct BusEvent {
 }
 
 impl Bus {
-    /// The bus called `name`. Without a name nothing is put on it.
+    /// Creates the bus called `name`. If there is no name, nothing is put on it.
     pub fn new(client: Client, name: Option<String>) -> Self {
         Self { client, name }
     }
 
-    /// Puts events on the bus; for each, whether it is there.
+    /// Puts events on the bus. Returns for each whether the bus took it.
     pub(crate) async fn put(&self, events: &[BusEvent]) -> Vec<bool> {
         let Some(name) = &self.name else {
             return vec![true; events.len()];
@@ -65,7 +66,7 @@ impl Bus {
     }
 }
 
-/// The events in as many calls as they need.
+/// Splits the events into as many calls as they need.
 fn batches(events: &[BusEvent]) -> Vec<&[BusEvent]> {
     let mut batches = Vec::new();
     let mut rest = events;

@@ -1,4 +1,4 @@
-//! A delivery whose message has come: attempted, kept waiting, or ended.
+//! Handles the message of a delivery: attempts it, lets it wait, or ends it.
 
 use super::attempt;
 use super::{App, Failure, resume};
@@ -9,7 +9,7 @@ use shared::domain::notice::{Notice, NoticeMessage, RecipientStatus};
 use shared::domain::webhook::{Delivery, DeliveryStatus, Webhook};
 use std::time::Duration;
 
-/// What a receiver is sent of a notice; the same bytes on each attempt.
+/// Returns the body that a receiver gets. It has the same bytes on each attempt.
 pub(super) fn body(organisation_id: &str, notice: &Notice) -> String {
     json!({
         "id": notice.event_id(),
@@ -21,7 +21,8 @@ pub(super) fn body(organisation_id: &str, notice: &Notice) -> String {
     .to_string()
 }
 
-/// Makes and queues a delivery of a notice to a webhook, unless its receiver has ended it.
+/// Creates and queues a delivery of a notice to a webhook, unless its receiver has ended the
+/// webhook.
 pub(super) async fn begin(
     app: &App,
     organisation_id: &str,
@@ -50,15 +51,15 @@ pub(super) async fn begin(
     Ok(RecipientStatus::Delivering)
 }
 
-/// A webhook of an organisation.
+/// The webhook of a delivery.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
     pub(super) organisation_id: &'a str,
     pub(super) webhook: &'a Webhook,
 }
 
-/// Attempts a delivery that is due; one that is not yet is queued again, one that ended is left alone. A
-/// delivery has one message at a time, which comes until it has ended.
+/// Attempts a delivery if it is due. If it is not due yet, it is queued again; if it has ended,
+/// nothing happens. A delivery has one message at a time, which comes until the delivery has ended.
 pub(super) async fn handle(
     app: &App,
     organisation_id: &str,
@@ -81,7 +82,7 @@ pub(super) async fn handle(
         return wait(app, organisation_id, &delivery, None).await;
     }
     let Some(webhook) = app.store.webhook(organisation_id, webhook_id).await? else {
-        // Deleted while it was on its way: there is nobody to tell.
+        // The webhook was deleted meanwhile, so there is no receiver.
         return Ok(());
     };
     let target = Target {
@@ -98,7 +99,7 @@ pub(super) async fn handle(
         }
         Some(health) if health.is_paused() && !delivery.is_by_hand => {
             let health = resume::in_turn(app, target, &delivery, health).await?;
-            // Whoever has the turn may have posted it.
+            // The function that had the turn may have posted it.
             let kept = app.store.delivery(organisation_id, webhook_id, delivery_id);
             (kept.await?, health)
         }
@@ -114,8 +115,8 @@ pub(super) async fn handle(
     }
 }
 
-/// A delivery that was taken, and whose message came again. If it was the one that others followed, and
-/// that was broken off, they follow now.
+/// Handles the second message of a delivery that was taken. If the other deliveries of its webhook
+/// should have followed and that was interrupted, they follow now.
 async fn taken_before(
     app: &App,
     organisation_id: &str,
@@ -154,7 +155,8 @@ pub(super) fn message(organisation_id: &str, delivery: &Delivery) -> NoticeMessa
     }
 }
 
-/// Queues a delivery for its next attempt, which is not before the webhook's next one if that is paused.
+/// Queues a delivery for its next attempt. If the webhook is paused, the delivery waits at least
+/// until the webhook is due.
 async fn wait(
     app: &App,
     organisation_id: &str,

@@ -1,4 +1,5 @@
-//! Heeding what the mail service reports: an address that bounces for good, or whose reader complains, gets no more mails.
+//! Applies the reports of the mail service: an address that bounces for good, or whose reader
+//! complains, gets no further mails.
 
 use super::{App, Failure};
 use shared::domain::feedback::Feedback;
@@ -8,8 +9,8 @@ use shared::domain::suppression::Suppression;
 use shared::runtime::logs::{self, Metric};
 use shared::store::{address_digest, new_id};
 
-/// Ends the mails to the addresses of a report, each once, with an incident.
-pub(super) async fn heed(app: &App, feedback: &Feedback) -> Result<(), Failure> {
+/// Stops the mails to the addresses of a report, and opens one incident for each.
+pub(super) async fn apply_feedback(app: &App, feedback: &Feedback) -> Result<(), Failure> {
     for email in &feedback.emails {
         suppress(app, feedback, email).await?;
     }
@@ -30,7 +31,7 @@ async fn suppress(app: &App, feedback: &Feedback, email: &str) -> Result<(), Fai
         .store
         .administrator_recipients(organisation_id, because)
         .await?;
-    // Nothing goes to this address any more, not even this.
+    // This notice does not go to the address either.
     recipients.retain(|recipient| match &recipient.address {
         Address::Mail { email: known, .. } => address_digest(known) != address_digest(email),
         Address::Webhook { .. } => true,
@@ -44,7 +45,7 @@ async fn suppress(app: &App, feedback: &Feedback, email: &str) -> Result<(), Fai
         .await?;
     if is_new {
         let incident_id = opened.incident.id.as_str();
-        tracing::warn!(incident_id, reason = ?feedback.reason, "an address gets no more mails");
+        tracing::warn!(incident_id, reason = ?feedback.reason, "an address gets no further mails");
         logs::count(&[(Metric::MailsBounced, 1)]);
         app.notices
             .tell_or_leave(organisation_id, &opened.notice.id)

@@ -1,74 +1,40 @@
-//! Tells people and systems what happened: one message of the queue is one notice, one delivery to a webhook or box of letters that
-//! is due, or one report of the mail service.
+//! Notifies people and systems. One message of the queue is one notice, one delivery to a webhook,
+//! one mailbox with letters that are due, or one report of the mail service.
 //!
-//! At least once in, once in effect: a notice becomes deliveries under ids of its own, which are made once; a delivery that ended
-//! is not attempted again. A receiver may see the same `webhook-id` twice where the function was stopped between the answer and
-//! keeping it, and knows by it that it is the same. Nothing sleeps here: what is due later waits in the queue.
+//! Messages come at least once and take effect once: the deliveries of a notice have ids of their
+//! own and are created once, and a delivery that ended is not attempted again. If the function
+//! stops between a receiver's answer and storing it, the receiver sees the same `webhook-id` twice.
+//! Nothing sleeps here: a message that is due later waits in the queue.
 
+mod app;
 mod attempt;
 mod bus;
 mod deliver;
 mod feedback;
 mod mails;
+mod notices;
 mod post;
 mod resume;
-mod tell;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+pub use app::App;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 pub use bus::Bus;
 pub use mails::Mailer;
+use notices::SentNotice;
 pub use post::{Lookup, Poster};
 use shared::domain::feedback::{Feedback, Unreadable};
 use shared::domain::notice::NoticeMessage;
-use shared::runtime::clock::Clock;
+use shared::runtime::batch;
 use shared::runtime::logs::{ErrorType, report};
-use shared::runtime::queue::{NotQueued, Notices};
-use shared::runtime::sealing::Sealer;
-use shared::store::{Store, StoreError};
-use tell::Told;
-
-/// What the function has for all its batches.
-#[derive(Clone, Debug)]
-pub struct App {
-    store: Store,
-    notices: Notices,
-    /// Where deliveries go that were given up.
-    given_up: Notices,
-    sealer: Sealer,
-    poster: Poster,
-    mailer: Mailer,
-    bus: Bus,
-    clock: Clock,
-}
-
-impl App {
-    /// The function on `store`: it queues for later on `notices`, and what is given up on `given_up`.
-    pub fn new(
-        store: Store,
-        [notices, given_up]: [Notices; 2],
-        sealer: Sealer,
-        (poster, mailer, bus): (Poster, Mailer, Bus),
-        clock: Clock,
-    ) -> Self {
-        Self {
-            store,
-            notices,
-            given_up,
-            sealer,
-            poster,
-            mailer,
-            bus,
-            clock,
-        }
-    }
-}
+use shared::runtime::queue::NotQueued;
+use shared::store::StoreError;
 
 /// Why a message has to come again.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("the message is not one of this queue")]
     Unreadable(#[source] serde_json::Error),
-    #[error("the mail service's report cannot be heeded")]
+    #[error("the mail service's report cannot be applied")]
     Feedback(#[source] Unreadable),
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -79,8 +45,9 @@ enum Failure {
 }
 
 /// Handles a batch. The answer names the messages that have to come again.
-pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
-    let each = batch.records.iter().map(|message| one(app, message));
+pub async fn handle(app: &App, event: SqsEvent) -> SqsBatchResponse {
+    let messages = event.records.iter();
+    let each = messages.map(|message| handle_message(app, message));
     let outcomes = futures::future::join_all(each).await;
     let mut failed: Vec<String> = Vec::new();
     let mut fail = |message: &SqsMessage, failure: &Failure| {
@@ -89,49 +56,42 @@ pub async fn handle(app: &App, batch: SqsEvent) -> SqsBatchResponse {
             _ => ErrorType::NoticeNotSent,
         };
         report(of, "a notice has to come again", failure);
-        failed.push(message.message_id.clone().unwrap_or_default());
+        failed.push(batch::message_id(message));
     };
-    let mut told: Vec<(&SqsMessage, Told)> = Vec::new();
-    for (message, outcome) in batch.records.iter().zip(outcomes) {
+    let mut sent: Vec<(&SqsMessage, SentNotice)> = Vec::new();
+    for (message, outcome) in event.records.iter().zip(outcomes) {
         match outcome {
             Ok(None) => {}
-            Ok(Some(one)) => told.push((message, one)),
+            Ok(Some(notice)) => sent.push((message, notice)),
             Err(failure) => fail(message, &failure),
         }
     }
-    // All notices of the batch are put on the bus together, and only then kept as told.
-    let events: Vec<bus::BusEvent> = told.iter().map(|(_, told)| told.bus_event()).collect();
+    // The notices of the batch go to the bus together. Only then each is stored as sent.
+    let events: Vec<bus::BusEvent> = sent.iter().map(|(_, sent)| sent.bus_event()).collect();
     let on_bus = app.bus.put(&events).await;
-    for ((message, told), is_on_bus) in told.into_iter().zip(on_bus) {
+    for ((message, notice), is_on_bus) in sent.into_iter().zip(on_bus) {
         if !is_on_bus {
             fail(message, &Failure::Bus);
-        } else if let Err(failure) = told.keep(app).await {
+        } else if let Err(failure) = notice.store(app).await {
             fail(message, &failure);
         }
     }
-    let item = |id: String| {
-        let mut failure = BatchItemFailure::default();
-        failure.item_identifier = id;
-        failure
-    };
-    let mut answer = SqsBatchResponse::default();
-    answer.batch_item_failures = failed.into_iter().map(item).collect();
-    answer
+    batch::response(failed)
 }
 
-/// Handles a message; a notice that everybody was told of is left to be put on the bus.
-async fn one(app: &App, message: &SqsMessage) -> Result<Option<Told>, Failure> {
+/// Handles a message. Returns a notice that was sent to everybody but not yet put on the bus.
+async fn handle_message(app: &App, message: &SqsMessage) -> Result<Option<SentNotice>, Failure> {
     let body = message.body.as_deref().unwrap_or_default();
     let read = match serde_json::from_str(body) {
         Ok(read) => read,
-        // Not from a function of ours: the topic of the mail service is subscribed by the same queue.
-        Err(error) => return reported(app, body, error).await,
+        // The mail service's reports come through the same queue.
+        Err(error) => return handle_report(app, body, error).await,
     };
     match read {
         NoticeMessage::Notice {
             organisation_id,
             notice_id,
-        } => return tell::tell(app, organisation_id, &notice_id).await,
+        } => return notices::notify(app, organisation_id, &notice_id).await,
         NoticeMessage::Delivery {
             organisation_id,
             webhook_id,
@@ -147,14 +107,14 @@ async fn one(app: &App, message: &SqsMessage) -> Result<Option<Told>, Failure> {
     Ok(None)
 }
 
-/// Handles a message that is no notice: a report of the mail service, or nothing that is known.
-async fn reported(
+/// Handles a message that is not one of ours: a report of the mail service, or an unknown one.
+async fn handle_report(
     app: &App,
     body: &str,
     error: serde_json::Error,
-) -> Result<Option<Told>, Failure> {
+) -> Result<Option<SentNotice>, Failure> {
     match Feedback::read(body) {
-        Ok(Some(report)) => feedback::heed(app, &report).await?,
+        Ok(Some(report)) => feedback::apply_feedback(app, &report).await?,
         Ok(None) => {}
         Err(Unreadable::NoReport) => return Err(Failure::Unreadable(error)),
         Err(unreadable) => return Err(Failure::Feedback(unreadable)),

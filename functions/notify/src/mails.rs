@@ -1,7 +1,7 @@
-//! Letters become mails: those that wait for one address are sent together.
+//! Sends letters as mails. The letters that wait for one address are sent together.
 //!
-//! The mail service cannot be asked whether it took a mail. Where the function is stopped between its answer and keeping it, the
-//! mail comes a second time; it is never lost.
+//! The mail service cannot tell later whether it took a mail. If the function stops between the
+//! service's answer and storing it, the mail is sent a second time; it is never lost.
 
 use super::{App, Failure};
 use aws_sdk_ses::types::{Body, Content, Destination, Message, MessageTag};
@@ -20,9 +20,9 @@ use shared::store::address_digest;
 use std::error::Error;
 use std::time::Duration;
 
-/// How old a letter is at least that is given up, in hours: its own looks take a little longer.
+/// The least age of a letter that is given up, in hours. Its own looks take a little longer.
 const GIVEN_UP_HOURS: i64 = 20;
-/// How long a box is one sender's alone, in seconds; sending takes less.
+/// How long a sender leases a mailbox, in seconds. Sending takes less.
 const LEASE_SECONDS: i64 = 60;
 
 /// Sends mails through SES.
@@ -45,7 +45,8 @@ enum NotSent {
 }
 
 impl Mailer {
-    /// A mailer that sends as `sender`; links in its mails lead to `console`. Without a sender every mail fails.
+    /// Creates a mailer that sends as `sender`. Links in its mails lead to `console`. If there is
+    /// no sender, every mail fails.
     pub fn new(ses: aws_sdk_ses::Client, sender: Option<String>, console: Option<String>) -> Self {
         Self {
             ses,
@@ -56,7 +57,7 @@ impl Mailer {
         }
     }
 
-    /// The same with a configuration set of SES, through which it reports bounces and complaints.
+    /// Sets the configuration set of SES, through which SES reports bounces and complaints.
     #[must_use]
     pub fn with_configuration_set(self, configuration_set: Option<String>) -> Self {
         Self {
@@ -65,13 +66,13 @@ impl Mailer {
         }
     }
 
-    /// The same with mails that look otherwise.
+    /// Sets the layout of the mails.
     #[must_use]
     pub fn with_layout(self, layout: Layout) -> Self {
         Self { layout, ..self }
     }
 
-    /// Sends a mail of an organisation, which what is reported of it names again.
+    /// Sends a mail of an organisation. The tag lets a report about the mail name the organisation.
     async fn send(&self, organisation_id: &str, mail: Mail) -> Result<(), NotSent> {
         let sender = self.sender.as_ref().ok_or(NotSent::NoSender)?;
         let content = |text: String| {
@@ -102,9 +103,9 @@ impl Mailer {
     }
 }
 
-/// Puts a letter into its box and looks into it in a minute, when others may have come. Where nothing is sent to its address, it is
-/// kept as such.
-pub(super) async fn post(
+/// Stores a letter and looks into its mailbox in a minute, when others may have come. If the
+/// address is suppressed, the letter is stored as suppressed.
+pub(super) async fn add(
     app: &App,
     organisation_id: &str,
     letter: PendingEmail,
@@ -118,30 +119,52 @@ pub(super) async fn post(
         return Ok(RecipientStatus::Suppressed);
     }
     app.store.add_email(organisation_id, &letter).await?;
-    look_later(app, organisation_id, mailbox, 0, JOIN_SECONDS).await?;
+    look_later(app, organisation_id, &mailbox, 0, JOIN_SECONDS).await?;
     Ok(RecipientStatus::Delivering)
 }
 
 async fn look_later(
     app: &App,
     organisation_id: &str,
-    mailbox: String,
+    mailbox: &str,
     attempt: usize,
     seconds: i64,
 ) -> Result<(), Failure> {
     let now = app.clock.now();
     let delay = SignedDuration::from_secs(seconds);
-    let message = NoticeMessage::Mailbox {
-        organisation_id: organisation_id.to_owned(),
-        mailbox,
-        attempt,
-        due_at: now.saturating_add(delay).unwrap_or(now),
-    };
-    let delay = Duration::try_from(delay).unwrap_or_default();
+    let due_at = now.saturating_add(delay).unwrap_or(now);
+    look_at(app, organisation_id, mailbox, attempt, due_at).await
+}
+
+/// Queues a look into a mailbox for `due_at`.
+async fn look_at(
+    app: &App,
+    organisation_id: &str,
+    mailbox: &str,
+    attempt: usize,
+    due_at: Timestamp,
+) -> Result<(), Failure> {
+    let delay = Duration::try_from(due_at.duration_since(app.clock.now())).unwrap_or_default();
+    let message = message(organisation_id, mailbox, attempt, due_at);
     Ok(app.notices.queue_later(&message, delay).await?)
 }
 
-/// Sends what waits in a box as one mail. Where that fails it is tried again later and later, and given up after a day.
+fn message(
+    organisation_id: &str,
+    mailbox: &str,
+    attempt: usize,
+    due_at: Timestamp,
+) -> NoticeMessage {
+    NoticeMessage::Mailbox {
+        organisation_id: organisation_id.to_owned(),
+        mailbox: mailbox.to_owned(),
+        attempt,
+        due_at,
+    }
+}
+
+/// Sends the waiting letters of a mailbox as one mail. If that fails, it is tried again, less and
+/// less often, and given up after a day.
 pub(super) async fn send(
     app: &App,
     organisation_id: &str,
@@ -151,14 +174,7 @@ pub(super) async fn send(
 ) -> Result<(), Failure> {
     let now = app.clock.now();
     if due_at > now {
-        let left = Duration::try_from(due_at.duration_since(now)).unwrap_or_default();
-        let message = NoticeMessage::Mailbox {
-            organisation_id: organisation_id.to_owned(),
-            mailbox: mailbox.to_owned(),
-            attempt,
-            due_at,
-        };
-        return Ok(app.notices.queue_later(&message, left).await?);
+        return look_at(app, organisation_id, mailbox, attempt, due_at).await;
     }
     let until = SignedDuration::from_secs(LEASE_SECONDS);
     let until = now.saturating_add(until).unwrap_or(now);
@@ -167,16 +183,9 @@ pub(super) async fn send(
         .lease_recipient_queue(organisation_id, mailbox, now, until)
         .await?;
     if !has_lease {
-        // Somebody sends these letters at this moment, or was stopped while they did.
+        // Another function is sending these letters, or was stopped while it did.
         let attempt = attempt.max(1);
-        return look_later(
-            app,
-            organisation_id,
-            mailbox.to_owned(),
-            attempt,
-            LEASE_SECONDS,
-        )
-        .await;
+        return look_later(app, organisation_id, mailbox, attempt, LEASE_SECONDS).await;
     }
     let letters = app
         .store
@@ -188,47 +197,49 @@ pub(super) async fn send(
             .release_recipient_queue(organisation_id, mailbox)
             .await?);
     };
-    // It may have bounced while these waited.
+    // The address may have bounced while these letters waited.
     let suppression = app.store.suppression(organisation_id, mailbox).await?;
-    let sent = match suppression {
-        Some(_) => Ok(EmailStatus::Suppressed),
-        None => {
-            let sent = app.mailer.send(organisation_id, mail).await;
-            sent.map(|()| EmailStatus::Sent)
-        }
-    };
-    let error = match sent {
-        Err(error) => error,
-        Ok(status) => {
-            tracing::info!(letters = letters.len(), ?status, "a mail is done");
-            if status == EmailStatus::Sent {
-                logs::count(&[(Metric::MailsSent, 1)]);
+    let status = match suppression {
+        Some(_) => EmailStatus::Suppressed,
+        None => match app.mailer.send(organisation_id, mail).await {
+            Ok(()) => EmailStatus::Sent,
+            Err(error) => {
+                report(ErrorType::MailNotSent, "a mail was not sent", &error);
+                return fail(app, organisation_id, mailbox, attempt, letters).await;
             }
-            app.store
-                .finish_emails(organisation_id, mailbox, &letters, status, None)
-                .await?;
-            if letters.len() == MAX_EMAILS {
-                // There may be more.
-                look_later(app, organisation_id, mailbox.to_owned(), 0, 0).await?;
-            }
-            return Ok(());
-        }
+        },
     };
-    report(ErrorType::MailNotSent, "a mail was not sent", &error);
+    tracing::info!(letters = letters.len(), ?status, "a mail is done");
+    if status == EmailStatus::Sent {
+        logs::count(&[(Metric::MailsSent, 1)]);
+    }
+    app.store
+        .finish_emails(organisation_id, mailbox, &letters, status, None)
+        .await?;
+    if letters.len() == MAX_EMAILS {
+        // There may be more.
+        look_later(app, organisation_id, mailbox, 0, 0).await?;
+    }
+    Ok(())
+}
+
+/// Queues the next look after a mail that was not sent. If it was the last, the old letters are
+/// given up.
+async fn fail(
+    app: &App,
+    organisation_id: &str,
+    mailbox: &str,
+    attempt: usize,
+    letters: Vec<PendingEmail>,
+) -> Result<(), Failure> {
+    let now = app.clock.now();
     if let Some(seconds) = retry_delay(attempt) {
         app.store
             .release_recipient_queue(organisation_id, mailbox)
             .await?;
-        return look_later(
-            app,
-            organisation_id,
-            mailbox.to_owned(),
-            attempt + 1,
-            seconds,
-        )
-        .await;
+        return look_later(app, organisation_id, mailbox, attempt + 1, seconds).await;
     }
-    // Those that came later have looks of their own.
+    // Younger letters have looks of their own.
     let day = SignedDuration::from_hours(GIVEN_UP_HOURS);
     let is_old = |letter: &PendingEmail| now.duration_since(letter.created_at) >= day;
     let letters: Vec<PendingEmail> = letters.into_iter().filter(is_old).collect();
@@ -238,12 +249,7 @@ pub(super) async fn send(
             .release_recipient_queue(organisation_id, mailbox)
             .await?);
     };
-    let message = NoticeMessage::Mailbox {
-        organisation_id: organisation_id.to_owned(),
-        mailbox: mailbox.to_owned(),
-        attempt: 0,
-        due_at: now,
-    };
+    let message = message(organisation_id, mailbox, 0, now);
     app.given_up.queue(&message).await?;
     let status = EmailStatus::Failed;
     app.store
@@ -255,20 +261,22 @@ pub(super) async fn send(
     Ok(())
 }
 
-/// The incident of letters that were given up, and its notice. Their ids are the first letter's and the box's, so that it is opened once. No mail
-/// tells of it: mails are what fails.
+/// Returns the incident about letters that were given up, and its notice. The ids are made of the
+/// first letter's id and the mailbox, so that the incident is opened once. Nobody gets a mail about
+/// it, because mails are what fails.
 fn given_up(letters: &[PendingEmail], mailbox: &str, now: Timestamp) -> Option<Opened> {
     let first = letters.first()?;
     let suffix = first
         .notice_id
         .strip_prefix("ntc_")
         .unwrap_or(&first.notice_id);
-    // Several boxes may give the same notice up.
+    // Several mailboxes may give up the same notice.
     let of: String = mailbox.chars().take(8).collect();
     let notices: Vec<&str> = letters.iter().map(|l| l.notice_id.as_str()).collect();
     let title = "A mail could not be sent".to_owned();
     let message = format!(
-        "A mail to {} was given up after a day. Look whether the address is right and the sender is verified.",
+        "A mail to {} was given up after a day. Check that the address is right and the sender is \
+         verified.",
         first.name
     );
     let metadata = json!({ "notice_ids": notices });

@@ -1,16 +1,15 @@
 //! The notify function on AWS Lambda.
 
-use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_ses::config::retry::RetryConfig;
 use aws_sdk_ses::config::timeout::TimeoutConfig;
-use lambda_runtime::{Error, LambdaEvent, service_fn};
+use lambda_runtime::Error;
 use notify::{App, Bus, Mailer, Poster, handle};
 use shared::domain::egress_policy::EgressPolicy;
 use shared::domain::mail_layout::Layout;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::sealing::Sealer;
-use shared::runtime::{logs, settings};
+use shared::runtime::{batch, logs, settings};
 use std::time::Duration;
 
 #[tokio::main(flavor = "current_thread")]
@@ -32,16 +31,14 @@ async fn main() -> Result<(), Error> {
     let events = aws_sdk_eventbridge::Client::new(&aws);
     let bus = Bus::new(events, settings::optional("BUS_NAME"));
     let queues = [notices, given_up];
-    let ways = (poster, mailer, bus);
-    let app = App::new(store, queues, sealer, ways, Clock::default());
+    let channels = (poster, mailer, bus);
+    let app = App::new(store, queues, sealer, channels, Clock::default());
     let app = &app;
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<SqsEvent>| async move {
-        Ok::<_, Error>(handle(app, event.payload).await)
-    }))
-    .await
+    batch::run(|event| handle(app, event)).await
 }
 
-/// SES cannot be asked whether it took a mail, so a call is made once, with patience. What fails is tried again later.
+/// SES cannot tell later whether it took a mail, so each call is made once, with a long timeout. If
+/// it fails, the mail is sent again later.
 fn ses(aws: &aws_config::SdkConfig) -> aws_sdk_ses::Client {
     let timeouts = TimeoutConfig::builder()
         .operation_timeout(Duration::from_secs(12))

@@ -1,5 +1,5 @@
-//! Posting to a receiver, and to nobody else: addresses are checked after they are resolved and are the ones that are connected
-//! to, redirects are not followed, and an answer's body is not read.
+//! Posts to a receiver and to no other host. Addresses are checked after they are resolved, and
+//! only these are connected to. Redirects are not followed, and an answer's body is not read.
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -14,15 +14,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a receiver may take for its answer.
+/// How long a receiver may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// How the addresses of a name are found.
+/// Finds the addresses of a name.
 pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// Posts to receivers that may be reached.
+/// Posts to the receivers that `egress` allows.
 #[derive(Clone)]
 pub struct Poster {
     client: Client,
@@ -35,11 +35,10 @@ impl fmt::Debug for Poster {
     }
 }
 
-/// What a receiver answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) status: u16,
-    /// In how many seconds it wants to be asked again.
+    /// In how many seconds the receiver wants the next attempt.
     pub(crate) retry_after: Option<i64>,
 }
 
@@ -66,7 +65,8 @@ impl Resolve for Guard {
         let (egress, lookup) = (self.egress, self.lookup.clone());
         Box::pin(async move {
             let found = lookup(name.as_str().to_owned()).await?;
-            // One address that may not be reached spoils the name: it is meant to be reached in turn.
+            // A single forbidden address is enough to refuse the name: a client tries the addresses
+            // one after the other.
             if found.is_empty() || !found.iter().all(|address| egress.allows(*address)) {
                 return Err(Box::new(NotPublic) as Box<dyn Error + Send + Sync>);
             }
@@ -84,13 +84,13 @@ fn system_lookup(name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
 }
 
 impl Poster {
-    /// A poster whose names are resolved by the system.
-    pub fn new(egress: EgressPolicy) -> Result<Self, reqwest::Error> {
+    /// Creates a poster that resolves names by the system.
+    pub fn new(egress: Reach) -> Result<Self, reqwest::Error> {
         Self::with_lookup(egress, Arc::new(system_lookup))
     }
 
-    /// A poster whose names are resolved by `lookup`.
-    pub fn with_lookup(egress: EgressPolicy, lookup: Lookup) -> Result<Self, reqwest::Error> {
+    /// Creates a poster that resolves names by `lookup`.
+    pub fn with_lookup(egress: Reach, lookup: Lookup) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .dns_resolver(Arc::new(Guard { egress, lookup }))
             .redirect(Policy::none())
@@ -102,13 +102,13 @@ impl Poster {
         Ok(Self { client, egress })
     }
 
-    /// The url, where its host may be reached as far as that can be seen without resolving it.
+    /// Parses the url, if its host may be reached as far as that is known without resolving it.
     fn checked(&self, url: &str) -> Result<Url, String> {
         if !self.egress.is_receiver(url) {
             return Err("the url is not one of a receiver".to_owned());
         }
         let url = Url::parse(url).map_err(|error| error.to_string())?;
-        // In whatever way an address is written (decimal, octal, hexadecimal), the url has it as an address here.
+        // The url has an address here as such, even if it was written in decimal, octal or hex.
         let host = url.host_str().unwrap_or_default();
         let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
         if literal.is_some_and(|address| !self.egress.allows(address)) {
@@ -117,7 +117,7 @@ impl Poster {
         Ok(url)
     }
 
-    /// Posts `body`; why there was no answer otherwise.
+    /// Posts `body`. Returns the answer, or why there was none.
     pub(crate) async fn post(
         &self,
         url: &str,
@@ -135,7 +135,7 @@ impl Poster {
             .header("webhook-signature", signed.standard)
             .header("x-toktra-signature", signed.of_body)
             .body(body);
-        let answer = request.send().await.map_err(|error| said(&error))?;
+        let answer = request.send().await.map_err(|error| reason_of(&error))?;
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after
             .and_then(|value| value.to_str().ok())
@@ -147,7 +147,7 @@ impl Poster {
     }
 }
 
-/// `Retry-After` as seconds from now: a number, or a date.
+/// Reads `Retry-After` as seconds from now. It is a number or a date.
 fn seconds(text: &str, now: Timestamp) -> Option<i64> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(seconds);
@@ -156,8 +156,8 @@ fn seconds(text: &str, now: Timestamp) -> Option<i64> {
     Some(at.duration_since(now).as_secs())
 }
 
-/// Why there was no answer, in words that name neither the url nor an address.
-fn said(error: &reqwest::Error) -> String {
+/// Returns why there was no answer, without naming the url or an address.
+fn reason_of(error: &reqwest::Error) -> String {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(cause) = source {
         if cause.is::<NotPublic>() {
@@ -264,7 +264,7 @@ mod tests {
         });
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
-        // May be reached at the first question, and not at any later one.
+        // The first lookup finds an address that may be reached, each later one another.
         let lookup: Lookup = Arc::new(move |_| {
             let address = match count.fetch_add(1, Ordering::SeqCst) {
                 0 => IpAddr::from([127, 0, 0, 1]),

@@ -1,5 +1,5 @@
-//! Paused webhooks: the oldest delivery is tried now and then, and when one is taken the others follow in
-//! order of age, one after the other. One function at a time has the turn.
+//! Resumes paused webhooks. The oldest delivery is tried now and then. If it is taken, the others
+//! follow one after the other, the oldest first. One function at a time has the turn.
 
 use super::attempt::{self, Attempted};
 use super::deliver::{Target, message};
@@ -11,15 +11,16 @@ use shared::store::{HealthChange, Place, StoreError};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// How long a turn begins further attempts. Each takes ten seconds at most, and the function has thirty.
+/// How long a turn starts further attempts. Each takes at most ten seconds, and the function has
+/// thirty.
 const TURN: Duration = Duration::from_secs(12);
-/// How many deliveries that wait are looked at together.
+/// How many waiting deliveries are read together.
 const AT_ONCE: usize = 50;
-/// After how many attempts in a row that failed the receiver is left alone again.
+/// After how many failed attempts in a row the webhook waits again.
 const MAX_FAILURES: u32 = 3;
 
-/// Lets a paused webhook try one delivery if that is due, and then the others. Returns how the receiver
-/// does then.
+/// Tries one delivery of a paused webhook, if it is due, and then the others. Returns the
+/// receiver's health afterwards.
 pub(super) async fn in_turn(
     app: &App,
     target: Target<'_>,
@@ -31,7 +32,7 @@ pub(super) async fn in_turn(
     if own.is_overdue(now) {
         let why = "it has waited for seven days, and the receiver took nothing";
         let over = own.clone().given_up(why, now);
-        // Before it is kept as given up: a stop in between repeats this.
+        // Queued before it is stored as given up: if the function stops in between, this repeats.
         app.given_up.queue(&message(organisation_id, &over)).await?;
         app.store.set_delivery(organisation_id, &over).await?;
         return Ok(Some(health));
@@ -50,7 +51,7 @@ pub(super) async fn in_turn(
     if !waiting.iter().any(|delivery| delivery.id == own.id) {
         waiting.push(own.clone());
     }
-    // One that was refused for what it is does not stand in the way of the others.
+    // A delivery that is refused for its content must not block the others.
     let first = waiting
         .into_iter()
         .min_by(|one, other| (one.refusals, &one.id).cmp(&(other.refusals, &other.id)));
@@ -66,8 +67,8 @@ pub(super) async fn in_turn(
     }
 }
 
-/// What follows from an attempt that nobody waited for: if the receiver of a paused webhook took it, the
-/// others follow. Returns how the receiver does then.
+/// Continues after an attempt outside a turn: if the receiver of a paused webhook took the
+/// delivery, the others follow. Returns the receiver's health afterwards.
 pub(super) async fn after(
     app: &App,
     target: Target<'_>,
@@ -81,7 +82,8 @@ pub(super) async fn after(
     }
 }
 
-/// Lets what waits follow, unless somebody else does that. Returns how the receiver does then.
+/// Posts the waiting deliveries, unless another function does. Returns the receiver's health
+/// afterwards.
 pub(super) async fn go_on(
     app: &App,
     target: Target<'_>,
@@ -99,7 +101,7 @@ async fn as_it_is(app: &App, target: Target<'_>) -> Result<Option<Health>, Failu
     Ok(app.store.health(target.organisation_id, webhook_id).await?)
 }
 
-/// Takes the turn; none if somebody has it, or was faster.
+/// Takes the turn. None if another function has it or was faster.
 async fn take_turn(
     app: &App,
     target: Target<'_>,
@@ -128,14 +130,14 @@ async fn set(
     kept.await
 }
 
-/// The oldest deliveries of a webhook that wait and are `wanted`.
+/// Reads the oldest waiting deliveries of a webhook for which `wanted` is true.
 async fn waiting(
     app: &App,
     target: Target<'_>,
     wanted: impl Fn(&Delivery) -> bool,
 ) -> Result<Vec<Delivery>, StoreError> {
     let now = app.clock.now();
-    // A day more than they wait: an event may be told some time after it happened.
+    // A day more than the longest wait: an event may be reported some time after it happened.
     let oldest = MAX_WAIT.saturating_add(SignedDuration::from_hours(24));
     let since = now.saturating_sub(oldest).unwrap_or(now);
     let page = app.store.deliveries_since(
@@ -148,8 +150,9 @@ async fn waiting(
     Ok(page.await?.items)
 }
 
-/// Posts what waits, the oldest first, until nothing does or the time of this turn is over. Then the
-/// webhook is paused no longer. If the receiver takes nothing more it is left alone again.
+/// Posts the waiting deliveries, the oldest first, until there are none or the turn is over. If
+/// there are none, the webhook is no longer paused. If the receiver takes nothing, the webhook
+/// waits again.
 async fn follow(
     app: &App,
     target: Target<'_>,

@@ -1,6 +1,7 @@
 //! A decision as JSON.
 
 use super::decide::{Decision, Verdict};
+use super::help::{ExemptionBody, exemption};
 #[cfg(feature = "openapi")]
 use super::openapi;
 use axum::response::Response;
@@ -9,7 +10,7 @@ use shared::domain::amount::Unit;
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::PreflightRequest;
 use shared::domain::hold::{Hold, HoldId};
-use shared::domain::refusal::{Ask, Reason, ShortBudget, Warning};
+use shared::domain::refusal::{Reason, ShortBudget, Warning};
 use shared::runtime::http::json_of;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
@@ -22,36 +23,36 @@ pub(crate) struct DecisionBody<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::Answer))]
     decision: &'static str,
     request_id: &'a str,
-    /// What is held for it; null where nothing is.
+    /// The hold of this request; null if nothing is held.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     hold: Option<HoldBody>,
-    /// What somebody should know who may go on.
+    /// Things to know although the request may be sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
     warnings: Vec<WarningBody<'a>>,
     /// Every level that refused.
     reasons: Vec<ReasonBody<'a>>,
-    /// A smaller answer that would be admitted.
+    /// A smaller answer that would be admitted; null if there is none.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     offer: Option<OfferBody>,
-    /// Whether the same request may pass in some seconds.
+    /// Whether the same request may pass in a few seconds.
     retryable: bool,
-    /// When to ask again a request that is refused and may pass soon: in so many seconds.
+    /// In how many seconds to ask again, if the request is refused and may pass soon.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     retry_after_seconds: Option<u32>,
-    /// The exemption that let it pass.
+    /// The exemption that let it pass; null if it needed none.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption_id: Option<&'a str>,
-    /// What to do where nobody answers.
+    /// What a client does if preflight does not answer.
     #[cfg_attr(feature = "openapi", schema(value_type = OnUnavailable))]
     on_unavailable: &'static str,
-    /// Whether it was decided without the database.
+    /// Whether the decision was made without the database.
     degraded: bool,
 }
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Hold))]
 struct HoldBody {
-    /// For the `hold_id` of the usage.
+    /// Goes into the `hold_id` of the usage event.
     id: String,
     tokens: i64,
     usd: Usd,
@@ -100,26 +101,27 @@ struct ReasonBody<'a> {
     amount: Option<Figure>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     carried: Option<Figure>,
-    /// What exemptions gave beyond the two.
+    /// The amount that exemptions gave in addition to these two.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exempted: Option<Figure>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     spent: Option<Figure>,
     #[cfg_attr(feature = "openapi", schema(required = true))]
     held: Option<Figure>,
-    /// What was left at that moment.
+    /// The amount that was left at that moment.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     available: Option<Figure>,
-    /// What the request would have held.
+    /// The amount that the request would have held.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     requested: Option<Figure>,
-    /// When there is more.
+    /// When the budget has more.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Moment>, required = true))]
     resets_at: Option<String>,
     message: &'a str,
-    /// The user's own raises that cover the budget, and what each has left. A raise adds to what the budget has.
+    /// The user's own raises that cover the budget, with the rest of each. A raise adds to what the
+    /// budget has.
     exemptions_left: Vec<ExemptionLeftBody<'a>>,
-    /// What would help, and who can do it.
+    /// The exemption that would help, and who may ask for it and decide it.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption: Option<ExemptionBody<'a>>,
 }
@@ -129,47 +131,6 @@ struct ReasonBody<'a> {
 struct ExemptionLeftBody<'a> {
     exemption_id: &'a str,
     left: Figure,
-}
-
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Help))]
-struct ExemptionBody<'a> {
-    /// The body of `POST /v1/exemptions`, but for the reason.
-    request: ExemptionRequestBody<'a>,
-    /// Who may ask for it.
-    requested_by: Vec<&'a str>,
-    decided_by: &'static str,
-}
-
-#[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = HelpfulExemption))]
-struct ExemptionRequestBody<'a> {
-    user_id: &'a str,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tokens: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usd: Option<Usd>,
-    covers: &'static str,
-    #[cfg_attr(feature = "openapi", schema(value_type = Moment))]
-    ends_at: String,
-}
-
-fn exemption(ask: &Ask) -> ExemptionBody<'_> {
-    ExemptionBody {
-        request: ExemptionRequestBody {
-            user_id: &ask.user_id,
-            kind: "raise",
-            tokens: ask.tokens,
-            usd: ask.micro_usd.map(Usd),
-            covers: "path",
-            ends_at: ask.ends_at.to_string(),
-        },
-        requested_by: std::iter::once(ask.user_id.as_str())
-            .chain(ask.manager_id.as_deref())
-            .collect(),
-        decided_by: "an administrator who is neither of them",
-    }
 }
 
 fn warning(warning: &Warning) -> WarningBody<'_> {
@@ -187,7 +148,8 @@ fn warning(warning: &Warning) -> WarningBody<'_> {
         Warning::Unpriced { model } => WarningBody::Unpriced {
             code: "unpriced",
             model,
-            message: "the model has no known price: it counts in tokens only, and no budget in US dollars sees it",
+            message: "the model has no known price: it counts in tokens only, and no budget in US \
+                      dollars sees it",
         },
         Warning::NotHeld { code, message } => WarningBody::NotHeld { code, message },
     }
@@ -228,23 +190,23 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Renewal))]
 pub(crate) struct RenewalBody<'a> {
-    /// Whether the hold is what was asked for. If it is not, it is as it was.
+    /// Whether the hold is now as requested. If not, it is unchanged.
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::Answer))]
     decision: &'static str,
-    /// The hold as it is now; null if that was refused.
+    /// The hold as it is now; null if the renewal was refused.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     hold: Option<HoldBody>,
-    /// What somebody should know who may go on.
+    /// Things to know although the request may be sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
     warnings: Vec<WarningBody<'a>>,
     /// Every level that refused.
     reasons: Vec<ReasonBody<'a>>,
-    /// Whether the same may pass in some seconds.
+    /// Whether the same renewal may pass in a few seconds.
     retryable: bool,
-    /// In how many.
+    /// In how many seconds to ask again; null if that does not help.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     retry_after_seconds: Option<u32>,
-    /// The exemption that gave some of it.
+    /// The exemption that gave some of it; null if none did.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption_id: Option<&'a str>,
 }
@@ -258,7 +220,7 @@ fn hold_body(id: &HoldId, hold: &Hold) -> HoldBody {
     }
 }
 
-/// The answer to who wants to renew a hold: 200 for a refusal too.
+/// Returns the response to a renewal: 200 for a refusal too.
 pub(crate) fn renewal(decision: &Decision) -> Response {
     let (hold, reasons, wait) = match &decision.verdict {
         Verdict::Allow(hold) => (hold.as_ref(), &[][..], None),
@@ -283,7 +245,7 @@ pub(crate) fn renewal(decision: &Decision) -> Response {
     json_of(200, &body)
 }
 
-/// The response: 200 for a refusal too.
+/// Returns the response to a preflight: 200 for a refusal too.
 pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Response {
     let mut body = DecisionBody {
         decision: "allow",

@@ -1,11 +1,14 @@
-//! An instance that knows nothing yet: what it reads before its first request, and what that request reads at once.
+//! Reads ahead in an instance that knows nothing yet: before its first request, and for that
+//! request several things at once.
 //!
-//! Nothing is decided here. What is read goes where the decision looks first, under the same rules: a key is believed for
-//! seconds, a configuration while the cell has its epoch, a user who was read after it likewise.
+//! Nothing is decided here. The reads fill the caches that a decision uses, under the same rules: a
+//! key is believed for seconds, a configuration and its users while the cell has the same epoch.
 
-use super::{App, Deadline};
+use super::App;
+use super::app::Deadline;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
+use shared::domain::estimate::PreflightRequest;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::Body;
@@ -14,14 +17,15 @@ use shared::store::{StoreError, watch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a start takes at most.
+/// How long the start may take.
 const START: Duration = Duration::from_millis(400);
-/// How long the first request waits for reading at once what it could read step by step.
+/// How long the first request waits for the joint read. After that it reads step by step.
 const PATIENCE: Duration = Duration::from_millis(150);
 
 impl App {
-    /// Opens the connection before the first request, which would wait for it: names, TLS, credentials; and reads by what a
-    /// deployment of few organisations decides. What fails here, the first request does.
+    /// Opens the connection (names, TLS, credentials), so that the first request does not wait for
+    /// it, and reads the configurations if the deployment has few organisations. If this fails, the
+    /// first request does it.
     pub async fn make_ready(&self) {
         match tokio::time::timeout(START, self.cache.fill()).await {
             Ok(Ok(())) => {}
@@ -30,36 +34,35 @@ impl App {
         }
     }
 
-    /// Reads a key and the request's user together, where neither is known and it is likely whose they are; and then the other users
-    /// whom the key's power depends on.
-    async fn meet(&self, parts: &Parts, body: &[u8]) {
-        let (Some(digest), Ok(request)) = (self.keys.unknown(parts), super::read(body)) else {
-            return;
-        };
-        let configurations = self.cache.few_without(&request.user_id);
+    /// Reads a key and the request's user together if neither is known and it is likely whose they
+    /// are, and then the other users whom the key's power depends on.
+    async fn prefetch_caller(&self, parts: &Parts, user_id: &str) {
+        // If the user is known, nothing is read here: the key is not hashed once more for nothing.
+        let configurations = self.cache.few_without(user_id);
         if configurations.is_empty() {
             return;
         }
+        let Some(digest) = self.keys.unknown(parts) else {
+            return;
+        };
         let ids: Vec<&str> = configurations
             .iter()
             .map(|configuration| configuration.organisation.id.as_str())
             .collect();
         let asked_at = Instant::now();
         let asked = async {
-            let found = self
-                .store
-                .key_owner_and_users(&digest, &ids, &request.user_id);
+            let found = self.store.key_owner_and_users(&digest, &ids, user_id);
             let (owner, users) = found.await?;
             let Some(owner) = owner else { return Ok(None) };
             let are_read = ids.contains(&owner.organisation_id.as_str())
-                && owner.backers().iter().all(|id| *id == request.user_id);
+                && owner.backers().iter().all(|id| *id == user_id);
             let backing = match are_read {
                 true => owner.backing(&users),
                 false => self.store.backing(&owner).await?,
             };
             Ok::<_, StoreError>(Some((owner, backing, users)))
         };
-        // Where it fails, each is asked for by itself, and that says why it fails.
+        // If this fails, each is read alone, and that read says why.
         let Ok(Ok(Some((owner, backing, users)))) = tokio::time::timeout(PATIENCE, asked).await
         else {
             return;
@@ -78,13 +81,13 @@ impl App {
     }
 }
 
-/// A request for a decision: whose it is, and its body.
+/// A request for a decision: its caller and its body.
 pub(super) struct Asked {
     pub(super) caller: Result<Caller, ApiError>,
-    /// Whether the database answered while that was found out.
+    /// Whether the database answered while the caller was read.
     pub(super) has_answered: bool,
-    pub(super) body: axum::body::Bytes,
-    /// When it has to be decided.
+    /// The body. It is read before the caller, but an unknown caller never hears of its errors.
+    pub(super) request: Result<PreflightRequest, ApiError>,
     pub(super) deadline: Deadline,
 }
 
@@ -96,14 +99,17 @@ impl FromRequest<App> for Asked {
         let whole = Request::from_parts(parts.clone(), body);
         let Body(body) = Body::from_request(whole, app).await?;
         let deadline = app.deadline();
-        app.meet(&parts, &body).await;
+        let request = super::read(&body);
+        if let Ok(request) = &request {
+            app.prefetch_caller(&parts, &request.user_id).await;
+        }
         let finding = deadline.limit(Caller::from_request_parts(&mut parts, app));
         let (caller, has_answered) = watch(finding).await;
         let caller = caller.unwrap_or_else(|late| Err(StoreError::Unavailable(late.into()).into()));
         Ok(Self {
             caller,
             has_answered,
-            body,
+            request,
             deadline,
         })
     }

@@ -1,10 +1,11 @@
-//! From a request to a decision.
+//! Decides whether a request may pass, and holds its amounts.
 
+use super::App;
+use super::app::{ATTEMPTS, Deadline};
 use super::holding::Asking;
 use super::undecided::Known;
-use super::{ATTEMPTS, App, Deadline};
 use jiff::Timestamp;
-use shared::domain::amount::Unit;
+use shared::domain::amount::{Amounts, Unit};
 use shared::domain::cell::{HoldRequest, UsableExemption};
 use shared::domain::configuration::{
     Budget, Configuration, OnUnavailable, Organisation, UnknownModel,
@@ -20,29 +21,26 @@ use shared::runtime::random;
 use shared::store::{StoreError, watch};
 use std::sync::Arc;
 
-/// The answer to a request.
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) on_unavailable: OnUnavailable,
-    /// The exemption that let it pass, where a cap would not have.
+    /// The exemption that let it pass, if a cap alone would have refused it.
     pub(crate) exemption_id: Option<String>,
-    /// The decision was made without the database.
+    /// Whether the decision was made without the database.
     pub(crate) is_degraded: bool,
 }
 
-/// Whether the request may pass.
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// It may, with a hold where a budget counts it.
+    /// The request may pass, with a hold if a budget counts it.
     Allow(Option<(HoldId, Hold)>),
-    /// It may not.
     Block {
         reasons: Vec<Reason>,
-        /// The largest answer that would be admitted.
+        /// The largest answer, in tokens, that would be admitted.
         offer: Option<i64>,
-        /// In how many seconds the same request may pass, if it may soon.
+        /// In how many seconds to ask again, if the same request may pass then.
         retry_after_seconds: Option<u32>,
     },
 }
@@ -56,7 +54,7 @@ impl Verdict {
         }
     }
 
-    /// A refusal that may be over in `seconds`.
+    /// Refuses for now: the same request may pass in `seconds`.
     pub(crate) fn wait(reason: Reason, seconds: u32) -> Self {
         Self::Block {
             reasons: vec![reason],
@@ -66,8 +64,9 @@ impl Verdict {
     }
 }
 
-/// Decides until `deadline`. If the database does not answer at all, the organisation's `on_unavailable` decides. One
-/// that answers without deciding opens no hard cap: callers can bring that about.
+/// Decides until `deadline`. If the database does not answer at all, the organisation's
+/// `on_unavailable` decides. If it answers but nothing is decided in time, no hard cap is opened:
+/// callers could bring that about on purpose.
 pub(crate) async fn decide(
     app: &App,
     organisation_id: &str,
@@ -83,7 +82,7 @@ pub(crate) async fn decide(
             return Err(error);
         }
         Ok(Err(Failed::Store(error @ StoreError::Unreadable(_)))) => return Err(error.into()),
-        // It was reported when it failed.
+        // This was logged when it failed.
         Ok(Err(Failed::Answer(_))) => {}
         Ok(Err(Failed::Store(error))) => undecided(organisation_id, &error),
         Ok(Ok(None)) => undecided(organisation_id, &StoreError::Contended),
@@ -92,7 +91,7 @@ pub(crate) async fn decide(
     Ok(known.undecided(has_answered))
 }
 
-/// Says in the log that the store did not decide, and why.
+/// Logs why the store did not decide.
 fn undecided(organisation: &str, error: &StoreError) {
     let (error_type, error) = (ErrorType::of(error).as_str(), logs::chain(error));
     tracing::error!(error_type, organisation, error, "the store did not decide");
@@ -110,7 +109,7 @@ impl From<StoreError> for Failed {
     }
 }
 
-/// A decision on the configuration in force; none if that changes all the time.
+/// Decides on the configuration in force. None if that changes again and again.
 async fn attempts(
     app: &App,
     organisation_id: &str,
@@ -128,7 +127,7 @@ async fn attempts(
     Ok(None)
 }
 
-/// One decision on one configuration; none where another configuration is in force.
+/// Decides once on `configuration`. None if another configuration is in force.
 async fn attempt(
     app: &App,
     configuration: &Arc<Configuration>,
@@ -184,7 +183,7 @@ async fn attempt(
         asked: &asked,
         now,
     };
-    // A place is under way until the cell is seen that the write gave back.
+    // The place is taken until `places` has seen the cell that the write returned.
     let (outcome, _place) = asking.hold().await?;
     let answer = asking.answer(outcome, &request.request_id).await;
     let Some(answer) = answer.map_err(Failed::Answer)? else {
@@ -193,17 +192,24 @@ async fn attempt(
     warnings.extend(answer.unheld);
     warnings.extend(passed_soft_caps(configuration, &path, period, &answer.cell));
     app.places.see(&organisation.id, period, answer.cell);
-    let by = |exempt: Exempt| {
-        let mut grants = configuration.grants.iter();
-        grants.find(|grant| grant.index == exempt.index)
-    };
     Ok(Some(Decision {
-        exemption_id: answer.exempt.and_then(by).map(|grant| grant.id.clone()),
+        exemption_id: exemption_id(configuration, answer.exempt.as_ref()),
         ..decided(answer.verdict, warnings)
     }))
 }
 
-/// The verdict that needs no counters, if there is one.
+/// Returns the id of the exemption that a hold used.
+pub(crate) fn exemption_id(
+    configuration: &Configuration,
+    exempt: Option<&Exempt>,
+) -> Option<String> {
+    let index = exempt?.index;
+    let mut grants = configuration.grants.iter();
+    let grant = grants.find(|grant| grant.index == index)?;
+    Some(grant.id.clone())
+}
+
+/// Returns the verdict if it needs no counters.
 fn without_counters(
     organisation: &Organisation,
     user: &User,
@@ -223,14 +229,14 @@ fn without_counters(
     }
 }
 
-/// What is asked of the cell.
+/// Builds the request to the cell.
 fn hold_request(
     configuration: &Configuration,
     user: &User,
     budgets: &[&Budget],
     request: &PreflightRequest,
-    amounts: shared::domain::amount::Amounts,
-    now: jiff::Timestamp,
+    amounts: Amounts,
+    now: Timestamp,
 ) -> Result<HoldRequest, Failed> {
     let organisation = &configuration.organisation;
     let nonce = random::bytes::<3>().map_err(|error| Failed::Answer(error.into()))?;

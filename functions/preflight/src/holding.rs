@@ -1,4 +1,4 @@
-//! Holding what a request asks for, and what is answered if nothing can be held.
+//! Holds the amounts of a request, and builds the answer if they cannot be held.
 
 use super::App;
 use super::decide::Verdict;
@@ -6,7 +6,7 @@ use super::places::Place;
 use super::undecided::SOON;
 use jiff::Timestamp;
 use shared::domain::amount::Amounts;
-use shared::domain::cell::{Cell, HoldRequest, Obstacle};
+use shared::domain::cell::{Cell, HoldRejection, HoldRequest};
 use shared::domain::configuration::Configuration;
 use shared::domain::estimate::Estimate;
 use shared::domain::hold::{Exempt, Hold, HoldId, HoldKey, Node};
@@ -19,7 +19,7 @@ use shared::runtime::error::ApiError;
 use shared::store::StoreError;
 use std::sync::Arc;
 
-/// A request that is to be held at every budget of its user's path.
+/// A request to be held at every budget on its user's path.
 pub(crate) struct Asking<'a> {
     pub(crate) app: &'a App,
     pub(crate) configuration: &'a Arc<Configuration>,
@@ -30,22 +30,21 @@ pub(crate) struct Asking<'a> {
     pub(crate) now: Timestamp,
 }
 
-/// What became of it.
+/// The result of trying to hold.
 pub(crate) enum Outcome {
-    /// The store says so.
     Stored(HoldOutcome),
-    /// The counters may admit it, and its user has as many holds as one user may have.
+    /// The counters may admit it, but its user has as many holds as one user may have.
     NoPlace(Cell),
 }
 
-/// What is answered.
+/// The answer that follows from an outcome.
 pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
-    /// The exemption that let it pass.
+    /// The exemption that let it pass, if it needed one.
     pub(crate) exempt: Option<Exempt>,
-    /// Why it passes without a hold that it should have.
+    /// Why it passes without a hold although budgets count it.
     pub(crate) unheld: Option<Warning>,
-    /// The cell that it was decided by.
+    /// The cell that decided.
     pub(crate) cell: Cell,
 }
 
@@ -60,18 +59,19 @@ impl Answer {
     }
 }
 
-/// When to ask again if places come back all the time: as soon as one is sure to, and soon in any case.
+/// When to ask again if places are freed all the time: when the first hold ends, and soon in any
+/// case.
 fn soon(first_end: Option<u32>) -> u32 {
     first_end.unwrap_or(SOON).min(SOON)
 }
 
 impl Asking<'_> {
-    /// Holds, or says why not. A place that it took is under way as long as the caller keeps it.
+    /// Holds, or returns why not. The place counts as taken while the caller keeps it.
     pub(crate) async fn hold(&self) -> Result<(Outcome, Option<Place>), StoreError> {
         let Self { app, now, .. } = *self;
         let (configuration, period) = (self.configuration, self.period);
         if self.asked.hold.amounts == Amounts::ZERO {
-            // Nothing would be held, so it takes no place.
+            // Nothing is held, so no place is needed.
             let store = &app.store;
             let outcome = store.admit(configuration, period, self.asked, now).await?;
             return Ok((Outcome::Stored(outcome), None));
@@ -80,7 +80,7 @@ impl Asking<'_> {
         if place.is_none() {
             let cell = app.store.cell_in_force(configuration, period).await?;
             let Some(cell) = cell else {
-                return Ok((Outcome::Stored(HoldOutcome::AnotherEpoch), None));
+                return Ok((Outcome::Stored(HoldOutcome::StaleConfiguration), None));
             };
             let organisation_id = &configuration.organisation.id;
             app.places.see(organisation_id, period, cell.clone());
@@ -101,15 +101,17 @@ impl Asking<'_> {
         places.enter(&organisation.id, self.period, self.asked, most, self.now)
     }
 
-    /// The counters decide before the places do here, too.
+    /// If the counters refuse, that is the reason to give. Only otherwise it is the missing place.
     fn without_place(&self, cell: Cell) -> Outcome {
-        match self.asked.obstacle(&cell, self.now) {
-            Obstacle::Short(nodes) => Outcome::Stored(HoldOutcome::Short { nodes, cell }),
+        match self.asked.rejection(&cell, self.now) {
+            HoldRejection::InsufficientBudget(nodes) => {
+                Outcome::Stored(HoldOutcome::InsufficientBudget { nodes, cell })
+            }
             _ => Outcome::NoPlace(cell),
         }
     }
 
-    /// The answer to an outcome; none if the configuration is not the one in force.
+    /// Returns the answer to an outcome. None if another configuration is in force.
     pub(crate) async fn answer(
         &self,
         outcome: Outcome,
@@ -120,10 +122,11 @@ impl Asking<'_> {
             Outcome::NoPlace(cell) => return Ok(Some(self.refuse_place(cell))),
         };
         Ok(Some(match outcome {
-            HoldOutcome::AnotherEpoch => return Ok(None),
-            HoldOutcome::AnotherBody => {
+            HoldOutcome::StaleConfiguration => return Ok(None),
+            HoldOutcome::BodyMismatch => {
                 return Err(ApiError::conflict(format!(
-                    "request_id {request_id:?} holds already with another body; use a new request_id"
+                    "request_id {request_id:?} holds already with another body; use a new \
+                     request_id"
                 )));
             }
             HoldOutcome::Held { hold, cell } => {
@@ -139,11 +142,12 @@ impl Asking<'_> {
                 ..Answer::new(Verdict::Allow(None), cell)
             },
             HoldOutcome::Full { cell } => self.answer_full(cell),
-            HoldOutcome::Short { nodes, cell } => self.refuse(&nodes, cell).await,
+            HoldOutcome::InsufficientBudget { nodes, cell } => self.refuse(&nodes, cell).await,
         }))
     }
 
-    /// A full cell opens no hard cap. Where none is, the request passes without a hold and says so.
+    /// A full cell opens no hard cap. If there is none, the request passes without a hold, with a
+    /// warning.
     fn answer_full(&self, cell: Cell) -> Answer {
         let seconds = soon(cell.seconds_to_first_end(self.now, |_, _| true));
         let reason = Reason::too_many_holds(seconds);
@@ -159,7 +163,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Whoever has all places of one user waits for one, whatever the caps are.
+    /// Refuses a user who has as many holds as one user may have. They wait for one of these to end,
+    /// whatever the caps are.
     fn refuse_place(&self, cell: Cell) -> Answer {
         let is_own = |rid: &HoldKey, _: &Hold| self.asked.rid.is_of_same_user(rid);
         let seconds = soon(cell.seconds_to_first_end(self.now, is_own));
@@ -168,7 +173,8 @@ impl Asking<'_> {
         Answer::new(Verdict::wait(reason, seconds), cell)
     }
 
-    /// The refusal by short counters: until live holds end if nothing else stands in the way, or until there is more.
+    /// Refuses because counters are short. If only live holds stand in the way, the client waits
+    /// for their end; otherwise it needs an exemption or a new month.
     async fn refuse(&self, nodes: &[Node], cell: Cell) -> Answer {
         let Self { asked, now, .. } = *self;
         let wait = wait_for_holds(asked, &cell, nodes, now);
@@ -193,7 +199,7 @@ impl Asking<'_> {
     }
 }
 
-/// The seconds until the first live hold ends, if `nodes` are short of what is asked for because of holds alone.
+/// Returns the seconds until the first live hold ends, if `nodes` are short only because of holds.
 pub(crate) fn wait_for_holds(
     asked: &HoldRequest,
     cell: &Cell,
@@ -208,17 +214,19 @@ pub(crate) fn wait_for_holds(
     by_holds.map(|first| first.unwrap_or(SOON))
 }
 
-/// The manager to be named in a refusal. It may cost a read, which an admitted request never makes; a refusal does
-/// not fail for want of a name.
+/// Finds the manager to name in a refusal: the first candidate who is active, as in notices. This
+/// may cost reads, which an admitted request never makes. If one fails, nobody is named.
 pub(crate) async fn manager(
     app: &App,
     configuration: &Arc<Configuration>,
     user: &User,
 ) -> Option<Arc<User>> {
-    let id = configuration.manager_of(user)?;
-    let found = app.cache.user(configuration, &id).await;
-    found
-        .ok()
-        .flatten()
-        .filter(|user| user.status == Status::Active)
+    for (manager_id, _) in configuration.manager_candidates(user) {
+        let found = app.cache.user(configuration, manager_id).await.ok()?;
+        let active = found.filter(|user| user.status == Status::Active);
+        if active.is_some() {
+            return active;
+        }
+    }
+    None
 }

@@ -1,11 +1,14 @@
-//! Decides and holds before a request leaves the browser: `POST /v1/preflight`, `PATCH` and `DELETE /v1/holds/{id}`.
+//! Decides and holds before a request leaves the browser: `POST /v1/preflight`, `PATCH` and
+//! `DELETE /v1/holds/{id}`.
 //!
-//! A warm decision is one conditional write. What it knows of the organisation is cached and right exactly while
-//! the cell has the same epoch, which every decision checks.
+//! A warm decision is one conditional write. The organisation's configuration is cached. It is
+//! valid while the cell has the same epoch, and every decision checks that.
 
 mod answer;
+mod app;
 mod cold;
 mod decide;
+mod help;
 mod holding;
 #[cfg(feature = "openapi")]
 pub mod openapi;
@@ -14,24 +17,22 @@ mod refusals;
 mod renew;
 mod undecided;
 
+pub use app::App;
 pub use refusals::Refusals;
 
+use app::ATTEMPTS;
 use axum::Router;
-use axum::extract::{FromRef, Path, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use decide::{Decision, Verdict};
 use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
-use places::Places;
 use refusals::AskedFor;
-use shared::domain::configuration::OnUnavailable;
 use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
 use shared::domain::hold::HoldId;
 use shared::ledger::VoidOutcome;
-use shared::runtime::auth::{Caller, Keys, may_act_for};
-use shared::runtime::clock::Clock;
-use shared::runtime::configuration_cache::ConfigurationCache;
+use shared::runtime::auth::{Caller, may_act_for};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
 use shared::runtime::http::finished;
@@ -41,128 +42,24 @@ use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::runtime::rate::{self, Rates};
-use shared::runtime::token::Tokens;
-use shared::store::{KeyOwner, Store};
-use std::time::Duration;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
+use shared::store::KeyOwner;
 use undecided::Known;
-
-/// How often a decision is begun anew because the configuration changed meanwhile.
-const ATTEMPTS: u32 = 8;
-
-/// What the function has for all its requests.
-#[derive(Clone, Debug)]
-pub struct App {
-    store: Store,
-    keys: Keys,
-    cache: ConfigurationCache,
-    clock: Clock,
-    on_unavailable: OnUnavailable,
-    refusals: Refusals,
-    places: Places,
-    time: Option<Duration>,
-}
-
-/// How long a decision may take: what a person waits for who has sent nothing yet.
-const TIME: Duration = Duration::from_millis(1_500);
-
-/// When a decision has to be made, by a clock that nobody sets; none waits for ever.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// Does `work` unless that takes too long.
-    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
-        match self.0 {
-            Some(at) => timeout_at(at, work).await,
-            None => Ok(work.await),
-        }
-    }
-}
-
-impl App {
-    /// The function on `store`, which tells of what it refuses to `refusals`; `on_unavailable` is the answer where not even the configuration can be read.
-    pub fn new(
-        store: Store,
-        clock: Clock,
-        on_unavailable: OnUnavailable,
-        (tokens, refusals): (Tokens, Refusals),
-    ) -> Self {
-        let keys = Keys::new(
-            store.clone(),
-            tokens,
-            Rates::of(rate::TRAFFIC),
-            clock.clone(),
-        );
-        Self {
-            keys: keys.through_outages("/v1/preflight"),
-            cache: ConfigurationCache::new(store.clone()),
-            store,
-            clock,
-            on_unavailable,
-            refusals,
-            places: Places::default(),
-            time: Some(TIME),
-        }
-    }
-}
-
-impl App {
-    /// The same with other limits for each key.
-    #[must_use]
-    pub fn with_rates(self, rates: Rates) -> Self {
-        Self {
-            keys: self.keys.with_rates(rates),
-            ..self
-        }
-    }
-
-    /// The same, believing keys for so long.
-    #[must_use]
-    pub fn believing_keys(self, believed: Duration) -> Self {
-        Self {
-            keys: self.keys.believing(believed),
-            ..self
-        }
-    }
-}
-
-impl App {
-    /// The same with another time for a decision; none has no limit.
-    #[must_use]
-    pub fn with_time(self, time: Option<Duration>) -> Self {
-        Self { time, ..self }
-    }
-
-    /// The end of a decision that begins now.
-    fn deadline(&self) -> Deadline {
-        Deadline(self.time.and_then(|time| Instant::now().checked_add(time)))
-    }
-}
-
-impl FromRef<App> for Keys {
-    fn from_ref(app: &App) -> Self {
-        app.keys.clone()
-    }
-}
 
 shared::endpoints! {
     #[cfg(feature = "openapi")]
     App: preflight, void, renew::renew
 }
 
-/// The function's routes.
 pub fn router(app: App) -> Router {
     finished(routes()).with_state(app)
 }
 
 /// Decides whether a request may be sent, and holds what it may use at every level above its user.
 ///
-/// A refusal is a 200 too. While its hold lives, the same `request_id` of the same user gets the same hold again: a
-/// client's retry holds once. A `request_id` is made for one request and must not be a user's to choose behind a
-/// gateway. Nothing is held for a request of no tokens.
+/// A refusal is a 200 too. While its hold lives, the same `request_id` of the same user gets the
+/// same hold again, so a retry holds once. Each request needs its own `request_id`. A gateway makes
+/// it itself: its users must not be able to choose it. Nothing is held if the request has no
+/// tokens.
 #[shared::endpoint(POST "/v1/preflight", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
     operation_id = "preflight",
@@ -180,21 +77,22 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
     let cold::Asked {
         caller,
         has_answered,
-        body,
+        request,
         deadline,
     } = asked;
     let caller = match caller {
         Ok(caller) => caller,
-        // Whose key it is cannot be asked: the deployment decides, and nothing of an organisation is told.
+        // The key's owner cannot be read: the deployment decides, and tells nothing of any
+        // organisation.
         Err(error) if error.code == ErrorCode::Unavailable => {
-            let request = read(&body)?;
+            let request = request?;
             let decision = Known::nothing(app.on_unavailable).undecided(has_answered);
             return Ok(answered(&decision, &request));
         }
         Err(error) => return Err(error),
     };
     let owner = caller.owner()?;
-    let request = read(&body)?;
+    let request = request?;
     if !may_act_for(owner, &request.user_id) {
         return Err(ApiError::forbidden("this key acts for its own user only"));
     }
@@ -205,12 +103,12 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
         model: &request.model,
     };
     app.refusals
-        .tell(&owner.organisation_id, asked, &decision, app.clock.now())
+        .notify(&owner.organisation_id, asked, &decision, app.clock.now())
         .await;
     Ok(answered(&decision, &request))
 }
 
-/// The answer to a request, which is counted.
+/// Counts a decision and returns its response.
 fn answered(decision: &Decision, request: &PreflightRequest) -> Response {
     let outcome = match decision.verdict {
         Verdict::Allow(_) => Metric::PreflightsAllowed,
@@ -254,7 +152,7 @@ fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     })
 }
 
-/// Reads the id of a hold that the owner of a key may act on. Those of others are unknown to them.
+/// Reads the id of a hold that the owner of a key may act on. A hold of somebody else is unknown.
 fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
     let unknown = || ApiError::not_found("hold");
     let hold_id = HoldId::parse(id).ok_or_else(unknown)?;
@@ -266,13 +164,17 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
     Ok(hold_id)
 }
 
-/// Gives a hold back that nobody will use. Given back again, nothing changes.
+/// Releases a hold that will not be used. If it is released again, nothing changes.
 #[shared::endpoint(DELETE "/v1/holds/{id}", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
     operation_id = "releaseHold",
     tag = "Requests",
     params(("id" = HoldIdText, Path, description = "The hold.")),
-    responses((status = 204, description = "Nothing of it is held any more, or its usage was accepted and is about to settle it."), Invalid, Unknown, Denied),
+    responses(
+        (status = 204, description =
+            "Nothing of it is held any more, or its usage was accepted and is about to settle it."),
+        Invalid, Unknown, Denied
+    ),
 ))]
 async fn void(
     State(app): State<App>,
@@ -288,7 +190,7 @@ async fn void(
         match app.store.void(&configuration, &hold_id, now).await? {
             VoidOutcome::NotHeld => return Ok(StatusCode::NO_CONTENT.into_response()),
             VoidOutcome::Unknown => return Err(ApiError::not_found("hold")),
-            VoidOutcome::AnotherEpoch => app.cache.forget(&configuration),
+            VoidOutcome::StaleConfiguration => app.cache.forget(&configuration),
         }
     }
     Err(shared::store::StoreError::Contended.into())

@@ -1,4 +1,5 @@
-//! What the API's document says of this function. It is not built into it.
+//! The bodies of this function in the OpenAPI document. The deployed function is built without
+//! them.
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
@@ -17,53 +18,53 @@ pub(crate) enum PreflightBody {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CountedRequest {
-    /// Made by the client for this one request: a random id. The same id with the same body is a retry and gets the same
-    /// hold, which counts once. So a gateway that asks for several people makes it itself and never takes it from them:
-    /// who may choose it can let many requests pass on one hold.
+    /// A random id that the client makes for this one request. The same id with the same body is a
+    /// retry: it gets the same hold, which counts once. If a gateway asks for several people, it
+    /// must make the id itself: a user who may choose it can let many requests pass on one hold.
     request_id: ClientId,
     user_id: UserId,
     model: Model,
     provider: Option<Provider>,
     input_tokens: RequestTokens,
-    /// What the organisation reserves where nothing is said.
+    /// If missing, the amount that the organisation reserves.
     max_output_tokens: Option<RequestTokens>,
 }
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MeasuredRequest {
-    /// Made by the client for this one request: a random id. The same id with the same body is a retry and gets the same
-    /// hold, which counts once. So a gateway that asks for several people makes it itself and never takes it from them:
-    /// who may choose it can let many requests pass on one hold.
+    /// A random id that the client makes for this one request. The same id with the same body is a
+    /// retry: it gets the same hold, which counts once. If a gateway asks for several people, it
+    /// must make the id itself: a user who may choose it can let many requests pass on one hold.
     request_id: ClientId,
     user_id: UserId,
     model: Model,
     provider: Option<Provider>,
-    /// Where the client does not count tokens.
+    /// Given if the client does not count tokens.
     #[schema(minimum = 0, maximum = 4_000_000_000_i64)]
     input_bytes: i64,
-    /// What the organisation reserves where nothing is said.
+    /// If missing, the amount that the organisation reserves.
     max_output_tokens: Option<RequestTokens>,
 }
 
-/// What a living hold is to become: fields that are not there stay as they are.
+/// The changes to a live hold. A field that is missing stays as it is.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenewHold {
-    /// It lives so many seconds from now on, if it would end before that. A hold lives at most a day in all.
+    /// The hold lives at least this many seconds from now. A hold lives at most a day in all.
     #[schema(required = false, minimum = 1, maximum = 86_400)]
     extend_seconds: i64,
-    /// It has at least so many tokens in all, those that it has included.
+    /// The hold has at least this many tokens in all, including those that it has.
     #[schema(required = false, minimum = 1, maximum = 1_000_000_000)]
     tokens: i64,
-    /// The model that it gains tokens for.
+    /// The model of the tokens that the hold gains.
     #[schema(required = false)]
     model: Option<Model>,
     #[schema(required = false)]
     provider: Option<Provider>,
 }
 
-/// May it be sent?
+/// Whether the request may be sent.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum Answer {
@@ -80,9 +81,9 @@ pub(crate) enum RefusalCode {
     UserSuspended,
     UnknownUser,
     UnknownModel,
-    /// Too many requests of the organisation or of the user are under way.
+    /// Too many requests of the organisation or of the user are in flight.
     TooManyHolds,
-    /// The database answers, but too much is asked of it to decide in time.
+    /// The database answers, but is too busy to decide in time.
     Overloaded,
 }
 
@@ -106,7 +107,7 @@ pub(crate) enum NotHeldCode {
     Overloaded,
 }
 
-/// What somebody should know who may go on.
+/// Something to know although the request may be sent.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(crate) enum Warning {
@@ -115,7 +116,7 @@ pub(crate) enum Warning {
     NotHeld(NotHeldWarning),
 }
 
-/// A budget without a hard cap is passed.
+/// A budget without a hard cap is exceeded.
 #[derive(ToSchema)]
 pub(crate) struct SoftCapWarning {
     code: SoftCapCode,
@@ -125,7 +126,7 @@ pub(crate) struct SoftCapWarning {
     used_percent: i64,
 }
 
-/// The model counts in tokens only.
+/// The model has no known price, so it counts in tokens only.
 #[derive(ToSchema)]
 pub(crate) struct UnpricedWarning {
     code: UnpricedCode,
@@ -133,7 +134,7 @@ pub(crate) struct UnpricedWarning {
     message: String,
 }
 
-/// It may pass, and nothing is held for it.
+/// The request may pass, but nothing is held for it.
 #[derive(ToSchema)]
 pub(crate) struct NotHeldWarning {
     code: NotHeldCode,

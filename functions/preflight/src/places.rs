@@ -1,10 +1,10 @@
-//! Keeps one user from taking the places of all: at most a share of the live holds of a cell is one user's.
+//! Limits each user to a share of the live holds of a cell, so that nobody takes the places of all.
 //!
-//! A decision stays one conditional write. An instance remembers the last cell that the database gave it, and which
-//! of its writes are under way. Only if these say that a user has as many holds as one may have, the cell is read
-//! before the user is refused or goes on. So the share is exact within an instance. What other instances write is
-//! seen with the next answer of the database: across instances, a user may have as many holds more as there are
-//! requests of theirs under way.
+//! A decision stays one conditional write. An instance remembers the last cell that it read and its
+//! own writes in flight. Only if these say that a user has reached the limit, the cell is read
+//! before the user is refused or goes on. So the limit is exact within an instance. An instance
+//! sees the writes of others with its next answer from the database. Across instances, a user may
+//! exceed the limit by the number of their requests in flight.
 
 use jiff::Timestamp;
 use shared::domain::cell::{Cell, HoldRequest};
@@ -13,27 +13,28 @@ use shared::domain::period::Month;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-/// The most cells that an instance remembers, and the most holds of all of them: some megabytes.
+/// The most cells that an instance remembers, and the most holds of all of them. These take a few
+/// megabytes.
 const MAX_CELLS: usize = 1_000;
 const MAX_REMEMBERED: usize = 20_000;
 
-/// What a cell is of: an organisation and a month.
+/// The organisation and the month of a cell.
 type Key = (String, Month);
 
-/// What an instance knows of a cell.
+/// The last state of a cell that an instance knows.
 #[derive(Debug, Default)]
 struct Known {
     version: u64,
     holds: BTreeMap<HoldKey, Hold>,
-    /// The holds that are being written, and by how many requests each.
+    /// The holds that are being written, with the number of requests that write each.
     under_way: BTreeMap<HoldKey, usize>,
 }
 
-/// Who has which places, as far as an instance knows.
+/// The places that are taken, as far as this instance knows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places(Arc<Mutex<HashMap<Key, Known>>>);
 
-/// A place that a write may take. It counts as taken until this is dropped, however the write ends.
+/// A place for a write in flight. It is taken until this is dropped, however the write ends.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Places,
@@ -42,7 +43,7 @@ pub(crate) struct Place {
 }
 
 impl Places {
-    /// A place for a hold that is asked for, if its user has fewer than `most` beside it.
+    /// Takes a place for a hold. None if its user has `most` others or more.
     pub(crate) fn enter(
         &self,
         organisation_id: &str,
@@ -52,7 +53,8 @@ impl Places {
         now: Timestamp,
     ) -> Option<Place> {
         let key = (organisation_id.to_owned(), period);
-        // If a thread panicked while it had the lock, nothing is known here and the cell decides alone.
+        // If a thread panicked while it held the lock, nothing is known here: the cell decides
+        // alone.
         if let Ok(mut all) = self.0.lock() {
             let known = all.entry(key.clone()).or_default();
             if known.beside(&asked.rid, now) >= most {
@@ -67,7 +69,7 @@ impl Places {
         })
     }
 
-    /// Remembers a cell that the database gave, unless a later one is known.
+    /// Remembers a cell that was read, unless a later one is known.
     pub(crate) fn see(&self, organisation_id: &str, period: Month, cell: Cell) {
         let Ok(mut all) = self.0.lock() else {
             return;
@@ -88,8 +90,8 @@ impl Places {
 }
 
 impl Known {
-    /// How many holds the user of `rid` has beside that one, written or being written. None if that one lives: whoever
-    /// asks again for it takes no further place.
+    /// Returns how many other holds the user of `rid` has, written or being written. Returns 0 if
+    /// the hold lives already: a retry takes no further place.
     fn beside(&self, rid: &HoldKey, now: Timestamp) -> usize {
         let lives = |rid: &HoldKey| {
             self.holds

@@ -1,5 +1,5 @@
-//! Telling of refusals, which are recorded behind the queue. A queue that is slow or down changes no decision: what it does not
-//! take in a moment is missing in the record, and nothing else.
+//! Queues refusals, to be recorded later. If the queue is slow or down, no decision changes: only
+//! the record of the refusal is missing.
 
 use super::decide::{Decision, Verdict};
 use aws_sdk_sqs::Client;
@@ -10,16 +10,17 @@ use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::random;
 use std::time::Duration;
 
-/// How long an answer waits for the queue at the most.
+const NOT_RECORDED: &str = "a refusal is not recorded";
+/// How long an answer waits for the queue at most.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// What a decision was about.
+/// The subject of a decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AskedFor<'a> {
-    /// The client's id of the request, or that of a hold that was to be renewed.
+    /// The client's id of the request, or the id of the hold to be renewed.
     pub(crate) request_id: &'a str,
     pub(crate) user_id: &'a str,
-    /// Empty for a hold, which does not say it.
+    /// Empty for a renewal: a hold does not have its model.
     pub(crate) model: &'a str,
 }
 
@@ -31,14 +32,13 @@ pub struct Refusals {
 }
 
 impl Refusals {
-    /// The queue at `queue_url`.
     pub fn new(sqs: Client, queue_url: String) -> Self {
         Self { sqs, queue_url }
     }
 
-    /// Queues a decision that refused; an admitted request costs nothing here. A request that only finds no place or no
-    /// time is not queued: nobody refused it, and it would keep evaluation from giving places back.
-    pub(crate) async fn tell(
+    /// Queues a decision if it refused. A request that only found no place or no time is not
+    /// queued: no rule refused it, and its message would delay those that free places.
+    pub(crate) async fn notify(
         &self,
         organisation_id: &str,
         asked: AskedFor<'_>,
@@ -54,7 +54,7 @@ impl Refusals {
                 ReasonCode::TooManyHolds | ReasonCode::Overloaded
             )
         };
-        // Also nobody refused what the deployment or the organisation wants refused in an outage.
+        // This is also so if `reasons` is empty: then `on_unavailable` refused in an outage.
         if reasons.iter().all(is_of_capacity) {
             return;
         }
@@ -86,16 +86,8 @@ impl Refusals {
             .message_body(body);
         match tokio::time::timeout(PATIENCE, call.send()).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => report(
-                ErrorType::RefusalNotRecorded,
-                "a refusal is not recorded",
-                &error,
-            ),
-            Err(slow) => report(
-                ErrorType::RefusalNotRecorded,
-                "a refusal is not recorded",
-                &slow,
-            ),
+            Ok(Err(error)) => report(ErrorType::RefusalNotRecorded, NOT_RECORDED, &error),
+            Err(slow) => report(ErrorType::RefusalNotRecorded, NOT_RECORDED, &slow),
         }
     }
 }

@@ -1,18 +1,19 @@
-//! `PATCH /v1/holds/{id}`: a living hold may live longer and have more, under the rules of a new one.
+//! `PATCH /v1/holds/{id}`: a live hold may live longer and have more, under the rules of a new one.
 
 use super::answer;
-use super::decide::{Decision, Verdict};
+use super::app::ATTEMPTS;
+use super::decide::{Decision, Verdict, exemption_id};
 use super::holding::{manager, wait_for_holds};
 #[cfg(feature = "openapi")]
 use super::openapi::RenewHold;
 use super::refusals::AskedFor;
-use super::{ATTEMPTS, App, own_hold_id};
+use super::{App, own_hold_id};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use shared::domain::configuration::Configuration;
 use shared::domain::estimate::MAX_TOKENS;
-use shared::domain::hold::{Exempt, HoldId};
+use shared::domain::hold::HoldId;
 use shared::domain::people::User;
 use shared::domain::price::PriceBooks;
 use shared::domain::refusal::{Reason, WayOut, passed_soft_caps};
@@ -30,14 +31,15 @@ use shared::runtime::parse;
 use shared::store::StoreError;
 use std::sync::Arc;
 
-/// Lets a living hold live longer, or have more.
+/// Lets a live hold live longer, or have more.
 ///
-/// Every hard cap on its path must have what it gains, in one conditional write, or nothing changes. A refusal is a
-/// 200, as that of a preflight. The hold keeps its id and its month; once the month is over, it can only be extended.
-/// If `model` is given, what it gains is worth in US dollars the dearest kind of token of that model, and otherwise what its
-/// tokens were worth so far, on average. Under a hard cap in US dollars an organisation that reserves strictly
-/// requires `model`. Sent again, the same body
-/// changes nothing more, but that time goes on. A hold that has ended is a 409: its usage counts all the same.
+/// Every hard cap on its path must have the amount that it gains, or nothing changes; this is one
+/// conditional write. A refusal is a 200, as for a preflight. The hold keeps its id and its month;
+/// if the month is over, the hold can only be extended. If `model` is given, the tokens that it
+/// gains are priced as the dearest kind of token of that model; otherwise as its tokens so far, on
+/// average. Under a hard cap in US dollars, an organisation that reserves strictly requires
+/// `model`. If the same body is sent again, only the time is extended further. A hold that has
+/// ended is a 409; its usage still counts.
 #[shared::endpoint(PATCH "/v1/holds/{id}", TRAFFIC)]
 #[cfg_attr(feature = "openapi", utoipa::path(
     operation_id = "renewHold",
@@ -75,7 +77,7 @@ pub(crate) async fn renew(
         model: "",
     };
     app.refusals
-        .tell(organisation_id, asked, &decision, app.clock.now())
+        .notify(organisation_id, asked, &decision, app.clock.now())
         .await;
     Ok(answer::renewal(&decision))
 }
@@ -101,7 +103,7 @@ fn read(body: &[u8], now: Timestamp) -> Result<Wish, ApiError> {
     })
 }
 
-/// A decision on the configuration in force.
+/// Decides on the configuration in force.
 async fn attempts(
     app: &App,
     organisation_id: &str,
@@ -121,7 +123,7 @@ async fn attempts(
     Err(StoreError::Contended.into())
 }
 
-/// One decision; none if another configuration is in force.
+/// Decides once. None if another configuration is in force.
 async fn attempt(
     app: &App,
     configuration: &Arc<Configuration>,
@@ -148,7 +150,7 @@ async fn attempt(
             let hold = (hold_id.clone(), known.hold.clone());
             (Verdict::Allow(Some(hold)), known)
         }
-        RenewOutcome::Short {
+        RenewOutcome::InsufficientBudget {
             known,
             asked,
             nodes,
@@ -176,11 +178,12 @@ async fn attempt(
         }
         RenewOutcome::Impossible(why) => return Err(impossible(why)),
         RenewOutcome::Ended => {
-            let message = "the hold has ended; what it was for counts when it is reported. Ask for another one";
+            let message =
+                "the hold has ended; its usage counts when it is reported. Ask for another hold";
             return Err(ApiError::conflict(message));
         }
         RenewOutcome::Unknown => return Err(ApiError::not_found("hold")),
-        RenewOutcome::AnotherEpoch => return Ok(None),
+        RenewOutcome::StaleConfiguration => return Ok(None),
     };
     let decision = decided(verdict);
     Ok(Some(with_cell(
@@ -192,7 +195,7 @@ async fn attempt(
     )))
 }
 
-/// The decision with what the cell says beside it.
+/// Adds what follows from the cell: warnings, and the exemption that was used.
 fn with_cell(
     app: &App,
     configuration: &Configuration,
@@ -204,15 +207,11 @@ fn with_cell(
     let period = hold_id.period;
     let warnings = passed_soft_caps(configuration, &path, period, &cell);
     app.places.see(&configuration.organisation.id, period, cell);
-    let by = |exempt: &Exempt| {
-        let mut grants = configuration.grants.iter();
-        grants.find(|grant| grant.index == exempt.index)
-    };
-    let grant = hold.exempt.as_ref().and_then(by);
+    let used = exemption_id(configuration, hold.exempt.as_ref());
     let is_renewed = matches!(decision.verdict, Verdict::Allow(_));
     Decision {
         warnings,
-        exemption_id: grant.filter(|_| is_renewed).map(|grant| grant.id.clone()),
+        exemption_id: used.filter(|_| is_renewed),
         ..decision
     }
 }
@@ -230,7 +229,8 @@ fn impossible(why: CannotRenew) -> ApiError {
         }
         CannotRenew::TooMuch => ApiError::field("tokens", "are worth more than any budget has"),
         CannotRenew::NoModel => ApiError::conflict(
-            "model is missing: a hard cap in US dollars must hold, so what the hold gains is priced by its model",
+            "model is missing: a hard cap in US dollars must hold, so what the hold gains is priced \
+             by its model",
         ),
         CannotRenew::MonthOver => ApiError::conflict(format!(
             "the month of the hold is over, so it can live longer and not have more; {another}"

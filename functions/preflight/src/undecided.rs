@@ -1,22 +1,22 @@
-//! What is answered if no decision could be made.
+//! The answer if no decision could be made.
 
 use super::decide::{Decision, Verdict};
 use shared::domain::configuration::OnUnavailable;
 use shared::domain::refusal::{Reason, Warning};
 
-/// In how many seconds to ask again if that may be different in a moment.
+/// In how many seconds to ask again if the answer may be different by then.
 pub(crate) const SOON: u32 = 2;
 
-/// What is known of a request so far.
+/// The facts about a request that are known so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     on_unavailable: OnUnavailable,
-    /// Whether nothing has to hold that an answer without the counters could open: no hard cap, no block.
+    /// Whether an answer without the counters breaks no rule: there is no hard cap and no block.
     pub(crate) may_pass_unheld: bool,
 }
 
 impl Known {
-    /// Nothing is known but who decides in an outage. A hard cap may be there, so it is taken to be there.
+    /// Only the rule for an outage is known. There may be a hard cap, so one is assumed.
     pub(crate) fn nothing(on_unavailable: OnUnavailable) -> Self {
         Self {
             on_unavailable,
@@ -24,8 +24,8 @@ impl Known {
         }
     }
 
-    /// The answer without a decision. `on_unavailable` is for a database that is silent. One that answers and is
-    /// overloaded, by whoever it may be, opens nothing that has to hold.
+    /// Returns the answer without a decision. If the database is silent, `on_unavailable` decides.
+    /// If it answers but is overloaded, no hard cap is opened: anybody could have caused the load.
     pub(crate) fn undecided(self, has_answered: bool) -> Decision {
         if !has_answered {
             return degraded(self.on_unavailable);
@@ -50,7 +50,6 @@ impl Known {
     }
 }
 
-/// The answer in an outage.
 fn degraded(on_unavailable: OnUnavailable) -> Decision {
     let message = "the budget service cannot decide at the moment";
     let verdict = match on_unavailable {

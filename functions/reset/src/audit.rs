@@ -1,4 +1,5 @@
-//! The self-audit on demand: one organisation's books, compared now, and its cells repaired where that is asked for.
+//! The self-audit on demand: compares one organisation's books now, and repairs its cells if that
+//! is requested.
 
 use super::App;
 use serde::Deserialize;
@@ -7,19 +8,19 @@ use shared::ledger::Books;
 use shared::store::StoreError;
 use std::time::Instant;
 
-/// What the function may be invoked with by hand, in place of the schedule's event.
+/// The payload if the function is invoked by hand instead of by the schedule.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AuditRequest {
-    /// The organisation.
+    /// The id of the organisation.
     pub audit: String,
-    /// Whether cells that differ are made anew from the totals, where the totals agree with the records.
+    /// Whether to rebuild cells that differ from the totals, if the totals agree with the records.
     #[serde(default)]
     pub repair: bool,
 }
 
-/// Compares the books of every month of the last thirteen that has any. Where it was asked to repair, a cell that differs is made anew,
-/// unless the totals it would be made from differ from their records too.
+/// Compares the books of the last thirteen months, if a month has any. If a repair is requested, a
+/// cell that differs is rebuilt from the totals, unless the totals differ from their records too.
 pub async fn audit(
     app: &App,
     request: &AuditRequest,
@@ -64,7 +65,8 @@ pub async fn audit(
     Ok(books)
 }
 
-/// A counter follows from the totals; a carry does not.
+/// Returns whether the difference is in a counter. A counter follows from the totals, a carry does
+/// not.
 fn is_of_counter(difference: &Difference) -> bool {
     matches!(
         difference.subject,

@@ -1,5 +1,5 @@
-//! The ends of exemptions. They end by time, whether or not a pass comes: what is done here is to tell of it, and to write it
-//! into the audit log.
+//! Reports the ends of exemptions, and writes them into the audit log. Exemptions end by time,
+//! whether or not a pass comes.
 
 use super::App;
 use jiff::{SignedDuration, Timestamp};
@@ -13,13 +13,14 @@ use shared::runtime::logs::{ErrorType, report};
 use shared::store::{ChangeRequest, Changed, PendingExemption, Snapshot, Step, StoreError, new_id};
 use std::sync::Arc;
 
-/// How often a step that met others is tried again in one pass; the next pass does what is left.
+/// How often a step is tried again in one pass because of other changes. The next pass does the
+/// rest.
 const ATTEMPTS: u32 = 5;
-/// How long ends are looked back at.
+/// How old an end may be that is still reported.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(72);
 
-/// Tells of exemptions that end soon or have ended; how many have ended.
-pub(super) async fn tend(
+/// Reports exemptions that end soon or have ended. Returns how many have ended.
+pub(super) async fn end_exemptions(
     app: &App,
     configuration: &Configuration,
     now: Timestamp,
@@ -27,7 +28,7 @@ pub(super) async fn tend(
     let organisation_id = &configuration.organisation.id;
     let mut ids: Vec<String> = Vec::new();
     let grants = configuration.grants.iter();
-    // What ended long ago was seen to.
+    // Older ends were reported.
     let is_recent = |ends_at: Timestamp| now.duration_since(ends_at) < LOOK_BACK;
     let is_due = |grant: &&Grant| grant.terms.is_ending(now) && is_recent(grant.terms.ends_at);
     let due = grants.filter(is_due);

@@ -1,9 +1,10 @@
-//! The daily head of each audit log: the entries of the day are walked from the head before it, and what they end with is
-//! signed, kept and told, so that it stands where the log's tables cannot be written.
+//! The daily head of each audit log. The entries of the day are walked from the last head. The new
+//! head is signed, stored and sent out, so that a copy exists out of reach of a writer of the
+//! tables.
 //!
-//! A head is the same whenever it is made, so a pass may stop anywhere: its row and its notice are one transaction that is
-//! done once a day, a notice that reached no queue is found by a later pass, and the bucket is asked again until it has
-//! the head.
+//! A head is the same whenever it is made, so a pass may stop anywhere. Its row and its notice are
+//! one transaction, done once a day. If the notice reached no queue, a later pass finds it. The
+//! bucket is tried again until it has the head.
 
 use super::App;
 use super::archive::Archive;
@@ -15,7 +16,7 @@ use shared::runtime::logs::{ErrorType, report};
 use shared::store::{StoreError, new_id};
 use std::time::Instant;
 
-/// What signs heads, and where they are put beside the tables.
+/// The signer of heads, and the bucket for them.
 #[derive(Clone, Debug)]
 pub struct Heads {
     signer: Signer,
@@ -23,7 +24,7 @@ pub struct Heads {
 }
 
 impl Heads {
-    /// Heads that `signer` signs; without a bucket they are told of only.
+    /// Creates heads that `signer` signs. If there is no bucket, they are only stored and sent out.
     pub fn new(signer: Signer, archive: Option<Archive>) -> Self {
         Self { signer, archive }
     }
@@ -38,9 +39,9 @@ pub(super) enum Failure {
     Signature(#[from] NotSigned),
 }
 
-/// Makes the head of the last day that is over, if that day has entries and no head yet; how many were made. If the log
-/// does not hold, the administrators are alerted and no head is made.
-pub(super) async fn tend(
+/// Makes the head of the last day that is over, if that day has entries and no head yet. Returns
+/// how many were made. If the log is broken, the administrators are alerted and no head is made.
+pub(super) async fn sign_head(
     app: &App,
     organisation_id: &str,
     now: Timestamp,
@@ -63,7 +64,7 @@ pub(super) async fn tend(
             seq: head.seq,
             message: message.to_owned(),
         };
-        tell(app, organisation_id, &broken, now).await?;
+        notify_broken(app, organisation_id, &broken, now).await?;
     }
     let from = before.map(|head| KeptHead {
         seq: head.seq,
@@ -74,10 +75,11 @@ pub(super) async fn tend(
         .walk_audit_log(organisation_id, from.as_ref(), over.end, until)
         .await?;
     if let Some(broken) = &walked.broken {
-        tell(app, organisation_id, broken, now).await?;
+        notify_broken(app, organisation_id, broken, now).await?;
         return Ok(0);
     }
-    // A walk that ran out of time ends at an entry that holds too; the next day's goes on there.
+    // A walk that ran out of time ends at a valid entry too. The walk of the next day goes on
+    // there.
     let Some(at) = walked.walk.at else {
         return Ok(0);
     };
@@ -90,13 +92,14 @@ pub(super) async fn tend(
         is_archived: false,
     };
     head.signed_head = app.heads.signer.sign(organisation_id, &head)?;
-    let was_made = keep(app, organisation_id, &head, now).await?;
+    let was_made = store(app, organisation_id, &head, now).await?;
     archive(app, organisation_id, &head).await?;
     Ok(u64::from(was_made))
 }
 
-/// Keeps a head and tells the administrators, webhooks and the bus of it; false if that was done before.
-async fn keep(
+/// Stores a head and notifies administrators, webhooks and the bus. Returns false if that was done
+/// before.
+async fn store(
     app: &App,
     organisation_id: &str,
     head: &AuditHead,
@@ -117,7 +120,8 @@ async fn keep(
     Ok(true)
 }
 
-/// Puts a head into the bucket, if there is one that does not have it. What fails is tried again by the next pass.
+/// Puts a head into the bucket, if there is one that does not have it yet. If this fails, the next
+/// pass tries again.
 async fn archive(app: &App, organisation_id: &str, head: &AuditHead) -> Result<(), StoreError> {
     let Some(archive) = app.heads.archive.as_ref().filter(|_| !head.is_archived) else {
         return Ok(());
@@ -136,8 +140,8 @@ async fn archive(app: &App, organisation_id: &str, head: &AuditHead) -> Result<(
     app.store.set_audit_head(organisation_id, &archived).await
 }
 
-/// Says in the log, and to the administrators once, that an audit log does not hold.
-async fn tell(
+/// Logs that an audit log is broken, and notifies the administrators once.
+async fn notify_broken(
     app: &App,
     organisation_id: &str,
     broken: &Break,

@@ -8,7 +8,7 @@ use shared::runtime::queue::Notices;
 use shared::runtime::{logs, settings};
 use std::time::{Duration, Instant};
 
-/// What is kept back of the function's time, so that a pass ends by itself.
+/// The part of the function's time that is reserved, so that a pass ends by itself.
 const RESERVE: Duration = Duration::from_secs(30);
 
 #[tokio::main(flavor = "current_thread")]
@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
         let until = Instant::now() + left.saturating_sub(RESERVE);
-        // By hand: {"audit": "<organisation>", "repair": false}.
+        // Invoked by hand with {"audit": "<organisation>", "repair": false}.
         if event.payload.get("audit").is_some() {
             let request: AuditRequest = serde_json::from_value(event.payload)?;
             return Ok(serde_json::to_value(audit(app, &request, until).await?)?);

@@ -1,4 +1,5 @@
-//! Refused preflights of the hours that are over, as entries of the audit log: one for each hour, user and reason.
+//! Writes the refused preflights of past hours into the audit log: one entry for each hour, user
+//! and reason.
 
 use jiff::Timestamp;
 use shared::domain::change::{Author, Change};
@@ -7,13 +8,14 @@ use shared::store::{ChangeRequest, Changed, Snapshot, Step, Store, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The most entries of one transaction, with the mark of each.
+/// The most entries of one transaction. Each has a mark as well.
 const AT_ONCE: usize = 40;
-/// How often a step that met others is tried again in one pass.
+/// How often a step is tried again in one pass because of other changes.
 const ATTEMPTS: u32 = 10;
 
-/// Writes what the audit log does not know yet; how many entries. What is left at `until` is done by the next pass.
-pub(super) async fn tell(
+/// Writes the entries that the audit log does not have yet, and returns how many. The next pass
+/// does what is left at `until`.
+pub(super) async fn audit_refusals(
     store: &Store,
     organisation_id: &str,
     now: Timestamp,

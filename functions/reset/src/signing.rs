@@ -1,5 +1,5 @@
-//! The signature of heads of the audit log: a JSON Web Token that anybody can check with the public key, and that only
-//! this function can make.
+//! Signs heads of the audit log. A signature is a JSON Web Token: anybody can check it with the
+//! public key, and only this function can make it.
 
 use jiff::civil::Date;
 use jsonwebtoken::jwk::Jwk;
@@ -8,27 +8,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::domain::audit_head::AuditHead;
-use shared::domain::hex::hex;
 
-/// What precedes the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
+/// The bytes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
 const PKCS8: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
-/// How many digits of the public key's digest name it.
+/// How many digits of its digest are the id of the public key.
 const KEY_ID_DIGITS: usize = 16;
 
-/// What is signed.
+/// The content of a signature.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Claims {
-    /// The organisation.
+    /// The id of the organisation.
     org: String,
-    /// The day whose last entry it is.
+    /// The day that ends with this entry.
     day: Date,
-    /// The number of that entry.
+    /// The number of the entry.
     seq: u64,
-    /// Its hash.
+    /// The hash of the entry.
     hash: String,
-    /// When it was written, in seconds since 1970.
+    /// When the entry was written, in seconds since 1970.
     iat: i64,
 }
 
@@ -44,7 +43,7 @@ impl Claims {
     }
 }
 
-/// A key of the deployment, with which heads are signed.
+/// The key of the deployment that signs heads.
 #[derive(Clone)]
 pub struct Signer {
     key: EncodingKey,
@@ -58,7 +57,6 @@ impl std::fmt::Debug for Signer {
     }
 }
 
-/// A head could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error("a head of the audit log cannot be signed")]
 pub struct NotSigned(#[source] Box<dyn std::error::Error + Send + Sync>);
@@ -68,7 +66,7 @@ fn not_signed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Not
 }
 
 impl Signer {
-    /// A signer whose key is made of the deployment's `AUDIT_KEY`.
+    /// Creates a signer. Its key is made of the deployment's `AUDIT_KEY`.
     pub fn new(secret: &str) -> Result<Self, NotSigned> {
         let mut hash = Sha256::new();
         hash.update(b"toktra audit heads\0");
@@ -76,7 +74,7 @@ impl Signer {
         let key = EncodingKey::from_ed_der(&[&PKCS8[..], &hash.finalize()].concat());
         let mut public_key = Jwk::from_encoding_key(&key, Algorithm::EdDSA).map_err(not_signed)?;
         let shown = serde_json::to_vec(&public_key.algorithm).map_err(not_signed)?;
-        let mut id = hex(&Sha256::digest(shown));
+        let mut id = hex::encode(Sha256::digest(shown));
         id.truncate(KEY_ID_DIGITS);
         public_key.common.key_id = Some(id);
         Ok(Self {
@@ -86,12 +84,12 @@ impl Signer {
         })
     }
 
-    /// What a reader checks signatures with, as a JSON Web Key.
+    /// Returns the public key as a JSON Web Key. A reader checks signatures with it.
     pub fn public_key(&self) -> &Value {
         &self.shown
     }
 
-    /// Signs what a head says.
+    /// Signs the content of a head.
     pub fn sign(&self, organisation_id: &str, head: &AuditHead) -> Result<String, NotSigned> {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid.clone_from(&self.public_key.common.key_id);
@@ -99,10 +97,10 @@ impl Signer {
         jsonwebtoken::encode(&header, &claims, &self.key).map_err(not_signed)
     }
 
-    /// Whether the head says what this key has signed.
+    /// Returns whether this key has signed the content of the head.
     pub fn has_signed(&self, organisation_id: &str, head: &AuditHead) -> bool {
         let mut validation = Validation::new(Algorithm::EdDSA);
-        // A head is good for ever.
+        // A head never expires.
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
         let Ok(key) = DecodingKey::from_jwk(&self.public_key) else {

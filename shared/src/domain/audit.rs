@@ -2,7 +2,6 @@
 //! tampering.
 
 use super::alert::{Alert, AlertKind, AlertStatus, Severity};
-use super::hex::hex;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -95,7 +94,7 @@ impl AuditRecord {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 

@@ -14,7 +14,7 @@ use super::period::Month;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::cell_update::{CellUpdate, Condition, NotApplied};
-pub use super::hold_request::{HoldRequest, Obstacle, UsableExemption};
+pub use super::hold_request::{HoldRejection, HoldRequest, UsableExemption};
 pub use super::settlement::{
     LateUsage, MAX_RELEASED_AT_ONCE, carry, debit, debit_late, finish, finish_as, finishable,
     lapsed_holds, prolong,

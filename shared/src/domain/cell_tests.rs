@@ -210,16 +210,18 @@ fn hold_step(
             real.known.insert(rid.clone(), request.hold.clone());
             model.live.insert(rid, (department, amounts));
         }
-        Err(_) => match request.obstacle(real.cell(), now) {
-            Obstacle::SameHold(_) | Obstacle::AnotherBody => assert!(model.live.contains_key(&rid)),
-            Obstacle::Lapsed(lapsed) => {
+        Err(_) => match request.rejection(real.cell(), now) {
+            HoldRejection::SameHold(_) | HoldRejection::BodyMismatch => {
+                assert!(model.live.contains_key(&rid))
+            }
+            HoldRejection::Lapsed(lapsed) => {
                 for (rid, hold) in lapsed {
                     model.live.remove(&rid);
                     model.resolved.insert(rid.clone(), Amounts::ZERO);
                     real.finish_once(&rid, &hold, Amounts::ZERO);
                 }
             }
-            Obstacle::Short(short) => {
+            HoldRejection::InsufficientBudget(short) => {
                 assert!(!fits);
                 for node in short {
                     let budget = model.budgets.iter().find(|b| b.node == node).unwrap();
@@ -436,8 +438,11 @@ fn at(second: i64) -> Timestamp {
 fn exactly_what_remains_is_admitted_and_one_more_is_not() {
     let mut cell = token_cell(&[10, 5]);
     assert!(request(6, 2).update().apply(&mut cell).is_err());
-    let short = Obstacle::Short(vec![tokens_of(1)]);
-    assert_eq!(request(6, 2).obstacle(cell.as_ref().unwrap(), at(0)), short);
+    let short = HoldRejection::InsufficientBudget(vec![tokens_of(1)]);
+    assert_eq!(
+        request(6, 2).rejection(cell.as_ref().unwrap(), at(0)),
+        short
+    );
     request(5, 2).update().apply(&mut cell).unwrap();
     assert_eq!(
         cell.unwrap().nodes.into_values().collect::<Vec<_>>(),
@@ -462,16 +467,16 @@ fn the_same_request_is_the_same_hold_until_it_lapses() {
     request(5, 1).update().apply(&mut cell).unwrap();
     let held = cell.unwrap();
     assert!(matches!(
-        request(5, 1).obstacle(&held, at(999)),
-        Obstacle::SameHold(_)
+        request(5, 1).rejection(&held, at(999)),
+        HoldRejection::SameHold(_)
     ));
     assert!(matches!(
-        request(5, 1).obstacle(&held, at(1_000)),
-        Obstacle::Lapsed(_)
+        request(5, 1).rejection(&held, at(1_000)),
+        HoldRejection::Lapsed(_)
     ));
     let mut other = request(5, 1);
     other.hold.fingerprint = [8; 8];
-    assert_eq!(other.obstacle(&held, at(0)), Obstacle::AnotherBody);
+    assert_eq!(other.rejection(&held, at(0)), HoldRejection::BodyMismatch);
 }
 
 #[test]
@@ -479,8 +484,8 @@ fn another_epoch_is_seen_before_a_shortage() {
     let mut stale = request(500, 1);
     stale.epoch = 0;
     assert_eq!(
-        stale.obstacle(&token_cell(&[10]).unwrap(), at(0)),
-        Obstacle::AnotherEpoch
+        stale.rejection(&token_cell(&[10]).unwrap(), at(0)),
+        HoldRejection::StaleConfiguration
     );
 }
 
@@ -501,8 +506,8 @@ fn full_cell(rest: i64) -> Cell {
 #[test]
 fn a_full_cell_is_full_after_releasing_what_has_lapsed() {
     let cell = full_cell(1_000_000);
-    assert_eq!(request(1, 1).obstacle(&cell, at(0)), Obstacle::Full);
-    let Obstacle::Lapsed(lapsed) = request(1, 1).obstacle(&cell, at(2_000)) else {
+    assert_eq!(request(1, 1).rejection(&cell, at(0)), HoldRejection::Full);
+    let HoldRejection::Lapsed(lapsed) = request(1, 1).rejection(&cell, at(2_000)) else {
         panic!("lapsed holds were not seen");
     };
     assert_eq!(lapsed.len(), MAX_RELEASED_AT_ONCE);
@@ -511,14 +516,14 @@ fn a_full_cell_is_full_after_releasing_what_has_lapsed() {
 #[test]
 fn a_full_cell_never_hides_that_a_cap_is_reached() {
     let cell = full_cell(9);
-    let short = Obstacle::Short(vec![tokens_of(0)]);
-    assert_eq!(request(10, 1).obstacle(&cell, at(0)), short);
+    let short = HoldRejection::InsufficientBudget(vec![tokens_of(0)]);
+    assert_eq!(request(10, 1).rejection(&cell, at(0)), short);
     assert_eq!(
-        request(10, 1).obstacle(&cell, at(2_000)),
+        request(10, 1).rejection(&cell, at(2_000)),
         short,
         "places that come free help nobody who is refused by a counter"
     );
-    assert_eq!(request(9, 1).obstacle(&cell, at(0)), Obstacle::Full);
+    assert_eq!(request(9, 1).rejection(&cell, at(0)), HoldRejection::Full);
 }
 
 #[test]
@@ -596,21 +601,24 @@ fn an_exemption_has_a_counter_from_its_first_hold_on_and_gives_no_more_than_it_h
     assert_eq!(used(&cell), 0);
     let obstacle = |cell: &Option<Cell>, tokens| {
         let asked = exempted.asked(0, tokens);
-        asked.obstacle(cell.as_ref().unwrap(), at(0))
+        asked.rejection(cell.as_ref().unwrap(), at(0))
     };
     // The lower cap has 80 left. The raise gives 90.
     let too_much = obstacle(&cell, 171);
-    assert!(matches!(too_much, Obstacle::Short(_)), "{too_much:?}");
-    let Obstacle::Exempt(way) = obstacle(&cell, 170) else {
+    assert!(
+        matches!(too_much, HoldRejection::InsufficientBudget(_)),
+        "{too_much:?}"
+    );
+    let HoldRejection::Exempt(candidate) = obstacle(&cell, 170) else {
         panic!("it has enough");
     };
     let mut used_meanwhile = cell.clone();
     used_meanwhile.as_mut().unwrap().nodes.insert(own, 89);
-    assert!(way.update().apply(&mut used_meanwhile).is_err());
-    way.update().apply(&mut cell).unwrap();
+    assert!(candidate.update().apply(&mut used_meanwhile).is_err());
+    candidate.update().apply(&mut cell).unwrap();
     assert_eq!(cell.as_ref().unwrap().nodes[&own], 0);
     assert_eq!(used(&cell), 90);
-    let settled = finish([(&rid(0), &way.hold, Amounts::new(100, 0))]);
+    let settled = finish([(&rid(0), &candidate.hold, Amounts::new(100, 0))]);
     settled.apply(&mut cell).unwrap();
     assert_eq!(cell.as_ref().unwrap().nodes[&own], 70);
     assert_eq!(used(&cell), 20);
@@ -759,18 +767,24 @@ impl Exempted {
                 self.living.insert(name, asked.hold);
                 return;
             }
-            Err(_) => asked.obstacle(self.cell.as_ref().unwrap(), at(0)),
+            Err(_) => asked.rejection(self.cell.as_ref().unwrap(), at(0)),
         };
         assert!(!is_plain, "refused though it fits");
         match obstacle {
-            Obstacle::Exempt(way) => {
+            HoldRejection::Exempt(candidate) => {
                 assert!(is_exempt, "an exemption gave what it has not");
-                way.update().apply(&mut self.cell).unwrap();
-                assert_eq!(way.hold.given().tokens, missing, "only what is missing");
+                candidate.update().apply(&mut self.cell).unwrap();
+                assert_eq!(
+                    candidate.hold.given().tokens,
+                    missing,
+                    "only what is missing"
+                );
                 self.given += missing;
-                self.living.insert(name, way.hold);
+                self.living.insert(name, candidate.hold);
             }
-            Obstacle::Short(_) => assert!(!is_exempt, "the exemption was not asked"),
+            HoldRejection::InsufficientBudget(_) => {
+                assert!(!is_exempt, "the exemption was not asked")
+            }
             other => panic!("{other:?}"),
         }
     }

@@ -267,18 +267,23 @@ impl Configuration {
             .unwrap_or(0)
     }
 
-    /// Returns the manager of `user`, or the manager of the nearest department above who is another
-    /// person.
-    pub fn manager_of(&self, user: &User) -> Option<String> {
+    /// Returns who may be the manager of `user`, the nearest first, each with the department that
+    /// they manage; None stands for the user's own manager. The manager is the first who is active,
+    /// which is not known here.
+    pub fn manager_candidates<'a>(
+        &'a self,
+        user: &'a User,
+    ) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let path = self.path(&user.department_id);
-        let departments = path
-            .0
-            .iter()
-            .rev()
-            .filter_map(|id| self.departments.get(id));
-        let managers = departments.filter_map(|department| department.manager_id.as_ref());
-        let other = managers.filter(|id| **id != user.id);
-        user.manager_id.iter().chain(other).next().cloned()
+        let departments = path.0.into_iter().rev();
+        let departments = departments.filter_map(|id| self.departments.get(&id));
+        let managers = departments.filter_map(|department| {
+            let manager_id = department.manager_id.as_deref()?;
+            Some((manager_id, Some(department.id.as_str())))
+        });
+        let own = user.manager_id.as_deref().map(|id| (id, None));
+        let candidates = own.into_iter().chain(managers);
+        candidates.filter(|(manager_id, _)| *manager_id != user.id)
     }
 
     /// Returns true if `user_id` manages a department on `path`.

@@ -163,12 +163,12 @@ impl Account {
         );
         let admitted = match asked.update().apply(&mut self.cell) {
             Ok(()) => asked,
-            Err(_) => match asked.obstacle(self.cell(), at(0)) {
-                Obstacle::Exempt(way) => {
-                    way.update().apply(&mut self.cell).unwrap();
-                    *way
+            Err(_) => match asked.rejection(self.cell(), at(0)) {
+                HoldRejection::Exempt(candidate) => {
+                    candidate.update().apply(&mut self.cell).unwrap();
+                    *candidate
                 }
-                Obstacle::Short(_) => return false,
+                HoldRejection::InsufficientBudget(_) => return false,
                 other => panic!("{other:?}"),
             },
         };
@@ -193,10 +193,10 @@ impl Account {
         let (update, mut after) = asked.growth(&before, before.expires_at).unwrap();
         if update.apply(&mut self.cell).is_err() {
             let others = self.cell().without(&rid(name));
-            let Obstacle::Exempt(way) = asked.obstacle(&others, at(0)) else {
+            let HoldRejection::Exempt(candidate) = asked.rejection(&others, at(0)) else {
                 return false;
             };
-            let Some((update, grown)) = way.growth(&before, before.expires_at) else {
+            let Some((update, grown)) = candidate.growth(&before, before.expires_at) else {
                 return false;
             };
             update.apply(&mut self.cell).unwrap();

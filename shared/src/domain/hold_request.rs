@@ -107,7 +107,7 @@ impl HoldRequest {
     /// Returns the same hold with `exemption` giving what the caps of `cell` lack. None if that
     /// does not help: a short cap is not covered, or the exemption has too little left. A lift
     /// gives all of it, so it takes nothing from others.
-    pub fn under(&self, exemption: &UsableExemption, cell: &Cell) -> Option<Self> {
+    pub fn with_exemption(&self, exemption: &UsableExemption, cell: &Cell) -> Option<Self> {
         let short = self.short(cell);
         if short.is_empty() || !short.iter().all(|&node| exemption.covers(node)) {
             return None;
@@ -181,42 +181,42 @@ impl HoldRequest {
 
     /// Returns why the update was rejected on `cell`. The order of the checks is the order of the
     /// caller's remedies.
-    pub fn obstacle(&self, cell: &Cell, now: Timestamp) -> Obstacle {
+    pub fn rejection(&self, cell: &Cell, now: Timestamp) -> HoldRejection {
         let known = cell.holds.get(&self.rid);
         if let Some(known) = known.filter(|known| !known.has_lapsed(now)) {
             return if known.fingerprint == self.hold.fingerprint {
-                Obstacle::SameHold(known.clone())
+                HoldRejection::SameHold(known.clone())
             } else {
-                Obstacle::AnotherBody
+                HoldRejection::BodyMismatch
             };
         }
         if cell.epoch != self.epoch {
-            return Obstacle::AnotherEpoch;
+            return HoldRejection::StaleConfiguration;
         }
         if let Some(known) = known {
-            return Obstacle::Lapsed(vec![(self.rid.clone(), known.clone())]);
+            return HoldRejection::Lapsed(vec![(self.rid.clone(), known.clone())]);
         }
         let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);
         let mut admitted = self.exemptions.iter();
-        let admitted = admitted.find_map(|exemption| self.under(exemption, cell));
-        let mut scarce = short.clone();
+        let admitted = admitted.find_map(|exemption| self.with_exemption(exemption, cell));
+        let mut limiting = short.clone();
         if !short.is_empty() && admitted.is_none() {
             let counters = self.exemptions.iter().map(|exemption| &exemption.grant);
             let counters = counters.flat_map(|grant| grant.opens());
-            scarce.extend(counters.map(|(node, _)| node));
+            limiting.extend(counters.map(|(node, _)| node));
         }
         let fits = short.is_empty() || admitted.is_some();
         let takes_place = is_full && fits;
-        let is_helped_by = |hold: &Hold| scarce.iter().any(|node| hold.taken_from(*node) > 0);
+        let is_helped_by = |hold: &Hold| limiting.iter().any(|node| hold.taken_from(*node) > 0);
         let lapsed = lapsed_holds(cell, now, |hold| takes_place || is_helped_by(hold));
         // Counters take precedence over places, so a full cell never hides an exhausted cap.
         match admitted {
-            _ if !lapsed.is_empty() => Obstacle::Lapsed(lapsed),
-            None if !short.is_empty() => Obstacle::Short(short),
-            _ if is_full => Obstacle::Full,
-            Some(admitted) => Obstacle::Exempt(Box::new(admitted)),
-            None => Obstacle::Gone,
+            _ if !lapsed.is_empty() => HoldRejection::Lapsed(lapsed),
+            None if !short.is_empty() => HoldRejection::InsufficientBudget(short),
+            _ if is_full => HoldRejection::Full,
+            Some(admitted) => HoldRejection::Exempt(Box::new(admitted)),
+            None => HoldRejection::Cleared,
         }
     }
 
@@ -246,23 +246,23 @@ impl HoldRequest {
 
 /// Why a hold was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum HoldRejection {
     /// The same request already has a live hold, which is the answer.
     SameHold(Hold),
     /// A live hold has the same request id but another body.
-    AnotherBody,
+    BodyMismatch,
     /// The configuration that was read is older or newer than the cell.
-    AnotherEpoch,
+    StaleConfiguration,
     /// These lapsed holds must be released first.
     Lapsed(Vec<(HoldKey, Hold)>),
     /// The counters admit it, but the cell has the maximum of live holds.
     Full,
     /// These hard counters have less than the requested amount.
-    Short(Vec<Node>),
+    InsufficientBudget(Vec<Node>),
     /// Hard counters are short, but this request under an exemption is admitted.
     Exempt(Box<HoldRequest>),
     /// The reason has vanished meanwhile: try again.
-    Gone,
+    Cleared,
 }
 
 /// The remainder of an approved exemption.

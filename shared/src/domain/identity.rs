@@ -1,7 +1,6 @@
 //! Identities of events. An event counts once by organisation, user, type and id, and a digest
 //! binds its body to them.
 
-use super::hex::hex;
 use super::usage::{Event, Operation, Outcome, Risk, RiskOrigin, Usage};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -99,7 +98,7 @@ impl Fields {
     }
 
     fn digest(self) -> BodyDigest {
-        BodyDigest(hex(&self.0.finalize()[..KEPT]))
+        BodyDigest(hex::encode(&self.0.finalize()[..KEPT]))
     }
 }
 

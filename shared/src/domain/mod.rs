@@ -30,7 +30,6 @@ pub mod flagged;
 pub mod github;
 pub mod grant;
 pub mod health;
-pub mod hex;
 pub mod hold;
 pub mod hold_id;
 pub mod hold_packing;

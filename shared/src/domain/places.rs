@@ -1,7 +1,7 @@
 //! The places of a cell: the number of live holds, their users, and their ends.
 
 use super::amount::Amounts;
-use super::cell::{Cell, HoldRequest, MAX_HOLDS, Obstacle, finish};
+use super::cell::{Cell, HoldRejection, HoldRequest, MAX_HOLDS, finish};
 use super::hold::{Hold, HoldKey};
 use jiff::Timestamp;
 
@@ -61,8 +61,8 @@ impl Cell {
 impl HoldRequest {
     /// Returns true if a denied request would be admitted without the live holds of `cell`.
     pub fn is_refused_by_holds_alone(&self, cell: &Cell, now: Timestamp) -> bool {
-        let obstacle = cell.without_holds().map(|cell| self.obstacle(&cell, now));
-        !matches!(obstacle, None | Some(Obstacle::Short(_)))
+        let obstacle = cell.without_holds().map(|cell| self.rejection(&cell, now));
+        !matches!(obstacle, None | Some(HoldRejection::InsufficientBudget(_)))
     }
 }
 

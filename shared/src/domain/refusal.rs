@@ -68,7 +68,7 @@ pub struct Ask {
     pub micro_usd: Option<i64>,
     /// The end of the exemption, when the caps reset.
     pub ends_at: Timestamp,
-    /// The user's manager, or that of the nearest department with one.
+    /// The user's manager, or that of the nearest department that has an active one.
     pub manager_id: Option<String>,
 }
 
@@ -176,7 +176,7 @@ impl Reason {
             tokens: needs(Unit::Tokens),
             micro_usd: needs(Unit::Usd),
             ends_at: resets_at,
-            manager_id: configuration.manager_of(user),
+            manager_id: way_out.manager().map(|manager| manager.id.clone()),
         };
         let local_reset = resets_at
             .to_zoned_datetime(zone)
@@ -231,12 +231,19 @@ pub enum WayOut<'a> {
     Wait(u32),
     /// Request an exemption. The manager, if there is one, can do so too.
     Exemption {
-        /// The user's manager, or that of the nearest department with one.
+        /// The user's manager, or that of the nearest department that has an active one.
         manager: Option<&'a User>,
     },
 }
 
 impl WayOut<'_> {
+    fn manager(&self) -> Option<&User> {
+        match self {
+            Self::Wait(_) => None,
+            Self::Exemption { manager } => *manager,
+        }
+    }
+
     fn said(self, unit: Unit, figures: &Figures, local_reset: &str) -> String {
         match self {
             Self::Wait(seconds) => {
@@ -424,6 +431,10 @@ mod tests {
         };
         assert_eq!(short(&[usd], way_out)[0].ask, Some(only));
         assert_eq!(short(&[usd], WayOut::Wait(7))[0].ask, None);
+        // A manager who is suspended is not named: the refusal was not given one.
+        let nobody = WayOut::Exemption { manager: None };
+        let ask = short(&[usd], nobody)[0].ask.clone().unwrap();
+        assert_eq!(ask.manager_id, None);
     }
 
     #[test]

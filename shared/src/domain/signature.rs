@@ -1,6 +1,5 @@
 //! Signatures of deliveries.
 
-use super::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -39,5 +38,5 @@ pub fn standard_signature(secrets: &[String], id: &str, at: Timestamp, body: &st
 /// The key is the whole text of the newest secret, as in `openssl dgst -sha256 -hmac "$SECRET"`.
 pub fn body_signature(secret: &str, body: &str) -> String {
     let mac = hmac(secret.as_bytes(), &[body.as_bytes()]).unwrap_or_default();
-    format!("sha256={}", hex(&mac))
+    format!("sha256={}", hex::encode(mac))
 }

@@ -3,7 +3,8 @@
 use crate::domain::cell::Cell;
 use crate::domain::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::store::{ATTEMPTS, Store, StoreError, Transacted, back_off};
+use crate::runtime::backoff::back_off;
+use crate::store::{ATTEMPTS, Store, StoreError, Transacted};
 
 impl Store {
     /// Opens the cell of `period`, or updates one that is behind `configuration` because its period

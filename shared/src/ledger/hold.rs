@@ -1,11 +1,12 @@
 //! Places holds and voids them.
 
-use crate::domain::cell::{Cell, HoldRequest, Obstacle};
+use crate::domain::cell::{Cell, HoldRejection, HoldRequest};
 use crate::domain::configuration::Configuration;
 use crate::domain::hold::{Exempt, Hold, HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::usage::Resolution;
-use crate::store::{Resolved, Store, StoreError, Transacted, Updated, back_off};
+use crate::runtime::backoff::back_off;
+use crate::store::{Resolved, Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;
 use std::borrow::Cow;
 
@@ -22,9 +23,9 @@ pub enum HoldOutcome {
         cell: Cell,
     },
     /// Another request with this id holds, with a different body.
-    AnotherBody,
+    BodyMismatch,
     /// The configuration is not in force: the caller must read it again.
-    AnotherEpoch,
+    StaleConfiguration,
     /// The counters admit a request for zero, so nothing is held.
     Admitted {
         /// The exemption that admits it, if the caps alone do not.
@@ -38,7 +39,7 @@ pub enum HoldOutcome {
         cell: Cell,
     },
     /// These hard counters have less left than requested.
-    Short {
+    InsufficientBudget {
         nodes: Vec<Node>,
         /// The cell at that moment.
         cell: Cell,
@@ -54,7 +55,7 @@ pub enum VoidOutcome {
     /// There never was such a hold.
     Unknown,
     /// The configuration is older than the hold: the caller must read it again.
-    AnotherEpoch,
+    StaleConfiguration,
 }
 
 impl Store {
@@ -80,12 +81,12 @@ impl Store {
                 Updated::Refused(Some(cell)) => cell,
                 Updated::Refused(None) => match self.cell_in_force(configuration, period).await? {
                     Some(_) => continue,
-                    None => return Ok(HoldOutcome::AnotherEpoch),
+                    None => return Ok(HoldOutcome::StaleConfiguration),
                 },
             };
             candidate = Cow::Borrowed(request);
-            match request.obstacle(&cell, now) {
-                Obstacle::SameHold(hold) => {
+            match request.rejection(&cell, now) {
+                HoldRejection::SameHold(hold) => {
                     // A hold that is resolved but still in the cell has ended.
                     let id = HoldId::new(period, request.rid.clone(), &hold);
                     match self.resolution(organisation_id, &id).await? {
@@ -97,18 +98,22 @@ impl Store {
                         }
                     }
                 }
-                Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
-                Obstacle::AnotherEpoch => {
+                HoldRejection::BodyMismatch => return Ok(HoldOutcome::BodyMismatch),
+                HoldRejection::StaleConfiguration => {
                     let is_newer = cell.epoch > configuration.epoch;
                     if is_newer || self.cell_in_force(configuration, period).await?.is_none() {
-                        return Ok(HoldOutcome::AnotherEpoch);
+                        return Ok(HoldOutcome::StaleConfiguration);
                     }
                 }
-                Obstacle::Full => return Ok(HoldOutcome::Full { cell }),
-                Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
-                Obstacle::Exempt(admitted) => candidate = Cow::Owned(*admitted),
-                Obstacle::Lapsed(lapsed) => self.expire(configuration, period, lapsed, now).await?,
-                Obstacle::Gone => back_off(attempt).await,
+                HoldRejection::Full => return Ok(HoldOutcome::Full { cell }),
+                HoldRejection::InsufficientBudget(nodes) => {
+                    return Ok(HoldOutcome::InsufficientBudget { nodes, cell });
+                }
+                HoldRejection::Exempt(admitted) => candidate = Cow::Owned(*admitted),
+                HoldRejection::Lapsed(lapsed) => {
+                    self.expire(configuration, period, lapsed, now).await?
+                }
+                HoldRejection::Cleared => back_off(attempt).await,
             }
         }
         Err(StoreError::Contended)
@@ -125,19 +130,21 @@ impl Store {
     ) -> Result<HoldOutcome, StoreError> {
         for _ in 0..ATTEMPTS_TO_HOLD {
             let Some(cell) = self.cell_in_force(configuration, period).await? else {
-                return Ok(HoldOutcome::AnotherEpoch);
+                return Ok(HoldOutcome::StaleConfiguration);
             };
-            let exempt = match request.obstacle(&cell, now) {
-                Obstacle::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
-                Obstacle::AnotherBody => return Ok(HoldOutcome::AnotherBody),
-                Obstacle::AnotherEpoch => return Ok(HoldOutcome::AnotherEpoch),
-                Obstacle::Short(nodes) => return Ok(HoldOutcome::Short { nodes, cell }),
-                Obstacle::Lapsed(lapsed) => {
+            let exempt = match request.rejection(&cell, now) {
+                HoldRejection::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
+                HoldRejection::BodyMismatch => return Ok(HoldOutcome::BodyMismatch),
+                HoldRejection::StaleConfiguration => return Ok(HoldOutcome::StaleConfiguration),
+                HoldRejection::InsufficientBudget(nodes) => {
+                    return Ok(HoldOutcome::InsufficientBudget { nodes, cell });
+                }
+                HoldRejection::Lapsed(lapsed) => {
                     self.expire(configuration, period, lapsed, now).await?;
                     continue;
                 }
-                Obstacle::Exempt(candidate) => candidate.hold.exempt,
-                Obstacle::Full | Obstacle::Gone => None,
+                HoldRejection::Exempt(candidate) => candidate.hold.exempt,
+                HoldRejection::Full | HoldRejection::Cleared => None,
             };
             return Ok(HoldOutcome::Admitted { exempt, cell });
         }
@@ -177,7 +184,7 @@ impl Store {
             });
         };
         let Some(path) = configuration.path_at(hold.department, hold.tree) else {
-            return Ok(VoidOutcome::AnotherEpoch);
+            return Ok(VoidOutcome::StaleConfiguration);
         };
         let resolved = Resolved {
             resolution: Resolution::Voided,

@@ -24,14 +24,13 @@ impl Store {
         &self,
         configuration: &Configuration,
         department_id: &str,
-        except: Option<&str>,
     ) -> Result<Option<(User, String)>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let path = configuration.path(department_id);
         for department_id in path.0.iter().rev() {
             let department = configuration.departments.get(department_id);
             let manager_id = department.and_then(|department| department.manager_id.as_deref());
-            if let Some(manager_id) = manager_id.filter(|id| Some(*id) != except)
+            if let Some(manager_id) = manager_id
                 && let Some(manager) = self.active_user(organisation_id, manager_id).await?
             {
                 return Ok(Some((manager, department_id.clone())));
@@ -49,19 +48,19 @@ impl Store {
     ) -> Result<Option<(User, String)>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let id = &user.id;
-        if let Some(manager_id) = &user.manager_id
-            && let Some(manager) = self.active_user(organisation_id, manager_id).await?
-        {
-            return Ok(Some((manager, format!("you are the manager of {id}"))));
+        for (manager_id, department_id) in configuration.manager_candidates(user) {
+            let Some(manager) = self.active_user(organisation_id, manager_id).await? else {
+                continue;
+            };
+            let because = match department_id {
+                None => format!("you are the manager of {id}"),
+                Some(department_id) => {
+                    format!("{id} has no manager, and you manage the department {department_id}")
+                }
+            };
+            return Ok(Some((manager, because)));
         }
-        let found = self
-            .department_manager(configuration, &user.department_id, Some(id))
-            .await?;
-        Ok(found.map(|(manager, department_id)| {
-            let because =
-                format!("{id} has no manager, and you manage the department {department_id}");
-            (manager, because)
-        }))
+        Ok(None)
     }
 
     /// Returns the people who can be asked about a user: the manager whom [`Store::manager_of`]
@@ -117,7 +116,7 @@ impl Store {
     ) -> Result<Vec<Recipient>, StoreError> {
         if let Some(department_id) = department_id
             && let Some((manager, managed)) = self
-                .department_manager(configuration, department_id, None)
+                .department_manager(configuration, department_id)
                 .await?
         {
             let because = format!("you manage the department {managed}");

@@ -7,7 +7,8 @@
 use crate::domain::hold::{HoldId, Node};
 use crate::domain::period::Month;
 use crate::domain::self_audit::{Difference, Look, Subject};
-use crate::store::{ATTEMPTS, Store, StoreError, back_off};
+use crate::runtime::backoff::back_off;
+use crate::store::{ATTEMPTS, Store, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -11,9 +11,10 @@ use crate::domain::configuration::{Configuration, Path};
 use crate::domain::plausible::excess_of;
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::Usage;
+use crate::runtime::backoff::back_off;
 use crate::store::{
     ATTEMPTS, AnotherBody, Entry, Mark, Settlement, Store, StoreError, Sums, Transacted,
-    UsageReport, back_off, living, own_hold,
+    UsageReport, living, own_hold,
 };
 use jiff::Timestamp;
 use std::borrow::Cow;

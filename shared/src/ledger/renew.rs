@@ -7,12 +7,13 @@
 //! increase is released with it. Repeated after a lost answer, a call changes nothing.
 
 use super::hold::ATTEMPTS_TO_HOLD;
-use crate::domain::cell::{Cell, Condition, HoldRequest, Obstacle};
+use crate::domain::cell::{Cell, Condition, HoldRejection, HoldRequest};
 use crate::domain::configuration::{Configuration, Path};
 use crate::domain::hold::{Hold, HoldId, Node};
 use crate::domain::people::User;
 use crate::domain::renewal::{CannotRenew, Wanted, Wish, gain};
-use crate::store::{Store, StoreError, Transacted, Updated, back_off};
+use crate::runtime::backoff::back_off;
+use crate::store::{Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;
 
 /// A hold with the context of an answer.
@@ -32,7 +33,7 @@ pub enum RenewOutcome {
     /// The hold is as requested.
     Renewed(RenewedHold),
     /// Hard counters have less left than the increase. The hold is unchanged.
-    Short {
+    InsufficientBudget {
         /// The unchanged hold.
         known: RenewedHold,
         /// The increase that was requested.
@@ -46,7 +47,7 @@ pub enum RenewOutcome {
     /// There never was such a hold.
     Unknown,
     /// The configuration is not in force: the caller must read it again.
-    AnotherEpoch,
+    StaleConfiguration,
 }
 
 /// The outcome of one try.
@@ -97,14 +98,14 @@ impl Store {
             if is_in_force && cell.epoch != configuration.epoch {
                 match self.cell_in_force(configuration, hold_id.period).await? {
                     Some(_) => continue,
-                    None => return Ok(RenewOutcome::AnotherEpoch),
+                    None => return Ok(RenewOutcome::StaleConfiguration),
                 }
             }
             if !is_in_force && !self.is_in_force(configuration, current).await? {
-                return Ok(RenewOutcome::AnotherEpoch);
+                return Ok(RenewOutcome::StaleConfiguration);
             }
             let Some(path) = configuration.path_at(before.department, before.tree) else {
-                return Ok(RenewOutcome::AnotherEpoch);
+                return Ok(RenewOutcome::StaleConfiguration);
             };
             let wanted = match wish.of(configuration, hold_id, before, &path, now) {
                 Ok(wanted) => wanted,
@@ -171,12 +172,12 @@ impl Store {
             }
             // The increase meets the same limits as a new hold of that amount beside this one.
             let others = refused.without(&renewal.hold_id.rid);
-            match renewal.asked.obstacle(&others, renewal.now) {
-                Obstacle::Short(nodes) => {
+            match renewal.asked.rejection(&others, renewal.now) {
+                HoldRejection::InsufficientBudget(nodes) => {
                     return Ok(Tried::Done(renewal.is_short(nodes, refused)));
                 }
-                Obstacle::Exempt(request) => admitted = Some(*request),
-                Obstacle::Lapsed(lapsed) => {
+                HoldRejection::Exempt(request) => admitted = Some(*request),
+                HoldRejection::Lapsed(lapsed) => {
                     self.expire(renewal.configuration, period, lapsed, renewal.now)
                         .await?;
                     return Ok(Tried::Again);
@@ -213,7 +214,7 @@ impl Store {
 
 impl Renewal<'_> {
     fn is_short(&self, nodes: Vec<Node>, cell: Cell) -> RenewOutcome {
-        RenewOutcome::Short {
+        RenewOutcome::InsufficientBudget {
             known: RenewedHold {
                 hold: self.before.clone(),
                 path: self.path.clone(),

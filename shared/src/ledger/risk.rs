@@ -6,7 +6,8 @@ use crate::domain::configuration::{Configuration, Path};
 use crate::domain::flagged::{Flag, FlaggedEvent};
 use crate::domain::identity::{BodyDigest, EventIdentity};
 use crate::domain::usage::{Event, Risk};
-use crate::store::{ATTEMPTS, Known, Mark, Row, Store, StoreError, Transacted, back_off};
+use crate::runtime::backoff::back_off;
+use crate::store::{ATTEMPTS, Known, Mark, Row, Store, StoreError, Transacted};
 use jiff::Timestamp;
 
 impl Store {

@@ -8,9 +8,10 @@ use crate::domain::period::Month;
 use crate::domain::plausible::{Excess, excess_of};
 use crate::domain::price::PriceBooks;
 use crate::domain::usage::Charge;
+use crate::runtime::backoff::back_off;
 use crate::store::{
     ATTEMPTS, AnotherBody, Entry, Known, Mark, Resolved, Store, StoreError, Transacted,
-    UsageReport, back_off, day_of, living, own_hold,
+    UsageReport, day_of, living, own_hold,
 };
 use jiff::Timestamp;
 use std::borrow::Cow;

@@ -89,36 +89,9 @@ impl Parameters {
 
 /// Returns the pairs of `application/x-www-form-urlencoded` text.
 pub fn form_pairs(text: &str) -> Vec<(String, String)> {
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
-        })
+    form_urlencoded::parse(text.as_bytes())
+        .into_owned()
         .collect()
-}
-
-fn decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'+' => out.push(b' '),
-            b'%' => {
-                let digits = [bytes.next(), bytes.next()];
-                let value = digits.iter().try_fold(0_u8, |value, digit| {
-                    let digit = char::from((*digit)?).to_digit(16)?;
-                    Some(value * 16 + u8::try_from(digit).ok()?)
-                });
-                match value {
-                    Some(value) => out.push(value),
-                    None => out.push(b'%'),
-                }
-            }
-            byte => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A request's page of a list.
@@ -252,6 +225,9 @@ mod tests {
         let error = parameters.finish().unwrap_err();
         let named: Vec<&str> = error.details.iter().map(|d| d.field.as_str()).collect();
         assert_eq!(named, ["limit", "x", "y"]);
-        assert_eq!(decoded("a%20b+c%zz"), "a b c%");
+        let pairs = form_pairs("a=a%20b+c%zz&&b");
+        let expected = [("a", "a b c%zz"), ("b", "")];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(pairs, expected);
     }
 }

@@ -1,13 +1,21 @@
 //! The boundary to Lambda and HTTP: configuration, keys, errors, bodies, lists, time.
 
+#[cfg(feature = "http")]
 pub mod auth;
+pub mod backoff;
+#[cfg(feature = "batch")]
+pub mod batch;
+#[cfg(feature = "http")]
 mod beliefs;
 pub mod clock;
 pub mod configuration_cache;
+#[cfg(feature = "http")]
 pub mod endpoint;
 pub mod error;
+#[cfg(feature = "http")]
 pub mod failures;
 pub mod fields;
+#[cfg(feature = "http")]
 pub mod http;
 pub mod list;
 pub mod logs;
@@ -17,10 +25,16 @@ pub mod parse;
 #[cfg(feature = "queue")]
 pub mod queue;
 pub mod random;
+#[cfg(feature = "http")]
 pub mod rate;
+#[cfg(feature = "http")]
+mod response;
+#[cfg(feature = "http")]
 pub mod roles;
 pub mod sealing;
 pub mod settings;
+#[cfg(feature = "http")]
 pub mod source;
+#[cfg(feature = "http")]
 pub mod token;
 pub mod wire;

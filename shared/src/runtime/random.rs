@@ -1,6 +1,5 @@
 //! Generates ids and secrets.
 
-use crate::domain::hex::hex;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
@@ -17,7 +16,7 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], getrandom::Error> {
 
 /// Returns a new id: the prefix and 24 hexadecimal digits.
 pub fn id(prefix: &str) -> Result<String, getrandom::Error> {
-    let digits = hex(&bytes::<12>()?);
+    let digits = hex::encode(bytes::<12>()?);
     Ok(format!("{prefix}{digits}"))
 }
 

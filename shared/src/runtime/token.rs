@@ -1,7 +1,6 @@
 //! Access tokens. A client exchanges its id and secret for one, which is valid for an hour.
 
 use super::error::{ApiError, ErrorCode};
-use crate::domain::hex::hex;
 use crate::store::{KeyOwner, digest_of};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::tz::TimeZone;
@@ -82,7 +81,7 @@ impl Tokens {
     /// replaces the token itself if the same secret is needed after an hour.
     pub(super) fn secret_of(&self, owner: &KeyOwner) -> String {
         let name = format!("client\0{}\0{}", owner.organisation_id, owner.key_id);
-        hex(&self.key(&name).unwrap_or_default())
+        hex::encode(self.key(&name).unwrap_or_default())
     }
 
     /// Whether a secret has the form of a token.

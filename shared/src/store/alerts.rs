@@ -11,7 +11,6 @@ use crate::domain::alert::Alert;
 use crate::domain::audit::Break;
 use crate::domain::change::CrossingMarker;
 use crate::domain::event_alert::TroubledEvent;
-use crate::domain::hex::hex;
 use crate::domain::notice::Notice;
 use crate::domain::period::Month;
 use crate::domain::self_audit::Difference;
@@ -32,7 +31,10 @@ pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, Stor
     let mut bytes = [0_u8; 6];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     let at = now.as_millisecond();
-    Ok(format!("{prefix}{at:012x}{order:04x}{}", hex(&bytes)))
+    Ok(format!(
+        "{prefix}{at:012x}{order:04x}{}",
+        hex::encode(bytes)
+    ))
 }
 
 impl Row {

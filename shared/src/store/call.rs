@@ -3,13 +3,12 @@
 use super::Store;
 use super::item::Item;
 use super::write::Write;
-use crate::domain::hex::hex;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnConsumedCapacity, TransactWriteItem};
 use std::error::Error;
-use std::time::Duration;
 
 /// Why the store has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -62,17 +61,6 @@ impl From<serde_dynamo::Error> for StoreError {
 /// How often an operation that lost a race is tried.
 pub(crate) const ATTEMPTS: u32 = 24;
 
-/// Waits for a random time that grows with each attempt, so that two callers do not collide again.
-pub(crate) async fn back_off(attempt: u32) {
-    let most_ms = (1_u64 << attempt.min(6)).min(50);
-    let mut byte = [0_u8; 2];
-    let spread = match getrandom::fill(&mut byte) {
-        Ok(()) => u64::from(u16::from_be_bytes(byte)),
-        Err(_) => u64::from(attempt),
-    };
-    tokio::time::sleep(Duration::from_micros(spread % (most_ms * 1_000))).await;
-}
-
 /// Whether a call collided with a transaction on the same item. A retry helps: this says nothing
 /// about the call's conditions.
 pub(crate) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
@@ -94,7 +82,7 @@ const PASSING: [&str; 4] = [
 fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-    Ok(hex(&bytes))
+    Ok(hex::encode(bytes))
 }
 
 /// The outcome of a transaction.

@@ -1,6 +1,6 @@
 //! Reads and updates cells.
 
-use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
 use super::expression::{Expression, cell_from_item, cell_to_item};
 use super::item::number;
 use super::tables::TTL;
@@ -9,6 +9,7 @@ use super::{Store, keys};
 use crate::domain::cell::{Cell, CellUpdate};
 use crate::domain::configuration::{Configuration, Organisation};
 use crate::domain::period::Month;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,

@@ -2,7 +2,7 @@
 //! force. After its answer nothing is held under the old state, and no crash leaves the parts apart.
 
 use super::Store;
-use super::call::{StoreError, Transacted, back_off};
+use super::call::{StoreError, Transacted};
 use super::change_rows::{ledger_write_of, rows_of};
 use super::configuration::{Head, PolicyCounts};
 use super::item::{Item, number};
@@ -15,6 +15,7 @@ use crate::domain::cell::{Cell, Condition};
 use crate::domain::change::{Audited, Author, Change, Effect};
 use crate::domain::configuration::{Configuration, Organisation};
 use crate::domain::period::Month;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

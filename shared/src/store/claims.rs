@@ -5,12 +5,13 @@
 //! body. So of two bodies the first to be claimed counts, and without claims the first to be
 //! recorded.
 
-use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
 use super::item::{Item, expires_at, number};
 use super::records::{DIGEST, EXCEEDED};
 use super::tables::TTL;
 use super::{Store, keys};
 use crate::domain::identity::{BodyDigest, EventIdentity};
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,

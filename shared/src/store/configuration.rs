@@ -9,6 +9,7 @@ use crate::domain::configuration::{
 };
 use crate::domain::exemption::Grant;
 use crate::domain::period::Month;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

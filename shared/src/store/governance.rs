@@ -7,13 +7,12 @@ use super::pages::Page;
 use super::rows::Row;
 use crate::domain::api_key::ApiKey;
 use crate::domain::configuration::Organisation;
-use crate::domain::hex::hex;
 use crate::domain::people::{Role, Status, User};
 use sha2::{Digest, Sha256};
 
 /// Returns the SHA-256 of a secret, in hex. Nothing else of a secret is stored or cached.
 pub fn digest_of(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
+    hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
 impl Row {

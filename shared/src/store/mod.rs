@@ -79,7 +79,7 @@ pub use totals::{DepartmentTotals, Sums};
 pub use webhooks::{AttemptOutcome, HealthChange};
 
 pub(crate) use alerts::AlertMarker;
-pub(crate) use call::{ATTEMPTS, Transacted, back_off};
+pub(crate) use call::{ATTEMPTS, Transacted};
 pub(crate) use cells::Updated;
 pub(crate) use claims::{AnotherBody, Known};
 pub(crate) use entry::{Entry, Settlement, UsageReport, day_of, living};

@@ -1,7 +1,7 @@
 //! The rows that say how long a hold lives, and who owns it.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
 use super::item::{expires_at, number};
 use super::keys;
 use super::resolutions::{LIVES_UNTIL, RENEWED, USAGE_UNTIL};
@@ -10,6 +10,7 @@ use super::tables::TTL;
 use super::write::Write;
 use crate::domain::hold::{Hold, HoldId};
 use crate::domain::people::User;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Update};
 use jiff::{SignedDuration, Timestamp};

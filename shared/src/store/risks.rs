@@ -1,11 +1,12 @@
 //! Completes a risk whose user was unknown when it was recorded.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, back_off, is_transaction_conflict};
+use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
 use super::keys;
 use crate::domain::configuration::Path;
 use crate::domain::identity::EventIdentity;
 use crate::domain::usage::Risk;
+use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

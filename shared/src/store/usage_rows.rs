@@ -11,7 +11,6 @@ use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::buckets::of_usage;
 use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hex::hex;
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -100,7 +99,7 @@ fn group(path: &str, provider: &str, model: &str) -> String {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    hex(&hash.finalize()[..8])
+    hex::encode(&hash.finalize()[..8])
 }
 
 impl Store {

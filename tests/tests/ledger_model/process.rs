@@ -4,7 +4,7 @@
 use super::world::{AFTER, BEFORE, Mistake, Q, Record, Resolution, World, node, rid};
 use jiff::Timestamp;
 use shared::domain::amount::Amounts;
-use shared::domain::cell::{CellUpdate, Condition, Obstacle, debit};
+use shared::domain::cell::{CellUpdate, Condition, HoldRejection, debit};
 use shared::domain::hold::Hold;
 
 /// The task of a process.
@@ -134,14 +134,16 @@ fn preflight(world: &mut World, request: u8, at: At) -> Result<At, String> {
         }
         return Ok(At::Done);
     }
-    match asked.obstacle(world.cell(), second(BEFORE)) {
-        Obstacle::SameHold(_) => Ok(At::Done),
-        Obstacle::AnotherEpoch if world.cell().epoch == epoch => {
+    match asked.rejection(world.cell(), second(BEFORE)) {
+        HoldRejection::SameHold(_) => Ok(At::Done),
+        HoldRejection::StaleConfiguration if world.cell().epoch == epoch => {
             Err("an epoch that is not another".to_owned())
         }
-        Obstacle::AnotherEpoch => Ok(At::Start),
-        Obstacle::Short(short) if could_fit => Err(format!("refused although it fits: {short:?}")),
-        Obstacle::Short(_) => Ok(At::Done),
+        HoldRejection::StaleConfiguration => Ok(At::Start),
+        HoldRejection::InsufficientBudget(short) if could_fit => {
+            Err(format!("refused although it fits: {short:?}"))
+        }
+        HoldRejection::InsufficientBudget(_) => Ok(At::Done),
         other => Err(format!("{other:?}")),
     }
 }

@@ -118,7 +118,7 @@ async fn functions_do_beside_the_tables_all_that_their_roles_allow_and_nothing_e
     // The day has a head, which the schedule tells and puts into the bucket.
     let until = Instant::now() + Duration::from_secs(60);
     let report = world.system.schedule(until).await.unwrap();
-    assert_eq!(report.tended.heads_signed, 1, "{report:?}");
+    assert_eq!(report.totals.heads_signed, 1, "{report:?}");
     assert_eq!(world.system.bucket().objects().len(), 1);
 
     let template = template();

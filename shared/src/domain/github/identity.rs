@@ -1,7 +1,6 @@
 //! Identities of webhooks: a redelivery, a second hook or a replay under other headers has the same
 //! one.
 
-use crate::domain::hex::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -26,7 +25,10 @@ pub fn event_id(event: &str, body: &Value) -> String {
         json!([id, event, body["action"], body["alert"]["number"], time])
     });
     let text = named.unwrap_or_else(|| without_hook(body)).to_string();
-    format!("{GITHUB_PREFIX}{}", hex(&Sha256::digest(text.as_bytes())))
+    format!(
+        "{GITHUB_PREFIX}{}",
+        hex::encode(Sha256::digest(text.as_bytes()))
+    )
 }
 
 /// Returns when an alert was last changed. None if the body has no alert with a time. A new alert

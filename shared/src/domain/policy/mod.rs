@@ -21,8 +21,8 @@ pub use facts::{Facts, Kind, Spent};
 pub use field::{Field, Op};
 pub use fired::{Fired, FiringRecord};
 pub use firing::{Firing, Measured, Subject, firings};
-pub use replay::{Doings, Figures, Replay, Sample, Tally, Window};
-pub use telling::Telling;
+pub use replay::{ActionCounts, Figures, Replay, Sample, Tally, Window};
+pub use telling::FiringReport;
 pub use unusual::{BASELINE_DAYS, MAX_LATE_DAYS, Unusual};
 pub use usage_totals::{Needs, UsageTotals};
 

@@ -26,7 +26,7 @@ pub struct Window {
 /// How often each action would have been taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Doings {
+pub struct ActionCounts {
     pub email_user: u64,
     pub email_manager: u64,
     pub block_access: u64,
@@ -74,7 +74,7 @@ pub struct Tally {
     pub by_department: BTreeMap<String, u64>,
     /// Firings by the local day of their event.
     pub by_day: BTreeMap<Date, u64>,
-    pub would_do: Doings,
+    pub would_do: ActionCounts,
     pub samples: Vec<Sample>,
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// An event that fired a policy.
 #[derive(Clone, Copy, Debug)]
-pub struct Telling<'a> {
+pub struct FiringReport<'a> {
     pub policy: &'a ActivePolicy,
     pub facts: &'a Facts,
     pub firing: &'a Firing,
@@ -23,7 +23,7 @@ pub struct Telling<'a> {
     pub now: Timestamp,
 }
 
-impl Telling<'_> {
+impl FiringReport<'_> {
     /// Returns the severity: a risk's own level, or the one that the action names.
     fn severity(&self) -> Severity {
         match &self.facts.kind {
@@ -236,7 +236,7 @@ mod tests {
     use jiff::tz::TimeZone;
 
     /// The result of late usage of October that fires a policy with these actions.
-    fn told<T>(actions: &[Action], tell: impl Fn(&Telling<'_>) -> T) -> T {
+    fn told<T>(actions: &[Action], tell: impl Fn(&FiringReport<'_>) -> T) -> T {
         let policy = ActivePolicy {
             id: "pol_1".to_owned(),
             version: 2,
@@ -274,7 +274,7 @@ mod tests {
             path,
             measured: None,
         };
-        tell(&Telling {
+        tell(&FiringReport {
             policy: &policy,
             facts: &facts,
             firing: &firing,
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn a_block_until_the_period_ends_is_of_the_month_that_the_total_is_of() {
         let until = |until| {
-            let block = |telling: &Telling<'_>| telling.block(&configuration([]));
+            let block = |telling: &FiringReport<'_>| telling.block(&configuration([]));
             told(&[Action::BlockAccess { until }], block).map(|block| block.until)
         };
         assert_eq!(

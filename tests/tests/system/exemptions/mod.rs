@@ -128,6 +128,6 @@ impl Company {
     async fn differences(&self) -> usize {
         let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let report = self.world.system.schedule(until).await.unwrap();
-        usize::try_from(report.tended.differences).unwrap()
+        usize::try_from(report.totals.differences).unwrap()
     }
 }

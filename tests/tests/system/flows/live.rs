@@ -82,7 +82,7 @@ async fn budgets_are_made_changed_and_deleted_while_requests_go_on() {
     }
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
     let books = world.system.schedule(until).await.unwrap();
-    assert_eq!(books.tended.differences, 0);
+    assert_eq!(books.totals.differences, 0);
 }
 
 #[tokio::test]
@@ -110,7 +110,7 @@ async fn a_budget_that_is_made_again_keeps_its_usage_and_does_not_alert_again() 
             .schedule(soon())
             .await
             .unwrap()
-            .tended
+            .totals
             .differences,
         0
     );
@@ -187,7 +187,7 @@ async fn a_department_that_is_made_again_keeps_its_usage_and_the_roots_add_up() 
             .schedule(soon())
             .await
             .unwrap()
-            .tended
+            .totals
             .differences,
         0
     );
@@ -267,7 +267,7 @@ async fn a_top_up_adds_for_this_month_only_and_does_not_carry_over() {
             .schedule(soon())
             .await
             .unwrap()
-            .tended
+            .totals
             .differences,
         0
     );

@@ -303,4 +303,16 @@ async fn a_refusal_is_a_sentence_that_names_people_and_groups_digits() {
     let suspended = world.admin("PATCH", "/v1/users/m-2", body).await;
     suspended.expect(200);
     assert_eq!(messages("of-ines").await, expected("an administrator"));
+    let may_request = async || {
+        let refused = world.preflight("of-ines", "r-1", 900_000_000, 0).await;
+        refused["reasons"][0]["exemption"]["requested_by"].clone()
+    };
+    assert_eq!(may_request().await, json!(["of-ines"]));
+    // The next who is active is named: the manager of the department.
+    let body = json!({"manager_id": "m-1"});
+    let managed = world.admin("PATCH", "/v1/departments/eng", body).await;
+    managed.expect(200);
+    let named = expected("Mara or an administrator");
+    assert_eq!(messages("of-ines").await, named);
+    assert_eq!(may_request().await, json!(["of-ines", "m-1"]));
 }

@@ -75,10 +75,10 @@ async fn a_day_ends_in_a_signed_head_that_is_told_once_and_put_into_the_bucket()
     // Of the new day: the head does not reach it.
     world.admin("POST", "/v1/webhooks", hook).await.expect(201);
     world.set_clock("2026-11-25T00:09:59Z").await;
-    assert_eq!(pass(&world).await.tended.heads_signed, 0, "not settled yet");
+    assert_eq!(pass(&world).await.totals.heads_signed, 0, "not settled yet");
     world.set_clock("2026-11-25T00:10:00Z").await;
-    assert_eq!(pass(&world).await.tended.heads_signed, 1);
-    assert_eq!(pass(&world).await.tended.heads_signed, 0);
+    assert_eq!(pass(&world).await.totals.heads_signed, 1);
+    assert_eq!(pass(&world).await.totals.heads_signed, 0);
     let heads = told(&world);
     let [head] = heads.as_slice() else {
         panic!("{heads:?}");
@@ -118,10 +118,10 @@ async fn a_day_without_entries_has_no_head_and_the_next_one_reaches_over_it() {
     let world = next_day().await;
     pass(&world).await;
     world.set_clock("2026-11-26T12:00:00Z").await;
-    assert_eq!(pass(&world).await.tended.heads_signed, 0);
+    assert_eq!(pass(&world).await.totals.heads_signed, 0);
     patch(&world, "Ada L.").await;
     world.set_clock("2026-11-29T12:00:00Z").await;
-    assert_eq!(pass(&world).await.tended.heads_signed, 1);
+    assert_eq!(pass(&world).await.totals.heads_signed, 1);
     let heads = told(&world);
     assert_eq!((heads.len(), &heads[1]["day"]), (2, &json!("2026-11-28")));
     for head in &heads {
@@ -222,7 +222,7 @@ async fn a_log_rewritten_from_end_to_end_is_found_by_a_head_that_was_kept() {
     patch(&world, "Ada L.").await;
     for day in 26..28 {
         world.set_clock(&format!("2026-11-{day}T12:00:00Z")).await;
-        assert_eq!(pass(&world).await.tended.heads_signed, 0);
+        assert_eq!(pass(&world).await.totals.heads_signed, 0);
     }
     let titles = listed(&world, ADMIN, "/v1/alerts", "title").await;
     assert_eq!(titles, ["the audit log was altered"]);
@@ -299,7 +299,7 @@ async fn a_head_that_the_log_never_had_is_not_ok_and_half_a_head_is_refused() {
 async fn a_bucket_that_is_down_gets_the_head_later() {
     let world = next_day().await;
     world.system.bucket().set_down(true);
-    assert_eq!(pass(&world).await.tended.heads_signed, 1);
+    assert_eq!(pass(&world).await.totals.heads_signed, 1);
     assert!(world.system.bucket().objects().is_empty());
     assert_eq!(told(&world).len(), 1, "it is told all the same");
     world.system.bucket().set_down(false);

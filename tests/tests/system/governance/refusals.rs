@@ -35,9 +35,9 @@ async fn the_refusals_of_an_hour_are_one_entry_for_each_user_and_reason() {
         "some may be on their way"
     );
     world.set_clock("2026-11-24T13:10:00Z").await;
-    assert_eq!(schedule(&world).await.tended.refusals_audited, 3);
+    assert_eq!(schedule(&world).await.totals.refusals_audited, 3);
     assert_eq!(
-        schedule(&world).await.tended.refusals_audited,
+        schedule(&world).await.totals.refusals_audited,
         0,
         "told once"
     );

@@ -508,7 +508,7 @@ async fn records_that_a_pass_had_no_time_to_compare_are_compared_by_the_next_one
     let reads_records =
         |operation: &str, body: &str| operation == "Query" && body.contains("by_day");
     let out_of_time = pass_whose_time_ends_at(&world, reads_records).await;
-    assert_eq!(out_of_time.tended.records_compared, 0);
+    assert_eq!(out_of_time.totals.records_compared, 0);
     assert_eq!(fire(&world).await["records_compared"], 1);
     assert_eq!(fire(&world).await["records_compared"], 0, "it was today");
     world.set_clock("2026-11-11T12:00:00Z").await;

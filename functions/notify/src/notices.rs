@@ -1,4 +1,4 @@
-//! Telling everybody of a notice.
+//! Sends a notice to all its recipients.
 
 use super::bus::BusEvent;
 use super::{App, Failure, deliver, mails};
@@ -6,14 +6,14 @@ use shared::domain::mail::{EmailStatus, PendingEmail};
 use shared::domain::notice::{Address, Notice, Recipient, RecipientStatus};
 use shared::domain::webhook::{EventType, MAX_WEBHOOKS};
 
-/// A notice that everybody was told of, before that is kept.
-pub(super) struct Told {
+/// A notice that was sent to everybody, before this is stored.
+pub(super) struct SentNotice {
     organisation_id: String,
     notice: Notice,
 }
 
-impl Told {
-    /// The same for the bus: as webhooks are sent it.
+impl SentNotice {
+    /// Returns the event for the bus. Its detail is the body that webhooks get.
     pub(super) fn bus_event(&self) -> BusEvent {
         BusEvent {
             kind: self.notice.kind.as_str().to_owned(),
@@ -21,20 +21,20 @@ impl Told {
         }
     }
 
-    /// Keeps that everybody was told.
-    pub(super) async fn keep(self, app: &App) -> Result<(), Failure> {
+    /// Stores that the notice was sent.
+    pub(super) async fn store(self, app: &App) -> Result<(), Failure> {
         let kept = app.store.set_notice(&self.organisation_id, &self.notice);
         Ok(kept.await?)
     }
 }
 
-/// Makes a delivery of a notice for each webhook that it is for, and a letter for each person. Done again, it finds them made.
-/// None where that was done before.
-pub(super) async fn tell(
+/// Creates a delivery for each webhook that subscribes to the notice, and a letter for each person.
+/// If it runs again, it finds them. None if the notice was sent before.
+pub(super) async fn notify(
     app: &App,
     organisation_id: String,
     notice_id: &str,
-) -> Result<Option<Told>, Failure> {
+) -> Result<Option<SentNotice>, Failure> {
     let known = app.store.notice(&organisation_id, notice_id).await?;
     let Some(mut notice) = known.filter(|known| !known.is_told) else {
         return Ok(None);
@@ -51,7 +51,7 @@ pub(super) async fn tell(
     for webhook in webhooks.items {
         let own = Recipient::webhook(&webhook.id);
         let is_there = recipients.iter().any(|known| known.address == own.address);
-        // One that gave up would only give up once more.
+        // A notice about a webhook that failed would only fail there again.
         let is_its_own = notice.kind == EventType::IncidentCreated
             && notice.payload["facts"]["webhook_id"] == webhook.id.as_str();
         if webhook.subscribes(notice.kind) && !is_there && !is_its_own {
@@ -80,14 +80,14 @@ pub(super) async fn tell(
                         created_at: notice.created_at,
                         status: EmailStatus::Waiting,
                     };
-                    mails::post(app, &organisation_id, letter).await?
+                    mails::add(app, &organisation_id, letter).await?
                 }
             };
         }
     }
     notice.recipients = recipients;
     notice.is_told = true;
-    Ok(Some(Told {
+    Ok(Some(SentNotice {
         organisation_id,
         notice,
     }))

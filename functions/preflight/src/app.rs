@@ -1,0 +1,106 @@
+//! What the function has for all its requests.
+
+use super::Refusals;
+use super::places::Places;
+use axum::extract::FromRef;
+use shared::domain::configuration::OnUnavailable;
+use shared::runtime::auth::Keys;
+use shared::runtime::clock::Clock;
+use shared::runtime::configuration_cache::ConfigurationCache;
+use shared::runtime::rate::{self, Rates};
+use shared::runtime::token::Tokens;
+use shared::store::Store;
+use std::time::Duration;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
+
+/// How often a decision starts again because the configuration changed meanwhile.
+pub(crate) const ATTEMPTS: u32 = 8;
+/// How long a decision may take: a person waits for it before anything is sent.
+const TIME: Duration = Duration::from_millis(1_500);
+
+/// The parts that all requests share.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) cache: ConfigurationCache,
+    pub(crate) clock: Clock,
+    pub(crate) on_unavailable: OnUnavailable,
+    pub(crate) refusals: Refusals,
+    pub(crate) places: Places,
+    time: Option<Duration>,
+}
+
+impl App {
+    /// Creates the function on `store`. It queues what it refuses on `refusals`. If not even the
+    /// configuration can be read, it answers with `on_unavailable`.
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        on_unavailable: OnUnavailable,
+        (tokens, refusals): (Tokens, Refusals),
+    ) -> Self {
+        let rates = Rates::of(rate::TRAFFIC);
+        let keys = Keys::new(store.clone(), tokens, rates, clock.clone());
+        Self {
+            keys: keys.through_outages("/v1/preflight"),
+            cache: ConfigurationCache::new(store.clone()),
+            store,
+            clock,
+            on_unavailable,
+            refusals,
+            places: Places::default(),
+            time: Some(TIME),
+        }
+    }
+
+    /// Sets the limits for each key.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self {
+            keys: self.keys.with_rates(rates),
+            ..self
+        }
+    }
+
+    /// Sets how long a key that was read is believed.
+    #[must_use]
+    pub fn believing_keys(self, believed: Duration) -> Self {
+        Self {
+            keys: self.keys.believing(believed),
+            ..self
+        }
+    }
+
+    /// Sets the time limit of a decision; None for no limit.
+    #[must_use]
+    pub fn with_time(self, time: Option<Duration>) -> Self {
+        Self { time, ..self }
+    }
+
+    /// Returns the end of a decision that begins now.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline(self.time.and_then(|time| Instant::now().checked_add(time)))
+    }
+}
+
+impl FromRef<App> for Keys {
+    fn from_ref(app: &App) -> Self {
+        app.keys.clone()
+    }
+}
+
+/// When a decision has to be made, by a clock that nobody sets. None if there is no limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// Waits for `work`, but not beyond the deadline.
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+        match self.0 {
+            Some(at) => timeout_at(at, work).await,
+            None => Ok(work.await),
+        }
+    }
+}
