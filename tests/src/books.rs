@@ -5,8 +5,8 @@
 use super::{ADMIN, World};
 use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
-use shared::domain::exemption::Grant;
-use shared::domain::hold::HoldId;
+use shared::domain::exemption::grant::Grant;
+use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::World;
 use end_to_end::receiver::Receiver;
 use serde_json::{Value, json};
-use shared::domain::webhook::EVENT_TYPES;
+use shared::domain::notice::event_type::EVENT_TYPES;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The types of the catalogue, each with its fields.

@@ -6,7 +6,7 @@
 
 use super::App;
 use shared::domain::change::MailClaim;
-use shared::domain::people::User;
+use shared::domain::org::people::User;
 use shared::runtime::error::ApiError;
 use shared::store::{StoreError, address_digest};
 use std::collections::{BTreeMap, BTreeSet};

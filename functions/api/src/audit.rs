@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::domain::audit::{AuditRecord, Break, KeptHead};
+use shared::domain::org::audit::{AuditRecord, Break, KeptHead};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;

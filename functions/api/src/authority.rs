@@ -2,7 +2,7 @@
 
 use super::view;
 use serde::Serialize;
-use shared::domain::people::Role;
+use shared::domain::org::people::Role;
 use shared::store::KeyOwner;
 use utoipa::ToSchema;
 

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
-use shared::domain::configuration::Configuration;
+use shared::domain::org::configuration::Configuration;
 use shared::domain::policy::{ActivePolicy, Replay, Window};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;

@@ -10,18 +10,20 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::domain::alert::Level;
 use shared::domain::amount::{Amounts, Unit};
-use shared::domain::cell::{Cell, debit};
 use shared::domain::change::{Audited, Change, CrossingMarker};
-use shared::domain::configuration::{Configuration, Path};
-use shared::domain::correction::{
+use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::correction::{
     Correction, MAX_MICRO_USD, MAX_TOKENS, counts_at, is_correctable,
 };
+use shared::domain::ledger::figures::Figures;
+use shared::domain::ledger::settlement::debit;
 use shared::domain::name::{is_slug, is_user_id};
-use shared::domain::people::User;
+use shared::domain::notice::alert::Level;
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::department::Path;
+use shared::domain::org::people::User;
 use shared::domain::period::Month;
-use shared::domain::refusal::Figures;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;

@@ -12,8 +12,9 @@ use axum::response::Response;
 use http::HeaderMap;
 use jiff::Timestamp;
 use shared::domain::change::{Audited, Change, Return, Update};
-use shared::domain::configuration::{
-    Configuration, DeletedDepartment, Department, DepartmentMove, MAX_DEPARTMENTS, MAX_DEPTH,
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::department::{
+    DeletedDepartment, Department, DepartmentMove, MAX_DEPARTMENTS, MAX_DEPTH,
 };
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;

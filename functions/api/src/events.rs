@@ -9,11 +9,11 @@ use axum::response::Response;
 use serde::Serialize;
 use shared::domain::amount::Amounts;
 use shared::domain::change::{Change, Update};
-use shared::domain::flagged::{Decision, Flag, FlaggedEvent};
-use shared::domain::identity::EventIdentity;
+use shared::domain::ledger::flagged::{Decision, Flag, FlaggedEvent};
+use shared::domain::ledger::identity::EventIdentity;
+use shared::domain::ledger::plausible::Excess;
+use shared::domain::ledger::usage::{Event, Operation, RiskLevel};
 use shared::domain::name::is_user_id;
-use shared::domain::plausible::Excess;
-use shared::domain::usage::{Event, Operation, RiskLevel};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;
@@ -56,7 +56,7 @@ struct DecisionView {
 #[schema(as = EventExcess)]
 struct ExcessView {
     /// `input`, `output` or `total`.
-    of: shared::domain::plausible::Counted,
+    of: shared::domain::ledger::plausible::Counted,
     tokens: i64,
     most: i64,
 }
@@ -127,7 +127,7 @@ struct EventView {
 }
 
 fn shown(flagged: &FlaggedEvent) -> EventView {
-    let path = shared::domain::configuration::Path::from_text(&flagged.path);
+    let path = shared::domain::org::department::Path::from_text(&flagged.path);
     let (usage, risk) = match &flagged.event {
         Event::LlmRequest(usage) => (Some(usage), None),
         Event::IpRisk(risk) => (None, Some(risk)),

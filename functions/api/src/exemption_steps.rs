@@ -8,15 +8,16 @@ use super::{App, view};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
-use shared::domain::cell::{Cell, MAX_EXEMPTION_COUNTERS};
 use shared::domain::change::{Change, Update};
+use shared::domain::exemption::grant::Grant;
+use shared::domain::exemption::notice::{Event, notice};
 use shared::domain::exemption::{
-    Decision, Exemption, ExemptionStatus, Grant, MAX_GRANTS, MAX_GRANTS_OF_USER,
+    Decision, Exemption, ExemptionStatus, MAX_GRANTS, MAX_GRANTS_OF_USER,
 };
-use shared::domain::exemption_notice::{Event, notice};
-use shared::domain::hold::Node;
+use shared::domain::ledger::cell::{Cell, MAX_EXEMPTION_COUNTERS};
+use shared::domain::ledger::node::Node;
 use shared::domain::notice::{Notice, Recipient};
-use shared::domain::people::{Status, User};
+use shared::domain::org::people::{Status, User};
 use shared::domain::period::Month;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::amount::Amounts;
-use shared::domain::exemption::{Covers, Exemption, ExemptionStatus, Kind, Party};
+use shared::domain::exemption::grant::{Covers, Kind};
+use shared::domain::exemption::{Exemption, ExemptionStatus, Party};
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
 use utoipa::ToSchema;

@@ -13,11 +13,11 @@ use http::HeaderMap;
 use jiff::Timestamp;
 use shared::domain::amount::MAX_AMOUNT;
 use shared::domain::change::{Audited, Change};
+use shared::domain::exemption::grant::{Covers, Grant, Kind, Terms};
+use shared::domain::exemption::notice::Event;
 use shared::domain::exemption::{
-    Covers, Exemption, ExemptionStatus, Grant, Kind, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER,
-    Party, Terms,
+    Exemption, ExemptionStatus, MAX_LENGTH, MAX_PENDING, MAX_PENDING_OF_USER, Party,
 };
-use shared::domain::exemption_notice::Event;
 use shared::domain::name::{is_slug, is_user_id};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, ErrorCode};

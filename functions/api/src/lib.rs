@@ -40,7 +40,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
 use axum::routing::{MethodFilter, on};
-use shared::domain::egress_policy::EgressPolicy;
+use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;

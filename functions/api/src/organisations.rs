@@ -9,15 +9,15 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use serde::Serialize;
-use shared::domain::api_key::ApiKey;
-use shared::domain::authority::{Maker, OPERATOR};
 use shared::domain::change::{Audited, Author, Change, Update};
-use shared::domain::configuration::{
+use shared::domain::ledger::estimate::MAX_TOKENS;
+use shared::domain::name::is_slug;
+use shared::domain::org::api_key::ApiKey;
+use shared::domain::org::authority::{Maker, OPERATOR};
+use shared::domain::org::organisation::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
-use shared::domain::estimate::MAX_TOKENS;
-use shared::domain::name::is_slug;
-use shared::domain::people::Role;
+use shared::domain::org::people::Role;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;

@@ -12,8 +12,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::change::{Audited, Change, Update};
-use shared::domain::configuration::Configuration;
 use shared::domain::name::is_slug;
+use shared::domain::org::configuration::Configuration;
 use shared::domain::policy::{
     Action, Field, MAX_ACTIVE, MAX_POLICIES, Match, Operand, Policy, PolicyStatus, Rule, Scalar,
     Trigger,

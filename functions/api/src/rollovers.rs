@@ -4,7 +4,7 @@ use super::visibility::Visibility;
 use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use shared::domain::rollover::Rollover;
+use shared::domain::ledger::rollover::Rollover;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::json;

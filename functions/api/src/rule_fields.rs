@@ -1,13 +1,13 @@
 //! Reading what a policy says. Every field that is wrong is named by its path: `conditions[2].op`.
 
-use shared::domain::alert::Severity;
 use shared::domain::amount::MAX_AMOUNT;
-use shared::domain::egress_policy::EgressPolicy;
+use shared::domain::ledger::usage::RiskLevel;
+use shared::domain::notice::alert::Severity;
+use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::domain::policy::{
     Action, BlockUntil, Condition, Field, Limit, MAX_ACTIONS, MAX_CONDITIONS, Match, Op, Operand,
     Scalar, TotalScope, Trigger, Unusual, minute_of_day,
 };
-use shared::domain::usage::RiskLevel;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 

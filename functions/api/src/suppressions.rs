@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 use shared::domain::change::{Audited, Change};
 use shared::domain::name::is_email;
-use shared::domain::suppression::{Reason, Suppression};
+use shared::domain::notice::suppression::{Reason, Suppression};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::{RequestId, json};

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::change::{Change, Update};
-use shared::domain::configuration::Budget;
+use shared::domain::org::budget::Budget;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;

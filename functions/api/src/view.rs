@@ -2,14 +2,17 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use shared::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
 use shared::domain::amount::Unit;
-use shared::domain::api_key::ApiKey;
-use shared::domain::cell::Cell;
-use shared::domain::configuration::{Budget, Configuration, Department, Organisation};
-use shared::domain::people::{Role, Status, User};
-use shared::domain::refusal::Figures;
-use shared::domain::rollover::Rollover;
+use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::figures::Figures;
+use shared::domain::ledger::rollover::Rollover;
+use shared::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
+use shared::domain::org::api_key::ApiKey;
+use shared::domain::org::budget::Budget;
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::department::Department;
+use shared::domain::org::organisation::Organisation;
+use shared::domain::org::people::{Role, Status, User};
 use shared::runtime::error::ApiError;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Figure;
@@ -32,7 +35,7 @@ pub(crate) struct OrganisationView<'a> {
     /// Months and days begin by it.
     timezone: &'a str,
     /// What a hold covers of an answer.
-    reserve: shared::domain::configuration::Reserve,
+    reserve: shared::domain::org::organisation::Reserve,
     /// What is held for an answer of a request that says no limit.
     output_reserve_tokens: i64,
     /// How long a hold lives.
@@ -40,11 +43,11 @@ pub(crate) struct OrganisationView<'a> {
     /// The share of the organisation's 2,000 live holds that one user may have, at least 50.
     user_holds_percent: u32,
     /// What becomes of holds that nobody settles.
-    abandoned_holds: shared::domain::configuration::AbandonedHolds,
+    abandoned_holds: shared::domain::org::organisation::AbandonedHolds,
     /// What a model without a price may do under a hard cap in US dollars.
-    unknown_model: shared::domain::configuration::UnknownModel,
+    unknown_model: shared::domain::org::organisation::UnknownModel,
     /// The answer where nothing can be decided.
-    on_unavailable: shared::domain::configuration::OnUnavailable,
+    on_unavailable: shared::domain::org::organisation::OnUnavailable,
     /// How long usage that comes late corrects what was carried over.
     rollover_grace_hours: u32,
     /// Tokens of one request that are taken for possible if its model's limits are not known.

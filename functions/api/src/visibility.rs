@@ -1,9 +1,9 @@
 //! What a key sees of its organisation: everything, what its user manages, or its user alone.
 
 use super::App;
-use shared::domain::configuration::Configuration;
 use shared::domain::name::is_user_id;
-use shared::domain::people::User;
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::people::User;
 use shared::runtime::auth::may_act_for;
 use shared::runtime::error::ApiError;
 use shared::runtime::roles::RoleScope;

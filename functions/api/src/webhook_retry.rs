@@ -6,8 +6,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use shared::domain::health::Health;
-use shared::domain::webhook::{Delivery, DeliveryStatus, event_time};
+use shared::domain::notice::delivery::{Delivery, DeliveryStatus, event_time};
+use shared::domain::notice::health::Health;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::{Body, json};
@@ -221,7 +221,7 @@ fn earliest(id: &str) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::domain::webhook::EventType;
+    use shared::domain::notice::event_type::EventType;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_795_000_000 + second).unwrap()

@@ -11,14 +11,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 use shared::domain::change::{Audited, Change, Update};
-use shared::domain::egress_policy::EgressPolicy;
-use shared::domain::health::Health;
 use shared::domain::name::is_slug;
 use shared::domain::notice::NoticeMessage;
-use shared::domain::webhook::{
-    Attempt, Delivery, DeliveryStatus, EVENT_TYPES, EventType, MAX_WEBHOOKS, OLD_SECRET_LIVES,
-    OldSecret, Webhook,
-};
+use shared::domain::notice::delivery::{Attempt, Delivery, DeliveryStatus};
+use shared::domain::notice::egress_policy::EgressPolicy;
+use shared::domain::notice::event_type::{EVENT_TYPES, EventType};
+use shared::domain::notice::health::Health;
+use shared::domain::notice::webhook::{MAX_WEBHOOKS, OLD_SECRET_LIVES, OldSecret, Webhook};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;

@@ -1,9 +1,9 @@
 //! The data that the firings of one batch share, and the people whom they notify.
 
 use super::App;
-use shared::domain::configuration::Configuration;
 use shared::domain::notice::Recipient;
-use shared::domain::people::User;
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::people::User;
 use shared::domain::policy::{Action, ActivePolicy, Facts, Firing};
 use shared::store::StoreError;
 use tokio::sync::OnceCell;

@@ -1,9 +1,9 @@
 //! Raises alerts for the levels that budgets have reached.
 
 use jiff::Timestamp;
-use shared::domain::configuration::Configuration;
+use shared::domain::ledger::usage::Usage;
+use shared::domain::org::configuration::Configuration;
 use shared::domain::period::Month;
-use shared::domain::usage::Usage;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::runtime::queue::Notices;
 use shared::store::{Store, StoreError};

@@ -4,13 +4,13 @@
 use super::App;
 use super::context::{BatchContext, PolicyMatch, recipients};
 use serde_json::json;
-use shared::domain::blocking::blocked_by_policy;
 use shared::domain::change::{Author, Change, Update};
-use shared::domain::incident::Cause;
+use shared::domain::notice::blocking::blocked_by_policy;
+use shared::domain::notice::event_type::EventType;
+use shared::domain::notice::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
-use shared::domain::people::{Block, User};
+use shared::domain::org::people::{Block, User};
 use shared::domain::policy::{Fired, FiringRecord, FiringReport};
-use shared::domain::webhook::EventType;
 use shared::runtime::logs::{self, Metric};
 use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
 use std::sync::Arc;

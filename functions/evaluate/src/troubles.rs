@@ -3,11 +3,11 @@
 use super::App;
 use super::record::{Delivery, Failure};
 use jiff::Timestamp;
-use shared::domain::configuration::Configuration;
-use shared::domain::event_alert::{Trouble, TroubledEvent};
-use shared::domain::plausible::excess_of;
-use shared::domain::price::PriceBooks;
-use shared::domain::usage::Event;
+use shared::domain::ledger::plausible::excess_of;
+use shared::domain::ledger::price::PriceBooks;
+use shared::domain::ledger::usage::Event;
+use shared::domain::notice::event_alert::{Trouble, TroubledEvent};
+use shared::domain::org::configuration::Configuration;
 use shared::ledger::Recorded;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::{Mark, StoreError};

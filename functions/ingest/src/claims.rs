@@ -9,9 +9,9 @@
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use shared::domain::hold::HoldId;
-use shared::domain::identity::{BodyDigest, EventIdentity};
-use shared::domain::usage::Event;
+use shared::domain::ledger::hold_id::HoldId;
+use shared::domain::ledger::identity::{BodyDigest, EventIdentity};
+use shared::domain::ledger::usage::Event;
 use shared::runtime::logs::{ErrorType, report};
 use shared::store::{Claim, Claimant, Store, StoreError, own_hold, watch};
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,7 +3,7 @@
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
 use super::view::Rejected;
-use shared::domain::usage::{Operation, RiskLevel};
+use shared::domain::ledger::usage::{Operation, RiskLevel};
 use shared::runtime::error::Detail;
 use shared::runtime::openapi::{
     ClientId, ErrorName, HoldId, Model, Moment, Provider, Repository, RequestTokens, Source,

@@ -1,10 +1,10 @@
 //! Reads one event from JSON.
 
 use jiff::Timestamp;
-use shared::domain::estimate::MAX_TOKENS;
 use shared::domain::github::GITHUB_PREFIX;
-use shared::domain::hold::HoldId;
-use shared::domain::usage::{
+use shared::domain::ledger::estimate::MAX_TOKENS;
+use shared::domain::ledger::hold_id::HoldId;
+use shared::domain::ledger::usage::{
     Event, MAX_AGE, MAX_AHEAD, Operation, Outcome, Risk, RiskLevel, RiskOrigin, Usage,
 };
 use shared::runtime::error::Detail;

@@ -3,7 +3,7 @@
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use futures::StreamExt;
-use shared::domain::usage::EventMessage;
+use shared::domain::ledger::usage::EventMessage;
 use shared::runtime::logs::{ErrorType, report};
 use std::collections::HashSet;
 

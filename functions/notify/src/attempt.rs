@@ -5,12 +5,12 @@ use super::post::{Answered, Signed};
 use super::{App, Failure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::domain::alert::Severity;
-use shared::domain::health::{Health, Mode, News, Outcome, Tried};
-use shared::domain::incident::{Cause, Incident, Opened};
-use shared::domain::webhook::{
-    Attempt, Delivery, DeliveryStatus, EventType, body_signature, standard_signature,
-};
+use shared::domain::notice::alert::Severity;
+use shared::domain::notice::delivery::{Attempt, Delivery, DeliveryStatus};
+use shared::domain::notice::event_type::EventType;
+use shared::domain::notice::health::{Health, Mode, News, Outcome, Tried};
+use shared::domain::notice::incident::{Cause, Incident, Opened};
+use shared::domain::notice::signature::{body_signature, standard_signature};
 use shared::runtime::logs::{self, Metric};
 use shared::store::{AttemptOutcome, HealthChange, StoreError, new_id};
 

@@ -4,9 +4,10 @@ use super::attempt;
 use super::{App, Failure, resume};
 use jiff::Timestamp;
 use serde_json::json;
-use shared::domain::health::{Health, Mode};
+use shared::domain::notice::delivery::{Delivery, DeliveryStatus};
+use shared::domain::notice::health::{Health, Mode};
+use shared::domain::notice::webhook::Webhook;
 use shared::domain::notice::{Notice, NoticeMessage, RecipientStatus};
-use shared::domain::webhook::{Delivery, DeliveryStatus, Webhook};
 use std::time::Duration;
 
 /// Returns the body that a receiver gets. It has the same bytes on each attempt.

@@ -2,10 +2,10 @@
 //! complains, gets no further mails.
 
 use super::{App, Failure};
-use shared::domain::feedback::Feedback;
-use shared::domain::incident::{Cause, Opened};
 use shared::domain::notice::Address;
-use shared::domain::suppression::Suppression;
+use shared::domain::notice::feedback::Feedback;
+use shared::domain::notice::incident::{Cause, Opened};
+use shared::domain::notice::suppression::Suppression;
 use shared::runtime::logs::{self, Metric};
 use shared::store::{address_digest, new_id};
 

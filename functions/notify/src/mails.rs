@@ -7,13 +7,13 @@ use super::{App, Failure};
 use aws_sdk_ses::types::{Body, Content, Destination, Message, MessageTag};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use shared::domain::alert::Severity;
-use shared::domain::feedback::ORGANISATION_TAG;
-use shared::domain::incident::{Cause, Incident, Opened};
-use shared::domain::mail::{
+use shared::domain::notice::alert::Severity;
+use shared::domain::notice::feedback::ORGANISATION_TAG;
+use shared::domain::notice::incident::{Cause, Incident, Opened};
+use shared::domain::notice::mail::{
     EmailStatus, JOIN_SECONDS, MAX_EMAILS, Mail, PendingEmail, compose, retry_delay,
 };
-use shared::domain::mail_layout::Layout;
+use shared::domain::notice::mail_layout::Layout;
 use shared::domain::notice::{NoticeMessage, RecipientStatus};
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::address_digest;

@@ -2,9 +2,10 @@
 
 use super::bus::BusEvent;
 use super::{App, Failure, deliver, mails};
-use shared::domain::mail::{EmailStatus, PendingEmail};
+use shared::domain::notice::event_type::EventType;
+use shared::domain::notice::mail::{EmailStatus, PendingEmail};
+use shared::domain::notice::webhook::MAX_WEBHOOKS;
 use shared::domain::notice::{Address, Notice, Recipient, RecipientStatus};
-use shared::domain::webhook::{EventType, MAX_WEBHOOKS};
 
 /// A notice that was sent to everybody, before this is stored.
 pub(super) struct SentNotice {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
-use shared::domain::egress_policy::EgressPolicy;
+use shared::domain::notice::egress_policy::EgressPolicy;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -85,12 +85,12 @@ fn system_lookup(name: String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
 
 impl Poster {
     /// Creates a poster that resolves names by the system.
-    pub fn new(egress: Reach) -> Result<Self, reqwest::Error> {
+    pub fn new(egress: EgressPolicy) -> Result<Self, reqwest::Error> {
         Self::with_lookup(egress, Arc::new(system_lookup))
     }
 
     /// Creates a poster that resolves names by `lookup`.
-    pub fn with_lookup(egress: Reach, lookup: Lookup) -> Result<Self, reqwest::Error> {
+    pub fn with_lookup(egress: EgressPolicy, lookup: Lookup) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .dns_resolver(Arc::new(Guard { egress, lookup }))
             .redirect(Policy::none())

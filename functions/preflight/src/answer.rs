@@ -7,10 +7,12 @@ use super::openapi;
 use axum::response::Response;
 use serde::Serialize;
 use shared::domain::amount::Unit;
-use shared::domain::configuration::OnUnavailable;
-use shared::domain::estimate::PreflightRequest;
-use shared::domain::hold::{Hold, HoldId};
-use shared::domain::refusal::{Reason, ShortBudget, Warning};
+use shared::domain::ledger::estimate::PreflightRequest;
+use shared::domain::ledger::hold::Hold;
+use shared::domain::ledger::hold_id::HoldId;
+use shared::domain::ledger::refusal::{Reason, ShortBudget};
+use shared::domain::ledger::warning::Warning;
+use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::http::json_of;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;

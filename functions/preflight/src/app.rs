@@ -3,7 +3,7 @@
 use super::Refusals;
 use super::places::Places;
 use axum::extract::FromRef;
-use shared::domain::configuration::OnUnavailable;
+use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::configuration_cache::ConfigurationCache;

@@ -8,7 +8,7 @@ use super::App;
 use super::app::Deadline;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
-use shared::domain::estimate::PreflightRequest;
+use shared::domain::ledger::estimate::PreflightRequest;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::Body;

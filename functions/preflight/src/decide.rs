@@ -6,15 +6,17 @@ use super::holding::Asking;
 use super::undecided::Known;
 use jiff::Timestamp;
 use shared::domain::amount::{Amounts, Unit};
-use shared::domain::cell::{HoldRequest, UsableExemption};
-use shared::domain::configuration::{
-    Budget, Configuration, OnUnavailable, Organisation, UnknownModel,
-};
-use shared::domain::estimate::{Estimate, PreflightRequest};
-use shared::domain::hold::{Exempt, Hold, HoldId, HoldKey};
-use shared::domain::people::User;
-use shared::domain::price::PriceBooks;
-use shared::domain::refusal::{Reason, Warning, passed_soft_caps};
+use shared::domain::ledger::estimate::{Estimate, PreflightRequest};
+use shared::domain::ledger::hold::{Exempt, Hold};
+use shared::domain::ledger::hold_id::{HoldId, HoldKey};
+use shared::domain::ledger::hold_request::{HoldRequest, UsableExemption};
+use shared::domain::ledger::price::PriceBooks;
+use shared::domain::ledger::refusal::Reason;
+use shared::domain::ledger::warning::{Warning, passed_soft_caps};
+use shared::domain::org::budget::Budget;
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::organisation::{OnUnavailable, Organisation, UnknownModel};
+use shared::domain::org::people::User;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::logs::{self, ErrorType};
 use shared::runtime::random;

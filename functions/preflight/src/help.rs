@@ -1,7 +1,7 @@
 //! The exemption that a refusal proposes, as JSON.
 
 use serde::Serialize;
-use shared::domain::refusal::Ask;
+use shared::domain::ledger::refusal::Ask;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;

@@ -29,8 +29,8 @@ use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
 use refusals::AskedFor;
-use shared::domain::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
-use shared::domain::hold::HoldId;
+use shared::domain::ledger::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
+use shared::domain::ledger::hold_id::HoldId;
 use shared::ledger::VoidOutcome;
 use shared::runtime::auth::{Caller, may_act_for};
 use shared::runtime::error::{ApiError, ErrorCode};

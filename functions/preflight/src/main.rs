@@ -3,7 +3,7 @@
 use aws_sdk_sqs::config::retry::RetryConfig;
 use lambda_http::Error;
 use preflight::{App, Refusals, router};
-use shared::domain::configuration::OnUnavailable;
+use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::clock::Clock;
 use shared::runtime::token::Tokens;
 use shared::runtime::{logs, settings};

@@ -7,8 +7,10 @@
 //! exceed the limit by the number of their requests in flight.
 
 use jiff::Timestamp;
-use shared::domain::cell::{Cell, HoldRequest};
-use shared::domain::hold::{Hold, HoldKey};
+use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::hold::Hold;
+use shared::domain::ledger::hold_id::HoldKey;
+use shared::domain::ledger::hold_request::HoldRequest;
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

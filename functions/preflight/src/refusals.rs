@@ -4,8 +4,8 @@
 use super::decide::{Decision, Verdict};
 use aws_sdk_sqs::Client;
 use jiff::Timestamp;
-use shared::domain::refusal::{Reason, ReasonCode};
-use shared::domain::refused::{RefusalMessage, Refused};
+use shared::domain::ledger::refusal::{Reason, ReasonCode};
+use shared::domain::ledger::refused::{RefusalMessage, Refused};
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::random;
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! The answer if no decision could be made.
 
 use super::decide::{Decision, Verdict};
-use shared::domain::configuration::OnUnavailable;
-use shared::domain::refusal::{Reason, Warning};
+use shared::domain::ledger::refusal::Reason;
+use shared::domain::ledger::warning::Warning;
+use shared::domain::org::organisation::OnUnavailable;
 
 /// In how many seconds to ask again if the answer may be different by then.
 pub(crate) const SOON: u32 = 2;

@@ -3,7 +3,7 @@
 
 use super::App;
 use serde::Deserialize;
-use shared::domain::self_audit::{Difference, Subject};
+use shared::domain::ledger::self_audit::{Difference, Subject};
 use shared::ledger::Books;
 use shared::store::StoreError;
 use std::time::Instant;

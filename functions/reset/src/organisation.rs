@@ -2,9 +2,9 @@
 
 use super::{App, OrganisationReport, exemptions, heads, refusals};
 use jiff::{SignedDuration, Timestamp};
-use shared::domain::configuration::Configuration;
+use shared::domain::ledger::rollover::{Due, due};
+use shared::domain::org::configuration::Configuration;
 use shared::domain::period::Month;
-use shared::domain::rollover::{Due, due};
 use shared::runtime::logs::{ErrorType, report};
 use shared::store::{Snapshot, StoreError};
 use std::time::Instant;

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use shared::domain::change::{Author, Change};
-use shared::domain::refused::hours_to_tell;
+use shared::domain::ledger::refused::hours_to_tell;
 use shared::store::{ChangeRequest, Changed, Snapshot, Step, Store, StoreError};
 use std::sync::Arc;
 use std::time::Instant;

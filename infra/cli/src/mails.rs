@@ -3,8 +3,8 @@
 mod samples;
 
 use clap::Args;
-use shared::domain::mail::{Mail, PendingEmail, compose};
-use shared::domain::mail_layout::Layout;
+use shared::domain::notice::mail::{Mail, PendingEmail, compose};
+use shared::domain::notice::mail_layout::Layout;
 use std::path::{Path, PathBuf};
 
 use crate::error::CommandError;

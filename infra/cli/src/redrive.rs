@@ -11,9 +11,9 @@ use aws_sdk_sqs::types::{
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Deserialize;
+use shared::domain::ledger::refused::RefusalMessage;
+use shared::domain::ledger::usage::EventMessage;
 use shared::domain::notice::NoticeMessage;
-use shared::domain::refused::RefusalMessage;
-use shared::domain::usage::EventMessage;
 use shared::runtime::logs::chain;
 use shared::runtime::settings::{self, Patience};
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! `roles`: prints which role may call which endpoint, as the functions decide it.
 
-use shared::domain::people::Role;
+use shared::domain::org::people::Role;
 use shared::runtime::endpoint::{Access, Endpoint};
 
 use crate::output::say;

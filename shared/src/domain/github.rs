@@ -4,7 +4,7 @@ mod identity;
 mod people;
 mod shape;
 
-use super::usage::RiskLevel;
+use crate::domain::ledger::usage::RiskLevel;
 pub use identity::{GITHUB_PREFIX, event_id};
 pub use people::user_of;
 use serde::{Deserialize, Serialize};

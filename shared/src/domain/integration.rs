@@ -1,6 +1,6 @@
 //! What an organisation has set up for webhooks that others send.
 
-use super::github::RiskRow;
+use crate::domain::github::RiskRow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

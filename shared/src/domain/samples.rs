@@ -1,12 +1,16 @@
 //! Values for tests: Acme, with the departments `eng`, `backend` below it, and `sales`.
 
-use super::amount::{Amounts, Unit};
-use super::cell::Cell;
-use super::configuration::{Budget, Configuration, Department, Organisation};
-use super::hold::{Hold, Node};
-use super::people::{Role, Status, User};
-use super::period::Month;
-use super::usage::{Operation, Outcome, Usage};
+use crate::domain::amount::{Amounts, Unit};
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::node::Node;
+use crate::domain::ledger::usage::{Operation, Outcome, Usage};
+use crate::domain::org::budget::Budget;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Department;
+use crate::domain::org::organisation::Organisation;
+use crate::domain::org::people::{Role, Status, User};
+use crate::domain::period::Month;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -1,12 +1,12 @@
 //! Raises alerts, each once for its cause, and chooses who gets them.
 
-use crate::domain::alert::Alert;
-use crate::domain::audit::Break;
-use crate::domain::configuration::Configuration;
-use crate::domain::event_alert::TroubledEvent;
+use crate::domain::ledger::self_audit::Difference;
+use crate::domain::notice::alert::Alert;
+use crate::domain::notice::event_alert::TroubledEvent;
 use crate::domain::notice::{Notice, Recipient};
-use crate::domain::people::User;
-use crate::domain::self_audit::Difference;
+use crate::domain::org::audit::Break;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::people::User;
 use crate::store::{AlertMarker, Store, StoreError, new_id};
 use jiff::Timestamp;
 

@@ -1,7 +1,7 @@
 //! Opens the cells of months, and brings them up to date.
 
-use crate::domain::cell::Cell;
-use crate::domain::configuration::Configuration;
+use crate::domain::ledger::cell::Cell;
+use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
 use crate::runtime::backoff::back_off;
 use crate::store::{ATTEMPTS, Store, StoreError, Transacted};

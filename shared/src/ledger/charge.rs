@@ -1,11 +1,14 @@
 //! Charges usage without a living hold to the counters, totals and reports of its month.
 
 use crate::domain::amount::Amounts;
-use crate::domain::cell::{Condition, LateUsage, debit, debit_late};
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hold::{Hold, HoldId};
+use crate::domain::ledger::cell_update::Condition;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::resolution::Resolution;
+use crate::domain::ledger::settlement::{LateUsage, debit, debit_late};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::domain::period::Month;
-use crate::domain::usage::Resolution;
 use crate::store::{Added, Entry, Resolved, Store, StoreError, Sums, Write, expires_at};
 use jiff::Timestamp;
 

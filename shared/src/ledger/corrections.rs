@@ -3,11 +3,12 @@
 
 use super::charge::{Debit, Offset};
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::correction::Correction;
-use crate::domain::flagged::FlaggedEvent;
-use crate::domain::price::PriceBooks;
-use crate::domain::usage::{Event, Usage};
+use crate::domain::ledger::correction::Correction;
+use crate::domain::ledger::flagged::FlaggedEvent;
+use crate::domain::ledger::price::PriceBooks;
+use crate::domain::ledger::usage::{Event, Usage};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::store::{
     Entry, LedgerWrite, Mark, Store, StoreError, UsageReport, Write, day_of, expires_at, own_hold,
 };

@@ -2,11 +2,14 @@
 
 use super::charge::Offset;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::{Configuration, Path, Reserve};
-use crate::domain::hold::{Hold, HoldId};
-use crate::domain::identity::EventIdentity;
-use crate::domain::price::PriceBooks;
-use crate::domain::usage::Resolution;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::price::PriceBooks;
+use crate::domain::ledger::resolution::Resolution;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
+use crate::domain::org::organisation::Reserve;
 use crate::store::{Entry, Mark, Resolved, Settlement, UsageReport, day_of};
 
 /// Builds the entry of a usage whose hold, if it names one, ended as `resolved` says. It counts on

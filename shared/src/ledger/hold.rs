@@ -1,10 +1,13 @@
 //! Places holds and voids them.
 
-use crate::domain::cell::{Cell, HoldRejection, HoldRequest};
-use crate::domain::configuration::Configuration;
-use crate::domain::hold::{Exempt, Hold, HoldId, Node};
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::hold::{Exempt, Hold};
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
+use crate::domain::ledger::node::Node;
+use crate::domain::ledger::resolution::Resolution;
+use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::domain::usage::Resolution;
 use crate::runtime::backoff::back_off;
 use crate::store::{Resolved, Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;

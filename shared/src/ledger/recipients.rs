@@ -1,8 +1,8 @@
 //! The recipients of notices: managers, or administrators if there is no manager.
 
-use crate::domain::configuration::Configuration;
 use crate::domain::notice::Recipient;
-use crate::domain::people::{Status, Superiors, User};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::people::{Status, Superiors, User};
 use crate::store::{Store, StoreError};
 
 /// The most administrators who get one notice.

@@ -2,11 +2,11 @@
 
 use super::reconcile::LOOKS;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::Configuration;
-use crate::domain::hold::HoldId;
-use crate::domain::identity::EventIdentity;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::self_audit::{Difference, Subject};
+use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::domain::self_audit::{Difference, Subject};
 use crate::store::{IndexedRecord, Store, StoreError};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use std::collections::BTreeMap;

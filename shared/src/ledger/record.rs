@@ -7,10 +7,11 @@
 
 use super::charge::Offset;
 use super::entries::{entry_without_hold, settled_by, settlement, shows_another_request};
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::plausible::excess_of;
-use crate::domain::price::PriceBooks;
-use crate::domain::usage::Usage;
+use crate::domain::ledger::plausible::excess_of;
+use crate::domain::ledger::price::PriceBooks;
+use crate::domain::ledger::usage::Usage;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::runtime::backoff::back_off;
 use crate::store::{
     ATTEMPTS, AnotherBody, Entry, Mark, Settlement, Store, StoreError, Sums, Transacted,

@@ -7,11 +7,16 @@
 //! increase is released with it. Repeated after a lost answer, a call changes nothing.
 
 use super::hold::ATTEMPTS_TO_HOLD;
-use crate::domain::cell::{Cell, Condition, HoldRejection, HoldRequest};
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hold::{Hold, HoldId, Node};
-use crate::domain::people::User;
-use crate::domain::renewal::{CannotRenew, Wanted, Wish, gain};
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::cell_update::Condition;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
+use crate::domain::ledger::node::Node;
+use crate::domain::ledger::renewal::{CannotRenew, Wanted, Wish, gain};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
+use crate::domain::org::people::User;
 use crate::runtime::backoff::back_off;
 use crate::store::{Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;

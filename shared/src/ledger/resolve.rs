@@ -1,12 +1,16 @@
 //! Resolves holds that no event has settled, and removes resolved holds from their cells.
 
 use crate::domain::amount::Amounts;
-use crate::domain::buckets::of_usage;
-use crate::domain::cell::{Cell, finish_as, lapsed_holds, prolong};
-use crate::domain::configuration::{AbandonedHolds, Configuration};
-use crate::domain::hold::{Hold, HoldId, HoldKey};
+use crate::domain::ledger::buckets::of_usage;
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::{HoldId, HoldKey};
+use crate::domain::ledger::resolution::Resolution;
+use crate::domain::ledger::settlement::{finish_as, lapsed_holds, prolong};
+use crate::domain::ledger::usage::Usage;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::organisation::AbandonedHolds;
 use crate::domain::period::Month;
-use crate::domain::usage::{Resolution, Usage};
 use crate::store::{
     ATTEMPTS, Ending, EndsBy, Resolved, Store, StoreError, Transacted, Updated, own_hold,
 };

@@ -2,10 +2,11 @@
 
 use super::record::Recorded;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::flagged::{Flag, FlaggedEvent};
-use crate::domain::identity::{BodyDigest, EventIdentity};
-use crate::domain::usage::{Event, Risk};
+use crate::domain::ledger::flagged::{Flag, FlaggedEvent};
+use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
+use crate::domain::ledger::usage::{Event, Risk};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::runtime::backoff::back_off;
 use crate::store::{ATTEMPTS, Known, Mark, Row, Store, StoreError, Transacted};
 use jiff::Timestamp;

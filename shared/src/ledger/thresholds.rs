@@ -1,10 +1,10 @@
 //! Raises the alerts of budgets whose levels are crossed.
 
 use super::alerts::RaisedAlert;
-use crate::domain::alert::crossings;
-use crate::domain::cell::Cell;
 use crate::domain::change::CrossingMarker;
-use crate::domain::configuration::Configuration;
+use crate::domain::ledger::cell::Cell;
+use crate::domain::notice::alert::crossings;
+use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
 use crate::store::{AlertMarker, Store, StoreError, new_id};
 use jiff::Timestamp;

@@ -11,7 +11,7 @@ use super::rate::Rates;
 use super::roles::RoleScope;
 use super::source::Source;
 use super::token::Tokens;
-use crate::domain::authority::Backing;
+use crate::domain::org::authority::Backing;
 use crate::store::{Credential, KeyOwner, Store, StoreError, digest_of};
 use axum::extract::{FromRef, FromRequestParts};
 use http::header::AUTHORIZATION;
@@ -403,7 +403,7 @@ where
 mod tests {
     use super::super::endpoint::MethodFilter;
     use super::*;
-    use crate::domain::people::{Role, Status};
+    use crate::domain::org::people::{Role, Status};
 
     fn owner(key_role: Role, role: Role, is_blocked: bool) -> Caller {
         let owner = KeyOwner {

@@ -1,6 +1,6 @@
 //! A short-lived cache of the owners of keys and of who gives them their power.
 
-use crate::domain::authority::Backing;
+use crate::domain::org::authority::Backing;
 use crate::store::KeyOwner;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 //! epoch, and every decision checks that: a hold by its condition, others by a consistent read.
 
 use super::error::ApiError;
-use crate::domain::configuration::Configuration;
-use crate::domain::people::User;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::people::User;
 use crate::store::{Store, StoreError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

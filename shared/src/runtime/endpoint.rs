@@ -1,7 +1,7 @@
 //! Endpoints: each is declared once, on its handler, by `#[shared::endpoint(..)]`. The router, the
 //! check of roles, the table of roles and the API's document are derived from these lines.
 
-use crate::domain::people::Role;
+use crate::domain::org::people::Role;
 use axum::Extension;
 use axum::handler::Handler;
 pub use axum::routing::MethodFilter;

@@ -1,7 +1,7 @@
 //! How far each role sees. Each endpoint says which roles may call it, see
 //! [`endpoint`](super::endpoint).
 
-use crate::domain::people::Role;
+use crate::domain::org::people::Role;
 
 /// How far a role sees and acts within its organisation, if an endpoint is open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

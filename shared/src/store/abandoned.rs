@@ -9,7 +9,7 @@ use super::totals::Sums;
 use super::usage_rows::Added;
 use super::write::Write;
 use super::{Store, keys};
-use crate::domain::hold::HoldId;
+use crate::domain::ledger::hold_id::HoldId;
 use aws_sdk_dynamodb::types::{AttributeValue, Put};
 use jiff::Timestamp;
 

@@ -6,12 +6,12 @@ use super::firings::firing_rows;
 use super::ledger_writes::LedgerWrite;
 use super::rows::Row;
 use crate::domain::change::{Change, CrossingMarker, MailClaim};
-use crate::domain::configuration::Department;
 use crate::domain::exemption::Exemption;
-use crate::domain::flagged::FlaggedEvent;
-use crate::domain::people::User;
+use crate::domain::ledger::flagged::FlaggedEvent;
+use crate::domain::notice::webhook::Webhook;
+use crate::domain::org::department::Department;
+use crate::domain::org::people::User;
 use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
-use crate::domain::webhook::Webhook;
 use jiff::Timestamp;
 
 /// Collects the rows of one organisation.

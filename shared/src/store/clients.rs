@@ -6,7 +6,7 @@ use super::item::number;
 use super::keys::{self, CLIENT};
 use super::pages::Page;
 use super::tables::TTL;
-use crate::domain::api_key::ApiKey;
+use crate::domain::org::api_key::ApiKey;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 /// How long a minute's count is kept, in seconds.

@@ -1,13 +1,14 @@
 //! Stores the configuration as rows, and reads all of them at one epoch.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, back_off};
+use super::call::{ATTEMPTS, StoreError};
 use super::item::Item;
 use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
-use crate::domain::configuration::{
-    Budget, Configuration, DeletedDepartment, Department, DepartmentMove, EndedBudget, Organisation,
-};
-use crate::domain::exemption::Grant;
+use crate::domain::exemption::grant::Grant;
+use crate::domain::org::budget::{Budget, EndedBudget};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
+use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
 use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::AttributeValue;

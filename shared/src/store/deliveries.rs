@@ -9,7 +9,7 @@ use super::pages::Page;
 use super::rows::Row;
 use super::tables::TTL;
 use super::write::Write;
-use crate::domain::webhook::Delivery;
+use crate::domain::notice::delivery::Delivery;
 use aws_sdk_dynamodb::types::{ConditionCheck, Put};
 use jiff::Timestamp;
 

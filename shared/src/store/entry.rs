@@ -1,12 +1,14 @@
 //! The values that records of usage are written from.
 
 use crate::domain::amount::Amounts;
-use crate::domain::cell::Cell;
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::hold::{Hold, HoldId};
-use crate::domain::identity::{BodyDigest, EventIdentity};
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
+use crate::domain::ledger::usage::{Charge, Usage};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::domain::period::Month;
-use crate::domain::usage::{Charge, Usage};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;

@@ -4,8 +4,11 @@ use super::call::StoreError;
 use super::item::{Item, number};
 use super::tables::TTL;
 use crate::domain::amount::Unit;
-use crate::domain::cell::{Cell, CellUpdate, Condition};
-use crate::domain::hold::{Hold, HoldKey, Node};
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::cell_update::{CellUpdate, Condition};
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::HoldKey;
+use crate::domain::ledger::node::Node;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeMap, HashMap};
@@ -237,8 +240,8 @@ impl Expression {
 mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
-    use crate::domain::cell::{finish, lapsed_holds};
-    use crate::domain::hold::Exempt;
+    use crate::domain::ledger::hold::Exempt;
+    use crate::domain::ledger::settlement::{finish, lapsed_holds};
 
     fn hold() -> Hold {
         Hold {

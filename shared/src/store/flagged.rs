@@ -9,11 +9,11 @@ use super::pages::Page;
 use super::rows::Row;
 use super::write::Write;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::Configuration;
-use crate::domain::flagged::{Flag, FlaggedEvent};
-use crate::domain::identity::EventIdentity;
-use crate::domain::plausible::Excess;
-use crate::domain::usage::Event;
+use crate::domain::ledger::flagged::{Flag, FlaggedEvent};
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::plausible::Excess;
+use crate::domain::ledger::usage::Event;
+use crate::domain::org::configuration::Configuration;
 use jiff::Timestamp;
 
 impl Row {

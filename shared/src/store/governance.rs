@@ -5,9 +5,9 @@ use super::call::StoreError;
 use super::keys::{self, API_KEY, ORGANISATIONS, USER};
 use super::pages::Page;
 use super::rows::Row;
-use crate::domain::api_key::ApiKey;
-use crate::domain::configuration::Organisation;
-use crate::domain::people::{Role, Status, User};
+use crate::domain::org::api_key::ApiKey;
+use crate::domain::org::organisation::Organisation;
+use crate::domain::org::people::{Role, Status, User};
 use sha2::{Digest, Sha256};
 
 /// Returns the SHA-256 of a secret, in hex. Nothing else of a secret is stored or cached.

@@ -4,7 +4,7 @@ use super::item::expires_at;
 use super::keys::{self, INCIDENT};
 use super::pages::Page;
 use super::rows::Row;
-use crate::domain::incident::{Incident, Opened};
+use crate::domain::notice::incident::{Incident, Opened};
 
 impl Row {
     pub fn incident(organisation_id: &str, incident: &Incident) -> Result<Self, StoreError> {

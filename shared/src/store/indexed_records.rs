@@ -5,8 +5,8 @@ use super::call::StoreError;
 use super::item::Item;
 use super::keys;
 use super::tables::BY_DAY;
-use crate::domain::hold::HoldId;
-use crate::domain::identity::EventIdentity;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::identity::EventIdentity;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 

@@ -1,6 +1,6 @@
 //! Items and their values.
 
-use crate::domain::usage::MAX_AGE;
+use crate::domain::ledger::usage::MAX_AGE;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use std::collections::HashMap;

@@ -1,11 +1,11 @@
 //! All keys of the tables. Each begins with the organisation, or with `@` if it leads to one. Ids
 //! cannot contain `#`, `.` or `@` in a place that would make two keys equal.
 
-use crate::domain::flagged::Flag;
-use crate::domain::hold::HoldId;
-use crate::domain::identity::EventIdentity;
+use crate::domain::ledger::flagged::Flag;
+use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::self_audit::Subject;
 use crate::domain::period::Month;
-use crate::domain::self_audit::Subject;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use std::collections::HashMap;

@@ -14,12 +14,12 @@ use super::tables::TTL;
 use super::totals::Sums;
 use super::usage_rows::{Added, RowOf};
 use super::write::Write;
-use crate::domain::buckets::of_usage;
-use crate::domain::configuration::Configuration;
-use crate::domain::correction::{Correction, MODEL};
-use crate::domain::flagged::FlaggedEvent;
-use crate::domain::identity::EventIdentity;
-use crate::domain::usage::Charge;
+use crate::domain::ledger::buckets::of_usage;
+use crate::domain::ledger::correction::{Correction, MODEL};
+use crate::domain::ledger::flagged::FlaggedEvent;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::usage::Charge;
+use crate::domain::org::configuration::Configuration;
 use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 
 /// A change's write to the ledger.

@@ -6,9 +6,11 @@ use super::configuration::data;
 use super::item::Item;
 use super::keys::{self, API_KEY, CLIENT, Key, USER};
 use super::rows::Row;
-use crate::domain::api_key::ApiKey;
-use crate::domain::authority::{Backing, Maker, Power, Powerless, makers, responsible_user_id};
-use crate::domain::people::{Role, User};
+use crate::domain::org::api_key::ApiKey;
+use crate::domain::org::authority::{
+    Backing, Maker, Power, Powerless, makers, responsible_user_id,
+};
+use crate::domain::org::people::{Role, User};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

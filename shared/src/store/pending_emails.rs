@@ -8,8 +8,8 @@ use super::keys;
 use super::rows::Row;
 use super::tables::TTL;
 use super::write::Write;
-use crate::domain::incident::Opened;
-use crate::domain::mail::{EmailStatus, PendingEmail};
+use crate::domain::notice::incident::Opened;
+use crate::domain::notice::mail::{EmailStatus, PendingEmail};
 use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 

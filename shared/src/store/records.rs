@@ -10,10 +10,11 @@ use super::tables::TTL;
 use super::totals::Sums;
 use super::write::Write;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::{Configuration, Path};
-use crate::domain::identity::{BodyDigest, EventIdentity};
+use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
+use crate::domain::ledger::usage::Risk;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::domain::period::Month;
-use crate::domain::usage::Risk;
 use aws_sdk_dynamodb::types::{AttributeValue, Put};
 use jiff::Timestamp;
 

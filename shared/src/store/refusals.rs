@@ -8,7 +8,7 @@ use super::keys::{self, REFUSED};
 use super::rows::Row;
 use super::tables::TTL;
 use super::write::Write;
-use crate::domain::refused::{Refused, RefusedHour};
+use crate::domain::ledger::refused::{Refused, RefusedHour};
 use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ use super::pages::Page;
 use super::totals::Sums;
 use super::usage_rows::ABANDONED_HOLD;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::Path;
+use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;

@@ -6,12 +6,11 @@ use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
 use super::tables::TTL;
 use super::write::Write;
-use crate::domain::configuration::{
-    Budget, DeletedDepartment, Department, DepartmentMove, EndedBudget,
-};
-use crate::domain::hold::HoldKey;
-use crate::domain::people::User;
-use crate::domain::rollover::Rollover;
+use crate::domain::ledger::hold_id::HoldKey;
+use crate::domain::ledger::rollover::Rollover;
+use crate::domain::org::budget::{Budget, EndedBudget};
+use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
+use crate::domain::org::people::User;
 use aws_sdk_dynamodb::types::{Delete, Put};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

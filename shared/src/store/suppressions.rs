@@ -8,8 +8,8 @@ use super::keys::{self, SUPPRESSED};
 use super::pages::Page;
 use super::pending_emails::address_digest;
 use super::rows::Row;
-use crate::domain::incident::Opened;
-use crate::domain::suppression::Suppression;
+use crate::domain::notice::incident::Opened;
+use crate::domain::notice::suppression::Suppression;
 use serde_json::json;
 
 impl Row {

@@ -9,7 +9,7 @@ use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;
 use super::write::Write;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::Path;
+use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use jiff::civil::Date;

@@ -5,7 +5,7 @@ use super::call::StoreError;
 use super::item::Item;
 use super::keys;
 use super::totals::{Sums, day_attribute};
-use crate::domain::configuration::Configuration;
+use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
 use crate::domain::policy::{BASELINE_DAYS, Facts, Kind, Needs, UsageTotals};
 use jiff::Span;

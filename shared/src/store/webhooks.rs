@@ -7,9 +7,10 @@ use super::keys::{self, WEBHOOK};
 use super::pages::Page;
 use super::rows::Row;
 use super::write::Write;
-use crate::domain::health::Health;
-use crate::domain::incident::Opened;
-use crate::domain::webhook::{Delivery, Webhook};
+use crate::domain::notice::delivery::Delivery;
+use crate::domain::notice::health::Health;
+use crate::domain::notice::incident::Opened;
+use crate::domain::notice::webhook::Webhook;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put};
 use std::collections::HashMap;
 

@@ -4,8 +4,10 @@
 use super::world::{AFTER, BEFORE, Mistake, Q, Record, Resolution, World, node, rid};
 use jiff::Timestamp;
 use shared::domain::amount::Amounts;
-use shared::domain::cell::{CellUpdate, Condition, HoldRejection, debit};
-use shared::domain::hold::Hold;
+use shared::domain::ledger::cell_update::{CellUpdate, Condition};
+use shared::domain::ledger::hold::Hold;
+use shared::domain::ledger::hold_request::HoldRejection;
+use shared::domain::ledger::settlement::debit;
 
 /// The task of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

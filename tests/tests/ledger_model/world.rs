@@ -1,8 +1,12 @@
 //! The durable state: the cell, the records, the resolutions, the configuration. And its laws.
 
 use shared::domain::amount::{Amounts, Unit};
-use shared::domain::cell::{Cell, CellUpdate, Condition, HoldRequest};
-use shared::domain::hold::{Hold, HoldKey, Node};
+use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::cell_update::{CellUpdate, Condition};
+use shared::domain::ledger::hold::Hold;
+use shared::domain::ledger::hold_id::HoldKey;
+use shared::domain::ledger::hold_request::HoldRequest;
+use shared::domain::ledger::node::Node;
 use std::collections::BTreeMap;
 
 /// The amount that each request holds.
@@ -183,7 +187,8 @@ impl World {
         } else {
             charged
         };
-        let mut update = shared::domain::cell::finish([(&name, hold, Amounts::new(charged, 0))]);
+        let mut update =
+            shared::domain::ledger::settlement::finish([(&name, hold, Amounts::new(charged, 0))]);
         if self.makes(Mistake::FinishesWithoutLooking) {
             update.conditions.clear();
         }

@@ -6,12 +6,12 @@
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
 use super::lists::{BudgetAmount, EventTypes, GithubUsers, Thresholds};
-use shared::domain::alert::AlertStatus;
-use shared::domain::configuration::{AbandonedHolds, OnUnavailable, Reserve, UnknownModel};
-use shared::domain::exemption::Covers;
-use shared::domain::people::Status;
-use shared::domain::usage::RiskLevel;
-use shared::domain::webhook::EventType;
+use shared::domain::exemption::grant::Covers;
+use shared::domain::ledger::usage::RiskLevel;
+use shared::domain::notice::alert::AlertStatus;
+use shared::domain::notice::event_type::EventType;
+use shared::domain::org::organisation::{AbandonedHolds, OnUnavailable, Reserve, UnknownModel};
+use shared::domain::org::people::Status;
 use shared::runtime::openapi::{
     ClientId, Cursor, DepartmentId, Dollars, Email, GithubWord, Moment, MonthId, Name, NoteText,
     Reason, ReceiverUrl, SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens,

@@ -1,6 +1,6 @@
 //! Schemas of bodies that a derived one cannot say: lists without doubles, maps with a rule for their keys.
 
-use shared::domain::webhook::{EVENT_TYPES, EventType};
+use shared::domain::notice::event_type::{EVENT_TYPES, EventType};
 use shared::runtime::openapi::UserId;
 use std::borrow::Cow;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};

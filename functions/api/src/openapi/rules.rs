@@ -3,9 +3,9 @@
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
 use crate::rule_fields::{FIELDS, MAX_HOURS, MAX_VALUES};
-use shared::domain::alert::Severity;
+use shared::domain::ledger::usage::RiskLevel;
+use shared::domain::notice::alert::Severity;
 use shared::domain::policy::{BASELINE_DAYS, Field, Match, Op, TotalScope};
-use shared::domain::usage::RiskLevel;
 use shared::runtime::openapi::{
     DepartmentId, Description, Model, Name, ReceiverUrl, SomeDollars, SomeTokens, TimeOfDay,
     Tokens, UserId, WebhookId,

@@ -5,18 +5,18 @@ mod exemptions;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::domain::amount::Unit;
-use shared::domain::audit_head::AuditHead;
-use shared::domain::blocking::{blocked_by_hand, released};
-use shared::domain::closing::{self, ClosedBudget};
-use shared::domain::incident::Cause;
-use shared::domain::mail::{EmailStatus, PendingEmail};
+use shared::domain::ledger::rollover::Rollover;
+use shared::domain::ledger::self_audit::{Difference, Subject};
 use shared::domain::notice::Notice;
-use shared::domain::people::{Block, Role, Status, Superiors, User};
+use shared::domain::notice::blocking::{blocked_by_hand, released};
+use shared::domain::notice::closing::{self, ClosedBudget};
+use shared::domain::notice::event_type::EventType;
+use shared::domain::notice::incident::Cause;
+use shared::domain::notice::mail::{EmailStatus, PendingEmail};
+use shared::domain::notice::suppression::{Reason, Suppression};
+use shared::domain::org::audit_head::AuditHead;
+use shared::domain::org::people::{Block, Role, Status, Superiors, User};
 use shared::domain::period::Month;
-use shared::domain::rollover::Rollover;
-use shared::domain::self_audit::{Difference, Subject};
-use shared::domain::suppression::{Reason, Suppression};
-use shared::domain::webhook::EventType;
 
 /// Returns each sample with its name.
 pub(super) fn all() -> Vec<(&'static str, PendingEmail)> {

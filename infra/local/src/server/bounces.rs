@@ -3,8 +3,8 @@
 use crate::names::ORGANISATION;
 use jiff::Timestamp;
 use serde_json::json;
-use shared::domain::feedback::ORGANISATION_TAG;
-use shared::domain::suppression::Reason;
+use shared::domain::notice::feedback::ORGANISATION_TAG;
+use shared::domain::notice::suppression::Reason;
 use std::collections::BTreeMap;
 
 /// The reports by their name in the local API.

@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
-use shared::domain::suppression::Reason;
+use shared::domain::notice::suppression::Reason;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::fields::Fields;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use shared::domain::egress_policy::EgressPolicy;
+use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;

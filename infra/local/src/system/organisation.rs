@@ -1,11 +1,11 @@
 //! The organisation that every system has.
 
 use jiff::Timestamp;
-use shared::domain::api_key::ApiKey;
-use shared::domain::authority::Maker;
 use shared::domain::change::{Audited, Author};
-use shared::domain::configuration::Organisation;
-use shared::domain::people::Role;
+use shared::domain::org::api_key::ApiKey;
+use shared::domain::org::authority::Maker;
+use shared::domain::org::organisation::Organisation;
+use shared::domain::org::people::Role;
 use shared::store::{Store, StoreError, digest_of};
 
 use crate::names::{ADMIN_KEY, AGENT_KEY, ORGANISATION};

@@ -11,8 +11,8 @@ use aws_sdk_dynamodb::config::{
 use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
 use reset::{Archive, Heads, Signer};
-use shared::domain::configuration::OnUnavailable;
-use shared::domain::egress_policy::EgressPolicy;
+use shared::domain::notice::egress_policy::EgressPolicy;
+use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::settings::Patience;
 
 use crate::bucket::LocalBucket;

@@ -1,13 +1,13 @@
 //! What the audit log says of a change.
 
 use super::{Audited, Author, Change, Update};
-use crate::domain::audit::AuditEntry;
 use crate::domain::exemption::Exemption;
-use crate::domain::flagged::FlaggedEvent;
-use crate::domain::people::User;
+use crate::domain::ledger::flagged::FlaggedEvent;
+use crate::domain::ledger::refused::RefusedHour;
+use crate::domain::ledger::rollover::Rollover;
+use crate::domain::org::audit::AuditEntry;
+use crate::domain::org::people::User;
 use crate::domain::period::Month;
-use crate::domain::refused::RefusedHour;
-use crate::domain::rollover::Rollover;
 use serde_json::json;
 
 /// An entry without its author.

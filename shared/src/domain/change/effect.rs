@@ -1,13 +1,15 @@
 //! What decisions and counters see of a change.
 
 use super::Change;
-use crate::domain::cell::{Cell, CellUpdate, carry};
-use crate::domain::configuration::Budget;
 use crate::domain::exemption::ExemptionStatus;
-use crate::domain::hold::Node;
-use crate::domain::people::User;
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::cell_update::CellUpdate;
+use crate::domain::ledger::node::Node;
+use crate::domain::ledger::rollover::Rollover;
+use crate::domain::ledger::settlement::carry;
+use crate::domain::org::budget::Budget;
+use crate::domain::org::people::User;
 use crate::domain::period::Month;
-use crate::domain::rollover::Rollover;
 use std::collections::BTreeMap;
 
 /// What a change means for decisions and for the counters in force.

@@ -9,25 +9,25 @@ mod tests;
 
 pub use effect::Effect;
 
-use super::alert::{Alert, Level};
-use super::api_key::ApiKey;
-use super::configuration::{
-    Budget, DeletedDepartment, Department, DepartmentMove, EndedBudget, Organisation,
-};
-use super::correction::Correction;
-use super::exemption::Exemption;
-use super::flagged::FlaggedEvent;
-use super::hold::Node;
-use super::incident::Incident;
-use super::integration::{GithubIntegration, GithubRisks};
-use super::notice::Notice;
-use super::people::User;
-use super::period::Month;
-use super::policy::{FiringRecord, Policy};
-use super::refused::RefusedHour;
-use super::rollover::Rollover;
-use super::suppression::Suppression;
-use super::webhook::Webhook;
+use crate::domain::exemption::Exemption;
+use crate::domain::integration::{GithubIntegration, GithubRisks};
+use crate::domain::ledger::correction::Correction;
+use crate::domain::ledger::flagged::FlaggedEvent;
+use crate::domain::ledger::node::Node;
+use crate::domain::ledger::refused::RefusedHour;
+use crate::domain::ledger::rollover::Rollover;
+use crate::domain::notice::Notice;
+use crate::domain::notice::alert::{Alert, Level};
+use crate::domain::notice::incident::Incident;
+use crate::domain::notice::suppression::Suppression;
+use crate::domain::notice::webhook::Webhook;
+use crate::domain::org::api_key::ApiKey;
+use crate::domain::org::budget::{Budget, EndedBudget};
+use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
+use crate::domain::org::organisation::Organisation;
+use crate::domain::org::people::User;
+use crate::domain::period::Month;
+use crate::domain::policy::{FiringRecord, Policy};
 
 /// Who makes a change, and under which request.
 #[derive(Clone, Debug, PartialEq, Eq)]

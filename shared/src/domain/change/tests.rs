@@ -1,15 +1,16 @@
 use super::*;
-use crate::domain::alert::{AlertKind, AlertStatus, Severity};
 use crate::domain::amount::{Amounts, Unit};
-use crate::domain::exemption::{Covers, ExemptionStatus, Kind, Party, Terms};
-use crate::domain::flagged::Flag;
-use crate::domain::identity::EventIdentity;
-use crate::domain::people::{Block, Role, Status};
+use crate::domain::exemption::grant::{Covers, Kind, Terms};
+use crate::domain::exemption::{ExemptionStatus, Party};
+use crate::domain::ledger::flagged::Flag;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::usage::Event;
+use crate::domain::notice::alert::{AlertKind, AlertStatus, Severity};
+use crate::domain::notice::event_type::EventType;
+use crate::domain::notice::suppression::Reason;
+use crate::domain::org::people::{Block, Role, Status};
 use crate::domain::policy::{Fired, Match, PolicyStatus, Rule, Subject, Trigger};
 use crate::domain::samples::{NOW, at, budget, cell, configuration, counter, month, usage, user};
-use crate::domain::suppression::Reason;
-use crate::domain::usage::Event;
-use crate::domain::webhook::EventType;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

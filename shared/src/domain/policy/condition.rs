@@ -2,8 +2,8 @@
 
 use super::facts::{Facts, Kind};
 use super::field::{Field, Op};
-use crate::domain::configuration::Path;
-use crate::domain::usage::RiskLevel;
+use crate::domain::ledger::usage::RiskLevel;
+use crate::domain::org::department::Path;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;

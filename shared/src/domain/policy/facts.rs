@@ -2,10 +2,10 @@
 //! the same.
 
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::Path;
-use crate::domain::identity::EventIdentity;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::usage::RiskLevel;
+use crate::domain::org::department::Path;
 use crate::domain::period::Month;
-use crate::domain::usage::RiskLevel;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;

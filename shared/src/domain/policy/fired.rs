@@ -1,10 +1,10 @@
 //! What a firing leaves behind.
 
 use super::Subject;
-use crate::domain::alert::Alert;
-use crate::domain::identity::EventIdentity;
-use crate::domain::incident::Incident;
+use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::notice::Notice;
+use crate::domain::notice::alert::Alert;
+use crate::domain::notice::incident::Incident;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -26,8 +26,8 @@ pub use telling::FiringReport;
 pub use unusual::{BASELINE_DAYS, MAX_LATE_DAYS, Unusual};
 pub use usage_totals::{Needs, UsageTotals};
 
-use super::alert::Severity;
-use super::amount::Unit;
+use crate::domain::amount::Unit;
+use crate::domain::notice::alert::Severity;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use super::facts::{Facts, Kind};
 use super::firing::{Firing, Measured, Subject, firings};
 use super::usage_totals::{Needs, UsageTotals};
 use super::{Action, ActivePolicy, Trigger};
-use crate::domain::configuration::Configuration;
+use crate::domain::org::configuration::Configuration;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};

@@ -3,13 +3,13 @@
 use super::facts::{Facts, Kind};
 use super::firing::{Firing, Subject};
 use super::{Action, ActivePolicy, BlockUntil, Rule};
-use crate::domain::alert::{Alert, AlertKind, AlertStatus, Severity};
 use crate::domain::amount::Unit;
-use crate::domain::configuration::Configuration;
-use crate::domain::incident::Incident;
-use crate::domain::people::Block;
+use crate::domain::ledger::usage::RiskLevel;
+use crate::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
+use crate::domain::notice::incident::Incident;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::people::Block;
 use crate::domain::period::Month;
-use crate::domain::usage::RiskLevel;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -230,8 +230,8 @@ mod tests {
     use super::super::{Match, Spent, Trigger};
     use super::*;
     use crate::domain::amount::Amounts;
-    use crate::domain::configuration::Path;
-    use crate::domain::identity::EventIdentity;
+    use crate::domain::ledger::identity::EventIdentity;
+    use crate::domain::org::department::Path;
     use crate::domain::samples::{NOW, at, configuration, month};
     use jiff::tz::TimeZone;
 

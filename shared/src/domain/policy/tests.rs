@@ -3,10 +3,13 @@
 
 use super::*;
 use crate::domain::amount::Amounts;
-use crate::domain::configuration::{Budget, Configuration, Organisation, Path};
-use crate::domain::identity::EventIdentity;
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::usage::RiskLevel;
+use crate::domain::org::budget::Budget;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
+use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
-use crate::domain::usage::RiskLevel;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};

@@ -216,8 +216,8 @@ impl UsageTotals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::configuration::Path;
-    use crate::domain::identity::EventIdentity;
+    use crate::domain::ledger::identity::EventIdentity;
+    use crate::domain::org::department::Path;
     use crate::domain::samples::{NOW, at, month};
     use jiff::tz::TimeZone;
 

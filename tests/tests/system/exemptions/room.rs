@@ -4,7 +4,7 @@ use super::{Company, asking, company};
 use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::ADMIN;
 use serde_json::{Value, json};
-use shared::domain::cell::MAX_EXEMPTION_COUNTERS;
+use shared::domain::ledger::cell::MAX_EXEMPTION_COUNTERS;
 
 /// How many counters of exemptions the cell of November has.
 async fn counters(company: &Company) -> usize {

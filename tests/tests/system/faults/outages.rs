@@ -7,7 +7,7 @@ use end_to_end::{AGENT, SHORT_TRUST, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::configuration::OnUnavailable;
+use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::settings::Patience;
 use std::time::Duration;
 

@@ -8,9 +8,9 @@ use end_to_end::{AGENT, Answer, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::hold::HoldKey;
-use shared::domain::identity::{BodyDigest, EventIdentity};
-use shared::domain::usage::{Event, Usage};
+use shared::domain::ledger::hold_id::HoldKey;
+use shared::domain::ledger::identity::{BodyDigest, EventIdentity};
+use shared::domain::ledger::usage::{Event, Usage};
 use shared::store::{Claim, Claimant};
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use local::system::SystemSettings;
 use reset::AuditRequest;
 use serde_json::{Value, json};
-use shared::domain::cell::MAX_HOLDS;
+use shared::domain::ledger::cell::MAX_HOLDS;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};

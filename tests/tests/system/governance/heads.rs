@@ -10,7 +10,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::audit::AuditRecord;
+use shared::domain::org::audit::AuditRecord;
 use std::collections::HashMap;
 
 type Item = HashMap<String, AttributeValue>;

@@ -4,8 +4,8 @@ use super::oauth::{client, token};
 use end_to_end::{ADMIN, AGENT, Answer, SHORT_TRUST, World};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::authority::MAX_MAKERS;
-use shared::domain::people::Role;
+use shared::domain::org::authority::MAX_MAKERS;
+use shared::domain::org::people::Role;
 use shared::runtime::endpoint::Access;
 use std::time::{Duration, Instant};
 
@@ -617,7 +617,7 @@ async fn the_audit_log_says_with_what_power_each_change_was_made() {
 async fn a_key_outlasts_an_outage_for_a_decision_only_and_not_its_revocation() {
     use aws_sdk_dynamodb::config::retry::RetryConfig;
     use local::dynamodb::{Fault, FaultKind, When};
-    use shared::domain::configuration::OnUnavailable;
+    use shared::domain::org::organisation::OnUnavailable;
     // In an outage the organisation lets requests pass, and the deployment does not: so an answer
     // shows whether the key was believed.
     let settings = SystemSettings {

@@ -98,9 +98,9 @@ async fn late_refusals_are_a_second_entry_of_the_hour() {
 #[tokio::test]
 async fn a_refusal_that_is_delivered_twice_counts_once() {
     let world = world(10).await;
-    let refused = shared::domain::refused::RefusalMessage {
+    let refused = shared::domain::ledger::refused::RefusalMessage {
         organisation_id: "demo".to_owned(),
-        refused: shared::domain::refused::Refused {
+        refused: shared::domain::ledger::refused::Refused {
             refusal_id: "rfs_1".to_owned(),
             refused_at: "2026-11-24T12:00:00Z".parse().unwrap(),
             request_id: "r-1".to_owned(),

@@ -6,7 +6,7 @@ use super::{DEPARTMENTS, USERS, admin, jiff_text, persist};
 use end_to_end::{AGENT, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use serde_json::{Value, json};
-use shared::domain::configuration::DEFAULT_HOLD_SECONDS;
+use shared::domain::org::organisation::DEFAULT_HOLD_SECONDS;
 use std::collections::BTreeSet;
 
 async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input: i64, output: i64) {

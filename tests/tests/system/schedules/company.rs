@@ -9,7 +9,7 @@ use end_to_end::{ADMIN, AGENT, World, is_undecided};
 use jiff::Timestamp;
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::configuration::Configuration;
+use shared::domain::org::configuration::Configuration;
 use shared::domain::period::Month;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -6,12 +6,14 @@ use super::scenario::{BEFORE, Q, Scenario, Script, hold_of, used};
 use super::search::is_write;
 use local::dynamodb::Call;
 use shared::domain::amount::Unit;
-use shared::domain::cell::Cell;
-use shared::domain::configuration::Configuration;
-use shared::domain::hold::{Hold, HoldId, HoldKey, Node};
-use shared::domain::people::User;
+use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::hold::Hold;
+use shared::domain::ledger::hold_id::{HoldId, HoldKey};
+use shared::domain::ledger::node::Node;
+use shared::domain::ledger::refusal::Reason;
+use shared::domain::org::configuration::Configuration;
+use shared::domain::org::people::User;
 use shared::domain::period::Month;
-use shared::domain::refusal::Reason;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) struct Laws<'a> {

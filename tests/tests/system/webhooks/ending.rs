@@ -6,7 +6,8 @@ use end_to_end::receiver::Receiver;
 use jiff::{SignedDuration, Timestamp};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::webhook::{Attempt, Delivery, DeliveryStatus, EventType};
+use shared::domain::notice::delivery::{Attempt, Delivery, DeliveryStatus};
+use shared::domain::notice::event_type::EventType;
 
 async fn incidents(world: &World) -> Vec<Value> {
     let page = world.admin("GET", "/v1/incidents", Value::Null).await;

@@ -13,7 +13,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::World;
 use end_to_end::receiver::Receiver;
 use serde_json::{Value, json};
-use shared::domain::health::Health;
+use shared::domain::notice::health::Health;
 use shared::store::HealthChange;
 
 const NOON: &str = "2026-11-24T12:00:00Z";

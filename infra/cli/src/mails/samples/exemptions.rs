@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 use shared::domain::amount::Amounts;
-use shared::domain::exemption::{Covers, Decision, Exemption, ExemptionStatus, Kind, Party, Terms};
-use shared::domain::exemption_notice::{self, Event};
-use shared::domain::mail::PendingEmail;
+use shared::domain::exemption::grant::{Covers, Kind, Terms};
+use shared::domain::exemption::notice::{self as exemption_notice, Event};
+use shared::domain::exemption::{Decision, Exemption, ExemptionStatus, Party};
 use shared::domain::notice::Notice;
+use shared::domain::notice::mail::PendingEmail;
 use std::collections::BTreeSet;
 
 use super::{letters, made_at, user};

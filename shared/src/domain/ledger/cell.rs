@@ -1,0 +1,147 @@
+//! The cell: one item with an organisation's live budget counters for one period.
+//!
+//! Every operation is a [`CellUpdate`]: conditions and effects, applied together or not at all. The
+//! store turns it into one DynamoDB expression. The model applies it to a value with
+//! [`CellUpdate::apply`].
+
+use crate::domain::amount::{Amounts, Unit};
+use crate::domain::exemption::grant::Grant;
+use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::hold_id::HoldKey;
+use crate::domain::ledger::node::Node;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::period::Month;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[cfg(test)]
+use crate::domain::ledger::cell_update::{CellUpdate, Condition, NotApplied};
+#[cfg(test)]
+use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest, UsableExemption};
+#[cfg(test)]
+use crate::domain::ledger::settlement::{
+    LateUsage, MAX_RELEASED_AT_ONCE, carry, debit, debit_late, finish, finish_as, lapsed_holds,
+};
+
+/// The most live holds of a cell.
+pub const MAX_HOLDS: usize = 2_000;
+/// The most exemption counters of a cell. A counter stays until the month ends, even if its
+/// exemption ended before. Levels have two counters each.
+pub const MAX_EXEMPTION_COUNTERS: usize = 4_000;
+
+/// The counters and holds of one organisation and period.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Cell {
+    /// The configuration epoch that the counters agree with.
+    pub epoch: u64,
+    pub version: u64,
+    /// The remainder of each level: amount + carried + exempted - spent - held. Without a budget
+    /// the amount is zero, so the counter is minus the usage. An absent counter is zero. An
+    /// exemption's counter exists from its first hold of the month on. Before that, all that it
+    /// gives is left.
+    pub nodes: BTreeMap<Node, i64>,
+    /// The amount carried into each budget from the month before, if any.
+    pub carried: BTreeMap<Node, i64>,
+    /// The amount that exemptions gave beyond each budget, held or spent, if any.
+    pub exempted: BTreeMap<Node, i64>,
+    /// Live holds, and lapsed ones that are not released yet.
+    pub holds: BTreeMap<HoldKey, Hold>,
+}
+
+impl Cell {
+    /// Builds the cell of `period` from `configuration` and the totals of the period. `spent`
+    /// returns the spending of a department's subtree, or of the organisation. Holds, carries and
+    /// exempted amounts are copied from `behind`, the previous cell.
+    pub fn open(
+        configuration: &Configuration,
+        period: Month,
+        behind: Option<&Self>,
+        spent: impl Fn(Option<&str>) -> Amounts,
+    ) -> Self {
+        let mut cell = behind.cloned().unwrap_or_default();
+        cell.epoch = configuration.epoch;
+        cell.version += u64::from(behind.is_some());
+        for hold in cell.holds.values_mut() {
+            let path = configuration.path_at(hold.department, hold.tree);
+            hold.move_to(&configuration.counters_on(&path.unwrap_or_default()));
+        }
+        let mut gives: BTreeMap<Node, i64> = BTreeMap::new();
+        let departments = configuration.departments.keys();
+        let departments = departments.map(|id| Some(id.as_str()));
+        let mut departments: BTreeSet<Option<&str>> = departments.chain([None]).collect();
+        for budget in configuration.budgets_in(period) {
+            gives.insert(budget.counter(), budget.gives_in(period));
+            departments.insert(budget.department_id.as_deref());
+        }
+        for department_id in departments {
+            let spent = spent(department_id);
+            for unit in [Unit::Tokens, Unit::Usd] {
+                let Some(index) = configuration.level(department_id) else {
+                    continue;
+                };
+                let node = Node { unit, index };
+                let used = cell.held(node).saturating_add(cell.held_exempt(node));
+                let used = used.saturating_add(spent.of(unit));
+                let given = gives.get(&node).copied();
+                let limit = given.unwrap_or(0).saturating_add(cell.carried(node));
+                let limit = limit.saturating_add(cell.exempted(node));
+                let rest = limit.saturating_sub(used);
+                if given.is_some() || rest != 0 || cell.nodes.contains_key(&node) {
+                    cell.nodes.insert(node, rest);
+                }
+            }
+        }
+        cell
+    }
+
+    /// Returns a copy without one hold. Its counters still include the hold.
+    pub fn without(&self, rid: &HoldKey) -> Self {
+        let mut cell = self.clone();
+        cell.holds.remove(rid);
+        cell
+    }
+
+    /// Returns the amount carried into `node`.
+    pub fn carried(&self, node: Node) -> i64 {
+        self.carried.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Returns the amount that exemptions gave beyond `node`, held or spent.
+    pub fn exempted(&self, node: Node) -> i64 {
+        self.exempted.get(&node).copied().unwrap_or(0)
+    }
+
+    /// Returns the amount that live and unreleased holds take from `node`.
+    pub fn held(&self, node: Node) -> i64 {
+        self.holds.values().map(|hold| hold.taken_from(node)).sum()
+    }
+
+    /// Returns the amount of live and unreleased holds that exemptions gave, so it was not taken
+    /// from `node`.
+    pub fn held_exempt(&self, node: Node) -> i64 {
+        self.holds.values().map(|hold| hold.given_for(node)).sum()
+    }
+}
+
+impl Grant {
+    /// Returns how much of it is held or spent in `cell`.
+    pub fn used(&self, cell: &Cell) -> Amounts {
+        let mut used = Amounts::ZERO;
+        for (node, given) in self.opens() {
+            let rest = cell.nodes.get(&node).copied().unwrap_or(given);
+            let of_unit = given.saturating_sub(rest);
+            match node.unit {
+                Unit::Tokens => used.tokens = of_unit,
+                Unit::Usd => used.micro_usd = of_unit,
+            }
+        }
+        used
+    }
+}
+
+#[cfg(test)]
+#[path = "cell_tests.rs"]
+mod tests;
+
+#[cfg(test)]
+#[path = "exempt_tests.rs"]
+mod exempt_tests;

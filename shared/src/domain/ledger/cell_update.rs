@@ -1,0 +1,161 @@
+//! Atomic changes of a cell: conditions and effects.
+
+use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::hold::{Charged, Hold};
+use crate::domain::ledger::hold_id::HoldKey;
+use crate::domain::ledger::node::Node;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A precondition of an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Exists,
+    /// The counters agree with this configuration epoch.
+    EpochIs(u64),
+    /// No hold has this key.
+    HoldAbsent(HoldKey),
+    /// Exactly this hold has this key.
+    HoldIs(HoldKey, Hold),
+    /// The cell has fewer holds than this.
+    FewerHoldsThan(usize),
+    /// The counter has at least this much: the one rule of admission.
+    AtLeast(Node, i64),
+    /// Like [`Condition::AtLeast`] if the counter exists. A new counter opens with enough.
+    AtLeastOrNew(Node, i64),
+}
+
+/// One atomic change of a cell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CellUpdate {
+    pub conditions: Vec<Condition>,
+    /// The new epoch, if it changes.
+    pub epoch: Option<u64>,
+    /// Amounts to add to existing counters. Negative amounts subtract.
+    pub add: BTreeMap<Node, i64>,
+    /// Amounts to add to counters that may not exist yet. Those start at zero.
+    pub add_or_begin: BTreeMap<Node, i64>,
+    /// Counters to create if they are absent, with their initial value. Applied before `add`.
+    pub open: BTreeMap<Node, i64>,
+    /// The new carry of counters. The change of the counters themselves is in `add`.
+    pub carry: BTreeMap<Node, i64>,
+    /// Amounts to add to `exempted`.
+    pub exempt: BTreeMap<Node, i64>,
+    /// Holds to insert or replace.
+    pub put: BTreeMap<HoldKey, Hold>,
+    pub remove: BTreeSet<HoldKey>,
+}
+
+/// Why an update was not applied to a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotApplied {
+    #[error("a condition is false: {0:?}")]
+    Condition(Box<Condition>),
+    /// The update names a counter that does not exist.
+    #[error("no counter {0:?}")]
+    NoSuchNode(Node),
+    /// A counter would leave the range of an `i64`.
+    #[error("counter {0:?} out of range")]
+    OutOfRange(Node),
+}
+
+impl CellUpdate {
+    /// Applies the update to a value, as the store's expression does to the item. None is an absent
+    /// cell.
+    pub fn apply(&self, cell: &mut Option<Cell>) -> Result<(), NotApplied> {
+        let Some(before) = cell.as_ref() else {
+            return Err(NotApplied::Condition(Box::new(Condition::Exists)));
+        };
+        if let Some(failed) = self.conditions.iter().find(|c| !c.is_true_of(before)) {
+            return Err(NotApplied::Condition(Box::new(failed.clone())));
+        }
+        let mut after = before.clone();
+        after.version += 1;
+        after.epoch = self.epoch.unwrap_or(after.epoch);
+        for (&node, &given) in &self.open {
+            after.nodes.entry(node).or_insert(given);
+        }
+        for (&node, &delta) in &self.add {
+            let value = after
+                .nodes
+                .get_mut(&node)
+                .ok_or(NotApplied::NoSuchNode(node))?;
+            *value = value
+                .checked_add(delta)
+                .ok_or(NotApplied::OutOfRange(node))?;
+        }
+        for (&node, &delta) in &self.add_or_begin {
+            let value = after.nodes.entry(node).or_default();
+            *value = value
+                .checked_add(delta)
+                .ok_or(NotApplied::OutOfRange(node))?;
+        }
+        after.carried.extend(&self.carry);
+        for (&node, &delta) in &self.exempt {
+            let sum = after.exempted.entry(node).or_default();
+            *sum = sum.checked_add(delta).ok_or(NotApplied::OutOfRange(node))?;
+        }
+        for rid in &self.remove {
+            after.holds.remove(rid);
+        }
+        after.holds.extend(
+            self.put
+                .iter()
+                .map(|(rid, hold)| (rid.clone(), hold.clone())),
+        );
+        *cell = Some(after);
+        Ok(())
+    }
+
+    /// Adds to a counter. Exemption counters are created by their first hold, level counters on any
+    /// addition.
+    pub(super) fn add_to(&mut self, node: Node, delta: i64) {
+        let counters = match node.is_of_exemption() {
+            true => &mut self.add,
+            false => &mut self.add_or_begin,
+        };
+        if delta != 0 {
+            let sum = counters.entry(node).or_default();
+            *sum = sum.saturating_add(delta);
+        }
+    }
+
+    pub(super) fn exempt_at(&mut self, node: Node, delta: i64) {
+        if delta != 0 {
+            let sum = self.exempt.entry(node).or_default();
+            *sum = sum.saturating_add(delta);
+        }
+    }
+
+    /// Takes a charge of `hold` from its counters. A negative charge gives back.
+    pub(super) fn take(&mut self, hold: &Hold, charged: Charged) {
+        let (own, given) = (charged.own, charged.given);
+        for &node in &hold.nodes {
+            let amount = match node.is_of_exemption() {
+                true => given.of(node.unit),
+                false => own.of(node.unit).saturating_add(given.of(node.unit)),
+            };
+            self.add_to(node, amount.saturating_neg());
+        }
+        for &node in hold.exempt.iter().flat_map(|exempt| &exempt.covered) {
+            self.add_to(node, own.of(node.unit).saturating_neg());
+            self.exempt_at(node, given.of(node.unit));
+        }
+    }
+}
+
+impl Condition {
+    pub(super) fn is_true_of(&self, cell: &Cell) -> bool {
+        match self {
+            Self::Exists => true,
+            Self::EpochIs(epoch) => cell.epoch == *epoch,
+            Self::HoldAbsent(rid) => !cell.holds.contains_key(rid),
+            Self::HoldIs(rid, hold) => cell.holds.get(rid) == Some(hold),
+            Self::FewerHoldsThan(most) => cell.holds.len() < *most,
+            Self::AtLeast(node, least) => cell.nodes.get(node).is_some_and(|rest| rest >= least),
+            Self::AtLeastOrNew(node, least) => {
+                let is_new = !cell.nodes.contains_key(node);
+                is_new || Self::AtLeast(*node, *least).is_true_of(cell)
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Keys and public ids of holds.
+
+use crate::domain::ledger::hold::Hold;
+use crate::domain::period::Month;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// The bytes of the user's part and of the request's part of a [`HoldKey`].
+const PART: usize = 6;
+/// The characters of the user's part.
+const USER_CHARACTERS: usize = PART * 4 / 3;
+
+/// The key of a hold inside its cell: 16 characters derived from (organisation, user, the client's
+/// request id). The first 8 depend on the user alone, so that no user can touch another user's
+/// hold.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoldKey(String);
+
+fn digest(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().into()
+}
+
+impl HoldKey {
+    /// Derives the key of the hold for `request_id` of `user_id`.
+    pub fn derive(organisation_id: &str, user_id: &str, request_id: &str) -> Self {
+        let user = digest(&[organisation_id, user_id]);
+        let request = digest(&[organisation_id, user_id, request_id]);
+        let mut bytes = [0; 2 * PART];
+        bytes[..PART].copy_from_slice(&user[..PART]);
+        bytes[PART..].copy_from_slice(&request[..PART]);
+        Self(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// Parses a key found in a cell or a hold id. None if it is malformed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        (bytes.len() == 2 * PART).then(|| Self(text.to_owned()))
+    }
+
+    /// Returns true if the hold belongs to `user_id`.
+    pub fn belongs_to(&self, organisation_id: &str, user_id: &str) -> bool {
+        self.user_part() == Self::user_part_of(organisation_id, user_id)
+    }
+
+    /// Returns the prefix of the keys of all holds of a user.
+    pub fn user_part_of(organisation_id: &str, user_id: &str) -> String {
+        let user = digest(&[organisation_id, user_id]);
+        URL_SAFE_NO_PAD.encode(&user[..PART])
+    }
+
+    /// Returns its first eight characters, which identify the user.
+    pub fn user_part(&self) -> &str {
+        self.0.get(..USER_CHARACTERS).unwrap_or_default()
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns true if both holds belong to the same user.
+    pub fn is_of_same_user(&self, other: &Self) -> bool {
+        self.0.get(..USER_CHARACTERS) == other.0.get(..USER_CHARACTERS)
+    }
+}
+
+/// A hold's public id: its period, its key in the cell, and a suffix that distinguishes it from
+/// earlier holds with that key: `hold_202611_<rid>_<first expiry and nonce>`. An extension does not
+/// change it, so every event that names it means the same hold, which ends once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HoldId {
+    pub period: Month,
+    /// Its key in the cell.
+    pub rid: HoldKey,
+    first_expiry: u32,
+    nonce: [u8; 3],
+}
+
+impl HoldId {
+    /// Returns the id of `hold`, which has the key `rid` in the cell of `period`.
+    pub fn new(period: Month, rid: HoldKey, hold: &Hold) -> Self {
+        Self {
+            period,
+            rid,
+            first_expiry: hold.first_expiry(),
+            nonce: hold.nonce,
+        }
+    }
+
+    /// Parses an id from a client. None if it is malformed.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_prefix("hold_")?;
+        if rest.len() != 6 + 1 + 16 + 1 + 10 || !rest.is_ascii() {
+            return None;
+        }
+        let period = Month::from_compact(&rest[..6])?;
+        let rid = HoldKey::parse(&rest[7..23])?;
+        let tail = URL_SAFE_NO_PAD.decode(&rest[24..]).ok()?;
+        let (expiry, nonce) = tail.split_first_chunk::<4>()?;
+        let id = Self {
+            period,
+            rid,
+            first_expiry: u32::from_be_bytes(*expiry),
+            nonce: nonce.try_into().ok()?,
+        };
+        (id.to_string() == text).then_some(id)
+    }
+
+    /// Returns true if this is the id of `hold`.
+    pub fn names(&self, hold: &Hold) -> bool {
+        self.first_expiry == hold.first_expiry() && self.nonce == hold.nonce
+    }
+}
+
+impl fmt::Display for HoldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tail = [0; 7];
+        tail[..4].copy_from_slice(&self.first_expiry.to_be_bytes());
+        tail[4..].copy_from_slice(&self.nonce);
+        write!(
+            f,
+            "hold_{}_{}_{}",
+            self.period.compact(),
+            self.rid.as_str(),
+            URL_SAFE_NO_PAD.encode(tail)
+        )
+    }
+}

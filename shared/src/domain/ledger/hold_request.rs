@@ -1,0 +1,273 @@
+//! Requests for holds: the update that holds, and why it may be rejected.
+
+use crate::domain::amount::{Amounts, Unit};
+use crate::domain::exemption::grant::Grant;
+use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
+use crate::domain::ledger::cell_update::{CellUpdate, Condition};
+use crate::domain::ledger::hold::{Exempt, Hold};
+use crate::domain::ledger::hold_id::HoldKey;
+use crate::domain::ledger::node::Node;
+use crate::domain::ledger::settlement::lapsed_holds;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// A request for a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldRequest {
+    pub rid: HoldKey,
+    /// The hold to create. Its `nodes` are the counters of every level of the path.
+    pub hold: Hold,
+    pub hard: Vec<Node>,
+    /// The configuration epoch that the path was read from.
+    pub epoch: u64,
+    /// The user's exemptions in the order to try. A request under an exemption has only that one.
+    pub exemptions: Vec<UsableExemption>,
+}
+
+/// An exemption that may cover caps of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsableExemption {
+    pub grant: Grant,
+    /// The counters of the budgets on the path that it covers.
+    pub covered: Vec<Node>,
+}
+
+impl UsableExemption {
+    fn covers(&self, node: Node) -> bool {
+        self.grant.gives(node.unit) && self.covered.contains(&node)
+    }
+
+    /// Returns the exemption's remainder in `unit`. None if it gives nothing in that unit.
+    pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i64> {
+        let (counter, given) = self.grant.opens_in(unit)?;
+        let rest = cell.nodes.get(&counter).copied();
+        Some(match self.grant.is_limited() {
+            true => rest.unwrap_or(given),
+            false => i64::MAX,
+        })
+    }
+
+    /// Returns how much `node`, a counter of the path, admits together with the exemption.
+    pub fn available(&self, cell: &Cell, node: Node) -> Option<i64> {
+        let available = cell.nodes.get(&node).copied()?;
+        if !self.covers(node) {
+            return Some(available);
+        }
+        match self.rest(cell, node.unit) {
+            Some(rest) => Some(available.max(0).saturating_add(rest.max(0))),
+            None => Some(available),
+        }
+    }
+}
+
+impl HoldRequest {
+    /// Returns the update that holds at every level of the path or at none.
+    pub fn update(&self) -> CellUpdate {
+        let open = self.opens();
+        let mut update = CellUpdate {
+            conditions: vec![
+                Condition::EpochIs(self.epoch),
+                Condition::HoldAbsent(self.rid.clone()),
+                Condition::FewerHoldsThan(MAX_HOLDS),
+            ],
+            put: BTreeMap::from([(self.rid.clone(), self.hold.clone())]),
+            ..CellUpdate::default()
+        };
+        for &node in &self.hard {
+            let least = self.hold.taken_from(node);
+            // An exemption that gives the whole amount also helps if the cap is in debt.
+            if least > 0 || !self.hold.covers(node) {
+                let opens_with_enough = open.get(&node).is_some_and(|given| *given >= least);
+                update.conditions.push(match opens_with_enough {
+                    true => Condition::AtLeastOrNew(node, least),
+                    false => Condition::AtLeast(node, least),
+                });
+            }
+        }
+        update.open = open;
+        let charged = self.hold.split(self.hold.amounts);
+        update.take(&self.hold, charged);
+        update
+    }
+
+    /// Returns the initial values of the exemption's counters, in case this is its first hold of
+    /// the month.
+    fn opens(&self) -> BTreeMap<Node, i64> {
+        let Some(exempt) = &self.hold.exempt else {
+            return BTreeMap::new();
+        };
+        let mut exemptions = self.exemptions.iter().map(|usable| &usable.grant);
+        let grant = exemptions.find(|grant| grant.index == exempt.index);
+        let opens = grant.into_iter().flat_map(Grant::opens);
+        opens
+            .filter(|(node, _)| self.hold.nodes.contains(node))
+            .collect()
+    }
+
+    /// Returns the same hold with `exemption` giving what the caps of `cell` lack. None if that
+    /// does not help: a short cap is not covered, or the exemption has too little left. A lift
+    /// gives all of it, so it takes nothing from others.
+    pub fn with_exemption(&self, exemption: &UsableExemption, cell: &Cell) -> Option<Self> {
+        let short = self.short(cell);
+        if short.is_empty() || !short.iter().all(|&node| exemption.covers(node)) {
+            return None;
+        }
+        let missing = |unit: Unit| {
+            let of_unit = short.iter().filter(|node| node.unit == unit);
+            let left = of_unit.map(|node| cell.nodes.get(node).copied().unwrap_or(0).max(0));
+            let amount = self.hold.amounts.of(unit);
+            match left.min() {
+                Some(left) if exemption.grant.is_limited() => amount.saturating_sub(left),
+                Some(_) => amount,
+                None => 0,
+            }
+        };
+        let given = Amounts::new(missing(Unit::Tokens), missing(Unit::Usd));
+        let gives = |unit: Unit| short.iter().any(|node| node.unit == unit);
+        let units = || [Unit::Tokens, Unit::Usd].into_iter().filter(|&u| gives(u));
+        if !units().all(|unit| exemption.rest(cell, unit) >= Some(given.of(unit))) {
+            return None;
+        }
+        let is_covered = |node: &Node| gives(node.unit) && exemption.covers(*node);
+        let nodes = self.hold.nodes.iter().copied();
+        let (covered, mut nodes): (Vec<Node>, Vec<Node>) = nodes.partition(is_covered);
+        let own: Vec<Node> = units().map(|unit| exemption.grant.counter(unit)).collect();
+        let mut hard = self.hard.clone();
+        if exemption.grant.is_limited() {
+            hard.extend(&own);
+        }
+        nodes.extend(own);
+        nodes.sort_unstable();
+        Some(Self {
+            hold: Hold {
+                nodes,
+                exempt: Some(Exempt {
+                    index: exemption.grant.index,
+                    is_limited: exemption.grant.is_limited(),
+                    covered,
+                    given,
+                }),
+                ..self.hold.clone()
+            },
+            hard,
+            exemptions: vec![exemption.clone()],
+            ..self.clone()
+        })
+    }
+
+    /// Returns the update by which `before`, the live hold with this key, gains the requested
+    /// amount and lives until `expires_at`, and the resulting hold. None if the two cannot be one
+    /// hold: see [`Hold::joined`].
+    pub fn growth(&self, before: &Hold, expires_at: u32) -> Option<(CellUpdate, Hold)> {
+        let mut after = before.joined(&self.hold)?;
+        after.live_until(expires_at);
+        let mut update = match self.hold.amounts == Amounts::ZERO {
+            true => CellUpdate::default(),
+            false => self.update(),
+        };
+        let is_of_cap = |condition: &Condition| {
+            matches!(
+                condition,
+                Condition::AtLeast(..) | Condition::AtLeastOrNew(..)
+            )
+        };
+        update.conditions.retain(is_of_cap);
+        update.conditions.push(Condition::EpochIs(self.epoch));
+        let is_before = Condition::HoldIs(self.rid.clone(), before.clone());
+        update.conditions.push(is_before);
+        update.put = BTreeMap::from([(self.rid.clone(), after.clone())]);
+        Some((update, after))
+    }
+
+    /// Returns why the update was rejected on `cell`. The order of the checks is the order of the
+    /// caller's remedies.
+    pub fn rejection(&self, cell: &Cell, now: Timestamp) -> HoldRejection {
+        let known = cell.holds.get(&self.rid);
+        if let Some(known) = known.filter(|known| !known.has_lapsed(now)) {
+            return if known.fingerprint == self.hold.fingerprint {
+                HoldRejection::SameHold(known.clone())
+            } else {
+                HoldRejection::BodyMismatch
+            };
+        }
+        if cell.epoch != self.epoch {
+            return HoldRejection::StaleConfiguration;
+        }
+        if let Some(known) = known {
+            return HoldRejection::Lapsed(vec![(self.rid.clone(), known.clone())]);
+        }
+        let is_full = cell.holds.len() >= MAX_HOLDS;
+        let short = self.short(cell);
+        let mut admitted = self.exemptions.iter();
+        let admitted = admitted.find_map(|exemption| self.with_exemption(exemption, cell));
+        let mut limiting = short.clone();
+        if !short.is_empty() && admitted.is_none() {
+            let counters = self.exemptions.iter().map(|exemption| &exemption.grant);
+            let counters = counters.flat_map(|grant| grant.opens());
+            limiting.extend(counters.map(|(node, _)| node));
+        }
+        let fits = short.is_empty() || admitted.is_some();
+        let takes_place = is_full && fits;
+        let is_helped_by = |hold: &Hold| limiting.iter().any(|node| hold.taken_from(*node) > 0);
+        let lapsed = lapsed_holds(cell, now, |hold| takes_place || is_helped_by(hold));
+        // Counters take precedence over places, so a full cell never hides an exhausted cap.
+        match admitted {
+            _ if !lapsed.is_empty() => HoldRejection::Lapsed(lapsed),
+            None if !short.is_empty() => HoldRejection::InsufficientBudget(short),
+            _ if is_full => HoldRejection::Full,
+            Some(admitted) => HoldRejection::Exempt(Box::new(admitted)),
+            None => HoldRejection::Cleared,
+        }
+    }
+
+    /// Returns the limited exemptions that cover `node`, with their remainders.
+    pub fn left_of_exemptions(&self, cell: &Cell, node: Node) -> Vec<ExemptionLeft> {
+        let limited = self
+            .exemptions
+            .iter()
+            .filter(|exemption| exemption.grant.is_limited() && exemption.covers(node));
+        let left = limited.filter_map(|exemption| {
+            Some(ExemptionLeft {
+                id: exemption.grant.id.clone(),
+                left: exemption.rest(cell, node.unit)?,
+            })
+        });
+        left.collect()
+    }
+
+    /// Returns the hard counters with less than the requested amount.
+    pub fn short(&self, cell: &Cell) -> Vec<Node> {
+        let admits = |node: &Node| {
+            Condition::AtLeast(*node, self.hold.amounts.of(node.unit)).is_true_of(cell)
+        };
+        self.hard.iter().copied().filter(|n| !admits(n)).collect()
+    }
+}
+
+/// Why a hold was rejected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HoldRejection {
+    /// The same request already has a live hold, which is the answer.
+    SameHold(Hold),
+    /// A live hold has the same request id but another body.
+    BodyMismatch,
+    /// The configuration that was read is older or newer than the cell.
+    StaleConfiguration,
+    /// These lapsed holds must be released first.
+    Lapsed(Vec<(HoldKey, Hold)>),
+    /// The counters admit it, but the cell has the maximum of live holds.
+    Full,
+    /// These hard counters have less than the requested amount.
+    InsufficientBudget(Vec<Node>),
+    /// Hard counters are short, but this request under an exemption is admitted.
+    Exempt(Box<HoldRequest>),
+    /// The reason has vanished meanwhile: try again.
+    Cleared,
+}
+
+/// The remainder of an approved exemption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExemptionLeft {
+    pub id: String,
+    pub left: i64,
+}

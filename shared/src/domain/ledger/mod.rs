@@ -1,0 +1,28 @@
+//! The ledger: holds, usage and the counters of a month.
+
+pub mod buckets;
+pub mod cell;
+pub mod cell_update;
+pub mod correction;
+pub mod estimate;
+pub mod figures;
+pub mod flagged;
+pub mod hold;
+pub mod hold_id;
+pub mod hold_packing;
+pub mod hold_request;
+pub mod identity;
+pub mod node;
+pub mod offer;
+pub mod places;
+pub mod plausible;
+pub mod price;
+pub mod refusal;
+pub mod refused;
+pub mod renewal;
+pub mod resolution;
+pub mod rollover;
+pub mod self_audit;
+pub mod settlement;
+pub mod usage;
+pub mod warning;

@@ -1,0 +1,12 @@
+//! Organisations: settings, departments, budgets, people, keys and the audit log.
+
+pub mod api_key;
+pub mod audit;
+pub mod audit_head;
+pub mod authority;
+pub mod budget;
+pub mod calendar;
+pub mod configuration;
+pub mod department;
+pub mod organisation;
+pub mod people;
