@@ -36,11 +36,12 @@ pub(crate) fn members(manifest: &str) -> Vec<String> {
 /// The place of a crate in the order of layers: it may need only crates of lower layers.
 fn layer(member: &str) -> Option<u8> {
     match member {
-        "shared" => Some(0),
-        function if function.starts_with("functions/") => Some(1),
-        "infra/local" => Some(2),
-        program if program.starts_with("infra/") => Some(3),
-        "tests" => Some(4),
+        "shared/endpoint" => Some(0),
+        "shared" => Some(1),
+        function if function.starts_with("functions/") => Some(2),
+        "infra/local" => Some(3),
+        program if program.starts_with("infra/") => Some(4),
+        "tests" => Some(5),
         _ => None,
     }
 }
