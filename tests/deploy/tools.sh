@@ -1,4 +1,5 @@
-# Sourced by the scripts here: what they need, of pinned versions, kept between runs where there is a place for it.
+# Sourced by the scripts here: what they need, of pinned versions, kept between runs if there is a
+# place for it.
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/toktra-deploy-tools"
 if ! cmp -s tests/deploy/requirements.txt "$tools/requirements.txt"; then
     rm -rf "$tools"
