@@ -1,4 +1,4 @@
-//! Keys: made, listed without their secrets, revoked.
+//! Creates, lists and revokes API keys. Lists do not show secrets.
 
 use super::change::{Actor, Proposal, change, check_user, user_of};
 use super::openapi::bodies::CreateApiKey;
@@ -31,10 +31,10 @@ const ROLES: &[(&str, Option<Role>)] = &[
     ("agent", Some(Role::Agent)),
 ];
 
-/// What the id of a key and its secret begin with.
+/// The prefixes of a key's id and of its secret.
 pub(crate) const API_KEY: [&str; 2] = ["key_", KEY_PREFIX];
 
-/// What a new key or client may do and whom it is bound to.
+/// The role and the user of a new key or client.
 pub(crate) struct NewKey {
     pub(crate) role: Role,
     pub(crate) user_id: Option<String>,
@@ -42,7 +42,7 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
-    /// The key under a new id, with its secret: each with its prefix.
+    /// Returns the key under a new id and its secret, each with its prefix.
     pub(crate) fn made(
         self,
         [id, secret]: [&str; 2],
@@ -91,7 +91,7 @@ impl NewKey {
     }
 }
 
-/// Makes a key, which is shown once.
+/// Creates a key. Its secret is shown once.
 #[shared::endpoint(POST "/v1/api-keys", ADMIN)]
 #[utoipa::path(
     operation_id = "createApiKey",
@@ -130,7 +130,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// Refuses a key for a user who is not there, or for a role above its user's.
+/// Refuses a key for a user who does not exist, or for a role above its user's.
 pub(crate) fn check_bound(key: &ApiKey, user: Option<&User>) -> Result<(), ApiError> {
     check_user("user_id", key.user_id.as_ref(), user)?;
     match user {
@@ -146,7 +146,7 @@ pub(crate) fn check_bound(key: &ApiKey, user: Option<&User>) -> Result<(), ApiEr
     }
 }
 
-/// Which keys or clients are listed.
+/// Filters a list of keys or clients.
 #[derive(Debug, Default)]
 pub(crate) struct KeyFilter {
     user_id: Option<String>,
@@ -155,7 +155,7 @@ pub(crate) struct KeyFilter {
 }
 
 impl KeyFilter {
-    /// Reads the parameters of a list of keys or clients, which may name users who are not there any more.
+    /// Reads the parameters of a list of keys or clients. They may name users who were deleted.
     pub(crate) fn read(parameters: &mut Parameters) -> Self {
         let mut user = |name: &str| {
             parameters.take(name, "must be a user's id", |text| {
@@ -182,7 +182,8 @@ impl KeyFilter {
     }
 }
 
-/// Lists the keys without their secrets: all of them, or those that one user has, answers for or has made.
+/// Lists the keys without their secrets: all of them, or those that one user has, answers for or
+/// has made.
 #[shared::endpoint(GET "/v1/api-keys", ADMIN)]
 #[utoipa::path(
     operation_id = "listApiKeys",
@@ -227,7 +228,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Revokes a key, within five seconds.
+/// Revokes a key. It stops working within five seconds.
 #[shared::endpoint(DELETE "/v1/api-keys/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "deleteApiKey",

@@ -1,4 +1,4 @@
-//! The steps of an exemption after it was asked for: approved or denied by an administrator, ended early; and who is told.
+//! Approves, denies and ends exemptions, and notifies the people concerned.
 
 use super::change::{Actor, Proposal, cells_in_force, change};
 use super::exemption_view::{ExemptionView, shown};
@@ -28,7 +28,7 @@ use shared::runtime::parse;
 use shared::runtime::roles::RoleScope;
 use shared::store::{KeyOwner, Snapshot, new_id};
 
-/// Who is told of a step, in one notice that is written with it.
+/// The recipients of a step's notice, which is written with the step.
 pub(super) struct Audience {
     notice_id: String,
     recipients: Vec<Recipient>,
@@ -36,7 +36,7 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// To those who may decide.
+    /// Returns a notice to those who may decide.
     pub(super) async fn to_approvers(
         app: &App,
         owner: &KeyOwner,
@@ -62,7 +62,7 @@ impl Audience {
         })
     }
 
-    /// To whom it is for and to whoever asked.
+    /// Returns a notice to the user and to the person who asked.
     async fn to_those_concerned(
         app: &App,
         owner: &KeyOwner,
@@ -97,8 +97,9 @@ impl Audience {
 
 /// Approves an exemption. It is in force with the answer.
 ///
-/// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
-/// without a user stands for everybody in the chain of keys that made it.
+/// Nobody may decide an exemption that they asked for or that is for them. The same holds for every
+/// key that one of these people made, for anybody. A key without a user acts for everybody in the
+/// chain of keys that made it.
 #[shared::endpoint(POST "/v1/exemptions/{id}/approve", ADMIN)]
 #[utoipa::path(
     operation_id = "approveExemption",
@@ -130,8 +131,9 @@ pub(crate) async fn approve(
 
 /// Denies an exemption.
 ///
-/// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
-/// without a user stands for everybody in the chain of keys that made it.
+/// Nobody may decide an exemption that they asked for or that is for them. The same holds for every
+/// key that one of these people made, for anybody. A key without a user acts for everybody in the
+/// chain of keys that made it.
 #[shared::endpoint(POST "/v1/exemptions/{id}/deny", ADMIN)]
 #[utoipa::path(
     operation_id = "denyExemption",
@@ -171,7 +173,7 @@ fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
     Ok(note)
 }
 
-/// Refuses what was decided already or is over.
+/// Refuses an exemption that was decided already or has ended.
 fn check_open(
     exemption: &Exemption,
     wanted: &[ExemptionStatus],
@@ -235,7 +237,7 @@ async fn decide(
     .await
 }
 
-/// A step of an exemption from `before` to `after`.
+/// Returns the step of an exemption from `before` to `after`.
 fn step(before: Exemption, mut after: Exemption, now: Timestamp) -> Update<Exemption> {
     after.version += 1;
     after.updated_at = now;
@@ -244,7 +246,7 @@ fn step(before: Exemption, mut after: Exemption, now: Timestamp) -> Update<Exemp
     })
 }
 
-/// Refuses more than decisions can have in view.
+/// Refuses more exemptions than a preflight can consider.
 fn check_room(
     snapshot: &Snapshot,
     cells: &[(Month, Cell)],
@@ -261,7 +263,7 @@ fn check_room(
         );
         return Err(ApiError::conflict(message));
     }
-    // An exemption takes room in a month from its first hold there on, until the month ends.
+    // An exemption takes room in a month from its first hold there until the month ends.
     let organisation = &snapshot.configuration.organisation;
     let granted = exemption.grant();
     let granted = living.clone().chain(&granted);
@@ -280,7 +282,7 @@ fn check_room(
     Ok(())
 }
 
-/// Ends an exemption at once; whoever asked for one may withdraw it while it waits.
+/// Ends an exemption at once. The person who asked for it may withdraw it while it waits.
 #[shared::endpoint(POST "/v1/exemptions/{id}/revoke", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
     operation_id = "revokeExemption",
