@@ -51,7 +51,8 @@ impl NewKey {
     ) -> Result<(ApiKey, String), ApiError> {
         if made_by.people().len() > MAX_MAKERS {
             let message = format!(
-                "the chain of keys that made this one has {MAX_MAKERS} people already; make the new key with one whose chain is shorter"
+                "the chain of keys that made this one has {MAX_MAKERS} people already; make the \
+                    new key with one whose chain is shorter"
             );
             return Err(ApiError::conflict(message));
         }
@@ -189,9 +190,20 @@ impl KeyFilter {
     operation_id = "listApiKeys",
     tag = "Keys",
     params(
-        ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
-        ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also keys without a user that they made, or keys of theirs."),
-        ("maker_user_id" = Option<UserId>, Query, description = "Those that this user has made only, for whomever, with keys of theirs or with keys that those made: whoever made a key has seen its secret."),
+        (
+            "user_id" = Option<UserId>, Query,
+            description = "Those that are bound to this user only.",
+        ),
+        (
+            "responsible_user_id" = Option<UserId>, Query,
+            description = "Those that this user answers for only: also keys without a user that \
+                they made, or keys of theirs.",
+        ),
+        (
+            "maker_user_id" = Option<UserId>, Query,
+            description = "Those that this user has made only, for whomever, with keys of theirs \
+                or with keys that those made: whoever made a key has seen its secret.",
+        ),
         Page,
     ),
     responses(

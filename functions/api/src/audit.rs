@@ -104,9 +104,18 @@ fn is_of(value: &str, wanted: &str) -> bool {
     operation_id = "listAuditLog",
     tag = "Audit",
     params(
-        ("actor" = Option<AuditText>, Query, description = "By whom: `key/key_1`, `key`, `schedule`."),
-        ("action" = Option<AuditText>, Query, description = "What was done: `budget.create`, or `budget` for all of it."),
-        ("resource" = Option<AuditText>, Query, description = "To what: `budget/bud_1`, or `budget` for all of them."),
+        (
+            "actor" = Option<AuditText>, Query,
+            description = "By whom: `key/key_1`, `key`, `schedule`.",
+        ),
+        (
+            "action" = Option<AuditText>, Query,
+            description = "What was done: `budget.create`, or `budget` for all of it.",
+        ),
+        (
+            "resource" = Option<AuditText>, Query,
+            description = "To what: `budget/bud_1`, or `budget` for all of them.",
+        ),
         ("from" = Option<Moment>, Query, description = "Not before."),
         ("to" = Option<Moment>, Query, description = "Not after."),
         Page,
@@ -190,7 +199,12 @@ fn kept_head(parameters: &mut Parameters) -> Option<KeptHead> {
     tag = "Audit",
     params(("after_seq" = Option<Seq>, Query, description = "Entries after this one only.")),
     responses(
-        (status = 200, description = "An entry a line.", body = String, content_type = "application/x-ndjson"),
+        (
+            status = 200,
+            description = "An entry a line.",
+            body = String,
+            content_type = "application/x-ndjson",
+        ),
         Invalid, Denied,
     ),
 )]
@@ -277,8 +291,14 @@ impl From<Break> for BreakView {
     tag = "Audit",
     params(
         ("after_seq" = Option<Seq>, Query, description = "Goes on after this entry."),
-        ("seq" = Option<EntrySeq>, Query, description = "The number of an entry whose hash was kept; only with `hash`."),
-        ("hash" = Option<EntryHash>, Query, description = "The hash that was kept of it; only with `seq`."),
+        (
+            "seq" = Option<EntrySeq>, Query,
+            description = "The number of an entry whose hash was kept; only with `hash`.",
+        ),
+        (
+            "hash" = Option<EntryHash>, Query,
+            description = "The hash that was kept of it; only with `seq`.",
+        ),
     ),
     responses(
         (status = 200, description = "What it found.", body = VerifyView),

@@ -117,7 +117,8 @@ fn rollover(raw: &str) -> Result<u32, String> {
     tag = "Budgets",
     params(IdempotencyKey),
     request_body(content = CreateBudget, example = json!({
-        "name": "Lab tokens", "department_id": "lab", "unit": "tokens", "amount": 10000, "hard_cap": true,
+        "name": "Lab tokens", "department_id": "lab",
+        "unit": "tokens", "amount": 10000, "hard_cap": true,
         "thresholds": [50, 80, 100], "rollover": {"cap_percent": 50}
     })),
     responses(
@@ -488,7 +489,11 @@ struct EffectiveView {
     tag = "Budgets",
     params(("user_id" = UserId, Query, description = "The user.")),
     responses(
-        (status = 200, description = "The budgets on the path from the department to the organisation.", body = EffectiveView),
+        (
+            status = 200,
+            description = "The budgets on the path from the department to the organisation.",
+            body = EffectiveView,
+        ),
         Invalid, Unknown, Denied,
     ),
 )]

@@ -83,7 +83,7 @@ enum Whose {
     Department(String),
 }
 
-/// A requested correction.
+/// A correction as the request describes it.
 struct Asked {
     whose: Whose,
     month: Month,
@@ -148,7 +148,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
     tag = "Budgets",
     params(IdempotencyKey),
     request_body(content = CreateCorrection, example = json!({
-        "user_id": "ada", "month": "2026-11", "tokens": -2_000_000, "reason": "a test was reported as usage"
+        "user_id": "ada", "month": "2026-11", "tokens": -2_000_000,
+        "reason": "a test was reported as usage"
     })),
     responses(
         (status = 201, description = "The correction.", body = CorrectionView),
@@ -333,8 +334,14 @@ fn cleared(
     tag = "Budgets",
     params(
         ("user_id" = Option<UserId>, Query, description = "Those of this user only."),
-        ("department_id" = Option<DepartmentId>, Query, description = "Those that count for this department or below it only."),
-        ("month" = Option<String>, Query, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", description = "Those of this month only."),
+        (
+            "department_id" = Option<DepartmentId>, Query,
+            description = "Those that count for this department or below it only.",
+        ),
+        (
+            "month" = Option<String>, Query, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$",
+            description = "Those of this month only.",
+        ),
         Page,
     ),
     responses(

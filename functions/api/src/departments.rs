@@ -137,7 +137,11 @@ fn check_depth(
     tag = "Departments",
     params(Page),
     responses(
-        (status = 200, description = "A page of them, by id.", body = PageBody<view::DepartmentView>),
+        (
+            status = 200,
+            description = "A page of them, by id.",
+            body = PageBody<view::DepartmentView>,
+        ),
         Invalid, Unknown, Denied,
     ),
 )]

@@ -206,7 +206,9 @@ async fn decide(
         let before = known(app, owner, id).await?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
-                "nobody decides an exemption that they asked for or that is for them, and a key stands for whoever made it, too; another administrator has to, with a key that none of them made",
+                "nobody decides an exemption that they asked for or that is for them, and a key \
+                    stands for whoever made it, too; another administrator has to, with a key that \
+                    none of them made",
             ));
         }
         check_open(&before, &[ExemptionStatus::Pending], now)?;
@@ -276,7 +278,9 @@ fn check_room(
         begun.count() + to_come.count() > MAX_EXEMPTION_COUNTERS
     };
     if living.count() >= MAX_GRANTS || cells.iter().any(is_full) {
-        let message = "the organisation has or has used as many exemptions as there is room for this month; change a budget instead, revoke one that nobody has used, or wait until the next month has begun";
+        let message = "the organisation has or has used as many exemptions as there is room for \
+            this month; change a budget instead, revoke one that nobody has used, or wait until \
+            the next month has begun";
         return Err(ApiError::conflict(message));
     }
     Ok(())
@@ -310,12 +314,17 @@ pub(crate) async fn revoke(
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, None, async |_| {
         let before = known(&app, owner, &id).await?;
-        check_open(&before, &[ExemptionStatus::Pending, ExemptionStatus::Approved], now)?;
+        check_open(
+            &before,
+            &[ExemptionStatus::Pending, ExemptionStatus::Approved],
+            now,
+        )?;
         let waits = before.decided == ExemptionStatus::Pending;
         let withdraws = waits && before.requested_by.is(&party(owner));
         if !(is_admin || withdraws) {
             return Err(ApiError::forbidden(
-                "only an administrator ends an exemption; whoever asked for one may withdraw it while it waits",
+                "only an administrator ends an exemption; whoever asked for one may withdraw it \
+                    while it waits",
             ));
         }
         let mut after = before.clone();

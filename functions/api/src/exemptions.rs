@@ -53,7 +53,7 @@ pub(crate) fn party(owner: &KeyOwner) -> Party {
     }
 }
 
-/// A requested exemption.
+/// Reads a request for an exemption and its reason.
 fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     let mut fields = Fields::of_body(body)?;
     let user_id = fields.required("user_id", parse::user_id);
@@ -110,7 +110,11 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     params(IdempotencyKey),
     request_body = CreateExemption,
     responses(
-        (status = 201, description = "The exemption, which waits for a decision.", body = ExemptionView),
+        (
+            status = 201,
+            description = "The exemption, which waits for a decision.",
+            body = ExemptionView,
+        ),
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
 )]
@@ -152,7 +156,8 @@ pub(crate) async fn create(
         let waiting = pending.iter().filter(|one| one.ends_at > now);
         let of_user = waiting.clone().filter(|one| one.user_id == user.id);
         if of_user.count() >= MAX_PENDING_OF_USER || waiting.count() >= MAX_PENDING {
-            let message = "too many requests for exemptions wait for a decision; withdraw one, or ask an administrator to decide";
+            let message = "too many requests for exemptions wait for a decision; withdraw one, or \
+                ask an administrator to decide";
             return Err(ApiError::conflict(message));
         }
         let body = view::text(&shown(&exemption, None, now));
