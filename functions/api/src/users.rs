@@ -289,7 +289,7 @@ async fn change_user(
     .await
 }
 
-/// Updates the department that a user leaves, if `after` is in another one. Returns both
+/// Records in `after` which department the user leaves, if it is in another one. Returns both
 /// departments with their new counts.
 fn moved(
     configuration: &Configuration,

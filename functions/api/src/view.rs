@@ -50,7 +50,7 @@ pub(crate) struct OrganisationView<'a> {
     on_unavailable: shared::domain::org::organisation::OnUnavailable,
     /// How many hours late usage corrects the carried amount.
     rollover_grace_hours: u32,
-    /// The largest possible tokens of one request if its model's limits are not known.
+    /// The most tokens accepted for one request if its model's limits are not known.
     max_tokens_per_request: i64,
     /// The value for `If-Match`.
     version: u64,

@@ -54,7 +54,7 @@ struct WebhookView<'a> {
     status: Option<&'static str>,
     #[schema(value_type = Option<Moment>, required = true)]
     failing_since: Option<String>,
-    /// How long the secret before the newest one signs too.
+    /// The time until which the previous secret signs too.
     #[schema(value_type = Option<Moment>, required = true)]
     old_secret_until: Option<String>,
     #[schema(value_type = Moment)]
