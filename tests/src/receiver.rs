@@ -47,7 +47,7 @@ struct Shared {
 
 /// The receiver; it stops when this is dropped.
 pub struct Receiver {
-    /// Its address: `http://127.0.0.1:<port>`.
+    /// The address as `http://127.0.0.1:<port>`.
     pub url: String,
     shared: Shared,
     task: JoinHandle<()>,

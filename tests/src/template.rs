@@ -19,7 +19,7 @@ pub struct Template {
 pub struct Statement {
     /// Whether it allows or denies.
     pub is_allowed: bool,
-    /// `dynamodb:GetItem`, ...
+    /// Actions such as `dynamodb:GetItem`.
     pub actions: Vec<String>,
     /// Its resources, as [`resource_of`] names them.
     pub resources: Vec<String>,

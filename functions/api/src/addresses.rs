@@ -1,8 +1,9 @@
-//! Whom an address belongs to: no two users of an organisation have one, however it is written.
+//! Keeps email addresses unique in an organisation, however they are written.
 //!
-//! A row for each address is written in the transaction of its user, which takes effect only while the organisation is as it was
-//! read: of two who want one address at once, the second reads the first one's row. A user from before there were such rows gets
-//! one with the next change, if nobody else has the address.
+//! Each address has a row, written in the transaction of its user. That transaction only succeeds
+//! while the organisation is unchanged since it was read. So if two users ask for one address at
+//! once, the second reads the first one's row. A user who is older than these rows gets one with
+//! the next change, if nobody else has the address.
 
 use super::App;
 use shared::domain::change::MailClaim;
@@ -11,13 +12,13 @@ use shared::runtime::error::ApiError;
 use shared::store::{StoreError, address_digest};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whom addresses belong to, by their mailbox.
+/// The owners of addresses, by mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct MailOwners(BTreeMap<String, String>);
 
 impl MailOwners {
-    /// Reads whom `emails` belong to, for a change of `user_id`. Who is not there any more, or has
-    /// another address by now, has none.
+    /// Reads who owns `emails`, for a change of `user_id`. An owner who was deleted, or has another
+    /// address by now, is left out.
     pub(crate) async fn read<'a>(
         app: &App,
         organisation_id: &str,
@@ -43,8 +44,8 @@ impl MailOwners {
         Ok(Self(owners))
     }
 
-    /// Returns what `after` takes to have their address, and gives back of `before`; a conflict if
-    /// it is another's.
+    /// Returns the rows that `after` takes and those that `before` gives back. Returns a conflict
+    /// if the address is another user's.
     pub(crate) fn claim(&self, before: Option<&User>, after: &User) -> Result<MailClaim, ApiError> {
         let mailbox = address_digest(&after.email);
         let old = before.map(|before| address_digest(&before.email));
@@ -53,7 +54,8 @@ impl MailOwners {
         let mut claim = MailClaim::default();
         match owner {
             Some(owner) if *owner == after.id => {}
-            // Two who had one address before that was looked at keep it until one of them gets another.
+            // Two users who shared an address before it was checked keep it until one of them
+            // changes it.
             Some(_) if is_kept => {}
             Some(owner) => {
                 let message = format!("the address belongs to the user {owner} already");

@@ -1,4 +1,4 @@
-//! Alerts: listed the newest first, acknowledged and resolved.
+//! Lists, acknowledges and resolves alerts.
 
 use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::UpdateAlert;
@@ -80,7 +80,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Shows an alert.
+/// Shows one alert by its id.
 #[shared::endpoint(GET "/v1/alerts/{id}", MANAGED)]
 #[utoipa::path(
     operation_id = "getAlert",

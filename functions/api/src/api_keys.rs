@@ -1,4 +1,4 @@
-//! Keys: made, listed without their secrets, revoked.
+//! Creates, lists and revokes API keys. Lists do not show secrets.
 
 use super::change::{Actor, Proposal, change, check_user, user_of};
 use super::openapi::bodies::CreateApiKey;
@@ -31,10 +31,10 @@ const ROLES: &[(&str, Option<Role>)] = &[
     ("agent", Some(Role::Agent)),
 ];
 
-/// What the id of a key and its secret begin with.
+/// The prefixes of a key's id and of its secret.
 pub(crate) const API_KEY: [&str; 2] = ["key_", KEY_PREFIX];
 
-/// What a new key or client may do and whom it is bound to.
+/// The role and the user of a new key or client.
 pub(crate) struct NewKey {
     pub(crate) role: Role,
     pub(crate) user_id: Option<String>,
@@ -42,7 +42,7 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
-    /// The key under a new id, with its secret: each with its prefix.
+    /// Returns the key under a new id and its secret, each with its prefix.
     pub(crate) fn made(
         self,
         [id, secret]: [&str; 2],
@@ -51,7 +51,8 @@ impl NewKey {
     ) -> Result<(ApiKey, String), ApiError> {
         if made_by.people().len() > MAX_MAKERS {
             let message = format!(
-                "the chain of keys that made this one has {MAX_MAKERS} people already; make the new key with one whose chain is shorter"
+                "the chain of keys that made this one has {MAX_MAKERS} people already; make the \
+                    new key with one whose chain is shorter"
             );
             return Err(ApiError::conflict(message));
         }
@@ -91,7 +92,7 @@ impl NewKey {
     }
 }
 
-/// Makes a key, which is shown once.
+/// Creates a key. Its secret is shown once.
 #[shared::endpoint(POST "/v1/api-keys", ADMIN)]
 #[utoipa::path(
     operation_id = "createApiKey",
@@ -130,7 +131,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// Refuses a key for a user who is not there, or for a role above its user's.
+/// Refuses a key for a user who does not exist, or for a role above its user's.
 pub(crate) fn check_bound(key: &ApiKey, user: Option<&User>) -> Result<(), ApiError> {
     check_user("user_id", key.user_id.as_ref(), user)?;
     match user {
@@ -146,7 +147,7 @@ pub(crate) fn check_bound(key: &ApiKey, user: Option<&User>) -> Result<(), ApiEr
     }
 }
 
-/// Which keys or clients are listed.
+/// Filters a list of keys or clients.
 #[derive(Debug, Default)]
 pub(crate) struct KeyFilter {
     user_id: Option<String>,
@@ -155,7 +156,7 @@ pub(crate) struct KeyFilter {
 }
 
 impl KeyFilter {
-    /// Reads the parameters of a list of keys or clients, which may name users who are not there any more.
+    /// Reads the parameters of a list of keys or clients. They may name users who were deleted.
     pub(crate) fn read(parameters: &mut Parameters) -> Self {
         let mut user = |name: &str| {
             parameters.take(name, "must be a user's id", |text| {
@@ -182,15 +183,27 @@ impl KeyFilter {
     }
 }
 
-/// Lists the keys without their secrets: all of them, or those that one user has, answers for or has made.
+/// Lists the keys without their secrets: all of them, or those that one user has, answers for or
+/// has made.
 #[shared::endpoint(GET "/v1/api-keys", ADMIN)]
 #[utoipa::path(
     operation_id = "listApiKeys",
     tag = "Keys",
     params(
-        ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
-        ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also keys without a user that they made, or keys of theirs."),
-        ("maker_user_id" = Option<UserId>, Query, description = "Those that this user has made only, for whomever, with keys of theirs or with keys that those made: whoever made a key has seen its secret."),
+        (
+            "user_id" = Option<UserId>, Query,
+            description = "Those that are bound to this user only.",
+        ),
+        (
+            "responsible_user_id" = Option<UserId>, Query,
+            description = "Those that this user answers for only: also keys without a user that \
+                they made, or keys of theirs.",
+        ),
+        (
+            "maker_user_id" = Option<UserId>, Query,
+            description = "Those that this user has made only, for whomever, with keys of theirs \
+                or with keys that those made: whoever made a key has seen its secret.",
+        ),
         Page,
     ),
     responses(
@@ -227,7 +240,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Revokes a key, within five seconds.
+/// Revokes a key. It stops working within five seconds.
 #[shared::endpoint(DELETE "/v1/api-keys/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "deleteApiKey",

@@ -1,4 +1,4 @@
-//! The audit log: listed the newest first, exported as lines of JSON, walked from its first entry to its last.
+//! Lists the audit log, exports it as JSON lines and verifies its chain.
 
 use super::authority::AuthorityView;
 use super::{App, view};
@@ -19,11 +19,11 @@ use shared::runtime::openapi::{
 use std::time::{Duration, Instant};
 use utoipa::ToSchema;
 
-/// How long a walk goes on before it answers how far it came; the function has half a minute.
+/// How long a walk runs before it answers how far it came. The function has half a minute.
 const WALK_TIME: Duration = Duration::from_secs(15);
-/// About how much one export answers, in bytes: a function's answer has at most six megabytes.
+/// The approximate size of one export in bytes. A function's answer has at most six megabytes.
 const EXPORT_BYTES: usize = 3 * 1024 * 1024;
-/// Where the next export goes on.
+/// Tells where the next export continues.
 const NEXT: HeaderName = HeaderName::from_static("x-next-after-seq");
 
 #[derive(Serialize, ToSchema)]
@@ -35,15 +35,16 @@ struct EntryView<'a> {
     actor: &'a str,
     action: &'a str,
     resource: &'a str,
-    /// The resource before; null where there was none.
+    /// The resource before; null if there was none.
     #[schema(value_type = Option<serde_json::Value>, required = true)]
     before: Option<Box<RawValue>>,
-    /// The resource after; null where it is gone.
+    /// The resource after; null if it was deleted.
     #[schema(value_type = Option<serde_json::Value>, required = true)]
     after: Option<Box<RawValue>>,
     #[schema(required = true)]
     reason: Option<&'a str>,
-    /// Why the actor could; null for what no key of the organisation did, and in entries from before it was kept.
+    /// Why the actor was allowed to act; null if no key of the organisation acted, and in entries
+    /// older than this field.
     #[schema(value_type = Option<AuthorityView>, required = true)]
     authority: Option<Box<RawValue>>,
     request_id: &'a str,
@@ -51,7 +52,7 @@ struct EntryView<'a> {
     previous_hash: &'a str,
 }
 
-/// A resource as it was written: the bytes that the hash is over.
+/// A resource exactly as it was written: the hash covers these bytes.
 fn as_json(text: Option<&String>) -> Option<Box<RawValue>> {
     let text = text?;
     let quoted = || RawValue::from_string(serde_json::Value::from(text.as_str()).to_string());
@@ -90,21 +91,31 @@ fn time(parameters: &mut Parameters, name: &str) -> Option<Timestamp> {
     parameters.take(name, rule, |text| text.parse().ok())
 }
 
-/// Whether `value` is `wanted` or one of its kind: `exemption` is all of `exemption.approve` and `exemption/exm_1`.
+/// Returns whether `value` is `wanted` or one of its kind: `exemption` includes `exemption.approve`
+/// and `exemption/exm_1`.
 fn is_of(value: &str, wanted: &str) -> bool {
     let rest = value.strip_prefix(wanted);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '/']))
 }
 
-/// Lists what was changed and decided, the newest first.
+/// Lists changes and decisions, the newest first.
 #[shared::endpoint(GET "/v1/audit-log", ADMIN)]
 #[utoipa::path(
     operation_id = "listAuditLog",
     tag = "Audit",
     params(
-        ("actor" = Option<AuditText>, Query, description = "By whom: `key/key_1`, `key`, `schedule`."),
-        ("action" = Option<AuditText>, Query, description = "What was done: `budget.create`, or `budget` for all of it."),
-        ("resource" = Option<AuditText>, Query, description = "To what: `budget/bud_1`, or `budget` for all of them."),
+        (
+            "actor" = Option<AuditText>, Query,
+            description = "By whom: `key/key_1`, `key`, `schedule`.",
+        ),
+        (
+            "action" = Option<AuditText>, Query,
+            description = "What was done: `budget.create`, or `budget` for all of it.",
+        ),
+        (
+            "resource" = Option<AuditText>, Query,
+            description = "To what: `budget/bud_1`, or `budget` for all of them.",
+        ),
         ("from" = Option<Moment>, Query, description = "Not before."),
         ("to" = Option<Moment>, Query, description = "Not after."),
         Page,
@@ -149,10 +160,10 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// What the number of an entry is below.
+/// The number of every entry is below this.
 const MAX_SEQ: u64 = 1_000_000_000_000;
 
-/// The parameter `after_seq`: what a walk or an export goes on after.
+/// The parameter `after_seq`: a walk or an export continues after this entry.
 fn after_seq(parameters: &mut Parameters) -> u64 {
     let rule = "must be the number of an entry, or 0";
     let after = parameters.take("after_seq", rule, |text| {
@@ -161,7 +172,7 @@ fn after_seq(parameters: &mut Parameters) -> u64 {
     after.unwrap_or(0)
 }
 
-/// The parameters `seq` and `hash`: a head that somebody kept. Either of them alone says nothing.
+/// The parameters `seq` and `hash`: a head kept by the caller. Both are needed.
 fn kept_head(parameters: &mut Parameters) -> Option<KeptHead> {
     let [has_seq, has_hash] = ["seq", "hash"].map(|name| parameters.has(name));
     let number = |text: &str| text.parse().ok().filter(|seq| (1..MAX_SEQ).contains(seq));
@@ -180,14 +191,20 @@ fn kept_head(parameters: &mut Parameters) -> Option<KeptHead> {
     Some(KeptHead { seq, hash })
 }
 
-/// Exports the audit log as lines of JSON, the oldest entry first. Where there is more, `X-Next-After-Seq` says where to go on.
+/// Exports the audit log as lines of JSON, the oldest entry first. If there is more,
+/// `X-Next-After-Seq` says where to continue.
 #[shared::endpoint(GET "/v1/audit-log/export", ADMIN)]
 #[utoipa::path(
     operation_id = "exportAuditLog",
     tag = "Audit",
     params(("after_seq" = Option<Seq>, Query, description = "Entries after this one only.")),
     responses(
-        (status = 200, description = "An entry a line.", body = String, content_type = "application/x-ndjson"),
+        (
+            status = 200,
+            description = "An entry a line.",
+            body = String,
+            content_type = "application/x-ndjson",
+        ),
         Invalid, Denied,
     ),
 )]
@@ -231,18 +248,19 @@ pub(crate) async fn export(
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditWalk)]
 struct VerifyView {
-    /// Whether nothing was altered, as far as the walk came, and the entry `seq` of the request has the hash that was kept.
+    /// Whether nothing was altered as far as the walk came, and the entry `seq` of the request has
+    /// the hash that was kept.
     ok: bool,
-    /// How many entries were walked.
+    /// How many entries were verified.
     entries: u64,
-    /// The number of the last entry that was walked, and its hash.
+    /// The number of the last verified entry, and its hash.
     seq: u64,
     head: String,
-    /// Whether it came to the end; otherwise go on with `next_after_seq` as `after_seq`.
+    /// Whether the walk reached the end. If not, continue with `next_after_seq` as `after_seq`.
     is_complete: bool,
     #[schema(required = true)]
     next_after_seq: Option<u64>,
-    /// The first thing that is wrong.
+    /// The first fault in the chain.
     #[schema(required = true)]
     broken: Option<BreakView>,
 }
@@ -263,17 +281,24 @@ impl From<Break> for BreakView {
     }
 }
 
-/// Walks the chain of the audit log from its first entry to its last.
+/// Verifies the chain of the audit log from its first entry to its last.
 ///
-/// With `seq` and `hash` of a head that was kept elsewhere it also finds a chain that was rewritten as a whole.
+/// With `seq` and `hash` of a head that was kept elsewhere, it also finds a chain that was
+/// rewritten as a whole.
 #[shared::endpoint(GET "/v1/audit-log/verify", ADMIN)]
 #[utoipa::path(
     operation_id = "verifyAuditLog",
     tag = "Audit",
     params(
         ("after_seq" = Option<Seq>, Query, description = "Goes on after this entry."),
-        ("seq" = Option<EntrySeq>, Query, description = "The number of an entry whose hash was kept; only with `hash`."),
-        ("hash" = Option<EntryHash>, Query, description = "The hash that was kept of it; only with `seq`."),
+        (
+            "seq" = Option<EntrySeq>, Query,
+            description = "The number of an entry whose hash was kept; only with `hash`.",
+        ),
+        (
+            "hash" = Option<EntryHash>, Query,
+            description = "The hash that was kept of it; only with `seq`.",
+        ),
     ),
     responses(
         (status = 200, description = "What it found.", body = VerifyView),

@@ -1,4 +1,4 @@
-//! Why the actor of an audit entry could do what they did.
+//! Records why the actor of an audit entry was allowed to act.
 
 use super::view;
 use serde::Serialize;
@@ -6,31 +6,32 @@ use shared::domain::org::people::Role;
 use shared::store::KeyOwner;
 use utoipa::ToSchema;
 
-/// The key that an actor used, and what it could do at that moment.
+/// The key that an actor used, with its rights at that moment.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Authority)]
 pub(crate) struct AuthorityView<'a> {
-    /// What it could do: the lesser of its own role and its user's; an agent's without a user and with a maker who is no administrator.
+    /// Its rights: the lesser of its own role and its user's. A key without a user has an agent's
+    /// rights if its maker is not an administrator.
     role: Role,
-    /// What it was made for.
+    /// The role it was made with.
     key_role: Role,
-    /// Whom it was bound to.
+    /// The user it was bound to.
     #[schema(required = true)]
     user_id: Option<&'a str>,
-    /// Who made it: `key/key_1`, `operator`; null where that was not kept.
+    /// Who made it: `key/key_1`, `operator`; null if that was not kept.
     #[schema(required = true)]
     created_by: Option<&'a str>,
     /// Who answered for it; null is the operator.
     #[schema(required = true)]
     responsible_user_id: Option<&'a str>,
-    /// Everybody in the chain of keys that made it; not there if nobody is known, as the operator is not named.
+    /// Everybody in the chain of keys that made it. Missing if nobody is known, as the operator is
+    /// not named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     maker_user_ids: Vec<&'a str>,
-    /// Whether its user was blocked, so that it could ask and change nothing.
+    /// Whether its user was blocked, so that it could neither ask nor change anything.
     is_blocked: bool,
 }
 
-/// Returns the authority of a key as JSON.
 pub(crate) fn text(owner: &KeyOwner) -> String {
     view::text(&AuthorityView {
         role: owner.role,

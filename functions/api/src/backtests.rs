@@ -1,7 +1,7 @@
-//! Trying a policy on stored events: what it would have done, by the same evaluation as live.
+//! Tests a policy on stored events with the same evaluation as live.
 //!
-//! It reads the records in order of arrival for as long as a call may take. What is left then goes on with the cursor of the
-//! answer; what was counted so far is kept for an hour.
+//! It reads the records in order of arrival for as long as a call may take. The cursor in the
+//! answer continues with the rest. The counts so far are kept for an hour.
 
 use super::openapi::bodies::TestPolicy;
 use super::{App, policies, policy_view, view};
@@ -23,13 +23,13 @@ use std::time::Instant;
 /// The longest window, in days.
 const MAX_DAYS: i64 = 90;
 const DEFAULT_DAYS: i64 = 30;
-/// The most entries that a test remembers: months and days of users and departments, and firings. They are some ten megabytes
-/// where the test stops and goes on.
+/// The most entries that a test remembers: months and days of users and departments, and firings.
+/// They take about ten megabytes if the test has to pause.
 const MAX_REMEMBERED: usize = 400_000;
 
-/// Says what a policy would have done: the draft where there is one, the published version otherwise.
+/// Tests a policy on past events: its draft if there is one, the published version otherwise.
 ///
-/// A long window is answered in parts: send `next_cursor` as `cursor` to go on.
+/// A long window is answered in parts: send `next_cursor` as `cursor` to continue.
 #[shared::endpoint(POST "/v1/policies/{id}/test", ADMIN)]
 #[utoipa::path(
     operation_id = "testPolicy",
@@ -109,7 +109,7 @@ pub(crate) async fn test(
     Ok(json(200, view::text(&view)))
 }
 
-/// The place of the first record that a test has to see.
+/// Returns the place of the first record that a test has to read.
 fn begin(replay: Replay, configuration: &Configuration) -> Paused {
     let first = replay.begins_at(configuration);
     Paused {
@@ -123,7 +123,7 @@ fn day_of(at: Timestamp) -> jiff::civil::Date {
     at.to_zoned_datetime(TimeZone::UTC).date()
 }
 
-/// Evaluates the records that are left; false where the time was over before.
+/// Evaluates the remaining records. Returns false if the time ran out first.
 async fn go_on(
     app: &App,
     configuration: &Configuration,

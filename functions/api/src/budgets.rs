@@ -42,16 +42,16 @@ const UNITS: &[(&str, Option<Unit>)] = &[("tokens", Some(Unit::Tokens)), ("usd",
 const DEFAULT_THRESHOLDS: [u32; 3] = [50, 80, 100];
 const MAX_THRESHOLDS: usize = 10;
 const MAX_THRESHOLD_PERCENT: i64 = 1_000;
-/// The most rows of deleted budgets that one deletion clears away, for its transaction.
+/// The most rows of deleted budgets that one deletion removes, as its transaction is limited.
 const MAX_CLEARED: usize = 20;
 
-/// The configuration in force.
+/// Reads the configuration in force.
 pub(crate) async fn configuration(app: &App, owner: &KeyOwner) -> Result<Configuration, ApiError> {
     let configuration = app.store.configuration(&owner.organisation_id).await?;
     configuration.ok_or_else(|| ApiError::not_found("organisation"))
 }
 
-/// The configuration and the cell of the current period, both of one epoch.
+/// Reads the configuration and the cell of the current period, both of one epoch.
 pub(crate) async fn in_force(
     app: &App,
     owner: &KeyOwner,
@@ -90,7 +90,7 @@ fn thresholds(raw: &str) -> Result<Vec<u32>, String> {
     }
 }
 
-/// `{"cap_percent": 50}`.
+/// Reads a rollover such as `{"cap_percent": 50}`.
 fn rollover(raw: &str) -> Result<u32, String> {
     let said = |details: Vec<Detail>| {
         let all = details
@@ -108,16 +108,17 @@ fn rollover(raw: &str) -> Result<u32, String> {
     }
 }
 
-/// Makes a budget for a department or the organisation. It is in force at once.
+/// Creates a budget for a department or the organisation. It is in force at once.
 ///
-/// There is one for each department and unit.
+/// Each department has at most one budget for each unit.
 #[shared::endpoint(POST "/v1/budgets", ADMIN)]
 #[utoipa::path(
     operation_id = "createBudget",
     tag = "Budgets",
     params(IdempotencyKey),
     request_body(content = CreateBudget, example = json!({
-        "name": "Lab tokens", "department_id": "lab", "unit": "tokens", "amount": 10000, "hard_cap": true,
+        "name": "Lab tokens", "department_id": "lab",
+        "unit": "tokens", "amount": 10000, "hard_cap": true,
         "thresholds": [50, 80, 100], "rollover": {"cap_percent": 50}
     })),
     responses(
@@ -185,8 +186,8 @@ pub(crate) async fn create(
     Ok(made)
 }
 
-/// Alerts at once where a change left a budget above one of its levels. The change is done by now; what fails here is
-/// found again by the next usage or the schedule.
+/// Alerts at once if a change left a budget above one of its levels. The change is committed by
+/// now: an alert that fails here is found again by the next usage or the schedule.
 pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) {
     let told = async {
         let (configuration, cell) = in_force(app, owner, now).await?;
@@ -211,9 +212,9 @@ pub(crate) async fn tell_crossings(app: &App, owner: &KeyOwner, now: Timestamp) 
     }
 }
 
-/// The markers of levels that are not reached any longer, so that these levels alert again.
+/// Returns the markers of levels that are no longer reached, so that these levels alert again.
 ///
-/// `known` are the budget as it was, if it was there, and as it will be: the levels of both are
+/// `known` are the budget as it was, if it existed, and as it will be. The levels of both are
 /// checked.
 pub(crate) fn cleared(
     cells: &[(Month, Cell)],
@@ -236,7 +237,7 @@ pub(crate) fn cleared(
     markers
 }
 
-/// Refuses a second budget for the same, and more than there is room for.
+/// Refuses a second budget for the same department and unit, and more budgets than the limit.
 fn check_room(
     configuration: &Configuration,
     department_id: Option<&String>,
@@ -259,7 +260,7 @@ fn check_room(
     Ok(())
 }
 
-/// The answer to a change of a budget, with its figures as they will be.
+/// Answers a change of a budget, with its figures as they will be.
 pub(crate) fn answer(
     status: u16,
     configuration: &Configuration,
@@ -274,7 +275,7 @@ pub(crate) fn answer(
     })
 }
 
-/// What the audit log says of a budget: everything but its figures of the moment.
+/// Returns the budget for the audit log: everything but its figures of the moment.
 pub(crate) fn described(configuration: &Configuration, budget: &Budget, now: Timestamp) -> String {
     view::text(&view::budget(configuration, budget, None, now))
 }
@@ -368,7 +369,7 @@ pub(crate) async fn update(
         let configuration = &snapshot.configuration;
         let cells = cells_in_force(&app, configuration, now).await?;
         let before = budget(configuration, &id)?;
-        // How an amount is read depends on the unit, which only the budget knows.
+        // The unit decides how an amount is read, and only the budget knows it.
         let mut fields = Fields::of_body(&body)?;
         let name = fields.changed_value("name", parse::display_name);
         let amount = fields.changed_value("amount", amount(before.unit));
@@ -404,7 +405,7 @@ pub(crate) async fn update(
     Ok(changed)
 }
 
-/// A budget of what the key sees.
+/// Finds a budget that the key sees.
 pub(crate) fn seen<'a>(
     configuration: &'a Configuration,
     owner: &KeyOwner,
@@ -426,8 +427,8 @@ pub(crate) fn budget<'a>(
     known.ok_or_else(|| ApiError::not_found("budget"))
 }
 
-/// The deletion of a budget. The months that are over close and correct it as if it were there.
-/// What was kept of others for months that are final by now goes.
+/// Deletes a budget. Past months still close and get corrections as if it existed. Removes rows of
+/// other deleted budgets whose months are final.
 fn deleted(snapshot: &Snapshot, budget: &Budget, now: Timestamp) -> Change {
     let configuration = &snapshot.configuration;
     let corrected = snapshot.head.corrected_through;
@@ -488,7 +489,11 @@ struct EffectiveView {
     tag = "Budgets",
     params(("user_id" = UserId, Query, description = "The user.")),
     responses(
-        (status = 200, description = "The budgets on the path from the department to the organisation.", body = EffectiveView),
+        (
+            status = 200,
+            description = "The budgets on the path from the department to the organisation.",
+            body = EffectiveView,
+        ),
         Invalid, Unknown, Denied,
     ),
 )]
@@ -516,7 +521,7 @@ pub(crate) async fn effective(
         view.binding = Some(binding == Some(budget.id.as_str()));
         view
     };
-    // Those in force, and those that begin later.
+    // Includes exemptions that begin later.
     let mut exemptions = Vec::new();
     for grant in &configuration.grants {
         if grant.terms.user_id == user.id && grant.terms.ends_at > now {
@@ -536,14 +541,15 @@ pub(crate) async fn effective(
     Ok(json(200, view::text(&body)))
 }
 
-/// What a token is taken to cost where the user has used none this month: ten dollars a million.
+/// The assumed price of a token if the user has used none this month: ten dollars a million.
 const USUAL: Amounts = Amounts {
     tokens: 1,
     micro_usd: 10,
 };
 
-/// The hard budget that would refuse first. Within a unit that is the one with the least available, since a request
-/// asks every level for the same; between the units, tokens are taken to cost what the user's have cost this month.
+/// Returns the hard budget that would refuse first. Within a unit that is the one with the least
+/// available, as a request asks every level for the same amount. Between the units, tokens are
+/// priced by what the user's tokens have cost this month.
 fn binding<'a>(
     budgets: &[&'a Budget],
     period: Month,

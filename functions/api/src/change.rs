@@ -1,5 +1,5 @@
-//! Changes of an organisation: prepared by a handler, committed with their audit entry, answered
-//! once for each idempotency key.
+//! Changes an organisation. A handler prepares a change, which is committed with its audit entry
+//! and answered once for each idempotency key.
 
 use super::App;
 use super::authority;
@@ -17,10 +17,10 @@ use shared::runtime::http::json;
 use shared::store::{ChangeRequest, Changed, KeyOwner, Snapshot, Step, StoreError};
 use std::sync::Arc;
 
-/// How often a change that met others is prepared again.
+/// How often a change is prepared again after it met other changes.
 const ATTEMPTS: u32 = 40;
 
-/// Who changes something, and where.
+/// The caller of a change and the organisation.
 #[derive(Clone, Debug)]
 pub(crate) struct Actor {
     pub(crate) organisation_id: String,
@@ -28,7 +28,7 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// The owner of a key, in their organisation.
+    /// Returns the owner of a key, in their organisation.
     pub(crate) fn of(owner: &KeyOwner, request_id: &str) -> Self {
         Self {
             organisation_id: owner.organisation_id.clone(),
@@ -67,7 +67,7 @@ pub(crate) fn check_department(
     }
 }
 
-/// The user of an optional id.
+/// Finds the user of an optional id.
 pub(crate) async fn user_of(
     app: &App,
     organisation_id: &str,
@@ -79,7 +79,7 @@ pub(crate) async fn user_of(
     }
 }
 
-/// The cells of the periods in force that have one.
+/// Returns the existing cells of the periods in force.
 pub(crate) async fn cells_in_force(
     app: &App,
     configuration: &Configuration,
@@ -96,7 +96,7 @@ pub(crate) async fn cells_in_force(
     Ok(cells)
 }
 
-/// All of several checks, so that every wrong field is named at once.
+/// Runs several checks, so that every wrong field is named at once.
 pub(crate) fn all(checks: impl IntoIterator<Item = Result<(), ApiError>>) -> Result<(), ApiError> {
     let mut details: Vec<Detail> = Vec::new();
     for check in checks {
@@ -113,10 +113,10 @@ pub(crate) fn all(checks: impl IntoIterator<Item = Result<(), ApiError>>) -> Res
     }
 }
 
-/// The answer to a change, given the cell of the current period as it will be.
+/// Builds the answer to a change from the cell of the current period as it will be.
 pub(crate) type AnswerOf = Box<dyn Fn(Option<&Cell>) -> Answer + Send + Sync>;
 
-/// An answer that does not depend on the cell.
+/// Returns an answer that does not depend on the cell.
 fn fixed(answer: Answer) -> AnswerOf {
     Box::new(move |_| answer.clone())
 }
@@ -132,12 +132,12 @@ impl Proposal {
         Self { change, answer }
     }
 
-    /// A change whose answer is known already.
+    /// Returns a change whose answer is known already.
     pub(crate) fn answering(change: Change, answer: Answer) -> Self {
         Self::new(change, fixed(answer))
     }
 
-    /// A change that is answered with a value.
+    /// Returns a change that is answered with a value.
     pub(crate) fn showing(change: Change, status: u16, body: String) -> Self {
         let answer = Answer {
             status,
@@ -147,14 +147,14 @@ impl Proposal {
         Self::answering(change, answer)
     }
 
-    /// A change that is answered without a body.
+    /// Returns a change that is answered without a body.
     pub(crate) fn silent(change: Change) -> Self {
         Self::showing(change, 204, String::new())
     }
 }
 
-/// Prepares a change and commits it, again and again while others are faster. `prepare` reads what
-/// it needs after the snapshot: whatever changes from then on makes the commit stale.
+/// Prepares a change and commits it, and repeats that while other changes come first. `prepare` has
+/// to read after the snapshot: every later change makes the commit stale.
 pub(crate) async fn change(
     app: &App,
     actor: &Actor,
@@ -173,7 +173,7 @@ pub(crate) async fn change(
     };
     let step = async |snapshot: Arc<Snapshot>| match prepare(snapshot).await {
         Ok(Proposal { change, answer }) => Ok(Step::commit(change, answer)),
-        // What is in the way may be what the same request made a moment ago.
+        // The conflict may come from the same request a moment ago.
         Err(error) => {
             let answer = answered_before(app, idempotent).await?;
             let stop = |answer: Answer| Step::Stop(fixed(answer));
@@ -200,7 +200,7 @@ pub(crate) async fn change(
     }
 }
 
-/// The answer that an idempotency key has already.
+/// Returns the stored answer of an idempotency key.
 pub(crate) async fn answered_before(
     app: &App,
     idempotent: Option<&IdempotentRequest>,
@@ -215,7 +215,7 @@ pub(crate) async fn answered_before(
     }
 }
 
-/// An answer as a response.
+/// Turns an answer into a response.
 pub(crate) fn respond(answer: Answer) -> Response {
     if answer.status == 204 {
         return axum::response::IntoResponse::into_response(http::StatusCode::NO_CONTENT);
@@ -223,7 +223,7 @@ pub(crate) fn respond(answer: Answer) -> Response {
     json(answer.status, answer.body)
 }
 
-/// A conflict where the header `If-Match` names another version.
+/// Returns a conflict if the header `If-Match` names another version.
 pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), ApiError> {
     let Some(value) = headers.get(http::header::IF_MATCH) else {
         return Ok(());
@@ -240,7 +240,7 @@ pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), Api
     }
 }
 
-/// `3`, `"3"` or `W/"3"`.
+/// Reads a version: `3`, `"3"` or `W/"3"`.
 fn version_of(text: &str) -> Option<u64> {
     let tag = text.strip_prefix("W/").unwrap_or(text);
     let quoted = tag.strip_prefix('"').map(|rest| rest.strip_suffix('"'));

@@ -1,4 +1,4 @@
-//! Corrections of what was used: signed amounts in open and closed months.
+//! Corrects usage by signed amounts, in open and closed months.
 
 use super::budgets::tell_crossings;
 use super::change::{Actor, Proposal, all, cells_in_force, change, user_of};
@@ -37,7 +37,7 @@ use shared::runtime::wire::Usd;
 use shared::store::{DepartmentTotals, KeyOwner, Sums, new_id};
 use utoipa::ToSchema;
 
-/// The most levels that one correction lets tell again, for its transaction.
+/// The most levels that one correction resets for new alerts, as its transaction is limited.
 const MAX_CLEARED: usize = 50;
 
 #[derive(Serialize, ToSchema)]
@@ -52,7 +52,7 @@ struct CorrectionView<'a> {
     department_id: Option<&'a str>,
     #[schema(value_type = String)]
     month: Month,
-    /// Below zero was taken away.
+    /// A negative amount was taken away.
     tokens: i64,
     usd: Usd,
     reason: &'a str,
@@ -76,14 +76,14 @@ fn shown(correction: &Correction) -> CorrectionView<'_> {
     }
 }
 
-/// Whose usage is corrected.
+/// The user or department whose usage is corrected.
 #[derive(Clone, Debug)]
 enum Whose {
     User(String),
     Department(String),
 }
 
-/// What a request asks for.
+/// A correction as the request describes it.
 struct Asked {
     whose: Whose,
     month: Month,
@@ -135,19 +135,21 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
     })
 }
 
-/// Corrects what was used in a month: by more, or by less if the amounts are below zero.
+/// Corrects the usage of a month: adds to it, or takes away if the amounts are negative.
 ///
-/// It counts like usage that comes late: in totals and reports (by hour and day at the end of the month, or now), for
-/// budgets, and for what carries over as long as the month's grace lasts. In reports its model and provider are
-/// `correction`, and without a user its `user_id` is empty. It takes away at most what was recorded: more is a conflict. It
-/// stays as it is; a wrong one is corrected by another.
+/// A correction counts like late usage: in totals and reports (by hour and day at the end of the
+/// month, or now), for budgets, and for the carry while the month's grace lasts. In reports its
+/// model and provider are `correction`, and its `user_id` is empty if it has no user. It takes away
+/// at most the recorded usage; more is a conflict. It cannot be changed: correct a wrong one by
+/// another.
 #[shared::endpoint(POST "/v1/corrections", ADMIN)]
 #[utoipa::path(
     operation_id = "createCorrection",
     tag = "Budgets",
     params(IdempotencyKey),
     request_body(content = CreateCorrection, example = json!({
-        "user_id": "ada", "month": "2026-11", "tokens": -2_000_000, "reason": "a test was reported as usage"
+        "user_id": "ada", "month": "2026-11", "tokens": -2_000_000,
+        "reason": "a test was reported as usage"
     })),
     responses(
         (status = 201, description = "The correction.", body = CorrectionView),
@@ -184,7 +186,7 @@ pub(crate) async fn create(
     Ok(corrected)
 }
 
-/// What was used in the month that is corrected.
+/// The usage of the month that is corrected.
 struct Recorded {
     departments: DepartmentTotals,
     /// None if a department is corrected, or if the user does not exist.
@@ -215,7 +217,7 @@ impl Recorded {
     }
 }
 
-/// The correction on the path where its user or department was at the end of its month.
+/// Builds the correction on the path of its user or department at the end of its month.
 fn correction(
     configuration: &Configuration,
     recorded: &Recorded,
@@ -265,8 +267,8 @@ fn correction(
     })
 }
 
-/// A conflict if it takes away more than was recorded, of its user and at each level that it counts for: otherwise a correction could let more through a cap than
-/// its amount.
+/// Returns a conflict if it takes away more than was recorded, of its user and at each level that
+/// it counts for. Otherwise a correction could let more through a cap than its amount.
 fn check_recorded(totals: &Recorded, asked: &Asked, path: &Path) -> Result<(), ApiError> {
     let levels = path.0.iter().map(|id| Some(id.as_str()));
     let mut recorded = totals.departments.spent_under(None);
@@ -294,8 +296,7 @@ fn check_recorded(totals: &Recorded, asked: &Asked, path: &Path) -> Result<(), A
     Ok(())
 }
 
-/// The markers of levels that budgets have reached and do not reach any longer, so that these
-/// levels alert again.
+/// Returns the markers of levels that budgets no longer reach, so that these levels alert again.
 fn cleared(
     configuration: &Configuration,
     cells: &[(Month, Cell)],
@@ -333,8 +334,14 @@ fn cleared(
     tag = "Budgets",
     params(
         ("user_id" = Option<UserId>, Query, description = "Those of this user only."),
-        ("department_id" = Option<DepartmentId>, Query, description = "Those that count for this department or below it only."),
-        ("month" = Option<String>, Query, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$", description = "Those of this month only."),
+        (
+            "department_id" = Option<DepartmentId>, Query,
+            description = "Those that count for this department or below it only.",
+        ),
+        (
+            "month" = Option<String>, Query, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$",
+            description = "Those of this month only.",
+        ),
         Page,
     ),
     responses(

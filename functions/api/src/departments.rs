@@ -1,4 +1,4 @@
-//! Departments: a tree of at most eight levels under the organisation.
+//! Manages departments: a tree of at most eight levels under the organisation.
 
 use super::change::{
     Actor, Proposal, all, change, check_department, check_user, check_version, user_of,
@@ -27,10 +27,10 @@ use shared::runtime::openapi::{
 use shared::runtime::parse;
 use std::ops::Bound;
 
-/// The path of the whole tree stands where a department of this id would.
+/// No department may have this id: its path is that of the whole tree.
 const RESERVED_ID: &str = "tree";
 
-/// Makes a department under another one or at the top.
+/// Creates a department under another one or at the top.
 #[shared::endpoint(POST "/v1/departments", ADMIN)]
 #[utoipa::path(
     operation_id = "createDepartment",
@@ -92,8 +92,8 @@ pub(crate) async fn create(
             updated_at: now,
         };
         let body = described(&department);
-        // A department that is created again has what it used this month: it keeps its number, and
-        // comes back by a move.
+        // A department that is created again keeps its number and its usage of this month. It comes
+        // back by a move.
         let returned = deleted.map(|gone| Return {
             deleted: gone.clone(),
             moved: DepartmentMove {
@@ -116,7 +116,7 @@ fn described(department: &Department) -> String {
     view::text(&view::department(department))
 }
 
-/// Refuses a place under `parent_id` for a subtree of `height` levels that would be too deep.
+/// Refuses a place under `parent_id` if a subtree of `height` levels would be too deep there.
 fn check_depth(
     configuration: &Configuration,
     parent_id: Option<&str>,
@@ -130,14 +130,18 @@ fn check_depth(
     Ok(())
 }
 
-/// Lists the departments.
+/// Lists the departments of the organisation.
 #[shared::endpoint(GET "/v1/departments", MANAGED)]
 #[utoipa::path(
     operation_id = "listDepartments",
     tag = "Departments",
     params(Page),
     responses(
-        (status = 200, description = "A page of them, by id.", body = PageBody<view::DepartmentView>),
+        (
+            status = 200,
+            description = "A page of them, by id.",
+            body = PageBody<view::DepartmentView>,
+        ),
         Invalid, Unknown, Denied,
     ),
 )]
@@ -166,7 +170,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Shows a department.
+/// Shows one department by its id.
 #[shared::endpoint(GET "/v1/departments/{id}", MANAGED)]
 #[utoipa::path(
     operation_id = "getDepartment",
@@ -192,7 +196,7 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::department(department))))
 }
 
-/// Changes a department; another parent moves its whole subtree.
+/// Changes a department. Another parent moves its whole subtree.
 #[shared::endpoint(PATCH "/v1/departments/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "updateDepartment",
@@ -252,7 +256,8 @@ pub(crate) async fn update(
     .await
 }
 
-/// The move of a department under another parent; refused where that is in its own subtree or too deep.
+/// Returns the move of a department under another parent. Refuses a parent in its own subtree, and
+/// a tree that gets too deep.
 fn moved(
     configuration: &Configuration,
     before: &Department,

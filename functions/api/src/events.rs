@@ -1,4 +1,4 @@
-//! Events that somebody should look at, and what an administrator decides about those that were held back.
+//! Lists events that need attention. An administrator decides about those that were held back.
 
 use super::budgets::tell_crossings;
 use super::change::{Actor, Proposal, change};
@@ -44,18 +44,18 @@ const DECISIONS: &[(&str, Option<Flag>)] = &[
 #[derive(Serialize, ToSchema)]
 #[schema(as = DecisionAboutEvent)]
 struct DecisionView {
-    /// Who, as the audit log names them.
+    /// Who decided, as the audit log names them.
     by: String,
     #[schema(value_type = Moment)]
     at: String,
     reason: String,
 }
 
-/// Which tokens are too many, how many were reported, and how many are taken for possible.
+/// The count of tokens that is too large, as reported, with the largest possible count.
 #[derive(Serialize, ToSchema)]
 #[schema(as = EventExcess)]
 struct ExcessView {
-    /// `input`, `output` or `total`.
+    /// One of `input`, `output` and `total`.
     of: shared::domain::ledger::plausible::Counted,
     tokens: i64,
     most: i64,
@@ -81,7 +81,7 @@ impl From<Amounts> for AmountsView {
 #[schema(as = FlaggedEvent)]
 struct EventView {
     event_id: String,
-    /// `llm_request` or `ip_risk`.
+    /// Either `llm_request` or `ip_risk`.
     r#type: &'static str,
     #[schema(required = true)]
     user_id: Option<String>,
@@ -92,10 +92,10 @@ struct EventView {
     occurred_at: String,
     #[schema(value_type = Moment)]
     received_at: String,
-    /// The month that it counts in, or would.
+    /// The month that it counts in, or would count in.
     #[schema(value_type = String)]
     period: String,
-    /// Null of a risk; likewise what follows.
+    /// Null for a risk, as are the fields that follow.
     #[schema(required = true)]
     provider: Option<String>,
     #[schema(required = true)]
@@ -108,20 +108,20 @@ struct EventView {
     output_tokens: Option<i64>,
     #[schema(required = true)]
     hold_id: Option<String>,
-    /// Null of usage; likewise `summary`.
+    /// Null for usage, as is `summary`.
     #[schema(required = true)]
     risk_level: Option<RiskLevel>,
     #[schema(required = true)]
     summary: Option<String>,
-    /// What is charged for it: nothing while it is held back.
+    /// The charge for it: zero while it is held back.
     charged: AmountsView,
-    /// What its hold had, if it names one.
+    /// The amount of its hold, if it names one.
     #[schema(required = true)]
     held: Option<AmountsView>,
-    /// What is too large about it, if it was held back.
+    /// The count that is too large, if it was held back.
     #[schema(required = true)]
     excess: Option<ExcessView>,
-    /// What was decided about it, if anything.
+    /// The decision about it, if there is one.
     #[schema(required = true)]
     decision: Option<DecisionView>,
 }
@@ -167,7 +167,7 @@ fn shown(flagged: &FlaggedEvent) -> EventView {
     }
 }
 
-/// Lists events that somebody should look at, the newest first: held back and what was decided, in conflict, or beyond
+/// Lists events that need attention, the newest first: held back, decided, in conflict, or beyond
 /// their hold.
 #[shared::endpoint(GET "/v1/events", ADMIN)]
 #[utoipa::path(
@@ -218,10 +218,10 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// What a request decides, and about which event.
+/// The event of a request and the decision about it.
 struct Asked {
     identity: EventIdentity,
-    /// What the event is from then on.
+    /// The state of the event after the decision.
     flag: Flag,
     reason: String,
 }
@@ -243,9 +243,10 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
 
 /// Counts or discards an event that was held back, once.
 ///
-/// Counted, it is charged as late usage of the place and month where it was held back; what its hold was charged is set
-/// against it. Discarded, it counts nowhere, and what its hold was charged stays. The same decision again changes nothing
-/// and has the same answer; another one is a conflict, and a correction mends it.
+/// A counted event is charged as late usage of the place and month in which it was held back, less
+/// the charge of its hold. A discarded event counts nowhere, and the charge of its hold stays. The
+/// same decision again changes nothing and gets the same answer. Another decision is a conflict:
+/// use a correction instead.
 #[shared::endpoint(POST "/v1/events/decisions", ADMIN)]
 #[utoipa::path(
     operation_id = "decideEvent",
@@ -276,7 +277,7 @@ pub(crate) async fn decide(
         return decided;
     };
     if error.code == ErrorCode::Conflict {
-        // Somebody else may have decided the same a moment ago.
+        // Somebody else may have made the same decision a moment ago.
         let known = held_back(&app, owner, &asked.identity).await?;
         if known.flag == asked.flag {
             return Ok(json(200, view::text(&shown(&known))));

@@ -1,4 +1,4 @@
-//! The steps of an exemption after it was asked for: approved or denied by an administrator, ended early; and who is told.
+//! Approves, denies and ends exemptions, and notifies the people concerned.
 
 use super::change::{Actor, Proposal, cells_in_force, change};
 use super::exemption_view::{ExemptionView, shown};
@@ -28,7 +28,7 @@ use shared::runtime::parse;
 use shared::runtime::roles::RoleScope;
 use shared::store::{KeyOwner, Snapshot, new_id};
 
-/// Who is told of a step, in one notice that is written with it.
+/// The recipients of a step's notice, which is written with the step.
 pub(super) struct Audience {
     notice_id: String,
     recipients: Vec<Recipient>,
@@ -36,7 +36,7 @@ pub(super) struct Audience {
 }
 
 impl Audience {
-    /// To those who may decide.
+    /// Returns a notice to those who may decide.
     pub(super) async fn to_approvers(
         app: &App,
         owner: &KeyOwner,
@@ -62,7 +62,7 @@ impl Audience {
         })
     }
 
-    /// To whom it is for and to whoever asked.
+    /// Returns a notice to the user and to the person who asked.
     async fn to_those_concerned(
         app: &App,
         owner: &KeyOwner,
@@ -97,8 +97,9 @@ impl Audience {
 
 /// Approves an exemption. It is in force with the answer.
 ///
-/// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
-/// without a user stands for everybody in the chain of keys that made it.
+/// Nobody may decide an exemption that they asked for or that is for them. The same holds for every
+/// key that one of these people made, for anybody. A key without a user acts for everybody in the
+/// chain of keys that made it.
 #[shared::endpoint(POST "/v1/exemptions/{id}/approve", ADMIN)]
 #[utoipa::path(
     operation_id = "approveExemption",
@@ -130,8 +131,9 @@ pub(crate) async fn approve(
 
 /// Denies an exemption.
 ///
-/// Nobody decides one that they asked for or that is for them, nor anybody with a key that one of them made, for whomever. A key
-/// without a user stands for everybody in the chain of keys that made it.
+/// Nobody may decide an exemption that they asked for or that is for them. The same holds for every
+/// key that one of these people made, for anybody. A key without a user acts for everybody in the
+/// chain of keys that made it.
 #[shared::endpoint(POST "/v1/exemptions/{id}/deny", ADMIN)]
 #[utoipa::path(
     operation_id = "denyExemption",
@@ -171,7 +173,7 @@ fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
     Ok(note)
 }
 
-/// Refuses what was decided already or is over.
+/// Refuses an exemption that was decided already or has ended.
 fn check_open(
     exemption: &Exemption,
     wanted: &[ExemptionStatus],
@@ -204,7 +206,9 @@ async fn decide(
         let before = known(app, owner, id).await?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
-                "nobody decides an exemption that they asked for or that is for them, and a key stands for whoever made it, too; another administrator has to, with a key that none of them made",
+                "nobody decides an exemption that they asked for or that is for them, and a key \
+                    stands for whoever made it, too; another administrator has to, with a key that \
+                    none of them made",
             ));
         }
         check_open(&before, &[ExemptionStatus::Pending], now)?;
@@ -235,7 +239,7 @@ async fn decide(
     .await
 }
 
-/// A step of an exemption from `before` to `after`.
+/// Returns the step of an exemption from `before` to `after`.
 fn step(before: Exemption, mut after: Exemption, now: Timestamp) -> Update<Exemption> {
     after.version += 1;
     after.updated_at = now;
@@ -244,7 +248,7 @@ fn step(before: Exemption, mut after: Exemption, now: Timestamp) -> Update<Exemp
     })
 }
 
-/// Refuses more than decisions can have in view.
+/// Refuses more exemptions than a preflight can consider.
 fn check_room(
     snapshot: &Snapshot,
     cells: &[(Month, Cell)],
@@ -261,7 +265,7 @@ fn check_room(
         );
         return Err(ApiError::conflict(message));
     }
-    // An exemption takes room in a month from its first hold there on, until the month ends.
+    // An exemption takes room in a month from its first hold there until the month ends.
     let organisation = &snapshot.configuration.organisation;
     let granted = exemption.grant();
     let granted = living.clone().chain(&granted);
@@ -274,13 +278,15 @@ fn check_room(
         begun.count() + to_come.count() > MAX_EXEMPTION_COUNTERS
     };
     if living.count() >= MAX_GRANTS || cells.iter().any(is_full) {
-        let message = "the organisation has or has used as many exemptions as there is room for this month; change a budget instead, revoke one that nobody has used, or wait until the next month has begun";
+        let message = "the organisation has or has used as many exemptions as there is room for \
+            this month; change a budget instead, revoke one that nobody has used, or wait until \
+            the next month has begun";
         return Err(ApiError::conflict(message));
     }
     Ok(())
 }
 
-/// Ends an exemption at once; whoever asked for one may withdraw it while it waits.
+/// Ends an exemption at once. The person who asked for it may withdraw it while it waits.
 #[shared::endpoint(POST "/v1/exemptions/{id}/revoke", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
     operation_id = "revokeExemption",
@@ -308,12 +314,17 @@ pub(crate) async fn revoke(
     let actor = Actor::of(owner, &request_id);
     change(&app, &actor, None, async |_| {
         let before = known(&app, owner, &id).await?;
-        check_open(&before, &[ExemptionStatus::Pending, ExemptionStatus::Approved], now)?;
+        check_open(
+            &before,
+            &[ExemptionStatus::Pending, ExemptionStatus::Approved],
+            now,
+        )?;
         let waits = before.decided == ExemptionStatus::Pending;
         let withdraws = waits && before.requested_by.is(&party(owner));
         if !(is_admin || withdraws) {
             return Err(ApiError::forbidden(
-                "only an administrator ends an exemption; whoever asked for one may withdraw it while it waits",
+                "only an administrator ends an exemption; whoever asked for one may withdraw it \
+                    while it waits",
             ));
         }
         let mut after = before.clone();

@@ -1,4 +1,4 @@
-//! Exemptions as JSON.
+//! Shows exemptions as JSON.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(crate) struct ExemptionView {
     id: String,
     user_id: String,
     kind: Kind,
-    /// Of a raise, for each month that it reaches.
+    /// The amounts of a raise, for each month that it covers.
     #[schema(required = true)]
     tokens: Option<i64>,
     #[schema(required = true)]
@@ -40,7 +40,7 @@ pub(crate) struct ExemptionView {
     revoked_at: Option<String>,
     #[schema(required = true)]
     revocation_note: Option<String>,
-    /// What it has given so far, held or spent; none where it was never approved.
+    /// The amount given so far, held or spent; null if it was never approved.
     #[schema(required = true)]
     used: Option<UsedView>,
     version: u64,
@@ -59,7 +59,7 @@ struct PartyView {
     user_id: Option<String>,
 }
 
-/// What was given, held or spent.
+/// An amount that was given, held or spent.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Used)]
 struct UsedView {
@@ -74,7 +74,7 @@ fn party(party: &Party) -> PartyView {
     }
 }
 
-/// An exemption at `now`, and what it has given.
+/// Shows an exemption at `now`, with the amount given so far.
 pub(crate) fn shown(
     exemption: &Exemption,
     given: Option<Amounts>,

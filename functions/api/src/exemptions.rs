@@ -1,4 +1,4 @@
-//! Exemptions: asked for by a user or their manager, and listed for those who may see them.
+//! Exemptions: users and managers ask for them, and those who may see them list them.
 
 use super::change::{Actor, Proposal, change};
 use super::exemption_steps::Audience;
@@ -40,7 +40,7 @@ const STATUSES: &[(&str, ExemptionStatus)] = &[
     ("revoked", ExemptionStatus::Revoked),
 ];
 
-/// Whose a key is.
+/// Returns the party that a key acts for.
 pub(crate) fn party(owner: &KeyOwner) -> Party {
     Party {
         key_id: owner.key_id.clone(),
@@ -53,7 +53,7 @@ pub(crate) fn party(owner: &KeyOwner) -> Party {
     }
 }
 
-/// What a request asks for.
+/// Reads a request for an exemption and its reason.
 fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     let mut fields = Fields::of_body(body)?;
     let user_id = fields.required("user_id", parse::user_id);
@@ -61,7 +61,7 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     let given = ["tokens", "usd"].map(|name| fields.has(name));
     let tokens = fields.changed("tokens", parse::whole(1, MAX_AMOUNT));
     let micro_usd = fields.changed("usd", parse::some_micro_usd);
-    // An amount that is wrong is named already.
+    // An invalid amount is reported already.
     let lacks = |given: bool, amount: Option<Option<i64>>| !given || amount == Some(None);
     let has_no_amount = lacks(given[0], tokens) && lacks(given[1], micro_usd);
     let (tokens, micro_usd) = (tokens.flatten(), micro_usd.flatten());
@@ -70,7 +70,7 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     let starts_at = fields.optional("starts_at", parse::timestamp);
     let has_end = fields.has("ends_at");
     let ends_at = fields.required("ends_at", parse::timestamp);
-    // What has begun already begins with the decision.
+    // A start in the past becomes the moment of the decision.
     let starts_at = starts_at.unwrap_or(now).max(now);
     match kind {
         Some(Kind::Lift) if tokens.is_some() || micro_usd.is_some() => {
@@ -102,7 +102,7 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     Ok((terms, reason))
 }
 
-/// Asks for an exemption: more than the hard caps allow, for one user and a while.
+/// Asks for an exemption: more than the hard caps allow, for one user and a limited time.
 #[shared::endpoint(POST "/v1/exemptions", OWN, WHILE_BLOCKED)]
 #[utoipa::path(
     operation_id = "createExemption",
@@ -110,7 +110,11 @@ fn read(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     params(IdempotencyKey),
     request_body = CreateExemption,
     responses(
-        (status = 201, description = "The exemption, which waits for a decision.", body = ExemptionView),
+        (
+            status = 201,
+            description = "The exemption, which waits for a decision.",
+            body = ExemptionView,
+        ),
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
 )]
@@ -152,7 +156,8 @@ pub(crate) async fn create(
         let waiting = pending.iter().filter(|one| one.ends_at > now);
         let of_user = waiting.clone().filter(|one| one.user_id == user.id);
         if of_user.count() >= MAX_PENDING_OF_USER || waiting.count() >= MAX_PENDING {
-            let message = "too many requests for exemptions wait for a decision; withdraw one, or ask an administrator to decide";
+            let message = "too many requests for exemptions wait for a decision; withdraw one, or \
+                ask an administrator to decide";
             return Err(ApiError::conflict(message));
         }
         let body = view::text(&shown(&exemption, None, now));
@@ -165,7 +170,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// The exemption as it is, of one's own organisation.
+/// Finds an exemption in the caller's organisation.
 pub(crate) async fn known(app: &App, owner: &KeyOwner, id: &str) -> Result<Exemption, ApiError> {
     let unknown = || ApiError::not_found("exemption");
     if !is_slug(id) {
@@ -175,7 +180,7 @@ pub(crate) async fn known(app: &App, owner: &KeyOwner, id: &str) -> Result<Exemp
     known.ok_or_else(unknown)
 }
 
-/// The exemption, where the key sees its user or has asked for it.
+/// Finds an exemption if the key sees its user or has asked for it.
 pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<Exemption, ApiError> {
     let exemption = known(app, owner, id).await?;
     if !exemption.requested_by.is(&party(owner)) {
@@ -184,7 +189,7 @@ pub(crate) async fn visible(app: &App, owner: &KeyOwner, id: &str) -> Result<Exe
     Ok(exemption)
 }
 
-/// Shows an exemption, with what it has given so far.
+/// Shows an exemption, with the amount given so far.
 #[shared::endpoint(GET "/v1/exemptions/{id}", OWN)]
 #[utoipa::path(
     operation_id = "getExemption",
@@ -209,7 +214,7 @@ pub(crate) async fn read_one(
     Ok(json(200, view::text(view)))
 }
 
-/// Exemptions with what each has given so far.
+/// Shows exemptions with the amounts given so far.
 pub(crate) async fn views(
     app: &App,
     owner: &KeyOwner,
@@ -227,7 +232,8 @@ pub(crate) async fn views(
     Ok(exemptions.iter().map(show).collect())
 }
 
-/// Lists exemptions, the newest first: all for an administrator, one's own and one's people's otherwise.
+/// Lists exemptions, the newest first: all for an administrator, one's own and those of one's users
+/// otherwise.
 #[shared::endpoint(GET "/v1/exemptions", OWN)]
 #[utoipa::path(
     operation_id = "listExemptions",

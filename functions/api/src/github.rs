@@ -1,4 +1,4 @@
-//! GitHub's webhooks: the secret they are signed with, whose logins they name, and how grave each event is.
+//! GitHub's webhooks: the signing secret, the users behind logins, and the risk of each event.
 
 use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::{PutGithub, PutGithubRisks};
@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 
 /// The most logins of an organisation.
 const MAX_LOGINS: usize = 1_000;
-/// How long a secret may be, in bytes.
+/// The allowed length of a secret in bytes.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
 
 const LEVELS: &[(&str, Option<RiskLevel>)] = &[
@@ -36,7 +36,7 @@ const LEVELS: &[(&str, Option<RiskLevel>)] = &[
 #[derive(Serialize, ToSchema)]
 #[schema(as = GithubIntegration)]
 struct IntegrationView<'a> {
-    /// Where GitHub sends its webhooks, under the address of the API.
+    /// The path of the API at which GitHub's webhooks arrive.
     receiver: String,
     users: &'a BTreeMap<String, String>,
     #[schema(value_type = Moment)]
@@ -47,7 +47,7 @@ struct IntegrationView<'a> {
 #[schema(as = GithubRisks)]
 struct RisksView<'a> {
     items: &'a [RiskRow],
-    /// Whether these are the rows that every organisation begins with.
+    /// Whether these are the default rows of every organisation.
     is_default: bool,
     #[schema(value_type = Option<Moment>, required = true)]
     updated_at: Option<String>,
@@ -74,7 +74,7 @@ fn is_login(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(is_right)
 }
 
-/// An object with all its fields, those that come twice included.
+/// The fields of an object, including repeated ones.
 struct Pairs(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Pairs {
@@ -117,7 +117,7 @@ fn users(raw: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(pairs.into_iter().collect())
 }
 
-/// Says what GitHub signs with and whose its logins are.
+/// Sets the secret that GitHub signs with and the users of its logins.
 #[shared::endpoint(PUT "/v1/integrations/github", ADMIN)]
 #[utoipa::path(
     operation_id = "putGithub",
@@ -161,7 +161,7 @@ pub(crate) async fn put(
     .await
 }
 
-/// Shows where GitHub sends its webhooks and whose logins are known.
+/// Shows where to send GitHub's webhooks and the known logins.
 #[shared::endpoint(GET "/v1/integrations/github", ADMIN)]
 #[utoipa::path(
     operation_id = "getGithub",
@@ -178,7 +178,7 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
     Ok(json(200, shown(&owner.organisation_id, &known)))
 }
 
-/// Shows how grave each event of GitHub is.
+/// Shows the risk of each event of GitHub.
 #[shared::endpoint(GET "/v1/integrations/github/risks", ADMIN)]
 #[utoipa::path(
     operation_id = "getGithubRisks",
@@ -209,7 +209,7 @@ fn word(raw: &str) -> Result<String, String> {
         .ok_or_else(|| "must be 1 to 64 characters of a-z, 0-9 and _".to_owned())
 }
 
-/// One row of the table; the message says what is wrong with which.
+/// Reads one row of the table. The message names the row and the fault.
 fn row(index: usize, raw: &str) -> Result<RiskRow, String> {
     let said = |details: Vec<shared::runtime::error::Detail>| {
         let all = details
@@ -248,7 +248,7 @@ fn rows(raw: &str) -> Result<Vec<RiskRow>, String> {
     Ok(rows)
 }
 
-/// Puts the whole table of risks in place of the one before.
+/// Replaces the whole table of risks.
 #[shared::endpoint(PUT "/v1/integrations/github/risks", ADMIN)]
 #[utoipa::path(
     operation_id = "putGithubRisks",

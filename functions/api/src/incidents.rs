@@ -1,4 +1,4 @@
-//! Incidents: listed the newest first, acknowledged and resolved, with notes.
+//! Lists, acknowledges and resolves incidents, with notes.
 
 use super::change::{Actor, Proposal, change};
 use super::openapi::bodies::UpdateIncident;
@@ -20,7 +20,7 @@ use shared::runtime::openapi::{Conflict, Denied, Invalid, Page, Slug, TooLarge, 
 use shared::runtime::parse;
 use utoipa::ToSchema;
 
-/// What an incident may become; it is never opened again.
+/// The states that an incident may change to. It is never opened again.
 const NEXT_STATUSES: &[(&str, AlertStatus)] = &[
     ("acknowledged", AlertStatus::Acknowledged),
     ("resolved", AlertStatus::Resolved),
@@ -91,7 +91,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Shows an incident with its notes.
+/// Shows one incident with its notes.
 #[shared::endpoint(GET "/v1/incidents/{id}", MANAGED)]
 #[utoipa::path(
     operation_id = "getIncident",

@@ -1,6 +1,7 @@
 //! The public management API: organisations, departments, users, budgets and keys.
 //!
-//! A handler reads its input, says what changes and what the answer will be; [`act`] carries the change out.
+//! A handler reads its input and returns the change with its answer. The module `change` commits
+//! it.
 
 mod addresses;
 mod alerts;
@@ -56,7 +57,7 @@ use shared::store::Store;
 use std::time::Duration;
 use utoipa::ToSchema;
 
-/// What the function has for all its requests.
+/// The state that all requests share.
 #[derive(Clone, Debug)]
 pub struct App {
     store: Store,
@@ -66,18 +67,18 @@ pub struct App {
     sealer: Sealer,
     notices: Notices,
     tokens: Tokens,
-    /// Where webhooks may go.
+    /// How far webhooks may reach.
     egress: EgressPolicy,
     /// How long one call of a policy's test evaluates before it answers with a cursor.
     test_time: Duration,
 }
 
-/// How long that is where nothing else is said: the function and the HTTP API in front of it wait for half a minute.
+/// The default of `test_time`. The function and the HTTP API in front of it wait for half a minute.
 const TEST_TIME: Duration = Duration::from_secs(12);
 
 impl App {
-    /// The function on `store`, which queues on `notices`; `operator_key` and the keys of the sealer and the tokens are secrets of the
-    /// deployment.
+    /// Builds the function on `store`, with `notices` as its queue. `operator_key` and the keys of
+    /// the sealer and the tokens are secrets of the deployment.
     pub fn new(
         store: Store,
         operator_key: &str,
@@ -100,13 +101,13 @@ impl App {
         }
     }
 
-    /// The same where webhooks may go as far as `egress`.
+    /// Lets webhooks reach as far as `egress` allows.
     #[must_use]
     pub fn with_egress(self, egress: EgressPolicy) -> Self {
         Self { egress, ..self }
     }
 
-    /// The same with other limits for each key.
+    /// Replaces the request limits of each key.
     #[must_use]
     pub fn with_rates(self, rates: Rates) -> Self {
         Self {
@@ -115,7 +116,7 @@ impl App {
         }
     }
 
-    /// The same, believing keys for so long.
+    /// Sets how long a key is trusted before it is read again.
     #[must_use]
     pub fn believing_keys(self, believed: Duration) -> Self {
         Self {
@@ -124,7 +125,7 @@ impl App {
         }
     }
 
-    /// The same where one call of a policy's test evaluates for so long.
+    /// Sets how long one call of a policy's test evaluates.
     #[must_use]
     pub fn with_test_time(self, test_time: Duration) -> Self {
         Self { test_time, ..self }
@@ -132,7 +133,7 @@ impl App {
 }
 
 impl App {
-    /// What a request asks of `list`, which takes no parameters but those of its pages.
+    /// Reads the page parameters of `list`, which takes no others.
     fn page(&self, query: Option<&str>, list: &str) -> Result<PageRequest, ApiError> {
         let mut parameters = Parameters::of_query(query);
         let asked = self.cursors.page(&mut parameters, list);
@@ -230,8 +231,8 @@ shared::endpoints! {
     suppressions::remove,
 }
 
-/// The endpoints of other functions by their paths. The gateway sends them there, and here what it
-/// knows no route for: other methods of these paths, whose answer lists the methods that there are.
+/// The endpoints of other functions by their paths. The gateway sends them there. Other methods of
+/// these paths arrive here, and their answer lists the allowed methods.
 pub const ELSEWHERE: [(&str, MethodFilter); 5] = [
     ("/v1/preflight", MethodFilter::POST),
     ("/v1/holds/{id}", MethodFilter::DELETE),
@@ -240,7 +241,6 @@ pub const ELSEWHERE: [(&str, MethodFilter); 5] = [
     ("/v1/integrations/github/{id}", MethodFilter::POST),
 ];
 
-/// The function's routes.
 pub fn router(app: App) -> Router {
     let elsewhere = ELSEWHERE.into_iter();
     let routes = elsewhere.fold(routes(), |routes, (path, method)| {
@@ -249,7 +249,7 @@ pub fn router(app: App) -> Router {
     finished(routes).with_state(app)
 }
 
-/// A body that is missing or an empty object.
+/// Accepts a missing body or an empty object.
 pub(crate) fn no_fields(body: &[u8]) -> Result<(), ApiError> {
     if body.is_empty() {
         return Ok(());
@@ -257,7 +257,7 @@ pub(crate) fn no_fields(body: &[u8]) -> Result<(), ApiError> {
     Fields::of_body(body)?.finish()
 }
 
-/// Says that the function answers.
+/// Reports that the function is running.
 #[shared::endpoint(GET "/v1/health", ANYBODY)]
 #[utoipa::path(
     operation_id = "getHealth",
@@ -268,7 +268,7 @@ async fn health() -> Response {
     json(200, r#"{"status":"ok"}"#.to_owned())
 }
 
-/// What a function that answers says.
+/// The answer of a running function.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it describes a constant")]
 struct Health {

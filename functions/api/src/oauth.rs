@@ -1,5 +1,5 @@
-//! OAuth 2.0 client credentials (RFC 6749, section 4.4): clients are made, listed and deleted like keys, and exchange their id and
-//! secret for a token that is good for an hour.
+//! OAuth 2.0 client credentials (RFC 6749, section 4.4). Clients are created, listed and deleted
+//! like keys. They exchange their id and secret for a token that is valid for an hour.
 
 use super::api_keys::{KeyFilter, NewKey, check_bound};
 use super::change::{Actor, Proposal, change, user_of};
@@ -30,9 +30,9 @@ use shared::store::{Credential, digest_of};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// What the id of a client and its secret begin with.
+/// The prefixes of a client's id and of its secret.
 const CLIENT: [&str; 2] = ["oac_", "tks_"];
-/// The largest body that asks for a token, in bytes.
+/// The largest body of a request for a token, in bytes.
 const MAX_FORM_BYTES: usize = 8 * 1024;
 
 #[derive(Serialize, ToSchema)]
@@ -46,10 +46,11 @@ struct ClientView<'a> {
     description: Option<&'a str>,
     #[schema(value_type = Moment)]
     created_at: String,
-    /// Who made it, as the audit log names them: `key/key_1`; null where that was not kept.
+    /// Who made it, as the audit log names them: `key/key_1`; null if that was not kept.
     #[schema(required = true)]
     created_by: Option<&'a str>,
-    /// Who answers for it: its user, or else the nearest user in the chain of keys that made it; null is the operator.
+    /// Who answers for it: its user, or else the nearest user in the chain of keys that made it;
+    /// null is the operator.
     #[schema(required = true)]
     responsible_user_id: Option<&'a str>,
     /// Everybody in the chain of keys that made it; the operator is not named.
@@ -74,7 +75,7 @@ fn shown<'a>(client: &'a ApiKey, secret: Option<&'a str>) -> ClientView<'a> {
     }
 }
 
-/// Makes a client that may ask for tokens; its secret is shown once.
+/// Creates a client that may ask for tokens. Its secret is shown once.
 #[shared::endpoint(POST "/v1/oauth/clients", ADMIN)]
 #[utoipa::path(
     operation_id = "createOauthClient",
@@ -113,15 +114,27 @@ pub(crate) async fn create(
     .await
 }
 
-/// Lists the clients, without their secrets: all of them, or those that one user has, answers for or has made.
+/// Lists the clients without their secrets: all of them, or those that one user has, answers for or
+/// has made.
 #[shared::endpoint(GET "/v1/oauth/clients", ADMIN)]
 #[utoipa::path(
     operation_id = "listOauthClients",
     tag = "Keys",
     params(
-        ("user_id" = Option<UserId>, Query, description = "Those that are bound to this user only."),
-        ("responsible_user_id" = Option<UserId>, Query, description = "Those that this user answers for only: also clients without a user that they made, or keys of theirs."),
-        ("maker_user_id" = Option<UserId>, Query, description = "Those that this user has made only, for whomever, with keys of theirs or with keys that those made: whoever made a client has seen its secret."),
+        (
+            "user_id" = Option<UserId>, Query,
+            description = "Those that are bound to this user only.",
+        ),
+        (
+            "responsible_user_id" = Option<UserId>, Query,
+            description = "Those that this user answers for only: also clients without a user that \
+                they made, or keys of theirs.",
+        ),
+        (
+            "maker_user_id" = Option<UserId>, Query,
+            description = "Those that this user has made only, for whomever, with keys of theirs \
+                or with keys that those made: whoever made a client has seen its secret.",
+        ),
         Page,
     ),
     responses(
@@ -154,7 +167,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Ends a client and, within five seconds, its tokens.
+/// Deletes a client. Its tokens stop working within five seconds.
 #[shared::endpoint(DELETE "/v1/oauth/clients/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "deleteOauthClient",
@@ -186,7 +199,7 @@ pub(crate) async fn remove(
     .await
 }
 
-/// The id and secret of `Authorization: Basic`, where there is one.
+/// Reads the id and secret of `Authorization: Basic`, if the header is there.
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
@@ -198,7 +211,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     Some((id.to_owned(), secret.to_owned()))
 }
 
-/// What is asked with: the client's id and secret, from the form or the header.
+/// Reads the client's id and secret from the form or the header.
 fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), ApiError> {
     let form = std::str::from_utf8(body).ok();
     let form = form.filter(|form| form.len() <= MAX_FORM_BYTES);
@@ -211,7 +224,7 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), ApiError>
             message: message.to_owned(),
         });
     };
-    // What a server does not know it has to ignore (RFC 6749, section 3.2).
+    // A server has to ignore parameters that it does not know (RFC 6749, section 3.2).
     for (name, value) in form_pairs(form) {
         let is_known = ["grant_type", "client_id", "client_secret"].contains(&name.as_str());
         if is_known && fields.insert(name.clone(), value).is_some() {
@@ -237,7 +250,7 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, String), ApiError>
     if !invalid.is_empty() {
         return Err(ApiError::invalid(invalid));
     }
-    // Who does not say who they are is not known (RFC 6749, section 5.2).
+    // A request without an id or secret gets a 401 (RFC 6749, section 5.2).
     if id.is_empty() || secret.is_empty() {
         let message = "send client_id and client_secret, in the form or as Authorization: Basic";
         return Err(ApiError::new(ErrorCode::Unauthorized, message));
@@ -253,7 +266,8 @@ struct TokenView {
     expires_in: i64,
 }
 
-/// Gives a client a token for an hour, for its id and secret: in the form, or as `Authorization: Basic`.
+/// Gives a client a token for an hour. Send its id and secret in the form or as `Authorization:
+/// Basic`.
 #[shared::endpoint(POST "/v1/oauth/token", ANYBODY)]
 #[utoipa::path(
     operation_id = "createToken",
@@ -275,7 +289,7 @@ pub(crate) async fn token(
         let message = "the client is not known, or its secret is another one";
         app.keys.refusal(&extensions, message)
     };
-    // What was never made here needs no look into the database.
+    // Malformed ids and secrets were never issued, so the database is not asked.
     if !could_be_id(CLIENT[0], &id) || !could_be_secret(CLIENT[1], &secret) {
         return Err(unknown());
     }
@@ -287,7 +301,7 @@ pub(crate) async fn token(
     }
     let now = app.clock.now();
     let owner = client.owner.empowered(&client.backing, now);
-    // A client without power is not told apart by a status of its own: it gets no token.
+    // A client without rights gets no token, and no status of its own that tells it apart.
     let owner =
         owner.map_err(|why| ApiError::new(ErrorCode::Unauthorized, why.message("client")))?;
     let body = TokenView {

@@ -1,4 +1,4 @@
-//! Organisations, for the operator, and the settings of one's own.
+//! Organisations for the operator, and the settings of one's own.
 
 use super::api_keys::{API_KEY, NewKey};
 use super::change::{Actor, Proposal, answered_before, change, check_version, respond};
@@ -47,13 +47,13 @@ const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
 
 /// The most output tokens an organisation may reserve by default.
 const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
-/// How long holds may live, in seconds.
+/// The allowed lifetime of holds in seconds.
 const HOLD_SECONDS: (i64, i64) = (30, 3600);
 const USER_HOLDS_PERCENT: (i64, i64) = (1, 100);
-/// How long a rollover waits for late usage, in hours: at most four weeks, so that a month's carry is final before the
-/// next month ends.
+/// How long a rollover waits for late usage, in hours. At most four weeks, so that a month's carry
+/// is final before the next month ends.
 const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
-/// The path of GitHub's table of risks stands where a receiver of this organisation would.
+/// No organisation may have this id: GitHub's table of risks has the path of its receiver.
 const RESERVED_ID: &str = "risks";
 const LIST: &str = "@operator organisations";
 
@@ -92,9 +92,9 @@ fn described(organisation: &Organisation) -> String {
     view::text(&view::organisation(organisation))
 }
 
-/// Makes an organisation with its first key.
+/// Creates an organisation with its first key.
 ///
-/// For the operator of a deployment. The key is shown once.
+/// Only for the operator of a deployment. The key is shown once.
 #[shared::endpoint(POST "/v1/organisations", OPERATOR)]
 #[utoipa::path(
     operation_id = "createOrganisation",
@@ -156,16 +156,20 @@ pub(crate) async fn create(
     }
 }
 
-/// Lists all organisations.
+/// Lists all organisations of the deployment.
 ///
-/// For the operator of a deployment.
+/// Only for the operator of a deployment.
 #[shared::endpoint(GET "/v1/organisations", OPERATOR)]
 #[utoipa::path(
     operation_id = "listOrganisations",
     tag = "Organisations",
     params(Page),
     responses(
-        (status = 200, description = "A page of them, by id.", body = PageBody<view::OrganisationView>),
+        (
+            status = 200,
+            description = "A page of them, by id.",
+            body = PageBody<view::OrganisationView>,
+        ),
         Invalid, Denied,
     ),
 )]
@@ -184,9 +188,9 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Makes another key for the administrators of an organisation that has lost its own.
+/// Creates another administrator key for an organisation that has lost its own.
 ///
-/// For the operator of a deployment. The key is shown once.
+/// Only for the operator of a deployment. The key is shown once.
 #[shared::endpoint(POST "/v1/organisations/{id}/admin-keys", OPERATOR)]
 #[utoipa::path(
     operation_id = "createAdminKey",
@@ -260,7 +264,11 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
     params(IfMatch),
     request_body = UpdateOrganisation,
     responses(
-        (status = 200, description = "The settings as they are now.", body = view::OrganisationView),
+        (
+            status = 200,
+            description = "The settings as they are now.",
+            body = view::OrganisationView,
+        ),
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
 )]

@@ -1,5 +1,5 @@
-//! Policies: made as drafts, edited, published, disabled, deleted. What is evaluated is the published version, a row of its
-//! own that only publishing writes.
+//! Policies are drafted, edited, published, disabled and deleted. Only the published version is
+//! evaluated. It is a row of its own that only publishing writes.
 
 use super::change::{Actor, Proposal, all, change, check_department, check_version};
 use super::openapi::rules::{CreatePolicy, UpdatePolicy};
@@ -37,13 +37,13 @@ const STATUSES: &[(&str, PolicyStatus)] = &[
     ("disabled", PolicyStatus::Disabled),
 ];
 
-/// The actions with the webhooks that their urls became.
+/// The actions, with a new webhook for each url.
 struct ReadActions {
     actions: Option<Vec<Action>>,
     webhooks: Vec<NewWebhook>,
 }
 
-/// Makes a webhook of each url of `asked`.
+/// Creates a webhook for each url of `asked`.
 fn read_actions(
     app: &App,
     organisation_id: &str,
@@ -76,7 +76,7 @@ fn read_actions(
     })
 }
 
-/// The webhooks that `asked` names, as far as they exist.
+/// Reads the webhooks that `asked` names, if they exist.
 async fn known_webhooks(
     app: &App,
     organisation_id: &str,
@@ -92,7 +92,7 @@ async fn known_webhooks(
     Ok(known)
 }
 
-/// Names whatever does not exist: departments of the trigger and the conditions, webhooks.
+/// Reports names that do not exist: departments of the trigger and the conditions, webhooks.
 fn check_names(
     configuration: &Configuration,
     webhooks: &BTreeSet<String>,
@@ -133,7 +133,7 @@ fn check_names(
     all(checks)
 }
 
-/// An answer with a policy and the secrets of its new webhooks.
+/// Answers with a policy and the secrets of its new webhooks.
 fn answer(status: u16, policy: &Policy, webhooks: &[NewWebhook]) -> Answer {
     Answer {
         status,
@@ -146,9 +146,9 @@ fn described(policy: &Policy) -> String {
     view::text(&policy_view::policy(policy, &[]))
 }
 
-/// Makes a policy as a draft, which fires nothing until it is published.
+/// Creates a policy as a draft. It fires nothing until it is published.
 ///
-/// A webhook that is given by its `url` is registered, and its secret shown once.
+/// A webhook that is given by its `url` is registered, and its secret is shown once.
 #[shared::endpoint(POST "/v1/policies", ADMIN)]
 #[utoipa::path(
     operation_id = "createPolicy",
@@ -227,7 +227,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// Lists the policies.
+/// Lists the policies of the organisation.
 #[shared::endpoint(GET "/v1/policies", ADMIN)]
 #[utoipa::path(
     operation_id = "listPolicies",
@@ -267,7 +267,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// A policy of the caller's organisation.
+/// Finds a policy of the caller's organisation.
 pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Policy, ApiError> {
     let unknown = || ApiError::not_found("policy");
     if !is_slug(id) {
@@ -277,7 +277,7 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
     policy.ok_or_else(unknown)
 }
 
-/// Shows a policy, with the draft beside what is published.
+/// Shows a policy, with its draft if that differs from the published version.
 #[shared::endpoint(GET "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "getPolicy",
@@ -298,8 +298,8 @@ pub(crate) async fn read(
     Ok(json(200, described(&policy)))
 }
 
-/// Changes one policy, if the headers do not name another version. `edit` changes it and returns
-/// the change and its answer.
+/// Changes one policy, unless the headers name another version. `edit` changes it and returns the
+/// change and its answer.
 async fn change_policy(
     app: &App,
     actor: &Actor,
@@ -329,7 +329,7 @@ fn set<T: Clone>(slot: &mut T, given: Option<&T>) {
     }
 }
 
-/// Changes a policy. One that is published goes on as it is until the draft is published.
+/// Changes a policy. A published policy stays in force until the draft is published.
 #[shared::endpoint(PATCH "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "updatePolicy",
@@ -386,7 +386,7 @@ pub(crate) async fn update(
     .await
 }
 
-/// Deletes a policy. What it did stays.
+/// Deletes a policy. Its past effects stay.
 #[shared::endpoint(DELETE "/v1/policies/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "deletePolicy",
@@ -411,7 +411,8 @@ pub(crate) async fn remove(
     .await
 }
 
-/// Lets the newest version be evaluated, from the next batch of events on. Published again, nothing changes.
+/// Publishes the newest version. It is evaluated from the next batch of events on. Publishing it
+/// again changes nothing.
 #[shared::endpoint(POST "/v1/policies/{id}/publish", ADMIN)]
 #[utoipa::path(
     operation_id = "publishPolicy",
@@ -463,7 +464,7 @@ pub(crate) async fn publish(
     .await
 }
 
-/// Ends the evaluation without deleting anything. Disabled again, nothing changes.
+/// Stops the evaluation and deletes nothing. Disabling it again changes nothing.
 #[shared::endpoint(POST "/v1/policies/{id}/disable", ADMIN)]
 #[utoipa::path(
     operation_id = "disablePolicy",

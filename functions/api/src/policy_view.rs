@@ -1,4 +1,4 @@
-//! Policies and their tests as JSON.
+//! Shows policies and their tests as JSON.
 
 use super::openapi::rules::{
     Action as ActionSchema, Condition as ConditionSchema, Trigger as TriggerSchema,
@@ -18,10 +18,10 @@ use shared::runtime::wire::{Figure, Usd};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// How many users a test names.
+/// The most users that a test names.
 const MAX_USERS: usize = 1_000;
 
-/// A number of hundredths as a decimal.
+/// Writes a number of hundredths as a decimal.
 struct Hundredths(i64);
 
 impl Serialize for Hundredths {
@@ -184,10 +184,10 @@ pub(crate) struct PolicyView<'a> {
     #[serde(flatten)]
     rule: RuleView<'a>,
     status: PolicyStatus,
-    /// A version beside the published one, until it is published.
+    /// A version that differs from the published one, until it is published.
     #[schema(required = true)]
     draft: Option<RuleView<'a>>,
-    /// For `If-Match`.
+    /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
     created_at: String,
@@ -195,15 +195,16 @@ pub(crate) struct PolicyView<'a> {
     updated_at: String,
     #[schema(value_type = Option<Moment>, required = true)]
     published_at: Option<String>,
-    /// From when on events are evaluated by what is shown; none where they are not.
+    /// When the evaluation of the shown version begins; null if it is not evaluated.
     #[schema(value_type = Option<Moment>, required = true)]
     effective_from: Option<String>,
-    /// Those that its urls became, with their secrets, shown this once.
+    /// The webhooks that were created for its urls, with their secrets. They are shown only this
+    /// once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     webhooks: Vec<NewWebhookView<'a>>,
 }
 
-/// A policy; the secrets of its new webhooks are shown where there are any.
+/// Shows a policy, with the secrets of its new webhooks if there are any.
 pub(crate) fn policy<'a>(policy: &'a Policy, webhooks: &'a [NewWebhook]) -> PolicyView<'a> {
     let published_at = policy.published_at.map(|at| at.to_string());
     let show = |new: &'a NewWebhook| NewWebhookView {
@@ -293,7 +294,7 @@ pub(crate) struct TestView<'a> {
     would_trigger: u64,
     /// The users for whom it would fire most often.
     by_user: BTreeMap<&'a str, u64>,
-    /// Users who are not named any more.
+    /// The number of users who are not listed.
     other_users: usize,
     by_department: &'a BTreeMap<String, u64>,
     by_day: BTreeMap<String, u64>,
@@ -301,14 +302,15 @@ pub(crate) struct TestView<'a> {
     samples: Vec<SampleView<'a>>,
     /// Whether all of the window was evaluated.
     is_complete: bool,
-    /// Up to when, where it was not: send `next_cursor` as `cursor` to go on.
+    /// The end of the evaluated part if it is not complete: send `next_cursor` as `cursor` to
+    /// continue.
     #[schema(value_type = Moment)]
     evaluated_until: String,
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
 
-/// What a test has found so far.
+/// The findings of a test so far.
 pub(crate) fn test<'a>(
     replay: &'a Replay,
     evaluated_until: String,

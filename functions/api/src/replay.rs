@@ -1,4 +1,4 @@
-//! Idempotency keys: the same request again gets the first answer again.
+//! Idempotency keys: a repeated request gets the first answer again.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::HeaderMap;
@@ -8,17 +8,16 @@ use shared::runtime::error::ApiError;
 use shared::runtime::sealing::Sealer;
 use shared::store::{Idempotency, StoredAnswer, digest_of};
 
-/// An answer on its way out. It may show a secret, so it has no `Debug`.
+/// An answer to a request. It may show a secret, so it has no `Debug`.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
-    /// The secrets that the body shows, this once.
+    /// The secrets that the body shows, only this once.
     pub(crate) secrets: Vec<String>,
 }
 
-/// An idempotency key with the request it came with. It has the caller's secret, so it has no
-/// `Debug`.
+/// An idempotency key with its request. It has the caller's secret, so it has no `Debug`.
 pub(crate) struct IdempotentRequest {
     organisation_id: Option<String>,
     digest: String,
@@ -60,12 +59,12 @@ impl IdempotentRequest {
         }))
     }
 
-    /// Returns the organisation and the digest that the answer is stored under.
+    /// Returns the organisation and the digest under which the answer is stored.
     pub(crate) fn place(&self) -> (Option<&str>, &str) {
         (self.organisation_id.as_deref(), &self.digest)
     }
 
-    /// Returns the answer in the form in which it is stored, with its secrets sealed.
+    /// Returns the answer as it is stored, with its secrets sealed.
     pub(crate) fn keep(&self, answer: &Answer) -> Result<Idempotency, ApiError> {
         let mut body = answer.body.clone();
         let mut sealed_secrets = Vec::new();
@@ -108,8 +107,8 @@ impl IdempotentRequest {
         })
     }
 
-    /// Seals with the caller's own secret, which is never stored: a reader of the database learns
-    /// nothing, and who writes to it can alter no secret.
+    /// Seals with the caller's own secret, which is never stored. A reader of the database learns
+    /// nothing, and a writer can alter no secret.
     fn sealer(&self) -> Sealer {
         Sealer::new(&self.caller_secret)
     }

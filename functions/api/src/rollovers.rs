@@ -1,4 +1,4 @@
-//! The history of what budgets carried from month to month.
+//! Shows the amounts that budgets carried from month to month.
 
 use super::visibility::Visibility;
 use super::{App, view};
@@ -11,7 +11,7 @@ use shared::runtime::http::json;
 use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{Denied, Invalid, Page, Slug, Unknown};
 
-/// Lists what all budgets carried from month to month, the newest month first.
+/// Lists the carried amounts of all budgets, the newest month first.
 #[shared::endpoint(GET "/v1/rollovers", MANAGED)]
 #[utoipa::path(
     operation_id = "listRollovers",
@@ -32,7 +32,7 @@ pub(crate) async fn list(
     let asked = app.page(query.as_deref(), &list)?;
     let configuration = super::budgets::configuration(&app, owner).await?;
     let visibility = Visibility::of_departments(owner, &configuration);
-    // What a level carried whose department is no more is the whole organisation's to look at.
+    // The history of a deleted department is only for those who see the whole organisation.
     let wanted = |rollover: &Rollover| {
         let department = configuration.department_of(rollover.level);
         visibility.has_department(department.map(|department| department.id.as_str()))
@@ -51,9 +51,10 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Lists what one budget carried from month to month, the newest month first.
+/// Lists the carried amounts of one budget, the newest month first.
 ///
-/// What earlier budgets of the same department and unit carried is among it: a budget that is made again has their carry.
+/// It includes earlier budgets of the same department and unit: a budget that is created again gets
+/// their carry.
 #[shared::endpoint(GET "/v1/budgets/{id}/rollovers", MANAGED)]
 #[utoipa::path(
     operation_id = "listBudgetRollovers",

@@ -1,4 +1,4 @@
-//! Reading what a policy says. Every field that is wrong is named by its path: `conditions[2].op`.
+//! Reads the fields of a policy. Every wrong field is named by its path: `conditions[2].op`.
 
 use shared::domain::amount::MAX_AMOUNT;
 use shared::domain::ledger::usage::RiskLevel;
@@ -13,11 +13,11 @@ use shared::runtime::parse;
 
 /// The most values that one condition compares with.
 pub(crate) const MAX_VALUES: usize = 50;
-/// How long all conditions of a policy may be together, as they are shown. They are told with each firing.
+/// The most bytes of a policy's conditions, as they are shown. Each firing contains them.
 const MAX_CONDITIONS_BYTES: usize = 8_000;
 /// The longest name of a model or pattern.
 const MAX_TEXT: usize = 200;
-/// The longest block, in hours: a year.
+/// The longest block in hours: a year.
 pub(crate) const MAX_HOURS: i64 = 24 * 366;
 
 pub(crate) const FIELDS: &[(&str, Option<Field>)] = &[
@@ -100,7 +100,7 @@ const ACTIONS: &[(&str, Option<ActionKind>)] = &[
     ("webhook", Some(ActionKind::Webhook)),
 ];
 
-/// An action as it is asked for: a url becomes a webhook first.
+/// A requested action. A url becomes a webhook first.
 #[derive(Clone, Debug)]
 pub(crate) enum AskedAction {
     Known(Action),
@@ -108,7 +108,7 @@ pub(crate) enum AskedAction {
 }
 
 impl AskedAction {
-    /// Whether both do the same: of one type, and to the same webhook.
+    /// Returns whether both do the same: of one type, and to the same webhook.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Url(one), Self::Url(other)) => one == other,
@@ -123,7 +123,7 @@ impl AskedAction {
     }
 }
 
-/// What of a policy is given.
+/// The fields of a policy that a request gives.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RuleFields {
     pub(crate) name: Option<String>,
@@ -134,7 +134,7 @@ pub(crate) struct RuleFields {
     pub(crate) actions: Option<Vec<AskedAction>>,
 }
 
-/// Takes what a policy says out of `fields`. What is wrong is noted there.
+/// Reads a policy from `fields`, which collects the faults.
 pub(crate) fn read(fields: &mut Fields, egress: EgressPolicy) -> RuleFields {
     let read = RuleFields {
         name: fields.changed_value("name", parse::display_name),
@@ -174,7 +174,7 @@ fn description(raw: &str) -> Result<String, String> {
 fn trigger(fields: &mut Fields) -> Option<Trigger> {
     match fields.required("type", parse::one_of(TRIGGERS)) {
         None => {
-            // Which other fields there should be depends on the type.
+            // The type decides which other fields there should be.
             fields.ignore_rest();
             None
         }
@@ -209,7 +209,7 @@ fn trigger(fields: &mut Fields) -> Option<Trigger> {
     }
 }
 
-/// Exactly one of `tokens`, `usd` and `budget_percent`.
+/// Reads exactly one of `tokens`, `usd` and `budget_percent`.
 fn limit(fields: &mut Fields) -> Option<Limit> {
     let given = ["tokens", "usd", "budget_percent"].map(|name| (name, fields.has(name)));
     let count = given.iter().filter(|(_, is_given)| *is_given).count();
@@ -329,7 +329,7 @@ fn action(fields: &mut Fields, egress: EgressPolicy) -> Option<AskedAction> {
     }
 }
 
-/// `"released"`, `"period_end"` or `{"hours": 8}`.
+/// Reads `"released"`, `"period_end"` or `{"hours": 8}`.
 fn until(raw: &str) -> Result<BlockUntil, String> {
     match raw {
         "\"released\"" => return Ok(BlockUntil::Released),

@@ -1,4 +1,4 @@
-//! Addresses that nothing is sent to any more: listed and released.
+//! Lists and releases the mail addresses that get no mails.
 
 use super::change::{Actor, Proposal, change};
 use super::{App, view};
@@ -35,7 +35,7 @@ fn shown(suppression: &Suppression) -> SuppressionView<'_> {
     }
 }
 
-/// Lists the addresses that no mail goes to, because they bounced or their reader complained.
+/// Lists the addresses that get no mails, because they bounced or their reader complained.
 #[shared::endpoint(GET "/v1/suppressions", ADMIN)]
 #[utoipa::path(
     operation_id = "listSuppressions",
@@ -63,7 +63,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// Lets mails go to an address again.
+/// Allows mails to an address again.
 #[shared::endpoint(DELETE "/v1/suppressions/{email}", ADMIN)]
 #[utoipa::path(
     operation_id = "deleteSuppression",

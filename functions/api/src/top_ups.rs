@@ -1,4 +1,4 @@
-//! Top-ups: more for everybody under a budget, in the current month only.
+//! Top-ups: a larger budget in the current month only.
 
 use super::App;
 use super::budgets::{amount, answer, budget, cleared, described, tell_crossings};
@@ -20,7 +20,7 @@ use shared::runtime::openapi::{
 };
 use shared::runtime::parse;
 
-/// Adds to a budget for the current month only. It is in force at once, and nothing of it carries over.
+/// Adds to a budget for the current month only. It is in force at once and does not carry over.
 ///
 /// Each call adds, so send an `Idempotency-Key` if you may repeat it.
 #[shared::endpoint(POST "/v1/budgets/{id}/top-ups", ADMIN)]
@@ -53,7 +53,7 @@ pub(crate) async fn create(
         let configuration = &snapshot.configuration;
         let cells = cells_in_force(&app, configuration, now).await?;
         let before = budget(configuration, &id)?;
-        // How an amount is read depends on the unit, which only the budget knows.
+        // The unit decides how an amount is read, and only the budget knows it.
         let mut fields = Fields::of_body(&body)?;
         let more = fields.required("amount", amount(before.unit));
         let reason = fields.required("reason", parse::sentence(1_000));

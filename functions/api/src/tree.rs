@@ -25,11 +25,11 @@ use utoipa::ToSchema;
 #[schema(as = DepartmentTree)]
 struct TreeView {
     period: String,
-    /// The organisation's own budgets.
+    /// The budgets of the organisation itself.
     budgets: Vec<view::BudgetView>,
-    /// All usage of the month, whatever department it was spent in; none for who sees some departments only.
+    /// All usage of the month in all departments; null for a key that sees only some of them.
     usage: Option<UsageView>,
-    /// Whether what the departments were given exceeds the organisation's budget; likewise.
+    /// Whether the amounts of the departments exceed the organisation's budget; null like `usage`.
     over_allocated: Option<bool>,
     /// The topmost departments that the key sees.
     items: Vec<NodeView>,
@@ -47,7 +47,7 @@ struct NodeView {
     budgets: Vec<view::BudgetView>,
     usage: UsageView,
     over_allocated: bool,
-    /// Whether it was deleted, and is here for what it used this month.
+    /// Whether it was deleted. It is listed because of its usage in this month.
     deleted: bool,
     #[schema(no_recursion)]
     children: Vec<NodeView>,
@@ -69,7 +69,7 @@ fn usage(sums: Sums) -> UsageView {
     }
 }
 
-/// What a tree is drawn from.
+/// The data of a tree.
 struct Drawing<'a> {
     configuration: &'a Configuration,
     period: Month,
@@ -80,18 +80,19 @@ struct Drawing<'a> {
     now: Timestamp,
 }
 
-/// What was used under the topmost departments. Each record is under one of them, so they add up to the organisation.
+/// The usage under the topmost departments. Each record is under one of them, so they add up to the
+/// organisation.
 #[derive(Default)]
 struct Used<'a> {
-    /// By id.
+    /// The topmost departments by id.
     roots: BTreeMap<String, Sums>,
-    /// Departments that were deleted, if nothing above or below them is left, by id.
+    /// Deleted departments by id, if nothing above or below them is left.
     deleted: BTreeMap<&'a str, Sums>,
 }
 
 impl<'a> Used<'a> {
-    /// Usage stays where it was spent, also after a department has moved: it is under the topmost department of its time, or
-    /// under whatever that is in today.
+    /// Usage stays in the department that spent it, also after that has moved. It counts under the
+    /// topmost department of its time, or under the one that contains that department today.
     fn of(configuration: &'a Configuration, totals: &'a DepartmentTotals) -> Self {
         let mut used = Self::default();
         for (path, sums) in totals.rows() {
@@ -108,7 +109,7 @@ impl<'a> Used<'a> {
         used
     }
 
-    /// The nodes of departments that were deleted.
+    /// Returns the nodes of deleted departments.
     fn deleted(&self) -> impl Iterator<Item = NodeView> {
         self.deleted.iter().map(|(id, sums)| NodeView {
             id: (*id).to_owned(),
@@ -146,7 +147,8 @@ impl<'a> Drawing<'a> {
         own.map(|budget| budget.amount_in(self.period))
     }
 
-    /// What the departments under `id` were given: the amount of each, or of those under it where it has none.
+    /// Returns the amounts given to the departments under `id`: that of each, or of those under it
+    /// if it has none.
     fn given_below(&self, id: Option<&'a str>, unit: Unit) -> i64 {
         let given = |child: &&'a Department| {
             let child: &'a Department = child;
@@ -158,7 +160,7 @@ impl<'a> Drawing<'a> {
         children.map(given).fold(0, i64::saturating_add)
     }
 
-    /// What was used under a department.
+    /// Returns the usage under a department.
     fn used_under(&self, department: &Department) -> Sums {
         match department.parent_id {
             None => self
@@ -178,7 +180,7 @@ impl<'a> Drawing<'a> {
         })
     }
 
-    /// The topmost departments under `parent_id` that are seen, each with all that is under it.
+    /// Returns the topmost visible departments under `parent_id`, each with its subtree.
     fn seen(&self, parent_id: Option<&'a str>, visibility: &Visibility) -> Vec<NodeView> {
         let children = self.children(parent_id).iter();
         let each = children.map(|department: &&'a Department| {
@@ -191,7 +193,7 @@ impl<'a> Drawing<'a> {
         each.flatten().collect()
     }
 
-    /// All topmost departments, with those that were deleted.
+    /// Returns all topmost departments, with the deleted ones.
     fn whole(&self, visibility: &Visibility) -> Vec<NodeView> {
         let mut items = self.seen(None, visibility);
         items.extend(self.used.deleted());
@@ -215,7 +217,7 @@ impl<'a> Drawing<'a> {
     }
 }
 
-/// Shows the whole tree with the budgets and the usage of each subtree in this month.
+/// Shows the department tree with the budgets and this month's usage of each subtree.
 #[shared::endpoint(GET "/v1/departments/tree", MANAGED)]
 #[utoipa::path(
     operation_id = "getDepartmentTree",

@@ -1,4 +1,4 @@
-//! Usage reports: by hour, day or month, user, department, provider and model.
+//! Usage reports by hour, day or month, user, department, provider and model.
 
 use super::openapi::bodies::UsagePeriod;
 use super::visibility::Visibility;
@@ -57,10 +57,10 @@ const DIVISIONS: &[(&str, Division)] = &[
     ("monthly", Division::Monthly),
 ];
 
-/// Where a report begins or ends.
+/// The start or end of a report.
 #[derive(Clone, Copy, Debug)]
 enum Edge {
-    /// `2026-11-24`, or `2026-11` for its first day and its last.
+    /// A day such as `2026-11-24`. `2026-11` stands for its first day or its last.
     Days(Date, Date),
     /// The day of a time like `2026-11-24T12:00:00Z`, in the organisation's time zone.
     DayOf(Timestamp),
@@ -94,7 +94,7 @@ impl Edge {
     }
 }
 
-/// What a request asks for, as far as it can be read without the organisation.
+/// A requested report, as far as it can be read without the organisation.
 struct Asked {
     division: Division,
     start: Option<Edge>,
@@ -132,7 +132,7 @@ fn read(parameters: &mut Parameters) -> Asked {
 }
 
 impl Asked {
-    /// The buckets it asks for; a mistake where it is the wrong way round or too long.
+    /// Returns the buckets of the report. Fails if it ends before it begins or is too long.
     fn buckets(
         &self,
         configuration: &Configuration,
@@ -166,7 +166,7 @@ impl Asked {
             Division::Daily => 1,
             Division::Monthly => 2,
         }];
-        // Years of hours are not counted out before they are refused.
+        // A span of years is refused before its hours are listed.
         let days = first.until(last).map_or(i32::MAX, |span| span.get_days());
         let is_long = usize::try_from(days).is_ok_and(|days| days > 14 * 31);
         let mut buckets = match is_long {
@@ -194,24 +194,43 @@ impl Asked {
 
 /// Reports usage by hour, day or month, user, department, provider and model.
 ///
-/// A report by the hour has at most 7 days, by the day 92, by the month 14 months.
+/// A report has at most 7 days by hour, 92 days by day and 14 months by month.
 ///
-/// All rows of a month add up to what the departments' tree shows of it. So a hold that was charged because nobody settled
-/// it (`abandoned_holds`, or its report was held back) has a row too: its model and provider are `abandoned_hold`, its
-/// `user_id` is empty, and it is a request whose tokens are neither input nor output. The row goes when usage of the hold
-/// comes late, or when what was held back is counted: then that stands for it.
+/// All rows of a month add up to the usage in the departments' tree. So a hold that was charged
+/// because nobody settled it (`abandoned_holds`, or its report was held back) has a row too. Its
+/// model and provider are `abandoned_hold`, its `user_id` is empty, and it is a request whose
+/// tokens are neither input nor output. The row is replaced when usage of the hold comes late, or
+/// when the held-back report is counted.
 #[shared::endpoint(GET "/v1/usage", OWN)]
 #[utoipa::path(
     operation_id = "listUsage",
     tag = "Budgets",
     params(
-        ("period" = Option<UsagePeriod>, Query, description = "By hour, day or month; by day where nothing is said."),
-        ("start_date" = Option<Day>, Query, description = "The first day, or the first of a month."),
-        ("end_date" = Option<Day>, Query, description = "The last day, or the last of a month; today where nothing is said."),
+        (
+            "period" = Option<UsagePeriod>, Query,
+            description = "By hour, day or month; by day where nothing is said.",
+        ),
+        (
+            "start_date" = Option<Day>, Query,
+            description = "The first day, or the first of a month.",
+        ),
+        (
+            "end_date" = Option<Day>, Query,
+            description = "The last day, or the last of a month; today where nothing is said.",
+        ),
         ("user_id" = Option<UserId>, Query, description = "Of this user only."),
-        ("department_id" = Option<DepartmentId>, Query, description = "Of this department and its subtree only."),
-        ("model" = Option<String>, Query, min_length = 1, max_length = 200, description = "Of this model only."),
-        ("provider" = Option<String>, Query, min_length = 1, max_length = 100, description = "Of this provider only."),
+        (
+            "department_id" = Option<DepartmentId>, Query,
+            description = "Of this department and its subtree only.",
+        ),
+        (
+            "model" = Option<String>, Query, min_length = 1, max_length = 200,
+            description = "Of this model only.",
+        ),
+        (
+            "provider" = Option<String>, Query, min_length = 1, max_length = 100,
+            description = "Of this provider only.",
+        ),
         Page,
     ),
     responses(
@@ -242,8 +261,8 @@ pub(crate) async fn list(
             super::visibility::user(&app, owner, user_id).await?;
         }
         (None, _) => {
-            let message = "this key does not see the whole organisation: say which user with user_id, or which \
-                           department of yours with department_id";
+            let message = "this key does not see the whole organisation: say which user with \
+                           user_id, or which department of yours with department_id";
             return Err(ApiError::forbidden(message));
         }
     }

@@ -1,4 +1,4 @@
-//! Users: made, listed, changed, blocked and released.
+//! Creates, lists, changes, blocks and releases users.
 
 use super::addresses::MailOwners;
 use super::change::{
@@ -39,7 +39,7 @@ const ROLES: &[(&str, Option<Role>)] = &[
 ];
 const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
 
-/// Makes a user.
+/// Creates a user in a department.
 #[shared::endpoint(POST "/v1/users", ADMIN)]
 #[utoipa::path(
     operation_id = "createUser",
@@ -121,7 +121,7 @@ fn check_not_own_manager(id: &str, manager_id: Option<&String>) -> Result<(), Ap
     Ok(())
 }
 
-/// The department with one user more or less.
+/// Returns the department with one user more or less.
 fn counted(configuration: &Configuration, department_id: &str, comes: bool) -> Option<Department> {
     let department = configuration.departments.get(department_id)?;
     let users = if comes {
@@ -135,13 +135,16 @@ fn counted(configuration: &Configuration, department_id: &str, comes: bool) -> O
     })
 }
 
-/// Lists the users, of one department or status where that is asked for.
+/// Lists the users, optionally of one department or status.
 #[shared::endpoint(GET "/v1/users", MANAGED)]
 #[utoipa::path(
     operation_id = "listUsers",
     tag = "Users",
     params(
-        ("department" = Option<DepartmentId>, Query, description = "Those of this department only, not of its subtree."),
+        (
+            "department" = Option<DepartmentId>, Query,
+            description = "Those of this department only, not of its subtree.",
+        ),
         ("status" = Option<Status>, Query, description = "Those of this status only."),
         Page,
     ),
@@ -168,7 +171,7 @@ pub(crate) async fn list(
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
     let visibility = Visibility::of(&app, owner).await?;
-    // Who does not see everything is not told which departments there are.
+    // A key that does not see everything may not learn which departments exist.
     if department_id.is_some() && !visibility.has_department(department_id.as_deref()) {
         return Err(hidden());
     }
@@ -225,26 +228,27 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view::user(&user, app.clock.now()))))
 }
 
-/// Refuses to lift what was put on a person with a key whose secret they have seen: their own, and every key in whose chain of
-/// makers they stand, whomever it was made for.
+/// Refuses to lift a person's restrictions with a key whose secret they have seen: their own, and
+/// every key that has them in its chain of makers, for any user.
 fn check_not_own(owner: &KeyOwner, id: &str) -> Result<(), ApiError> {
     match owner.holders().contains(id) {
         true => Err(ApiError::forbidden(
-            "nobody lifts or shortens their own suspension or block or raises their own role, and a key stands for whoever made it, too; another administrator has to, with a key that they did not make",
+            "nobody lifts or shortens their own suspension or block or raises their own role, and \
+                a key stands for whoever made it, too; another administrator has to, with a key \
+                that they did not make",
         )),
         false => Ok(()),
     }
 }
 
-/// The kind of a change of one user, with its notice.
+/// Returns the kind of a user's change, with its notice.
 enum Edit {
     Updated,
     Blocked(Option<Notice>),
     Released(Option<Notice>),
 }
 
-/// Changes one user, who is edited by `edit`. `email` is the address that they are to have, if it
-/// changes.
+/// Changes one user with `edit`. `email` is their new address, if it changes.
 async fn change_user(
     app: &App,
     actor: &Actor,
@@ -285,8 +289,8 @@ async fn change_user(
     .await
 }
 
-/// Keeps the department that a user leaves, if `after` is in another one. Returns both departments
-/// with their new counts.
+/// Records in `after` which department the user leaves, if it is in another one. Returns both
+/// departments with their new counts.
 fn moved(
     configuration: &Configuration,
     before: &User,
@@ -304,7 +308,7 @@ fn moved(
     left.into_iter().chain(joined).collect()
 }
 
-/// Changes a user. Where it decides about requests, it does so at once.
+/// Changes a user. The next preflight decides by the new state.
 #[shared::endpoint(PATCH "/v1/users/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "updateUser",
@@ -431,7 +435,7 @@ pub(crate) async fn block(
                     && known.reason == reason
                     && known.until == until
             };
-            // Sent again, it is told once.
+            // A repeated block sends no second notice.
             let notice = if user.block.as_ref().is_some_and(says_the_same) {
                 None
             } else {
@@ -445,7 +449,7 @@ pub(crate) async fn block(
     .await
 }
 
-/// Ends the block of a user, whoever made it. Released again, nothing changes.
+/// Ends the block of a user, regardless of its origin. Releasing the user again changes nothing.
 #[shared::endpoint(DELETE "/v1/users/{id}/block", ADMIN)]
 #[utoipa::path(
     operation_id = "releaseUser",

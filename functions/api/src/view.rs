@@ -1,4 +1,4 @@
-//! Domain values as JSON.
+//! Shows domain values as JSON.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,8 +18,8 @@ use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Figure;
 use utoipa::ToSchema;
 
-/// Writes a view as JSON. A view of plain fields can always be written; of another one the error is
-/// logged and the text is empty, which makes the answer a 500.
+/// Writes a view as JSON. A view of plain fields can always be written. If another one fails, the
+/// error is logged and the text is empty, which makes the answer a 500.
 pub(crate) fn text(view: &impl Serialize) -> String {
     serde_json::to_string(view).unwrap_or_else(|error| {
         let _logged = ApiError::from(error);
@@ -32,27 +32,27 @@ pub(crate) fn text(view: &impl Serialize) -> String {
 pub(crate) struct OrganisationView<'a> {
     id: &'a str,
     name: &'a str,
-    /// Months and days begin by it.
+    /// The time zone of months and days.
     timezone: &'a str,
-    /// What a hold covers of an answer.
+    /// The part of an answer that a hold covers.
     reserve: shared::domain::org::organisation::Reserve,
-    /// What is held for an answer of a request that says no limit.
+    /// The output tokens held for a request without a limit.
     output_reserve_tokens: i64,
-    /// How long a hold lives.
+    /// The lifetime of a hold in seconds.
     hold_seconds: u32,
     /// The share of the organisation's 2,000 live holds that one user may have, at least 50.
     user_holds_percent: u32,
-    /// What becomes of holds that nobody settles.
+    /// The treatment of holds that nobody settles.
     abandoned_holds: shared::domain::org::organisation::AbandonedHolds,
-    /// What a model without a price may do under a hard cap in US dollars.
+    /// The treatment of a model without a price under a hard cap in US dollars.
     unknown_model: shared::domain::org::organisation::UnknownModel,
-    /// The answer where nothing can be decided.
+    /// The answer if nothing can be decided.
     on_unavailable: shared::domain::org::organisation::OnUnavailable,
-    /// How long usage that comes late corrects what was carried over.
+    /// How many hours late usage corrects the carried amount.
     rollover_grace_hours: u32,
-    /// Tokens of one request that are taken for possible if its model's limits are not known.
+    /// The most tokens accepted for one request if its model's limits are not known.
     max_tokens_per_request: i64,
-    /// For `If-Match`.
+    /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
     created_at: String,
@@ -85,12 +85,12 @@ pub(crate) struct DepartmentView<'a> {
     /// Null at the top of the tree.
     #[schema(required = true)]
     parent_id: Option<&'a str>,
-    /// Who is told of its budgets.
+    /// The user who is notified of its budgets.
     #[schema(required = true)]
     manager_id: Option<&'a str>,
-    /// How many are in it, without those of departments under it.
+    /// The number of its users, without those of departments under it.
     users: u64,
-    /// For `If-Match`.
+    /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
     created_at: String,
@@ -122,10 +122,10 @@ pub(crate) struct UserView<'a> {
     manager_id: Option<&'a str>,
     role: Role,
     status: Status,
-    /// Null where the user may send requests.
+    /// Null if the user may send requests.
     #[schema(required = true)]
     block: Option<BlockView<'a>>,
-    /// For `If-Match`.
+    /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
     created_at: String,
@@ -136,18 +136,18 @@ pub(crate) struct UserView<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Block)]
 struct BlockView<'a> {
-    /// The policy that blocked; null where an administrator did.
+    /// The policy that blocked; null if an administrator did.
     #[schema(required = true)]
     policy_id: Option<&'a str>,
     reason: &'a str,
     #[schema(value_type = Moment)]
     since: String,
-    /// Null is until it is released.
+    /// Null lasts until the user is released.
     #[schema(value_type = Option<Moment>, required = true)]
     until: Option<String>,
 }
 
-/// A user at `now`: a block that has ended by time is not shown.
+/// Shows a user at `now`. A block that has ended by time is not shown.
 pub(crate) fn user(user: &User, now: Timestamp) -> UserView<'_> {
     let block = user.block.as_ref().filter(|block| block.is_in_force(now));
     UserView {
@@ -175,17 +175,19 @@ pub(crate) fn user(user: &User, now: Timestamp) -> UserView<'_> {
 pub(crate) struct ApiKeyView<'a> {
     id: &'a str,
     role: Role,
-    /// Whose it is.
+    /// The user that it is bound to.
     #[schema(required = true)]
     user_id: Option<&'a str>,
     #[schema(required = true)]
     description: Option<&'a str>,
     #[schema(value_type = Moment)]
     created_at: String,
-    /// Who made it, as the audit log names them: `key/key_1`, `operator`; null where that was not kept.
+    /// Who made it, as the audit log names them: `key/key_1`, `operator`; null if that was not
+    /// kept.
     #[schema(required = true)]
     created_by: Option<&'a str>,
-    /// Who answers for it: its user, or else the nearest user in the chain of keys that made it; null is the operator.
+    /// Who answers for it: its user, or else the nearest user in the chain of keys that made it;
+    /// null is the operator.
     #[schema(required = true)]
     responsible_user_id: Option<&'a str>,
     /// Everybody in the chain of keys that made it; the operator is not named.
@@ -227,7 +229,7 @@ pub(crate) struct AlertView<'a> {
     budget_id: Option<&'a str>,
     #[schema(required = true)]
     policy_id: Option<&'a str>,
-    /// The figures of that moment.
+    /// The figures at that moment.
     metadata: &'a serde_json::Value,
     #[schema(value_type = Moment)]
     created_at: String,
@@ -262,21 +264,21 @@ pub(crate) struct ClosedMonthView<'a> {
     from_period: String,
     to_period: String,
     amount: Figure,
-    /// What came from the month before.
+    /// The amount carried in from the previous month.
     carried_in: Figure,
     exempted: Figure,
     spent: Figure,
-    /// What was still held when the month was closed.
+    /// The amount still held when the month was closed.
     held: Figure,
-    /// What was left of the month's own amount.
+    /// The rest of the month's own amount.
     unused: Figure,
-    /// The most that goes over, in percent of the month's own amount.
+    /// The most that is carried, in percent of the month's own amount.
     cap_percent: u32,
-    /// What went into the next month.
+    /// The amount carried into the next month.
     carried_out: Figure,
     #[schema(value_type = Moment)]
     closed_at: String,
-    /// When usage that came late corrected it.
+    /// When late usage corrected it.
     #[schema(value_type = Option<Moment>, required = true)]
     corrected_at: Option<String>,
 }
@@ -317,44 +319,44 @@ pub(crate) struct BudgetView {
     /// Null is the whole organisation.
     #[schema(required = true)]
     department_id: Option<String>,
-    /// The department's name.
+    /// The name of the department.
     #[schema(required = true)]
     department: Option<String>,
     unit: Unit,
-    /// `USD`, or null for tokens.
+    /// Either `USD`, or null for tokens.
     #[schema(required = true)]
     currency: Option<&'static str>,
-    /// `monthly`.
+    /// Always `monthly` at present.
     period: &'static str,
     /// The month of the figures: `2026-11`.
     period_id: String,
-    /// What the budget gives in a month.
+    /// The budget's own amount in a month.
     amount: Figure,
-    /// What came from the month before.
+    /// The amount carried in from the previous month.
     carried: Figure,
-    /// What exemptions and top-ups add.
+    /// The amount that exemptions and top-ups add.
     exempted: Figure,
     /// The part of `exempted` that was added for this month only.
     topped_up: Figure,
-    /// What was used.
+    /// The amount used so far.
     spent: Figure,
-    /// What requests hold that are not settled.
+    /// The amount of holds that are not settled.
     held: Figure,
-    /// `amount + carried + exempted - spent`.
+    /// Equals `amount + carried + exempted - spent`.
     remaining: Figure,
-    /// `remaining - held`: what requests may still hold.
+    /// Equals `remaining - held`: the amount that requests may still hold.
     available: Figure,
     /// Whether requests beyond it are refused.
     hard_cap: bool,
-    /// The percentages at which people are told.
+    /// The percentages at which people are notified.
     thresholds: Vec<u32>,
-    /// Null where nothing goes over into the next month.
+    /// Null if nothing is carried into the next month.
     #[schema(required = true)]
     rollover: Option<RolloverView>,
-    /// When the next month begins.
+    /// The start of the next month.
     #[schema(value_type = Moment)]
     resets_at: String,
-    /// For `If-Match`.
+    /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
     created_at: String,
@@ -365,7 +367,8 @@ pub(crate) struct BudgetView {
     pub(crate) binding: Option<bool>,
 }
 
-/// A budget with its figures in `cell`, the current period's; without one the period has not begun.
+/// Shows a budget with its figures in `cell`, that of the current period. Without one the period
+/// has not begun.
 pub(crate) fn budget(
     configuration: &Configuration,
     budget: &Budget,

@@ -1,4 +1,4 @@
-//! What a key sees of its organisation: everything, what its user manages, or its user alone.
+//! Limits what a key sees of its organisation: everything, the part its user manages, or its user.
 
 use super::App;
 use shared::domain::name::is_user_id;
@@ -10,9 +10,8 @@ use shared::runtime::roles::RoleScope;
 use shared::store::KeyOwner;
 use std::collections::BTreeSet;
 
-/// What a key sees.
+/// The part of the organisation that a key sees.
 pub(crate) enum Visibility {
-    /// Everything.
     All,
     /// These departments and users only.
     Some {
@@ -21,7 +20,7 @@ pub(crate) enum Visibility {
     },
 }
 
-/// The departments that the key's user manages, and all under them.
+/// Returns the departments that the key's user manages, and all under them.
 fn managed(configuration: &Configuration, own_id: &str) -> BTreeSet<String> {
     let ids = configuration.departments.keys();
     ids.filter(|id| configuration.manages(own_id, &configuration.path(id)))
@@ -29,14 +28,14 @@ fn managed(configuration: &Configuration, own_id: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Whether the key's user is the manager of `user`, or of a department above them.
+/// Returns whether the key's user is the manager of `user`, or of a department above them.
 fn is_report(configuration: &Configuration, own_id: &str, user: &User) -> bool {
     let path = configuration.path(&user.department_id);
     user.manager_id.as_deref() == Some(own_id) || configuration.manages(own_id, &path)
 }
 
 impl Visibility {
-    /// The departments that a key sees; of the users only its own.
+    /// Returns the departments that a key sees, and of the users only its own.
     pub(crate) fn of_departments(owner: &KeyOwner, configuration: &Configuration) -> Self {
         match (owner.role.scope(), owner.user_id.as_deref()) {
             (RoleScope::All, _) => Self::All,
@@ -50,7 +49,7 @@ impl Visibility {
         }
     }
 
-    /// All that a key sees. For a manager it reads the users of the organisation.
+    /// Returns all that a key sees. For a manager it reads the users of the organisation.
     pub(crate) async fn of(app: &App, owner: &KeyOwner) -> Result<Self, ApiError> {
         if owner.role.scope() == RoleScope::All {
             return Ok(Self::All);
@@ -71,7 +70,7 @@ impl Visibility {
         Ok(visibility)
     }
 
-    /// Whether it sees a department; none is the organisation as a whole.
+    /// Returns whether it sees a department. None is the organisation as a whole.
     pub(crate) fn has_department(&self, id: Option<&str>) -> bool {
         match self {
             Self::All => true,
@@ -79,7 +78,7 @@ impl Visibility {
         }
     }
 
-    /// Whether it sees a user.
+    /// Returns whether it sees a user.
     pub(crate) fn has_user(&self, id: &str) -> bool {
         match self {
             Self::All => true,
@@ -87,7 +86,8 @@ impl Visibility {
         }
     }
 
-    /// Whether it sees what is about a user or a department; what is about neither is about the organisation.
+    /// Returns whether it sees something about a user or a department. If it is about neither, it
+    /// is about the organisation.
     pub(crate) fn has_either(&self, user_id: Option<&str>, department_id: Option<&str>) -> bool {
         match self {
             Self::All => true,
@@ -98,14 +98,15 @@ impl Visibility {
     }
 }
 
-/// That there may be such a thing, but not for this key.
+/// Returns an error that does not tell whether the thing exists.
 pub(crate) fn hidden() -> ApiError {
     ApiError::forbidden(
         "this key sees its own user only, and a manager's key their reports and departments",
     )
 }
 
-/// A user that the key sees: itself, its reports, those of departments it manages, or any for an administrator.
+/// Finds a user that the key sees: itself, its reports, those of departments it manages, or any for
+/// an administrator.
 pub(crate) async fn user(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
     if !is_user_id(id) {
         return Err(ApiError::not_found("user"));

@@ -1,4 +1,4 @@
-//! Retrying what a webhook gave up, many deliveries at once.
+//! Retries many deliveries that a webhook gave up.
 
 use super::webhooks::{known, queue};
 use super::{App, view};
@@ -20,35 +20,36 @@ use utoipa::ToSchema;
 
 /// The most deliveries that one call retries.
 const MAX_RETRIED: usize = 100;
-/// How much older than its delivery an event may be, by which deliveries are sorted: the queue of notices keeps
-/// a message for two weeks, and the incident of a mail has the time of what the mail tells of, a day before.
+/// How much older than its delivery an event may be. Deliveries are sorted by event. The queue of
+/// notices keeps a message for two weeks, and a mail's incident has the time of the mail's subject,
+/// a day before.
 const TOLD_LATE: SignedDuration = SignedDuration::from_hours(15 * 24);
-/// How far the clocks of two machines may be apart.
+/// The largest difference between the clocks of two machines.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_secs(1);
 
 #[derive(Serialize, ToSchema)]
 #[schema(as = RetriedDeliveries)]
 struct RetriedView {
-    /// How many deliveries are queued again.
+    /// The number of deliveries that are queued again.
     retried: usize,
-    /// How many changed at the same moment and were left alone.
+    /// The number that changed at the same moment and were skipped.
     skipped: usize,
     /// Whether there may be more: call again with `next_cursor` as `cursor`.
     has_more: bool,
-    /// What goes on behind these; null at the end.
+    /// The place after these deliveries; null at the end.
     #[schema(required = true)]
     next_cursor: Option<String>,
-    /// None of those that are left was made before this: as `since` of a call without a cursor, it looks
-    /// at some of these again. Null at the end.
+    /// None of the remaining deliveries is older than this. If it is the `since` of a call without
+    /// a cursor, that call reads some of these again. Null at the end.
     #[schema(value_type = Option<Moment>, required = true)]
     next_since: Option<String>,
 }
 
-/// Queues the deliveries again that were given up, of those that were made since a time.
+/// Queues given-up deliveries again that were made since a time.
 ///
-/// At most 100 a call, those of the oldest events first. One that waits or was taken is left alone, so a call may
-/// be repeated. If the webhook is paused, the first one is tried at once and the others follow it. 409 if the
-/// receiver has ended the webhook.
+/// A call retries at most 100, those of the oldest events first. It skips deliveries that wait or
+/// were taken, so it may be repeated. If the webhook is paused, the first one is tried at once and
+/// the others follow it. 409 if the receiver has ended the webhook.
 #[shared::endpoint(POST "/v1/webhooks/{id}/retry", ADMIN)]
 #[utoipa::path(
     operation_id = "retryDeliveries",
@@ -56,7 +57,10 @@ struct RetriedView {
     params(
         ("id" = Slug, Path, description = "The webhook."),
         ("since" = Moment, Query, description = "Those that were made at this time or later."),
-        ("cursor" = Option<Cursor>, Query, description = "The `next_cursor` of the call before, unchanged."),
+        (
+            "cursor" = Option<Cursor>, Query,
+            description = "The `next_cursor` of the call before, unchanged.",
+        ),
     ),
     responses(
         (status = 202, description = "How many are queued.", body = RetriedView),
@@ -79,7 +83,8 @@ pub(crate) async fn retry_all(
     let health = app.store.health(organisation_id, &id).await?;
     let is_paused = health.as_ref().is_some_and(Health::is_paused);
     if health.is_some_and(|health| health.is_ended()) {
-        let message = "its receiver has ended the webhook; change its url, or test it once the receiver takes deliveries again";
+        let message = "its receiver has ended the webhook; change its url, or test it once the \
+            receiver takes deliveries again";
         return Err(ApiError::conflict(message));
     }
     let is_wanted = |delivery: &Delivery| {
@@ -93,7 +98,7 @@ pub(crate) async fn retry_all(
     let mut skipped = 0;
     for delivery in &given_up.items {
         let again = delivery.clone().again(now);
-        // The first one is tried also if the webhook is paused; the others wait for it then.
+        // The first one is tried even if the webhook is paused. The others then wait for it.
         let again = if retried == 0 { again.by_hand() } else { again };
         if app.store.renew_delivery(organisation_id, &again).await? {
             queue(&app, organisation_id, &again).await?;
@@ -115,10 +120,10 @@ pub(crate) async fn retry_all(
     Ok(json(202, view::text(&view)))
 }
 
-/// What a call asks for.
+/// The parameters of a call.
 struct Asked {
     since: Timestamp,
-    /// The id of the delivery that it goes on behind.
+    /// The id of the delivery after which it continues.
     after: Option<String>,
 }
 
@@ -132,7 +137,7 @@ fn asked(app: &App, list: &str, query: Option<&str>) -> Result<Asked, ApiError> 
     };
     let is_time = |text: &str| text.len() <= 40 && time(text).is_some();
     let since = parameters.required("since", rule, is_time);
-    // It may come with either `since`, that of the first call or the `next_since` beside it.
+    // A cursor may come with the `since` of the first call or with the `next_since` beside it.
     let after = parameters.take(
         "cursor",
         "must be a next_cursor of retrying this webhook's deliveries, unchanged",
@@ -143,8 +148,8 @@ fn asked(app: &App, list: &str, query: Option<&str>) -> Result<Asked, ApiError> 
     Ok(Asked { since, after })
 }
 
-/// Whether a delivery was made due again and was not attempted since: the call before may have been
-/// stopped before the queue had it.
+/// Returns whether a delivery was made due again and not attempted since. The previous call may
+/// have stopped before the delivery was queued.
 fn is_unqueued(delivery: &Delivery) -> bool {
     let last = delivery.attempts.last();
     delivery.status == DeliveryStatus::Pending
@@ -152,18 +157,18 @@ fn is_unqueued(delivery: &Delivery) -> bool {
         && last.is_some_and(|last| last.at < delivery.begun_at)
 }
 
-/// What was given up since a time, and where the next call goes on if there may be more.
+/// The deliveries given up since a time, and where the next call continues if there may be more.
 struct GivenUp {
     items: Vec<Delivery>,
     left: Option<Left>,
 }
 
-/// Where the next call goes on.
+/// The place at which the next call continues.
 #[derive(Debug, PartialEq, Eq)]
 struct Left {
-    /// Behind the delivery of this id.
+    /// It continues after the delivery of this id.
     after: String,
-    /// None of those that are left was made before.
+    /// None of the remaining deliveries was made before this.
     since: Timestamp,
 }
 
@@ -195,9 +200,9 @@ async fn given_up(
     Ok(GivenUp { items, left })
 }
 
-/// Where the call after this one goes on, which was asked for what was made since `since` and has come to the
-/// delivery `after`; `ahead` is what was found behind it. None if nothing is left there. A look that ended
-/// before the end shows nothing of what is behind it.
+/// Returns where the next call continues, after a call for deliveries made since `since` that ended
+/// at the delivery `after`. `ahead` are the deliveries found after it, and None means that none is
+/// left. A search that stopped early says nothing about the deliveries after its end.
 fn left(after: String, ahead: &Page<Delivery>, since: Timestamp) -> Option<Left> {
     let seen = ahead.items.iter().map(|delivery| delivery.created_at);
     let unseen = ahead.next.as_deref().map(earliest);
@@ -212,7 +217,8 @@ fn left(after: String, ahead: &Page<Delivery>, since: Timestamp) -> Option<Left>
     })
 }
 
-/// No delivery behind that of this id was made before: its event happened later, and was told afterwards.
+/// No delivery after this id was made before the returned time. Its event happened later, and the
+/// notice followed the event.
 fn earliest(id: &str) -> Timestamp {
     let at = event_time(id).unwrap_or(Timestamp::MIN);
     at.saturating_sub(CLOCKS_APART).unwrap_or(Timestamp::MIN)
@@ -231,7 +237,7 @@ mod tests {
         format!("evt_{:012x}0000", at(second).as_millisecond())
     }
 
-    /// What was found: deliveries by when their event happened and when they were made, and where it ended.
+    /// Builds a page of deliveries, given as pairs of event time and creation time, and its end.
     fn found(deliveries: &[(i64, i64)], next: Option<i64>) -> Page<Delivery> {
         let of = |(event, made): &(i64, i64)| {
             let kind = EventType::UserBlocked;
@@ -263,10 +269,10 @@ mod tests {
     #[test]
     fn a_call_goes_on_behind_its_last_one_with_all_that_is_left() {
         assert_eq!(goes_on(&[], None), None);
-        // The one that was made first is not the one of the first event.
+        // The earliest delivery is not that of the earliest event.
         let ahead = [(101, 119), (102, 118), (103, 117)];
         assert_eq!(goes_on(&ahead, None), after(100, 117));
-        // Of what was not looked at it is only known when it happened.
+        // Of the deliveries beyond the search only the earliest event time is known.
         assert_eq!(goes_on(&ahead, Some(110)), after(100, 109));
         assert_eq!(goes_on(&ahead, Some(150)), after(100, 117));
     }
@@ -274,7 +280,7 @@ mod tests {
     #[test]
     fn a_look_that_ends_before_the_end_is_not_the_end() {
         assert_eq!(goes_on(&[], Some(900)), after(900, 899));
-        // It is of no use to ask for what was made before the time that was asked for.
+        // The next call need not ask for an earlier time than this one did.
         assert_eq!(goes_on(&[], Some(-900)), after(-900, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! Webhooks: made, tried, their secrets rotated, their deliveries listed and retried.
+//! Registers and tests webhooks, rotates their secrets, and lists and retries their deliveries.
 
 use super::change::{Actor, Proposal, answered_before, change, check_version, respond};
 use super::openapi::bodies::{CreateWebhook, UpdateWebhook};
@@ -31,7 +31,7 @@ use shared::runtime::{parse, random};
 use shared::store::{Snapshot, new_id};
 use utoipa::ToSchema;
 
-/// A webhook that is new, with its secret, which is shown once.
+/// A new webhook with its secret, which is shown once.
 pub(crate) struct NewWebhook {
     pub(crate) webhook: Webhook,
     pub(crate) secret: String,
@@ -42,18 +42,19 @@ pub(crate) struct NewWebhook {
 struct WebhookView<'a> {
     id: &'a str,
     url: &'a str,
-    /// What it is told of; null is everything, an empty list only what names it.
+    /// The events it receives. Null is all events; an empty list is only events that name the
+    /// webhook.
     #[schema(required = true)]
     events: Option<&'a [EventType]>,
     #[schema(required = true)]
     description: Option<&'a str>,
-    /// `paused` after a delivery was given up: others wait for up to seven days, until one is taken.
-    /// `ended` after the receiver answered 410.
+    /// Is `paused` after a delivery was given up: others wait for up to seven days, until one is
+    /// taken. Is `ended` after the receiver answered 410.
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
     #[schema(value_type = Option<Moment>, required = true)]
     failing_since: Option<String>,
-    /// Until when the secret before the newest one signs too.
+    /// The time until which the previous secret signs too.
     #[schema(value_type = Option<Moment>, required = true)]
     old_secret_until: Option<String>,
     #[schema(value_type = Moment)]
@@ -103,7 +104,7 @@ struct DeliveryView<'a> {
     created_at: Timestamp,
 }
 
-/// A delivery as it is shown; while its webhook is paused, its next attempt is not before that of the
+/// Shows a delivery. While its webhook is paused, its next attempt is not before that of the
 /// webhook.
 fn shown_delivery<'a>(delivery: &'a Delivery, health: Option<&Health>) -> DeliveryView<'a> {
     let paused = health.filter(|health| health.is_paused() && !delivery.is_by_hand);
@@ -119,7 +120,7 @@ fn shown_delivery<'a>(delivery: &'a Delivery, health: Option<&Health>) -> Delive
     }
 }
 
-/// The url of a receiver.
+/// Reads the url of a receiver.
 pub(crate) fn url(egress: EgressPolicy) -> impl Fn(&str) -> Result<String, String> {
     move |raw| {
         let url = parse::text(raw)?;
@@ -130,7 +131,7 @@ pub(crate) fn url(egress: EgressPolicy) -> impl Fn(&str) -> Result<String, Strin
     }
 }
 
-/// A new webhook to `url` with a secret of its own, which is told of nothing but what names it.
+/// Returns a new webhook to `url` with its own secret. It receives only events that name it.
 pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewWebhook, ApiError> {
     let secret = random::signing_secret()?;
     let webhook = Webhook {
@@ -147,7 +148,7 @@ pub(crate) fn made(app: &App, organisation_id: &str, url: String) -> Result<NewW
     Ok(NewWebhook { webhook, secret })
 }
 
-/// Refuses `added` webhooks more than there is room for.
+/// Refuses `added` webhooks if they exceed the limit.
 pub(crate) fn check_room(snapshot: &Snapshot, added: usize) -> Result<(), ApiError> {
     let added = u64::try_from(added).unwrap_or(u64::MAX);
     if snapshot.head.webhooks.saturating_add(added) > MAX_WEBHOOKS {
@@ -157,7 +158,7 @@ pub(crate) fn check_room(snapshot: &Snapshot, added: usize) -> Result<(), ApiErr
     Ok(())
 }
 
-/// What the audit log says of a webhook: not how its receiver does.
+/// Returns the webhook for the audit log, without the state of its receiver.
 fn described(webhook: &Webhook, now: Timestamp) -> String {
     view::text(&shown(webhook, None, None, now))
 }
@@ -220,7 +221,7 @@ pub(crate) async fn create(
     .await
 }
 
-/// Lists the webhooks and how their receivers do.
+/// Lists the webhooks with the state of their receivers.
 #[shared::endpoint(GET "/v1/webhooks", ADMIN)]
 #[utoipa::path(
     operation_id = "listWebhooks",
@@ -253,7 +254,7 @@ pub(crate) async fn list(
     Ok(json(200, view::text(&body)))
 }
 
-/// A webhook of the caller's organisation.
+/// Finds a webhook of the caller's organisation.
 pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<Webhook, ApiError> {
     let unknown = || ApiError::not_found("webhook");
     if !is_slug(id) {
@@ -263,7 +264,7 @@ pub(crate) async fn known(app: &App, organisation_id: &str, id: &str) -> Result<
     webhook.ok_or_else(unknown)
 }
 
-/// Shows a webhook and how its receiver does.
+/// Shows a webhook with the state of its receiver.
 #[shared::endpoint(GET "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "getWebhook",
@@ -286,9 +287,10 @@ pub(crate) async fn read(
     Ok(json(200, view::text(&view)))
 }
 
-/// Changes where a webhook posts, what it is told of, or what it is for. Its secret stays.
+/// Changes the url, the events or the description of a webhook. Its secret stays.
 ///
-/// Another url is another receiver: the webhook is no longer paused or ended, and what waited goes there.
+/// Another url is another receiver: the webhook is no longer paused or ended, and waiting
+/// deliveries go there.
 #[shared::endpoint(PATCH "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "updateWebhook",
@@ -344,7 +346,7 @@ pub(crate) async fn update(
     .await
 }
 
-/// Deletes a webhook. What is on its way is not delivered any more.
+/// Deletes a webhook. Its waiting deliveries are not sent.
 #[shared::endpoint(DELETE "/v1/webhooks/{id}", ADMIN)]
 #[utoipa::path(
     operation_id = "deleteWebhook",
@@ -375,7 +377,8 @@ pub(crate) async fn remove(
     .await
 }
 
-/// Makes a new secret, shown once. The one before signs for a day more, the one before that no longer.
+/// Creates a new secret, shown once. The previous secret signs for another day, the one before it
+/// no longer.
 #[shared::endpoint(POST "/v1/webhooks/{id}/rotate-secret", ADMIN)]
 #[utoipa::path(
     operation_id = "rotateWebhookSecret",
@@ -450,7 +453,7 @@ pub(crate) async fn queue(
     })
 }
 
-/// Sends the receiver an event of the type `webhook.test`; under the same idempotency key, once.
+/// Sends the receiver an event of the type `webhook.test`, once for each idempotency key.
 #[shared::endpoint(POST "/v1/webhooks/{id}/test", ADMIN)]
 #[utoipa::path(
     operation_id = "testWebhook",
@@ -505,7 +508,8 @@ pub(crate) async fn test(
     Ok(respond(answer))
 }
 
-/// The first answer again. Where whoever gave it was stopped before the delivery was queued, it is queued now.
+/// Returns the first answer again. If the first request was stopped before the delivery was queued,
+/// it is queued now.
 async fn tested_before(
     app: &App,
     organisation_id: &str,
@@ -526,7 +530,7 @@ async fn tested_before(
     Ok(respond(answer))
 }
 
-/// Lists what was sent to a receiver, the newest first.
+/// Lists the deliveries to a receiver, the newest first.
 #[shared::endpoint(GET "/v1/webhooks/{id}/deliveries", ADMIN)]
 #[utoipa::path(
     operation_id = "listDeliveries",
@@ -559,7 +563,7 @@ pub(crate) async fn deliveries(
     Ok(json(200, view::text(&body)))
 }
 
-/// Makes a delivery due again at once, whatever became of it, also if the webhook is paused or ended.
+/// Makes a delivery due again at once, in any state, also if the webhook is paused or ended.
 #[shared::endpoint(POST "/v1/webhooks/{id}/deliveries/{delivery_id}/retry", ADMIN)]
 #[utoipa::path(
     operation_id = "retryDelivery",

@@ -128,8 +128,8 @@ pub(crate) async fn sort<'a>(
     sorted
 }
 
-/// Claims the identities of `firsts` and keeps `holds`, at the same time. Returns the claims by their
-/// place in `firsts`, and the places of the holds that are kept.
+/// Claims the identities of `firsts` and keeps `holds`, at the same time. Returns the claims by
+/// their place in `firsts`, and the places of the holds that are kept.
 async fn claim_all(
     store: &Store,
     organisation_id: &str,

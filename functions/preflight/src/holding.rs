@@ -168,8 +168,8 @@ impl Asking<'_> {
         }
     }
 
-    /// Refuses a user who has as many holds as one user may have. They wait for one of these to end,
-    /// whatever the caps are.
+    /// Refuses a user who has as many holds as one user may have. They wait for one of these to
+    /// end, whatever the caps are.
     fn refuse_place(&self, cell: Cell) -> Answer {
         let is_own = |rid: &HoldKey, _: &Hold| self.asked.rid.is_of_same_user(rid);
         let seconds = soon(cell.seconds_to_first_end(self.now, is_own));

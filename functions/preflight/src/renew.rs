@@ -230,8 +230,8 @@ fn impossible(why: CannotRenew) -> ApiError {
         }
         CannotRenew::TooMuch => ApiError::field("tokens", "are worth more than any budget has"),
         CannotRenew::NoModel => ApiError::conflict(
-            "model is missing: a hard cap in US dollars must hold, so what the hold gains is priced \
-             by its model",
+            "model is missing: a hard cap in US dollars must hold, so what the hold gains is \
+             priced by its model",
         ),
         CannotRenew::MonthOver => ApiError::conflict(format!(
             "the month of the hold is over, so it can live longer and not have more; {another}"

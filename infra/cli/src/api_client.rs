@@ -211,7 +211,7 @@ impl ApiClient {
         self.post("/v1/preflight", &body).await
     }
 
-    /// Reports events, none of which may be rejected. An event that was reported before counts once.
+    /// Reports events, and fails if one is rejected. An event that was reported before counts once.
     pub(crate) async fn report(&self, events: &[Value]) -> Result<(), CommandError> {
         let answer = self.post("/v1/events", &json!({"events": events})).await?;
         let rejected = &answer["rejected"];

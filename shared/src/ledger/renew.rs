@@ -39,7 +39,7 @@ pub enum RenewOutcome {
     Renewed(RenewedHold),
     /// Hard counters have less left than the increase. The hold is unchanged.
     InsufficientBudget {
-        /// The unchanged hold.
+        /// The hold, which is unchanged.
         known: RenewedHold,
         /// The increase that was requested.
         asked: HoldRequest,

@@ -19,7 +19,6 @@ pub enum Access {
 }
 
 impl Access {
-    /// Administrators.
     pub const ADMIN: Self = Self::Roles(&[Role::Admin]);
     /// Administrators, and managers for what they manage.
     pub const MANAGED: Self = Self::Roles(&[Role::Admin, Role::Manager]);
@@ -32,11 +31,11 @@ impl Access {
 /// An endpoint, as the line on its handler declares it. A request has it among its extensions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Endpoint {
-    /// `GET`, ...
+    /// The HTTP method, such as `GET`.
     pub method: &'static str,
     /// The method as axum's router takes it.
     pub filter: MethodFilter,
-    /// `/v1/users/{id}`, ...
+    /// The path, such as `/v1/users/{id}`.
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,

@@ -54,7 +54,7 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// For people. It names nothing internal.
     pub message: String,
-    /// Every invalid field.
+    /// Every invalid field with its fault.
     pub details: Vec<Detail>,
     /// After how many seconds a retry makes sense, if that is known.
     pub retry_after_seconds: Option<u64>,

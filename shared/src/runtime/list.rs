@@ -176,7 +176,6 @@ impl Cursors {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Page))]
 pub struct PageBody<T> {
-    /// The items.
     pub items: Vec<T>,
     /// What to ask for next; null at the end.
     #[cfg_attr(feature = "openapi", schema(required = true))]

@@ -84,9 +84,7 @@ named! {
 named! {
     /// A metric in CloudWatch, with the dimension `Stack`.
     Metric {
-        /// Allowed preflights.
         PreflightsAllowed = "PreflightsAllowed",
-        /// Refused preflights.
         PreflightsBlocked = "PreflightsBlocked",
         /// Events that the queue accepted.
         EventsAccepted = "EventsAccepted",
@@ -287,7 +285,6 @@ impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Counts<W> {
     }
 }
 
-/// The counted fields.
 #[derive(Default)]
 struct CountedFields {
     error_type: Option<String>,
@@ -353,7 +350,8 @@ mod tests {
         assert_eq!(lines[0]["EventAge"], 1_500);
         let of = &lines[0]["_aws"]["CloudWatchMetrics"][0];
         let units = json!([
-            {"Name": "EventsRecorded", "Unit": "Count"}, {"Name": "EventAge", "Unit": "Milliseconds"}
+            {"Name": "EventsRecorded", "Unit": "Count"},
+            {"Name": "EventAge", "Unit": "Milliseconds"}
         ]);
         assert_eq!(of["Metrics"], units);
     }

@@ -5,7 +5,6 @@ use crate::domain::name::{is_client_id, is_display_name, is_email, is_slug, is_u
 use crate::domain::period::{Month, time_zone};
 use jiff::Timestamp;
 
-/// A JSON string.
 pub fn text(raw: &str) -> Result<String, String> {
     serde_json::from_str(raw).map_err(|_| "must be a string".to_owned())
 }
@@ -28,7 +27,6 @@ pub fn slug(raw: &str) -> Result<String, String> {
     )
 }
 
-/// A user's id.
 pub fn user_id(raw: &str) -> Result<String, String> {
     checked(
         raw,
@@ -51,7 +49,6 @@ pub fn display_name(raw: &str) -> Result<String, String> {
     checked(raw, is_display_name, "must be 1 to 200 characters")
 }
 
-/// A mail address.
 pub fn email(raw: &str) -> Result<String, String> {
     checked(raw, is_email, "must be a mail address like ada@example.com")
 }
@@ -78,7 +75,6 @@ pub fn timezone(raw: &str) -> Result<String, String> {
     )
 }
 
-/// `true` or `false`.
 pub fn boolean(raw: &str) -> Result<bool, String> {
     match raw {
         "true" => Ok(true),

@@ -23,7 +23,6 @@ impl ErrorCode {
     }
 }
 
-/// An error's body.
 #[derive(Serialize)]
 struct Body<'a> {
     error: &'static str,

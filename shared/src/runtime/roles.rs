@@ -6,11 +6,11 @@ use crate::domain::org::people::Role;
 /// How far a role sees and acts within its organisation, if an endpoint is open to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoleScope {
-    /// Everything.
+    /// Everything in the organisation.
     All,
     /// Itself, its reports, and the departments it manages with all under them and their users.
     Managed,
-    /// Itself.
+    /// Its own user only.
     Own,
     /// Any user, by preflight, holds and events only.
     AnyUser,

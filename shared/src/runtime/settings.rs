@@ -41,7 +41,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// For background work.
+    /// The limits for background work.
     pub const USUAL: Self = Self {
         attempt: Duration::from_millis(1_000),
         attempts: 3,

@@ -59,10 +59,11 @@ mod tests {
         extensions.insert(ConnectInfo(peer));
         assert_eq!(Source::of(&extensions), Some(source("192.0.2.7")));
         let context = serde_json::json!({
-            "accountId": "1", "apiId": "a", "domainName": "d", "requestId": "r", "routeKey": "POST /v1/preflight",
-            "stage": "$default", "timeEpoch": 0,
+            "accountId": "1", "apiId": "a", "domainName": "d", "requestId": "r",
+            "routeKey": "POST /v1/preflight", "stage": "$default", "timeEpoch": 0,
             "http": {
-                "method": "POST", "path": "/v1/preflight", "protocol": "HTTP/1.1", "sourceIp": "198.51.100.9", "userAgent": "x"
+                "method": "POST", "path": "/v1/preflight", "protocol": "HTTP/1.1",
+                "sourceIp": "198.51.100.9", "userAgent": "x"
             }
         });
         let context = serde_json::from_value(context).unwrap();

@@ -146,7 +146,7 @@ impl Store {
         Ok(Write::Check(check))
     }
 
-    /// Writes the cell of `period`, on condition that it is as `behind` says, or that there is none.
+    /// Writes the cell of `period` if it is as `behind` says, or if there is none.
     pub(crate) fn opened_cell_item(
         &self,
         organisation: &Organisation,

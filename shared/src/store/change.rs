@@ -1,5 +1,5 @@
 //! Changes an organisation in one transaction: the rows, the audit entry, the head and the cells in
-//! force. After its answer nothing is held under the old state, and no crash leaves the parts apart.
+//! force. After its answer no hold uses the old state, and no crash separates the parts.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
@@ -44,7 +44,6 @@ pub struct Snapshot {
 pub struct StoredAnswer {
     /// The SHA-256 of the request, in hex.
     pub request_digest: String,
-    /// The HTTP status.
     pub status: u16,
     /// The body, without secrets.
     pub body: String,
@@ -60,7 +59,6 @@ pub struct Idempotency {
     pub organisation_id: Option<String>,
     /// The SHA-256 of the caller and their idempotency key, in hex.
     pub digest: String,
-    /// The answer.
     pub answer: StoredAnswer,
 }
 
@@ -77,7 +75,6 @@ pub struct ChangeRequest<'a> {
 /// The outcome of preparing a change on a snapshot.
 #[derive(Debug)]
 pub enum Step<T> {
-    /// Commit this change.
     Commit(Box<Change>, T),
     /// There is nothing to change.
     Stop(T),

@@ -33,9 +33,9 @@ pub struct Claimant<'a> {
 /// Who holds the claim of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// This report.
+    /// This report claimed the identity.
     New,
-    /// An earlier report.
+    /// An earlier report claimed the identity.
     Known {
         /// The digest of its body.
         digest: BodyDigest,

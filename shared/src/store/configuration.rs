@@ -51,9 +51,9 @@ pub struct Head {
 pub struct PolicyCounts {
     /// Counts the changes that an evaluation can see: a policy published, disabled or deleted.
     pub revision: u64,
-    /// All policies.
+    /// The number of all policies.
     pub known: u64,
-    /// Active policies.
+    /// The number of active policies.
     pub active: u64,
 }
 

@@ -127,7 +127,6 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// Translates `update`.
     pub(super) fn of(update: &CellUpdate) -> Self {
         let mut out = Self::default();
         let conditions: Vec<String> = update.conditions.iter().map(|c| out.condition(c)).collect();

@@ -29,7 +29,6 @@ pub(crate) enum LedgerWrite<'a> {
     Count(&'a FlaggedEvent),
     /// Discards an event that was held back.
     Discard(&'a FlaggedEvent),
-    /// Corrects usage.
     Correct(&'a Correction),
 }
 

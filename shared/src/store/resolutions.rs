@@ -55,7 +55,6 @@ pub(crate) enum Ending {
         /// It lives at least until then, in seconds. Zero if no row says so.
         until: i64,
     },
-    /// It ended.
     Ended(Box<Resolved>),
 }
 

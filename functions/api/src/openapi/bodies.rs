@@ -1,7 +1,8 @@
-//! What the bodies of requests look like, with the limits that the handlers read them by. They are never made: a handler reads
-//! its fields one by one, so that every wrong one is named at once.
+//! Describes request bodies with the limits of the handlers. These types are never built: a handler
+//! reads its fields one by one, so that every wrong one is named at once.
 //!
-//! A field that may be missing and may be null is an `Option`; one of a `PATCH` that may be missing only is `required = false`.
+//! A field that may be missing and may be null is an `Option`. A field of a `PATCH` that may be
+//! missing but not null is `required = false`.
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
@@ -23,7 +24,7 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateOrganisation {
-    /// Not `risks`, which is a path.
+    /// The id `risks` is taken by a path.
     id: Slug,
     name: Name,
     timezone: TimeZone,
@@ -34,7 +35,7 @@ pub(crate) struct CreateOrganisation {
 pub(crate) struct UpdateOrganisation {
     #[schema(required = false)]
     name: Name,
-    /// A month that has begun goes on until it ends in the new zone, and one that is over does not come back.
+    /// A month that has begun ends in the new zone. A month that is over does not come back.
     #[schema(required = false)]
     timezone: TimeZone,
     #[schema(required = false)]
@@ -55,8 +56,8 @@ pub(crate) struct UpdateOrganisation {
     on_unavailable: OnUnavailable,
     #[schema(required = false, minimum = 0, maximum = 672)]
     rollover_grace_hours: i64,
-    /// A request of more is held back if its model's limits are not known; ten of them are a batch, and a hundred a sum of
-    /// requests.
+    /// A request with more is held back if its model's limits are not known. The limit is ten times
+    /// as high for a batch and a hundred times for a sum of requests.
     #[schema(required = false, minimum = 1, maximum = 1_000_000_000)]
     max_tokens_per_request: i64,
 }
@@ -64,7 +65,7 @@ pub(crate) struct UpdateOrganisation {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateDepartment {
-    /// Not `tree`, which is a path.
+    /// The id `tree` is taken by a path.
     id: Slug,
     name: Name,
     /// Null is the top of the tree, which is at most eight levels deep.
@@ -77,12 +78,12 @@ pub(crate) struct CreateDepartment {
 pub(crate) struct UpdateDepartment {
     #[schema(required = false)]
     name: Name,
-    /// Moves the subtree; null makes it a root.
+    /// Moves the subtree. Null makes it a root.
     parent_id: Option<DepartmentId>,
     manager_id: Option<UserId>,
 }
 
-/// What a user may do.
+/// The role of a user.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum UserRole {
@@ -123,15 +124,15 @@ pub(crate) struct UpdateUser {
 #[serde(deny_unknown_fields)]
 pub(crate) struct BlockUser {
     reason: Reason,
-    /// In the future; null is until it is released.
+    /// A time in the future; null blocks until the user is released.
     until: Option<Moment>,
 }
 
-/// Unused amounts go over into the next month.
+/// Carries unused amounts into the next month.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetRollover {
-    /// At most so much of the month's own amount.
+    /// The most that is carried, in percent of the month's own amount.
     #[schema(minimum = 0, maximum = 100)]
     cap_percent: i64,
 }
@@ -198,7 +199,7 @@ pub(crate) struct UpdateBudget {
     hard_cap: bool,
     #[schema(required = false, value_type = Thresholds)]
     thresholds: (),
-    /// Null ends it.
+    /// Null ends the rollover of unused amounts.
     rollover: Option<SetRollover>,
 }
 
@@ -214,10 +215,10 @@ pub(crate) struct TopUpBudget {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestPolicy {
-    /// How far back from now; 30 where nothing is said. Not with a cursor, which has its window.
+    /// The days before now; 30 by default. Not allowed with a cursor, which has its window.
     #[schema(minimum = 1, maximum = 90)]
     window_days: Option<i64>,
-    /// The `next_cursor` of the answer before, to go on.
+    /// The `next_cursor` of the previous answer, to continue.
     cursor: Option<Cursor>,
 }
 
@@ -228,7 +229,7 @@ pub(crate) struct UpdateAlert {
     status: AlertStatus,
 }
 
-/// What an incident may become; it is never opened again.
+/// The states that an incident may change to. It is never opened again.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum NextStatus {
@@ -248,7 +249,8 @@ pub(crate) struct UpdateIncident {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateWebhook {
     url: ReceiverUrl,
-    /// What it is told of; null is everything, an empty list only what names it.
+    /// The events it receives. Null is all events; an empty list is only events that name the
+    /// webhook.
     #[schema(value_type = Option<EventTypes>)]
     events: Option<Vec<EventType>>,
     description: Option<Name>,
@@ -257,13 +259,14 @@ pub(crate) struct CreateWebhook {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UpdateWebhook {
-    /// Another one is another receiver: what waited goes there.
+    /// Another url is another receiver: waiting deliveries go there.
     #[schema(required = false)]
     url: ReceiverUrl,
-    /// What it is told of; null is everything, an empty list only what names it.
+    /// The events it receives. Null is all events; an empty list is only events that name the
+    /// webhook.
     #[schema(value_type = Option<EventTypes>)]
     events: Option<Vec<EventType>>,
-    /// Null is none.
+    /// Null removes the description.
     description: Option<Name>,
 }
 
@@ -271,7 +274,7 @@ pub(crate) struct UpdateWebhook {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutGithub {
     secret: SharedSecret,
-    /// From logins of GitHub to ids of users.
+    /// Maps logins of GitHub to ids of users.
     #[schema(value_type = GithubUsers)]
     users: BTreeMap<String, UserId>,
 }
@@ -279,7 +282,7 @@ pub(crate) struct PutGithub {
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PutGithubRisks {
-    /// Each event and action once.
+    /// Each event and action may occur once.
     #[schema(max_items = 200)]
     items: Vec<PutGithubRisk>,
 }
@@ -290,11 +293,11 @@ pub(crate) struct PutGithubRisk {
     event: GithubWord,
     /// Null is any action that has no row of its own.
     action: Option<GithubWord>,
-    /// Null is no risk.
+    /// Null means no risk.
     risk_level: Option<RiskLevel>,
 }
 
-/// A key: bound to a user for members and managers, to nobody for agents.
+/// A key with a user is for members and managers. A key for agents has no user.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(crate) enum CreateApiKey {
@@ -345,7 +348,7 @@ pub(crate) struct CreateAgentKey {
     description: Option<Name>,
 }
 
-/// How finely a report divides time.
+/// The length of the buckets of a report.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 pub(crate) enum UsagePeriod {
@@ -354,7 +357,7 @@ pub(crate) enum UsagePeriod {
     Monthly,
 }
 
-/// What is asked for: more tokens, more dollars, both, or no limit.
+/// The kind of an exemption: more tokens, more dollars, both, or no limit.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(crate) enum CreateExemption {
@@ -380,13 +383,13 @@ pub(crate) enum LiftKind {
 pub(crate) struct RaiseOfTokens {
     user_id: UserId,
     kind: RaiseKind,
-    /// For each month that it reaches.
+    /// The amount for each month that it covers.
     tokens: SomeTokens,
     usd: Option<SomeDollars>,
-    /// Which caps give way; those of the whole path where nothing is said.
+    /// The caps that are raised; by default all caps on the path.
     covers: Option<Covers>,
     reason: NoteText,
-    /// The decision where nothing is said, or it is over.
+    /// The moment of the decision if this is missing or in the past by then.
     starts_at: Option<Moment>,
     /// In the future, at most 366 days after the start.
     ends_at: Moment,
@@ -397,12 +400,12 @@ pub(crate) struct RaiseOfTokens {
 pub(crate) struct RaiseOfDollars {
     user_id: UserId,
     kind: RaiseKind,
-    /// For each month that it reaches.
+    /// The amount for each month that it covers.
     usd: SomeDollars,
-    /// Which caps give way; those of the whole path where nothing is said.
+    /// The caps that are raised; by default all caps on the path.
     covers: Option<Covers>,
     reason: NoteText,
-    /// The decision where nothing is said, or it is over.
+    /// The moment of the decision if this is missing or in the past by then.
     starts_at: Option<Moment>,
     /// In the future, at most 366 days after the start.
     ends_at: Moment,
@@ -413,20 +416,22 @@ pub(crate) struct RaiseOfDollars {
 pub(crate) struct Lift {
     user_id: UserId,
     kind: LiftKind,
-    /// Which caps give way; those of the whole path where nothing is said.
+    /// The caps that are lifted; by default all caps on the path.
     covers: Option<Covers>,
     reason: NoteText,
-    /// The decision where nothing is said, or it is over.
+    /// The moment of the decision if this is missing or in the past by then.
     starts_at: Option<Moment>,
     /// In the future, at most 366 days after the start.
     ends_at: Moment,
 }
 
-/// What a correction adds to a month, for a user or for a department. At least one of the amounts is not zero.
+/// The amounts that a correction adds to a month, for a user or for a department. At least one of
+/// them is not zero.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateCorrection {
-    /// Whose usage is corrected, on the path where they were in that month; or `department_id`.
+    /// The user whose usage is corrected, on their path in that month. Alternative to
+    /// `department_id`.
     user_id: Option<UserId>,
     department_id: Option<DepartmentId>,
     /// The current month or one of the 13 before it.
@@ -443,7 +448,7 @@ pub(crate) enum EventDecision {
     Discard,
 }
 
-/// What becomes of an event that was held back.
+/// The decision about an event that was held back.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DecideEvent {
@@ -472,7 +477,7 @@ pub(crate) enum GrantType {
     ClientCredentials,
 }
 
-/// Fields that are not known are ignored.
+/// Unknown fields are ignored.
 #[derive(ToSchema)]
 pub(crate) struct TokenRequest {
     grant_type: GrantType,

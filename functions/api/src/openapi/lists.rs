@@ -1,4 +1,4 @@
-//! Schemas of bodies that a derived one cannot say: lists without doubles, maps with a rule for their keys.
+//! Schemas that cannot be derived: lists without repeated items, maps with a rule for their keys.
 
 use shared::domain::notice::event_type::{EVENT_TYPES, EventType};
 use shared::runtime::openapi::UserId;
@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Percentages at which a budget is told of: each once.
+/// Percentages of a budget that alert, each at most once.
 pub(crate) enum Thresholds {}
 
 impl PartialSchema for Thresholds {
@@ -32,7 +32,7 @@ impl ToSchema for Thresholds {
     }
 }
 
-/// What a webhook is told of: each once.
+/// Event types that a webhook receives, each at most once.
 pub(crate) enum EventTypes {}
 
 impl PartialSchema for EventTypes {
@@ -55,7 +55,7 @@ impl ToSchema for EventTypes {
     }
 }
 
-/// From logins of GitHub to ids of users.
+/// Maps logins of GitHub to ids of users.
 pub(crate) enum GithubUsers {}
 
 impl PartialSchema for GithubUsers {

@@ -1,5 +1,5 @@
-//! What the API's document says of this function. The document of all functions is put together where all of them are known,
-//! checked in as `docs/openapi.json`, and served from there: nothing is generated while the function runs.
+//! The part of the API's document about this function. It is combined with those of all functions
+//! into `docs/openapi.json`, which is checked in and served. Nothing is generated at run time.
 //!
 //! A new operation: `#[shared::endpoint]` and `#[utoipa::path]` on its handler, the handler in
 //! `endpoints!`, and its body, if it has one, in [`bodies`]. Then
@@ -13,7 +13,7 @@ use axum::response::Response;
 use shared::runtime::openapi::Failed;
 use utoipa::OpenApi;
 
-/// Schemas that no operation names and the document refers to.
+/// Schemas that the document refers to and no operation names.
 #[derive(Debug, OpenApi)]
 #[openapi(components(schemas(
     shared::runtime::openapi::Cursor,
@@ -30,7 +30,7 @@ pub struct Schemas;
 /// The document as it is checked in.
 pub const CHECKED_IN: &str = include_str!("../../../../docs/openapi.json");
 
-/// Shows this document.
+/// Shows this API's OpenAPI document.
 #[shared::endpoint(GET "/v1/openapi.json", ANYBODY)]
 #[utoipa::path(
     operation_id = "getOpenapi",

@@ -1,4 +1,4 @@
-//! What policies say: triggers, conditions and actions, as `rule_fields` reads them.
+//! Schemas of policies: triggers, conditions and actions, as `rule_fields` reads them.
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
@@ -24,12 +24,12 @@ pub(crate) struct CreatePolicy {
     #[schema(required = false)]
     description: Description,
     trigger: Trigger,
-    /// How the conditions are combined; all where nothing is said.
+    /// How the conditions are combined; all of them by default.
     #[schema(required = false)]
     r#match: Match,
     #[schema(required = false, max_items = 20)]
     conditions: Vec<Condition>,
-    /// Each happens once.
+    /// Each action may occur once.
     #[schema(required = false, max_items = 10)]
     actions: Vec<Action>,
 }
@@ -51,12 +51,12 @@ pub(crate) struct UpdatePolicy {
     actions: Vec<Action>,
 }
 
-/// A schema that is in the document under its own name.
+/// Refers to a schema that is in the document under its own name.
 fn named<T: ToSchema>() -> RefOr<Schema> {
     RefOr::Ref(Ref::from_schema_name(T::name()))
 }
 
-/// One of several names.
+/// A string that is one of several names.
 fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> RefOr<Schema> {
     let names = ObjectBuilder::new()
         .schema_type(Type::String)
@@ -85,7 +85,7 @@ fn several(schema: RefOr<Schema>, least: usize, most: usize) -> RefOr<Schema> {
     RefOr::T(list.into())
 }
 
-/// An object with these properties and no others; those that may be missing have a question mark.
+/// An object with these properties and no others. Optional ones have a question mark.
 fn object<const N: usize>(properties: [(&str, RefOr<Schema>); N]) -> ObjectBuilder {
     let closed = AdditionalProperties::FreeForm(false);
     let object = ObjectBuilder::new().additional_properties(Some(closed));
@@ -105,7 +105,7 @@ fn one_of(kinds: Vec<ObjectBuilder>, said: &str) -> RefOr<Schema> {
     RefOr::T(all.into())
 }
 
-/// What a policy looks for.
+/// The trigger of a policy.
 pub(crate) enum Trigger {}
 
 impl PartialSchema for Trigger {
@@ -160,7 +160,7 @@ impl ToSchema for Trigger {
     }
 }
 
-/// What an event must be like.
+/// A condition on an event.
 pub(crate) enum Condition {}
 
 fn value_of(field: Field) -> RefOr<Schema> {
@@ -200,7 +200,8 @@ impl PartialSchema for Condition {
         }
         one_of(
             kinds,
-            "What an event must be like. A range has the lower value first; one of times may go over midnight.",
+            "What an event must be like. A range has the lower value first; one of times may go \
+                over midnight.",
         )
     }
 }
@@ -223,7 +224,7 @@ impl ToSchema for Condition {
     }
 }
 
-/// What is done where a policy fires.
+/// An action of a policy that fires.
 pub(crate) enum Action {}
 
 impl PartialSchema for Action {

@@ -17,11 +17,8 @@ pub(crate) const TOKENS: i64 = 400;
 /// The units of the budgets at each level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Units {
-    /// Tokens.
     Tokens,
-    /// US dollars.
     Usd,
-    /// Both.
     Both,
 }
 
@@ -32,7 +29,6 @@ pub(crate) enum Binding {
     Leaf,
     /// A department halfway up.
     Middle,
-    /// The whole organisation.
     Root,
 }
 

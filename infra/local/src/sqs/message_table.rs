@@ -20,7 +20,7 @@ pub(super) struct StoredMessage {
 /// When a message may be received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Now.
+    /// Ready to be received now.
     Ready,
     /// After the delay that the sender asked for.
     Delayed(Instant),

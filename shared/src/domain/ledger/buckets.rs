@@ -8,7 +8,7 @@ use jiff::{Span, Timestamp};
 /// The granularity of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Division {
-    /// Local clock hours.
+    /// By the local clock hour.
     Hourly,
     /// By the local day.
     Daily,

@@ -19,9 +19,7 @@ const TIMES_A_SUM: i64 = 100;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CountedTokens))]
 #[serde(rename_all = "lowercase")]
 pub enum Counted {
-    /// Input tokens.
     Input,
-    /// Output tokens.
     Output,
     Total,
 }
@@ -30,7 +28,6 @@ pub enum Counted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Excess {
     pub of: Counted,
-    /// The reported number.
     pub tokens: i64,
     /// The largest plausible number.
     pub most: i64,

@@ -81,7 +81,6 @@ pub struct ShortBudget {
     pub department_id: Option<String>,
     pub unit: Unit,
     pub figures: Figures,
-    /// The requested amount.
     pub requested: i64,
     /// The user's exemptions that cover it, with their remainders.
     pub exemptions: Vec<ExemptionLeft>,

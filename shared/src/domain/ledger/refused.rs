@@ -14,7 +14,6 @@ const LOOK_BACK_HOURS: i64 = 70;
 /// The entry for all unknown users, who have no entries of their own.
 const NOBODY: &str = "unknown";
 
-/// A denied preflight.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refused {
     /// Made by the server, for recording it once.

@@ -46,7 +46,6 @@ pub struct PendingEmail {
 pub struct Mail {
     pub to: String,
     pub subject: String,
-    /// The plain text.
     pub text: String,
     /// The same words as HTML.
     pub html: String,

@@ -89,7 +89,7 @@ pub struct Notice {
     pub id: String,
     pub kind: EventType,
     pub created_at: Timestamp,
-    /// The frozen content.
+    /// The content as of the creation.
     pub payload: Value,
     /// The recipients. Webhooks that subscribe to its kind are added when it is sent out.
     pub recipients: Vec<Recipient>,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 /// A key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
-    /// Generated: `key_...`.
+    /// A generated id such as `key_...`.
     pub id: String,
     pub role: Role,
     /// The user whom it is bound to.

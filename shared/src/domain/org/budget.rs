@@ -172,7 +172,7 @@ fn forget_oldest<T>(known: &mut Vec<T>) {
 /// corrected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedBudget {
-    /// Its last state.
+    /// Its last state before the deletion.
     pub budget: Budget,
     /// The last month in which it counts.
     pub until: Month,

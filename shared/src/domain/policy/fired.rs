@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 pub struct Fired {
     /// The event that caused it.
     pub event: EventIdentity,
-    /// When it fired.
     pub at: Timestamp,
     /// The alert about it.
     pub alert_id: String,
@@ -39,7 +38,6 @@ impl Fired {
 pub struct FiringRecord {
     pub policy_id: String,
     pub subject: Subject,
-    /// The marker.
     pub fired: Fired,
     /// None if the firing's alert is gone when it is completed.
     pub alert: Option<Alert>,

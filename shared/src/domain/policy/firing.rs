@@ -55,9 +55,7 @@ impl fmt::Display for Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
     pub unit: Unit,
-    /// The total.
     pub value: i64,
-    /// The threshold.
     pub threshold: i64,
 }
 
@@ -71,9 +69,9 @@ pub struct Firing {
     pub measured: Option<Measured>,
 }
 
-/// Returns the firings of `policy` if `facts` arrive and `usage_totals` has counted them. Thresholds
-/// are found by level, so every later event finds the same subject again. The caller ensures that
-/// it fires once.
+/// Returns the firings of `policy` if `facts` arrive and `usage_totals` has counted them.
+/// Thresholds are found by level, so every later event finds the same subject again. The caller
+/// ensures that it fires once.
 pub fn firings(
     policy: &ActivePolicy,
     facts: &Facts,

@@ -19,7 +19,7 @@ const SAMPLES: usize = 20;
 pub struct Window {
     /// Events that arrived since then are evaluated. Earlier ones are only counted.
     pub from: Timestamp,
-    /// The latest arrival.
+    /// The latest arrival in the window.
     pub to: Timestamp,
 }
 
@@ -93,7 +93,6 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Starts a test.
     pub fn new(policy: ActivePolicy, window: Window) -> Self {
         Self {
             policy,

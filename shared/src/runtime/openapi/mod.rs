@@ -1,7 +1,7 @@
-//! What many operations of the API's document share: values with their limits, parameters, refusals.
+//! Shared parts of the API's document: values with their limits, parameters, refusals.
 //!
-//! They describe what `parse`, `list`, `error` and `http` do. Nothing of them is ever made: only the document is built of
-//! them.
+//! They describe `parse`, `list`, `error` and `http`. They only serve to build the document: no
+//! value of these types exists.
 
 mod values;
 
@@ -24,11 +24,11 @@ pub use values::{
 #[derive(Debug, ToSchema)]
 #[schema(as = Error)]
 pub struct ErrorBody {
-    /// A stable code.
+    /// The code of the error. It does not change between versions.
     pub error: ErrorName,
-    /// For people.
+    /// A message for people.
     pub message: String,
-    /// Every invalid field.
+    /// Every invalid field with its fault.
     pub details: Vec<Detail>,
     /// Names the request in the logs; also in the header `x-request-id`.
     pub request_id: String,
@@ -52,7 +52,8 @@ pub enum ErrorName {
     Conflict,
     /// 413: more than a mebibyte.
     PayloadTooLarge,
-    /// 429: the key has made its requests of this minute, or many unknown keys came from its address.
+    /// 429: the key has made its requests of this minute, or many unknown keys came from its
+    /// address.
     RateLimited,
     /// 500: on our side.
     Internal,
@@ -96,7 +97,8 @@ const REFUSALS: [(&str, u16, &str); 10] = [
     (
         "TooManyRequests",
         429,
-        "The key has made as many requests as it may in a minute, or many unknown keys came from one address. The gateway refuses too many at once by an answer of its own.",
+        "The key has made as many requests as it may in a minute, or many unknown keys came from \
+         one address. The gateway refuses too many at once by an answer of its own.",
     ),
     ("Internal", 500, "Something is wrong on our side."),
     (

@@ -1,4 +1,4 @@
-//! Texts, moments and dollars with the limits that [`parse`](super::super::parse) holds them to.
+//! Texts, moments and dollars with the limits that [`parse`](super::super::parse) enforces.
 
 use crate::runtime::wire::{Figure, Usd};
 use std::borrow::Cow;
@@ -8,7 +8,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 /// Declares a text with its limits: its description, lengths, pattern, format and an example.
 macro_rules! texts {
-    ($($(#[doc = $doc:literal])+ $name:ident { $least:literal..=$most:literal, $pattern:expr, $format:expr, $example:literal })+) => {$(
+    ($(
+        $(#[doc = $doc:literal])+
+        $name:ident {
+            $least:literal..=$most:literal, $pattern:expr, $format:expr, $example:literal
+        }
+    )+) => {$(
         $(#[doc = $doc])+
         #[derive(Debug)]
         pub enum $name {}
@@ -38,13 +43,28 @@ macro_rules! texts {
 }
 
 /// Not only spaces, and no control character.
-const NAME: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
-/// The same where line feeds and tabs are welcome.
-const TEXT: &str = r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff][^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*$";
-/// The same, or nothing at all.
-const TEXT_OR_NOTHING: &str = r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff][^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*)?$";
+const NAME: &str = concat!(
+    r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f]",
+    r"[^\u0000-\u001f\u007f-\u009f]*$"
+);
+/// The same, with line feeds and tabs allowed.
+const TEXT: &str = concat!(
+    r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*",
+    r"[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff]",
+    r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*$"
+);
+/// The same, or the empty text.
+const TEXT_OR_NOTHING: &str = concat!(
+    r"^([^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*",
+    r"[^\s\u0000-\u001f\u007f-\u009f\ufffe\uffff]",
+    r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\ufffe\uffff]*)?$"
+);
 const DAY: &str = "^[2-9][0-9]{3}-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01])([Tt].+)?)?$";
-const RECEIVER: &str = r"^https://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?][!$-;=?-\[\]_a-z~]*)?$";
+const RECEIVER: &str = concat!(
+    r"^https://([A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])",
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?",
+    r"([/?][!$-;=?-\[\]_a-z~]*)?$"
+);
 const SLUG: &str = "^[a-z0-9][a-z0-9_-]*$";
 const VISIBLE: &str = "^[!-~]+$";
 
@@ -58,34 +78,47 @@ texts! {
     /// The id that a client gives a request or an event.
     ClientId { 1..=128, Some(VISIBLE), None, "r-1" }
     /// The id of a hold, from a preflight.
-    HoldId { 39..=39, Some("^hold_[0-9]{6}_[A-Za-z0-9_-]{16}_[A-Za-z0-9_-]{10}$"), Some("hold-id"), "hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA" }
+    HoldId {
+        39..=39,
+        Some("^hold_[0-9]{6}_[A-Za-z0-9_-]{16}_[A-Za-z0-9_-]{10}$"),
+        Some("hold-id"),
+        "hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA"
+    }
     /// A name for people: no control characters, not only spaces.
     Name { 1..=200, Some(NAME), None, "Engineering" }
     /// The name of a model, or a pattern of names.
     Model { 1..=200, Some(TEXT), None, "gpt-4o" }
-    /// Who runs the model.
+    /// The company that runs the model.
     Provider { 1..=100, Some(TEXT), None, "openai" }
     /// A reason for people.
     Reason { 1..=500, Some(TEXT), None, "asked for by the works council" }
     /// A note for people.
     NoteText { 1..=1000, Some(TEXT), None, "the key was revoked" }
-    /// What an event comes from.
+    /// The source of an event.
     Source { 1..=100, Some(TEXT), None, "browser-extension" }
-    /// A repository.
+    /// The full name of a repository.
     Repository { 1..=300, Some(TEXT), None, "acme/shop" }
-    /// What a policy is for; it may be empty.
+    /// The purpose of a policy; it may be empty.
     Description { 0..=1000, Some(TEXT_OR_NOTHING), None, "Leaks of engineering" }
-    /// What happened, for people.
+    /// A summary of an event, for people.
     Summary { 1..=2000, Some(TEXT), None, "a key was pushed to a public repository" }
-    /// A mail address.
-    Email { 5..=254, Some(r"^[^\s\u0000-\u001f\u007f-\u009f@]+@[^\s\u0000-\u001f\u007f-\u009f@]+\.[^\s\u0000-\u001f\u007f-\u009f@]+$"), None, "ada@example.com" }
+    /// The mail address of a person.
+    Email {
+        5..=254,
+        Some(concat!(
+            r"^[^\s\u0000-\u001f\u007f-\u009f@]+@[^\s\u0000-\u001f\u007f-\u009f@]+",
+            r"\.[^\s\u0000-\u001f\u007f-\u009f@]+$"
+        )),
+        None,
+        "ada@example.com"
+    }
     /// An IANA time zone.
     TimeZone { 1..=64, None, Some("iana-time-zone"), "Europe/Berlin" }
-    /// Where a webhook posts: a public address over https.
+    /// The url that a webhook posts to: a public address over https.
     ReceiverUrl { 9..=2048, Some(RECEIVER), Some("receiver-url"), "https://example.com/hook" }
     /// The id of a webhook.
     WebhookId { 1..=64, Some(SLUG), Some("webhook-id"), "whk_1" }
-    /// What both sides know and GitHub signs with.
+    /// The shared secret that GitHub signs with.
     SharedSecret { 16..=256, Some(VISIBLE), Some("password"), "a-secret-both-sides-know" }
     /// A name of GitHub's: an event or an action.
     GithubWord { 1..=64, Some("^[a-z0-9_]+$"), None, "secret_scanning_alert" }
@@ -93,17 +126,22 @@ texts! {
     TimeOfDay { 5..=5, Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"), None, "22:00" }
     /// A day, as a date, a month or a time.
     Day { 7..=100, Some(DAY), None, "2026-11-24" }
-    /// A month.
+    /// A month as `YYYY-MM`.
     MonthId { 7..=7, Some("^[0-9]{4}-(0[1-9]|1[0-2])$"), None, "2026-11" }
-    /// Who, what or to what, as the audit log says it, or the first part of it.
+    /// An actor, action or resource as in the audit log, or its first part.
     AuditText { 1..=200, None, None, "budget" }
     /// The hash of an entry of the audit log: SHA-256 in hexadecimal digits.
-    EntryHash { 64..=64, Some("^[0-9A-Fa-f]{64}$"), None, "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08" }
-    /// The `next_cursor` of the page before, unchanged.
+    EntryHash {
+        64..=64,
+        Some("^[0-9A-Fa-f]{64}$"),
+        None,
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+    }
+    /// The `next_cursor` of the previous page, unchanged.
     Cursor { 1..=4096, Some("^[A-Za-z0-9_-]+$"), Some("cursor"), "b3BhcXVl" }
 }
 
-/// Declares something that is not made here, with its schema.
+/// Declares values that are only described, each with its schema.
 macro_rules! values {
     ($($(#[doc = $doc:literal])+ $name:ident = $schema:expr;)+) => {$(
         $(#[doc = $doc])+
@@ -157,19 +195,27 @@ values! {
         .examples(["2026-11-23T12:00:00Z"]);
     /// US dollars, exactly, with at most six decimals.
     Dollars = number().minimum(Some(0)).maximum(Some(1_000_000_000)).multiple_of(Some(0.000_001));
-    /// More than no US dollars, exactly, with at most six decimals.
-    SomeDollars = number().exclusive_minimum(Some(0)).maximum(Some(1_000_000_000)).multiple_of(Some(0.000_001));
+    /// More than zero US dollars, exactly, with at most six decimals.
+    SomeDollars = number()
+        .exclusive_minimum(Some(0))
+        .maximum(Some(1_000_000_000))
+        .multiple_of(Some(0.000_001));
     /// Tokens of a budget.
     Tokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000_000_000_i64));
-    /// More than no tokens of a budget.
+    /// More than zero tokens of a budget.
     SomeTokens = whole().minimum(Some(1)).maximum(Some(1_000_000_000_000_000_i64));
     /// Tokens of a correction; below zero takes away.
-    SignedTokens = whole().minimum(Some(-1_000_000_000_000_i64)).maximum(Some(1_000_000_000_000_i64));
+    SignedTokens = whole()
+        .minimum(Some(-1_000_000_000_000_i64))
+        .maximum(Some(1_000_000_000_000_i64));
     /// US dollars of a correction, exactly, with at most six decimals; below zero takes away.
-    SignedDollars = number().minimum(Some(-10_000_000)).maximum(Some(10_000_000)).multiple_of(Some(0.000_001));
+    SignedDollars = number()
+        .minimum(Some(-10_000_000))
+        .maximum(Some(10_000_000))
+        .multiple_of(Some(0.000_001));
     /// The number of an entry of the audit log.
     Seq = whole().minimum(Some(0)).maximum(Some(999_999_999_999_i64));
-    /// The number of an entry of the audit log that there may be.
+    /// The number of an entry of the audit log, at least 1.
     EntrySeq = whole().minimum(Some(1)).maximum(Some(999_999_999_999_i64));
     /// Tokens of one request.
     RequestTokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000));

@@ -110,7 +110,6 @@ fn stride(step: Step) -> u64 {
 }
 
 impl Other {
-    /// When it happens.
     fn at(self) -> &'static str {
         match self {
             Self::MonthEnded => MONTH_ENDED,
@@ -149,9 +148,7 @@ impl Other {
 /// The result of a first try.
 #[derive(Clone, Copy, Debug)]
 enum First {
-    /// It was answered.
     Done,
-    /// It wrote nothing.
     Nothing,
     /// It may have taken effect.
     Unknown,

@@ -23,7 +23,7 @@ pub(super) fn month_of(at: Timestamp) -> &'static str {
     MONTHS[usize::from(at >= time(DECEMBER))]
 }
 
-/// Tokens and micro-dollars.
+/// Sums of tokens and micro-dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) tokens: i64,

@@ -124,7 +124,6 @@ async fn token_made(world: &World, with: &str, user_id: Option<&str>) -> String 
     token(world, text("client_id"), text("client_secret")).await
 }
 
-/// An administrator.
 async fn administrator(world: &World, id: &str) {
     world.user(id, "eng").await;
     change(world, id, json!({"role": "admin"})).await;

@@ -395,9 +395,8 @@ fn wildcard(text: &str, pattern: &str) -> bool {
     }
 }
 
-/// The part of a limit that a total has reached: so many tokens or dollars, or a share of a
-/// budget's amount, of which a fraction of a token is not enough. Nothing that is nothing reaches
-/// one.
+/// Returns the part of a limit that a total has reached: a number of tokens or dollars, or a share
+/// of a budget's amount, rounded up to whole tokens. A total of zero never reaches a limit.
 fn reached(
     trigger: &Value,
     budget: Option<&Budget>,

@@ -32,7 +32,6 @@ pub(super) enum Outcome {
     Refused(String),
     /// The hold is renewed; none if it had ended.
     Renewed(Option<String>),
-    /// It is done.
     Done,
 }
 

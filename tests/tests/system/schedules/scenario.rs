@@ -34,11 +34,9 @@ pub(super) enum Script {
     DeleteBudget(&'static str),
     /// Ada moves to `sales`.
     MoveUser,
-    /// Ada is blocked.
     Block,
     /// Her exemption is approved.
     Approve,
-    /// It is revoked.
     Revoke,
 }
 
@@ -88,7 +86,6 @@ pub(super) struct Setting {
     /// Whether ada asked for twice as much as a request beyond each cap, and whether that is
     /// approved.
     pub(super) exemption: Option<bool>,
-    /// When everybody acts.
     pub(super) at: &'static str,
     /// When usage happened, if it was not then.
     pub(super) used_at: Option<&'static str>,
