@@ -38,9 +38,11 @@ mod webhook_retry;
 mod webhooks;
 
 use axum::Router;
-use axum::extract::FromRef;
-use axum::response::Response;
+use axum::extract::{FromRef, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
+use http::{Method, StatusCode};
 use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
@@ -246,7 +248,18 @@ pub fn router(app: App) -> Router {
     let routes = elsewhere.fold(routes(), |routes, (path, method)| {
         routes.route(path, on(method, async || ApiError::not_found("path")))
     });
-    finished(routes).with_state(app)
+    finished(routes)
+        .with_state(app)
+        .layer(from_fn(answer_options))
+}
+
+/// Answers a browser that asks whether a page of another origin may call. The `$default` route takes
+/// that question, the gateway adds its CORS headers to any answer, and a browser wants a 2xx.
+async fn answer_options(request: Request, next: Next) -> Response {
+    match *request.method() {
+        Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
+        _ => next.run(request).await,
+    }
 }
 
 /// Accepts a missing body or an empty object.
