@@ -69,7 +69,7 @@ def before_call(context, case, kwargs):
 
 def is_needed(id):
     """Whether the run needs a thing to stay."""
-    return id == WEBHOOK or id.startswith("key_local")
+    return id in (WEBHOOK, *DEPARTMENTS) or id.startswith("key_local")
 
 
 def mended(value, case):
