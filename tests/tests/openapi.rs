@@ -53,7 +53,7 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
 fn the_document_that_is_checked_in_is_that_of_the_handlers() {
     assert!(
         local::openapi::text().unwrap() == api::openapi::CHECKED_IN,
-        "docs/openapi.json is stale; make it anew: cargo run -- openapi > docs/openapi.json"
+        "docs/openapi.json is stale; renew it: cargo run -- openapi > docs/openapi.json"
     );
 }
 

@@ -235,7 +235,7 @@ pub(crate) fn check_version(headers: &HeaderMap, version: u64) -> Result<(), Api
         Ok(())
     } else {
         Err(ApiError::conflict(format!(
-            "the version is {version}, not {wanted}; read it again and decide anew"
+            "the version is {version}, not {wanted}; read it again and retry"
         )))
     }
 }

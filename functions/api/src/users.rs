@@ -233,9 +233,9 @@ pub(crate) async fn read(
 fn check_not_own(owner: &KeyOwner, id: &str) -> Result<(), ApiError> {
     match owner.holders().contains(id) {
         true => Err(ApiError::forbidden(
-            "nobody lifts or shortens their own suspension or block or raises their own role, and \
-                a key stands for whoever made it, too; another administrator has to, with a key \
-                that they did not make",
+            "you cannot end or shorten your own suspension or block, or raise your own role, not \
+                even with a key that you made for somebody else; ask another administrator, whose \
+                key you did not make",
         )),
         false => Ok(()),
     }

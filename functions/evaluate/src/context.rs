@@ -56,7 +56,7 @@ pub(super) async fn recipients(
                 recipients.push(Recipient::mail(user, "it was your activity".to_owned()));
             }
             (Action::EmailUser, None) => {
-                not_done.push("no mail to the user: the event names nobody who is known");
+                not_done.push("no mail to the user: the event names no known user");
             }
             (Action::EmailManager, user) => {
                 let manager = match user {
@@ -69,7 +69,7 @@ pub(super) async fn recipients(
                 }
                 let because = match user {
                     Some(user) => format!("nobody manages {} or their department", user.id),
-                    None => "the event names nobody who is known".to_owned(),
+                    None => "the event names no known user".to_owned(),
                 };
                 let because = format!("{because}, and you are an administrator");
                 let all = acting.administrators().await?;

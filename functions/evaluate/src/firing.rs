@@ -52,7 +52,7 @@ pub(super) async fn fire(
     let block = match (telling.block(configuration), &user) {
         (None, _) => None,
         (Some(_), None) => {
-            not_done.push("nobody was blocked: the event names nobody who is known");
+            not_done.push("no block: the event names no known user");
             None
         }
         (Some(block), Some(_)) if !block.is_in_force(now) => {

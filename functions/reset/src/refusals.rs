@@ -38,7 +38,7 @@ pub(super) async fn audit_refusals(
             if Instant::now() >= until {
                 return Ok::<_, StoreError>(Step::Stop(0));
             }
-            // Read after the snapshot, so that whoever told of them meanwhile makes the change
+            // Read after the snapshot. If another pass logs them in the meantime, this change is
             // stale.
             let untold = store.unlogged_refusals(organisation_id, [&first, &last], AT_ONCE);
             let untold = untold.await?;

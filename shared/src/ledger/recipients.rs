@@ -19,7 +19,7 @@ impl Store {
     }
 
     /// Returns the manager of the nearest department on the path of `department_id` whose manager
-    /// is active and not `except`, and that department.
+    /// is active, and that department.
     async fn department_manager(
         &self,
         configuration: &Configuration,

@@ -3,16 +3,17 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::change_rows::{ledger_write_of, rows_of};
-use super::configuration::{Head, PolicyCounts};
+use super::change_head::ledger_write_of;
+use super::change_rows::rows_of;
+use super::configuration::Head;
+use super::idempotency::Idempotency;
 use super::item::{Item, number};
 use super::keys;
 use super::rows::Row;
 use super::write::Write;
-use crate::domain::change::{Audited, Author, Change, Effect};
+use crate::domain::change::{Author, Change, Effect};
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::Condition;
-use crate::domain::org::api_key::ApiKey;
 use crate::domain::org::audit::AuditRecord;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
@@ -20,12 +21,8 @@ use crate::domain::period::Month;
 use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// How long an answer can be replayed, in seconds.
-const IDEMPOTENCY_SECONDS: i64 = 24 * 3600;
 
 /// An organisation as it was when a change was prepared. The change takes effect only while the
 /// organisation is unchanged.
@@ -37,29 +34,6 @@ pub struct Snapshot {
     pub configuration: Configuration,
     /// How often the change was prepared before, in vain.
     pub attempt: u32,
-}
-
-/// An answer kept under an idempotency key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StoredAnswer {
-    /// The SHA-256 of the request, in hex.
-    pub request_digest: String,
-    pub status: u16,
-    /// The body, without secrets.
-    pub body: String,
-    /// The secrets of the body, sealed so that only the same caller can read them.
-    #[serde(default)]
-    pub sealed_secrets: Vec<String>,
-}
-
-/// Where an answer is kept, and what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Idempotency {
-    /// The organisation, or none for the operator.
-    pub organisation_id: Option<String>,
-    /// The SHA-256 of the caller and their idempotency key, in hex.
-    pub digest: String,
-    pub answer: StoredAnswer,
 }
 
 /// Which organisation is changed, by whom, and how patiently.
@@ -110,16 +84,6 @@ pub enum Changed<T> {
     /// Others were faster at every attempt.
     Contended,
     UnknownOrganisation,
-}
-
-/// The outcome of creating an organisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Created {
-    Done,
-    /// The idempotency key has an answer already.
-    AnsweredBefore,
-    /// There is an organisation of this id.
-    Exists,
 }
 
 /// The outcome of one transaction.
@@ -307,69 +271,8 @@ impl Store {
         Ok(Some((items, current)))
     }
 
-    /// The answer under an idempotency key, if there is one.
-    pub async fn stored_answer(
-        &self,
-        organisation_id: Option<&str>,
-        digest: &str,
-    ) -> Result<Option<StoredAnswer>, StoreError> {
-        let key = keys::idempotency(organisation_id.unwrap_or(keys::OPERATOR), digest);
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.governance)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(super::configuration::data).transpose()
-    }
-
-    /// Creates an organisation with its first keys and its first audit entry, if there is none of
-    /// its id.
-    pub async fn create_organisation(
-        &self,
-        organisation: Audited<Organisation>,
-        keys: Vec<ApiKey>,
-        author: &Author,
-        idempotency: Option<&Idempotency>,
-        now: Timestamp,
-    ) -> Result<Created, StoreError> {
-        let id = organisation.value.id.clone();
-        let mut head = Head {
-            epoch: 1,
-            tree: 0,
-            seq: 0,
-            audit_hash: String::new(),
-            next_department: 0,
-            next_exemption: 0,
-            closed_through: None,
-            corrected_through: None,
-            policies: PolicyCounts::default(),
-            webhooks: 0,
-            organisation: organisation.value.clone(),
-        };
-        let change = Change::OrganisationCreated { organisation, keys };
-        let mut parts = Vec::new();
-        if let Some(idempotency) = idempotency {
-            parts.push(self.idempotency_item(idempotency, now)?);
-        }
-        parts.extend(self.audit_items(&id, &change, author, &mut head, now)?);
-        parts.push(self.head_item(&id, &head, None)?);
-        for row in rows_of(&id, &change, now)? {
-            parts.push(self.row_item(row)?);
-        }
-        Ok(match self.transact(parts).await? {
-            Transacted::Applied => Created::Done,
-            refused if idempotency.is_some() && refused.was_refused_at(0) => {
-                Created::AnsweredBefore
-            }
-            Transacted::Refused(_) => Created::Exists,
-        })
-    }
-
     /// The items of a change's audit entries. `head` counts them and has the hash of the last one.
-    fn audit_items(
+    pub(super) fn audit_items(
         &self,
         organisation_id: &str,
         change: &Change,
@@ -387,7 +290,7 @@ impl Store {
         Ok(items)
     }
 
-    fn head_item(
+    pub(super) fn head_item(
         &self,
         organisation_id: &str,
         head: &Head,
@@ -410,17 +313,5 @@ impl Store {
     fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
         let key = keys::audit(organisation_id, record.seq);
         self.row_item(Row::new(key, record)?.if_absent())
-    }
-
-    pub(super) fn idempotency_item(
-        &self,
-        idempotency: &Idempotency,
-        now: Timestamp,
-    ) -> Result<Write, StoreError> {
-        let owner = idempotency.organisation_id.as_deref();
-        let key = keys::idempotency(owner.unwrap_or(keys::OPERATOR), &idempotency.digest);
-        let mut row = Row::new(key, &idempotency.answer)?;
-        row.expire(now.as_second() + IDEMPOTENCY_SECONDS);
-        self.row_item(row.if_absent())
     }
 }

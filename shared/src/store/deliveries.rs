@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::change::Idempotency;
+use super::idempotency::Idempotency;
 use super::item::{expires_at, number};
 use super::keys::{self, WEBHOOK};
 use super::pages::Page;

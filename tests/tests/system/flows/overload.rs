@@ -113,48 +113,11 @@ async fn an_instance_that_knows_nothing_opens_nothing_while_the_database_is_thro
     is_overloaded(&world.preflight("ada", "r-1", 1, 0).await, "block");
 }
 
-#[tokio::test]
-async fn a_silent_database_is_an_outage_and_one_that_has_answered_before_is_not() {
-    let patience = Patience {
-        attempt: Duration::from_millis(100),
-        attempts: 1,
-    };
-    let settings = SystemSettings {
-        preflight_patience: Some(patience),
-        delivers_events: false,
-        ..SystemSettings::empty()
-    };
-    let world = two_caps(settings).await;
+async fn silence_is_an_outage_and_an_answer_before_it_is_not(world: &World) {
     for (on_unavailable, decision) in [("allow", "allow"), ("deny", "block")] {
-        set_on_unavailable(&world, on_unavailable).await;
-        fail(&world, 1, FaultKind::Silence);
-        let degraded = world.preflight("ada", "r-1", 1, 0).await;
-        assert_eq!(
-            (&degraded["decision"], &degraded["degraded"]),
-            (&json!(decision), &json!(true))
-        );
-        let inject = |call, kind| {
-            let when = When::Before;
-            world.system.engine().inject(Fault { call, when, kind });
-        };
-        inject(0, FaultKind::TransactionConflict);
-        inject(1, FaultKind::Silence);
-        is_overloaded(&world.preflight("ada", "r-1", 1, 0).await, "block");
-    }
-}
-
-#[tokio::test]
-async fn a_decision_ends_at_its_deadline() {
-    let settings = SystemSettings {
-        decision_time: Some(Duration::from_millis(300)),
-        delivers_events: false,
-        ..SystemSettings::empty()
-    };
-    let world = two_caps(settings).await;
-    for (on_unavailable, decision) in [("allow", "allow"), ("deny", "block")] {
-        set_on_unavailable(&world, on_unavailable).await;
+        set_on_unavailable(world, on_unavailable).await;
         // Nothing was heard of the database: an outage.
-        fail(&world, 1, FaultKind::Silence);
+        fail(world, 1, FaultKind::Silence);
         let degraded = world.preflight("ada", "r-1", 1, 0).await;
         assert_eq!(
             (&degraded["decision"], &degraded["degraded"]),
@@ -169,6 +132,32 @@ async fn a_decision_ends_at_its_deadline() {
         inject(1, FaultKind::Silence);
         is_overloaded(&world.preflight("ada", "r-1", 1, 0).await, "block");
     }
+}
+
+#[tokio::test]
+async fn a_silent_database_is_an_outage_and_one_that_has_answered_before_is_not() {
+    let patience = Patience {
+        attempt: Duration::from_millis(100),
+        attempts: 1,
+    };
+    let settings = SystemSettings {
+        preflight_patience: Some(patience),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = two_caps(settings).await;
+    silence_is_an_outage_and_an_answer_before_it_is_not(&world).await;
+}
+
+#[tokio::test]
+async fn a_decision_ends_at_its_deadline() {
+    let settings = SystemSettings {
+        decision_time: Some(Duration::from_millis(300)),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = two_caps(settings).await;
+    silence_is_an_outage_and_an_answer_before_it_is_not(&world).await;
     let body = json!({
         "request_id": "r-1", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1,
         "max_output_tokens": 0,

@@ -119,7 +119,7 @@ async fn actions_that_need_a_user_are_reported_for_an_event_without_one() {
     assert_eq!((told.len(), &told[0]["user_id"]), (1, &json!("root")));
     assert_eq!(
         told[0]["because"],
-        "the event names nobody who is known, and you are an administrator"
+        "the event names no known user, and you are an administrator"
     );
     let not_done = notices[0]["payload"]["not_done"].as_array().unwrap();
     assert_eq!(not_done.len(), 2, "{not_done:?}");
