@@ -201,8 +201,8 @@ impl KeyFilter {
         ),
         (
             "maker_user_id" = Option<UserId>, Query,
-            description = "Only those that this user made, for any user, with one of their keys or with \
-                a key that one of those made: the maker of a key has seen its secret.",
+            description = "Only those that this user made, for any user, with one of their keys or \
+                with a key that one of those made: the maker of a key has seen its secret.",
         ),
         Page,
     ),

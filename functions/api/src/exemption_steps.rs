@@ -206,9 +206,9 @@ async fn decide(
         let before = known(app, owner, id).await?;
         if !before.may_be_decided_by(&party(owner)) {
             return Err(ApiError::forbidden(
-                "you cannot decide an exemption that you asked for or that is for you, not even with a \
-                    key that you made for somebody else; ask another administrator, whose key you \
-                    did not make",
+                "you cannot decide an exemption that you asked for or that is for you, not even \
+                    with a key that you made for somebody else; ask another administrator, whose \
+                    key you did not make",
             ));
         }
         check_open(&before, &[ExemptionStatus::Pending], now)?;
@@ -323,8 +323,8 @@ pub(crate) async fn revoke(
         let withdraws = waits && before.requested_by.is(&party(owner));
         if !(is_admin || withdraws) {
             return Err(ApiError::forbidden(
-                "only an administrator can end an exemption; you can withdraw your own request while \
-                    it waits",
+                "only an administrator can end an exemption; you can withdraw your own request \
+                    while it waits",
             ));
         }
         let mut after = before.clone();

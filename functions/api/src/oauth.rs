@@ -132,8 +132,8 @@ pub(crate) async fn create(
         ),
         (
             "maker_user_id" = Option<UserId>, Query,
-            description = "Only those that this user made, for any user, with one of their keys or with \
-                a key that one of those made: the maker of a client has seen its secret.",
+            description = "Only those that this user made, for any user, with one of their keys or \
+                with a key that one of those made: the maker of a client has seen its secret.",
         ),
         Page,
     ),
