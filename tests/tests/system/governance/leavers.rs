@@ -162,7 +162,7 @@ async fn nobody_is_free_or_an_administrator_again_by_a_key_that_they_made_for_an
             for body in [json!({"status": "active"}), json!({"role": "admin"})] {
                 let answer = world.call(key, "PATCH", &path, body).await;
                 assert_eq!(answer.status, status, "{user} {}", answer.body);
-                assert_eq!(says(&answer, "whoever made it"), status == 403);
+                assert_eq!(says(&answer, "key that you made"), status == 403);
             }
             let named = world.call(key, "PATCH", &path, json!({"name": "N"}));
             named.await.expect(200);
