@@ -11,5 +11,6 @@ pub mod notice;
 pub mod org;
 pub mod period;
 pub mod policy;
+pub mod pricing;
 #[cfg(test)]
 mod samples;

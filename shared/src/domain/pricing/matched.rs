@@ -1,0 +1,61 @@
+//! How the price of a model was found.
+
+use serde::{Deserialize, Serialize};
+
+/// How sure a price is, from the surest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MatchKind {
+    /// By the name in the table, of the provider that was named or the only one.
+    Exact,
+    /// By the table's name for a model with a date or a version behind its name.
+    Dated,
+    /// By the organisation's own price.
+    Organisation,
+    /// The cost that a gateway reported.
+    Reported,
+    /// By a name that stands for the one in the table.
+    Alias,
+    /// The dearest of several rows that the name may mean.
+    DearestProvider,
+    /// Unknown, and charged at the dearest price of its provider.
+    Estimate,
+    /// Unknown, and counted in tokens only.
+    None,
+}
+
+impl MatchKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Dated => "dated",
+            Self::Organisation => "organisation",
+            Self::Reported => "reported",
+            Self::Alias => "alias",
+            Self::DearestProvider => "dearest_provider",
+            Self::Estimate => "estimate",
+            Self::None => "none",
+        }
+    }
+
+    /// Whether administrators are told of it: the model has no price, or perhaps another one.
+    pub fn is_unsure(self) -> bool {
+        matches!(
+            self,
+            Self::Alias | Self::DearestProvider | Self::Estimate | Self::None
+        )
+    }
+}
+
+/// The price that usage has, as decisions and records say it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PriceMatch {
+    #[serde(rename = "match")]
+    pub kind: MatchKind,
+    /// The name in the table, or the organisation's. None if it matched none.
+    pub model: Option<String>,
+    /// The version of the table, or of the organisation's prices.
+    pub version: String,
+}

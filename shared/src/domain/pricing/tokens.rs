@@ -1,0 +1,59 @@
+//! The tokens of one request by kind, and the tier at which it was served.
+
+use serde::{Deserialize, Serialize};
+
+/// Tokens of one request by kind. The parts of `input` do not overlap, nor do those of `output`:
+/// what is in no part is fresh text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TokenCounts {
+    /// All input tokens.
+    pub input: i64,
+    /// The part of `input` that the provider had cached.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_input: i64,
+    /// The part of `input` that the provider wrote into its cache for five minutes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write: i64,
+    /// The part of `input` that the provider wrote into its cache for an hour.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_1h: i64,
+    /// The part of `input` that was sound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_input: i64,
+    /// The part of `input` that was pictures.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub image_input: i64,
+    /// All output tokens.
+    pub output: i64,
+    /// The part of `output` that the model thought and did not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning: i64,
+    /// The part of `output` that was sound.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub audio_output: i64,
+}
+
+fn is_zero(count: &i64) -> bool {
+    *count == 0
+}
+
+impl TokenCounts {
+    pub fn total(self) -> i64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// The provider's service tier, which decides between its price lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceTier {
+    #[default]
+    Default,
+    /// Answered within a day, at about half the price.
+    Batch,
+    /// Answered when there is room, at a lower price.
+    Flex,
+    /// Answered faster, at a higher price.
+    Priority,
+}
