@@ -1,21 +1,76 @@
 //! Lists, acknowledges and resolves alerts.
 
+use super::App;
 use super::change::{Actor, Proposal, change};
-use super::openapi::bodies::UpdateAlert;
+use super::json::to_json;
 use super::visibility::{Visibility, hidden};
-use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
+use serde::Serialize;
 use shared::domain::change::{Change, Update};
 use shared::domain::name::is_slug;
-use shared::domain::notice::alert::{Alert, AlertStatus, Severity};
+use shared::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
-use shared::runtime::openapi::{Denied, Invalid, Page, Slug, TooLarge, Unknown};
+use shared::runtime::openapi::{Denied, Invalid, Moment, Page, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
+use utoipa::ToSchema;
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes a body")]
+struct UpdateAlert {
+    #[schema(required = false)]
+    status: AlertStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = Alert)]
+pub(crate) struct AlertView<'a> {
+    id: &'a str,
+    org_id: &'a str,
+    r#type: AlertKind,
+    severity: Severity,
+    status: AlertStatus,
+    title: &'a str,
+    message: &'a str,
+    #[schema(required = true)]
+    user_id: Option<&'a str>,
+    #[schema(required = true)]
+    department_id: Option<&'a str>,
+    #[schema(required = true)]
+    budget_id: Option<&'a str>,
+    #[schema(required = true)]
+    policy_id: Option<&'a str>,
+    /// The figures at that moment.
+    metadata: &'a serde_json::Value,
+    #[schema(value_type = Moment)]
+    created_at: String,
+    #[schema(value_type = Option<Moment>, required = true)]
+    resolved_at: Option<String>,
+}
+
+pub(crate) fn alert_view<'a>(alert: &'a Alert, organisation_id: &'a str) -> AlertView<'a> {
+    AlertView {
+        id: &alert.id,
+        org_id: organisation_id,
+        r#type: alert.kind,
+        severity: alert.severity,
+        status: alert.status,
+        title: &alert.title,
+        message: &alert.message,
+        user_id: alert.user_id.as_deref(),
+        department_id: alert.department_id.as_deref(),
+        budget_id: alert.budget_id.as_deref(),
+        policy_id: alert.policy_id.as_deref(),
+        metadata: &alert.metadata,
+        created_at: alert.created_at.to_string(),
+        resolved_at: alert.resolved_at.map(|at| at.to_string()),
+    }
+}
 
 pub(crate) const STATUSES: &[(&str, AlertStatus)] = &[
     ("open", AlertStatus::Open),
@@ -40,7 +95,7 @@ pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
         Page,
     ),
     responses(
-        (status = 200, description = "A page of them.", body = PageBody<view::AlertView>),
+        (status = 200, description = "A page of them.", body = PageBody<AlertView>),
         Invalid, Denied,
     ),
 )]
@@ -74,10 +129,10 @@ pub(crate) async fn list(
             asked.limit,
         )
         .await?;
-    let show = |alert| view::alert(alert, &owner.organisation_id);
+    let show = |alert| alert_view(alert, &owner.organisation_id);
     let items = page.items.iter().map(show).collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
-    Ok(json(200, view::text(&body)))
+    Ok(json(200, to_json(&body)))
 }
 
 /// Shows one alert by its id.
@@ -87,7 +142,7 @@ pub(crate) async fn list(
     tag = "Incidents and alerts",
     params(("id" = Slug, Path, description = "The alert.")),
     responses(
-        (status = 200, description = "The alert.", body = view::AlertView),
+        (status = 200, description = "The alert.", body = AlertView),
         Invalid, Unknown, Denied,
     ),
 )]
@@ -107,8 +162,8 @@ pub(crate) async fn read(
     if !visibility.has_either(alert.user_id.as_deref(), alert.department_id.as_deref()) {
         return Err(hidden());
     }
-    let body = view::alert(&alert, &owner.organisation_id);
-    Ok(json(200, view::text(&body)))
+    let body = alert_view(&alert, &owner.organisation_id);
+    Ok(json(200, to_json(&body)))
 }
 
 /// Acknowledges or resolves an alert, or opens it again.
@@ -119,7 +174,7 @@ pub(crate) async fn read(
     params(("id" = Slug, Path, description = "The alert.")),
     request_body = UpdateAlert,
     responses(
-        (status = 200, description = "The alert as it is now.", body = view::AlertView),
+        (status = 200, description = "The alert as it is now.", body = AlertView),
         Invalid, Unknown, TooLarge, Denied,
     ),
 )]
@@ -149,7 +204,7 @@ pub(crate) async fn update(
             AlertStatus::Open | AlertStatus::Acknowledged => None,
         };
         let alert = Update::new(before, after, |alert| {
-            view::text(&view::alert(alert, &owner.organisation_id))
+            to_json(&alert_view(alert, &owner.organisation_id))
         });
         let body = alert.after.json.clone();
         Ok(Proposal::showing(Change::AlertUpdated(alert), 200, body))

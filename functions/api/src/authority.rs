@@ -1,6 +1,6 @@
 //! Records why the actor of an audit entry was allowed to act.
 
-use super::view;
+use super::json::to_json;
 use serde::Serialize;
 use shared::domain::org::people::Role;
 use shared::store::KeyOwner;
@@ -32,8 +32,8 @@ pub(crate) struct AuthorityView<'a> {
     is_blocked: bool,
 }
 
-pub(crate) fn text(owner: &KeyOwner) -> String {
-    view::text(&AuthorityView {
+pub(crate) fn authority_json(owner: &KeyOwner) -> String {
+    to_json(&AuthorityView {
         role: owner.role,
         key_role: owner.key_role,
         user_id: owner.user_id.as_deref(),

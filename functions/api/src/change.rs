@@ -2,16 +2,14 @@
 //! and answered once for each idempotency key.
 
 use super::App;
-use super::authority;
+use super::authority::authority_json;
 use super::replay::{Answer, IdempotentRequest};
 use axum::response::Response;
 use http::HeaderMap;
-use jiff::Timestamp;
 use shared::domain::change::{Author, Change};
 use shared::domain::ledger::cell::Cell;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
-use shared::domain::period::Month;
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
 use shared::store::{ChangeRequest, Changed, KeyOwner, Snapshot, Step, StoreError};
@@ -34,21 +32,21 @@ impl Actor {
             organisation_id: owner.organisation_id.clone(),
             author: Author {
                 name: format!("key/{}", owner.key_id),
-                authority: Some(authority::text(owner)),
+                authority: Some(authority_json(owner)),
                 request_id: request_id.to_owned(),
             },
         }
     }
 }
 
-/// Names `field` as invalid if the user it names does not exist. `known` is that user.
+/// Names `field` as invalid if the user it names does not exist. `user` is that user.
 pub(crate) fn check_user(
     field: &str,
     id: Option<&String>,
-    known: Option<&User>,
+    user: Option<&User>,
 ) -> Result<(), ApiError> {
     match id {
-        Some(_) if known.is_none() => Err(ApiError::field(field, "there is no such user")),
+        Some(_) if user.is_none() => Err(ApiError::field(field, "there is no such user")),
         _ => Ok(()),
     }
 }
@@ -79,25 +77,10 @@ pub(crate) async fn user_of(
     }
 }
 
-/// Returns the existing cells of the periods in force.
-pub(crate) async fn cells_in_force(
-    app: &App,
-    configuration: &Configuration,
-    now: Timestamp,
-) -> Result<Vec<(Month, Cell)>, ApiError> {
-    let mut cells = Vec::new();
-    for period in configuration.periods_in_force(now) {
-        let cell = app
-            .store
-            .cell(&configuration.organisation.id, period)
-            .await?;
-        cells.extend(cell.map(|cell| (period, cell)));
-    }
-    Ok(cells)
-}
-
 /// Runs several checks, so that every wrong field is named at once.
-pub(crate) fn all(checks: impl IntoIterator<Item = Result<(), ApiError>>) -> Result<(), ApiError> {
+pub(crate) fn check_all(
+    checks: impl IntoIterator<Item = Result<(), ApiError>>,
+) -> Result<(), ApiError> {
     let mut details: Vec<Detail> = Vec::new();
     for check in checks {
         match check {

@@ -1,9 +1,10 @@
 //! Lists, acknowledges and resolves incidents, with notes.
 
+use super::App;
+use super::alerts;
 use super::change::{Actor, Proposal, change};
-use super::openapi::bodies::UpdateIncident;
+use super::json::to_json;
 use super::visibility::{Visibility, hidden};
-use super::{App, view};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
@@ -16,9 +17,29 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::list::{PageBody, Parameters};
-use shared::runtime::openapi::{Conflict, Denied, Invalid, Page, Slug, TooLarge, Unknown};
+use shared::runtime::openapi::{
+    Conflict, Denied, Invalid, NoteText, Page, Slug, TooLarge, Unknown,
+};
 use shared::runtime::parse;
 use utoipa::ToSchema;
+
+/// The states that an incident may change to. It is never opened again.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes a body")]
+enum NextStatus {
+    Acknowledged,
+    Resolved,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "it describes a body")]
+struct UpdateIncident {
+    #[schema(required = false)]
+    status: NextStatus,
+    note: Option<NoteText>,
+}
 
 /// The states that an incident may change to. It is never opened again.
 const NEXT_STATUSES: &[(&str, AlertStatus)] = &[
@@ -34,8 +55,8 @@ struct IncidentView<'a> {
     incident: &'a Incident,
 }
 
-fn shown(organisation_id: &str, incident: &Incident) -> String {
-    view::text(&IncidentView {
+fn incident_json(organisation_id: &str, incident: &Incident) -> String {
+    to_json(&IncidentView {
         org_id: organisation_id,
         incident,
     })
@@ -63,8 +84,8 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let severity = parameters.one_of("severity", super::alerts::SEVERITIES);
-    let status = parameters.one_of("status", super::alerts::STATUSES);
+    let severity = parameters.one_of("severity", alerts::SEVERITIES);
+    let status = parameters.one_of("status", alerts::STATUSES);
     let org_id = &owner.organisation_id;
     let list = format!(
         "{org_id} incidents {severity:?} {status:?} {}",
@@ -88,7 +109,7 @@ pub(crate) async fn list(
     let show = |incident| IncidentView { org_id, incident };
     let items = page.items.iter().map(show).collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
-    Ok(json(200, view::text(&body)))
+    Ok(json(200, to_json(&body)))
 }
 
 /// Shows one incident with its notes.
@@ -121,7 +142,7 @@ pub(crate) async fn read(
     ) {
         return Err(hidden());
     }
-    Ok(json(200, shown(&owner.organisation_id, &incident)))
+    Ok(json(200, incident_json(&owner.organisation_id, &incident)))
 }
 
 /// Acknowledges or resolves an incident, or adds a note.
@@ -179,7 +200,9 @@ pub(crate) async fn update(
                 text: text.clone(),
             });
         }
-        let incident = Update::new(before, after, |incident| shown(organisation_id, incident));
+        let incident = Update::new(before, after, |incident| {
+            incident_json(organisation_id, incident)
+        });
         let body = incident.after.json.clone();
         let updated = Change::IncidentUpdated {
             incident,

@@ -2,39 +2,37 @@
 //!
 //! A handler reads its input and returns the change with its answer. The module `change` commits
 //! it.
+//!
+//! Each subject has a room: the handlers in `mod.rs`, the readers of bodies in `body.rs`, the
+//! answers as JSON in `view.rs`, and in `schema.rs` the bodies as the API's document shows them.
 
-mod addresses;
 mod alerts;
 mod api_keys;
 mod audit;
 mod authority;
-mod backtests;
+mod body;
 mod budgets;
 mod change;
 mod corrections;
+mod crossings;
 mod departments;
 mod events;
-mod exemption_steps;
-mod exemption_view;
 mod exemptions;
 mod github;
+mod in_force;
 mod incidents;
+mod json;
 mod oauth;
 pub mod openapi;
 mod organisations;
+mod pages;
+mod parameters;
 mod policies;
-mod policy_view;
 mod replay;
-mod rollovers;
-mod rule_fields;
 mod suppressions;
-mod top_ups;
-mod tree;
 mod usage;
 mod users;
-mod view;
 mod visibility;
-mod webhook_retry;
 mod webhooks;
 
 use axum::Router;
@@ -47,7 +45,6 @@ use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;
-use shared::runtime::fields::Fields;
 use shared::runtime::http::{finished, json};
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
 use shared::runtime::openapi::Failed;
@@ -157,29 +154,29 @@ shared::endpoints! {
     organisations::list,
     organisations::create,
     organisations::create_admin_key,
-    organisations::read,
-    organisations::update,
+    organisations::settings::read,
+    organisations::settings::update,
     departments::list,
     departments::create,
-    tree::read,
+    departments::tree::read,
     departments::read,
     departments::update,
-    departments::remove,
+    departments::deletion::remove,
     users::list,
     users::create,
     users::read,
     users::update,
-    users::block,
-    users::release,
+    users::blocking::block,
+    users::blocking::release,
     budgets::list,
     budgets::create,
-    budgets::effective,
+    budgets::effective::read,
     budgets::read,
     budgets::update,
-    budgets::remove,
-    top_ups::create,
-    rollovers::of_budget,
-    rollovers::list,
+    budgets::deletion::remove,
+    budgets::top_ups::create,
+    budgets::rollovers::list_of_budget,
+    budgets::rollovers::list,
     usage::list,
     corrections::list,
     corrections::create,
@@ -196,19 +193,19 @@ shared::endpoints! {
     policies::read,
     policies::update,
     policies::remove,
-    policies::publish,
-    policies::disable,
-    backtests::test,
+    policies::publishing::publish,
+    policies::publishing::disable,
+    policies::backtests::test,
     webhooks::list,
     webhooks::create,
     webhooks::read,
     webhooks::update,
     webhooks::remove,
-    webhook_retry::retry_all,
-    webhooks::rotate,
-    webhooks::test,
-    webhooks::deliveries,
-    webhooks::retry,
+    webhooks::retries::retry_all,
+    webhooks::secrets::rotate,
+    webhooks::deliveries::test,
+    webhooks::deliveries::list,
+    webhooks::deliveries::retry,
     github::read,
     github::put,
     github::risks,
@@ -219,16 +216,16 @@ shared::endpoints! {
     oauth::list,
     oauth::create,
     oauth::remove,
-    oauth::token,
+    oauth::tokens::create,
     exemptions::list,
     exemptions::create,
-    exemptions::read_one,
-    exemption_steps::approve,
-    exemption_steps::deny,
-    exemption_steps::revoke,
+    exemptions::read,
+    exemptions::steps::approve,
+    exemptions::steps::deny,
+    exemptions::steps::revoke,
     audit::list,
     audit::export,
-    audit::verify,
+    audit::walk::verify,
     suppressions::list,
     suppressions::remove,
 }
@@ -253,21 +250,13 @@ pub fn router(app: App) -> Router {
         .layer(from_fn(answer_options))
 }
 
-/// Answers a browser that asks whether a page of another origin may call. The `$default` route takes
-/// that question, the gateway adds its CORS headers to any answer, and a browser wants a 2xx.
+/// Answers a browser that asks whether a page of another origin may call. The `$default` route
+/// takes that question, the gateway adds its CORS headers to any answer, and a browser wants a 2xx.
 async fn answer_options(request: Request, next: Next) -> Response {
     match *request.method() {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     }
-}
-
-/// Accepts a missing body or an empty object.
-pub(crate) fn no_fields(body: &[u8]) -> Result<(), ApiError> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    Fields::of_body(body)?.finish()
 }
 
 /// Reports that the function is running.

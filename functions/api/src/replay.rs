@@ -1,6 +1,7 @@
 //! Idempotency keys: a repeated request gets the first answer again.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 use shared::runtime::auth::Caller;

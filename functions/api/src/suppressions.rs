@@ -1,7 +1,8 @@
 //! Lists and releases the mail addresses that get no mails.
 
+use super::App;
 use super::change::{Actor, Proposal, change};
-use super::{App, view};
+use super::json::to_json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use serde::Serialize;
@@ -26,7 +27,7 @@ struct SuppressionView<'a> {
     detail: &'a str,
 }
 
-fn shown(suppression: &Suppression) -> SuppressionView<'_> {
+fn suppression_view(suppression: &Suppression) -> SuppressionView<'_> {
     SuppressionView {
         email: &suppression.email,
         reason: suppression.reason,
@@ -58,9 +59,9 @@ pub(crate) async fn list(
         .store
         .suppressions(&owner.organisation_id, asked.after.as_deref(), asked.limit)
         .await?;
-    let items = page.items.iter().map(shown).collect();
+    let items = page.items.iter().map(suppression_view).collect();
     let body = PageBody::new(items, page.next.as_deref(), &app.cursors, &list);
-    Ok(json(200, view::text(&body)))
+    Ok(json(200, to_json(&body)))
 }
 
 /// Allows mails to an address again.
@@ -93,7 +94,7 @@ pub(crate) async fn remove(
             .suppression(&owner.organisation_id, &mailbox)
             .await?;
         let before = before.ok_or_else(unknown)?;
-        let json = view::text(&shown(&before));
+        let json = to_json(&suppression_view(&before));
         let released = Change::SuppressionReleased(Audited::new(before, json));
         Ok(Proposal::silent(released))
     })

@@ -1,6 +1,7 @@
 //! Limits what a key sees of its organisation: everything, the part its user manages, or its user.
 
 use super::App;
+use super::in_force::read_configuration;
 use shared::domain::name::is_user_id;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
@@ -54,7 +55,7 @@ impl Visibility {
         if owner.role.scope() == RoleScope::All {
             return Ok(Self::All);
         }
-        let configuration = super::budgets::configuration(app, owner).await?;
+        let configuration = read_configuration(app, owner).await?;
         let mut visibility = Self::of_departments(owner, &configuration);
         if let (Self::Some { users, .. }, Some(own_id)) =
             (&mut visibility, owner.user_id.as_deref())
@@ -107,7 +108,7 @@ pub(crate) fn hidden() -> ApiError {
 
 /// Finds a user that the key sees: itself, its reports, those of departments it manages, or any for
 /// an administrator.
-pub(crate) async fn user(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
+pub(crate) async fn user_for(app: &App, owner: &KeyOwner, id: &str) -> Result<User, ApiError> {
     if !is_user_id(id) {
         return Err(ApiError::not_found("user"));
     }
@@ -122,7 +123,7 @@ pub(crate) async fn user(app: &App, owner: &KeyOwner, id: &str) -> Result<User, 
         return Ok(user);
     }
     if owner.role.scope() == RoleScope::Managed {
-        let configuration = super::budgets::configuration(app, owner).await?;
+        let configuration = read_configuration(app, owner).await?;
         if is_report(&configuration, own_id, &user) {
             return Ok(user);
         }

@@ -1,0 +1,145 @@
+//! The settings of one's own organisation.
+
+use super::schema::UpdateOrganisation;
+use super::view::{OrganisationView, organisation_json, organisation_view};
+use crate::App;
+use crate::change::{Actor, Proposal, change, check_version};
+use crate::json::to_json;
+use axum::extract::State;
+use axum::response::Response;
+use http::HeaderMap;
+use shared::domain::change::{Change, Update};
+use shared::domain::ledger::estimate::MAX_TOKENS;
+use shared::domain::org::organisation::{
+    AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
+};
+use shared::runtime::auth::Caller;
+use shared::runtime::error::ApiError;
+use shared::runtime::fields::Fields;
+use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::openapi::{Conflict, Denied, IfMatch, Invalid, TooLarge, Unknown};
+use shared::runtime::parse;
+
+const RESERVES: &[(&str, Reserve)] =
+    &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
+const ABANDONED: &[(&str, AbandonedHolds)] = &[
+    ("release", AbandonedHolds::Release),
+    ("charge", AbandonedHolds::Charge),
+];
+const UNKNOWN_MODELS: &[(&str, UnknownModel)] = &[
+    ("refuse", UnknownModel::Refuse),
+    ("count", UnknownModel::Count),
+];
+const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
+    ("allow", OnUnavailable::Allow),
+    ("deny", OnUnavailable::Deny),
+];
+/// The most output tokens an organisation may reserve by default.
+const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
+/// The allowed lifetime of holds in seconds.
+const HOLD_SECONDS: (i64, i64) = (30, 3600);
+const USER_HOLDS_PERCENT: (i64, i64) = (1, 100);
+/// How long a rollover waits for late usage, in hours. At most four weeks, so that a month's carry
+/// is final before the next month ends.
+const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
+
+/// Shows the settings of the organisation that the key belongs to.
+#[shared::endpoint(GET "/v1/organisation", OWN)]
+#[utoipa::path(
+    operation_id = "getOrganisation",
+    tag = "Organisations",
+    responses(
+        (status = 200, description = "The settings.", body = OrganisationView),
+        Unknown, Denied,
+    ),
+)]
+pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let head = app.store.head(&owner.organisation_id).await?;
+    let head = head.ok_or_else(|| ApiError::not_found("organisation"))?;
+    Ok(json(200, to_json(&organisation_view(&head.organisation))))
+}
+
+/// Changes settings of the organisation. They are in force at once.
+#[shared::endpoint(PATCH "/v1/organisation", ADMIN)]
+#[utoipa::path(
+    operation_id = "updateOrganisation",
+    tag = "Organisations",
+    params(IfMatch),
+    request_body = UpdateOrganisation,
+    responses(
+        (
+            status = 200,
+            description = "The settings as they are now.",
+            body = OrganisationView,
+        ),
+        Invalid, Unknown, Conflict, TooLarge, Denied,
+    ),
+)]
+pub(crate) async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(request_id): RequestId,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<Response, ApiError> {
+    let owner = caller.owner()?;
+    let mut fields = Fields::of_body(&body)?;
+    let name = fields.changed_value("name", parse::display_name);
+    let timezone = fields.changed_value("timezone", parse::timezone);
+    let reserve = fields.changed_value("reserve", parse::one_of(RESERVES));
+    let output_reserve =
+        fields.changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE));
+    let hold_seconds =
+        fields.changed_value("hold_seconds", parse::whole(HOLD_SECONDS.0, HOLD_SECONDS.1));
+    let user_holds = fields.changed_value(
+        "user_holds_percent",
+        parse::whole(USER_HOLDS_PERCENT.0, USER_HOLDS_PERCENT.1),
+    );
+    let abandoned_holds = fields.changed_value("abandoned_holds", parse::one_of(ABANDONED));
+    let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
+    let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
+    let grace_hours = fields.changed_value(
+        "rollover_grace_hours",
+        parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
+    );
+    let max_tokens = fields.changed_value("max_tokens_per_request", parse::whole(1, MAX_TOKENS));
+    fields.finish()?;
+    let actor = Actor::of(owner, &request_id);
+    let now = app.clock.now();
+    change(&app, &actor, None, async |snapshot| {
+        let before = &snapshot.head.organisation;
+        check_version(&headers, before.version)?;
+        let mut after = Organisation {
+            id: before.id.clone(),
+            name: name.clone().unwrap_or_else(|| before.name.clone()),
+            timezone: before.timezone.clone(),
+            zone_begun: before.zone_begun,
+            reserve: reserve.unwrap_or(before.reserve),
+            output_reserve_tokens: output_reserve.unwrap_or(before.output_reserve_tokens),
+            hold_seconds: hold_seconds
+                .and_then(|seconds| u32::try_from(seconds).ok())
+                .unwrap_or(before.hold_seconds),
+            user_holds_percent: user_holds
+                .and_then(|percent| u32::try_from(percent).ok())
+                .unwrap_or(before.user_holds_percent),
+            abandoned_holds: abandoned_holds.unwrap_or(before.abandoned_holds),
+            unknown_model: unknown_model.unwrap_or(before.unknown_model),
+            on_unavailable: on_unavailable.unwrap_or(before.on_unavailable),
+            rollover_grace_hours: grace_hours
+                .and_then(|hours| u32::try_from(hours).ok())
+                .unwrap_or(before.rollover_grace_hours),
+            max_tokens_per_request: max_tokens.unwrap_or(before.max_tokens_per_request),
+            version: before.version + 1,
+            created_at: before.created_at,
+        };
+        if let Some(timezone) = &timezone {
+            after.change_zone(timezone.clone(), now);
+        }
+        let organisation = Update::new(before.clone(), after, organisation_json);
+        let body = organisation.after.json.clone();
+        let updated = Change::OrganisationUpdated(organisation);
+        Ok(Proposal::showing(updated, 200, body))
+    })
+    .await
+}
