@@ -13,12 +13,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use shared::domain::ledger::estimate::MAX_TOKENS;
 use shared::domain::ledger::hold_id::HoldId;
-use shared::domain::ledger::price::PriceBooks;
 use shared::domain::ledger::refusal::{Reason, WayOut};
 use shared::domain::ledger::renewal::{CannotRenew, MAX_LIFE_SECONDS, Model, Wish};
 use shared::domain::ledger::warning::passed_soft_caps;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
+use shared::domain::pricing::book::PriceBooks;
 use shared::ledger::{RenewOutcome, RenewedHold};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -69,7 +69,7 @@ pub(crate) async fn renew(
         None => app.store.holder(organisation_id, &hold_id).await?,
     };
     let user_id = holder.ok_or_else(|| ApiError::not_found("hold"))?;
-    let deciding = attempts(&app, organisation_id, &user_id, &hold_id, wish);
+    let deciding = attempts(&app, organisation_id, &user_id, &hold_id, &wish);
     let decision = app.deadline().limit(deciding).await;
     let decision = decision.map_err(|late| StoreError::Unavailable(Box::new(late)))??;
     let asked = AskedFor {
@@ -92,10 +92,9 @@ fn read(body: &[u8], now: Timestamp) -> Result<Wish, ApiError> {
     let provider = fields.optional("provider", parse::sentence(100));
     fields.finish()?;
     let price = |model: String| {
-        let found = PriceBooks::built_in()
-            .at(now)
-            .price(provider.as_deref(), &model);
-        found.map_or(Model::Unpriced, |(price, _)| Model::Priced(price))
+        let book = PriceBooks::built_in().at(now);
+        let quote = book.find(provider.as_deref(), &model);
+        quote.price.map_or(Model::Unpriced, Model::Priced)
     };
     Ok(Wish {
         extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
@@ -110,7 +109,7 @@ async fn attempts(
     organisation_id: &str,
     user_id: &str,
     hold_id: &HoldId,
-    wish: Wish,
+    wish: &Wish,
 ) -> Result<Decision, ApiError> {
     for _ in 0..ATTEMPTS {
         let configuration = app.cache.configuration(organisation_id).await?;
@@ -130,7 +129,7 @@ async fn attempt(
     configuration: &Arc<Configuration>,
     user: &User,
     hold_id: &HoldId,
-    wish: Wish,
+    wish: &Wish,
 ) -> Result<Option<Decision>, ApiError> {
     let now = app.clock.now();
     let decided = |verdict| Decision {

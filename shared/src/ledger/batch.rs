@@ -8,12 +8,12 @@ use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::plausible::excess_of;
-use crate::domain::ledger::price::PriceBooks;
 use crate::domain::ledger::settlement::{finish, finishable};
 use crate::domain::ledger::usage::Usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
+use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
     Entry, Mark, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport, living,
     own_hold,

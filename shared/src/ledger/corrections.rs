@@ -5,10 +5,10 @@ use super::charge::{Debit, Offset};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::correction::Correction;
 use crate::domain::ledger::flagged::FlaggedEvent;
-use crate::domain::ledger::price::PriceBooks;
 use crate::domain::ledger::usage::{Event, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
+use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
     Entry, LedgerWrite, Mark, Store, StoreError, UsageReport, Write, day_of, expires_at, own_hold,
 };

@@ -5,11 +5,11 @@ use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
-use crate::domain::ledger::price::PriceBooks;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::org::organisation::Reserve;
+use crate::domain::pricing::book::PriceBooks;
 use crate::store::{Entry, Mark, Resolved, Settlement, UsageReport, day_of};
 
 /// Builds the entry of a usage whose hold, if it names one, ended as `resolved` says. It counts on

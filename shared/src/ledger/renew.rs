@@ -83,7 +83,7 @@ impl Store {
         configuration: &Configuration,
         user: &User,
         hold_id: &HoldId,
-        wish: Wish,
+        wish: &Wish,
         now: Timestamp,
     ) -> Result<RenewOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;

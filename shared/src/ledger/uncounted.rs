@@ -4,11 +4,11 @@ use super::record::{Recorded, Tried};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::plausible::{Excess, excess_of};
-use crate::domain::ledger::price::PriceBooks;
 use crate::domain::ledger::usage::Charge;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
+use crate::domain::pricing::book::PriceBooks;
 use crate::runtime::backoff::back_off;
 use crate::store::{
     ATTEMPTS, AnotherBody, Entry, Known, Mark, Resolved, Store, StoreError, Transacted,

@@ -2,8 +2,10 @@
 
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Fingerprint;
-use crate::domain::ledger::price::{Found, Price, PriceBook, TokenCounts, value};
 use crate::domain::org::organisation::{Organisation, Reserve};
+use crate::domain::pricing::book::PriceBook;
+use crate::domain::pricing::price::{Price, value};
+use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use sha2::{Digest, Sha256};
 
 /// The most tokens of one kind in one request.
@@ -52,9 +54,8 @@ impl PreflightRequest {
     }
 
     /// Returns the amount to hold for the request.
-    pub fn estimate(&self, organisation: &Organisation, book: &'static PriceBook) -> Estimate {
-        let found = book.price(self.provider.as_deref(), &self.model);
-        let price = found.map(|(price, _)| price);
+    pub fn estimate(&self, organisation: &Organisation, book: &PriceBook) -> Estimate {
+        let quote = book.find(self.provider.as_deref(), &self.model);
         let input = match (self.input, organisation.reserve) {
             (Input::Tokens(tokens), _) => tokens,
             // A token is at least one byte, so this is never too little.
@@ -67,38 +68,36 @@ impl PreflightRequest {
             .max_output_tokens
             .unwrap_or_else(|| match organisation.reserve {
                 Reserve::Estimate => organisation.output_reserve_tokens,
-                // A model matched only by prefix may answer more than the known one.
-                Reserve::Strict => found
-                    .filter(|(_, how)| *how != Found::Prefix)
-                    .and_then(|(price, _)| price.max_output_tokens)
+                Reserve::Strict => quote
+                    .max_output_tokens
                     .unwrap_or_else(|| book.largest_output()),
             });
         let counts = TokenCounts {
             input,
-            cached_input: 0,
             output,
+            ..TokenCounts::default()
         };
         Estimate {
             input,
-            amounts: value(price, counts),
-            price,
+            amounts: value(quote.price.as_ref(), counts, ServiceTier::Default),
+            price: quote.price,
         }
     }
 }
 
 /// The expected usage of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Estimate {
     pub input: i64,
     pub amounts: Amounts,
     /// The model's price. None if the model is unknown.
-    pub price: Option<&'static Price>,
+    pub price: Option<Price>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ledger::price::PriceBooks;
+    use crate::domain::pricing::book::PriceBooks;
     use jiff::Timestamp;
 
     fn request(input: Input, max_output_tokens: Option<i64>, model: &str) -> PreflightRequest {

@@ -16,7 +16,6 @@ pub mod node;
 pub mod offer;
 pub mod places;
 pub mod plausible;
-pub mod price;
 pub mod refusal;
 pub mod refused;
 pub mod renewal;

@@ -5,13 +5,18 @@ use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::estimate::Estimate;
 use crate::domain::ledger::hold_request::{HoldRequest, UsableExemption};
 use crate::domain::ledger::node::Node;
+use crate::domain::pricing::price::PICO_PER_MICRO;
+use crate::domain::pricing::tokens::ServiceTier;
 
 /// Returns the largest answer in tokens that would be admitted with this input, if it is at least
 /// one: by the hard counters of `asked`, or under one of its exemptions.
 pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i64> {
-    let fits = |node: &Node, available: i64| match (node.unit, estimate.price) {
+    let fits = |node: &Node, available: i64| match (node.unit, &estimate.price) {
         (Unit::Tokens, _) => available.checked_sub(estimate.input),
-        (Unit::Usd, Some(price)) => price.output_tokens_within(estimate.input, available),
+        (Unit::Usd, Some(price)) => {
+            let available = i128::from(available).saturating_mul(PICO_PER_MICRO);
+            price.output_tokens_within(estimate.input, available, ServiceTier::Default)
+        }
         (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),
     };
     let within = |exemption: Option<&UsableExemption>| {

@@ -1,13 +1,13 @@
 //! Plausibility of a report: usage far beyond the limits of a model is held back from the counters.
 
-use crate::domain::ledger::price::{PriceBook, PriceBooks};
 use crate::domain::ledger::usage::{Operation, Usage};
 use crate::domain::org::configuration::Configuration;
+use crate::domain::pricing::book::{PriceBook, PriceBooks};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The factor by which a request may exceed its model's limits. It is generous, because models with
-/// other limits share names and prices are found by prefix.
+/// other limits share names.
 const TIMES_THE_MODEL: i64 = 10;
 /// The factor by which a batch or a sum of requests may exceed the organisation's limit of one
 /// request.
@@ -57,14 +57,14 @@ fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
         let most = max_tokens.saturating_mul(times);
         beyond(Counted::Total, input.saturating_add(output), most)
     };
-    let price = book.price(Some(&usage.provider), &usage.model);
-    let limits = price.map(|(price, _)| (price.max_input_tokens, price.max_output_tokens));
+    let quote = book.find(Some(&usage.provider), &usage.model);
+    let limits = (quote.max_input_tokens, quote.max_output_tokens);
     let times = |limit: i64| limit.saturating_mul(TIMES_THE_MODEL);
     match (usage.operation, limits) {
         (Operation::Batch, _) => total(TIMES_A_BATCH),
         (Operation::Aggregate, _) => total(TIMES_A_SUM),
         // A chat model makes no embeddings, whatever the report says.
-        (_, Some((Some(most_input), Some(most_output)))) => beyond(
+        (_, (Some(most_input), Some(most_output))) => beyond(
             Counted::Input,
             input,
             times(most_input),

@@ -4,19 +4,20 @@ use crate::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::hold_request::{HoldRequest, UsableExemption};
-use crate::domain::ledger::price::{Price, TokenCounts};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::org::organisation::{Reserve, UnknownModel};
 use crate::domain::org::people::User;
 use crate::domain::period::Month;
+use crate::domain::pricing::price::{Price, value};
+use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use jiff::Timestamp;
 
 /// The longest life of a hold, from creation to end, in seconds.
 pub const MAX_LIFE_SECONDS: u32 = 24 * 3600;
 
 /// The requested state of a hold. Repeating the request changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// It lives at least this many seconds from now.
     pub extend_seconds: Option<u32>,
@@ -26,12 +27,12 @@ pub struct Wish {
 }
 
 /// The model of the additional tokens, if the client names it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Model {
     #[default]
     NotNamed,
     Unpriced,
-    Priced(&'static Price),
+    Priced(Price),
 }
 
 /// Why a hold cannot be renewed.
@@ -63,7 +64,7 @@ pub struct Wanted {
 impl Wish {
     /// Returns the result for `hold` with the path `path` at `now`.
     pub fn of(
-        self,
+        &self,
         configuration: &Configuration,
         hold_id: &HoldId,
         hold: &Hold,
@@ -92,7 +93,7 @@ impl Wish {
             }
             let has_hard_usd = has_hard_usd(configuration, path, hold_id.period);
             let organisation = &configuration.organisation;
-            let is_unpriced = match self.model {
+            let is_unpriced = match &self.model {
                 Model::NotNamed => hold.amounts.micro_usd == 0,
                 Model::Unpriced => true,
                 Model::Priced(_) => false,
@@ -100,7 +101,7 @@ impl Wish {
             if is_unpriced && has_hard_usd && organisation.unknown_model == UnknownModel::Refuse {
                 return Err(CannotRenew::Unpriced);
             }
-            gains = match self.model {
+            gains = match &self.model {
                 Model::Priced(price) => dearest(price, tokens.saturating_sub(hold.amounts.tokens)),
                 // The average value of its tokens may be less than the price of the next ones.
                 Model::NotNamed if has_hard_usd && organisation.reserve == Reserve::Strict => {
@@ -168,8 +169,8 @@ fn dearest(price: &Price, tokens: i64) -> Amounts {
         output: tokens,
         ..TokenCounts::default()
     };
-    let micro_usd = price.cost_micro_usd(as_input);
-    Amounts::new(tokens, micro_usd.max(price.cost_micro_usd(as_output)))
+    let worth = |counts| value(Some(price), counts, ServiceTier::Default).micro_usd;
+    Amounts::new(tokens, worth(as_input).max(worth(as_output)))
 }
 
 /// Returns `amounts` with `tokens` in total, valued at the average of the present ones and rounded
@@ -266,14 +267,7 @@ mod tests {
 
     #[test]
     fn what_a_hold_gains_is_worth_the_dearest_kind_of_token_of_its_model() {
-        let price = Price {
-            input: 2_500_000,
-            output: 10_000_000,
-            cached_input: Some(1_250_000),
-            max_output_tokens: None,
-            max_input_tokens: None,
-        };
-        let price: &'static Price = Box::leak(Box::new(price));
+        let price = Price::flat(2_500_000, 10_000_000);
         let hard = || vec![budget(Some("eng"), Unit::Usd, 50_003)];
         let wish = |model| Wish {
             model,

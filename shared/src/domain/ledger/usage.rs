@@ -3,7 +3,9 @@
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
-use crate::domain::ledger::price::{PriceBook, TokenCounts, value};
+use crate::domain::pricing::book::PriceBook;
+use crate::domain::pricing::price::value;
+use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -208,17 +210,16 @@ impl Usage {
 
     /// Returns its charge: by its tokens, or by `hold` if nobody counted them.
     pub fn charge(&self, book: &PriceBook, hold: Option<&Hold>) -> Charge {
-        let price = book
-            .price(Some(&self.provider), &self.model)
-            .map(|(p, _)| p);
+        let price = book.find(Some(&self.provider), &self.model).price;
         let counts = TokenCounts {
             input: self.input_tokens.unwrap_or(0),
             cached_input: self.cached_input_tokens,
             output: self.output_tokens.unwrap_or(0),
+            ..TokenCounts::default()
         };
         let is_counted = self.input_tokens.is_some() && self.output_tokens.is_some();
         let mut charge = Charge {
-            amounts: value(price, counts),
+            amounts: value(price.as_ref(), counts, ServiceTier::Default),
             is_unpriced: price.is_none(),
             is_estimated: !is_counted,
         };
@@ -244,10 +245,9 @@ mod tests {
     fn book() -> PriceBook {
         PriceBook::from_json(
             r#"{"version": "t", "effective_from": "2026-01-01", "models": [
-                {"model": "gpt-4o", "provider": "openai",
-                "input_micro_usd_per_million_tokens": 2000000,
-                 "cached_input_micro_usd_per_million_tokens": 500000,
-                 "output_micro_usd_per_million_tokens": 10000000}
+                {"model": "gpt-4o", "provider": "openai", "prices": {
+                 "input_cost_per_token": 2000000, "cache_read_input_token_cost": 500000,
+                 "output_cost_per_token": 10000000}}
             ]}"#,
         )
         .unwrap()

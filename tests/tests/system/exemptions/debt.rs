@@ -7,8 +7,8 @@ use end_to_end::{ADMIN, AGENT, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::ledger::price::PriceBooks;
 use shared::domain::ledger::usage::Event;
+use shared::domain::pricing::book::PriceBooks;
 
 impl Company {
     /// Ada reports that she used so many tokens, and names a hold.

@@ -7,9 +7,9 @@ use end_to_end::{AGENT, World};
 use local::dynamodb::{Fault, FaultKind, When};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
-use shared::domain::ledger::price::PriceBooks;
 use shared::domain::ledger::usage::Usage;
 use shared::domain::period::Month;
+use shared::domain::pricing::book::PriceBooks;
 
 /// A world in which nothing is tried again or handled by itself, with ada in `eng`, which has a
 /// hard cap of tokens.

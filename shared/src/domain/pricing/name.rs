@@ -1,0 +1,317 @@
+//! Reads the name of a model: who sells it, where it runs, the model itself, and its version.
+
+use super::rules::{Called, Rules};
+
+/// The longest name that is read, in bytes.
+const LONGEST: usize = 400;
+
+/// What stands behind the name of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    /// Nothing.
+    None,
+    /// `-latest`, or `@default`.
+    Latest,
+    /// A date, as its digits: `20250807`, `0613`. Or the number of a revision: `@001`.
+    Date(String),
+}
+
+/// The parts of a name. All are in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// The whole name.
+    pub(super) whole: String,
+    /// Who is in front.
+    pub(super) front: Option<Called>,
+    pub(super) region: Option<String>,
+    /// What is in front of the model and says nothing about its price.
+    pub(super) vendor: String,
+    /// The model as it is spelled: `claude-sonnet-4.5`.
+    pub(super) spelled: String,
+    /// The model with dashes between its parts: `claude-sonnet-4-5`.
+    pub(super) model: String,
+    pub(super) version: Version,
+    /// Whether something else is behind its name: `[1m]`, the id of a fine-tuned model.
+    pub(super) has_tail: bool,
+    /// Whether it is a fine-tuned model.
+    pub(super) is_tuned: bool,
+}
+
+impl Name {
+    pub(super) fn read(name: &str) -> Option<Self> {
+        let whole = name.trim().to_ascii_lowercase();
+        if whole.is_empty() || whole.len() > LONGEST {
+            return None;
+        }
+        let rules = Rules::get();
+        let mut read = Self {
+            front: None,
+            region: None,
+            vendor: String::new(),
+            spelled: String::new(),
+            model: String::new(),
+            version: Version::None,
+            has_tail: false,
+            is_tuned: false,
+            whole,
+        };
+        let path = read.whole.clone();
+        let last = read.read_front(rules, &path);
+        let last = read.read_tail(last).to_owned();
+        read.spelled = rules.unjoined(&last);
+        read.model = dashed(&read.spelled);
+        if let Some(same) = rules.same(&read.model) {
+            same.clone_into(&mut read.model);
+        }
+        Some(read)
+    }
+
+    /// Returns what names of the same model have in common.
+    pub(super) fn key(&self) -> String {
+        let tuned = if self.is_tuned { "ft:" } else { "" };
+        format!("{tuned}{}", self.model.replace('-', ""))
+    }
+
+    /// Takes away what is in front of the model, and returns the rest.
+    fn read_front<'a>(&mut self, rules: &Rules, path: &'a str) -> &'a str {
+        let mut rest = self.read_resource(rules, path);
+        while let Some((word, after)) = rest.split_once('/') {
+            if after.is_empty() {
+                break;
+            }
+            if rules.is_region(word) {
+                self.region = Some(word.to_owned());
+            } else if let Some(called) = rules.called_by(word)
+                && self.front.is_none()
+                && self.vendor.is_empty()
+            {
+                self.front = Some(called.clone());
+            } else if rules.is_vendor(word) {
+                self.vendor = format!("{}{word}/", self.vendor);
+            } else {
+                break;
+            }
+            rest = after;
+        }
+        self.read_dotted(rules, rest)
+    }
+
+    /// Takes away what Bedrock has in front of a model.
+    fn read_dotted<'a>(&mut self, rules: &Rules, mut rest: &'a str) -> &'a str {
+        while let Some((word, after)) = rest.split_once('.') {
+            let dotted = rules.dotted(word);
+            if after.is_empty() || dotted.is_none() && !rules.is_region(word) {
+                break;
+            }
+            if self.front.is_none() {
+                self.front = rules.called_by("bedrock").cloned();
+            }
+            match dotted {
+                None => self.region = Some(word.to_owned()),
+                Some(part) => {
+                    self.vendor = format!("{}{word}.", self.vendor);
+                    if !part.is_empty() {
+                        // The vendor is a part of the name, and the dot reads as a dash.
+                        break;
+                    }
+                }
+            }
+            rest = after;
+        }
+        rest
+    }
+
+    /// Takes away the form of a resource's name: an ARN of AWS, or a path of Google.
+    fn read_resource<'a>(&mut self, rules: &Rules, path: &'a str) -> &'a str {
+        if path.starts_with("arn:aws") {
+            let region = path.split(':').nth(3).filter(|region| !region.is_empty());
+            self.region = region.map(str::to_owned);
+            self.front = rules.called_by("bedrock").cloned();
+            return path.split_once('/').map_or(path, |(_, id)| id);
+        }
+        if let Some((_, location)) = path.split_once("/locations/")
+            && path.starts_with("projects/")
+            && let Some((region, rest)) = location.split_once('/')
+        {
+            self.region = Some(region.to_owned()).filter(|region| region != "global");
+            self.front = rules.called_by("vertex_ai").cloned();
+            return rest;
+        }
+        path
+    }
+
+    /// Takes away what is behind the model, and returns the rest.
+    fn read_tail<'a>(&mut self, name: &'a str) -> &'a str {
+        let mut rest = name;
+        if let Some(before) = rest.strip_suffix("[1m]") {
+            self.has_tail = true;
+            rest = before;
+        }
+        if let Some(tuned) = rest.strip_prefix("ft:") {
+            self.is_tuned = true;
+            let (base, id) = tuned.split_once(':').unwrap_or((tuned, ""));
+            self.has_tail |= !id.is_empty();
+            rest = base;
+        } else if let Some((base, _)) = rest.split_once(":ft") {
+            self.is_tuned = true;
+            self.has_tail = true;
+            rest = base;
+        }
+        rest = without_revision(rest);
+        if let Some((before, version)) = rest.split_once('@')
+            && let Some(version) = version_of(version)
+            && !before.is_empty()
+        {
+            self.version = version;
+            return without_revision(before);
+        }
+        for latest in ["-latest", ":latest"] {
+            if let Some(before) = rest.strip_suffix(latest)
+                && !before.is_empty()
+            {
+                self.version = Version::Latest;
+                return before;
+            }
+        }
+        if let Some((before, date)) = dated(rest) {
+            self.version = Version::Date(date);
+            return before;
+        }
+        rest
+    }
+}
+
+/// Returns the key of the name of a row.
+pub(super) fn key(name: &str) -> String {
+    Name::read(name).map_or_else(String::new, |name| name.key())
+}
+
+/// Returns a name with dashes between its parts: `gpt-4.1` and `gpt_4_1` are `gpt-4-1`, `v0:2` is
+/// `v0-2`, and `glm-4p5`, as Fireworks spells it, is `glm-4-5`.
+fn dashed(spelled: &str) -> String {
+    let bytes = spelled.as_bytes();
+    let is_digit = |at: Option<usize>| {
+        at.and_then(|at| bytes.get(at))
+            .is_some_and(u8::is_ascii_digit)
+    };
+    let mut out = String::with_capacity(spelled.len());
+    for (at, letter) in spelled.char_indices() {
+        let is_between = is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1));
+        let is_dash = match letter {
+            '.' | '_' | ' ' | '-' => true,
+            'p' => is_between,
+            ':' => is_between && is_version(spelled.get(..at).unwrap_or("")),
+            _ => false,
+        };
+        match is_dash {
+            true if out.ends_with('-') => {}
+            true => out.push('-'),
+            false => out.push(letter),
+        }
+    }
+    out
+}
+
+/// Whether a name ends in `-v` and digits.
+fn is_version(name: &str) -> bool {
+    let number = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    number.len() < name.len() && number.ends_with("-v")
+}
+
+/// Takes away the first version of Bedrock, which says nothing (`-v1:0`, `-1:0`, `-v1`), and the
+/// first revision of another version (`:0` of `-v2:0`).
+fn without_revision(name: &str) -> &str {
+    let rest = name
+        .strip_suffix(":0")
+        .filter(|rest| is_numbered(rest))
+        .unwrap_or(name);
+    let has_colon = rest.len() < name.len();
+    for first in ["-v1", "-1"] {
+        if let Some(model) = rest.strip_suffix(first)
+            && (has_colon || first == "-v1")
+            && model.contains(|letter: char| letter == '-' || letter.is_ascii_digit())
+        {
+            return model;
+        }
+    }
+    // A later version of a dated model is a part of its date.
+    if let Some((model, number)) = rest.rsplit_once("-v")
+        && number.bytes().all(|b| b.is_ascii_digit())
+        && dated(model).is_some_and(|(_, date)| date.len() == 8)
+    {
+        return model;
+    }
+    rest
+}
+
+/// Whether a name ends in a version that may have a revision: `-v2`, `-1`.
+fn is_numbered(name: &str) -> bool {
+    let number = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    number.len() < name.len() && (number.ends_with("-v") || number.ends_with('-'))
+}
+
+/// Returns the version behind an `@`.
+fn version_of(text: &str) -> Option<Version> {
+    if text == "latest" || text == "default" {
+        return Some(Version::Latest);
+    }
+    let digits = text.replace('-', "");
+    let is_number = digits.bytes().all(|b| b.is_ascii_digit());
+    let is_long_enough = (3..=8).contains(&digits.len());
+    (is_number && is_long_enough).then_some(Version::Date(digits))
+}
+
+/// Splits a date from the end of a name: `-2025-08-07`, `-20250807`, `-08-2024`, `-05-06`,
+/// `-2025-09`, `-251201`, `-0613` (a day) and `-2411` (a month).
+fn dated(name: &str) -> Option<(&str, String)> {
+    for length in [10, 8, 7, 6, 5, 4] {
+        let at = name.len().checked_sub(length.min(name.len()))?;
+        let (before, date) = name.split_at_checked(at)?;
+        let Some(before) = before.strip_suffix('-').filter(|before| !before.is_empty()) else {
+            continue;
+        };
+        if is_date(date) {
+            return Some((before, date.replace('-', "")));
+        }
+    }
+    None
+}
+
+fn is_date(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |text: &str| -> Option<u32> {
+        text.bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| text.parse().ok())?
+    };
+    let is_in = |text: &str, least, most| number(text).is_some_and(|n| (least..=most).contains(&n));
+    let is_year = |text: &str| text.len() == 4 && is_in(text, 2020, 2049);
+    let is_short_year = |text: &str| text.len() == 2 && is_in(text, 20, 49);
+    let is_month = |text: &str| text.len() == 2 && is_in(text, 1, 12);
+    let is_day = |text: &str| text.len() == 2 && is_in(text, 1, 31);
+    let cut = |text: &'_ str, at: usize| -> (String, String) {
+        let (one, other) = text.split_at_checked(at).unwrap_or((text, ""));
+        (one.to_owned(), other.to_owned())
+    };
+    match parts.as_slice() {
+        [year, month, day] => is_year(year) && is_month(month) && is_day(day),
+        [one, other] if one.len() == 4 => is_year(one) && is_month(other),
+        [one, other] if other.len() == 4 => is_month(one) && is_year(other),
+        [one, other] => is_month(one) && is_day(other),
+        [digits] if digits.len() == 8 => {
+            let (year, rest) = cut(digits, 4);
+            let (month, day) = cut(&rest, 2);
+            is_year(&year) && is_month(&month) && is_day(&day)
+        }
+        [digits] if digits.len() == 6 => {
+            let (year, rest) = cut(digits, 2);
+            let (month, day) = cut(&rest, 2);
+            is_short_year(&year) && is_month(&month) && is_day(&day)
+        }
+        [digits] if digits.len() == 4 => {
+            let (one, other) = cut(digits, 2);
+            is_month(&one) && is_day(&other) || is_short_year(&one) && is_month(&other)
+        }
+        _ => false,
+    }
+}

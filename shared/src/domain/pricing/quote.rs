@@ -1,0 +1,46 @@
+//! The answer of a price book about a model.
+
+use super::matched::{MatchKind, PriceMatch};
+use super::price::Price;
+
+/// What a model costs, and how sure that is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quote {
+    /// None if the model is unknown, or if its tokens have no price.
+    pub price: Option<Price>,
+    pub matched: PriceMatch,
+    /// The longest input of the model, in tokens.
+    pub max_input_tokens: Option<i64>,
+    /// The longest answer of the model, in tokens.
+    pub max_output_tokens: Option<i64>,
+}
+
+impl Quote {
+    /// Returns a quote of `price` under the name `model` of the table.
+    pub fn of(price: Price, kind: MatchKind, model: &str, version: &str) -> Self {
+        Self {
+            max_input_tokens: price.max_input_tokens,
+            max_output_tokens: price.max_output_tokens,
+            price: Some(price),
+            matched: PriceMatch {
+                kind,
+                model: Some(model.to_owned()),
+                version: version.to_owned(),
+            },
+        }
+    }
+
+    /// Returns the quote of a model that has no price.
+    pub fn none(version: &str) -> Self {
+        Self {
+            price: None,
+            matched: PriceMatch {
+                kind: MatchKind::None,
+                model: None,
+                version: version.to_owned(),
+            },
+            max_input_tokens: None,
+            max_output_tokens: None,
+        }
+    }
+}
