@@ -127,9 +127,34 @@ impl PriceBook {
         dearest
     }
 
+    /// Returns the rows of the table, for people who look for one.
+    pub fn listed(&self) -> impl Iterator<Item = Listed<'_>> {
+        let rows = table::rows(&self.text).lines().filter_map(Row::read);
+        rows.map(|row| Listed {
+            provider: row.provider,
+            model: row.model,
+            row,
+        })
+    }
+
     fn priced(&self) -> impl Iterator<Item = (Row<'_>, Price)> {
         let rows = table::rows(&self.text).lines().filter_map(Row::read);
         rows.filter_map(|row| row.price().map(|price| (row, price)))
+    }
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed<'a> {
+    pub provider: &'a str,
+    pub model: &'a str,
+    row: Row<'a>,
+}
+
+impl Listed<'_> {
+    /// Returns its price, or None if its tokens have none.
+    pub fn price(&self) -> Option<Price> {
+        self.row.price()
     }
 }
 

@@ -1,13 +1,21 @@
 //! What usage costs: tokens by kind, the names of models, the price book and the match between them.
 
 pub mod book;
+#[cfg(test)]
+mod book_tests;
+pub mod changes;
 mod choose;
+mod dates;
 pub mod matched;
 mod name;
 pub mod price;
+#[cfg(test)]
+mod price_tests;
 pub mod quote;
 pub mod rates;
 mod rules;
 pub mod source;
+mod source_rates;
+pub mod spellings;
 pub mod table;
 pub mod tokens;

@@ -1,5 +1,6 @@
 //! Reads the name of a model: who sells it, where it runs, the model itself, and its version.
 
+use super::dates::dated;
 use super::rules::{Called, Rules};
 
 /// The longest name that is read, in bytes.
@@ -197,7 +198,10 @@ fn dashed(spelled: &str) -> String {
     let mut out = String::with_capacity(spelled.len());
     for (at, letter) in spelled.char_indices() {
         let is_between = is_digit(at.checked_sub(1)) && is_digit(at.checked_add(1));
+        let is_last = at.saturating_add(letter.len_utf8()) == spelled.len();
         let is_dash = match letter {
+            // A name that ends in one is another name.
+            _ if is_last => false,
             '.' | '_' | ' ' | '-' => true,
             'p' => is_between,
             ':' => is_between && is_version(spelled.get(..at).unwrap_or("")),
@@ -259,59 +263,4 @@ fn version_of(text: &str) -> Option<Version> {
     let is_number = digits.bytes().all(|b| b.is_ascii_digit());
     let is_long_enough = (3..=8).contains(&digits.len());
     (is_number && is_long_enough).then_some(Version::Date(digits))
-}
-
-/// Splits a date from the end of a name: `-2025-08-07`, `-20250807`, `-08-2024`, `-05-06`,
-/// `-2025-09`, `-251201`, `-0613` (a day) and `-2411` (a month).
-fn dated(name: &str) -> Option<(&str, String)> {
-    for length in [10, 8, 7, 6, 5, 4] {
-        let at = name.len().checked_sub(length.min(name.len()))?;
-        let (before, date) = name.split_at_checked(at)?;
-        let Some(before) = before.strip_suffix('-').filter(|before| !before.is_empty()) else {
-            continue;
-        };
-        if is_date(date) {
-            return Some((before, date.replace('-', "")));
-        }
-    }
-    None
-}
-
-fn is_date(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let number = |text: &str| -> Option<u32> {
-        text.bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text.parse().ok())?
-    };
-    let is_in = |text: &str, least, most| number(text).is_some_and(|n| (least..=most).contains(&n));
-    let is_year = |text: &str| text.len() == 4 && is_in(text, 2020, 2049);
-    let is_short_year = |text: &str| text.len() == 2 && is_in(text, 20, 49);
-    let is_month = |text: &str| text.len() == 2 && is_in(text, 1, 12);
-    let is_day = |text: &str| text.len() == 2 && is_in(text, 1, 31);
-    let cut = |text: &'_ str, at: usize| -> (String, String) {
-        let (one, other) = text.split_at_checked(at).unwrap_or((text, ""));
-        (one.to_owned(), other.to_owned())
-    };
-    match parts.as_slice() {
-        [year, month, day] => is_year(year) && is_month(month) && is_day(day),
-        [one, other] if one.len() == 4 => is_year(one) && is_month(other),
-        [one, other] if other.len() == 4 => is_month(one) && is_year(other),
-        [one, other] => is_month(one) && is_day(other),
-        [digits] if digits.len() == 8 => {
-            let (year, rest) = cut(digits, 4);
-            let (month, day) = cut(&rest, 2);
-            is_year(&year) && is_month(&month) && is_day(&day)
-        }
-        [digits] if digits.len() == 6 => {
-            let (year, rest) = cut(digits, 2);
-            let (month, day) = cut(&rest, 2);
-            is_short_year(&year) && is_month(&month) && is_day(&day)
-        }
-        [digits] if digits.len() == 4 => {
-            let (one, other) = cut(digits, 2);
-            is_month(&one) && is_day(&other) || is_short_year(&one) && is_month(&other)
-        }
-        _ => false,
-    }
 }

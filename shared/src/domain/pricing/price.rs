@@ -59,6 +59,14 @@ impl Price {
         self.band(input).map_or(0, |band| band.rate(part, tier))
     }
 
+    /// Returns every size (above so many input tokens), tier and part that has a rate.
+    pub fn rates(&self) -> impl Iterator<Item = (i64, ServiceTier, Part)> {
+        self.bands.iter().flat_map(|band| {
+            let tiers = TIERS.into_iter();
+            tiers.flat_map(|tier| Part::ALL.map(|part| (band.above, tier, part)))
+        })
+    }
+
     fn band(&self, input: i64) -> Option<&Band<i64>> {
         let exceeded = self.bands.iter().rev().find(|band| input > band.above);
         exceeded.or(self.bands.first())
@@ -129,13 +137,13 @@ impl Price {
         self.bands == other.bands
     }
 
-    /// Returns a price with every rate as `change` makes it, such as a discount.
+    /// Returns a price with every rate as `change` makes it of its part and of what it was.
     #[must_use]
-    pub fn with_each_rate(mut self, change: impl Fn(i64) -> i64) -> Self {
+    pub fn with_each_rate(mut self, change: impl Fn(Part, i64) -> i64) -> Self {
         for band in &mut self.bands {
             for tier in TIERS {
                 for part in Part::ALL {
-                    band.set(part, tier, change(band.rate(part, tier)));
+                    band.set(part, tier, change(part, band.rate(part, tier)));
                 }
             }
         }
