@@ -9,6 +9,7 @@ mod error;
 mod mails;
 mod openapi;
 mod output;
+mod prices;
 mod redrive;
 mod roles;
 mod serve;
@@ -58,6 +59,8 @@ enum Command {
     Redrive(redrive::Arguments),
     /// Prints one mail of each kind as it would be sent.
     Mails(mails::Arguments),
+    /// Imports a newer list of prices, or checks the price book.
+    Prices(prices::Arguments),
     /// Prints who may call each endpoint.
     Roles,
     /// Prints the OpenAPI document, which is checked in as docs/openapi.json.
@@ -100,6 +103,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Backtest(arguments) => backtest::run(arguments).await?,
         Command::Redrive(arguments) => redrive::run(arguments).await?,
         Command::Mails(arguments) => mails::run(&arguments)?,
+        Command::Prices(arguments) => prices::run(&arguments)?,
         Command::Roles => roles::run(),
         Command::Openapi => openapi::run()?,
     }

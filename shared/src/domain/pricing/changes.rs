@@ -3,6 +3,7 @@
 use super::book::{Listed, PriceBook};
 use super::price::Price;
 use super::rates::Part;
+use super::table::write_rate;
 use super::tokens::ServiceTier;
 use std::collections::BTreeMap;
 
@@ -35,6 +36,11 @@ pub struct ChangedRate {
 }
 
 impl ChangedRate {
+    /// The rates in US dollars per million tokens.
+    pub fn usd(self) -> [String; 2] {
+        [self.before, self.after].map(write_rate)
+    }
+
     /// The change in hundredths of a per cent of what it was, without its sign. A rate that was
     /// zero changes infinitely.
     pub fn hundredths(self) -> i128 {

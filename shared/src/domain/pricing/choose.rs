@@ -28,7 +28,7 @@ pub(super) struct Choice<'a> {
 /// Returns what `asked` means among the rows of its key, or None if they do not say, or have no
 /// price of tokens. `provider` is who was named.
 pub(super) fn choose<'a>(
-    rows: Vec<Row<'a>>,
+    rows: Vec<(Row<'a>, Name)>,
     asked: &Name,
     provider: Option<&Provider<'_>>,
 ) -> Option<Choice<'a>> {
@@ -41,7 +41,12 @@ pub(super) fn choose<'a>(
         Some(Provider::Known(called)) => called.provider,
         _ => None,
     };
-    let all = known(rows);
+    let all = rows.into_iter().map(|(row, name)| Known {
+        row,
+        name,
+        seller: Rules::get().seller(row.provider),
+    });
+    let all: Vec<Known<'_>> = all.collect();
     let (known, is_named) = preferring(all, |known: &Known<'_>| named.contains(&known.seller));
     let known = spelled_as(known, asked)?;
     let mut sellers: Vec<&str> = known.iter().map(|known| known.seller).collect();
@@ -71,15 +76,6 @@ pub(super) enum Provider<'a> {
     Known(&'a Called),
     /// In lower case.
     Unknown(&'a str),
-}
-
-fn known(rows: Vec<Row<'_>>) -> Vec<Known<'_>> {
-    let named = rows.into_iter().filter_map(|row| {
-        let name = Name::read(row.model)?;
-        let seller = Rules::get().seller(row.provider);
-        Some(Known { row, name, seller })
-    });
-    named.collect()
 }
 
 /// Keeps the rows of the same model. Names that differ only in where their parts end may be of

@@ -1,4 +1,5 @@
-//! What usage costs: tokens by kind, the names of models, the price book and the match between them.
+//! What usage costs: tokens by kind, the names of models, the price book and the match between
+//! them.
 
 pub mod book;
 #[cfg(test)]
@@ -16,6 +17,8 @@ pub mod rates;
 mod rules;
 pub mod source;
 mod source_rates;
+#[cfg(test)]
+mod source_tests;
 pub mod spellings;
 pub mod table;
 pub mod tokens;

@@ -106,8 +106,6 @@ impl Price {
     /// Returns a price that is at least as high as either in every respect.
     #[must_use]
     pub fn most_of(&self, other: &Self) -> Self {
-        // A limit counts only if both have one.
-        let most = |one: Option<i64>, other: Option<i64>| Some(one?.max(other?));
         let mut sizes: Vec<i64> = [&self.bands, &other.bands]
             .into_iter()
             .flatten()
@@ -127,8 +125,9 @@ impl Price {
         };
         Self {
             bands: sizes.into_iter().map(both).collect(),
-            max_output_tokens: most(self.max_output_tokens, other.max_output_tokens),
-            max_input_tokens: most(self.max_input_tokens, other.max_input_tokens),
+            // Where one of them lists no limit, the model has that of the other.
+            max_output_tokens: self.max_output_tokens.max(other.max_output_tokens),
+            max_input_tokens: self.max_input_tokens.max(other.max_input_tokens),
         }
     }
 

@@ -147,6 +147,21 @@ fn pico_dollars_are_rounded_up_to_micro_dollars() {
 }
 
 #[test]
+fn of_two_limits_the_larger_counts() {
+    let price = |max_input_tokens, max_output_tokens| {
+        let mut price = Price::flat(1, 1);
+        price.max_input_tokens = max_input_tokens;
+        price.max_output_tokens = max_output_tokens;
+        price
+    };
+    let most = price(Some(50), None).most_of(&price(Some(70), Some(100)));
+    assert_eq!(
+        (most.max_input_tokens, most.max_output_tokens),
+        (Some(70), Some(100))
+    );
+}
+
+#[test]
 fn no_count_is_too_large() {
     let price = Price::flat(i64::MAX, i64::MAX);
     let counts = TokenCounts {
@@ -179,7 +194,8 @@ prop_compose! {
 
 prop_compose! {
     fn any_counts()(
-        input in prop::array::uniform6(0_i64..100_000), output in prop::array::uniform3(0_i64..9_999),
+        input in prop::array::uniform6(0_i64..100_000),
+        output in prop::array::uniform3(0_i64..9_999),
     ) -> TokenCounts {
         let [fresh, cached_input, cache_write, cache_write_1h, audio_input, image_input] = input;
         let [said, reasoning, audio_output] = output;

@@ -72,11 +72,11 @@ fn chat() -> String {
     "chat".to_owned()
 }
 
-/// Reads a list of prices. It is either ours (`{"version", "effective_from", "models": [{"model",
-/// "provider", "mode", "max_input_tokens", "max_output_tokens", "prices"}]}`, prices in pico-USD per
-/// token) or that of LiteLLM (an object of models, prices in US dollars per token). Both name prices
-/// as LiteLLM does: `input_cost_per_token`, `cache_read_input_token_cost_above_200k_tokens`, ..
-/// Prices of anything but tokens are left out.
+/// Reads a list of prices. It is either ours, with prices in pico-USD per token (`{"version",
+/// "effective_from", "models": [{"model", "provider", "mode", "max_input_tokens",
+/// "max_output_tokens", "prices"}]}`), or that of LiteLLM, with prices in US dollars per token (an
+/// object of models). Both name prices as LiteLLM does: `input_cost_per_token`,
+/// `cache_read_input_token_cost_above_200k_tokens`, .. Prices of anything but tokens are left out.
 pub fn read(text: &str) -> Result<Source, SourceError> {
     match serde_json::from_str::<OurFile>(text) {
         Ok(file) => read_ours(file),

@@ -5,13 +5,13 @@
 //! version<tab>2026-11
 //! ..
 //! <empty line>
-//! anthropic<tab>claude-sonnet-4-5<tab>chat<tab>200000<tab>64000<tab>input=3 output=15; batch input=1.5
+//! anthropic<tab>claude-opus-5<tab>chat<tab>200000<tab>64000<tab>input=3 output=15; batch input=1.5
 //! ```
 //! A row has the provider, the model, what it is for, its longest input and output in tokens, and
 //! its rates in US dollars per million tokens: first those of every request, then those of a tier
 //! (`batch`) or of requests above a size (`>200k`).
 
-use super::name;
+use super::name::{self, Name};
 use super::price::Price;
 use super::rates::{Answers, Listing, Part, TIERS};
 use super::rules::Rules;
@@ -101,27 +101,26 @@ pub(super) fn rows(text: &str) -> &str {
     text.split_once("\n\n").map_or("", |(_, rows)| rows)
 }
 
-/// Returns the rows of a model by the key of its name.
-pub(super) fn find<'a>(rows: &'a str, key: &str) -> Vec<Row<'a>> {
-    let key_of = |line: &str| {
-        let model = line.split('\t').nth(1);
-        model.map_or_else(String::new, name::key)
-    };
-    // The row at `from` and those before it are of smaller keys, that at `to` is not.
+/// Returns the rows of a model by the key of its name, each with its own name.
+pub(super) fn find<'a>(rows: &'a str, key: &str) -> Vec<(Row<'a>, Name)> {
+    // The rows before `from` have smaller keys, and that at `to` has none.
     let (mut from, mut to) = (0, rows.len());
     while from < to {
         let (start, end) = line_at(rows, from.midpoint(to));
         let line = rows.get(start..end).unwrap_or("");
-        match key_of(line).as_str().cmp(key) {
+        let model = line.split('\t').nth(1).unwrap_or("");
+        match name::key(model).as_str().cmp(key) {
             Ordering::Less => from = end.saturating_add(1),
             Ordering::Equal | Ordering::Greater => to = start,
         }
     }
     let lines = rows.get(from..).unwrap_or("").lines();
-    lines
-        .take_while(|line| key_of(line) == key)
-        .filter_map(Row::read)
-        .collect()
+    let named = lines.map_while(|line| {
+        let row = Row::read(line)?;
+        let name = Name::read(row.model)?;
+        (name.key() == key).then_some((row, name))
+    });
+    named.collect()
 }
 
 /// Returns where the line begins and ends that has the byte at `at`.
@@ -188,7 +187,8 @@ pub(super) fn write_rates(listing: &Listing) -> String {
     groups.join("; ")
 }
 
-fn tier_word(tier: ServiceTier) -> &'static str {
+/// The word of a tier in a table.
+pub fn tier_word(tier: ServiceTier) -> &'static str {
     match tier {
         ServiceTier::Default => "default",
         ServiceTier::Batch => "batch",

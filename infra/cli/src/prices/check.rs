@@ -1,0 +1,51 @@
+//! `prices check`: looks up what the price book has, and what people send.
+
+use clap::Args;
+use shared::domain::pricing::spellings::{self, Checked, check_list, check_table};
+use std::path::PathBuf;
+
+use super::files::{newest, read};
+use crate::error::CommandError;
+use crate::output::say;
+
+/// Looks up every name of the price book, and a list of what people send.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Another list than the built-in one, in the form of shared/data/price-spellings.tsv.
+    file: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
+    let list = match &arguments.file {
+        Some(file) => read(file)?,
+        None => spellings::LIST.to_owned(),
+    };
+    let list = spellings::read(&list).map_err(|error| CommandError::Answer(error.to_string()))?;
+    let book = newest();
+    say(&format!("price book {}", book.version()));
+    say("            right  inexact  unknown  wrong");
+    let of_table = show("table", &check_table(book));
+    let of_list = show("spellings", &check_list(book, &list));
+    match of_table.saturating_add(of_list) {
+        0 => Ok(()),
+        wrong => Err(CommandError::Claim(format!("{wrong} names are wrong"))),
+    }
+}
+
+/// Prints the figures of a check, and what is wrong. Returns how much is.
+fn show(name: &str, checked: &Checked) -> usize {
+    let Checked {
+        right,
+        inexact,
+        unknown,
+        wrong,
+    } = checked;
+    let count = wrong.len();
+    say(&format!(
+        "{name:<10} {right:>6}  {inexact:>7}  {unknown:>7}  {count:>5}"
+    ));
+    for line in wrong {
+        say(&format!("wrong: {line}"));
+    }
+    count
+}
