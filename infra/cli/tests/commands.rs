@@ -48,3 +48,56 @@ fn a_folder_that_is_not_there_is_an_error_and_none_is_made() {
         );
     }
 }
+
+#[test]
+fn the_price_book_passes_its_check_and_a_wrong_price_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list.tsv");
+    let check = |price: &str| {
+        let line = format!("openai\tgpt-4o\texact\tgpt-4o\tinput=1000000\t{price}\n");
+        std::fs::write(&list, line).unwrap();
+        let output = run(&["prices", "check"], &list);
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.success(), said)
+    };
+    let (is_right, said) = check("2.5");
+    assert!(is_right && !said.contains("wrong:"), "{said}");
+    let (is_right, said) = check("2.6");
+    assert!(
+        !is_right && said.contains("wrong: openai gpt-4o: found"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_newer_list_of_prices_becomes_a_table_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list.json");
+    let prices = r#"{"gpt-4o": {"litellm_provider": "openai", "mode": "chat",
+        "input_cost_per_token": 5e-06, "output_cost_per_token": 1e-05}}"#;
+    std::fs::write(&list, prices).unwrap();
+    let into = dir.path().to_str().unwrap();
+    let import = || {
+        run(
+            &["prices", "import", "--version", "2027-01", "--into", into],
+            &list,
+        )
+    };
+    let first = import();
+    let said = String::from_utf8(first.stdout).unwrap();
+    assert!(first.status.success(), "{said}");
+    let change = "openai gpt-4o: default cached from $1.25 to $5 per million (300 %)";
+    assert!(said.contains(change), "{said}");
+    let table = std::fs::read_to_string(dir.path().join("prices-2027-01.tsv")).unwrap();
+    assert!(table.contains("effective_from\t2027-01-01\n"), "{table}");
+    assert!(
+        table.contains("\nopenai\tgpt-4o\tchat\t\t\tinput=5 output=10\n"),
+        "{table}"
+    );
+    let second = import();
+    let error = String::from_utf8(second.stderr).unwrap();
+    assert!(
+        !second.status.success() && error.contains("is there"),
+        "{error}"
+    );
+}

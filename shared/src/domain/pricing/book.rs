@@ -70,7 +70,7 @@ impl PriceBook {
     /// Returns what `model` costs, and how sure that is: of `provider`, or of who is in front of
     /// its name. Without either, or if the provider does not sell it, the dearest of all who do.
     pub fn find(&self, provider: Option<&str>, model: &str) -> Quote {
-        let chosen = Name::read(model).and_then(|mut asked| {
+        let chosen = Name::read(model).and_then(|asked| {
             let provider = provider.map(|name| name.trim().to_ascii_lowercase());
             let provider = provider.as_deref().filter(|name| !name.is_empty());
             let rows = table::rows(&self.text);
@@ -83,11 +83,10 @@ impl PriceBook {
                 };
                 found = table::find(rows, &base.key());
             }
-            let front = asked.front.take();
             let named = match provider.map(|name| (name, Rules::get().called_by(name))) {
                 Some((_, Some(called))) => Some(Provider::Known(called)),
                 Some((name, None)) => Some(Provider::Unknown(name)),
-                None => front.as_ref().map(Provider::Known),
+                None => asked.front.as_ref().map(Provider::Known),
             };
             choose(found, &asked, named.as_ref())
         });

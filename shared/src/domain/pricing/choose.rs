@@ -26,7 +26,8 @@ pub(super) struct Choice<'a> {
 }
 
 /// Returns what `asked` means among the rows of its key, or None if they do not say, or have no
-/// price of tokens. `provider` is who was named.
+/// price of tokens. `provider` is who was named. If the name is of another seller's form, such as an
+/// inference profile of Bedrock, it may be either.
 pub(super) fn choose<'a>(
     rows: Vec<(Row<'a>, Name)>,
     asked: &Name,
@@ -47,7 +48,12 @@ pub(super) fn choose<'a>(
         seller: Rules::get().seller(row.provider),
     });
     let all: Vec<Known<'_>> = all.collect();
-    let (known, is_named) = preferring(all, |known: &Known<'_>| named.contains(&known.seller));
+    let is_named = all.iter().any(|known| named.contains(&known.seller));
+    let platforms = platforms(asked);
+    let is_meant = |known: &Known<'_>| {
+        !is_named || named.contains(&known.seller) || platforms.contains(&known.seller)
+    };
+    let known: Vec<Known<'_>> = all.into_iter().filter(is_meant).collect();
     let known = spelled_as(known, asked)?;
     let mut sellers: Vec<&str> = known.iter().map(|known| known.seller).collect();
     sellers.sort_unstable();
@@ -68,6 +74,16 @@ pub(super) fn choose<'a>(
         },
         _ => choice,
     })
+}
+
+/// Returns who is in front of a name and is not just the vendor of the model.
+fn platforms(asked: &Name) -> &[&'static str] {
+    let front = asked.front.as_ref().map(|front| front.sellers.as_slice());
+    let front = front.unwrap_or_default();
+    match front.iter().any(|seller| Rules::get().is_maker(seller)) {
+        true => &[],
+        false => front,
+    }
 }
 
 /// Who was named as the provider.

@@ -19,6 +19,7 @@ pub(super) struct Rules {
     /// By the provider in the table.
     sellers: HashMap<&'static str, &'static str>,
     called: HashMap<&'static str, Called>,
+    makers: HashSet<&'static str>,
     vendors: HashSet<&'static str>,
     /// What stands in front of a dot, and what is a part of the name.
     dotted: HashMap<&'static str, &'static str>,
@@ -47,6 +48,7 @@ impl Rules {
             match words.next() {
                 Some("sells") => rules.sells(words),
                 Some("called") => rules.called(words),
+                Some("maker") => rules.makers.extend(words),
                 Some("vendor") => rules.vendors.extend(words),
                 Some("dotted") => rules.dotted.extend(words.map(|word| pair(word, ""))),
                 Some("joined") => rules.joined.extend(words.map(|word| pair(word, ""))),
@@ -99,6 +101,11 @@ impl Rules {
     /// Returns who is meant by a name in lower case, if it is known.
     pub(super) fn called_by(&self, name: &str) -> Option<&Called> {
         self.called.get(name)
+    }
+
+    /// Whether a seller is the vendor of models that others sell.
+    pub(super) fn is_maker(&self, seller: &str) -> bool {
+        self.makers.contains(seller)
     }
 
     pub(super) fn is_vendor(&self, word: &str) -> bool {
