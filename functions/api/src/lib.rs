@@ -22,6 +22,7 @@ mod github;
 mod in_force;
 mod incidents;
 mod json;
+mod models;
 mod oauth;
 pub mod openapi;
 mod organisations;

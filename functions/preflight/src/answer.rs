@@ -16,7 +16,7 @@ use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::http::json_of;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
-use shared::runtime::wire::{Figure, Usd};
+use shared::runtime::wire::{Figure, Models, Usd};
 
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Decision))]
@@ -126,6 +126,10 @@ struct ReasonBody<'a> {
     /// The exemption that would help, and who may ask for it and decide it.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption: Option<ExemptionBody<'a>>,
+    /// Which models may be used, of the level that forbids this one: `department_id`, or the
+    /// organisation if that is null. Null for any other reason.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    permitted: Option<Models<'a>>,
 }
 
 #[derive(Serialize)]
@@ -168,12 +172,15 @@ fn exemptions_left(budget: &ShortBudget) -> Vec<ExemptionLeftBody<'_>> {
 
 fn reason(reason: &Reason) -> ReasonBody<'_> {
     let budget = reason.budget.as_ref();
+    let models = reason.models.as_ref();
+    let of_budget = budget.and_then(|budget| budget.department_id.as_deref());
+    let of_models = models.and_then(|models| models.department_id.as_deref());
     let figure =
         |value: fn(&ShortBudget) -> i64| budget.map(|budget| Figure(budget.unit, value(budget)));
     ReasonBody {
         code: reason.code.as_str(),
         budget_id: budget.map(|b| b.budget_id.as_str()),
-        department_id: budget.and_then(|b| b.department_id.as_deref()),
+        department_id: of_budget.or(of_models),
         unit: budget.map(|b| b.unit),
         amount: figure(|b| b.figures.amount),
         carried: figure(|b| b.figures.carried),
@@ -186,6 +193,7 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
         message: &reason.message,
         exemptions_left: budget.map(exemptions_left).unwrap_or_default(),
         exemption: reason.ask.as_ref().map(exemption),
+        permitted: models.map(|models| Models::from(&models.rule)),
     }
 }
 

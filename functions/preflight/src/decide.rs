@@ -14,6 +14,7 @@ use shared::domain::ledger::refusal::Reason;
 use shared::domain::ledger::warning::{Warning, passed_soft_caps};
 use shared::domain::org::budget::Budget;
 use shared::domain::org::configuration::Configuration;
+use shared::domain::org::department::Path;
 use shared::domain::org::organisation::{OnUnavailable, Organisation, UnknownModel};
 use shared::domain::org::people::User;
 use shared::domain::pricing::book::PriceBooks;
@@ -161,8 +162,8 @@ async fn attempt(
             model: request.model.clone(),
         });
     }
-    if let Some(verdict) = without_counters(organisation, &user, &budgets, request, &estimate, now)
-    {
+    let denied = denied(configuration, &user, &path, request, now);
+    if let Some(verdict) = without_counters(denied, organisation, &budgets, request, &estimate) {
         known.may_pass_unheld = matches!(verdict, Verdict::Allow(_));
         let is_in_force = app.store.is_in_force(configuration, period).await?;
         return Ok(is_in_force.then(|| decided(verdict, warnings)));
@@ -211,18 +212,31 @@ pub(crate) fn exemption_id(
     Some(grant.id.clone())
 }
 
+/// Returns why the user may not send the request, whatever the counters have.
+fn denied(
+    configuration: &Configuration,
+    user: &User,
+    path: &Path,
+    request: &PreflightRequest,
+    now: Timestamp,
+) -> Option<Reason> {
+    let provider = request.provider.as_deref();
+    let book = PriceBooks::built_in().at(now);
+    let of_model = || Reason::of_model(configuration, path, book, provider, &request.model);
+    Reason::of_user(user, now).or_else(of_model)
+}
+
 /// Returns the verdict if it needs no counters.
 fn without_counters(
+    denied: Option<Reason>,
     organisation: &Organisation,
-    user: &User,
     budgets: &[&Budget],
     request: &PreflightRequest,
     estimate: &Estimate,
-    now: Timestamp,
 ) -> Option<Verdict> {
     let has_hard_usd = budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd);
     let refuses_unknown = organisation.unknown_model == UnknownModel::Refuse;
-    if let Some(reason) = Reason::of_user(user, now) {
+    if let Some(reason) = denied {
         Some(Verdict::block(reason))
     } else if estimate.price.is_none() && has_hard_usd && refuses_unknown {
         Some(Verdict::block(Reason::unknown_model(&request.model)))

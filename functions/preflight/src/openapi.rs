@@ -81,6 +81,8 @@ pub(crate) enum RefusalCode {
     UserSuspended,
     UnknownUser,
     UnknownModel,
+    /// The level that decides which models may be used forbids this one; `permitted` has its rule.
+    ModelNotAllowed,
     /// Too many requests of the organisation or of the user are in flight.
     TooManyHolds,
     /// The database answers, but is too busy to decide in time.

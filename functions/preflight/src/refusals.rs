@@ -20,7 +20,7 @@ pub(crate) struct AskedFor<'a> {
     /// The client's id of the request, or the id of the hold to be renewed.
     pub(crate) request_id: &'a str,
     pub(crate) user_id: &'a str,
-    /// Empty for a renewal: a hold does not have its model.
+    /// Empty for a renewal that names none: a hold does not have its model.
     pub(crate) model: &'a str,
 }
 

@@ -32,6 +32,9 @@ use shared::runtime::parse;
 use shared::store::StoreError;
 use std::sync::Arc;
 
+const ENDED: &str =
+    "the hold has ended; its usage counts when it is reported. Ask for another hold";
+
 /// Lets a live hold live longer, or have more.
 ///
 /// Every hard cap on its path must have the amount that it gains, or nothing changes; this is one
@@ -60,7 +63,7 @@ pub(crate) async fn renew(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
-    let wish = read(&body, app.clock.now())?;
+    let asked = read(&body, app.clock.now())?;
     let hold_id = own_hold_id(owner, &id)?;
     let own = owner.user_id.as_ref();
     let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
@@ -69,21 +72,41 @@ pub(crate) async fn renew(
         None => app.store.holder(organisation_id, &hold_id).await?,
     };
     let user_id = holder.ok_or_else(|| ApiError::not_found("hold"))?;
-    let deciding = attempts(&app, organisation_id, &user_id, &hold_id, &wish);
+    let deciding = attempts(&app, organisation_id, &user_id, &hold_id, &asked);
     let decision = app.deadline().limit(deciding).await;
     let decision = decision.map_err(|late| StoreError::Unavailable(Box::new(late)))??;
-    let asked = AskedFor {
+    let asked_for = AskedFor {
         request_id: &hold_id.to_string(),
         user_id: &user_id,
-        model: "",
+        model: asked.model.as_deref().unwrap_or_default(),
     };
     app.refusals
-        .notify(organisation_id, asked, &decision, app.clock.now())
+        .notify(organisation_id, asked_for, &decision, app.clock.now())
         .await;
     Ok(answer::renewal(&decision))
 }
 
-fn read(body: &[u8], now: Timestamp) -> Result<Wish, ApiError> {
+/// The body of a request.
+struct Asked {
+    wish: Wish,
+    /// The model of what the hold gains.
+    model: Option<String>,
+    provider: Option<String>,
+}
+
+impl Asked {
+    /// Returns why the user may not renew a hold so, whatever the counters have.
+    fn denied(&self, configuration: &Configuration, user: &User, now: Timestamp) -> Option<Reason> {
+        Reason::of_user(user, now).or_else(|| {
+            let path = configuration.path(&user.department_id);
+            let book = PriceBooks::built_in().at(now);
+            let provider = self.provider.as_deref();
+            Reason::of_model(configuration, &path, book, provider, self.model.as_deref()?)
+        })
+    }
+}
+
+fn read(body: &[u8], now: Timestamp) -> Result<Asked, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let most = i64::from(MAX_LIFE_SECONDS);
     let seconds = fields.changed_value("extend_seconds", parse::whole(1, most));
@@ -91,15 +114,19 @@ fn read(body: &[u8], now: Timestamp) -> Result<Wish, ApiError> {
     let model = fields.optional("model", parse::sentence(200));
     let provider = fields.optional("provider", parse::sentence(100));
     fields.finish()?;
-    let price = |model: String| {
+    let price = |model: &String| {
         let book = PriceBooks::built_in().at(now);
-        let quote = book.find(provider.as_deref(), &model);
+        let quote = book.find(provider.as_deref(), model);
         quote.price.map_or(Model::Unpriced, Model::Priced)
     };
-    Ok(Wish {
-        extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
-        tokens,
-        model: model.map_or(Model::NotNamed, price),
+    Ok(Asked {
+        wish: Wish {
+            extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+            tokens,
+            model: model.as_ref().map_or(Model::NotNamed, price),
+        },
+        model,
+        provider,
     })
 }
 
@@ -109,13 +136,13 @@ async fn attempts(
     organisation_id: &str,
     user_id: &str,
     hold_id: &HoldId,
-    wish: &Wish,
+    asked: &Asked,
 ) -> Result<Decision, ApiError> {
     for _ in 0..ATTEMPTS {
         let configuration = app.cache.configuration(organisation_id).await?;
         let user = app.cache.user(&configuration, user_id).await?;
         let user = user.ok_or_else(|| ApiError::not_found("hold"))?;
-        match attempt(app, &configuration, &user, hold_id, wish).await? {
+        match attempt(app, &configuration, &user, hold_id, asked).await? {
             Some(decision) => return Ok(decision),
             None => app.cache.forget(&configuration),
         }
@@ -129,7 +156,7 @@ async fn attempt(
     configuration: &Arc<Configuration>,
     user: &User,
     hold_id: &HoldId,
-    wish: &Wish,
+    asked: &Asked,
 ) -> Result<Option<Decision>, ApiError> {
     let now = app.clock.now();
     let decided = |verdict| Decision {
@@ -139,12 +166,14 @@ async fn attempt(
         exemption_id: None,
         is_degraded: false,
     };
-    if let Some(reason) = Reason::of_user(user, now) {
+    if let Some(reason) = asked.denied(configuration, user, now) {
         let current = configuration.period_of(now);
         let is_in_force = app.store.is_in_force(configuration, current).await?;
         return Ok(is_in_force.then(|| decided(Verdict::block(reason))));
     }
-    let renewed = app.store.renew(configuration, user, hold_id, wish, now);
+    let renewed = app
+        .store
+        .renew(configuration, user, hold_id, &asked.wish, now);
     let (verdict, known) = match renewed.await? {
         RenewOutcome::Renewed(known) => {
             let hold = (hold_id.clone(), known.hold.clone());
@@ -177,11 +206,7 @@ async fn attempt(
             (verdict, known)
         }
         RenewOutcome::Impossible(why) => return Err(impossible(why)),
-        RenewOutcome::Ended => {
-            let message =
-                "the hold has ended; its usage counts when it is reported. Ask for another hold";
-            return Err(ApiError::conflict(message));
-        }
+        RenewOutcome::Ended => return Err(ApiError::conflict(ENDED)),
         RenewOutcome::Unknown => return Err(ApiError::not_found("hold")),
         RenewOutcome::StaleConfiguration => return Ok(None),
     };

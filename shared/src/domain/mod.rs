@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod name;
 pub mod notice;
 pub mod org;
+pub mod pattern;
 pub mod period;
 pub mod policy;
 pub mod pricing;

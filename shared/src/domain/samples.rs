@@ -71,6 +71,7 @@ pub(crate) fn configuration(budgets: impl IntoIterator<Item = Budget>) -> Config
         parent_id: parent_id.map(str::to_owned),
         manager_id: None,
         users: 0,
+        models: None,
         version: 1,
         created_at: at(MADE),
         updated_at: at(MADE),

@@ -5,6 +5,7 @@ use super::charge::{Debit, Offset};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::correction::Correction;
 use crate::domain::ledger::flagged::FlaggedEvent;
+use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::usage::{Event, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
@@ -76,12 +77,14 @@ impl Store {
         let offset = Offset::of(hold_id.as_ref(), resolved.as_ref());
         let book = PriceBooks::built_in().at(usage.occurred_at);
         let hold = resolved.as_ref().map(|resolved| resolved.hold.clone());
+        let path = Path::from_text(&flagged.path);
         let entry = Entry {
             report: UsageReport::new(usage, flagged.received_at),
             received_at: flagged.received_at,
             period: flagged.period,
             day: day_of(configuration, usage),
-            path: Path::from_text(&flagged.path),
+            model: JudgedModel::of(configuration, &path, book, usage),
+            path,
             charge: usage.charge(book, hold.as_ref()),
             price_version: book.version().to_owned(),
             mark: Mark::Counted,

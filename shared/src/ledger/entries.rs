@@ -5,6 +5,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
@@ -38,6 +39,7 @@ pub(super) fn entry_without_hold<'a>(
             _ => configuration.period_of(usage.occurred_at),
         },
         day: day_of(configuration, usage),
+        model: JudgedModel::of(configuration, &path, book, usage),
         path,
         charge: usage.charge(book, resolved.map(|known| &known.hold)),
         price_version: book.version().to_owned(),
@@ -67,12 +69,14 @@ pub(super) fn settlement<'a>(
 ) -> Option<Settlement<'a>> {
     let usage = report.usage;
     let book = books.at(usage.occurred_at);
+    let path = configuration.path_at(hold.department, hold.tree)?;
     let entry = Entry {
         report: report.clone(),
         received_at: report.received_at,
         period: hold_id.period,
         day: day_of(configuration, usage),
-        path: configuration.path_at(hold.department, hold.tree)?,
+        model: JudgedModel::of(configuration, &path, book, usage),
+        path,
         charge: usage.charge(book, Some(hold)),
         price_version: book.version().to_owned(),
         mark: report.mark(Mark::Settled),

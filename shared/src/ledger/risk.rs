@@ -62,6 +62,7 @@ impl Store {
                         held: None,
                         excess: None,
                         decision: None,
+                        model_not_allowed: false,
                     };
                     let flag = self.row_item(Row::flagged(organisation_id, &flagged)?)?;
                     self.transact(vec![part, flag]).await?;

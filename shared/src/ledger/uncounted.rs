@@ -3,6 +3,7 @@
 use super::record::{Recorded, Tried};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::plausible::{Excess, excess_of};
 use crate::domain::ledger::usage::Charge;
 use crate::domain::org::configuration::Configuration;
@@ -199,11 +200,14 @@ fn uncounted<'a>(
     place: Place,
     mark: Mark,
 ) -> Entry<'a> {
+    let usage = report.usage;
+    let book = PriceBooks::built_in().at(usage.occurred_at);
     Entry {
         report: report.clone(),
         received_at: report.received_at,
         period: place.period,
-        day: day_of(configuration, report.usage),
+        day: day_of(configuration, usage),
+        model: JudgedModel::of(configuration, &place.path, book, usage),
         path: place.path,
         charge: Charge::nothing(),
         price_version: String::new(),

@@ -151,6 +151,19 @@ impl Fields {
         self.nested(name, raw.get(), read)
     }
 
+    /// Takes an object of a `PATCH`: missing, null, or an object whose fields `read` reads.
+    pub fn changed_object<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Fields) -> T,
+    ) -> Option<Option<T>> {
+        if self.values.get(name)?.get() == "null" {
+            self.values.remove(name);
+            return Some(None);
+        }
+        self.object(name, read).map(Some)
+    }
+
     /// Takes a list of `least` to `most` objects: `conditions[2].op`. Returns None if the field is
     /// missing or is no such list.
     pub fn objects<T>(

@@ -5,6 +5,7 @@ use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
+use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::usage::{Charge, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
@@ -88,6 +89,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) path: Path,
     pub(crate) charge: Charge,
     pub(crate) price_version: String,
+    pub(crate) model: JudgedModel,
     pub(crate) mark: Mark,
     /// The part of it that an abandoned hold has paid already.
     pub(crate) offset: Amounts,

@@ -4,7 +4,7 @@ use super::Store;
 use super::call::StoreError;
 use super::item::Item;
 use super::keys;
-use super::records::UNCOUNTED;
+use super::records::{MATCHED_MODEL, MODEL_NOT_ALLOWED, UNCOUNTED};
 use super::risks::COMPLETED_AT;
 use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
@@ -18,7 +18,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 /// The attributes of a record that an evaluation reads.
-const WANTED: [&str; 15] = [
+const WANTED: [&str; 17] = [
     "event_id",
     "type",
     UNCOUNTED,
@@ -32,6 +32,8 @@ const WANTED: [&str; 15] = [
     "offset_tokens",
     "offset_micro_usd",
     "model",
+    MATCHED_MODEL,
+    MODEL_NOT_ALLOWED,
     "risk_level",
     "repository",
 ];
@@ -160,9 +162,13 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Option<Facts>, StoreError> {
     let (kind, occurred_at) = match kind.as_str() {
         "llm_request" => {
             let occurred_at = parsed(text(&mut item, "occurred_at").as_deref(), "occurred_at")?;
-            let model = text(&mut item, "model").unwrap_or_default();
-            let spent = spent(&mut item)?;
-            (Kind::Usage { model, spent }, occurred_at)
+            let kind = Kind::Usage {
+                model: text(&mut item, "model").unwrap_or_default(),
+                matched: text(&mut item, MATCHED_MODEL),
+                is_allowed: !item.contains_key(MODEL_NOT_ALLOWED),
+                spent: spent(&mut item)?,
+            };
+            (kind, occurred_at)
         }
         "ip_risk" => {
             let occurred_at = parsed(text(&mut item, "occurred_at").as_deref(), "occurred_at")?;

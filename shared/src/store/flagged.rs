@@ -44,6 +44,7 @@ fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
         Mark::HeldBack => Some(Flag::HeldBack),
         _ if entry.exceeded_hold => Some(Flag::ExceededHold),
         Mark::Lapsed => Some(Flag::Lapsed),
+        _ if !entry.model.is_allowed => Some(Flag::ModelNotAllowed),
         _ => None,
     }
 }
@@ -71,6 +72,7 @@ impl Store {
             held,
             excess,
             decision: None,
+            model_not_allowed: !entry.model.is_allowed,
         };
         let row = Row::flagged(&configuration.organisation.id, &flagged)?;
         self.row_item(row).map(Some)

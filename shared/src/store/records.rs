@@ -114,6 +114,13 @@ impl Store {
             "mark".to_owned(),
             serde_dynamo::to_attribute_value(entry.mark)?,
         );
+        if let Some(matched) = &entry.model.matched {
+            let matched = AttributeValue::S(matched.clone());
+            item.insert(MATCHED_MODEL.to_owned(), matched);
+        }
+        if !entry.model.is_allowed {
+            item.insert(MODEL_NOT_ALLOWED.to_owned(), AttributeValue::Bool(true));
+        }
         if !entry.is_counted {
             item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
         }
@@ -157,6 +164,11 @@ impl Store {
 pub(crate) const DIGEST: &str = "digest";
 /// The attribute of a record that is in no total, because nothing is charged for it.
 pub(crate) const UNCOUNTED: &str = "uncounted";
+/// The attribute of a record with the name that its price was found by, if that is not the
+/// reported one.
+pub(crate) const MATCHED_MODEL: &str = "matched_model";
+/// The attribute of a record whose model was forbidden when it was recorded.
+pub(crate) const MODEL_NOT_ALLOWED: &str = "model_not_allowed";
 /// The attribute of a record that used more than its hold, in an organisation that reserves
 /// strictly.
 pub(crate) const EXCEEDED: &str = "exceeded_hold";

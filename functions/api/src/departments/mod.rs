@@ -9,7 +9,6 @@ mod view;
 use self::place::{check_depth, department_move};
 use self::schema::{CreateDepartment, UpdateDepartment};
 use self::view::{DepartmentView, department_json, department_view};
-use super::App;
 use super::change::{
     Actor, Proposal, change, check_all, check_department, check_user, check_version, user_of,
 };
@@ -18,6 +17,7 @@ use super::json::to_json;
 use super::pages::page_of;
 use super::replay::IdempotentRequest;
 use super::visibility::{Visibility, hidden};
+use super::{App, models};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
@@ -62,6 +62,7 @@ pub(crate) async fn create(
     let name = fields.required("name", parse::display_name);
     let parent_id = fields.optional("parent_id", parse::slug);
     let manager_id = fields.optional("manager_id", parse::user_id);
+    let models = models::changed(&mut fields).flatten();
     if id == RESERVED_ID {
         fields.also_invalid("id", "is reserved");
     }
@@ -77,9 +78,8 @@ pub(crate) async fn create(
             check_user("manager_id", manager_id.as_ref(), manager.as_ref()),
         ])?;
         if configuration.departments.contains_key(&id) {
-            return Err(ApiError::conflict(format!(
-                "there is a department {id:?} already"
-            )));
+            let message = format!("there is a department {id:?} already");
+            return Err(ApiError::conflict(message));
         }
         if configuration.departments.len() >= MAX_DEPARTMENTS {
             let message = format!("an organisation has at most {MAX_DEPARTMENTS} departments");
@@ -94,6 +94,7 @@ pub(crate) async fn create(
             parent_id: parent_id.clone(),
             manager_id: manager_id.clone(),
             users: 0,
+            models: models.clone(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -203,6 +204,7 @@ pub(crate) async fn update(
     let name = fields.changed_value("name", parse::display_name);
     let parent_id = fields.changed("parent_id", parse::slug);
     let manager_id = fields.changed("manager_id", parse::user_id);
+    let models = models::changed(&mut fields);
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
@@ -221,6 +223,7 @@ pub(crate) async fn update(
         after.name = name.clone().unwrap_or(after.name);
         after.manager_id = manager_id.clone().unwrap_or(after.manager_id);
         after.parent_id = parent_id.clone().unwrap_or(after.parent_id);
+        after.models = models.clone().unwrap_or(after.models);
         after.version += 1;
         after.updated_at = now;
         let moved = match after.parent_id == before.parent_id {

@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
+use crate::models::schema::SetModels;
 use shared::runtime::openapi::{DepartmentId, Name, Slug, UserId};
 use utoipa::ToSchema;
 
@@ -14,6 +15,8 @@ pub(crate) struct CreateDepartment {
     /// Null is the top of the tree, which is at most eight levels deep.
     parent_id: Option<DepartmentId>,
     manager_id: Option<UserId>,
+    /// Decides for this department and those below it that have none.
+    models: Option<SetModels>,
 }
 
 #[derive(ToSchema)]
@@ -24,4 +27,6 @@ pub(crate) struct UpdateDepartment {
     /// Moves the subtree. Null makes it a root.
     parent_id: Option<DepartmentId>,
     manager_id: Option<UserId>,
+    /// Null leaves it to the levels above.
+    models: Option<SetModels>,
 }

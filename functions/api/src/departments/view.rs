@@ -4,6 +4,7 @@ use crate::json::to_json;
 use serde::Serialize;
 use shared::domain::org::department::Department;
 use shared::runtime::openapi::Moment;
+use shared::runtime::wire::Models;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -19,6 +20,9 @@ pub(crate) struct DepartmentView<'a> {
     manager_id: Option<&'a str>,
     /// The number of its users, without those of departments under it.
     users: u64,
+    /// Which models may be used in it and below it; null leaves that to the levels above.
+    #[schema(required = true)]
+    models: Option<Models<'a>>,
     /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
@@ -34,6 +38,7 @@ pub(crate) fn department_view(department: &Department) -> DepartmentView<'_> {
         parent_id: department.parent_id.as_deref(),
         manager_id: department.manager_id.as_deref(),
         users: department.users,
+        models: department.models.as_ref().map(Models::from),
         version: department.version,
         created_at: department.created_at.to_string(),
         updated_at: department.updated_at.to_string(),

@@ -33,6 +33,7 @@ const FLAGS: &[(&str, Flag)] = &[
     ("conflict", Flag::Conflict),
     ("exceeded_hold", Flag::ExceededHold),
     ("lapsed", Flag::Lapsed),
+    ("model_not_allowed", Flag::ModelNotAllowed),
 ];
 
 /// Lists events that need attention, the newest first: held back, decided, in conflict, or beyond

@@ -81,6 +81,8 @@ pub(super) struct EventView {
     risk_level: Option<RiskLevel>,
     #[schema(required = true)]
     summary: Option<String>,
+    /// Whether its model was forbidden when it was recorded, whatever its status.
+    model_not_allowed: bool,
     /// The charge for it: zero while it is held back.
     charged: AmountsView,
     /// The amount of its hold, if it names one.
@@ -128,6 +130,7 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         hold_id: usage.and_then(|usage| usage.hold_id.clone()),
         risk_level: risk.map(|risk| risk.risk_level),
         summary: risk.map(|risk| risk.summary.clone()),
+        model_not_allowed: flagged.model_not_allowed,
         charged: flagged.charged.into(),
         held: flagged.held.map(AmountsView::from),
         excess: flagged.excess.map(excess),

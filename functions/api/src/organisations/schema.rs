@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
+use crate::models::schema::SetModels;
 use shared::domain::org::organisation::{AbandonedHolds, OnUnavailable, Reserve, UnknownModel};
 use shared::runtime::openapi::{Name, Slug, TimeZone};
 use utoipa::ToSchema;
@@ -45,4 +46,6 @@ pub(crate) struct UpdateOrganisation {
     /// as high for a batch and a hundred times for a sum of requests.
     #[schema(required = false, minimum = 1, maximum = 1_000_000_000)]
     max_tokens_per_request: i64,
+    /// Decides where no department has `models`. Null permits all models.
+    models: Option<SetModels>,
 }

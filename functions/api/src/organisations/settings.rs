@@ -5,6 +5,7 @@ use super::view::{OrganisationView, organisation_json, organisation_view};
 use crate::App;
 use crate::change::{Actor, Proposal, change, check_version};
 use crate::json::to_json;
+use crate::models;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
@@ -104,6 +105,7 @@ pub(crate) async fn update(
         parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
     );
     let max_tokens = fields.changed_value("max_tokens_per_request", parse::whole(1, MAX_TOKENS));
+    let models = models::changed(&mut fields);
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
@@ -130,6 +132,7 @@ pub(crate) async fn update(
                 .and_then(|hours| u32::try_from(hours).ok())
                 .unwrap_or(before.rollover_grace_hours),
             max_tokens_per_request: max_tokens.unwrap_or(before.max_tokens_per_request),
+            models: models.clone().unwrap_or_else(|| before.models.clone()),
             version: before.version + 1,
             created_at: before.created_at,
         };

@@ -4,6 +4,7 @@ use crate::json::to_json;
 use serde::Serialize;
 use shared::domain::org::organisation::Organisation;
 use shared::runtime::openapi::Moment;
+use shared::runtime::wire::Models;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -31,6 +32,9 @@ pub(crate) struct OrganisationView<'a> {
     rollover_grace_hours: u32,
     /// The most tokens accepted for one request if its model's limits are not known.
     max_tokens_per_request: i64,
+    /// Which models may be used where no department says it; null permits all.
+    #[schema(required = true)]
+    models: Option<Models<'a>>,
     /// The value for `If-Match`.
     version: u64,
     #[schema(value_type = Moment)]
@@ -51,6 +55,7 @@ pub(crate) fn organisation_view(organisation: &Organisation) -> OrganisationView
         on_unavailable: organisation.on_unavailable,
         rollover_grace_hours: organisation.rollover_grace_hours,
         max_tokens_per_request: organisation.max_tokens_per_request,
+        models: organisation.models.as_ref().map(Models::from),
         version: organisation.version,
         created_at: organisation.created_at.to_string(),
     }

@@ -182,6 +182,7 @@ fn value_of(field: Field) -> RefOr<Schema> {
         Field::TokenCount => named::<Tokens>(),
         Field::TimeOfDay => named::<TimeOfDay>(),
         Field::ModelId => named::<Model>(),
+        Field::ModelAllowed => RefOr::T(ObjectBuilder::new().schema_type(Type::Boolean).into()),
     }
 }
 

@@ -105,6 +105,7 @@ impl<'a> TriggerView<'a> {
 fn scalar_view(value: &Scalar) -> Value {
     match value {
         Scalar::Number(number) => json!(number),
+        Scalar::Flag(flag) => json!(flag),
         Scalar::Level(_) | Scalar::Text(_) | Scalar::Minute(_) => json!(value.to_string()),
     }
 }

@@ -190,6 +190,7 @@ fn event() -> FlaggedEvent {
         held: None,
         excess: None,
         decision: None,
+        model_not_allowed: false,
     }
 }
 

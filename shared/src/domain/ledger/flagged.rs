@@ -25,6 +25,8 @@ pub enum Flag {
     ExceededHold,
     /// Its hold lapsed before it was reported.
     Lapsed,
+    /// The rule in force forbade its model when it was recorded.
+    ModelNotAllowed,
 }
 
 impl Flag {
@@ -37,6 +39,7 @@ impl Flag {
             Self::Conflict => "conflict",
             Self::ExceededHold => "exceeded_hold",
             Self::Lapsed => "lapsed",
+            Self::ModelNotAllowed => "model_not_allowed",
         }
     }
 }
@@ -72,4 +75,7 @@ pub struct FlaggedEvent {
     pub excess: Option<Excess>,
     #[serde(default)]
     pub decision: Option<Decision>,
+    /// Whether the rule in force forbade its model when it was recorded.
+    #[serde(default)]
+    pub model_not_allowed: bool,
 }

@@ -6,6 +6,7 @@ use crate::domain::ledger::figures::Figures;
 use crate::domain::ledger::hold_request::{ExemptionLeft, HoldRequest};
 use crate::domain::ledger::node::Node;
 use crate::domain::org::configuration::Configuration;
+use crate::domain::org::models::LevelRule;
 use crate::domain::org::people::{Role, Status, User};
 use jiff::Timestamp;
 
@@ -25,6 +26,8 @@ pub enum ReasonCode {
     UnknownUser,
     /// The model has no price, but a hard cap in US dollars applies.
     UnknownModel,
+    /// The rule in force on the user's path forbids the model.
+    ModelNotAllowed,
     /// Too many requests are in flight.
     TooManyHolds,
     /// The counters accept no more changes at the moment.
@@ -39,6 +42,7 @@ impl ReasonCode {
             Self::UserSuspended => "user_suspended",
             Self::UnknownUser => "unknown_user",
             Self::UnknownModel => "unknown_model",
+            Self::ModelNotAllowed => "model_not_allowed",
             Self::TooManyHolds => "too_many_holds",
             Self::Overloaded => "overloaded",
         }
@@ -57,6 +61,8 @@ pub struct Reason {
     pub resets_at: Option<Timestamp>,
     /// The exemption that would admit the request.
     pub ask: Option<Ask>,
+    /// The rule that forbids the model.
+    pub models: Option<LevelRule>,
 }
 
 /// The exemption that would lift every reason for the denial, and who else may request it.
@@ -87,13 +93,14 @@ pub struct ShortBudget {
 }
 
 impl Reason {
-    fn plain(code: ReasonCode, message: String, resets_at: Option<Timestamp>) -> Self {
+    pub(super) fn plain(code: ReasonCode, message: String, resets_at: Option<Timestamp>) -> Self {
         Self {
             code,
             message,
             budget: None,
             resets_at,
             ask: None,
+            models: None,
         }
     }
 
@@ -218,6 +225,7 @@ impl Reason {
                         WayOut::Wait(_) => None,
                         WayOut::Exemption { .. } => Some(ask.clone()),
                     },
+                    models: None,
                 }
             })
             .collect()

@@ -12,6 +12,7 @@ fn department(index: u32, id: &str, parent: Option<&str>) -> (String, Department
         parent_id: parent.map(str::to_owned),
         manager_id: None,
         users: 0,
+        models: None,
         version: 1,
         created_at: Timestamp::UNIX_EPOCH,
         updated_at: Timestamp::UNIX_EPOCH,

@@ -1,5 +1,6 @@
 //! Departments, their moves, and paths in the tree.
 
+use crate::domain::org::models::ModelRule;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub struct Department {
     pub manager_id: Option<String>,
     /// The number of users directly in it.
     pub users: u64,
+    /// Which models may be used in it and below it. None leaves that to the levels above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelRule>,
     /// Counts the changes, from 1.
     pub version: u64,
     pub created_at: Timestamp,

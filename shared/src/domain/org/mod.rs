@@ -8,5 +8,6 @@ pub mod budget;
 pub mod calendar;
 pub mod configuration;
 pub mod department;
+pub mod models;
 pub mod organisation;
 pub mod people;

@@ -1,5 +1,6 @@
 //! An organisation and its settings.
 
+use crate::domain::org::models::ModelRule;
 use crate::domain::period::{Month, stored_time_zone};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,9 @@ pub struct Organisation {
     /// The most plausible tokens of one request if its model's limits are unknown.
     #[serde(default = "default_max_tokens")]
     pub max_tokens_per_request: i64,
+    /// Which models may be used where no department says it. None permits all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelRule>,
     /// Counts the changes, from 1.
     pub version: u64,
     pub created_at: Timestamp,
@@ -125,6 +129,7 @@ impl Organisation {
             on_unavailable: OnUnavailable::Allow,
             rollover_grace_hours: DEFAULT_GRACE_HOURS,
             max_tokens_per_request: DEFAULT_MAX_TOKENS,
+            models: None,
             version: 1,
             created_at,
         }

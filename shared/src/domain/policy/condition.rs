@@ -4,6 +4,7 @@ use super::facts::{Facts, Kind};
 use super::field::{Field, Op};
 use crate::domain::ledger::usage::RiskLevel;
 use crate::domain::org::department::Path;
+use crate::domain::pattern::fits;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -17,6 +18,7 @@ pub enum Scalar {
     Text(String),
     Number(i64),
     Minute(i64),
+    Flag(bool),
 }
 
 /// The right-hand side of a condition.
@@ -62,6 +64,7 @@ impl fmt::Display for Scalar {
             Self::Text(text) => f.write_str(text),
             Self::Number(number) => write!(f, "{number}"),
             Self::Minute(minute) => write!(f, "{:02}:{:02}", minute / 60, minute % 60),
+            Self::Flag(flag) => write!(f, "{flag}"),
         }
     }
 }
@@ -85,17 +88,26 @@ impl fmt::Display for Condition {
 enum Actual<'a> {
     Level(RiskLevel),
     Text(&'a str),
+    /// The reported name, and the one that its price was found by.
+    Model(&'a str, Option<&'a str>),
     Number(i64),
     Minute(i64),
+    Flag(bool),
     Department(&'a Path),
 }
 
 impl Actual<'_> {
-    /// Compares it with `value`. None if their types differ. A department equals those above it.
+    /// Compares it with `value`. None if their types differ. A department equals those above it,
+    /// and a model either of its names.
     fn compare(self, value: &Scalar) -> Option<Ordering> {
         match (self, value) {
             (Self::Level(actual), Scalar::Level(value)) => Some(actual.cmp(value)),
             (Self::Text(actual), Scalar::Text(value)) => Some(actual.cmp(value)),
+            (Self::Model(_, Some(matched)), Scalar::Text(value)) if matched == value => {
+                Some(Ordering::Equal)
+            }
+            (Self::Model(reported, _), Scalar::Text(value)) => Some(reported.cmp(value)),
+            (Self::Flag(actual), Scalar::Flag(value)) => Some(actual.cmp(value)),
             (Self::Number(actual), Scalar::Number(value))
             | (Self::Minute(actual), Scalar::Minute(value)) => Some(actual.cmp(value)),
             (Self::Department(path), Scalar::Text(id)) => Some(if path.is_under(Some(id)) {
@@ -112,8 +124,10 @@ impl fmt::Display for Actual<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Level(level) => f.write_str(level.as_str()),
-            Self::Text(text) => f.write_str(text),
+            Self::Text(text) | Self::Model(text, None) => f.write_str(text),
+            Self::Model(reported, Some(matched)) => write!(f, "{reported} ({matched})"),
             Self::Number(number) => write!(f, "{number}"),
+            Self::Flag(flag) => write!(f, "{flag}"),
             Self::Minute(minute) => Scalar::Minute(minute).fmt(f),
             Self::Department(path) => f.write_str(&path.to_text()),
         }
@@ -128,7 +142,12 @@ impl Condition {
             (Field::TokenCount, Kind::Usage { spent, .. }) => {
                 Some(Actual::Number(spent.charged.tokens))
             }
-            (Field::ModelId, Kind::Usage { model, .. }) => Some(Actual::Text(model)),
+            (Field::ModelId, Kind::Usage { model, matched, .. }) => {
+                Some(Actual::Model(model, matched.as_deref()))
+            }
+            (Field::ModelAllowed, Kind::Usage { is_allowed, .. }) => {
+                Some(Actual::Flag(*is_allowed))
+            }
             (Field::UserId, _) => facts.user_id.as_deref().map(Actual::Text),
             (Field::DepartmentId, _) => (!path.0.is_empty()).then_some(Actual::Department(path)),
             (Field::TimeOfDay, _) => Some(Actual::Minute(facts.minute)),
@@ -168,6 +187,9 @@ impl Condition {
             },
             (Operand::One(Scalar::Text(pattern)), Op::Matches) => match actual {
                 Actual::Text(text) => fits(text, pattern),
+                Actual::Model(reported, matched) => {
+                    fits(reported, pattern) || matched.is_some_and(|name| fits(name, pattern))
+                }
                 _ => false,
             },
             (Operand::Several(values), Op::In) => values.iter().any(|value| is(value, &[Equal])),
@@ -204,52 +226,9 @@ impl Condition {
     }
 }
 
-/// Returns true if `text` fits `pattern`, in which `*` matches any characters, also none.
-fn fits(text: &str, pattern: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else {
-        return false;
-    };
-    let Some(last) = parts.next_back() else {
-        return rest.is_empty();
-    };
-    for part in parts {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (text, pattern) in [
-            ("gpt-4o", "gpt-4o"),
-            ("gpt-4o-mini", "gpt-4*"),
-            ("gpt-4o-mini", "*mini"),
-            ("gpt-4o-mini", "*4*mini"),
-            ("gpt-4o-mini", "*"),
-            ("aba", "a*a"),
-            ("aXbXc", "a*b*c"),
-        ] {
-            assert!(fits(text, pattern), "{text} {pattern}");
-        }
-        for (text, pattern) in [
-            ("gpt-4o", "gpt-4"),
-            ("a", "a*a"),
-            ("gpt-4o-mini", "claude*"),
-            ("abc", "*b"),
-            ("abab", "ab*aab"),
-        ] {
-            assert!(!fits(text, pattern), "{text} {pattern}");
-        }
-    }
 
     #[test]
     fn times_of_day_have_two_digits_each() {

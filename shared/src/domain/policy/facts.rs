@@ -25,7 +25,12 @@ pub struct Spent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     Usage {
+        /// As it was reported.
         model: String,
+        /// The name that its price was found by, if that is another one.
+        matched: Option<String>,
+        /// Whether the model was permitted when the usage was recorded.
+        is_allowed: bool,
         spent: Spent,
     },
     Risk {

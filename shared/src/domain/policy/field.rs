@@ -16,8 +16,10 @@ pub enum Field {
     TokenCount,
     /// The time of the event by the organisation's clock, in minutes of the day.
     TimeOfDay,
-    /// The model. A risk has none.
+    /// The model, as reported and as its price was found. A risk has none.
     ModelId,
+    /// Whether the model was permitted when the usage was recorded. A risk has none.
+    ModelAllowed,
 }
 
 /// The comparison of a condition.
@@ -50,6 +52,7 @@ impl Field {
             Self::TokenCount => "token_count",
             Self::TimeOfDay => "time_of_day",
             Self::ModelId => "model_id",
+            Self::ModelAllowed => "model_allowed",
         }
     }
 
@@ -62,6 +65,7 @@ impl Field {
             Self::DepartmentId => &[Eq, EqExact, Ne, In, NotIn],
             Self::TimeOfDay => &[Between, Gt, Gte, Lt, Lte],
             Self::ModelId => &[Eq, Ne, In, NotIn, Matches],
+            Self::ModelAllowed => &[Eq, Ne],
         }
     }
 }

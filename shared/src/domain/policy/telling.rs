@@ -101,10 +101,21 @@ impl FiringReport<'_> {
             "received_at": facts.received_at.to_string(),
         });
         let more = match &facts.kind {
-            Kind::Usage { model, spent } => json!({
-                "type": "llm_request", "model": model, "tokens": spent.charged.tokens,
-                "usd": Unit::Usd.figure(spent.charged.micro_usd), "period": spent.period,
-            }),
+            Kind::Usage {
+                model,
+                is_allowed,
+                spent,
+                ..
+            } => {
+                let mut usage = json!({
+                    "type": "llm_request", "model": model, "tokens": spent.charged.tokens,
+                    "usd": Unit::Usd.figure(spent.charged.micro_usd), "period": spent.period,
+                });
+                if !is_allowed {
+                    usage["model_not_allowed"] = true.into();
+                }
+                usage
+            }
             Kind::Risk {
                 risk_level,
                 repository,
@@ -253,6 +264,8 @@ mod tests {
         let path = Path::from_text("/eng/backend/");
         let kind = Kind::Usage {
             model: "gpt-4o".to_owned(),
+            matched: None,
+            is_allowed: true,
             spent: Spent {
                 period,
                 charged: Amounts::new(1_003, 2_507),

@@ -96,6 +96,7 @@ fn scalars(field: Field) -> BoxedStrategy<Vec<Scalar>> {
         Field::UserId => texts(&USERS).boxed(),
         Field::DepartmentId => texts(&DEPARTMENTS).boxed(),
         Field::ModelId => texts(&["gpt-4o", "gpt*", "*mini", "*", "o", "*4*", "x"]).boxed(),
+        Field::ModelAllowed => any::<bool>().prop_map(|is| vec![Scalar::Flag(is)]).boxed(),
         Field::TokenCount => {
             prop::collection::vec((0..300_i64).prop_map(Scalar::Number), 1..4).boxed()
         }
@@ -113,6 +114,7 @@ fn condition() -> impl Strategy<Value = Condition> {
         Field::TokenCount,
         Field::TimeOfDay,
         Field::ModelId,
+        Field::ModelAllowed,
     ];
     let of_field = |field: Field| {
         (
@@ -226,6 +228,8 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
                 3 => Kind::AbandonedHold(spent),
                 _ => Kind::Usage {
                     model: model.to_owned(),
+                    matched: (tokens % 3 == 0).then(|| "gpt-4o".to_owned()),
+                    is_allowed: tokens % 5 > 0,
                     spent,
                 },
             };
@@ -285,6 +289,10 @@ mod naive {
                 Kind::Usage { model, .. } => Some((0, model.clone())),
                 _ => None,
             },
+            Field::ModelAllowed => match facts.kind {
+                Kind::Usage { is_allowed, .. } => Some((i64::from(is_allowed), String::new())),
+                _ => None,
+            },
             Field::UserId => facts.user_id.clone().map(|id| (0, id)),
             Field::DepartmentId => (path.to_text() != "/").then(|| (0, path.to_text())),
             Field::TimeOfDay => {
@@ -301,6 +309,7 @@ mod naive {
         match scalar {
             Scalar::Level(level) => LEVELS.iter().position(|l| l == level).unwrap() as i64,
             Scalar::Number(number) | Scalar::Minute(number) => *number,
+            Scalar::Flag(flag) => i64::from(*flag),
             Scalar::Text(_) => 0,
         }
     }
@@ -313,7 +322,30 @@ mod naive {
         }
     }
 
+    /// A model has two names: a condition holds if it holds for one of them, a denial for both.
     fn holds(condition: &Condition, facts: &Facts, path: &Path) -> bool {
+        if let (
+            Field::ModelId,
+            Kind::Usage {
+                matched: Some(name),
+                ..
+            },
+        ) = (condition.field, &facts.kind)
+        {
+            let mut other = facts.clone();
+            let mut own = facts.clone();
+            for (facts, name) in [(&mut other, Some(name.clone())), (&mut own, None)] {
+                if let Kind::Usage { model, matched, .. } = &mut facts.kind {
+                    *model = name.unwrap_or_else(|| model.clone());
+                    *matched = None;
+                }
+            }
+            let each = [own, other].map(|facts| holds(condition, &facts, path));
+            return match condition.op {
+                Op::Ne | Op::NotIn => each == [true, true],
+                _ => each.contains(&true),
+            };
+        }
         let Condition {
             field,
             op,

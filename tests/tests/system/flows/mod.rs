@@ -11,6 +11,7 @@ mod holds;
 mod identity;
 mod live;
 mod load;
+mod models;
 mod overload;
 mod places;
 mod refusals;

@@ -82,7 +82,7 @@ async fn a_tenants_changes_do_not_reach_the_other_one() {
         (
             "PATCH",
             "/v1/organisation",
-            json!({"name": "New", "hold_seconds": 30}),
+            json!({"name": "New", "hold_seconds": 30, "models": {"deny": ["*"]}}),
         ),
         ("PATCH", "/v1/departments/eng", json!({"name": "New"})),
         ("PATCH", "/v1/users/ada", json!({"status": "suspended"})),

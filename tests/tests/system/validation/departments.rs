@@ -34,10 +34,14 @@ POST /v1/departments {"id": "new", "name": "New", "parent_id": "eng", "manager_i
   manager_id="a b" => 400 manager_id
   parent_id="theirs" ; manager_id="thea" => 400 parent_id manager_id
   users=5 => 400 users
+  models=5 ; name=5 => 400 name models
+  models={"allow": [""]} => 400 models.allow[0]
   Idempotency-Key: <a256> => 400 Idempotency-Key
 PATCH /v1/departments/backend {"name": "Backend"}
   id="other" => 400 id
   name=null => 400 name
+  models={"deny": {}} => 400 models.deny
+  models={"max_usd_per_million_output": true} => 400 models.max_usd_per_million_output
   name="<a201>" => 400 name
   parent_id="theirs" ; manager_id="thea" => 400 parent_id manager_id
   parent_id="Eng" => 400 parent_id

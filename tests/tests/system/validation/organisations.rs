@@ -84,6 +84,17 @@ PATCH /v1/organisation {"name": "Demo"}
   abandoned_holds="keep" => 400 abandoned_holds
   unknown_model=1 => 400 unknown_model
   on_unavailable="maybe" => 400 on_unavailable
+  models="gpt-4o" => 400 models
+  models=["gpt-4o"] => 400 models
+  models={"allowed": []} => 400 models.allowed
+  models={"allow": "gpt-4o"} => 400 models.allow
+  models={"allow": ["gpt-4o", ""], "deny": [5, "<a201>", "x"]} => 400 models.allow[1] models.deny[0] models.deny[1]
+  models={"deny": ["<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>", "<a200>"]} => 400 models.allow
+  models={"allow": ["x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x", "x"]} => 400 models.allow
+  models={"max_usd_per_million_output": -1} => 400 models.max_usd_per_million_output
+  models={"max_usd_per_million_output": 0.0000001} => 400 models.max_usd_per_million_output
+  models={"max_usd_per_million_output": "5"} => 400 models.max_usd_per_million_output
+  models={"max_usd_per_million_output": 1000000001, "allow": 5} ; unknown_model=1 => 400 unknown_model models.allow models.max_usd_per_million_output
   reserve="x" ; hold_seconds=0 ; on_unavailable=0 => 400 reserve hold_seconds on_unavailable
   If-Match: 99 => 409
   If-Match: abc => 400 If-Match

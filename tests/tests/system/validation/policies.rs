@@ -61,6 +61,8 @@ POST /v1/policies {"name": "Leaks", "description": "", "trigger": {"type": "ip_r
   conditions=[{"field": "time_of_day", "op": "eq", "value": "22:00"}] => 400 conditions[0].op
   conditions=[{"field": "time_of_day", "op": "between", "value": ["22:00", "24:00"]}] => 400 conditions[0].value
   conditions=[{"field": "time_of_day", "op": "gte", "value": "9"}] => 400 conditions[0].value
+  conditions=[{"field": "model_allowed", "op": "in", "value": [true]}] => 400 conditions[0].op
+  conditions=[{"field": "model_allowed", "op": "eq", "value": "true"}] => 400 conditions[0].value
   conditions=[{"field": "model_id", "op": "lt", "value": "gpt-4o"}] => 400 conditions[0].op
   conditions=[{"field": "model_id", "op": "eq", "value": ""}] => 400 conditions[0].value
   conditions=[{"field": "model_id", "op": "eq_exact", "value": "gpt-4o"}] => 400 conditions[0].op

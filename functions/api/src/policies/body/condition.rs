@@ -17,6 +17,7 @@ pub(crate) const FIELDS: &[(&str, Option<Field>)] = &[
     ("token_count", Some(Field::TokenCount)),
     ("time_of_day", Some(Field::TimeOfDay)),
     ("model_id", Some(Field::ModelId)),
+    ("model_allowed", Some(Field::ModelAllowed)),
 ];
 const OPS: &[(&str, Option<Op>)] = &[
     ("eq", Some(Op::Eq)),
@@ -93,6 +94,7 @@ fn scalar(field: Field, raw: &str) -> Result<Scalar, String> {
         Field::UserId => parse::user_id(raw).map(Scalar::Text),
         Field::DepartmentId => parse::slug(raw).map(Scalar::Text),
         Field::ModelId => parse::sentence(MAX_TEXT)(raw).map(Scalar::Text),
+        Field::ModelAllowed => parse::boolean(raw).map(Scalar::Flag),
         Field::TokenCount => parse::whole(0, MAX_AMOUNT)(raw).map(Scalar::Number),
         Field::TimeOfDay => {
             let text = parse::text(raw)?;

@@ -1,0 +1,268 @@
+//! Judges models by the rule in force on a path: that of the nearest level that has one, whole.
+
+use crate::domain::amount::Unit;
+use crate::domain::ledger::refusal::{Reason, ReasonCode};
+use crate::domain::ledger::usage::Usage;
+use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::{Department, Path};
+use crate::domain::org::models::{Forbidden, LevelRule, ModelRule, NamedModel};
+use crate::domain::pricing::book::PriceBook;
+use crate::domain::pricing::rates::Part;
+use crate::domain::pricing::tokens::ServiceTier;
+use std::borrow::Cow;
+
+/// How many patterns of a list a message names.
+const MAX_SAID: usize = 10;
+
+/// The rule that decides on a path.
+struct RuleInForce<'a> {
+    /// The department that has it. None for the organisation.
+    department: Option<&'a Department>,
+    rule: &'a ModelRule,
+}
+
+/// Returns the rule of the nearest level of `path` that has one.
+fn rule_on<'a>(configuration: &'a Configuration, path: &Path) -> Option<RuleInForce<'a>> {
+    let departments = path.0.iter().rev();
+    let mut departments = departments.filter_map(|id| configuration.departments.get(id));
+    let of_department = departments.find_map(|department| {
+        Some(RuleInForce {
+            department: Some(department),
+            rule: department.models.as_ref()?,
+        })
+    });
+    of_department.or_else(|| {
+        Some(RuleInForce {
+            department: None,
+            rule: configuration.organisation.models.as_ref()?,
+        })
+    })
+}
+
+/// Returns a model with what `book` knows of it.
+fn named<'a>(book: &PriceBook, provider: Option<&'a str>, model: &'a str) -> NamedModel<'a> {
+    let quote = book.find(provider, model);
+    NamedModel {
+        provider,
+        reported: model,
+        matched: quote.matched.model.map(Cow::Owned),
+        output_price: quote
+            .price
+            .map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),
+    }
+}
+
+impl Reason {
+    /// Returns why `model` may not be used on `path`, if so.
+    pub fn of_model(
+        configuration: &Configuration,
+        path: &Path,
+        book: &PriceBook,
+        provider: Option<&str>,
+        model: &str,
+    ) -> Option<Self> {
+        let RuleInForce { department, rule } = rule_on(configuration, path)?;
+        let named = named(book, provider, model);
+        let why = said(rule, rule.forbids(&named)?);
+        let whose = department.map_or("the organisation", |department| &department.name);
+        let hint = match provider {
+            None if rule.names_providers() => "; the request names no provider",
+            _ => "",
+        };
+        let permitted = permitted(rule);
+        let message = format!(
+            "the model {model:?} may not be used in {whose}: {why}{hint}; permitted are \
+             {permitted}; use one of those, or ask an administrator"
+        );
+        Some(Self {
+            models: Some(LevelRule {
+                department_id: department.map(|department| department.id.clone()),
+                rule: rule.clone(),
+            }),
+            ..Self::plain(ReasonCode::ModelNotAllowed, message, None)
+        })
+    }
+}
+
+fn said(rule: &ModelRule, why: Forbidden<'_>) -> String {
+    let limit = Unit::Usd.shown(rule.max_output_price.unwrap_or_default());
+    match why {
+        Forbidden::Denied(pattern) => format!("{pattern:?} is denied there"),
+        Forbidden::NotListed => "it is not among those that are permitted there".to_owned(),
+        Forbidden::TooDear(price) => {
+            let price = Unit::Usd.shown(price);
+            format!("it costs {price} per million output tokens, and {limit} is the most there")
+        }
+        Forbidden::Unpriced => {
+            format!("its price is not known, and {limit} per million output tokens is the most")
+        }
+    }
+}
+
+/// Describes what a rule permits: `gpt-4o-mini, claude-* except *-pro, up to $10 per million output
+/// tokens`.
+fn permitted(rule: &ModelRule) -> String {
+    let mut text = match rule.allow.is_empty() {
+        true => "all models".to_owned(),
+        false => listed(&rule.allow),
+    };
+    if !rule.deny.is_empty() {
+        text.push_str(" except ");
+        text.push_str(&listed(&rule.deny));
+    }
+    if let Some(most) = rule.max_output_price {
+        let most = Unit::Usd.shown(most);
+        text.push_str(&format!(", up to {most} per million output tokens"));
+    }
+    text
+}
+
+fn listed(patterns: &[String]) -> String {
+    let first: Vec<&str> = patterns.iter().take(MAX_SAID).map(String::as_str).collect();
+    let first = first.join(", ");
+    match patterns.len().saturating_sub(MAX_SAID) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// The model of usage as its record keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedModel {
+    /// The name that its price was found by, if that is not the reported one.
+    pub matched: Option<String>,
+    /// Whether the rule in force on its path permits it. It is judged once, when it is recorded.
+    pub is_allowed: bool,
+}
+
+impl JudgedModel {
+    /// Judges the model of `usage` that counts on `path`.
+    pub fn of(configuration: &Configuration, path: &Path, book: &PriceBook, usage: &Usage) -> Self {
+        let named = named(book, Some(&usage.provider), &usage.model);
+        let rule = rule_on(configuration, path);
+        let is_allowed = rule.is_none_or(|of| of.rule.forbids(&named).is_none());
+        Self {
+            matched: named
+                .matched
+                .filter(|matched| *matched != usage.model)
+                .map(Cow::into_owned),
+            is_allowed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::pricing::book::PriceBooks;
+    use crate::domain::samples::{NOW, at, configuration, usage};
+
+    fn rule(allow: &[&str]) -> ModelRule {
+        ModelRule {
+            allow: allow.iter().map(|text| (*text).to_owned()).collect(),
+            ..ModelRule::default()
+        }
+    }
+
+    fn book() -> &'static PriceBook {
+        PriceBooks::built_in().at(at(NOW))
+    }
+
+    fn backend() -> Path {
+        Path::from_text("/eng/backend/")
+    }
+
+    fn of_gpt_4o(configuration: &Configuration) -> Option<Reason> {
+        Reason::of_model(configuration, &backend(), book(), Some("openai"), "gpt-4o")
+    }
+
+    #[test]
+    fn the_nearest_level_decides_whole() {
+        let mut configuration = configuration([]);
+        assert_eq!(of_gpt_4o(&configuration), None);
+        configuration.organisation.models = Some(rule(&["claude-*"]));
+        let level = |configuration: &Configuration| {
+            let models = of_gpt_4o(configuration)?.models;
+            models.map(|of| of.department_id)
+        };
+        assert_eq!(level(&configuration), Some(None));
+        let set = |configuration: &mut Configuration, id: &str, rule| {
+            configuration.departments.get_mut(id).unwrap().models = rule;
+        };
+        // A department without patterns permits what the organisation does not.
+        set(&mut configuration, "eng", Some(ModelRule::default()));
+        assert_eq!(level(&configuration), None);
+        set(&mut configuration, "backend", Some(rule(&["o1"])));
+        assert_eq!(level(&configuration), Some(Some("backend".to_owned())));
+        set(&mut configuration, "backend", None);
+        set(&mut configuration, "sales", Some(rule(&["o1"])));
+        assert_eq!(level(&configuration), None);
+    }
+
+    #[test]
+    fn a_refusal_says_who_decides_why_and_what_is_permitted() {
+        let mut configuration = configuration([]);
+        let allow: Vec<String> = (0..12).map(|n| format!("m-{n}")).collect();
+        let eng = configuration.departments.get_mut("eng").unwrap();
+        eng.models = Some(ModelRule {
+            allow,
+            deny: vec!["*-pro".to_owned()],
+            max_output_price: Some(2_500_000),
+        });
+        let refused = of_gpt_4o(&configuration).unwrap();
+        assert_eq!(refused.code, ReasonCode::ModelNotAllowed);
+        assert_eq!(
+            refused.message,
+            "the model \"gpt-4o\" may not be used in The eng: it is not among those that are \
+             permitted there; permitted are m-0, m-1, m-2, m-3, m-4, m-5, m-6, m-7, m-8, m-9 \
+             and 2 more except *-pro, up to $2.50 per million output tokens; use one of those, \
+             or ask an administrator"
+        );
+        configuration.departments.get_mut("eng").unwrap().models = Some(ModelRule {
+            max_output_price: Some(2_500_000),
+            ..rule(&["*"])
+        });
+        let dear = of_gpt_4o(&configuration).unwrap().message;
+        let why = "it costs $10 per million output tokens, and $2.50 is the most there";
+        assert!(dear.contains(why), "{dear}");
+        let path = backend();
+        let unknown = Reason::of_model(&configuration, &path, book(), None, "nobody-knows");
+        let unknown = unknown.unwrap().message;
+        assert!(unknown.contains("its price is not known"), "{unknown}");
+        configuration.departments.get_mut("eng").unwrap().models = Some(rule(&["openai/*"]));
+        let unnamed = Reason::of_model(&configuration, &path, book(), None, "gpt-4o");
+        let unnamed = unnamed.unwrap().message;
+        assert!(
+            unnamed.contains("the request names no provider"),
+            "{unnamed}"
+        );
+        assert_eq!(of_gpt_4o(&configuration), None);
+    }
+
+    #[test]
+    fn usage_is_judged_by_the_path_on_which_it_counts() {
+        let mut configuration = configuration([]);
+        configuration.organisation.models = Some(rule(&["gpt-4o"]));
+        let sales = configuration.departments.get_mut("sales").unwrap();
+        sales.models = Some(rule(&["o1"]));
+        let judged = |path: &str, model: &str| {
+            let usage = Usage {
+                model: model.to_owned(),
+                ..usage("e-1", 1, 1)
+            };
+            let path = Path::from_text(path);
+            JudgedModel::of(&configuration, &path, book(), &usage)
+        };
+        let exact = |is_allowed| JudgedModel {
+            matched: None,
+            is_allowed,
+        };
+        assert_eq!(judged("/eng/backend/", "gpt-4o"), exact(true));
+        assert_eq!(judged("/sales/", "gpt-4o"), exact(false));
+        assert_eq!(judged("/gone/", "nobody-knows"), exact(false));
+        assert_eq!(judged("/", "gpt-4o"), exact(true));
+        let dated = judged("/", "gpt-4o-1999-01-01");
+        assert_eq!(dated.matched.as_deref(), Some("gpt-4o"));
+        assert!(dated.is_allowed, "by the name that its price was found by");
+    }
+}

@@ -1,0 +1,240 @@
+//! Which models may be used: a rule of the organisation or of a department.
+
+use crate::domain::pattern::fits;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// The most patterns of one list.
+pub const MAX_PATTERNS: usize = 100;
+/// The most characters of a pattern.
+pub const MAX_PATTERN: usize = 200;
+/// The most bytes of all patterns of a rule. Each decision has the rules of all departments in its
+/// memory, and each refusal contains the rule that decided.
+pub const MAX_PATTERN_BYTES: usize = 8_000;
+
+/// Which models may be used. A rule without any field permits all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRule {
+    /// Patterns of the models that are permitted. Empty permits all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Patterns of the models that are not, whatever `allow` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+    /// The highest permitted price of output, in micro-USD per million tokens. A model without a
+    /// price is not permitted under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_price: Option<i64>,
+}
+
+/// A model as a request or usage names it, and what the prices know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedModel<'a> {
+    /// None if the request names none.
+    pub provider: Option<&'a str>,
+    pub reported: &'a str,
+    /// The name that its price was found by.
+    pub matched: Option<Cow<'a, str>>,
+    /// The list price of output at the default tier, in micro-USD per million tokens.
+    pub output_price: Option<i64>,
+}
+
+/// Why a rule forbids a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forbidden<'a> {
+    /// It fits this pattern of `deny`.
+    Denied(&'a str),
+    /// It fits no pattern of `allow`.
+    NotListed,
+    /// Its output has this price, in micro-USD per million tokens.
+    TooDear(i64),
+    /// It has no price.
+    Unpriced,
+}
+
+impl NamedModel<'_> {
+    /// Returns the names that patterns are compared with, in lower case: as reported and as
+    /// matched, each also behind its provider.
+    fn names(&self) -> Vec<String> {
+        let own = [Some(self.reported), self.matched.as_deref()];
+        let own: Vec<String> = own.into_iter().flatten().map(str::to_lowercase).collect();
+        let provider = self.provider.map(str::to_lowercase);
+        let behind = |name: &String| Some(format!("{}/{name}", provider.as_ref()?));
+        let behind: Vec<String> = own.iter().filter_map(behind).collect();
+        own.into_iter().chain(behind).collect()
+    }
+}
+
+impl ModelRule {
+    /// Returns why the rule forbids `model`. None if it permits it.
+    pub fn forbids(&self, model: &NamedModel<'_>) -> Option<Forbidden<'_>> {
+        let names = model.names();
+        let fitting = |patterns: &'_ [String]| {
+            patterns.iter().position(|pattern| {
+                let pattern = pattern.to_lowercase();
+                names.iter().any(|name| fits(name, &pattern))
+            })
+        };
+        let denied = fitting(&self.deny).and_then(|at| self.deny.get(at));
+        if let Some(pattern) = denied {
+            return Some(Forbidden::Denied(pattern));
+        }
+        if !self.allow.is_empty() && fitting(&self.allow).is_none() {
+            return Some(Forbidden::NotListed);
+        }
+        let most = self.max_output_price?;
+        match model.output_price {
+            None => Some(Forbidden::Unpriced),
+            Some(price) => (price > most).then_some(Forbidden::TooDear(price)),
+        }
+    }
+
+    /// Whether any of its patterns has a provider in front.
+    pub fn names_providers(&self) -> bool {
+        let mut patterns = self.allow.iter().chain(&self.deny);
+        patterns.any(|pattern| pattern.contains('/'))
+    }
+}
+
+/// The rule that decided, and its level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelRule {
+    /// None for the organisation.
+    pub department_id: Option<String>,
+    pub rule: ModelRule,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn texts(all: &[&str]) -> Vec<String> {
+        all.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    fn rule(allow: &[&str], deny: &[&str], max_output_price: Option<i64>) -> ModelRule {
+        ModelRule {
+            allow: texts(allow),
+            deny: texts(deny),
+            max_output_price,
+        }
+    }
+
+    /// `GPT-4o-2024-11-20` of OpenAI, at $10.
+    const DATED: NamedModel<'_> = NamedModel {
+        provider: Some("OpenAI"),
+        reported: "GPT-4o-2024-11-20",
+        matched: Some(Cow::Borrowed("gpt-4o")),
+        output_price: Some(10_000_000),
+    };
+
+    #[test]
+    fn a_pattern_is_compared_with_both_names_alone_and_behind_the_provider_without_case() {
+        for pattern in [
+            "gpt-4o",
+            "gpt-4o-2024-11-20",
+            "gpt-4o-*",
+            "GPT-4O",
+            "openai/*",
+            "openai/gpt-4o",
+            "OPENAI/GPT-4o-2024*",
+            "*",
+        ] {
+            assert_eq!(
+                rule(&[pattern], &[], None).forbids(&DATED),
+                None,
+                "{pattern}"
+            );
+            let denied = Some(Forbidden::Denied(pattern));
+            assert_eq!(rule(&[], &[pattern], None).forbids(&DATED), denied);
+        }
+        for pattern in ["gpt-4", "openai", "azure/*", "gpt-4o-mini", "4o", "openai/"] {
+            let listed = rule(&[pattern], &[], None);
+            assert_eq!(
+                listed.forbids(&DATED),
+                Some(Forbidden::NotListed),
+                "{pattern}"
+            );
+            assert_eq!(
+                rule(&[], &[pattern], None).forbids(&DATED),
+                None,
+                "{pattern}"
+            );
+        }
+        let alone = NamedModel {
+            provider: None,
+            ..DATED
+        };
+        let of_openai = rule(&["openai/*"], &[], None);
+        assert_eq!(of_openai.forbids(&alone), Some(Forbidden::NotListed));
+    }
+
+    #[test]
+    fn deny_wins_over_allow_and_a_rule_without_a_list_permits_all() {
+        let most = rule(&["gpt-*"], &["*-2024-11-20", "o1*"], None);
+        assert_eq!(
+            most.forbids(&DATED),
+            Some(Forbidden::Denied("*-2024-11-20"))
+        );
+        assert_eq!(ModelRule::default().forbids(&DATED), None);
+        assert_eq!(rule(&[], &["o1*"], None).forbids(&DATED), None);
+    }
+
+    #[test]
+    fn a_price_at_the_limit_is_permitted_and_an_unknown_one_is_not() {
+        let at_most = |limit| rule(&[], &[], Some(limit));
+        assert_eq!(at_most(10_000_000).forbids(&DATED), None);
+        let too_dear = Some(Forbidden::TooDear(10_000_000));
+        assert_eq!(at_most(9_999_999).forbids(&DATED), too_dear);
+        let unpriced = NamedModel {
+            output_price: None,
+            matched: None,
+            ..DATED
+        };
+        assert_eq!(
+            at_most(i64::MAX).forbids(&unpriced),
+            Some(Forbidden::Unpriced)
+        );
+        assert_eq!(rule(&["gpt*"], &[], None).forbids(&unpriced), None);
+        let free = NamedModel {
+            output_price: Some(0),
+            ..DATED
+        };
+        assert_eq!(at_most(0).forbids(&free), None);
+    }
+
+    #[test]
+    fn a_rule_is_stored_without_what_it_does_not_say() {
+        let json = |rule: &ModelRule| serde_json::to_string(rule).unwrap();
+        assert_eq!(json(&ModelRule::default()), "{}");
+        let whole = rule(&["a*"], &["b"], Some(0));
+        assert_eq!(
+            serde_json::from_str::<ModelRule>(&json(&whole)).unwrap(),
+            whole
+        );
+    }
+
+    fn patterns() -> impl Strategy<Value = Vec<String>> {
+        prop::collection::vec("[ab*/]{1,4}", 0..4)
+    }
+
+    proptest! {
+        #[test]
+        fn one_more_denied_pattern_or_a_lower_limit_never_permits_more(
+            allow in patterns(), deny in patterns(), more in "[ab*/]{1,4}",
+            limit in 0_i64..10, price in prop::option::of(0_i64..10), name in "[ab]{1,4}",
+            provider in prop::option::of("[ab]"),
+        ) {
+            let model = NamedModel { provider: provider.as_deref(), reported: &name,
+                matched: None, output_price: price };
+            let before = ModelRule { allow, deny, max_output_price: Some(limit) };
+            let mut after = before.clone();
+            after.deny.push(more);
+            after.max_output_price = Some(limit - 1);
+            if after.forbids(&model).is_none() {
+                prop_assert_eq!(before.forbids(&model), None);
+            }
+        }
+    }
+}
