@@ -33,8 +33,11 @@ struct Crate {
 /// The circles of a crate, given the path below `src` and the text of each of its files. A circle
 /// is its folder's module and the modules in it.
 pub(crate) fn circles(name: &str, files: &[(String, String)]) -> Vec<String> {
+    // Beside a library, the program is a crate of its own: its imports are not the library's.
+    let has_library = files.iter().any(|(path, _)| path == "lib.rs");
     let files: Vec<(Module, Code<'_>)> = files
         .iter()
+        .filter(|(path, _)| !has_library || path != "main.rs")
         .map(|(path, text)| (module_of(path), code(text)))
         .collect();
     let tests: BTreeSet<Module> = files
@@ -273,6 +276,15 @@ fn a_name_that_a_parent_passes_on_is_followed() {
         ("b.rs", "use crate::V;"),
     ];
     assert!(found(&files).is_empty());
+    let program = ("main.rs", "use c::X;");
+    let files = [
+        root,
+        ("a.rs", "use super::b::W;"),
+        ("b.rs", "use crate::X;"),
+    ];
+    for files in [[&[program], &files[..]], [&files[..], &[program]]] {
+        assert_eq!(found(&files.concat()), ["circle c a b"]);
+    }
 }
 
 #[test]
