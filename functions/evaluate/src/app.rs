@@ -1,6 +1,6 @@
 //! What the function has for all its batches.
 
-use super::policies::PolicyCache;
+use super::policy_cache::PolicyCache;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::store::Store;

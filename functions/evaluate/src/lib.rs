@@ -8,17 +8,20 @@
 mod app;
 mod context;
 mod crossings;
+mod delivery;
 mod finishing;
 mod firing;
 mod policies;
+mod policy_cache;
 mod record;
 mod troubles;
 
 pub use app::App;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use delivery::{Delivery, Failure};
 use futures::FutureExt;
-use record::{Delivery, Failure, record_all};
+use record::record_all;
 use serde::Deserialize;
 use shared::domain::ledger::refused::{RefusalMessage, Refused};
 use shared::domain::ledger::usage::EventMessage;

@@ -16,9 +16,8 @@ use shared::domain::org::configuration::Configuration;
 use shared::domain::policy::{ActivePolicy, Fired, Needs, Trigger, firings};
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::queue::NotQueued;
-use shared::store::{Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use shared::store::StoreError;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long a batch acts. The events that are left then come again. The function has a minute.
@@ -26,63 +25,6 @@ const ACTING: Duration = Duration::from_secs(40);
 /// How many firings act at the same time. Those that block a user act one after the other, because
 /// they change the organisation.
 const AT_ONCE: usize = 8;
-/// The most organisations whose policies an instance keeps, and the most firings it remembers.
-const MAX_ORGANISATIONS: usize = 1_000;
-const MAX_REMEMBERED: usize = 100_000;
-
-/// The published policies of an organisation, with their revision.
-type Published = (u64, Arc<Vec<ActivePolicy>>);
-
-/// Caches of an instance: the published policies, which are valid while the head has their
-/// revision, and past firings, which never change.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PolicyCache {
-    active: Arc<Mutex<HashMap<String, Published>>>,
-    fired: Arc<Mutex<HashMap<String, Fired>>>,
-}
-
-impl PolicyCache {
-    /// Returns the policies that are published in `configuration`.
-    pub(super) async fn active(
-        &self,
-        store: &Store,
-        configuration: &Configuration,
-    ) -> Result<Arc<Vec<ActivePolicy>>, StoreError> {
-        let id = &configuration.organisation.id;
-        if configuration.policies == 0 {
-            return Ok(Arc::default());
-        }
-        if let Ok(active) = self.active.lock()
-            && let Some((revision, policies)) = active.get(id)
-            && *revision == configuration.policies
-        {
-            return Ok(policies.clone());
-        }
-        let policies = Arc::new(store.active_policies(id).await?);
-        if let Ok(mut active) = self.active.lock() {
-            if active.len() >= MAX_ORGANISATIONS {
-                active.clear();
-            }
-            active.insert(id.clone(), (configuration.policies, policies.clone()));
-        }
-        Ok(policies)
-    }
-
-    fn remembered(&self, name: &str) -> Option<Fired> {
-        let fired = self.fired.lock().ok()?;
-        fired.get(name).cloned()
-    }
-
-    fn remember(&self, name: String, firing: Fired) {
-        if let Ok(mut fired) = self.fired.lock() {
-            if fired.len() >= MAX_REMEMBERED {
-                fired.clear();
-            }
-            fired.insert(name, firing);
-        }
-    }
-}
-
 /// An event that is recorded and counted.
 pub(super) struct CountedEvent<'a> {
     /// The identity of its record.

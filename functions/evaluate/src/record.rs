@@ -1,10 +1,11 @@
 //! Records the events of one organisation, and does all that follows from them.
 
+use super::delivery::{Delivery, Failure};
 use super::policies::CountedEvent;
 use super::{App, crossings, policies, troubles};
 use futures::FutureExt;
 use jiff::Timestamp;
-use shared::domain::ledger::identity::{BodyDigest, EventIdentity};
+use shared::domain::ledger::identity::EventIdentity;
 use shared::domain::ledger::usage::{Event, Usage};
 use shared::domain::org::configuration::Configuration;
 use shared::domain::pricing::book::PriceBooks;
@@ -12,47 +13,6 @@ use shared::ledger::Recorded;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::{Mark, StoreError};
 use std::panic::AssertUnwindSafe;
-
-/// A message of the batch with its event.
-pub(crate) struct Delivery {
-    pub(crate) message_id: String,
-    pub(crate) received_at: Timestamp,
-    pub(crate) event: Event,
-}
-
-impl Delivery {
-    /// Returns the identity under which its event is recorded and counted. None if the event is
-    /// stored but not counted.
-    fn counted_as(&self, recorded: Recorded) -> Option<EventIdentity> {
-        let identity = EventIdentity::of(&self.event);
-        match recorded {
-            Recorded::Counted { .. } | Recorded::Duplicate { .. } => Some(identity),
-            Recorded::Conflict { is_charged: true } => {
-                Some(identity.in_conflict(&BodyDigest::of(&self.event)))
-            }
-            Recorded::Conflict { is_charged: false } | Recorded::HeldBack => None,
-        }
-    }
-}
-
-/// Why a message has to come again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error("the message is not an event")]
-    Unreadable(#[source] serde_json::Error),
-    #[error("there is no organisation {0:?}")]
-    UnknownOrganisation(String),
-    #[error("the store failed")]
-    Store(#[from] StoreError),
-    #[error("it counts, but a crossing may not have been reported")]
-    CrossingNotReported,
-    #[error("it counts, but a policy may not have acted")]
-    PolicyNotActed,
-    #[error("it is stored, but its alert may not have been raised")]
-    AlertNotRaised,
-    #[error("the code failed")]
-    Panicked,
-}
 
 /// Records the events of one organisation together. Returns the ids of the messages that failed.
 pub(crate) async fn record_all(

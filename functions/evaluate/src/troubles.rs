@@ -1,7 +1,7 @@
 //! Raises alerts about events that do not add up.
 
 use super::App;
-use super::record::{Delivery, Failure};
+use super::delivery::{Delivery, Failure};
 use jiff::Timestamp;
 use shared::domain::ledger::plausible::excess_of;
 use shared::domain::ledger::usage::Event;

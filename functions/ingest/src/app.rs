@@ -1,6 +1,5 @@
 //! What the function has for all its requests.
 
-use super::body;
 use axum::extract::FromRef;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
@@ -14,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// How many bodies above the usual limit an instance holds in memory at the same time.
+const LARGE_AT_ONCE: usize = 4;
 /// The most users that an instance remembers.
 const MAX_KNOWN_USERS: usize = 100_000;
 
@@ -50,7 +51,7 @@ impl App {
             queue_url,
             clock,
             known_users: Arc::default(),
-            large_bodies: Arc::new(Semaphore::new(body::LARGE_AT_ONCE)),
+            large_bodies: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         }
     }
 

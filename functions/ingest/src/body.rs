@@ -13,8 +13,6 @@ use tokio::sync::SemaphorePermit;
 
 /// The largest body that GitHub sends. Lambda takes at most six megabytes.
 pub(crate) const MAX_WEBHOOK_BYTES: usize = 25 * 1024 * 1024;
-/// How many bodies above the usual limit an instance holds in memory at the same time.
-pub(crate) const LARGE_AT_ONCE: usize = 4;
 /// How long a sender may take to send its body. GitHub gives up after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 

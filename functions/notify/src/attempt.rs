@@ -1,7 +1,7 @@
 //! Makes one attempt of a delivery, and stores its result.
 
-use super::deliver::{Target, message};
 use super::post::{Answered, Signed};
+use super::target::{Target, message};
 use super::{App, Failure};
 use jiff::Timestamp;
 use serde_json::{Value, json};

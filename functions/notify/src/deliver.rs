@@ -1,13 +1,12 @@
 //! Handles the message of a delivery: attempts it, lets it wait, or ends it.
 
-use super::attempt;
-use super::{App, Failure, resume};
+use super::target::{Target, message};
+use super::{App, Failure, attempt, resume};
 use jiff::Timestamp;
 use serde_json::json;
 use shared::domain::notice::delivery::{Delivery, DeliveryStatus};
 use shared::domain::notice::health::{Health, Mode};
-use shared::domain::notice::webhook::Webhook;
-use shared::domain::notice::{Notice, NoticeMessage, RecipientStatus};
+use shared::domain::notice::{Notice, RecipientStatus};
 use std::time::Duration;
 
 /// Returns the body that a receiver gets. It has the same bytes on each attempt.
@@ -50,13 +49,6 @@ pub(super) async fn begin(
         .queue(&message(organisation_id, &delivery))
         .await?;
     Ok(RecipientStatus::Delivering)
-}
-
-/// The webhook of a delivery.
-#[derive(Clone, Copy)]
-pub(super) struct Target<'a> {
-    pub(super) organisation_id: &'a str,
-    pub(super) webhook: &'a Webhook,
 }
 
 /// Attempts a delivery if it is due. If it is not due yet, it is queued again; if it has ended,
@@ -146,14 +138,6 @@ async fn taken_before(
 
 fn is_early(delivery: &Delivery, now: Timestamp) -> bool {
     delivery.next_attempt_at.is_some_and(|at| at > now)
-}
-
-pub(super) fn message(organisation_id: &str, delivery: &Delivery) -> NoticeMessage {
-    NoticeMessage::Delivery {
-        organisation_id: organisation_id.to_owned(),
-        webhook_id: delivery.webhook_id.clone(),
-        delivery_id: delivery.id.clone(),
-    }
 }
 
 /// Queues a delivery for its next attempt. If the webhook is paused, the delivery waits at least

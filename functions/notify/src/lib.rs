@@ -11,15 +11,17 @@ mod attempt;
 mod bus;
 mod deliver;
 mod feedback;
+mod mailer;
 mod mails;
 mod notices;
 mod post;
 mod resume;
+mod target;
 
 pub use app::App;
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 pub use bus::Bus;
-pub use mails::Mailer;
+pub use mailer::Mailer;
 use notices::SentNotice;
 pub use post::{Lookup, Poster};
 use shared::domain::notice::NoticeMessage;

@@ -4,104 +4,22 @@
 //! service's answer and storing it, the mail is sent a second time; it is never lost.
 
 use super::{App, Failure};
-use aws_sdk_ses::types::{Body, Content, Destination, Message, MessageTag};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::domain::notice::alert::Severity;
-use shared::domain::notice::feedback::ORGANISATION_TAG;
 use shared::domain::notice::incident::{Cause, Incident, Opened};
 use shared::domain::notice::mail::{
-    EmailStatus, JOIN_SECONDS, MAX_EMAILS, Mail, PendingEmail, compose, retry_delay,
+    EmailStatus, JOIN_SECONDS, MAX_EMAILS, PendingEmail, compose, retry_delay,
 };
-use shared::domain::notice::mail_layout::Layout;
 use shared::domain::notice::{NoticeMessage, RecipientStatus};
 use shared::runtime::logs::{self, ErrorType, Metric, report};
 use shared::store::address_digest;
-use std::error::Error;
 use std::time::Duration;
 
 /// The least age of a letter that is given up, in hours. Its own looks take a little longer.
 const GIVEN_UP_HOURS: i64 = 20;
 /// How long a sender leases a mailbox, in seconds. Sending takes less.
 const LEASE_SECONDS: i64 = 60;
-
-/// Sends mails through SES.
-#[derive(Clone, Debug)]
-pub struct Mailer {
-    ses: aws_sdk_ses::Client,
-    sender: Option<String>,
-    console: Option<String>,
-    layout: Layout,
-    configuration_set: Option<String>,
-}
-
-/// A mail was not sent.
-#[derive(Debug, thiserror::Error)]
-enum NotSent {
-    #[error("no sender is configured")]
-    NoSender,
-    #[error("the mail service did not take it")]
-    Refused(#[source] Box<dyn Error + Send + Sync>),
-}
-
-impl Mailer {
-    /// Creates a mailer that sends as `sender`. Links in its mails lead to `console`. If there is
-    /// no sender, every mail fails.
-    pub fn new(ses: aws_sdk_ses::Client, sender: Option<String>, console: Option<String>) -> Self {
-        Self {
-            ses,
-            sender,
-            console,
-            layout: Layout::default(),
-            configuration_set: None,
-        }
-    }
-
-    /// Sets the configuration set of SES, through which SES reports bounces and complaints.
-    #[must_use]
-    pub fn with_configuration_set(self, configuration_set: Option<String>) -> Self {
-        Self {
-            configuration_set,
-            ..self
-        }
-    }
-
-    /// Sets the layout of the mails.
-    #[must_use]
-    pub fn with_layout(self, layout: Layout) -> Self {
-        Self { layout, ..self }
-    }
-
-    /// Sends a mail of an organisation. The tag lets a report about the mail name the organisation.
-    async fn send(&self, organisation_id: &str, mail: Mail) -> Result<(), NotSent> {
-        let sender = self.sender.as_ref().ok_or(NotSent::NoSender)?;
-        let content = |text: String| {
-            let content = Content::builder().data(text).charset("UTF-8").build();
-            content.map_err(|error| NotSent::Refused(error.into()))
-        };
-        let body = Body::builder()
-            .text(content(mail.text)?)
-            .html(content(mail.html)?);
-        let message = Message::builder()
-            .subject(content(mail.subject)?)
-            .body(body.build());
-        let organisation = MessageTag::builder()
-            .name(ORGANISATION_TAG)
-            .value(organisation_id)
-            .build();
-        let call = self
-            .ses
-            .send_email()
-            .source(sender)
-            .set_configuration_set_name(self.configuration_set.clone())
-            .tags(organisation.map_err(|error| NotSent::Refused(error.into()))?)
-            .destination(Destination::builder().to_addresses(mail.to).build())
-            .message(message.build());
-        let sent = call.send().await;
-        sent.map_err(|error| NotSent::Refused(error.into()))?;
-        Ok(())
-    }
-}
 
 /// Stores a letter and looks into its mailbox in a minute, when others may have come. If the
 /// address is suppressed, the letter is stored as suppressed.

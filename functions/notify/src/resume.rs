@@ -2,7 +2,7 @@
 //! follow one after the other, the oldest first. One function at a time has the turn.
 
 use super::attempt::{self, Attempted};
-use super::deliver::{Target, message};
+use super::target::{Target, message};
 use super::{App, Failure};
 use jiff::SignedDuration;
 use shared::domain::notice::delivery::{Delivery, DeliveryStatus, MAX_WAIT};

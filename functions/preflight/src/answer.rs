@@ -1,6 +1,6 @@
 //! A decision as JSON.
 
-use super::decide::{Decision, Verdict};
+use super::decision::{Decision, Verdict};
 use super::help::{ExemptionBody, exemption};
 #[cfg(feature = "openapi")]
 use super::openapi;

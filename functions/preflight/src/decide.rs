@@ -2,20 +2,21 @@
 
 use super::App;
 use super::app::{ATTEMPTS, Deadline};
+use super::decision::{Decision, Verdict};
 use super::holding::Asking;
 use super::undecided::Known;
 use jiff::Timestamp;
 use shared::domain::amount::{Amounts, Unit};
 use shared::domain::ledger::estimate::{Estimate, PreflightRequest};
 use shared::domain::ledger::hold::{Exempt, Hold};
-use shared::domain::ledger::hold_id::{HoldId, HoldKey};
+use shared::domain::ledger::hold_id::HoldKey;
 use shared::domain::ledger::hold_request::{HoldRequest, UsableExemption};
 use shared::domain::ledger::refusal::Reason;
 use shared::domain::ledger::warning::{Warning, passed_soft_caps};
 use shared::domain::org::budget::Budget;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Path;
-use shared::domain::org::organisation::{OnUnavailable, Organisation, UnknownModel};
+use shared::domain::org::organisation::{Organisation, UnknownModel};
 use shared::domain::org::people::User;
 use shared::domain::pricing::book::PriceBooks;
 use shared::runtime::error::{ApiError, ErrorCode};
@@ -23,49 +24,6 @@ use shared::runtime::logs::{self, ErrorType};
 use shared::runtime::random;
 use shared::store::{StoreError, watch};
 use std::sync::Arc;
-
-#[derive(Debug)]
-pub(crate) struct Decision {
-    pub(crate) verdict: Verdict,
-    pub(crate) warnings: Vec<Warning>,
-    pub(crate) on_unavailable: OnUnavailable,
-    /// The exemption that let it pass, if a cap alone would have refused it.
-    pub(crate) exemption_id: Option<String>,
-    /// Whether the decision was made without the database.
-    pub(crate) is_degraded: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Verdict {
-    /// The request may pass, with a hold if a budget counts it.
-    Allow(Option<(HoldId, Hold)>),
-    Block {
-        reasons: Vec<Reason>,
-        /// The largest answer, in tokens, that would be admitted.
-        offer: Option<i64>,
-        /// In how many seconds to ask again, if the same request may pass then.
-        retry_after_seconds: Option<u32>,
-    },
-}
-
-impl Verdict {
-    pub(crate) fn block(reason: Reason) -> Self {
-        Self::Block {
-            reasons: vec![reason],
-            offer: None,
-            retry_after_seconds: None,
-        }
-    }
-
-    /// Refuses for now: the same request may pass in `seconds`.
-    pub(crate) fn wait(reason: Reason, seconds: u32) -> Self {
-        Self::Block {
-            reasons: vec![reason],
-            offer: None,
-            retry_after_seconds: Some(seconds),
-        }
-    }
-}
 
 /// Decides until `deadline`. If the database does not answer at all, the organisation's
 /// `on_unavailable` decides. If it answers but nothing is decided in time, no hard cap is opened:

@@ -1,7 +1,7 @@
 //! Holds the amounts of a request, and builds the answer if they cannot be held.
 
 use super::App;
-use super::decide::Verdict;
+use super::decision::Verdict;
 use super::places::Place;
 use super::undecided::SOON;
 use jiff::Timestamp;

@@ -8,6 +8,7 @@ mod answer;
 mod app;
 mod cold;
 mod decide;
+mod decision;
 mod help;
 mod holding;
 #[cfg(feature = "openapi")]
@@ -24,7 +25,7 @@ use app::ATTEMPTS;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use decide::{Decision, Verdict};
+use decision::{Decision, Verdict};
 use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;

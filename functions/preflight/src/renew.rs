@@ -2,7 +2,8 @@
 
 use super::answer;
 use super::app::ATTEMPTS;
-use super::decide::{Decision, Verdict, exemption_id};
+use super::decide::exemption_id;
+use super::decision::{Decision, Verdict};
 use super::holding::{manager, wait_for_holds};
 #[cfg(feature = "openapi")]
 use super::openapi::RenewHold;

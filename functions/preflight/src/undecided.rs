@@ -1,6 +1,6 @@
 //! The answer if no decision could be made.
 
-use super::decide::{Decision, Verdict};
+use super::decision::{Decision, Verdict};
 use shared::domain::ledger::refusal::Reason;
 use shared::domain::ledger::warning::Warning;
 use shared::domain::org::organisation::OnUnavailable;

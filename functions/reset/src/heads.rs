@@ -7,28 +7,13 @@
 //! bucket is tried again until it has the head.
 
 use super::App;
-use super::archive::Archive;
-use super::signing::{NotSigned, Signer};
+use super::signing::NotSigned;
 use jiff::Timestamp;
 use shared::domain::org::audit::{Break, KeptHead};
 use shared::domain::org::audit_head::{AuditHead, DayOver};
 use shared::runtime::logs::{ErrorType, report};
 use shared::store::{StoreError, new_id};
 use std::time::Instant;
-
-/// The signer of heads, and the bucket for them.
-#[derive(Clone, Debug)]
-pub struct Heads {
-    signer: Signer,
-    archive: Option<Archive>,
-}
-
-impl Heads {
-    /// Creates heads that `signer` signs. If there is no bucket, they are only stored and sent out.
-    pub fn new(signer: Signer, archive: Option<Archive>) -> Self {
-        Self { signer, archive }
-    }
-}
 
 /// Why a head was not made.
 #[derive(Debug, thiserror::Error)]

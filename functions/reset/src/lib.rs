@@ -16,12 +16,11 @@ mod refusals;
 mod report;
 mod signing;
 
-pub use app::App;
+pub use app::{App, Heads};
 pub use archive::Archive;
 pub use audit::{AuditRequest, audit};
 use futures::FutureExt;
 use futures::future::join_all;
-pub use heads::Heads;
 use organisation::process_organisation;
 pub use report::{OrganisationReport, Report};
 use shared::runtime::logs::{self, ErrorType};

@@ -5,6 +5,7 @@
 //! only in memory: after a restart each message is visible and keeps its receive count.
 
 mod batch;
+mod checks;
 mod message_table;
 mod protocol;
 mod receipt;

@@ -193,16 +193,8 @@ fn plot(panels: &[(&str, &[Cost]); 3]) -> String {
             MARGIN - 14,
             left + WIDTH
         );
-        for tick in 0..=3_u64 {
-            let value = top * tick / 3;
-            let y = y_of(value);
-            let _ = writeln!(
-                out,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
-                left - 6,
-                y + 4,
-                tenths(value)
-            );
+        for value in (0..=3_u64).map(|tick| top * tick / 3) {
+            write_tick(&mut out, left - 6, y_of(value) + 4, value);
         }
         for (n, cost) in (0_u64..).zip(costs.iter()) {
             let (x, y) = (x_of(n), bottom + 16);
@@ -237,4 +229,13 @@ fn plot(panels: &[(&str, &[Cost]); 3]) -> String {
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// Writes the number at a tick of the upright axis.
+fn write_tick(out: &mut String, x: u64, y: u64, value: u64) {
+    let _ = writeln!(
+        out,
+        "<text x=\"{x}\" y=\"{y}\" text-anchor=\"end\">{}</text>",
+        tenths(value)
+    );
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::protocol::{check_content, queue_name};
+use super::checks::{check_content, queue_name};
 use super::wire::{BatchRequest, DeleteEntry, MAX_BYTES, MAX_ENTRIES, Refusal, SendEntry};
 use super::{QueueError, Queues};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Counts, Message};
+use super::{Counts, Message, QueueError, receipt};
 
 /// A message and its state.
 pub(super) struct StoredMessage {
@@ -67,6 +67,15 @@ impl MessageTable {
 
     pub(super) fn get(&self, seq: i64) -> Option<&StoredMessage> {
         self.messages.get(&seq)
+    }
+
+    /// Returns the message of a handle. None if it is deleted or was received again since.
+    pub(super) fn find(&self, handle: &str) -> Result<Option<i64>, QueueError> {
+        let receipt = receipt::read(handle)?;
+        let latest = self.get(receipt.seq).is_some_and(|stored| {
+            stored.message_id == receipt.message_id && stored.receive_count == receipt.receive_count
+        });
+        Ok(latest.then_some(receipt.seq))
     }
 
     pub(super) fn place(&mut self, seq: i64, place: Place) {
@@ -198,7 +207,7 @@ impl MessageTable {
 fn message(seq: i64, stored: &StoredMessage) -> Message {
     Message {
         id: stored.message_id.clone(),
-        receipt_handle: super::receipt::write(seq, &stored.message_id, stored.receive_count),
+        receipt_handle: receipt::write(seq, &stored.message_id, stored.receive_count),
         body: stored.body.clone(),
         receive_count: stored.receive_count,
         sent_at_ms: stored.sent_at_ms,

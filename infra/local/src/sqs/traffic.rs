@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::message_table::{Place, StoredMessage};
 use super::store::NewRow;
-use super::{Message, Queue, QueueError, Queues, Shared, find, receipt};
+use super::{Message, Queue, QueueError, Queues, Shared, find};
 use crate::transport;
 
 /// Replaces a delay that is too long to add to a point in time.
@@ -126,7 +126,7 @@ impl Queues {
         let table = &mut find(queues, queue)?.messages;
         let mut sequence = Vec::with_capacity(receipt_handles.len());
         for handle in receipt_handles {
-            sequence.extend(receipt::find(table, handle.as_ref())?);
+            sequence.extend(table.find(handle.as_ref())?);
         }
         if sequence.is_empty() {
             return Ok(0);
@@ -171,7 +171,7 @@ impl Queues {
             let table = &mut find(&mut shared.queues, queue)?.messages;
             let now = Instant::now();
             table.promote(now);
-            let Some(seq) = receipt::find(table, receipt_handle)? else {
+            let Some(seq) = table.find(receipt_handle)? else {
                 return Ok(false);
             };
             match table.get(seq).map(|stored| stored.place) {
