@@ -5,8 +5,10 @@
 //! - [`store`] is the only code that knows DynamoDB.
 //! - [`runtime`] is the boundary to Lambda: configuration, keys, errors, batches.
 
+mod backoff;
 pub mod domain;
 pub mod ledger;
+pub mod random;
 pub mod runtime;
 pub mod store;
 

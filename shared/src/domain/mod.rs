@@ -7,6 +7,7 @@ pub mod github;
 pub mod integration;
 pub mod ledger;
 pub mod name;
+pub mod node;
 pub mod notice;
 pub mod org;
 pub mod pattern;

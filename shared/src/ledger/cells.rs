@@ -1,9 +1,9 @@
 //! Opens the cells of months, and brings them up to date.
 
+use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::runtime::backoff::back_off;
 use crate::store::{ATTEMPTS, Store, StoreError, Transacted};
 
 impl Store {

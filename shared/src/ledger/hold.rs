@@ -1,5 +1,6 @@
 //! Places holds and voids them.
 
+use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::hold_id::HoldId;
@@ -8,7 +9,6 @@ use crate::domain::ledger::node::Node;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::runtime::backoff::back_off;
 use crate::store::{Resolved, Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;
 use std::borrow::Cow;

@@ -4,11 +4,11 @@
 //! Traffic continues meanwhile. So each comparison allows for the writes that can be in flight
 //! between two reads, and a difference is confirmed by three looks before it is reported.
 
+use crate::backoff::back_off;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::self_audit::{Difference, Look, Subject};
 use crate::domain::period::Month;
-use crate::runtime::backoff::back_off;
 use crate::store::{ATTEMPTS, Store, StoreError};
 use jiff::Timestamp;
 use serde::Serialize;

@@ -7,12 +7,12 @@
 
 use super::charge::Offset;
 use super::entries::{entry_without_hold, settled_by, settlement, shows_another_request};
+use crate::backoff::back_off;
 use crate::domain::ledger::plausible::excess_of;
 use crate::domain::ledger::usage::Usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::pricing::book::PriceBooks;
-use crate::runtime::backoff::back_off;
 use crate::store::{
     ATTEMPTS, AnotherBody, Entry, Mark, Settlement, Store, StoreError, Sums, Transacted,
     UsageReport, living, own_hold,

@@ -7,6 +7,7 @@
 //! increase is released with it. Repeated after a lost answer, a call changes nothing.
 
 use super::hold::ATTEMPTS_TO_HOLD;
+use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::Condition;
 use crate::domain::ledger::hold::Hold;
@@ -17,7 +18,6 @@ use crate::domain::ledger::renewal::{CannotRenew, Wanted, Wish, gain};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::org::people::User;
-use crate::runtime::backoff::back_off;
 use crate::store::{Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;
 

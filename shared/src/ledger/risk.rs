@@ -1,13 +1,13 @@
 //! Records risk events.
 
 use super::record::Recorded;
+use crate::backoff::back_off;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::flagged::{Flag, FlaggedEvent};
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
 use crate::domain::ledger::usage::{Event, Risk};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
-use crate::runtime::backoff::back_off;
 use crate::store::{ATTEMPTS, Known, Mark, Row, Store, StoreError, Transacted};
 use jiff::Timestamp;
 

@@ -1,6 +1,7 @@
 //! Usage that is recorded and not counted: in conflict with another body, or implausibly large.
 
 use super::record::{Recorded, Tried};
+use crate::backoff::back_off;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::models::JudgedModel;
@@ -10,7 +11,6 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::pricing::book::PriceBooks;
-use crate::runtime::backoff::back_off;
 use crate::store::{
     ATTEMPTS, AnotherBody, Entry, Known, Mark, Resolved, Store, StoreError, Transacted,
     UsageReport, day_of, living, own_hold,

@@ -1,18 +1,20 @@
 //! A function's logs: a line of JSON for each event, under the id of its request, and lines in
 //! CloudWatch's embedded metric format for counts. Neither contains a secret or an address.
 
+mod counts;
+mod names;
+
+pub use names::{ErrorType, Metric};
+
 use super::settings::optional;
-use crate::store::StoreError;
-use serde_json::{Map, Value, json};
+use counts::Counts;
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::Write as _;
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{Targets, filter_fn};
-use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The CloudWatch namespace of all metrics.
@@ -21,116 +23,6 @@ pub const NAMESPACE: &str = "Toktra";
 pub const COUNTS: &str = "counts";
 /// The replacement for an address or a key in a log.
 const HIDDEN: &str = "(hidden)";
-
-macro_rules! named {
-    ($(#[$of:meta])* $kind:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* }) => {
-        $(#[$of])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-        pub enum $kind { $($(#[$doc])* $variant,)* }
-
-        impl $kind {
-            pub const ALL: &[Self] = &[$(Self::$variant,)*];
-
-            /// The name in logs and in CloudWatch, which must not change.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-named! {
-    /// The `error_type` of a log line and the dimension `ErrorType` of the metric `Errors`. Each
-    /// has an alarm (`infra/monitoring.yaml`) and a line in the runbook.
-    ErrorType {
-        /// A preflight was decided by `on_unavailable`.
-        DecisionWithoutDatabase = "decision_without_database",
-        /// The database did not answer, or too many callers changed the same item: a request got a
-        /// 503, or work is left for later.
-        StoreFailed = "store_failed",
-        /// An item has a form that this version does not know.
-        UnreadableData = "unreadable_data",
-        /// An event was not recorded and will be redelivered.
-        EventNotRecorded = "event_not_recorded",
-        /// A message of a queue has an unknown form.
-        UnreadableMessage = "unreadable_message",
-        /// A policy could not act, or events could not be evaluated. They will be redelivered.
-        PolicyNotActed = "policy_not_acted",
-        /// A crossing of a budget's level raised no alert yet.
-        CrossingNotTold = "crossing_not_told",
-        /// A refused preflight is missing in the record.
-        RefusalNotRecorded = "refusal_not_recorded",
-        /// The queue of events rejected some.
-        EventsNotQueued = "events_not_queued",
-        /// The queue of notices rejected one. The schedule finds it.
-        NoticeNotQueued = "notice_not_queued",
-        /// A notice or a delivery was not sent and will be redelivered.
-        NoticeNotSent = "notice_not_sent",
-        /// The mail service rejected a mail. It is retried for a day.
-        MailNotSent = "mail_not_sent",
-        /// A part of an organisation's turn in the schedule failed. The next pass tries again.
-        OrganisationNotTended = "organisation_not_tended",
-        /// Records, totals and counters do not agree.
-        SelfAuditDifference = "self_audit_difference",
-        /// An organisation's audit log is broken.
-        AuditLogBroken = "audit_log_broken",
-        /// The head of an audit log could not be signed or put into the bucket. The next pass tries
-        /// again.
-        AuditHeadNotKept = "audit_head_not_kept",
-        Panicked = "panicked",
-    }
-}
-
-named! {
-    /// A metric in CloudWatch, with the dimension `Stack`.
-    Metric {
-        PreflightsAllowed = "PreflightsAllowed",
-        PreflightsBlocked = "PreflightsBlocked",
-        /// Events that the queue accepted.
-        EventsAccepted = "EventsAccepted",
-        /// Recorded events, each once.
-        EventsRecorded = "EventsRecorded",
-        /// The age of the oldest event of a batch when it was recorded.
-        EventAge = "EventAge",
-        /// Crossings of budgets that raised an alert.
-        AlertsRaised = "AlertsRaised",
-        PoliciesFired = "PoliciesFired",
-        /// Mails that the mail service accepted.
-        MailsSent = "MailsSent",
-        /// Addresses that bounced or complained.
-        MailsBounced = "MailsBounced",
-        /// Attempts of webhooks that were answered with a 2xx.
-        DeliveriesTaken = "DeliveriesTaken",
-        /// Attempts of webhooks that were not.
-        DeliveriesRefused = "DeliveriesRefused",
-        /// Organisations that had their turn in the schedule.
-        OrganisationsTended = "OrganisationsTended",
-        MonthsClosed = "MonthsClosed",
-        /// Records that were compared with the totals.
-        RecordsCompared = "RecordsCompared",
-        /// Differences that were found. 0 for a comparison that found none.
-        Differences = "Differences",
-    }
-}
-
-impl ErrorType {
-    /// Returns the type of a failure of the store.
-    pub fn of(error: &StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) | StoreError::Contended => ErrorType::StoreFailed,
-            StoreError::Unreadable(_) => ErrorType::UnreadableData,
-        }
-    }
-}
-
-impl Metric {
-    pub fn unit(self) -> &'static str {
-        match self {
-            Self::EventAge => "Milliseconds",
-            _ => "Count",
-        }
-    }
-}
 
 /// Logs an error with its causes in one line, and counts it under its type.
 pub fn report(of: ErrorType, context: &str, error: &(dyn Error + 'static)) {
@@ -225,87 +117,10 @@ pub fn start() {
     }
 }
 
-/// Writes counts in the [embedded metric format][emf], which CloudWatch reads from the log of a
-/// function.
-///
-/// [emf]:
-/// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-struct Counts<W> {
-    stack: String,
-    write: W,
-}
-
-impl<W> Counts<W> {
-    fn has_any(of: &tracing::Metadata<'_>) -> bool {
-        of.target() == COUNTS || of.fields().field("error_type").is_some()
-    }
-
-    fn line(&self, dimension: Option<(&str, &str)>, values: &[(&str, &str, u64)]) -> String {
-        let mut line = Map::new();
-        let mut dimensions = vec!["Stack"];
-        line.insert("Stack".to_owned(), json!(self.stack));
-        if let Some((name, value)) = dimension {
-            dimensions.push(name);
-            line.insert(name.to_owned(), json!(value));
-        }
-        let metrics: Vec<Value> = values
-            .iter()
-            .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
-            .collect();
-        for (name, _, value) in values {
-            line.insert((*name).to_owned(), json!(value));
-        }
-        let of = json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics});
-        let at = jiff::Timestamp::now().as_millisecond();
-        let about = json!({"Timestamp": at, "CloudWatchMetrics": [of]});
-        line.insert("_aws".to_owned(), about);
-        Value::Object(line).to_string()
-    }
-}
-
-impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Counts<W> {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut seen = CountedFields::default();
-        event.record(&mut seen);
-        if let Some(of) = seen.error_type {
-            let line = self.line(Some(("ErrorType", &of)), &[("Errors", "Count", 1)]);
-            (self.write)(&line);
-        }
-        let counted = seen.counted.unwrap_or_default();
-        let counted = counted.split(' ').filter_map(|one| one.split_once('='));
-        let values: Vec<(&str, &str, u64)> = counted
-            .filter_map(|(name, value)| {
-                let metric = Metric::ALL.iter().find(|known| known.as_str() == name)?;
-                Some((metric.as_str(), metric.unit(), value.parse().ok()?))
-            })
-            .collect();
-        if !values.is_empty() {
-            (self.write)(&self.line(None, &values));
-        }
-    }
-}
-
-#[derive(Default)]
-struct CountedFields {
-    error_type: Option<String>,
-    counted: Option<String>,
-}
-
-impl Visit for CountedFields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "error_type" => self.error_type = Some(value.to_owned()),
-            "counted" => self.counted = Some(value.to_owned()),
-            _ => {}
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
     use std::sync::{Arc, Mutex};
 
     fn written(work: impl FnOnce()) -> Vec<Value> {

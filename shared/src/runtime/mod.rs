@@ -2,7 +2,6 @@
 
 #[cfg(feature = "http")]
 pub mod auth;
-pub mod backoff;
 #[cfg(feature = "batch")]
 pub mod batch;
 #[cfg(feature = "http")]
@@ -24,7 +23,6 @@ pub mod openapi;
 pub mod parse;
 #[cfg(feature = "queue")]
 pub mod queue;
-pub mod random;
 #[cfg(feature = "http")]
 pub mod rate;
 #[cfg(feature = "http")]
@@ -38,3 +36,5 @@ pub mod source;
 #[cfg(feature = "http")]
 pub mod token;
 pub mod wire;
+
+pub use crate::random;

@@ -1,11 +1,13 @@
-//! Reads the audit log. Only changes write it, each entry once.
+//! The audit log. Only changes write it, each entry once.
 
 use super::Store;
 use super::call::{StoreError, Transacted};
-use super::configuration::data;
+use super::configuration::{Head, data};
 use super::keys::{self, AUDIT_HEAD};
 use super::pages::Page;
 use super::rows::Row;
+use super::write::Write;
+use crate::domain::change::{Author, Change};
 use crate::domain::notice::Notice;
 use crate::domain::org::audit::{AuditRecord, Break, KeptHead, Walk};
 use crate::domain::org::audit_head::AuditHead;
@@ -205,6 +207,30 @@ impl Store {
         let row = Row::audit_head(organisation_id, head)?;
         self.transact(vec![self.row_item(row)?]).await?;
         Ok(())
+    }
+
+    /// The items of a change's audit entries. `head` counts them and has the hash of the last one.
+    pub(super) fn audit_items(
+        &self,
+        organisation_id: &str,
+        change: &Change,
+        author: &Author,
+        head: &mut Head,
+        now: Timestamp,
+    ) -> Result<Vec<Write>, StoreError> {
+        let mut items = Vec::new();
+        for entry in &change.entries(author) {
+            let record = AuditRecord::new(entry, head.seq + 1, now, &head.audit_hash);
+            head.seq = record.seq;
+            head.audit_hash.clone_from(&record.hash);
+            items.push(self.audit_item(organisation_id, &record)?);
+        }
+        Ok(items)
+    }
+
+    fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
+        let key = keys::audit(organisation_id, record.seq);
+        self.row_item(Row::new(key, record)?.if_absent())
     }
 }
 

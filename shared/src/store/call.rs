@@ -3,7 +3,7 @@
 use super::Store;
 use super::item::Item;
 use super::write::Write;
-use crate::runtime::backoff::back_off;
+use crate::backoff::back_off;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;

@@ -6,12 +6,12 @@ use super::item::number;
 use super::tables::TTL;
 use super::write::Write;
 use super::{Store, keys};
+use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::CellUpdate;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
-use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,

@@ -7,19 +7,14 @@ use super::change_head::ledger_write_of;
 use super::change_rows::rows_of;
 use super::configuration::Head;
 use super::idempotency::Idempotency;
-use super::item::{Item, number};
-use super::keys;
-use super::rows::Row;
 use super::write::Write;
+use crate::backoff::back_off;
 use crate::domain::change::{Author, Change, Effect};
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::Condition;
-use crate::domain::org::audit::AuditRecord;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
-use crate::runtime::backoff::back_off;
-use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -269,49 +264,5 @@ impl Store {
             }
         }
         Ok(Some((items, current)))
-    }
-
-    /// The items of a change's audit entries. `head` counts them and has the hash of the last one.
-    pub(super) fn audit_items(
-        &self,
-        organisation_id: &str,
-        change: &Change,
-        author: &Author,
-        head: &mut Head,
-        now: Timestamp,
-    ) -> Result<Vec<Write>, StoreError> {
-        let mut items = Vec::new();
-        for entry in &change.entries(author) {
-            let record = AuditRecord::new(entry, head.seq + 1, now, &head.audit_hash);
-            head.seq = record.seq;
-            head.audit_hash.clone_from(&record.hash);
-            items.push(self.audit_item(organisation_id, &record)?);
-        }
-        Ok(items)
-    }
-
-    pub(super) fn head_item(
-        &self,
-        organisation_id: &str,
-        head: &Head,
-        known_seq: Option<u64>,
-    ) -> Result<Write, StoreError> {
-        let mut item: Item = serde_dynamo::to_item(head)?;
-        item.extend(keys::head(organisation_id).attributes());
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(Some(item));
-        let put = match known_seq {
-            Some(seq) => put
-                .condition_expression("seq = :seq")
-                .expression_attribute_values(":seq", number(seq)),
-            None => put.condition_expression("attribute_not_exists(pk)"),
-        };
-        Ok(Write::Put(put.build()?))
-    }
-
-    fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
-        let key = keys::audit(organisation_id, record.seq);
-        self.row_item(Row::new(key, record)?.if_absent())
     }
 }

@@ -1,9 +1,15 @@
 //! What a change does besides its rows: its ledger write, and the counts in the head.
 
+use super::Store;
+use super::call::StoreError;
 use super::configuration::Head;
+use super::item::{Item, number};
+use super::keys;
 use super::ledger_writes::LedgerWrite;
+use super::write::Write;
 use crate::domain::change::Change;
 use crate::domain::policy::{Policy, PolicyStatus};
+use aws_sdk_dynamodb::types::Put;
 
 /// Returns the ledger write of a change, which charges the counters itself.
 pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
@@ -60,6 +66,28 @@ pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
     }
 }
 
+impl Store {
+    pub(super) fn head_item(
+        &self,
+        organisation_id: &str,
+        head: &Head,
+        known_seq: Option<u64>,
+    ) -> Result<Write, StoreError> {
+        let mut item: Item = serde_dynamo::to_item(head)?;
+        item.extend(keys::head(organisation_id).attributes());
+        let put = Put::builder()
+            .table_name(&self.tables.governance)
+            .set_item(Some(item));
+        let put = match known_seq {
+            Some(seq) => put
+                .condition_expression("seq = :seq")
+                .expression_attribute_values(":seq", number(seq)),
+            None => put.condition_expression("attribute_not_exists(pk)"),
+        };
+        Ok(Write::Put(put.build()?))
+    }
+}
+
 impl Head {
     /// Counts what a change creates, deletes and closes.
     pub(super) fn count(&mut self, change: &Change) {
@@ -67,42 +95,33 @@ impl Head {
             Change::OrganisationUpdated(organisation) => {
                 self.organisation = organisation.after.value.clone();
             }
-            Change::DepartmentCreated { returned, .. } => match returned {
-                Some(returned) => self.tree = returned.moved.tree,
-                None => self.next_department += 1,
-            },
+            Change::DepartmentCreated {
+                returned: Some(returned),
+                ..
+            } => self.tree = returned.moved.tree,
+            Change::DepartmentCreated { returned: None, .. } => self.next_department += 1,
             Change::DepartmentMoved { moved, .. } => self.tree = moved.tree,
-            Change::PolicyCreated { webhooks, .. } => {
-                self.policies.known += 1;
-                self.add_webhooks(webhooks.len());
-            }
+            Change::PolicyCreated { webhooks, .. } => self.add_policy(webhooks.len()),
             Change::PolicyUpdated { webhooks, .. } => self.add_webhooks(webhooks.len()),
-            Change::PolicyPublished(policy) => {
-                self.policies.revision += 1;
-                let was_active = policy.before.value.status == PolicyStatus::Active;
-                self.policies.active += u64::from(!was_active);
-            }
+            Change::PolicyPublished(policy) => self.publish(&policy.before.value),
             Change::PolicyDisabled(policy) => self.unpublish(&policy.before.value),
-            Change::PolicyDeleted(policy) => {
-                self.unpublish(&policy.value);
-                self.policies.known = self.policies.known.saturating_sub(1);
-            }
+            Change::PolicyDeleted(policy) => self.forget(&policy.value),
             Change::WebhookCreated(_) => self.add_webhooks(1),
             Change::WebhookDeleted(_) => self.webhooks = self.webhooks.saturating_sub(1),
             Change::ExemptionApproved { .. } => self.next_exemption += 1,
-            Change::MonthClosed { period, notice, .. } => {
-                if notice.is_some() {
-                    self.closed_through = Some(*period);
-                }
-            }
+            Change::MonthClosed {
+                period,
+                notice: Some(_),
+                ..
+            } => self.closed_through = Some(*period),
             Change::MonthCorrected {
-                period, is_last, ..
-            } => {
-                if *is_last {
-                    self.corrected_through = Some(*period);
-                }
-            }
-            Change::OrganisationCreated { .. }
+                period,
+                is_last: true,
+                ..
+            } => self.corrected_through = Some(*period),
+            Change::MonthClosed { notice: None, .. }
+            | Change::MonthCorrected { is_last: false, .. }
+            | Change::OrganisationCreated { .. }
             | Change::DepartmentUpdated(_)
             | Change::DepartmentDeleted { .. }
             | Change::BudgetCreated { .. }
@@ -141,6 +160,22 @@ impl Head {
 
     fn add_webhooks(&mut self, added: usize) {
         self.webhooks += u64::try_from(added).unwrap_or(0);
+    }
+
+    fn add_policy(&mut self, webhooks: usize) {
+        self.policies.known += 1;
+        self.add_webhooks(webhooks);
+    }
+
+    fn forget(&mut self, policy: &Policy) {
+        self.unpublish(policy);
+        self.policies.known = self.policies.known.saturating_sub(1);
+    }
+
+    fn publish(&mut self, before: &Policy) {
+        self.policies.revision += 1;
+        let was_active = before.status == PolicyStatus::Active;
+        self.policies.active += u64::from(!was_active);
     }
 
     fn unpublish(&mut self, before: &Policy) {

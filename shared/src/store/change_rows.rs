@@ -1,15 +1,12 @@
 //! The rows of a change.
 
+mod parts;
+
 use super::call::StoreError;
 use super::firings::firing_rows;
 use super::rows::Row;
-use crate::domain::change::{Change, CrossingMarker, MailClaim};
-use crate::domain::exemption::Exemption;
-use crate::domain::ledger::flagged::FlaggedEvent;
-use crate::domain::notice::webhook::Webhook;
-use crate::domain::org::department::Department;
-use crate::domain::org::people::User;
-use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
+use crate::domain::change::{Change, of_budgets, of_channels, of_people, of_policies, of_tree};
+use crate::domain::policy::ActivePolicy;
 use jiff::Timestamp;
 
 /// Collects the rows of one organisation.
@@ -43,6 +40,14 @@ impl Rows<'_> {
     }
 
     fn add(&mut self, change: &Change) -> Result<(), StoreError> {
+        self.tree(change)?;
+        self.budgets(change)?;
+        self.people(change)?;
+        self.policies(change)?;
+        self.channels(change)
+    }
+
+    fn tree(&mut self, change: &Change) -> Result<(), StoreError> {
         let id = self.organisation_id;
         match change {
             Change::OrganisationCreated { organisation, keys } => {
@@ -79,6 +84,14 @@ impl Rows<'_> {
                 let rows = Row::no_department(id, department_id, remembered, self.now)?;
                 self.rows.extend(rows);
             }
+            of_budgets!() | of_people!() | of_policies!() | of_channels!() => {}
+        }
+        Ok(())
+    }
+
+    fn budgets(&mut self, change: &Change) -> Result<(), StoreError> {
+        let id = self.organisation_id;
+        match change {
             Change::BudgetCreated { budget, cleared } => {
                 self.push(Row::budget(id, &budget.value)?);
                 self.clear(cleared);
@@ -103,6 +116,34 @@ impl Rows<'_> {
                     self.push(Row::ended_budget(id, ended, self.now)?);
                 }
             }
+            Change::EventCounted(event) | Change::EventDiscarded(event) => {
+                self.decided_event(&event.before.value, &event.after.value)?;
+            }
+            Change::CorrectionCreated {
+                correction,
+                cleared,
+            } => {
+                self.push(Row::correction(id, &correction.value)?);
+                self.clear(cleared);
+            }
+            Change::MonthClosed { rollovers, .. } => {
+                for row in rollovers {
+                    self.push(Row::rollover(id, row)?);
+                }
+            }
+            Change::MonthCorrected { after, .. } => {
+                for row in after {
+                    self.push(Row::rollover(id, row)?);
+                }
+            }
+            of_tree!() | of_people!() | of_policies!() | of_channels!() => {}
+        }
+        Ok(())
+    }
+
+    fn people(&mut self, change: &Change) -> Result<(), StoreError> {
+        let id = self.organisation_id;
+        match change {
             Change::UserCreated {
                 user,
                 department,
@@ -131,6 +172,29 @@ impl Rows<'_> {
             Change::OauthClientDeleted(client) => {
                 self.rows.extend(Row::no_client(id, &client.value.id));
             }
+            Change::ExemptionRequested { exemption, .. } => self.exemption(&exemption.value)?,
+            Change::ExemptionApproved { exemption, .. }
+            | Change::ExemptionDenied { exemption, .. }
+            | Change::ExemptionRevoked { exemption, .. } => {
+                self.exemption(&exemption.after.value)?;
+            }
+            Change::ExemptionEnding { exemption, .. }
+            | Change::ExemptionExpired { exemption, .. } => {
+                self.push(Row::exemption_alone(id, &exemption.after.value)?);
+            }
+            Change::DenialsLogged(hours) => {
+                for (hour, _) in hours {
+                    self.push(Row::logged_refusals(id, hour)?);
+                }
+            }
+            of_tree!() | of_budgets!() | of_policies!() | of_channels!() => {}
+        }
+        Ok(())
+    }
+
+    fn policies(&mut self, change: &Change) -> Result<(), StoreError> {
+        let id = self.organisation_id;
+        match change {
             Change::PolicyCreated { policy, webhooks } => {
                 self.push(Row::policy(id, &policy.value)?);
                 self.webhooks(webhooks)?;
@@ -157,6 +221,25 @@ impl Rows<'_> {
                 self.unpublish(&policy.value);
                 self.push(Row::no_policy(id, &policy.value.id));
             }
+            Change::PolicyBlocked { user, firing } => {
+                self.rows.extend(firing_rows(id, firing, Row::fired)?);
+                self.push(Row::user(id, &user.after.value)?);
+            }
+            Change::FiringBlocked { user, firing } => {
+                self.rows.extend(firing_rows(id, firing, Row::finished)?);
+                self.push(Row::user(id, &user.after.value)?);
+            }
+            Change::FiringAttributed { firing, .. } => {
+                self.rows.extend(firing_rows(id, firing, Row::finished)?);
+            }
+            of_tree!() | of_budgets!() | of_people!() | of_channels!() => {}
+        }
+        Ok(())
+    }
+
+    fn channels(&mut self, change: &Change) -> Result<(), StoreError> {
+        let id = self.organisation_id;
+        match change {
             Change::WebhookCreated(webhook) => self.push(Row::webhook(id, &webhook.value)?),
             Change::WebhookUpdated(webhook) => {
                 let (before, after) = (&webhook.before.value, &webhook.after.value);
@@ -171,16 +254,6 @@ impl Rows<'_> {
             Change::WebhookDeleted(webhook) => {
                 self.rows.extend(Row::no_webhook(id, &webhook.value.id));
             }
-            Change::ExemptionRequested { exemption, .. } => self.exemption(&exemption.value)?,
-            Change::ExemptionApproved { exemption, .. }
-            | Change::ExemptionDenied { exemption, .. }
-            | Change::ExemptionRevoked { exemption, .. } => {
-                self.exemption(&exemption.after.value)?;
-            }
-            Change::ExemptionEnding { exemption, .. }
-            | Change::ExemptionExpired { exemption, .. } => {
-                self.push(Row::exemption_alone(id, &exemption.after.value)?);
-            }
             Change::AlertUpdated(alert) => self.push(Row::alert(id, &alert.after.value)?),
             Change::IncidentUpdated { incident, .. } => {
                 self.push(Row::incident(id, &incident.after.value)?);
@@ -192,99 +265,8 @@ impl Rows<'_> {
             Change::GithubRisksPut { risks, .. } => {
                 self.push(Row::github_risks(id, &risks.value)?);
             }
-            Change::EventCounted(event) | Change::EventDiscarded(event) => {
-                self.decided_event(&event.before.value, &event.after.value)?;
-            }
-            Change::CorrectionCreated {
-                correction,
-                cleared,
-            } => {
-                self.push(Row::correction(id, &correction.value)?);
-                self.clear(cleared);
-            }
-            Change::PolicyBlocked { user, firing } => {
-                self.rows.extend(firing_rows(id, firing, Row::fired)?);
-                self.push(Row::user(id, &user.after.value)?);
-            }
-            Change::FiringBlocked { user, firing } => {
-                self.rows.extend(firing_rows(id, firing, Row::finished)?);
-                self.push(Row::user(id, &user.after.value)?);
-            }
-            Change::FiringAttributed { firing, .. } => {
-                self.rows.extend(firing_rows(id, firing, Row::finished)?);
-            }
-            Change::DenialsLogged(hours) => {
-                for (hour, _) in hours {
-                    self.push(Row::logged_refusals(id, hour)?);
-                }
-            }
-            Change::MonthClosed { rollovers, .. } => {
-                for row in rollovers {
-                    self.push(Row::rollover(id, row)?);
-                }
-            }
-            Change::MonthCorrected { after, .. } => {
-                for row in after {
-                    self.push(Row::rollover(id, row)?);
-                }
-            }
+            of_tree!() | of_budgets!() | of_people!() | of_policies!() => {}
         }
-        Ok(())
-    }
-
-    fn clear(&mut self, markers: &[CrossingMarker]) {
-        let id = self.organisation_id;
-        let rows = markers
-            .iter()
-            .map(|marker| Row::clear_alert_marker(id, marker));
-        self.rows.extend(rows);
-    }
-
-    fn user(&mut self, user: &User, mail: &MailClaim) -> Result<(), StoreError> {
-        let id = self.organisation_id;
-        if let Some(mailbox) = &mail.taken {
-            self.push(Row::mail_owner(id, mailbox, &user.id)?);
-        }
-        if let Some(mailbox) = &mail.given_back {
-            self.push(Row::no_mail_owner(id, mailbox));
-        }
-        self.push(Row::user(id, user)?);
-        Ok(())
-    }
-
-    fn departments(&mut self, departments: &[Department]) -> Result<(), StoreError> {
-        for department in departments {
-            self.push(Row::department(self.organisation_id, department)?);
-        }
-        Ok(())
-    }
-
-    fn webhooks(&mut self, webhooks: &[Webhook]) -> Result<(), StoreError> {
-        for webhook in webhooks {
-            self.push(Row::webhook(self.organisation_id, webhook)?);
-        }
-        Ok(())
-    }
-
-    fn unpublish(&mut self, before: &Policy) {
-        if before.status == PolicyStatus::Active {
-            self.push(Row::not_published(self.organisation_id, &before.id));
-        }
-    }
-
-    fn exemption(&mut self, exemption: &Exemption) -> Result<(), StoreError> {
-        let rows = Row::exemption(self.organisation_id, exemption)?;
-        self.rows.extend(rows);
-        Ok(())
-    }
-
-    fn decided_event(
-        &mut self,
-        before: &FlaggedEvent,
-        after: &FlaggedEvent,
-    ) -> Result<(), StoreError> {
-        self.push(Row::not_flagged(self.organisation_id, before));
-        self.push(Row::flagged(self.organisation_id, after)?);
         Ok(())
     }
 }

@@ -10,8 +10,8 @@ use super::item::{Item, expires_at, number};
 use super::records::{DIGEST, EXCEEDED};
 use super::tables::TTL;
 use super::{Store, keys};
+use crate::backoff::back_off;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
-use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,

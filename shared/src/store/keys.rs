@@ -1,13 +1,19 @@
 //! All keys of the tables. Each begins with the organisation, or with `@` if it leads to one. Ids
 //! cannot contain `#`, `.` or `@` in a place that would make two keys equal.
 
-use crate::domain::ledger::flagged::Flag;
-use crate::domain::ledger::hold_id::HoldId;
-use crate::domain::ledger::identity::EventIdentity;
+mod ledger;
+mod notices;
+
+pub(super) use ledger::{
+    DEPARTMENT_TOTAL, abandoned, abandoned_hold_of, by_day, charges_without_cell, correction,
+    department_total, flagged, flagged_as, flagged_of, identity_of, record, refusal, refusals,
+    refusals_of, resolution, totals, usage, user_month,
+};
+pub(super) use notices::{deliveries, delivery, feedback, health, lease, letter, mailbox, waiting};
+
 use crate::domain::ledger::self_audit::Subject;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::Timestamp;
 use std::collections::HashMap;
 
 /// A key of the two-part tables.
@@ -129,47 +135,6 @@ pub(super) fn holder(organisation_id: &str, user_part: &str) -> Key {
     Key::new(organisation_id, format!("holder#{user_part}"))
 }
 
-/// A notice as one address gets it. `mailbox` is a digest of the address.
-pub(super) fn letter(organisation_id: &str, notice_id: &str, mailbox: &str) -> Key {
-    Key::new(organisation_id, format!("letter#{notice_id}#{mailbox}"))
-}
-
-/// The prefix of the mails that wait for an address.
-pub(super) fn mailbox(mailbox: &str) -> String {
-    format!("mailbox#{mailbox}#")
-}
-
-/// The lease of a mailbox by one sender.
-pub(super) fn lease(organisation_id: &str, mailbox: &str) -> Key {
-    Key::new(organisation_id, format!("lease#{mailbox}"))
-}
-
-/// The marker of a processed report of the mail service. `digest` covers the report's id and the
-/// address.
-pub(super) fn feedback(organisation_id: &str, digest: &str) -> Key {
-    Key::new(organisation_id, format!("feedback#{digest}"))
-}
-
-/// A pending mail. Later ones of a mailbox sort last.
-pub(super) fn waiting(organisation_id: &str, of: &str, notice_id: &str) -> Key {
-    Key::new(organisation_id, format!("{}{notice_id}", mailbox(of)))
-}
-
-/// The health of a webhook's receiver.
-pub(super) fn health(organisation_id: &str, webhook_id: &str) -> Key {
-    Key::new(organisation_id, format!("health#{webhook_id}"))
-}
-
-/// The prefix of the deliveries of a webhook.
-pub(super) fn deliveries(webhook_id: &str) -> String {
-    format!("delivery#{webhook_id}#")
-}
-
-/// A delivery. Later ones of a webhook sort last.
-pub(super) fn delivery(organisation_id: &str, webhook_id: &str, id: &str) -> Key {
-    Key::new(organisation_id, format!("{}{id}", deliveries(webhook_id)))
-}
-
 /// A part of a backtest's state between two calls.
 pub(super) fn backtest(organisation_id: &str, id: &str, part: usize) -> Key {
     // Parts are large: each has its own partition, apart from the rows that decisions read.
@@ -241,65 +206,9 @@ pub(super) fn organisation_entry(organisation_id: &str) -> Key {
     Key::new(ORGANISATIONS, organisation_id)
 }
 
-/// The record of an event. Before there is one, the claim.
-pub(super) fn record(organisation_id: &str, identity: &EventIdentity) -> Key {
-    Key::new(format!("{organisation_id}#record#{identity}"), ONLY)
-}
-
-/// The record of a correction.
-pub(super) fn correction(organisation_id: &str, id: &str) -> Key {
-    Key::new(format!("{organisation_id}#correction#{id}"), ONLY)
-}
-
-/// Returns the identity in the key of a record.
-pub(super) fn identity_of(organisation_id: &str, pk: &str) -> Option<EventIdentity> {
-    let rest = pk.strip_prefix(organisation_id)?;
-    rest.strip_prefix("#record#").map(EventIdentity::from_key)
-}
-
-/// The partition of the flagged events.
-pub(super) fn flagged_of(organisation_id: &str) -> String {
-    format!("{organisation_id}#flagged")
-}
-
-/// The prefix of the events with a flag.
-pub(super) fn flagged_as(flag: Flag) -> String {
-    format!("{}#", flag.as_str())
-}
-
-/// A flagged event. Later ones of a flag sort last.
-pub(super) fn flagged(
-    organisation_id: &str,
-    flag: Flag,
-    received_at: Timestamp,
-    identity: &EventIdentity,
-) -> Key {
-    let kind = flagged_as(flag);
-    let at = received_at.as_millisecond();
-    Key::new(
-        flagged_of(organisation_id),
-        format!("{kind}{at:014}#{identity}"),
-    )
-}
-
 /// The marker of trouble with events that raised an alert.
 pub(super) fn trouble(organisation_id: &str, of: &str) -> Key {
     Key::new(organisation_id, format!("trouble#{of}"))
-}
-
-pub(super) fn refusal(organisation_id: &str, refusal_id: &str) -> Key {
-    Key::new(format!("{organisation_id}#refused#{refusal_id}"), ONLY)
-}
-
-/// The partition of the counts of refused preflights.
-pub(super) fn refusals_of(organisation_id: &str) -> String {
-    format!("{organisation_id}#refusals")
-}
-
-/// How often a user was refused for a reason in an hour. Later hours sort last.
-pub(super) fn refusals(organisation_id: &str, hour: &str, user_id: &str, reason: &str) -> Key {
-    let sk = format!("{hour}#{user_id}#{reason}");
-    Key::new(refusals_of(organisation_id), sk)
 }
 
 /// How many of these the audit log knows of.
@@ -313,70 +222,10 @@ pub(super) fn logged_refusals(
     Key::new(organisation_id, sk)
 }
 
-pub(super) fn abandoned(organisation_id: &str, hold_id: &HoldId) -> Key {
-    Key::new(format!("{organisation_id}#abandoned#{hold_id}"), ONLY)
-}
-
-/// Returns the hold in the key of an abandoned hold's record.
-pub(super) fn abandoned_hold_of(organisation_id: &str, pk: &str) -> Option<HoldId> {
-    let rest = pk.strip_prefix(organisation_id)?;
-    rest.strip_prefix("#abandoned#").and_then(HoldId::parse)
-}
-
-pub(super) fn resolution(organisation_id: &str, hold_id: &HoldId) -> Key {
-    Key::new(format!("{organisation_id}#resolution#{hold_id}"), ONLY)
-}
-
-pub(super) fn totals(organisation_id: &str, period: Month) -> String {
-    format!("{organisation_id}#total#{period}")
-}
-
-pub(super) const DEPARTMENT_TOTAL: &str = "department#";
-
-pub(super) fn department_total(organisation_id: &str, period: Month, path: &str) -> Key {
-    Key::new(
-        totals(organisation_id, period),
-        format!("{DEPARTMENT_TOTAL}{path}"),
-    )
-}
-
-/// The count of a month's charges that were recorded while it had no cell.
-pub(super) fn charges_without_cell(organisation_id: &str, period: Month) -> Key {
-    Key::new(totals(organisation_id, period), "charges_without_cell")
-}
-
-/// A row of the reports. `bucket` is an hour, a day or a month.
-pub(super) fn usage(organisation_id: &str, bucket: &str, sk: &str) -> Key {
-    Key::new(format!("{organisation_id}#usage#{bucket}"), sk)
-}
-
-/// A user's usage in a month and on each of its days.
-pub(super) fn user_month(organisation_id: &str, user_id: &str, month: Month) -> Key {
-    Key::new(
-        format!("{organisation_id}#user#{user_id}"),
-        month.to_string(),
-    )
-}
-
-/// The attributes that put a record into the index by organisation and day, in order of arrival.
-/// `name` is unique to the record: a page continues after the time and the name.
-pub(super) fn by_day(
-    organisation_id: &str,
-    received_at: Timestamp,
-    name: &str,
-) -> [(String, AttributeValue); 2] {
-    let received = received_at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-    let day = format!("{organisation_id}#{}", &received[..10]);
-    let at = format!("{received}#{name}");
-    [
-        ("day".to_owned(), AttributeValue::S(day)),
-        ("at".to_owned(), AttributeValue::S(at)),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::ledger::identity::EventIdentity;
 
     #[test]
     fn every_key_begins_with_the_organisation_or_leads_to_it() {

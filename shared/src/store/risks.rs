@@ -3,10 +3,10 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
 use super::keys;
+use crate::backoff::back_off;
 use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::usage::Risk;
 use crate::domain::org::department::Path;
-use crate::runtime::backoff::back_off;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;

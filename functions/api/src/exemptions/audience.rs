@@ -3,7 +3,7 @@
 use crate::App;
 use jiff::Timestamp;
 use shared::domain::exemption::Exemption;
-use shared::domain::exemption::notice::{Event, notice};
+use shared::domain::notice::exemption::{Event, notice};
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::org::people::{Status, User};
 use shared::runtime::error::ApiError;

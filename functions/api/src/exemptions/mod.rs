@@ -20,11 +20,11 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::change::{Audited, Change};
-use shared::domain::exemption::notice::Event;
 use shared::domain::exemption::{
     Exemption, ExemptionStatus, MAX_PENDING, MAX_PENDING_OF_USER, Party,
 };
 use shared::domain::name::is_slug;
+use shared::domain::notice::exemption::Event;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::{Body, RequestId, json};

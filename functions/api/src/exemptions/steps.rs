@@ -13,12 +13,12 @@ use axum::response::Response;
 use jiff::Timestamp;
 use shared::domain::change::{Change, Update};
 use shared::domain::exemption::grant::Grant;
-use shared::domain::exemption::notice::Event;
 use shared::domain::exemption::{
     Decision, Exemption, ExemptionStatus, MAX_GRANTS, MAX_GRANTS_OF_USER,
 };
 use shared::domain::ledger::cell::{Cell, MAX_EXEMPTION_COUNTERS};
 use shared::domain::ledger::node::Node;
+use shared::domain::notice::exemption::Event;
 use shared::domain::period::Month;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;

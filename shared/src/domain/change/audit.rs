@@ -1,6 +1,7 @@
 //! What the audit log says of a change.
 
 use super::{Audited, Author, Change, Update};
+use super::{of_budgets, of_channels, of_people, of_policies, of_tree};
 use crate::domain::exemption::Exemption;
 use crate::domain::ledger::flagged::FlaggedEvent;
 use crate::domain::ledger::refused::RefusedHour;
@@ -109,7 +110,21 @@ impl Change {
     }
 
     fn unsigned_entries(&self) -> Vec<Entry> {
-        let entry = match self {
+        if let Self::DenialsLogged(hours) = self {
+            return hours.iter().map(denial).collect();
+        }
+        let groups = [
+            self.entry_of_tree(),
+            self.entry_of_budgets(),
+            self.entry_of_people(),
+            self.entry_of_policies(),
+            self.entry_of_channels(),
+        ];
+        groups.into_iter().flatten().collect()
+    }
+
+    fn entry_of_tree(&self) -> Option<Entry> {
+        Some(match self {
             Self::OrganisationCreated { organisation, .. } => {
                 organisation.created("organisation.create", "organisation", |of| &of.id)
             }
@@ -128,6 +143,12 @@ impl Change {
             Self::DepartmentDeleted { department, .. } => {
                 department.deleted("department.delete", "department", |of| &of.id)
             }
+            of_budgets!() | of_people!() | of_policies!() | of_channels!() => return None,
+        })
+    }
+
+    fn entry_of_budgets(&self) -> Option<Entry> {
+        Some(match self {
             Self::BudgetCreated { budget, .. } => {
                 budget.created("budget.create", "budget", |of| &of.id)
             }
@@ -140,11 +161,29 @@ impl Change {
             Self::BudgetDeleted { budget, .. } => {
                 budget.deleted("budget.delete", "budget", |of| &of.id)
             }
+            Self::EventCounted(event) => event.decided("event.count"),
+            Self::EventDiscarded(event) => event.decided("event.discard"),
+            Self::CorrectionCreated { correction, .. } => correction
+                .created("correction.create", "correction", |of| &of.id)
+                .because(Some(correction.value.reason.clone())),
+            Self::MonthClosed {
+                period, rollovers, ..
+            } => month("period.close", *period, &[], rollovers),
+            Self::MonthCorrected {
+                period,
+                before,
+                after,
+                ..
+            } => month("period.correct", *period, before, after),
+            of_tree!() | of_people!() | of_policies!() | of_channels!() => return None,
+        })
+    }
+
+    fn entry_of_people(&self) -> Option<Entry> {
+        Some(match self {
             Self::UserCreated { user, .. } => user.created("user.create", "user", |of| &of.id),
             Self::UserUpdated { user, .. } => user.entry("user.update", "user", |of| &of.id),
-            Self::UserBlocked { user, .. }
-            | Self::PolicyBlocked { user, .. }
-            | Self::FiringBlocked { user, .. } => user.blocked(),
+            Self::UserBlocked { user, .. } => user.blocked(),
             Self::UserReleased { user, .. } => user.entry("user.release", "user", |of| &of.id),
             Self::ApiKeyCreated(key) => key.created("api_key.create", "api_key", |of| &of.id),
             Self::ApiKeyDeleted(key) => key.deleted("api_key.delete", "api_key", |of| &of.id),
@@ -153,27 +192,6 @@ impl Change {
             }
             Self::OauthClientDeleted(client) => {
                 client.deleted("oauth_client.delete", "oauth_client", |of| &of.id)
-            }
-            Self::PolicyCreated { policy, .. } => {
-                policy.created("policy.create", "policy", |of| &of.id)
-            }
-            Self::PolicyUpdated { policy, .. } => {
-                policy.entry("policy.update", "policy", |of| &of.id)
-            }
-            Self::PolicyPublished(policy) => policy.entry("policy.publish", "policy", |of| &of.id),
-            Self::PolicyDisabled(policy) => policy.entry("policy.disable", "policy", |of| &of.id),
-            Self::PolicyDeleted(policy) => policy.deleted("policy.delete", "policy", |of| &of.id),
-            Self::WebhookCreated(webhook) => {
-                webhook.created("webhook.create", "webhook", |of| &of.id)
-            }
-            Self::WebhookUpdated(webhook) => {
-                webhook.entry("webhook.update", "webhook", |of| &of.id)
-            }
-            Self::WebhookSecretRotated(webhook) => {
-                webhook.entry("webhook.rotate_secret", "webhook", |of| &of.id)
-            }
-            Self::WebhookDeleted(webhook) => {
-                webhook.deleted("webhook.delete", "webhook", |of| &of.id)
             }
             Self::ExemptionRequested { exemption, .. } => exemption
                 .created("exemption.request", "exemption", |of| &of.id)
@@ -188,6 +206,49 @@ impl Change {
             }
             Self::ExemptionEnding { exemption, .. } => exemption.step("exemption.ending"),
             Self::ExemptionExpired { exemption, .. } => exemption.step("exemption.expire"),
+            // Its entries are one for each hour.
+            Self::DenialsLogged(_) => return None,
+            of_tree!() | of_budgets!() | of_policies!() | of_channels!() => return None,
+        })
+    }
+
+    fn entry_of_policies(&self) -> Option<Entry> {
+        Some(match self {
+            Self::PolicyBlocked { user, .. } | Self::FiringBlocked { user, .. } => user.blocked(),
+            Self::PolicyCreated { policy, .. } => {
+                policy.created("policy.create", "policy", |of| &of.id)
+            }
+            Self::PolicyUpdated { policy, .. } => {
+                policy.entry("policy.update", "policy", |of| &of.id)
+            }
+            Self::PolicyPublished(policy) => policy.entry("policy.publish", "policy", |of| &of.id),
+            Self::PolicyDisabled(policy) => policy.entry("policy.disable", "policy", |of| &of.id),
+            Self::PolicyDeleted(policy) => policy.deleted("policy.delete", "policy", |of| &of.id),
+            Self::FiringAttributed { user_id, firing } => Entry {
+                action: "alert.update",
+                target: format!("alert/{}", firing.fired.alert_id),
+                before: Some(json!({"user_id": null}).to_string()),
+                after: Some(json!({"user_id": user_id}).to_string()),
+                reason: Some("it is known now whose event it is".to_owned()),
+            },
+            of_tree!() | of_budgets!() | of_people!() | of_channels!() => return None,
+        })
+    }
+
+    fn entry_of_channels(&self) -> Option<Entry> {
+        Some(match self {
+            Self::WebhookCreated(webhook) => {
+                webhook.created("webhook.create", "webhook", |of| &of.id)
+            }
+            Self::WebhookUpdated(webhook) => {
+                webhook.entry("webhook.update", "webhook", |of| &of.id)
+            }
+            Self::WebhookSecretRotated(webhook) => {
+                webhook.entry("webhook.rotate_secret", "webhook", |of| &of.id)
+            }
+            Self::WebhookDeleted(webhook) => {
+                webhook.deleted("webhook.delete", "webhook", |of| &of.id)
+            }
             Self::AlertUpdated(alert) => alert.entry("alert.update", "alert", |of| &of.id),
             Self::IncidentUpdated { incident, note } => incident
                 .entry("incident.update", "incident", |of| &of.id)
@@ -202,30 +263,8 @@ impl Change {
                 before: Some(before.clone()),
                 ..risks.created("integration.put_risks", "integration", |_| "github/risks")
             },
-            Self::EventCounted(event) => event.decided("event.count"),
-            Self::EventDiscarded(event) => event.decided("event.discard"),
-            Self::CorrectionCreated { correction, .. } => correction
-                .created("correction.create", "correction", |of| &of.id)
-                .because(Some(correction.value.reason.clone())),
-            Self::FiringAttributed { user_id, firing } => Entry {
-                action: "alert.update",
-                target: format!("alert/{}", firing.fired.alert_id),
-                before: Some(json!({"user_id": null}).to_string()),
-                after: Some(json!({"user_id": user_id}).to_string()),
-                reason: Some("it is known now whose event it is".to_owned()),
-            },
-            Self::DenialsLogged(hours) => return hours.iter().map(denial).collect(),
-            Self::MonthClosed {
-                period, rollovers, ..
-            } => month("period.close", *period, &[], rollovers),
-            Self::MonthCorrected {
-                period,
-                before,
-                after,
-                ..
-            } => month("period.correct", *period, before, after),
-        };
-        vec![entry]
+            of_tree!() | of_budgets!() | of_people!() | of_policies!() => return None,
+        })
     }
 }
 

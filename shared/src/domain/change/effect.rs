@@ -43,20 +43,11 @@ impl Change {
             | Self::ExemptionApproved { .. }
             | Self::PolicyBlocked { .. }
             | Self::FiringBlocked { .. } => Effect::NewEpoch,
-            Self::BudgetCreated { budget, .. } => Effect::Budget {
-                before: None,
-                after: Some(&budget.value),
-            },
+            Self::BudgetCreated { budget, .. } => of_budget(None, Some(&budget.value)),
             Self::BudgetUpdated { budget, .. } | Self::BudgetToppedUp { budget, .. } => {
-                Effect::Budget {
-                    before: Some(&budget.before.value),
-                    after: Some(&budget.after.value),
-                }
+                of_budget(Some(&budget.before.value), Some(&budget.after.value))
             }
-            Self::BudgetDeleted { budget, .. } => Effect::Budget {
-                before: Some(&budget.value),
-                after: None,
-            },
+            Self::BudgetDeleted { budget, .. } => of_budget(Some(&budget.value), None),
             Self::UserUpdated { user, .. }
             | Self::UserBlocked { user, .. }
             | Self::UserReleased { user, .. } => of_user(&user.before.value, &user.after.value),
@@ -108,6 +99,10 @@ impl Change {
             | Self::DenialsLogged(_) => Effect::Unseen,
         }
     }
+}
+
+fn of_budget<'a>(before: Option<&'a Budget>, after: Option<&'a Budget>) -> Effect<'a> {
+    Effect::Budget { before, after }
 }
 
 fn of_user(before: &User, after: &User) -> Effect<'static> {

@@ -1,8 +1,7 @@
 //! Exemptions let one user past a hard cap for a limited time. The user or their manager requests
 //! one, and an administrator decides.
 
-pub mod grant;
-pub mod notice;
+pub use crate::domain::org::grant;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,6 @@ pub mod hold_packing;
 pub mod hold_request;
 pub mod identity;
 pub mod models;
-pub mod node;
 pub mod offer;
 pub mod places;
 pub mod plausible;
@@ -26,3 +25,5 @@ pub mod self_audit;
 pub mod settlement;
 pub mod usage;
 pub mod warning;
+
+pub use super::node;

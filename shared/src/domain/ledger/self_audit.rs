@@ -3,13 +3,10 @@
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::node::Node;
-use crate::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
 use crate::domain::org::budget::Budget;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
-use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -118,34 +115,6 @@ impl Difference {
             })
             .collect()
     }
-
-    /// Returns the alert for this difference.
-    pub fn alert(&self, id: String, now: Timestamp) -> Alert {
-        Alert {
-            id,
-            kind: AlertKind::AnomalyDetected,
-            severity: Severity::Critical,
-            status: AlertStatus::Open,
-            title: "the books of a month do not agree".to_owned(),
-            message: format!("{self}. The runbook says how to investigate and repair it."),
-            user_id: match &self.subject {
-                Subject::User { id } if !id.is_empty() => Some(id.clone()),
-                _ => None,
-            },
-            department_id: match &self.subject {
-                Subject::Level { department_id } => department_id.clone(),
-                _ => None,
-            },
-            budget_id: match &self.subject {
-                Subject::Budget { id } | Subject::Carry { id } => Some(id.clone()),
-                _ => None,
-            },
-            policy_id: None,
-            metadata: json!(self),
-            created_at: now,
-            resolved_at: None,
-        }
-    }
 }
 
 /// A cell before and after the totals were read, and the resolutions in between: holds that are in
@@ -232,6 +201,7 @@ mod tests {
     use crate::domain::ledger::hold::Exempt;
     use crate::domain::ledger::hold_id::HoldKey;
     use crate::domain::samples::{budget, cell, configuration, counter, hold, month};
+    use jiff::Timestamp;
 
     const LIMIT: i64 = 10_007;
     const SPENT: i64 = 2_345;

@@ -203,13 +203,6 @@ impl Crossing<'_> {
         } = self;
         let show = |value| budget.unit.shown(value);
         let number = |value| budget.unit.figure(value);
-        let whose = match &budget.department_id {
-            None => "the organisation".to_owned(),
-            Some(id) => {
-                let known = configuration.departments.get(id);
-                known.map_or(id, |department| &department.name).clone()
-            }
-        };
         let kind = match level {
             Level::Percent(percent) if *percent < 100 => AlertKind::BudgetThreshold,
             _ => AlertKind::BudgetExceeded,
@@ -220,27 +213,7 @@ impl Crossing<'_> {
             Level::Percent(_) => Severity::High,
             Level::Debt => Severity::Critical,
         };
-        let (title, what_now) = match (level, budget.hard_cap) {
-            (Level::Debt, _) => (
-                format!("{:?} of {whose} is overspent", budget.name),
-                "Usage was reported without a hold, or beyond its hold. Requests are denied until \
-                 the month ends or the amount is raised. Look for clients that send events without \
-                 a hold_id.",
-            ),
-            (Level::Percent(percent), true) if *percent >= 100 => (
-                format!("{:?} of {whose} is used up ({percent} %)", budget.name),
-                "It is a hard cap: requests are denied until the month ends or the amount is \
-                 raised.",
-            ),
-            (Level::Percent(percent), false) if *percent >= 100 => (
-                format!("{:?} of {whose} has exceeded {percent} %", budget.name),
-                "It is a soft cap: requests continue.",
-            ),
-            (level, _) => (
-                format!("{:?} of {whose} has reached {level} %", budget.name),
-                "No request is denied yet.",
-            ),
-        };
+        let (title, what_now) = self.title_and_advice(configuration);
         let message = format!(
             "{} of {} are spent in {period}. {what_now}",
             show(figures.own_spent()),
@@ -270,6 +243,39 @@ impl Crossing<'_> {
             }),
             created_at: now,
             resolved_at: None,
+        }
+    }
+
+    /// Returns the title of the alert, and what follows from the crossing.
+    fn title_and_advice(&self, configuration: &Configuration) -> (String, &'static str) {
+        let Self { budget, level, .. } = self;
+        let whose = match &budget.department_id {
+            None => "the organisation".to_owned(),
+            Some(id) => {
+                let known = configuration.departments.get(id);
+                known.map_or(id, |department| &department.name).clone()
+            }
+        };
+        match (level, budget.hard_cap) {
+            (Level::Debt, _) => (
+                format!("{:?} of {whose} is overspent", budget.name),
+                "Usage was reported without a hold, or beyond its hold. Requests are denied until \
+                 the month ends or the amount is raised. Look for clients that send events without \
+                 a hold_id.",
+            ),
+            (Level::Percent(percent), true) if *percent >= 100 => (
+                format!("{:?} of {whose} is used up ({percent} %)", budget.name),
+                "It is a hard cap: requests are denied until the month ends or the amount is \
+                 raised.",
+            ),
+            (Level::Percent(percent), false) if *percent >= 100 => (
+                format!("{:?} of {whose} has exceeded {percent} %", budget.name),
+                "It is a soft cap: requests continue.",
+            ),
+            (level, _) => (
+                format!("{:?} of {whose} has reached {level} %", budget.name),
+                "No request is denied yet.",
+            ),
         }
     }
 }

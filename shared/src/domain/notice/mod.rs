@@ -2,12 +2,14 @@
 //! written in the same transaction as its event and never rebuilt from later state.
 
 pub mod alert;
+pub mod audit;
 pub mod blocking;
 pub mod closing;
 pub mod delivery;
 pub mod egress_policy;
 pub mod event_alert;
 pub mod event_type;
+pub mod exemption;
 pub mod feedback;
 pub mod health;
 pub mod incident;

@@ -1,10 +1,8 @@
 //! The audit log: every change and decision with its actor, in a chain of hashes that shows
 //! tampering.
 
-use crate::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 /// One action: its actor, its resource and its reason.
@@ -104,31 +102,6 @@ pub struct Break {
     /// The entry at which the break was found.
     pub seq: u64,
     pub message: String,
-}
-
-impl Break {
-    /// Returns the alert for this break.
-    pub fn alert(&self, id: String, now: Timestamp) -> Alert {
-        let Self { seq, message } = self;
-        Alert {
-            id,
-            kind: AlertKind::AnomalyDetected,
-            severity: Severity::Critical,
-            status: AlertStatus::Open,
-            title: "the audit log was altered".to_owned(),
-            message: format!(
-                "Entry {seq}: {message}. The runbook says how to investigate. No head is signed \
-                 until the log is intact again."
-            ),
-            user_id: None,
-            department_id: None,
-            budget_id: None,
-            policy_id: None,
-            metadata: json!({"seq": seq, "message": message}),
-            created_at: now,
-            resolved_at: None,
-        }
-    }
 }
 
 /// An entry's number and hash, as an auditor kept them outside of the database.

@@ -1,8 +1,6 @@
 //! Heads of the audit log: the last entry of each day. A copy kept outside of the database proves
 //! whether earlier entries were changed.
 
-use crate::domain::notice::event_type::EventType;
-use crate::domain::notice::{Notice, Recipient};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -64,35 +62,6 @@ impl AuditHead {
             "signed_head": self.signed_head,
             "public_key": public_key,
         })
-    }
-
-    /// Returns the notice that carries the head out of the database.
-    pub fn notice(
-        &self,
-        id: String,
-        public_key: &Value,
-        recipients: Vec<Recipient>,
-        now: Timestamp,
-    ) -> Notice {
-        let Self { day, seq, hash, .. } = self;
-        let payload = json!({
-            "title": format!("the audit log of {day} ends with entry {seq}"),
-            "message": format!(
-                "Entry {seq} has the hash {hash}. It covers every entry before it. Keep this in a \
-                 place that is safe from changes to the log.",
-            ),
-            "day": day,
-            "seq": seq,
-            "hash": hash,
-            "at": self.at,
-            "signed_head": self.signed_head,
-            "public_key": public_key,
-            "what_now": format!(
-                "GET /v1/audit-log/verify?seq={seq}&hash={hash} checks that the log still agrees \
-                 with it.",
-            ),
-        });
-        Notice::new(id, EventType::AuditHead, payload, recipients, now)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Budgets with the amounts, top-ups and rollovers of their months.
 
 use crate::domain::amount::{MAX_AMOUNT, Unit};
-use crate::domain::ledger::node::Node;
+use crate::domain::node::Node;
 use crate::domain::period::Month;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

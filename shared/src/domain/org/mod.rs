@@ -8,6 +8,7 @@ pub mod budget;
 pub mod calendar;
 pub mod configuration;
 pub mod department;
+pub mod grant;
 pub mod models;
 pub mod organisation;
 pub mod people;

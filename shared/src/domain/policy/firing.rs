@@ -1,55 +1,15 @@
 //! Finds the policies that an event fires, and their subjects.
 
 use super::facts::{Facts, Kind};
-use super::unusual::MAX_LATE_DAYS;
+use super::subject::Subject;
+use super::unusual::{MAX_LATE_DAYS, Unusual};
 use super::usage_totals::UsageTotals;
 use super::{ActivePolicy, Limit, Match, Rule, Threshold, TotalScope, Trigger};
 use crate::domain::amount::Unit;
-use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use jiff::Span;
-use jiff::civil::Date;
-use std::fmt;
-
-/// The subject of a firing. A policy fires once for each.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Subject {
-    Event {
-        /// Unique in the organisation.
-        identity: EventIdentity,
-    },
-    User {
-        user_id: String,
-        period: Month,
-    },
-    Department {
-        department_id: String,
-        period: Month,
-    },
-    UserDay {
-        user_id: String,
-        day: Date,
-    },
-}
-
-impl fmt::Display for Subject {
-    /// Formats a unique text, which is part of a key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Event { identity } => write!(f, "event#{identity}"),
-            Self::User { user_id, period } => write!(f, "user#{period}#{user_id}"),
-            Self::Department {
-                department_id,
-                period,
-            } => {
-                write!(f, "department#{period}#{department_id}")
-            }
-            Self::UserDay { user_id, day } => write!(f, "day#{day}#{user_id}"),
-        }
-    }
-}
 
 /// The figure that reached a threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,46 +39,31 @@ pub fn firings(
     configuration: &Configuration,
 ) -> Vec<Firing> {
     let rule = &policy.rule;
-    let mut found = Vec::new();
-    let mut add = |subject: Subject, path: Path, measured: Option<Measured>| {
-        if rule.conditions_hold(facts, &path) {
-            found.push(Firing {
-                subject,
-                path,
-                measured,
-            });
-        }
+    let matched = Matched {
+        facts,
+        usage_totals,
+        configuration,
     };
-    match (&rule.trigger, &facts.kind) {
+    let found = match (&rule.trigger, &facts.kind) {
         (Trigger::IpRiskEvent, Kind::Risk { .. }) => {
             let identity = facts.identity.clone();
-            add(Subject::Event { identity }, facts.path.clone(), None);
+            vec![Firing {
+                subject: Subject::Event { identity },
+                path: facts.path.clone(),
+                measured: None,
+            }]
         }
         (Trigger::TokenBudgetExceeded { subject, limit }, Kind::Usage { spent, .. })
             if !facts.is_of_old_month(spent.period) =>
         {
-            let period = spent.period;
-            match (subject, &facts.user_id) {
-                (TotalScope::User, Some(user_id)) => {
-                    let thresholds = limit.for_user(&facts.path, period, configuration);
-                    let amounts = usage_totals.of_user(user_id, period);
-                    let user_id = user_id.clone();
-                    if let Some(measured) = reached(&thresholds, |unit| amounts.of(unit)) {
-                        let subject = Subject::User { user_id, period };
-                        add(subject, facts.path.clone(), Some(measured));
-                    }
-                }
-                (TotalScope::User, None) => {}
-                (TotalScope::Department, _) => {
-                    for depth in 1..=facts.path.0.len() {
-                        let path = Path(facts.path.0[..depth].to_vec());
-                        if let Some((subject, measured)) =
-                            of_department(limit, &path, period, usage_totals, configuration)
-                        {
-                            add(subject, path, Some(measured));
-                        }
-                    }
-                }
+            match subject {
+                TotalScope::User => matched
+                    .user_total(limit, spent.period)
+                    .into_iter()
+                    .collect(),
+                TotalScope::Department => (1..=facts.path.0.len())
+                    .filter_map(|depth| matched.department_total(limit, depth, spent.period))
+                    .collect(),
             }
         }
         (
@@ -129,37 +74,82 @@ pub fn firings(
             Kind::Usage { spent, .. },
         ) if !facts.is_of_old_month(spent.period) => {
             let at = facts.path.0.iter().position(|id| id == department_id);
-            if let Some(at) = at {
-                let path = Path(facts.path.0[..=at].to_vec());
-                if let Some((subject, measured)) =
-                    of_department(limit, &path, spent.period, usage_totals, configuration)
-                {
-                    add(subject, path, Some(measured));
-                }
-            }
+            let firing = at.and_then(|at| matched.department_total(limit, at + 1, spent.period));
+            firing.into_iter().collect()
         }
         (Trigger::UnusualUsagePattern(unusual), Kind::Usage { .. }) => {
-            let last = facts.day.saturating_add(Span::new().days(MAX_LATE_DAYS));
-            if let Some(user_id) = &facts.user_id
-                && facts.received_day <= last
-            {
-                let (today, before) = usage_totals.days(user_id, facts.day);
-                let threshold = unusual.threshold(before).map(|value| Threshold {
-                    unit: Unit::Tokens,
-                    value,
-                });
-                if let Some(measured) = reached(threshold.as_slice(), |_| today) {
-                    let subject = Subject::UserDay {
-                        user_id: user_id.clone(),
-                        day: facts.day,
-                    };
-                    add(subject, facts.path.clone(), Some(measured));
-                }
-            }
+            matched.unusual_day(unusual).into_iter().collect()
         }
-        _ => {}
-    }
+        _ => Vec::new(),
+    };
+    let found = found.into_iter();
     found
+        .filter(|firing| rule.conditions_hold(facts, &firing.path))
+        .collect()
+}
+
+/// An event with the totals that it reached.
+struct Matched<'a> {
+    facts: &'a Facts,
+    usage_totals: &'a UsageTotals,
+    configuration: &'a Configuration,
+}
+
+impl Matched<'_> {
+    /// Returns the firing if the month's total of the event's user has reached a limit.
+    fn user_total(&self, limit: &Limit, period: Month) -> Option<Firing> {
+        let facts = self.facts;
+        let user_id = facts.user_id.as_ref()?;
+        let thresholds = limit.for_user(&facts.path, period, self.configuration);
+        let amounts = self.usage_totals.of_user(user_id, period);
+        let measured = reached(&thresholds, |unit| amounts.of(unit))?;
+        Some(Firing {
+            subject: Subject::User {
+                user_id: user_id.clone(),
+                period,
+            },
+            path: facts.path.clone(),
+            measured: Some(measured),
+        })
+    }
+
+    /// Returns the firing if the month's total of the `depth`th department on the event's path has
+    /// reached a limit.
+    fn department_total(&self, limit: &Limit, depth: usize, period: Month) -> Option<Firing> {
+        let path = Path(self.facts.path.0[..depth].to_vec());
+        let (subject, measured) =
+            of_department(limit, &path, period, self.usage_totals, self.configuration)?;
+        Some(Firing {
+            subject,
+            path,
+            measured: Some(measured),
+        })
+    }
+
+    /// Returns the firing if the day of the event's user is far above their own last days.
+    fn unusual_day(&self, unusual: &Unusual) -> Option<Firing> {
+        let facts = self.facts;
+        let last = facts.day.saturating_add(Span::new().days(MAX_LATE_DAYS));
+        if let Some(user_id) = &facts.user_id
+            && facts.received_day <= last
+        {
+            let (today, before) = self.usage_totals.days(user_id, facts.day);
+            let threshold = unusual.threshold(before).map(|value| Threshold {
+                unit: Unit::Tokens,
+                value,
+            });
+            let measured = reached(threshold.as_slice(), |_| today)?;
+            return Some(Firing {
+                subject: Subject::UserDay {
+                    user_id: user_id.clone(),
+                    day: facts.day,
+                },
+                path: facts.path.clone(),
+                measured: Some(measured),
+            });
+        }
+        None
+    }
 }
 
 /// Returns the first threshold that is reached. A total of zero never reaches a threshold.

@@ -10,6 +10,7 @@ mod field;
 mod fired;
 mod firing;
 mod replay;
+mod subject;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ pub use condition::{Condition, Operand, Scalar, Verdict, minute_of_day};
 pub use facts::{Facts, Kind, Spent};
 pub use field::{Field, Op};
 pub use fired::{Fired, FiringRecord};
-pub use firing::{Firing, Measured, Subject, firings};
+pub use firing::{Firing, Measured, firings};
 pub use replay::{ActionCounts, Figures, Replay, Sample, Tally, Window};
+pub use subject::Subject;
 pub use telling::FiringReport;
 pub use unusual::{BASELINE_DAYS, MAX_LATE_DAYS, Unusual};
 pub use usage_totals::{Needs, UsageTotals};

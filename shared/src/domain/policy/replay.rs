@@ -2,7 +2,8 @@
 //! live.
 
 use super::facts::{Facts, Kind};
-use super::firing::{Firing, Measured, Subject, firings};
+use super::firing::{Firing, Measured, firings};
+use super::subject::Subject;
 use super::usage_totals::{Needs, UsageTotals};
 use super::{Action, ActivePolicy, Trigger};
 use crate::domain::org::configuration::Configuration;

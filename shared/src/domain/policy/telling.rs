@@ -1,7 +1,8 @@
 //! The results of a firing: its alert, its incident, the frozen facts of its notice, and the block.
 
 use super::facts::{Facts, Kind};
-use super::firing::{Firing, Subject};
+use super::firing::Firing;
+use super::subject::Subject;
 use super::{Action, ActivePolicy, BlockUntil, Rule};
 use crate::domain::amount::Unit;
 use crate::domain::ledger::usage::RiskLevel;

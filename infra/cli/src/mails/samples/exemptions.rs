@@ -3,9 +3,9 @@
 use jiff::SignedDuration;
 use shared::domain::amount::Amounts;
 use shared::domain::exemption::grant::{Covers, Kind, Terms};
-use shared::domain::exemption::notice::{self as exemption_notice, Event};
 use shared::domain::exemption::{Decision, Exemption, ExemptionStatus, Party};
 use shared::domain::notice::Notice;
+use shared::domain::notice::exemption::{self as exemption_notice, Event};
 use shared::domain::notice::mail::PendingEmail;
 use std::collections::BTreeSet;
 

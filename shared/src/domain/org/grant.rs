@@ -1,7 +1,7 @@
 //! The terms of exemptions, and approved ones as decisions see them.
 
 use crate::domain::amount::Unit;
-use crate::domain::ledger::node::Node;
+use crate::domain::node::Node;
 use crate::domain::org::budget::Budget;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::User;

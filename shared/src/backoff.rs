@@ -1,6 +1,6 @@
 //! The pause before an operation that met another one is tried again.
 
-use super::random;
+use crate::random;
 use std::time::Duration;
 
 /// The longest pause, in microseconds.
@@ -10,7 +10,7 @@ const MAX_MICROS: u64 = 50_000;
 /// twice that after each further one, and never more than 50 ms.
 ///
 /// The time is random so that two writers that met once do not meet again.
-pub async fn back_off(attempt: u32) {
+pub(crate) async fn back_off(attempt: u32) {
     tokio::time::sleep(pause(attempt, spread(attempt))).await;
 }
 

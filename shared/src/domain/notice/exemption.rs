@@ -1,8 +1,8 @@
 //! Notices about the steps of an exemption.
 
 use crate::domain::amount::{Amounts, Unit};
-use crate::domain::exemption::Exemption;
 use crate::domain::exemption::grant::{Covers, Kind};
+use crate::domain::exemption::{Decision, Exemption};
 use crate::domain::notice::event_type::EventType;
 use crate::domain::notice::{Notice, Recipient};
 use crate::domain::org::people::User;
@@ -55,39 +55,30 @@ fn terms(exemption: &Exemption, user: &User) -> String {
     }
 }
 
-/// Returns the notice of a step, for `recipients`.
-pub fn notice(
-    id: String,
-    event: Event,
-    exemption: &Exemption,
-    user: &User,
-    recipients: Vec<Recipient>,
-    now: Timestamp,
-) -> Notice {
+fn by(decision: &Option<Decision>) -> String {
+    let name = decision
+        .as_ref()
+        .map(|decision| decision.by.name().to_owned());
+    name.unwrap_or_default()
+}
+
+/// Returns the note of a decision after a space, if there is one.
+fn note(decision: &Option<Decision>) -> String {
+    let note = decision.as_ref().and_then(|decision| decision.note.clone());
+    note.map(|note| format!(" {note}")).unwrap_or_default()
+}
+
+/// Returns the title and the message of a step.
+fn texts(event: Event, exemption: &Exemption, user: &User) -> (String, String) {
     let what = terms(exemption, user);
     let (name, until) = (&user.name, exemption.terms.ends_at);
     let asker = exemption.requested_by.name();
-    let by = |decision: &Option<crate::domain::exemption::Decision>| {
-        let name = decision
-            .as_ref()
-            .map(|decision| decision.by.name().to_owned());
-        name.unwrap_or_default()
-    };
-    let note = |decision: &Option<crate::domain::exemption::Decision>| {
-        let note = decision.as_ref().and_then(|decision| decision.note.clone());
-        note.map(|note| format!(" {note}")).unwrap_or_default()
-    };
-    let (title, message, what_now) = match event {
+    match event {
         Event::Requested => (
             format!("{name} asks for an exemption"),
             format!(
                 "{asker} asks for {what}, for {name} until {until}: {}",
                 exemption.reason
-            ),
-            format!(
-                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Its requester and its \
-                 user cannot decide it.",
-                exemption.id
             ),
         ),
         Event::Approved => (
@@ -97,9 +88,6 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "It is in force from its start on. There is nothing to do. It takes nothing from the \
-             budgets of others."
-                .to_owned(),
         ),
         Event::Denied => (
             format!("The exemption for {name} was denied"),
@@ -108,9 +96,6 @@ pub fn notice(
                 by(&exemption.decision),
                 note(&exemption.decision)
             ),
-            "The budgets alone decide on requests. Ask the administrator who denied it for the \
-             reason, or request again with a better one."
-                .to_owned(),
         ),
         Event::Revoked => (
             format!("The exemption for {name} was revoked"),
@@ -119,24 +104,61 @@ pub fn notice(
                 by(&exemption.revocation),
                 note(&exemption.revocation)
             ),
-            "From now on the budgets alone decide on requests.".to_owned(),
         ),
         Event::Ending(_) => (
             format!("The exemption for {name} ends soon"),
             format!("The exemption of {name}, {what}, ends at {until}."),
-            "Request another one in time if it is still needed.".to_owned(),
         ),
         Event::Expired(_) if exemption.decision.is_none() => (
             format!("The exemption for {name} was not decided"),
             format!("Nobody decided in time whether {name} gets {what} until {until}."),
-            "Request it again if it is still needed, and tell an administrator.".to_owned(),
         ),
         Event::Expired(_) => (
             format!("The exemption for {name} has ended"),
             format!("The exemption of {name}, {what}, ended at {until}."),
-            String::new(),
         ),
+    }
+}
+
+/// Returns what a recipient can do after a step. Empty if there is nothing to do.
+fn what_now(event: Event, exemption: &Exemption) -> String {
+    let text = match event {
+        Event::Requested => {
+            return format!(
+                "Decide it with POST /v1/exemptions/{0}/approve or /deny. Its requester and its \
+                 user cannot decide it.",
+                exemption.id
+            );
+        }
+        Event::Approved => {
+            "It is in force from its start on. There is nothing to do. It takes nothing from the \
+             budgets of others."
+        }
+        Event::Denied => {
+            "The budgets alone decide on requests. Ask the administrator who denied it for the \
+             reason, or request again with a better one."
+        }
+        Event::Revoked => "From now on the budgets alone decide on requests.",
+        Event::Ending(_) => "Request another one in time if it is still needed.",
+        Event::Expired(_) if exemption.decision.is_none() => {
+            "Request it again if it is still needed, and tell an administrator."
+        }
+        Event::Expired(_) => "",
     };
+    text.to_owned()
+}
+
+/// Returns the notice of a step, for `recipients`.
+pub fn notice(
+    id: String,
+    event: Event,
+    exemption: &Exemption,
+    user: &User,
+    recipients: Vec<Recipient>,
+    now: Timestamp,
+) -> Notice {
+    let (title, message) = texts(event, exemption, user);
+    let what_now = what_now(event, exemption);
     let used = match event {
         Event::Ending(used) | Event::Expired(used) => {
             json!({"tokens": used.tokens, "usd": Unit::Usd.figure(used.micro_usd)})
@@ -158,7 +180,7 @@ pub fn notice(
         "starts_at": terms.starts_at,
         "ends_at": terms.ends_at,
         "reason": exemption.reason,
-        "requested_by": asker,
+        "requested_by": exemption.requested_by.name(),
         "decided_by": exemption.decision.as_ref().map(|decision| decision.by.name()),
         "used": used,
     });
@@ -169,7 +191,7 @@ pub fn notice(
 mod tests {
     use super::*;
     use crate::domain::exemption::grant::Terms;
-    use crate::domain::exemption::{Decision, ExemptionStatus, Party};
+    use crate::domain::exemption::{ExemptionStatus, Party};
     use crate::domain::samples;
     use std::collections::BTreeSet;
 
