@@ -25,7 +25,10 @@ use error::CommandError;
 use output::print_error;
 use serve::ServeError;
 use shared::runtime::logs::COUNTS;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Runs the whole system in one process: every function, DynamoDB and SQS.
 #[derive(Debug, Parser)]
@@ -110,18 +113,23 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Starts the logs on standard error, at the levels of `RUST_LOG`: `debug`, or by target
+/// `warn,notify=info`.
 fn start_logs() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,notify=info"));
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    let asked: Option<Targets> = asked.parse().ok().filter(|_| !asked.is_empty());
+    let targets = asked.unwrap_or_else(|| {
+        Targets::new()
+            .with_default(LevelFilter::WARN)
+            .with_target("notify", LevelFilter::INFO)
+    });
     // The counts are for CloudWatch.
-    let filter = match format!("{COUNTS}=off").parse() {
-        Ok(directive) => filter.add_directive(directive),
-        Err(_) => filter,
-    };
-    let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
-    if let Err(error) = logs.try_init() {
+    let targets = targets.with_target(COUNTS, LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_filter(targets);
+    let started = tracing_subscriber::registry().with(lines);
+    if let Err(error) = started.try_init() {
         print_error(&format!("cannot write logs: {error}\n"));
     }
 }
