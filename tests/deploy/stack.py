@@ -1,5 +1,6 @@
 """template.yaml, deployed to the emulator. The template is not changed: `sam package` would change as much."""
 
+import functools
 import io
 import json
 import pathlib
@@ -14,14 +15,15 @@ NAME = "toktra"
 BUCKET = "toktra-code"
 
 
-def zipped(bootstrap):
-    """The package of a function, as `cargo lambda build --output-format zip` makes it."""
+@functools.cache
+def zipped(bootstrap, level=6):
+    """The package of a function, as `cargo lambda build --output-format zip` makes it if `level` is 6."""
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as package:
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as package:
         entry = zipfile.ZipInfo("bootstrap", (2026, 1, 1, 0, 0, 0))
         entry.external_attr = 0o100755 << 16
         entry.compress_type = zipfile.ZIP_DEFLATED
-        package.writestr(entry, pathlib.Path(bootstrap).read_bytes())
+        package.writestr(entry, pathlib.Path(bootstrap).read_bytes(), compresslevel=level)
     return data.getvalue()
 
 
@@ -51,7 +53,7 @@ class Stack:
             nested["Properties"]["TemplateURL"] = f"{self.emulator.url}/{BUCKET}/{path}"
         for function in self._of_type("AWS::Serverless::Function").values():
             binary = function["Metadata"]["BuildProperties"]["Binary"]
-            s3.put_object(Bucket=BUCKET, Key=binary, Body=zipped(f"{bootstraps}/{binary}/bootstrap"))
+            s3.put_object(Bucket=BUCKET, Key=binary, Body=zipped(f"{bootstraps}/{binary}/bootstrap", level=1))
             function["Properties"]["CodeUri"] = f"s3://{BUCKET}/{binary}"
 
     def _deploy(self):
