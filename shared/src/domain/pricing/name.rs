@@ -6,6 +6,9 @@ use super::rules::{Called, Rules};
 /// The longest name that is read, in bytes.
 const LONGEST: usize = 400;
 
+/// What is between a base and the id of a model that was made of it, as OpenAI and Azure write it.
+const TUNED: [&str; 3] = [":ft-", ":ft:", ".ft-"];
+
 /// What stands behind the name of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -153,7 +156,7 @@ impl Name {
             let (base, id) = tuned.split_once(':').unwrap_or((tuned, ""));
             self.has_tail |= !id.is_empty();
             rest = base;
-        } else if let Some((base, _)) = rest.split_once(":ft") {
+        } else if let Some((base, _)) = TUNED.iter().find_map(|mark| rest.split_once(mark)) {
             self.is_tuned = true;
             self.has_tail = true;
             rest = base;
