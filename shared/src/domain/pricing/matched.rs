@@ -59,3 +59,15 @@ pub struct PriceMatch {
     /// The version of the table, or of the organisation's prices.
     pub version: String,
 }
+
+/// Whose figure a charge is if a gateway reports the cost of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum PriceSource {
+    /// The price list's. The reported cost is only kept.
+    #[default]
+    Table,
+    /// The reported cost. A request without one is charged by the price list.
+    Reported,
+}

@@ -41,6 +41,25 @@ impl TokenCounts {
     pub fn total(self) -> i64 {
         self.input.saturating_add(self.output)
     }
+
+    /// Returns the parts of `input`, each with its name in the API.
+    pub fn input_parts(self) -> [(&'static str, i64); 5] {
+        [
+            ("cached_input_tokens", self.cached_input),
+            ("cache_write_tokens", self.cache_write),
+            ("cache_write_1h_tokens", self.cache_write_1h),
+            ("audio_input_tokens", self.audio_input),
+            ("image_input_tokens", self.image_input),
+        ]
+    }
+
+    /// Returns the parts of `output`, each with its name in the API.
+    pub fn output_parts(self) -> [(&'static str, i64); 2] {
+        [
+            ("reasoning_tokens", self.reasoning),
+            ("audio_output_tokens", self.audio_output),
+        ]
+    }
 }
 
 /// The provider's service tier, which decides between its price lists.
@@ -56,4 +75,19 @@ pub enum ServiceTier {
     Flex,
     /// Answered faster, at a higher price.
     Priority,
+}
+
+impl ServiceTier {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Batch => "batch",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+        }
+    }
+
+    pub fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
 }
