@@ -212,6 +212,17 @@ impl Fields {
         self.values.clear();
     }
 
+    /// Drops the null fields whose names fit, so that they count as missing.
+    pub fn forget_nulls(&mut self, is_meant: impl Fn(&str) -> bool) {
+        self.values
+            .retain(|name, raw| raw.get() != "null" || !is_meant(name));
+    }
+
+    /// Drops a field, because another one is wrong already.
+    pub fn forget(&mut self, name: &str) {
+        self.values.remove(name);
+    }
+
     /// Reports a missing field.
     pub fn is_required(&mut self, name: &str) {
         self.refuse(name, "is required");

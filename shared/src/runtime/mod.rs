@@ -35,6 +35,7 @@ pub mod settings;
 pub mod source;
 #[cfg(feature = "http")]
 pub mod token;
+pub mod usage_fields;
 pub mod wire;
 
 pub use crate::random;

@@ -3,9 +3,11 @@
 //! They describe `parse`, `list`, `error` and `http`. They only serve to build the document: no
 //! value of these types exists.
 
+mod images;
 mod values;
 
 use super::error::Detail;
+pub use images::{Image, MeasuredImage, SizedImage};
 use std::collections::BTreeMap;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -15,9 +17,10 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 pub use values::{
     AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, EntryHash,
-    EntrySeq, GithubWord, HoldId, Model, Moment, MonthId, Name, NoteText, Provider, Reason,
-    ReceiverUrl, Repository, RequestTokens, Seq, SharedSecret, SignedDollars, SignedTokens, Slug,
-    SomeDollars, SomeTokens, Source, Summary, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
+    EntrySeq, GithubWord, HoldId, Model, Moment, MonthId, Name, NoteText, Provider, ProviderUsage,
+    Reason, ReceiverUrl, ReportedCost, Repository, RequestTokens, Seq, SharedSecret, SignedDollars,
+    SignedTokens, Slug, SomeDollars, SomeTokens, Source, Summary, TimeOfDay, TimeZone, Tokens,
+    UserId, WebhookId,
 };
 
 /// An error, whatever went wrong.

@@ -217,6 +217,13 @@ values! {
     Seq = whole().minimum(Some(0)).maximum(Some(999_999_999_999_i64));
     /// The number of an entry of the audit log, at least 1.
     EntrySeq = whole().minimum(Some(1)).maximum(Some(999_999_999_999_i64));
+    /// US dollars as a gateway reports them. Digits after the twelfth decimal are rounded up.
+    ReportedCost = number().minimum(Some(0)).maximum(Some(1_000_000));
+    /// The usage object of the provider's answer, as it is: `usage` of OpenAI's chat completions,
+    /// responses and embeddings, of Anthropic's messages and of Bedrock's Converse, `usageMetadata`
+    /// of Gemini. It is mapped exactly. Fields of two providers, and counts that contradict each
+    /// other, are refused; other fields are ignored.
+    ProviderUsage = ObjectBuilder::new().schema_type(Type::Object);
     /// Tokens of one request.
     RequestTokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000));
 }

@@ -1,0 +1,228 @@
+//! Reads what preflights and usage events both say about the size and the price of a request.
+
+use super::fields::Fields;
+use super::parse;
+use crate::domain::ledger::estimate::MAX_TOKENS;
+use crate::domain::ledger::usage::Operation;
+use crate::domain::pricing::images::{ImageSize, MAX_IMAGE_BYTES, MAX_IMAGES, MAX_SIDE};
+use crate::domain::pricing::reported_cost::{MAX_REPORTED_PICO_USD, pico_usd_from_json};
+use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
+
+const PICO_PER_USD: i64 = 1_000_000_000_000;
+
+const OPERATIONS: &[(&str, Operation)] = &[
+    ("chat", Operation::Chat),
+    ("embedding", Operation::Embedding),
+    ("batch", Operation::Batch),
+    ("aggregate", Operation::Aggregate),
+];
+const SERVICE_TIERS: &[(&str, ServiceTier)] = &[
+    ("default", ServiceTier::Default),
+    ("batch", ServiceTier::Batch),
+    ("flex", ServiceTier::Flex),
+    ("priority", ServiceTier::Priority),
+];
+
+pub fn operation(fields: &mut Fields) -> Operation {
+    let operation = fields.optional("operation", parse::one_of(OPERATIONS));
+    operation.unwrap_or_default()
+}
+
+pub fn service_tier(fields: &mut Fields) -> Option<ServiceTier> {
+    fields.optional("service_tier", parse::one_of(SERVICE_TIERS))
+}
+
+/// Reads `cost_usd`, in pico-USD.
+pub fn reported_cost(fields: &mut Fields) -> Option<i64> {
+    let most = MAX_REPORTED_PICO_USD / PICO_PER_USD;
+    fields.optional("cost_usd", |raw| {
+        pico_usd_from_json(raw).ok_or_else(|| format!("must be US dollars from 0 to {most}"))
+    })
+}
+
+/// Reads the parts of input and output. Their wholes are zero.
+pub fn parts(fields: &mut Fields) -> TokenCounts {
+    let mut part = |name: &str| {
+        let count = fields.optional(name, parse::whole(0, MAX_TOKENS));
+        count.unwrap_or(0)
+    };
+    TokenCounts {
+        input: 0,
+        cached_input: part("cached_input_tokens"),
+        cache_write: part("cache_write_tokens"),
+        cache_write_1h: part("cache_write_1h_tokens"),
+        audio_input: part("audio_input_tokens"),
+        image_input: part("image_input_tokens"),
+        output: 0,
+        reasoning: part("reasoning_tokens"),
+        audio_output: part("audio_output_tokens"),
+    }
+}
+
+/// The tokens that parts must fit into.
+#[derive(Clone, Copy, Debug)]
+pub struct Whole<'a> {
+    /// The field that has them.
+    pub name: &'a str,
+    /// None if the field is missing: then it has no parts.
+    pub tokens: Option<i64>,
+}
+
+/// Reports the first of `parts` that does not fit into `whole` beside those before it: parts do not
+/// overlap.
+pub fn check_parts(fields: &mut Fields, parts: &[(&'static str, i64)], whole: Whole<'_>) {
+    let Some(tokens) = whole.tokens else {
+        for (name, _) in parts.iter().filter(|(_, count)| *count > 0) {
+            fields.also_invalid(name, format!("needs {}", whole.name));
+        }
+        return;
+    };
+    let mut sum: i64 = 0;
+    for (name, count) in parts {
+        sum = sum.saturating_add(*count);
+        if sum > tokens {
+            let whole = whole.name;
+            let message = match *count > tokens {
+                true => format!("must be at most {whole}"),
+                false => format!("must be at most {whole}, together with its other parts"),
+            };
+            fields.also_invalid(name, message);
+            return;
+        }
+    }
+}
+
+/// Reads `images`. They are counted on top of the input, so both are reported if the input has
+/// `image_tokens` already.
+pub fn images(fields: &mut Fields, image_tokens: i64) -> Vec<ImageSize> {
+    fields.forget_nulls(|name| name == "images");
+    let images = fields.objects("images", (0, MAX_IMAGES), image);
+    let images = images.unwrap_or_default();
+    if !images.is_empty() && image_tokens > 0 {
+        fields.also_invalid(
+            "image_input_tokens",
+            "must not be given together with images",
+        );
+    }
+    images
+}
+
+fn image(fields: &mut Fields) -> ImageSize {
+    let has_side = fields.has("width") || fields.has("height");
+    match (fields.has("bytes"), has_side) {
+        (true, false) => {
+            ImageSize::Bytes(fields.required("bytes", parse::whole(1, MAX_IMAGE_BYTES)))
+        }
+        (false, true) => ImageSize::Pixels {
+            width: fields.required("width", parse::whole(1, MAX_SIDE)),
+            height: fields.required("height", parse::whole(1, MAX_SIDE)),
+        },
+        (has_both, _) => {
+            fields.take_only_one("width", "bytes", has_both);
+            fields.forget("height");
+            ImageSize::Bytes(0)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(body: &str, read: impl FnOnce(&mut Fields)) -> Vec<String> {
+        let mut fields = Fields::of_body(body.as_bytes()).unwrap();
+        read(&mut fields);
+        let details = fields.into_details().into_iter();
+        details
+            .map(|of| format!("{}: {}", of.field, of.message))
+            .collect()
+    }
+
+    #[test]
+    fn parts_do_not_overlap_and_the_first_that_does_not_fit_is_named() {
+        let check = |body: &str, tokens: Option<i64>| {
+            wrong(body, |fields| {
+                let parts = parts(fields);
+                let name = "input_tokens";
+                check_parts(fields, &parts.input_parts(), Whole { name, tokens });
+            })
+        };
+        let all = r#"{"cached_input_tokens": 3, "cache_write_tokens": 2,
+            "cache_write_1h_tokens": 1, "audio_input_tokens": 4, "image_input_tokens": 5}"#;
+        assert!(check(all, Some(15)).is_empty());
+        let beside = "must be at most input_tokens, together with its other parts";
+        assert_eq!(
+            check(all, Some(14)),
+            [format!("image_input_tokens: {beside}")]
+        );
+        assert_eq!(
+            check(all, Some(5)),
+            [format!("cache_write_1h_tokens: {beside}")]
+        );
+        let alone = "cached_input_tokens: must be at most input_tokens";
+        assert_eq!(check(all, Some(2)), [alone]);
+        let audio = r#"{"audio_input_tokens": 1, "image_input_tokens": 0}"#;
+        assert_eq!(
+            check(audio, None),
+            ["audio_input_tokens: needs input_tokens"]
+        );
+    }
+
+    #[test]
+    fn a_picture_has_its_bytes_or_both_of_its_sides() {
+        let mut fields =
+            Fields::of_body(br#"{"images": [{"bytes": 5}, {"width": 2, "height": 3}]}"#).unwrap();
+        let expected = [
+            ImageSize::Bytes(5),
+            ImageSize::Pixels {
+                width: 2,
+                height: 3,
+            },
+        ];
+        assert_eq!(images(&mut fields, 0), expected);
+        assert!(fields.into_details().is_empty());
+        let read = |list: &str| {
+            let body = format!(r#"{{"images": {list}}}"#);
+            let mut named = wrong(&body, |fields| drop(images(fields, 0)));
+            named
+                .iter_mut()
+                .for_each(|text| text.truncate(text.find(':').unwrap()));
+            named.join(" ")
+        };
+        assert_eq!(read("null"), "");
+        assert_eq!(read("[]"), "");
+        assert_eq!(read("[{}]"), "images[0].width");
+        assert_eq!(read(r#"[{"width": 1}]"#), "images[0].height");
+        assert_eq!(read(r#"[{"bytes": 1, "height": 1}]"#), "images[0].bytes");
+        assert_eq!(read(r#"[{"bytes": 0}]"#), "images[0].bytes");
+        assert_eq!(
+            read(r#"[{"width": 0, "height": 100001}]"#),
+            "images[0].width images[0].height"
+        );
+        assert_eq!(read(r#"[{"bytes": 1, "url": "x"}]"#), "images[0].url");
+        assert_eq!(
+            read(&format!("[{}]", ["{\"bytes\": 1}"; 101].join(","))),
+            "images"
+        );
+        let both = r#"{"images": [{"bytes": 1}]}"#;
+        let said = wrong(both, |fields| drop(images(fields, 7)));
+        assert_eq!(
+            said,
+            ["image_input_tokens: must not be given together with images"]
+        );
+    }
+
+    #[test]
+    fn a_cost_has_a_limit() {
+        let read = |cost: &str| {
+            let body = format!(r#"{{"cost_usd": {cost}}}"#);
+            let mut fields = Fields::of_body(body.as_bytes()).unwrap();
+            (reported_cost(&mut fields), fields.into_details().len())
+        };
+        assert_eq!(read("0.0123"), (Some(12_300_000_000), 0));
+        assert_eq!(read("null"), (None, 0));
+        for wrong in ["-1", "1000001", "\"1\"", "[]", "true"] {
+            assert_eq!(read(wrong), (None, 1), "{wrong}");
+        }
+    }
+}
