@@ -8,8 +8,10 @@ mod body;
 mod claims;
 mod github;
 pub mod openapi;
+mod provider_usage;
 mod read;
 mod send;
+mod usage;
 mod view;
 
 pub use app::App;
@@ -57,6 +59,12 @@ pub fn router(app: App) -> Router {
         "event_id": "e-1", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z",
         "user_id": "ada", "provider": "openai", "model": "gpt-4o",
         "input_tokens": 1000, "output_tokens": 500
+    }, {
+        "event_id": "e-2", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z",
+        "user_id": "ada", "provider": "anthropic", "model": "claude-sonnet-4-5",
+        "usage": {
+            "input_tokens": 3, "cache_creation_input_tokens": 12304, "output_tokens": 550
+        }
     }]})),
     responses(
         (status = 202, description = "How many are durable, and which are not.", body = EventsView),

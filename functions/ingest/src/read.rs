@@ -1,11 +1,10 @@
 //! Reads one event from JSON.
 
+use super::usage::usage;
 use jiff::Timestamp;
 use shared::domain::github::GITHUB_PREFIX;
-use shared::domain::ledger::estimate::MAX_TOKENS;
-use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::usage::{
-    Event, MAX_AGE, MAX_AHEAD, Operation, Outcome, Risk, RiskLevel, RiskOrigin, Usage,
+    Event, MAX_AGE, MAX_AHEAD, Risk, RiskLevel, RiskOrigin, Usage,
 };
 use shared::runtime::error::Detail;
 use shared::runtime::fields::Fields;
@@ -20,17 +19,6 @@ enum Kind {
 const KINDS: &[(&str, Option<Kind>)] = &[
     ("llm_request", Some(Kind::LlmRequest)),
     ("ip_risk", Some(Kind::IpRisk)),
-];
-const OUTCOMES: &[(&str, Outcome)] = &[
-    ("completed", Outcome::Completed),
-    ("aborted", Outcome::Aborted),
-    ("failed", Outcome::Failed),
-];
-const OPERATIONS: &[(&str, Operation)] = &[
-    ("chat", Operation::Chat),
-    ("embedding", Operation::Embedding),
-    ("batch", Operation::Batch),
-    ("aggregate", Operation::Aggregate),
 ];
 const RISK_LEVELS: &[(&str, Option<RiskLevel>)] = &[
     ("low", Some(RiskLevel::Low)),
@@ -116,51 +104,4 @@ fn occurred_at(fields: &mut Fields, now: Timestamp) -> Timestamp {
         Ok(at)
     };
     fields.required("occurred_at", within)
-}
-
-fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
-    let user_id = fields.required("user_id", parse::user_id);
-    let provider = fields.required("provider", parse::sentence(100));
-    let model = fields.required("model", parse::sentence(200));
-    let outcome = fields.optional("outcome", parse::one_of(OUTCOMES));
-    let outcome = outcome.unwrap_or(Outcome::Completed);
-    let operation = fields.optional("operation", parse::one_of(OPERATIONS));
-    let tokens = parse::whole(0, MAX_TOKENS);
-    // If a request was cut off, its tokens may not have been counted.
-    let (input_tokens, output_tokens) = match outcome {
-        Outcome::Completed => (
-            Some(fields.required("input_tokens", &tokens)),
-            Some(fields.required("output_tokens", &tokens)),
-        ),
-        Outcome::Aborted | Outcome::Failed => (
-            fields.optional("input_tokens", &tokens),
-            fields.optional("output_tokens", &tokens),
-        ),
-    };
-    let cached = fields.optional("cached_input_tokens", &tokens).unwrap_or(0);
-    if cached > input_tokens.unwrap_or(0) {
-        fields.also_invalid("cached_input_tokens", "must be at most input_tokens");
-    }
-    let hold_id = fields.optional("hold_id", |raw| {
-        let text = parse::text(raw)?;
-        match HoldId::parse(&text) {
-            Some(id) if id.rid.belongs_to(organisation_id, &user_id) => Ok(text),
-            Some(_) => Err("is a hold of another user".to_owned()),
-            None => Err("must be the id of a hold from a preflight".to_owned()),
-        }
-    });
-    Usage {
-        event_id: String::new(),
-        occurred_at: Timestamp::UNIX_EPOCH,
-        user_id,
-        provider,
-        model,
-        input_tokens,
-        output_tokens,
-        cached_input_tokens: cached,
-        hold_id,
-        outcome,
-        operation: operation.unwrap_or_default(),
-        source: None,
-    }
 }

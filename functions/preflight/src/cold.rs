@@ -99,7 +99,7 @@ impl FromRequest<App> for Asked {
         let whole = Request::from_parts(parts.clone(), body);
         let Body(body) = Body::from_request(whole, app).await?;
         let deadline = app.deadline();
-        let request = super::read(&body);
+        let request = super::request::read(&body);
         if let Ok(request) = &request {
             app.prefetch_caller(&parts, &request.user_id).await;
         }

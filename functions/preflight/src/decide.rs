@@ -115,7 +115,7 @@ async fn attempt(
     let budgets = configuration.budgets_on(&path, period);
     let estimate = request.estimate(organisation, book);
     let mut warnings = Vec::new();
-    if estimate.price.is_none() {
+    if estimate.is_unpriced() {
         warnings.push(Warning::Unpriced {
             model: request.model.clone(),
         });
@@ -196,7 +196,7 @@ fn without_counters(
     let refuses_unknown = organisation.unknown_model == UnknownModel::Refuse;
     if let Some(reason) = denied {
         Some(Verdict::block(reason))
-    } else if estimate.price.is_none() && has_hard_usd && refuses_unknown {
+    } else if estimate.is_unpriced() && has_hard_usd && refuses_unknown {
         Some(Verdict::block(Reason::unknown_model(&request.model)))
     } else {
         budgets.is_empty().then_some(Verdict::Allow(None))

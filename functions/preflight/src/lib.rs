@@ -16,6 +16,7 @@ pub mod openapi;
 mod places;
 mod refusals;
 mod renew;
+mod request;
 mod undecided;
 
 pub use app::App;
@@ -30,19 +31,17 @@ use http::StatusCode;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
 use refusals::AskedFor;
-use shared::domain::ledger::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
+use shared::domain::ledger::estimate::PreflightRequest;
 use shared::domain::ledger::hold_id::HoldId;
 use shared::ledger::VoidOutcome;
 use shared::runtime::auth::{Caller, may_act_for};
 use shared::runtime::error::{ApiError, ErrorCode};
-use shared::runtime::fields::Fields;
 use shared::runtime::http::finished;
 use shared::runtime::logs::{self, ErrorType, Metric};
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
 };
-use shared::runtime::parse;
 use shared::store::KeyOwner;
 use undecided::Known;
 
@@ -121,36 +120,6 @@ fn answered(decision: &Decision, request: &PreflightRequest) -> Response {
         tracing::error!(error_type, "a decision without the database");
     }
     answer::response(decision, request)
-}
-
-fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
-    let mut fields = Fields::of_body(body)?;
-    let request_id = fields.required("request_id", parse::client_id);
-    let user_id = fields.required("user_id", parse::user_id);
-    let model = fields.required("model", parse::sentence(200));
-    let provider = fields.optional("provider", parse::sentence(100));
-    let input = match (fields.has("input_tokens"), fields.has("input_bytes")) {
-        (true, false) => {
-            Input::Tokens(fields.required("input_tokens", parse::whole(0, MAX_TOKENS)))
-        }
-        (false, true) => {
-            Input::Bytes(fields.required("input_bytes", parse::whole(0, MAX_INPUT_BYTES)))
-        }
-        (has_tokens, _) => {
-            fields.take_only_one("input_tokens", "input_bytes", has_tokens);
-            Input::Tokens(0)
-        }
-    };
-    let max_output_tokens = fields.optional("max_output_tokens", parse::whole(0, MAX_TOKENS));
-    fields.finish()?;
-    Ok(PreflightRequest {
-        request_id,
-        user_id,
-        model,
-        provider,
-        input,
-        max_output_tokens,
-    })
 }
 
 /// Reads the id of a hold that the owner of a key may act on. A hold of somebody else is unknown.

@@ -3,7 +3,11 @@
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
-use shared::runtime::openapi::{ClientId, Model, Provider, RequestTokens, UserId};
+use shared::domain::ledger::usage::Operation;
+use shared::domain::pricing::tokens::ServiceTier;
+use shared::runtime::openapi::{
+    ClientId, Image, Model, Provider, ReportedCost, RequestTokens, UserId,
+};
 use utoipa::ToSchema;
 
 /// A request that is to be sent, with its input counted in tokens or measured in bytes.
@@ -15,36 +19,66 @@ pub(crate) enum PreflightBody {
     Measured(MeasuredRequest),
 }
 
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CountedRequest {
-    /// A random id that the client makes for this one request. The same id with the same body is a
-    /// retry: it gets the same hold, which counts once. If a gateway asks for several people, it
-    /// must make the id itself: a user who may choose it can let many requests pass on one hold.
-    request_id: ClientId,
-    user_id: UserId,
-    model: Model,
-    provider: Option<Provider>,
-    input_tokens: RequestTokens,
-    /// If missing, the amount that the organisation reserves.
-    max_output_tokens: Option<RequestTokens>,
+/// Declares a request: the fields that all of them have, and its own.
+macro_rules! request {
+    ($(#[doc = $doc:literal])+ $name:ident { $($own:tt)* }) => {
+        $(#[doc = $doc])+
+        #[derive(ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(crate) struct $name {
+            /// A random id that the client makes for this one request. The same id with the same
+            /// body is a retry: it gets the same hold, which counts once. If a gateway asks for
+            /// several people, it must make the id itself: a user who may choose it can let many
+            /// requests pass on one hold.
+            request_id: ClientId,
+            user_id: UserId,
+            model: Model,
+            provider: Option<Provider>,
+            /// If missing, the amount that the organisation reserves; none for an embedding.
+            max_output_tokens: Option<RequestTokens>,
+            /// The output tokens that the model may think. A part of `max_output_tokens`, as is the
+            /// next.
+            reasoning_tokens: Option<RequestTokens>,
+            audio_output_tokens: Option<RequestTokens>,
+            /// Pictures, on top of the input. They are counted by the rules that the model's
+            /// provider publishes. Not together with `image_input_tokens`.
+            #[schema(max_items = 100)]
+            images: Option<Vec<Image>>,
+            /// The tier at which it will be served; `default` if missing.
+            service_tier: Option<ServiceTier>,
+            /// `chat` if missing.
+            operation: Option<Operation>,
+            /// The cost that a gateway expects. It is held if the organisation's `price_source` is
+            /// `reported`.
+            cost_usd: Option<ReportedCost>,
+            $($own)*
+        }
+    };
 }
 
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct MeasuredRequest {
-    /// A random id that the client makes for this one request. The same id with the same body is a
-    /// retry: it gets the same hold, which counts once. If a gateway asks for several people, it
-    /// must make the id itself: a user who may choose it can let many requests pass on one hold.
-    request_id: ClientId,
-    user_id: UserId,
-    model: Model,
-    provider: Option<Provider>,
-    /// Given if the client does not count tokens.
-    #[schema(minimum = 0, maximum = 4_000_000_000_i64)]
-    input_bytes: i64,
-    /// If missing, the amount that the organisation reserves.
-    max_output_tokens: Option<RequestTokens>,
+request! {
+    /// A request whose input tokens the client has counted.
+    CountedRequest {
+        input_tokens: RequestTokens,
+        /// The input tokens that the provider has cached. A part of `input_tokens`, as are the four
+        /// that follow: together they are at most all of it.
+        cached_input_tokens: Option<RequestTokens>,
+        /// Those that will be written to a cache for five minutes.
+        cache_write_tokens: Option<RequestTokens>,
+        /// Those that will be written to a cache for an hour.
+        cache_write_1h_tokens: Option<RequestTokens>,
+        audio_input_tokens: Option<RequestTokens>,
+        image_input_tokens: Option<RequestTokens>,
+    }
+}
+
+request! {
+    /// A request whose input is measured, because the client does not count tokens.
+    MeasuredRequest {
+        /// The bytes of its text.
+        #[schema(minimum = 0, maximum = 4_000_000_000_i64)]
+        input_bytes: i64,
+    }
 }
 
 /// The changes to a live hold. A field that is missing stays as it is.

@@ -4,6 +4,7 @@ use crate::domain::amount::{Amounts, Unit};
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::node::Node;
+use crate::domain::ledger::reported::ReportedTokens;
 use crate::domain::ledger::usage::{Operation, Outcome, Usage};
 use crate::domain::org::budget::Budget;
 use crate::domain::org::configuration::Configuration;
@@ -11,6 +12,7 @@ use crate::domain::org::department::Department;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::{Role, Status, User};
 use crate::domain::period::Month;
+use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -139,9 +141,13 @@ pub(crate) fn usage(event_id: &str, input: i64, output: i64) -> Usage {
         user_id: "ada".to_owned(),
         provider: "openai".to_owned(),
         model: "gpt-4o".to_owned(),
-        input_tokens: Some(input),
-        output_tokens: Some(output),
-        cached_input_tokens: 0,
+        tokens: ReportedTokens::counted(TokenCounts {
+            input,
+            output,
+            ..TokenCounts::default()
+        }),
+        service_tier: ServiceTier::Default,
+        reported_pico_usd: None,
         hold_id: None,
         outcome: Outcome::Completed,
         operation: Operation::Chat,

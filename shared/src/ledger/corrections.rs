@@ -9,6 +9,7 @@ use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::usage::{Event, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
+use crate::domain::org::organisation::Organisation;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
     Entry, LedgerWrite, Mark, Store, StoreError, UsageReport, Write, day_of, expires_at, own_hold,
@@ -26,17 +27,18 @@ impl Store {
     /// Returns the charge of an event that was held back, if it is counted.
     pub async fn charge_of_held_back(
         &self,
-        organisation_id: &str,
+        organisation: &Organisation,
         flagged: &FlaggedEvent,
     ) -> Result<Amounts, StoreError> {
         let usage = usage_of(flagged)?;
-        let resolved = match own_hold(organisation_id, usage) {
-            Some(hold_id) => self.resolution(organisation_id, &hold_id).await?,
+        let resolved = match own_hold(&organisation.id, usage) {
+            Some(hold_id) => self.resolution(&organisation.id, &hold_id).await?,
             None => None,
         };
         let hold = resolved.as_ref().map(|resolved| &resolved.hold);
         let book = PriceBooks::built_in().at(usage.occurred_at);
-        Ok(usage.charge(book, hold).amounts)
+        let charge = usage.charge(book, organisation.price_source, hold);
+        Ok(charge.amounts)
     }
 
     /// Returns the ledger's parts of a change. Returns None if `configuration` is not in force.
@@ -85,7 +87,7 @@ impl Store {
             day: day_of(configuration, usage),
             model: JudgedModel::of(configuration, &path, book, usage),
             path,
-            charge: usage.charge(book, hold.as_ref()),
+            charge: usage.charge(book, configuration.organisation.price_source, hold.as_ref()),
             price_version: book.version().to_owned(),
             mark: Mark::Counted,
             offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),

@@ -88,6 +88,7 @@ impl Store {
     ) -> Result<Write, StoreError> {
         let Charge {
             amounts,
+            matched,
             is_unpriced,
             is_estimated,
         } = entry.charge;
@@ -96,7 +97,7 @@ impl Store {
         let update = update
             .update_expression(format!(
                 "SET mark = :mark, tokens = :t, micro_usd = :m, offset_tokens = :ot, \
-                 offset_micro_usd = :om, price_version = :v, \
+                 offset_micro_usd = :om, price_version = :v, price_match = :pm, \
                  unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
             ))
             .expression_attribute_values(":mark", serde_dynamo::to_attribute_value(entry.mark)?)
@@ -105,6 +106,7 @@ impl Store {
             .expression_attribute_values(":ot", number(entry.offset.tokens))
             .expression_attribute_values(":om", number(entry.offset.micro_usd))
             .expression_attribute_values(":v", version)
+            .expression_attribute_values(":pm", AttributeValue::S(matched.as_str().to_owned()))
             .expression_attribute_values(":u", AttributeValue::Bool(is_unpriced))
             .expression_attribute_values(":e", AttributeValue::Bool(is_estimated));
         Ok(Write::Update(update.build()?))

@@ -102,6 +102,8 @@ impl Store {
         }
         let version = AttributeValue::S(entry.price_version.clone());
         item.insert("price_version".to_owned(), version);
+        let matched = AttributeValue::S(entry.charge.matched.as_str().to_owned());
+        item.insert("price_match".to_owned(), matched);
         item.insert(
             "unpriced".to_owned(),
             AttributeValue::Bool(entry.charge.is_unpriced),

@@ -76,14 +76,14 @@ impl Added {
     }
 
     fn plus(self, entry: &Entry<'_>) -> Self {
-        let usage = entry.report.usage;
+        let counts = entry.report.usage.tokens.counts;
         let charged = entry.charge.amounts;
         let add = |sum: i64, more: i64| sum.saturating_add(more);
         Self {
             requests: add(self.requests, 1),
-            input: add(self.input, usage.input_tokens.unwrap_or(0)),
-            output: add(self.output, usage.output_tokens.unwrap_or(0)),
-            cached_input: add(self.cached_input, usage.cached_input_tokens),
+            input: add(self.input, counts.input),
+            output: add(self.output, counts.output),
+            cached_input: add(self.cached_input, counts.cached_input),
             amounts: Amounts::new(
                 add(self.amounts.tokens, charged.tokens),
                 add(self.amounts.micro_usd, charged.micro_usd),

@@ -149,18 +149,14 @@ async fn commit_decision(
     asked: &DecisionRequest,
     event: &FlaggedEvent,
 ) -> Result<Response, ApiError> {
-    let organisation_id = &owner.organisation_id;
-    let charged = match asked.flag {
-        Flag::Counted => {
-            app.store
-                .charge_of_held_back(organisation_id, event)
-                .await?
-        }
-        _ => Amounts::ZERO,
-    };
     let actor = Actor::of(owner, request_id);
     let now = app.clock.now();
-    change(app, &actor, None, async |_| {
+    change(app, &actor, None, async |snapshot| {
+        let organisation = &snapshot.head.organisation;
+        let charged = match asked.flag {
+            Flag::Counted => app.store.charge_of_held_back(organisation, event).await?,
+            _ => Amounts::ZERO,
+        };
         let before = find_held_back(app, owner, &asked.identity).await?;
         if before.flag != Flag::HeldBack {
             let message = format!(

@@ -5,6 +5,8 @@ use shared::domain::amount::Amounts;
 use shared::domain::ledger::flagged::{Decision, Flag, FlaggedEvent};
 use shared::domain::ledger::plausible::Excess;
 use shared::domain::ledger::usage::{Event, Operation, RiskLevel};
+use shared::domain::pricing::reported_cost::micro_usd_of;
+use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
 use utoipa::ToSchema;
@@ -74,6 +76,27 @@ pub(super) struct EventView {
     input_tokens: Option<i64>,
     #[schema(required = true)]
     output_tokens: Option<i64>,
+    /// A part of `input_tokens`, as are the four that follow.
+    #[schema(required = true)]
+    cached_input_tokens: Option<i64>,
+    #[schema(required = true)]
+    cache_write_tokens: Option<i64>,
+    #[schema(required = true)]
+    cache_write_1h_tokens: Option<i64>,
+    #[schema(required = true)]
+    audio_input_tokens: Option<i64>,
+    #[schema(required = true)]
+    image_input_tokens: Option<i64>,
+    /// A part of `output_tokens`, as is the next.
+    #[schema(required = true)]
+    reasoning_tokens: Option<i64>,
+    #[schema(required = true)]
+    audio_output_tokens: Option<i64>,
+    #[schema(required = true)]
+    service_tier: Option<ServiceTier>,
+    /// The cost that a gateway reported, rounded up to six decimals.
+    #[schema(required = true)]
+    cost_usd: Option<Usd>,
     #[schema(required = true)]
     hold_id: Option<String>,
     /// Null for usage, as is `summary`.
@@ -112,6 +135,7 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         at: decision.at.to_string(),
         reason: decision.reason.clone(),
     };
+    let counts = usage.map(|usage| usage.tokens.counts);
     let of_risk = risk.and_then(|risk| risk.user_id.clone());
     EventView {
         event_id: flagged.event.event_id().to_owned(),
@@ -125,8 +149,19 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         provider: usage.map(|usage| usage.provider.clone()),
         model: usage.map(|usage| usage.model.clone()),
         operation: usage.map(|usage| usage.operation),
-        input_tokens: usage.and_then(|usage| usage.input_tokens),
-        output_tokens: usage.and_then(|usage| usage.output_tokens),
+        input_tokens: usage.and_then(|usage| usage.tokens.input()),
+        output_tokens: usage.and_then(|usage| usage.tokens.output()),
+        cached_input_tokens: counts.map(|counts| counts.cached_input),
+        cache_write_tokens: counts.map(|counts| counts.cache_write),
+        cache_write_1h_tokens: counts.map(|counts| counts.cache_write_1h),
+        audio_input_tokens: counts.map(|counts| counts.audio_input),
+        image_input_tokens: counts.map(|counts| counts.image_input),
+        reasoning_tokens: counts.map(|counts| counts.reasoning),
+        audio_output_tokens: counts.map(|counts| counts.audio_output),
+        service_tier: usage.map(|usage| usage.service_tier),
+        cost_usd: usage
+            .and_then(|usage| usage.reported_pico_usd)
+            .map(|cost| Usd(micro_usd_of(cost))),
         hold_id: usage.and_then(|usage| usage.hold_id.clone()),
         risk_level: risk.map(|risk| risk.risk_level),
         summary: risk.map(|risk| risk.summary.clone()),

@@ -4,6 +4,7 @@
 
 use crate::models::schema::SetModels;
 use shared::domain::org::organisation::{AbandonedHolds, OnUnavailable, Reserve, UnknownModel};
+use shared::domain::pricing::matched::PriceSource;
 use shared::runtime::openapi::{Name, Slug, TimeZone};
 use utoipa::ToSchema;
 
@@ -38,6 +39,9 @@ pub(crate) struct UpdateOrganisation {
     abandoned_holds: AbandonedHolds,
     #[schema(required = false)]
     unknown_model: UnknownModel,
+    /// If it is `reported`, usage with `cost_usd` is charged that cost instead of the price list's.
+    #[schema(required = false)]
+    price_source: PriceSource,
     #[schema(required = false)]
     on_unavailable: OnUnavailable,
     #[schema(required = false, minimum = 0, maximum = 672)]

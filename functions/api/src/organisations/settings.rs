@@ -14,6 +14,7 @@ use shared::domain::ledger::estimate::MAX_TOKENS;
 use shared::domain::org::organisation::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
+use shared::domain::pricing::matched::PriceSource;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -30,6 +31,10 @@ const ABANDONED: &[(&str, AbandonedHolds)] = &[
 const UNKNOWN_MODELS: &[(&str, UnknownModel)] = &[
     ("refuse", UnknownModel::Refuse),
     ("count", UnknownModel::Count),
+];
+const PRICE_SOURCES: &[(&str, PriceSource)] = &[
+    ("table", PriceSource::Table),
+    ("reported", PriceSource::Reported),
 ];
 const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
     ("allow", OnUnavailable::Allow),
@@ -99,6 +104,7 @@ pub(crate) async fn update(
     );
     let abandoned_holds = fields.changed_value("abandoned_holds", parse::one_of(ABANDONED));
     let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
+    let price_source = fields.changed_value("price_source", parse::one_of(PRICE_SOURCES));
     let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
     let grace_hours = fields.changed_value(
         "rollover_grace_hours",
@@ -127,6 +133,7 @@ pub(crate) async fn update(
                 .unwrap_or(before.user_holds_percent),
             abandoned_holds: abandoned_holds.unwrap_or(before.abandoned_holds),
             unknown_model: unknown_model.unwrap_or(before.unknown_model),
+            price_source: price_source.unwrap_or(before.price_source),
             on_unavailable: on_unavailable.unwrap_or(before.on_unavailable),
             rollover_grace_hours: grace_hours
                 .and_then(|hours| u32::try_from(hours).ok())

@@ -26,6 +26,8 @@ pub(crate) struct OrganisationView<'a> {
     abandoned_holds: shared::domain::org::organisation::AbandonedHolds,
     /// The treatment of a model without a price under a hard cap in US dollars.
     unknown_model: shared::domain::org::organisation::UnknownModel,
+    /// Whether usage is charged by the price list or by the cost that a gateway reports.
+    price_source: shared::domain::pricing::matched::PriceSource,
     /// The answer if nothing can be decided.
     on_unavailable: shared::domain::org::organisation::OnUnavailable,
     /// How many hours late usage corrects the carried amount.
@@ -52,6 +54,7 @@ pub(crate) fn organisation_view(organisation: &Organisation) -> OrganisationView
         user_holds_percent: organisation.user_holds_percent,
         abandoned_holds: organisation.abandoned_holds,
         unknown_model: organisation.unknown_model,
+        price_source: organisation.price_source,
         on_unavailable: organisation.on_unavailable,
         rollover_grace_hours: organisation.rollover_grace_hours,
         max_tokens_per_request: organisation.max_tokens_per_request,

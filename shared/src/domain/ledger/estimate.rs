@@ -2,9 +2,13 @@
 
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Fingerprint;
+use crate::domain::ledger::usage::Operation;
+use crate::domain::ledger::valuation::{Consumption, Valuation};
 use crate::domain::org::organisation::{Organisation, Reserve};
 use crate::domain::pricing::book::PriceBook;
-use crate::domain::pricing::price::{Price, value};
+use crate::domain::pricing::images::{ImageSize, image_tokens};
+use crate::domain::pricing::matched::MatchKind;
+use crate::domain::pricing::price::Price;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use sha2::{Digest, Sha256};
 
@@ -37,16 +41,37 @@ pub struct PreflightRequest {
     pub input: Input,
     /// The client's limit for the answer, if it sets one.
     pub max_output_tokens: Option<i64>,
+    /// The parts of the input and of the answer that the client knows. Their wholes are not in it.
+    pub parts: TokenCounts,
+    /// Pictures, on top of the input.
+    pub images: Vec<ImageSize>,
+    pub service_tier: ServiceTier,
+    pub operation: Operation,
+    /// The cost that a gateway expects, in pico-USD.
+    pub reported_pico_usd: Option<i64>,
 }
 
 impl PreflightRequest {
     /// Distinguishes this body from others with the same request id.
     pub fn fingerprint(&self) -> Fingerprint {
+        // List every field by name: the compiler asks whether a new one counts.
+        let Self {
+            request_id: _,
+            user_id: _,
+            model,
+            provider,
+            input,
+            max_output_tokens,
+            parts,
+            images,
+            service_tier,
+            operation,
+            reported_pico_usd,
+        } = self;
+        let size = (input, max_output_tokens, parts, images);
+        let terms = (service_tier, operation, reported_pico_usd);
         let mut hash = Sha256::new();
-        hash.update(format!(
-            "{:?}{:?}{:?}{:?}",
-            self.model, self.provider, self.input, self.max_output_tokens
-        ));
+        hash.update(format!("{:?}", (model, provider, size, terms)));
         let digest: [u8; 32] = hash.finalize().into();
         let mut fingerprint = Fingerprint::default();
         fingerprint.copy_from_slice(&digest[..size_of::<Fingerprint>()]);
@@ -55,8 +80,9 @@ impl PreflightRequest {
 
     /// Returns the amount to hold for the request.
     pub fn estimate(&self, organisation: &Organisation, book: &PriceBook) -> Estimate {
-        let quote = book.find(self.provider.as_deref(), &self.model);
-        let input = match (self.input, organisation.reserve) {
+        let provider = self.provider.as_deref();
+        let quote = book.find(provider, &self.model);
+        let text = match (self.input, organisation.reserve) {
             (Input::Tokens(tokens), _) => tokens,
             // A token is at least one byte, so this is never too little.
             (Input::Bytes(bytes), Reserve::Strict) => bytes,
@@ -67,20 +93,31 @@ impl PreflightRequest {
         let output = self
             .max_output_tokens
             .unwrap_or_else(|| match organisation.reserve {
+                // Embeddings have no answer.
+                _ if self.operation == Operation::Embedding => 0,
                 Reserve::Estimate => organisation.output_reserve_tokens,
                 Reserve::Strict => quote
                     .max_output_tokens
                     .unwrap_or_else(|| book.largest_output()),
             });
-        let counts = TokenCounts {
-            input,
-            output,
-            ..TokenCounts::default()
+        let images = image_tokens(provider, &self.model, &self.images);
+        let used = Consumption {
+            counts: TokenCounts {
+                input: text.saturating_add(images),
+                output,
+                image_input: self.parts.image_input.saturating_add(images),
+                ..self.parts
+            },
+            tier: self.service_tier,
+            reported_pico_usd: self.reported_pico_usd,
         };
+        let Valuation { amounts, matched } = used.value(&quote, organisation.price_source);
         Estimate {
-            input,
-            amounts: value(quote.price.as_ref(), counts, ServiceTier::Default),
+            counts: used.counts,
+            tier: used.tier,
+            amounts,
             price: quote.price,
+            matched,
         }
     }
 }
@@ -88,16 +125,27 @@ impl PreflightRequest {
 /// The expected usage of a request.
 #[derive(Clone, Debug)]
 pub struct Estimate {
-    pub input: i64,
+    pub counts: TokenCounts,
+    pub tier: ServiceTier,
     pub amounts: Amounts,
     /// The model's price. None if the model is unknown.
     pub price: Option<Price>,
+    /// How the price of `amounts` was found.
+    pub matched: MatchKind,
+}
+
+impl Estimate {
+    /// Returns true if only the tokens of the request are known.
+    pub fn is_unpriced(&self) -> bool {
+        self.matched == MatchKind::None
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::pricing::book::PriceBooks;
+    use crate::domain::pricing::matched::PriceSource;
     use jiff::Timestamp;
 
     fn request(input: Input, max_output_tokens: Option<i64>, model: &str) -> PreflightRequest {
@@ -108,6 +156,11 @@ mod tests {
             provider: None,
             input,
             max_output_tokens,
+            parts: TokenCounts::default(),
+            images: Vec::new(),
+            service_tier: ServiceTier::Default,
+            operation: Operation::Chat,
+            reported_pico_usd: None,
         }
     }
 
@@ -159,6 +212,54 @@ mod tests {
     }
 
     #[test]
+    fn an_embedding_has_no_answer_and_pictures_come_on_top() {
+        let embedding = PreflightRequest {
+            operation: Operation::Embedding,
+            ..request(Input::Tokens(1_000), None, "text-embedding-3-large")
+        };
+        assert_eq!(tokens(&embedding, Reserve::Estimate), 1_000);
+        assert_eq!(tokens(&embedding, Reserve::Strict), 1_000);
+        let square = ImageSize::Pixels {
+            width: 1_024,
+            height: 1_024,
+        };
+        let seen = PreflightRequest {
+            images: vec![square, ImageSize::Bytes(2_000_000)],
+            ..request(Input::Bytes(30), Some(100), "gpt-4o")
+        };
+        assert_eq!(tokens(&seen, Reserve::Estimate), 10 + 765 + 1_445 + 100);
+        assert_eq!(tokens(&seen, Reserve::Strict), 30 + 765 + 1_445 + 100);
+    }
+
+    #[test]
+    fn the_parts_that_the_client_knows_are_priced_and_a_reported_cost_if_it_counts() {
+        let mut asked = request(Input::Tokens(1_000), Some(0), "gpt-4o");
+        asked.parts.cached_input = 400;
+        asked.parts.cache_write = 500;
+        asked.reported_pico_usd = Some(9_000_001);
+        let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
+        let estimate = |price_source, model: &str| {
+            let organisation = Organisation {
+                price_source,
+                ..organisation(Reserve::Estimate)
+            };
+            let asked = PreflightRequest {
+                model: model.into(),
+                ..asked.clone()
+            };
+            asked.estimate(&organisation, book)
+        };
+        // 600 at 2.5 and 400 at 1.25 micro-USD: gpt-4o asks nothing for writing its cache.
+        let listed = estimate(PriceSource::Table, "gpt-4o");
+        assert_eq!(listed.amounts, Amounts::new(1_000, 2_000));
+        assert_eq!(listed.counts.cache_write, 500);
+        let reported = estimate(PriceSource::Reported, "our-own");
+        assert_eq!(reported.amounts, Amounts::new(1_000, 10));
+        assert!(!reported.is_unpriced());
+        assert!(estimate(PriceSource::Table, "our-own").is_unpriced());
+    }
+
+    #[test]
     fn another_body_has_another_fingerprint() {
         let one = request(Input::Tokens(1), None, "m");
         assert_eq!(one.fingerprint(), one.clone().fingerprint());
@@ -166,7 +267,23 @@ mod tests {
             provider: Some(provider.into()),
             ..one.clone()
         };
+        let with = |change: fn(&mut PreflightRequest)| {
+            let mut other = one.clone();
+            change(&mut other);
+            other
+        };
         for other in [
+            with(|of| of.parts.cached_input = 1),
+            with(|of| of.parts.cache_write = 1),
+            with(|of| of.parts.cache_write_1h = 1),
+            with(|of| of.parts.audio_input = 1),
+            with(|of| of.parts.image_input = 1),
+            with(|of| of.parts.reasoning = 1),
+            with(|of| of.parts.audio_output = 1),
+            with(|of| of.images.push(ImageSize::Bytes(1))),
+            with(|of| of.service_tier = ServiceTier::Batch),
+            with(|of| of.operation = Operation::Embedding),
+            with(|of| of.reported_pico_usd = Some(0)),
             request(Input::Tokens(2), None, "m"),
             request(Input::Bytes(1), None, "m"),
             request(Input::Tokens(1), Some(0), "m"),

@@ -2,6 +2,7 @@
 //! binds its body to them.
 
 use crate::domain::ledger::usage::{Event, Operation, Outcome, Risk, RiskOrigin, Usage};
+use crate::domain::pricing::tokens::ServiceTier;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -119,9 +120,9 @@ impl BodyDigest {
             occurred_at,
             provider,
             model,
-            input_tokens,
-            output_tokens,
-            cached_input_tokens,
+            tokens,
+            service_tier,
+            reported_pico_usd,
             hold_id,
             outcome,
             operation,
@@ -131,9 +132,17 @@ impl BodyDigest {
         fields.add("occurred_at", Some(&occurred_at.to_string()));
         fields.add("provider", Some(provider));
         fields.add("model", Some(model));
-        fields.add_number("input_tokens", *input_tokens);
-        fields.add_number("output_tokens", *output_tokens);
-        fields.add_number("cached_input_tokens", Some(*cached_input_tokens));
+        fields.add_number("input_tokens", tokens.input());
+        fields.add_number("output_tokens", tokens.output());
+        let parts = tokens.counts.input_parts().into_iter();
+        for (name, count) in parts.chain(tokens.counts.output_parts()) {
+            // This one was there from the first release on, also if it is zero.
+            let is_always_there = name == "cached_input_tokens";
+            fields.add_number(name, Some(count).filter(|_| is_always_there || count != 0));
+        }
+        let tier = Some(*service_tier).filter(|tier| !tier.is_default());
+        fields.add("service_tier", tier.map(ServiceTier::as_str));
+        fields.add_number("reported_pico_usd", *reported_pico_usd);
         fields.add("hold_id", hold_id.as_deref());
         let outcome = match outcome {
             Outcome::Completed => "completed",
@@ -185,21 +194,13 @@ impl BodyDigest {
 mod tests {
     use super::*;
     use crate::domain::ledger::usage::RiskLevel;
+    use crate::domain::samples;
 
     fn usage(user_id: &str, event_id: &str) -> Usage {
         Usage {
-            event_id: event_id.to_owned(),
             occurred_at: "2026-11-23T12:00:00Z".parse().unwrap(),
             user_id: user_id.to_owned(),
-            provider: "openai".to_owned(),
-            model: "gpt-4o".to_owned(),
-            input_tokens: Some(1),
-            output_tokens: Some(2),
-            cached_input_tokens: 0,
-            hold_id: None,
-            outcome: Outcome::Completed,
-            operation: Operation::Chat,
-            source: None,
+            ..samples::usage(event_id, 1, 2)
         }
     }
 
@@ -237,15 +238,26 @@ mod tests {
     #[test]
     fn a_body_has_the_same_digest_however_its_time_is_written_and_another_with_any_other_field() {
         let one = usage("ada", "e-1");
+        // This is what it was before usage had parts, tiers and costs.
+        let before = "17890a8a588aee37bcad8d3f842aa7fb";
+        assert_eq!(BodyDigest::of_usage(&one).as_str(), before);
         let mut same = one.clone();
         same.occurred_at = "2026-11-23T13:00:00+01:00".parse().unwrap();
         assert_eq!(BodyDigest::of_usage(&one), BodyDigest::of_usage(&same));
-        let changes: [fn(&mut Usage); 10] = [
+        let changes: [fn(&mut Usage); 18] = [
             |usage| usage.occurred_at = "2026-11-23T12:00:01Z".parse().unwrap(),
             |usage| usage.provider = "azure".to_owned(),
-            |usage| usage.input_tokens = Some(2),
-            |usage| usage.output_tokens = None,
-            |usage| usage.cached_input_tokens = 1,
+            |usage| usage.tokens.counts.input = 2,
+            |usage| usage.tokens.has_output = false,
+            |usage| usage.tokens.counts.cached_input = 1,
+            |usage| usage.tokens.counts.cache_write = 1,
+            |usage| usage.tokens.counts.cache_write_1h = 1,
+            |usage| usage.tokens.counts.audio_input = 1,
+            |usage| usage.tokens.counts.image_input = 1,
+            |usage| usage.tokens.counts.reasoning = 1,
+            |usage| usage.tokens.counts.audio_output = 1,
+            |usage| usage.service_tier = ServiceTier::Batch,
+            |usage| usage.reported_pico_usd = Some(0),
             |usage| usage.model = "gpt-4".to_owned(),
             |usage| usage.outcome = Outcome::Failed,
             |usage| usage.operation = Operation::Batch,
@@ -275,14 +287,14 @@ mod tests {
     fn each_body_that_is_in_conflict_has_an_identity_of_its_own() {
         let mut bodies = [2, 3, 4].map(|output| {
             let mut usage = usage("ada", "e-1");
-            usage.output_tokens = Some(output);
+            usage.tokens.counts.output = output;
             usage
         });
         let claimed = EventIdentity::of_usage(&bodies[0]);
         let conflict = |usage: &Usage| claimed.in_conflict(&BodyDigest::of_usage(usage));
         assert_ne!(conflict(&bodies[1]), claimed);
         assert_ne!(conflict(&bodies[1]), conflict(&bodies[2]));
-        bodies[2].output_tokens = Some(3);
+        bodies[2].tokens.counts.output = 3;
         assert_eq!(conflict(&bodies[1]), conflict(&bodies[2]), "it came twice");
     }
 }

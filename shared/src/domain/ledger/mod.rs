@@ -19,11 +19,13 @@ pub mod plausible;
 pub mod refusal;
 pub mod refused;
 pub mod renewal;
+pub mod reported;
 pub mod resolution;
 pub mod rollover;
 pub mod self_audit;
 pub mod settlement;
 pub mod usage;
+pub mod valuation;
 pub mod warning;
 
 pub use super::node;

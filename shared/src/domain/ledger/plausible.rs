@@ -48,8 +48,7 @@ impl fmt::Display for Excess {
 /// Returns the excess of `usage`, if any. A single request is measured by its model's limits if
 /// `book` has them, and otherwise by `max_tokens`, the organisation's limit of one request.
 fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
-    let input = usage.input_tokens.unwrap_or(0);
-    let output = usage.output_tokens.unwrap_or(0);
+    let (input, output) = (usage.tokens.counts.input, usage.tokens.counts.output);
     let beyond = |of: Counted, tokens: i64, most: i64| {
         (tokens > most).then_some(Excess { of, tokens, most })
     };
@@ -88,23 +87,14 @@ pub fn excess_of(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::ledger::usage::Outcome;
     use crate::domain::org::organisation::DEFAULT_MAX_TOKENS;
+    use crate::domain::samples;
 
     fn usage(model: &str, operation: Operation, input: i64, output: i64) -> Usage {
         Usage {
-            event_id: "e-1".to_owned(),
-            occurred_at: "2026-11-23T12:00:00Z".parse().unwrap(),
-            user_id: "ada".to_owned(),
-            provider: "openai".to_owned(),
             model: model.to_owned(),
-            input_tokens: Some(input),
-            output_tokens: Some(output),
-            cached_input_tokens: 0,
-            hold_id: None,
-            outcome: Outcome::Completed,
             operation,
-            source: None,
+            ..samples::usage("e-1", input, output)
         }
     }
 

@@ -308,6 +308,8 @@ mod tests {
     use crate::domain::ledger::hold::{Exempt, Hold};
     use crate::domain::ledger::hold_id::HoldKey;
     use crate::domain::org::budget::Budget;
+    use crate::domain::pricing::matched::MatchKind;
+    use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
     use crate::domain::samples::{
         NOW, at, budget, cell, configuration, counter, hold, month, user,
     };
@@ -474,9 +476,15 @@ mod tests {
         );
         let asked = asks(hold(5_120, 0), vec![all, eng]);
         let estimate = Estimate {
-            input: 1_024,
+            counts: TokenCounts {
+                input: 1_024,
+                output: 4_096,
+                ..TokenCounts::default()
+            },
+            tier: ServiceTier::Default,
             amounts: Amounts::new(5_120, 0),
             price: None,
+            matched: MatchKind::None,
         };
         for (rest, offered) in [
             (1_023, None),

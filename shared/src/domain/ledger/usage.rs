@@ -3,9 +3,11 @@
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::reported::ReportedTokens;
+use crate::domain::ledger::valuation::Consumption;
 use crate::domain::pricing::book::PriceBook;
-use crate::domain::pricing::price::value;
-use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
+use crate::domain::pricing::matched::{MatchKind, PriceSource};
+use crate::domain::pricing::tokens::ServiceTier;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -37,12 +39,13 @@ pub struct Usage {
     /// The provider of the model.
     pub provider: String,
     pub model: String,
-    /// Input tokens, including cached ones. None if the request was cut off and nobody counted.
-    pub input_tokens: Option<i64>,
-    /// Output tokens. None as above.
-    pub output_tokens: Option<i64>,
-    /// Input tokens that the provider had cached.
-    pub cached_input_tokens: i64,
+    #[serde(flatten)]
+    pub tokens: ReportedTokens,
+    #[serde(default, skip_serializing_if = "ServiceTier::is_default")]
+    pub service_tier: ServiceTier,
+    /// The cost that a gateway reported, in pico-USD (10^-12 US dollars).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_pico_usd: Option<i64>,
     /// The hold that it settles.
     pub hold_id: Option<String>,
     pub outcome: Outcome,
@@ -186,6 +189,8 @@ pub struct EventMessage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub amounts: Amounts,
+    /// How its price was found.
+    pub matched: MatchKind,
     /// True if the model has no price. Only its tokens count.
     pub is_unpriced: bool,
     /// True if the tokens were unknown and the hold's estimate was used.
@@ -196,6 +201,7 @@ impl Charge {
     pub fn nothing() -> Self {
         Self {
             amounts: Amounts::ZERO,
+            matched: MatchKind::None,
             is_unpriced: false,
             is_estimated: false,
         }
@@ -208,25 +214,30 @@ impl Usage {
         self.hold_id.as_deref().and_then(HoldId::parse)
     }
 
-    /// Returns its charge: by its tokens, or by `hold` if nobody counted them.
-    pub fn charge(&self, book: &PriceBook, hold: Option<&Hold>) -> Charge {
-        let price = book.find(Some(&self.provider), &self.model).price;
-        let counts = TokenCounts {
-            input: self.input_tokens.unwrap_or(0),
-            cached_input: self.cached_input_tokens,
-            output: self.output_tokens.unwrap_or(0),
-            ..TokenCounts::default()
+    /// Returns its charge: by its tokens or its reported cost, or by `hold` if nobody counted them.
+    pub fn charge(&self, book: &PriceBook, source: PriceSource, hold: Option<&Hold>) -> Charge {
+        let used = Consumption {
+            counts: self.tokens.counts,
+            tier: self.service_tier,
+            reported_pico_usd: self.reported_pico_usd,
         };
-        let is_counted = self.input_tokens.is_some() && self.output_tokens.is_some();
+        let value = used.value(&book.find(Some(&self.provider), &self.model), source);
+        let is_counted = self.tokens.is_counted();
+        let is_unpriced = value.matched == MatchKind::None;
         let mut charge = Charge {
-            amounts: value(price.as_ref(), counts, ServiceTier::Default),
-            is_unpriced: price.is_none(),
+            amounts: value.amounts,
+            matched: value.matched,
+            is_unpriced,
             is_estimated: !is_counted,
         };
         match hold {
+            // The cost is known, the tokens are not.
+            Some(hold) if !is_counted && value.matched == MatchKind::Reported => {
+                charge.amounts.tokens = hold.amounts.tokens;
+            }
             Some(hold) if !is_counted => charge.amounts = hold.amounts,
             // The preflight's model had a price. Reporting another model does not make it free.
-            Some(hold) if price.is_none() && hold.amounts.micro_usd > 0 => {
+            Some(hold) if is_unpriced && hold.amounts.micro_usd > 0 => {
                 charge.amounts.micro_usd = hold.amounts.micro_usd;
                 charge.is_estimated = true;
             }
@@ -240,6 +251,8 @@ impl Usage {
 mod tests {
     use super::*;
     use crate::domain::samples::{hold, usage};
+
+    const TABLE: PriceSource = PriceSource::Table;
 
     /// An input token costs 2 micro-USD, a cached one half of one, and an output token 10.
     fn book() -> PriceBook {
@@ -256,11 +269,12 @@ mod tests {
     #[test]
     fn what_was_counted_is_charged_by_kind_whatever_was_held() {
         let mut usage = usage("e-1", 1_000, 33);
-        usage.cached_input_tokens = 401;
-        let charge = usage.charge(&book(), Some(&hold(5_120, 21_300)));
+        usage.tokens.counts.cached_input = 401;
+        let charge = usage.charge(&book(), TABLE, Some(&hold(5_120, 21_300)));
         // 599 at 2, 401 at a half, and 33 at 10: 1,728.5.
         let expected = Charge {
             amounts: Amounts::new(1_033, 1_729),
+            matched: MatchKind::Exact,
             is_unpriced: false,
             is_estimated: false,
         };
@@ -270,18 +284,15 @@ mod tests {
     #[test]
     fn what_was_not_counted_in_full_is_charged_what_was_held() {
         let whole = usage("e-1", 1_000, 33);
-        let without_output = Usage {
-            output_tokens: None,
-            ..whole.clone()
-        };
-        let without_input = Usage {
-            input_tokens: None,
-            ..whole
-        };
+        let mut without_output = whole.clone();
+        without_output.tokens.has_output = false;
+        let mut without_input = whole;
+        without_input.tokens.has_input = false;
         for usage in [without_output, without_input] {
-            let charge = usage.charge(&book(), Some(&hold(5_120, 21_300)));
+            let charge = usage.charge(&book(), TABLE, Some(&hold(5_120, 21_300)));
             let expected = Charge {
                 amounts: Amounts::new(5_120, 21_300),
+                matched: MatchKind::Exact,
                 is_unpriced: false,
                 is_estimated: true,
             };
@@ -296,12 +307,30 @@ mod tests {
             ..usage("e-1", 1_000, 33)
         };
         let charge = |hold: &Hold| {
-            let charge = unknown.charge(&book(), Some(hold));
+            let charge = unknown.charge(&book(), TABLE, Some(hold));
             assert!(charge.is_unpriced);
             (charge.amounts, charge.is_estimated)
         };
         let priced = charge(&hold(5_120, 21_300));
         assert_eq!(priced, (Amounts::new(1_033, 21_300), true));
         assert_eq!(charge(&hold(5_120, 0)), (Amounts::new(1_033, 0), false));
+    }
+
+    #[test]
+    fn a_reported_cost_stands_for_the_price_and_the_hold_for_tokens_that_nobody_counted() {
+        let mut usage = Usage {
+            model: "nobody-knows".to_owned(),
+            reported_pico_usd: Some(7_000_000),
+            ..usage("e-1", 1_000, 33)
+        };
+        let charge = |usage: &Usage| {
+            let charge = usage.charge(&book(), PriceSource::Reported, Some(&hold(5_120, 21_300)));
+            assert_eq!(charge.matched, MatchKind::Reported);
+            assert!(!charge.is_unpriced);
+            (charge.amounts, charge.is_estimated)
+        };
+        assert_eq!(charge(&usage), (Amounts::new(1_033, 7), false));
+        usage.tokens.has_output = false;
+        assert_eq!(charge(&usage), (Amounts::new(5_120, 7), true));
     }
 }

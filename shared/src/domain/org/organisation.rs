@@ -2,6 +2,7 @@
 
 use crate::domain::org::models::ModelRule;
 use crate::domain::period::{Month, stored_time_zone};
+use crate::domain::pricing::matched::PriceSource;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,8 @@ pub struct Organisation {
     pub user_holds_percent: u32,
     pub abandoned_holds: AbandonedHolds,
     pub unknown_model: UnknownModel,
+    #[serde(default)]
+    pub price_source: PriceSource,
     pub on_unavailable: OnUnavailable,
     /// How many hours after a month's end its rollover is corrected once for late usage.
     #[serde(default = "default_grace")]
@@ -126,6 +129,7 @@ impl Organisation {
             user_holds_percent: DEFAULT_USER_HOLDS_PERCENT,
             abandoned_holds: AbandonedHolds::Release,
             unknown_model: UnknownModel::Refuse,
+            price_source: PriceSource::Table,
             on_unavailable: OnUnavailable::Allow,
             rollover_grace_hours: DEFAULT_GRACE_HOURS,
             max_tokens_per_request: DEFAULT_MAX_TOKENS,

@@ -149,23 +149,25 @@ impl Price {
         self
     }
 
-    /// Returns the most output tokens that cost at most `pico_usd` together with `input` fresh
-    /// input tokens. None if the input alone costs more. `i64::MAX` if output is free.
+    /// Returns the most output tokens that cost at most `pico_usd` together with the input of
+    /// `counts`. None if the input alone costs more. `i64::MAX` if output is free.
     pub fn output_tokens_within(
         &self,
-        input: i64,
+        counts: TokenCounts,
         pico_usd: i128,
         tier: ServiceTier,
     ) -> Option<i64> {
-        let counts = TokenCounts {
-            input,
-            ..TokenCounts::default()
+        let input = TokenCounts {
+            output: 0,
+            reasoning: 0,
+            audio_output: 0,
+            ..counts
         };
-        let left = pico_usd.saturating_sub(self.cost(counts, tier));
+        let left = pico_usd.saturating_sub(self.cost(input, tier));
         if left < 0 {
             return None;
         }
-        match i128::from(self.rate(Part::Output, tier, input)) {
+        match i128::from(self.rate(Part::Output, tier, counts.input)) {
             0 => Some(i64::MAX),
             price => Some(i64::try_from(left / price).unwrap_or(i64::MAX)),
         }

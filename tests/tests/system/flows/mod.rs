@@ -20,6 +20,7 @@ mod reports;
 mod strict;
 mod tree;
 mod usage;
+mod usage_parts;
 mod waiting;
 mod whereabouts;
 

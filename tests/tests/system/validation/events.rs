@@ -34,6 +34,37 @@ EVENT llm_request {"event_id": "e-1", "type": "llm_request", "occurred_at": "202
   output_tokens="5" => bad_request output_tokens
   cached_input_tokens=1 => bad_request cached_input_tokens
   cached_input_tokens=-1 => bad_request cached_input_tokens
+  input_tokens=9 ; cached_input_tokens=3 ; cache_write_tokens=2 ; cache_write_1h_tokens=2 ; audio_input_tokens=1 ; image_input_tokens=2 => bad_request image_input_tokens
+  input_tokens=9 ; cached_input_tokens=5 ; cache_write_tokens=5 => bad_request cache_write_tokens
+  input_tokens=9 ; cache_write_1h_tokens=10 => bad_request cache_write_1h_tokens
+  input_tokens=9 ; audio_input_tokens="5" ; image_input_tokens=1.5 => bad_request audio_input_tokens image_input_tokens
+  output_tokens=9 ; reasoning_tokens=10 => bad_request reasoning_tokens
+  output_tokens=9 ; reasoning_tokens=5 ; audio_output_tokens=5 => bad_request audio_output_tokens
+  -output_tokens ; outcome="failed" ; reasoning_tokens=1 => bad_request reasoning_tokens
+  -input_tokens ; -output_tokens ; operation="embedding" => bad_request input_tokens
+  service_tier="standard" => bad_request service_tier
+  service_tier=1 => bad_request service_tier
+  cost_usd=-0.1 => bad_request cost_usd
+  cost_usd=1000000.1 => bad_request cost_usd
+  cost_usd="0.1" => bad_request cost_usd
+  images={} => bad_request images
+  images=[5] => bad_request images[0]
+  images=[{}] => bad_request images[0].width
+  images=[{"width":5}] => bad_request images[0].height
+  images=[{"width":0,"height":100001}] => bad_request images[0].width images[0].height
+  images=[{"bytes":0}] => bad_request images[0].bytes
+  images=[{"bytes":5,"url":"x"}] => bad_request images[0].url
+  images=[{"bytes":5}] ; input_tokens=7 ; image_input_tokens=7 => bad_request image_input_tokens
+  usage={"prompt_tokens":5,"completion_tokens":2} => bad_request input_tokens output_tokens
+  -input_tokens ; -output_tokens ; usage={"prompt_tokens":5,"completion_tokens":2} ; cached_input_tokens=1 ; images=[{"bytes":5}] => bad_request cached_input_tokens images
+  -input_tokens ; -output_tokens ; usage=[] => bad_request usage
+  -input_tokens ; -output_tokens ; usage={} => bad_request usage
+  -input_tokens ; -output_tokens ; usage=null => bad_request input_tokens output_tokens
+  -input_tokens ; -output_tokens ; usage={"prompt_tokens":5} => bad_request usage.completion_tokens
+  -input_tokens ; -output_tokens ; usage={"prompt_tokens":5,"completion_tokens":2,"output_tokens":2} => bad_request usage.output_tokens
+  -input_tokens ; -output_tokens ; usage={"prompt_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":6}} => bad_request usage.prompt_tokens_details.cached_tokens
+  -input_tokens ; -output_tokens ; usage={"input_tokens":"5","output_tokens":2} => bad_request usage.input_tokens
+  -input_tokens ; -output_tokens ; usage={"input_tokens":5,"output_tokens":2,"service_tier":"batch"} ; service_tier="flex" => bad_request service_tier
   outcome="ok" => bad_request outcome
   operation="image" => bad_request operation
   hold_id="nothing" => bad_request hold_id

@@ -83,6 +83,8 @@ PATCH /v1/organisation {"name": "Demo"}
   max_tokens_per_request=null => 400 max_tokens_per_request
   abandoned_holds="keep" => 400 abandoned_holds
   unknown_model=1 => 400 unknown_model
+  price_source="gateway" => 400 price_source
+  price_source=null ; unknown_model=1 => 400 price_source unknown_model
   on_unavailable="maybe" => 400 on_unavailable
   models="gpt-4o" => 400 models
   models=["gpt-4o"] => 400 models

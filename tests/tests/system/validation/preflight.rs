@@ -32,6 +32,23 @@ POST /v1/preflight {"request_id": "r-new", "user_id": "ada", "model": "gpt-4o", 
   max_output_tokens=-1 => 400 max_output_tokens
   max_output_tokens=1e400 => 400 max_output_tokens
   max_output_tokens="all" => 400 max_output_tokens
+  cached_input_tokens=1 => 400 cached_input_tokens
+  input_tokens=9 ; cache_write_tokens=5 ; cache_write_1h_tokens=5 => 400 cache_write_1h_tokens
+  input_tokens=9 ; audio_input_tokens=-1 ; image_input_tokens=10 => 400 audio_input_tokens image_input_tokens
+  -input_tokens ; input_bytes=9 ; cached_input_tokens=1 ; audio_input_tokens=1 => 400 audio_input_tokens cached_input_tokens
+  max_output_tokens=9 ; reasoning_tokens=5 ; audio_output_tokens=5 => 400 audio_output_tokens
+  reasoning_tokens=1 => 400 reasoning_tokens
+  service_tier="standard" => 400 service_tier
+  operation="image" => 400 operation
+  cost_usd=-1 => 400 cost_usd
+  cost_usd="1" => 400 cost_usd
+  images=5 => 400 images
+  images=[{}] => 400 images[0].width
+  images=[{"height":5}] => 400 images[0].width
+  images=[{"bytes":5,"width":5,"height":5}] => 400 images[0].bytes
+  images=[{"bytes":1000000001}] => 400 images[0].bytes
+  images=[{"bytes":5}] ; input_tokens=5 ; image_input_tokens=5 => 400 image_input_tokens
+  usage={"prompt_tokens":5} => 400 usage
   prompt="a secret" ; messages=[] => 400 messages prompt
 PATCH /v1/holds/<hold> {}
   /v1/holds/nothing => 404

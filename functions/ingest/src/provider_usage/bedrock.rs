@@ -1,0 +1,62 @@
+//! Bedrock's usage, of the Converse API.
+
+use super::{count, optional_count};
+use shared::domain::pricing::tokens::TokenCounts;
+use shared::runtime::fields::Fields;
+use shared::runtime::parse;
+
+pub(super) const FIELDS: &[&str] = &[
+    "inputTokens",
+    "outputTokens",
+    "totalTokens",
+    "cacheReadInputTokens",
+    "cacheWriteInputTokens",
+    "cacheDetails",
+];
+
+/// The most entries of `cacheDetails`: there is one for each duration.
+const MAX_DETAILS: usize = 20;
+
+/// Reads usage whose `inputTokens` are only those that were neither read from the cache nor written
+/// to it: "total input tokens = inputTokens + cacheReadInputTokens + cacheWriteInputTokens" (Amazon
+/// Bedrock, "Prompt caching"). `cacheDetails` says for how long they were written; without it, for
+/// five minutes.
+pub(super) fn read(fields: &mut Fields) -> TokenCounts {
+    let whole = parse::whole(0, super::MAX_TOKENS);
+    let fresh = fields.required("inputTokens", &whole);
+    let output = fields.required("outputTokens", &whole);
+    let total = optional_count(fields, "totalTokens");
+    if total.is_some_and(|total| total < fresh.saturating_add(output)) {
+        fields.also_invalid(
+            "totalTokens",
+            "must be at least inputTokens and outputTokens",
+        );
+    }
+    let cached_input = count(fields, "cacheReadInputTokens");
+    let written = optional_count(fields, "cacheWriteInputTokens");
+    let entries = fields.objects("cacheDetails", (0, MAX_DETAILS), |detail| {
+        detail.forget_nulls(|_| true);
+        let duration = detail.optional("ttl", parse::text);
+        let tokens = count(detail, "inputTokens");
+        detail.ignore_rest();
+        (duration.is_some_and(|duration| duration == "1h"), tokens)
+    });
+    let (mut split, mut hour) = (0_i64, 0_i64);
+    for (is_hour, tokens) in entries.unwrap_or_default() {
+        split = split.saturating_add(tokens);
+        hour = hour.saturating_add(if is_hour { tokens } else { 0 });
+    }
+    let written = written.unwrap_or(split);
+    if split > written {
+        let message = "must not be more than cacheWriteInputTokens in all";
+        fields.also_invalid("cacheDetails", message);
+    }
+    TokenCounts {
+        input: fresh.saturating_add(cached_input).saturating_add(written),
+        cached_input,
+        cache_write: written.saturating_sub(hour).max(0),
+        cache_write_1h: hour,
+        output,
+        ..TokenCounts::default()
+    }
+}

@@ -1,0 +1,97 @@
+//! Gemini's `usageMetadata`, of `generateContent` and of the Live API.
+
+use super::{count, optional_count, part, without_overlap};
+use shared::domain::pricing::tokens::TokenCounts;
+use shared::runtime::fields::Fields;
+use shared::runtime::parse;
+
+pub(super) const FIELDS: &[&str] = &[
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "responseTokenCount",
+    "thoughtsTokenCount",
+    "totalTokenCount",
+    "promptTokensDetails",
+    "cacheTokensDetails",
+    "toolUsePromptTokensDetails",
+    "candidatesTokensDetails",
+    "responseTokensDetails",
+];
+
+/// The most entries of a list by modality: there is one for each.
+const MAX_MODALITIES: usize = 20;
+
+/// The tokens of a list by modality. Text, documents and video cost the same.
+#[derive(Default)]
+struct Modalities {
+    audio: i64,
+    image: i64,
+}
+
+/// Reads usage whose prompt includes what was cached, but not what tools gave, and whose candidates
+/// do not include what was thought. The total is the sum of all four; if it has more, that was
+/// thought.
+pub(super) fn read(fields: &mut Fields) -> TokenCounts {
+    let prompt = fields.required("promptTokenCount", parse::whole(0, super::MAX_TOKENS));
+    let of_tools = count(fields, "toolUsePromptTokenCount");
+    let cached_input = part(
+        fields,
+        "cachedContentTokenCount",
+        ("promptTokenCount", prompt),
+    );
+    let candidates = count(fields, "candidatesTokenCount");
+    let said = candidates.max(count(fields, "responseTokenCount"));
+    let thoughts = count(fields, "thoughtsTokenCount");
+    let total = optional_count(fields, "totalTokenCount");
+    // Not every version counts tools and thoughts in the total.
+    if total.is_some_and(|total| total < prompt.saturating_add(said)) {
+        let message = "must be at least promptTokenCount and candidatesTokenCount";
+        fields.also_invalid("totalTokenCount", message);
+    }
+    let input = prompt.saturating_add(of_tools);
+    let sum = input.saturating_add(said).saturating_add(thoughts);
+    let beyond = total.map_or(0, |total| total.saturating_sub(sum).max(0));
+    let output = said.saturating_add(thoughts).saturating_add(beyond);
+    let of_prompt = modalities(fields, "promptTokensDetails", prompt);
+    let of_cache = modalities(fields, "cacheTokensDetails", cached_input);
+    let of_candidates = modalities(fields, "candidatesTokensDetails", said);
+    let of_response = modalities(fields, "responseTokensDetails", said);
+    let counts = without_overlap(TokenCounts {
+        input: prompt,
+        cached_input,
+        // What was cached is priced as cached, whatever it is.
+        audio_input: of_prompt.audio.saturating_sub(of_cache.audio).max(0),
+        image_input: of_prompt.image.saturating_sub(of_cache.image).max(0),
+        output,
+        reasoning: thoughts.saturating_add(beyond),
+        audio_output: of_candidates.audio.max(of_response.audio),
+        ..TokenCounts::default()
+    });
+    TokenCounts { input, ..counts }
+}
+
+/// Reads a list by modality, whose parts are at most `whole`.
+fn modalities(fields: &mut Fields, name: &str, whole: i64) -> Modalities {
+    let entries = fields.objects(name, (0, MAX_MODALITIES), |entry| {
+        entry.forget_nulls(|_| true);
+        let modality = entry.optional("modality", parse::text);
+        let tokens = count(entry, "tokenCount");
+        entry.ignore_rest();
+        (modality.unwrap_or_default(), tokens)
+    });
+    let mut sums = Modalities::default();
+    for (modality, tokens) in entries.unwrap_or_default() {
+        match modality.as_str() {
+            "AUDIO" => sums.audio = sums.audio.saturating_add(tokens),
+            "IMAGE" => sums.image = sums.image.saturating_add(tokens),
+            _ => {}
+        }
+    }
+    if sums.audio.saturating_add(sums.image) > whole {
+        fields.also_invalid(name, "must not be more than its count in all");
+        return Modalities::default();
+    }
+    sums
+}
