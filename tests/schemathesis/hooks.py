@@ -18,6 +18,9 @@ HOLD = os.environ["TOKTRA_HOLD"]
 SECRET = os.environ["TOKTRA_GITHUB_SECRET"]
 REQUESTS = itertools.count(1)
 RECEIVERS = ["https://127.0.0.1:9/hook", "https://localhost:9/?a=b"]
+USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
+PARTS = ["cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens",
+         "reasoning_tokens", "audio_output_tokens"]
 # An exemption ends in the future, and not in years.
 NOW = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 MONTH = datetime.now(timezone.utc).strftime("%Y-%m")
@@ -114,7 +117,13 @@ def mended(value, case):
         value.pop("hold_id", None)
         value["event_id"] = f"event-{next(REQUESTS)}"
         value["occurred_at"] = NOW
-        value.pop("cached_input_tokens", None)
+        if "usage" in value:
+            value["usage"] = USAGE
+            value.pop("service_tier", None)
+    if case.path in ("/v1/events", "/v1/preflight"):
+        # Parts are at most their whole, and pictures are not counted twice.
+        for name in PARTS:
+            value.pop(name, None)
     if case.path == "/v1/exemptions":
         value["user_id"] = one_of(USERS, value.get("user_id"))
         value.pop("starts_at", None)
