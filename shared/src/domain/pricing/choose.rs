@@ -26,8 +26,8 @@ pub(super) struct Choice<'a> {
 }
 
 /// Returns what `asked` means among the rows of its key, or None if they do not say, or have no
-/// price of tokens. `provider` is who was named. If the name is of another seller's form, such as an
-/// inference profile of Bedrock, it may be either.
+/// price of tokens. `provider` is who was named. If the name has the form of another seller's, such
+/// as an inference profile of Bedrock, it may be either.
 pub(super) fn choose<'a>(
     rows: Vec<(Row<'a>, Name)>,
     asked: &Name,
