@@ -11,6 +11,7 @@ use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::change::{Change, Update};
 use shared::domain::ledger::estimate::MAX_TOKENS;
+use shared::domain::org::models::ModelRule;
 use shared::domain::org::organisation::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
 };
@@ -66,6 +67,79 @@ pub(crate) async fn read(State(app): State<App>, caller: Caller) -> Result<Respo
     Ok(json(200, to_json(&organisation_view(&head.organisation))))
 }
 
+/// The settings to change, each None if it stays as it is.
+struct Patch {
+    name: Option<String>,
+    timezone: Option<String>,
+    reserve: Option<Reserve>,
+    output_reserve: Option<i64>,
+    hold_seconds: Option<i64>,
+    user_holds: Option<i64>,
+    abandoned_holds: Option<AbandonedHolds>,
+    unknown_model: Option<UnknownModel>,
+    price_source: Option<PriceSource>,
+    on_unavailable: Option<OnUnavailable>,
+    grace_hours: Option<i64>,
+    max_tokens: Option<i64>,
+    models: Option<Option<ModelRule>>,
+}
+
+impl Patch {
+    fn read(fields: &mut Fields) -> Self {
+        Self {
+            name: fields.changed_value("name", parse::display_name),
+            timezone: fields.changed_value("timezone", parse::timezone),
+            reserve: fields.changed_value("reserve", parse::one_of(RESERVES)),
+            output_reserve: fields
+                .changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE)),
+            hold_seconds: fields
+                .changed_value("hold_seconds", parse::whole(HOLD_SECONDS.0, HOLD_SECONDS.1)),
+            user_holds: fields.changed_value(
+                "user_holds_percent",
+                parse::whole(USER_HOLDS_PERCENT.0, USER_HOLDS_PERCENT.1),
+            ),
+            abandoned_holds: fields.changed_value("abandoned_holds", parse::one_of(ABANDONED)),
+            unknown_model: fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS)),
+            price_source: fields.changed_value("price_source", parse::one_of(PRICE_SOURCES)),
+            on_unavailable: fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE)),
+            grace_hours: fields.changed_value(
+                "rollover_grace_hours",
+                parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
+            ),
+            max_tokens: fields.changed_value("max_tokens_per_request", parse::whole(1, MAX_TOKENS)),
+            models: models::changed(fields),
+        }
+    }
+
+    /// Returns the settings after the patch. The time zone is left to the caller, who knows when it
+    /// changes.
+    fn on(&self, before: &Organisation) -> Organisation {
+        let small = |changed: Option<i64>, before: u32| {
+            let changed = changed.and_then(|number| u32::try_from(number).ok());
+            changed.unwrap_or(before)
+        };
+        Organisation {
+            id: before.id.clone(),
+            name: self.name.clone().unwrap_or_else(|| before.name.clone()),
+            timezone: before.timezone.clone(),
+            zone_begun: before.zone_begun,
+            reserve: self.reserve.unwrap_or(before.reserve),
+            output_reserve_tokens: self.output_reserve.unwrap_or(before.output_reserve_tokens),
+            hold_seconds: small(self.hold_seconds, before.hold_seconds),
+            user_holds_percent: small(self.user_holds, before.user_holds_percent),
+            abandoned_holds: self.abandoned_holds.unwrap_or(before.abandoned_holds),
+            unknown_model: self.unknown_model.unwrap_or(before.unknown_model),
+            price_source: self.price_source.unwrap_or(before.price_source),
+            on_unavailable: self.on_unavailable.unwrap_or(before.on_unavailable),
+            rollover_grace_hours: small(self.grace_hours, before.rollover_grace_hours),
+            max_tokens_per_request: self.max_tokens.unwrap_or(before.max_tokens_per_request),
+            models: self.models.clone().unwrap_or_else(|| before.models.clone()),
+            version: before.version + 1,
+            created_at: before.created_at,
+        }
+    }
+}
+
 /// Changes settings of the organisation. They are in force at once.
 #[shared::endpoint(PATCH "/v1/organisation", ADMIN)]
 #[utoipa::path(
@@ -91,59 +165,15 @@ pub(crate) async fn update(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
-    let name = fields.changed_value("name", parse::display_name);
-    let timezone = fields.changed_value("timezone", parse::timezone);
-    let reserve = fields.changed_value("reserve", parse::one_of(RESERVES));
-    let output_reserve =
-        fields.changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE));
-    let hold_seconds =
-        fields.changed_value("hold_seconds", parse::whole(HOLD_SECONDS.0, HOLD_SECONDS.1));
-    let user_holds = fields.changed_value(
-        "user_holds_percent",
-        parse::whole(USER_HOLDS_PERCENT.0, USER_HOLDS_PERCENT.1),
-    );
-    let abandoned_holds = fields.changed_value("abandoned_holds", parse::one_of(ABANDONED));
-    let unknown_model = fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS));
-    let price_source = fields.changed_value("price_source", parse::one_of(PRICE_SOURCES));
-    let on_unavailable = fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE));
-    let grace_hours = fields.changed_value(
-        "rollover_grace_hours",
-        parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
-    );
-    let max_tokens = fields.changed_value("max_tokens_per_request", parse::whole(1, MAX_TOKENS));
-    let models = models::changed(&mut fields);
+    let patch = Patch::read(&mut fields);
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
     change(&app, &actor, None, async |snapshot| {
         let before = &snapshot.head.organisation;
         check_version(&headers, before.version)?;
-        let mut after = Organisation {
-            id: before.id.clone(),
-            name: name.clone().unwrap_or_else(|| before.name.clone()),
-            timezone: before.timezone.clone(),
-            zone_begun: before.zone_begun,
-            reserve: reserve.unwrap_or(before.reserve),
-            output_reserve_tokens: output_reserve.unwrap_or(before.output_reserve_tokens),
-            hold_seconds: hold_seconds
-                .and_then(|seconds| u32::try_from(seconds).ok())
-                .unwrap_or(before.hold_seconds),
-            user_holds_percent: user_holds
-                .and_then(|percent| u32::try_from(percent).ok())
-                .unwrap_or(before.user_holds_percent),
-            abandoned_holds: abandoned_holds.unwrap_or(before.abandoned_holds),
-            unknown_model: unknown_model.unwrap_or(before.unknown_model),
-            price_source: price_source.unwrap_or(before.price_source),
-            on_unavailable: on_unavailable.unwrap_or(before.on_unavailable),
-            rollover_grace_hours: grace_hours
-                .and_then(|hours| u32::try_from(hours).ok())
-                .unwrap_or(before.rollover_grace_hours),
-            max_tokens_per_request: max_tokens.unwrap_or(before.max_tokens_per_request),
-            models: models.clone().unwrap_or_else(|| before.models.clone()),
-            version: before.version + 1,
-            created_at: before.created_at,
-        };
-        if let Some(timezone) = &timezone {
+        let mut after = patch.on(before);
+        if let Some(timezone) = &patch.timezone {
             after.change_zone(timezone.clone(), now);
         }
         let organisation = Update::new(before.clone(), after, organisation_json);
