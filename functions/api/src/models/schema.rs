@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 /// Which models may be used. It replaces the object before it as a whole, and an empty one permits
 /// all models. A pattern may have `*` for any characters. It is compared, without case, with the
-/// reported name, with the name that its price was found by, and with both behind the provider:
-/// `gpt-4o*`, `openai/*`.
+/// reported name, with the name that its price was found by, with both without what is in front and
+/// without a date, and with all of these behind the provider: `gpt-4o*`, `openai/*`.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetModels {

@@ -7,9 +7,11 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{Department, Path};
 use crate::domain::org::models::{Forbidden, LevelRule, ModelRule, NamedModel};
 use crate::domain::pricing::book::PriceBook;
+use crate::domain::pricing::identity::names;
+use crate::domain::pricing::matched::MatchKind;
+use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::rates::Part;
 use crate::domain::pricing::tokens::ServiceTier;
-use std::borrow::Cow;
 
 /// How many patterns of a list a message names.
 const MAX_SAID: usize = 10;
@@ -39,16 +41,22 @@ fn rule_on<'a>(configuration: &'a Configuration, path: &Path) -> Option<RuleInFo
     })
 }
 
-/// Returns a model with what `book` knows of it.
-fn named<'a>(book: &PriceBook, provider: Option<&'a str>, model: &'a str) -> NamedModel<'a> {
-    let quote = book.find(provider, model);
+/// Returns a model with what its quote says of it. The name of the dearest of several rows says
+/// nothing about which of them it is.
+fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
+    let is_same = match quote.matched.kind {
+        MatchKind::DearestProvider | MatchKind::Estimate | MatchKind::None => false,
+        MatchKind::Exact
+        | MatchKind::Dated
+        | MatchKind::Alias
+        | MatchKind::Organisation
+        | MatchKind::Reported => true,
+    };
+    let matched = quote.matched.model.as_deref().filter(|_| is_same);
+    let price = quote.price.as_ref();
     NamedModel {
-        provider,
-        reported: model,
-        matched: quote.matched.model.map(Cow::Owned),
-        output_price: quote
-            .price
-            .map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),
+        names: names(provider, model, matched),
+        output_price: price.map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),
     }
 }
 
@@ -62,7 +70,7 @@ impl Reason {
         model: &str,
     ) -> Option<Self> {
         let RuleInForce { department, rule } = rule_on(configuration, path)?;
-        let named = named(book, provider, model);
+        let named = named(&book.find(provider, model), provider, model);
         let why = said(rule, rule.forbids(&named)?);
         let whose = department.map_or("the organisation", |department| &department.name);
         let hint = match provider {
@@ -138,15 +146,16 @@ pub struct JudgedModel {
 impl JudgedModel {
     /// Judges the model of `usage` that counts on `path`.
     pub fn of(configuration: &Configuration, path: &Path, book: &PriceBook, usage: &Usage) -> Self {
-        let named = named(book, Some(&usage.provider), &usage.model);
-        let rule = rule_on(configuration, path);
-        let is_allowed = rule.is_none_or(|of| of.rule.forbids(&named).is_none());
+        let provider = Some(usage.provider.as_str());
+        let quote = book.find(provider, &usage.model);
+        let is_forbidden = rule_on(configuration, path).is_some_and(|of| {
+            let named = named(&quote, provider, &usage.model);
+            of.rule.forbids(&named).is_some()
+        });
+        let matched = quote.matched.model;
         Self {
-            matched: named
-                .matched
-                .filter(|matched| *matched != usage.model)
-                .map(Cow::into_owned),
-            is_allowed,
+            matched: matched.filter(|matched| *matched != usage.model),
+            is_allowed: !is_forbidden,
         }
     }
 }
@@ -261,8 +270,24 @@ mod tests {
         assert_eq!(judged("/sales/", "gpt-4o"), exact(false));
         assert_eq!(judged("/gone/", "nobody-knows"), exact(false));
         assert_eq!(judged("/", "gpt-4o"), exact(true));
-        let dated = judged("/", "gpt-4o-1999-01-01");
-        assert_eq!(dated.matched.as_deref(), Some("gpt-4o"));
-        assert!(dated.is_allowed, "by the name that its price was found by");
+        let spelled = judged("/", "openai/GPT-4o");
+        assert_eq!(spelled.matched.as_deref(), Some("gpt-4o"));
+        assert!(
+            spelled.is_allowed,
+            "by the name that its price was found by"
+        );
+        // Its price is that of the dearest date, which is not its name.
+        let undated = judged("/", "gpt-4o-1999-01-01");
+        assert!(undated.is_allowed, "{undated:?}");
+        configuration.organisation.models = Some(ModelRule {
+            deny: undated.matched.into_iter().collect(),
+            ..ModelRule::default()
+        });
+        let usage = Usage {
+            model: "gpt-4o-1999-01-01".to_owned(),
+            ..usage("e-1", 1, 1)
+        };
+        let judged = JudgedModel::of(&configuration, &Path::default(), book(), &usage);
+        assert!(judged.is_allowed);
     }
 }

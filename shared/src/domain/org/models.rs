@@ -2,7 +2,6 @@
 
 use crate::domain::pattern::fits;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 
 /// The most patterns of one list.
 pub const MAX_PATTERNS: usize = 100;
@@ -27,14 +26,11 @@ pub struct ModelRule {
     pub max_output_price: Option<i64>,
 }
 
-/// A model as a request or usage names it, and what the prices know of it.
+/// A model as it is known by its names and its price.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedModel<'a> {
-    /// None if the request names none.
-    pub provider: Option<&'a str>,
-    pub reported: &'a str,
-    /// The name that its price was found by.
-    pub matched: Option<Cow<'a, str>>,
+pub struct NamedModel {
+    /// In lower case, alone and behind its provider: `gpt-4o`, `openai/gpt-4o`.
+    pub names: Vec<String>,
     /// The list price of output at the default tier, in micro-USD per million tokens.
     pub output_price: Option<i64>,
 }
@@ -52,27 +48,13 @@ pub enum Forbidden<'a> {
     Unpriced,
 }
 
-impl NamedModel<'_> {
-    /// Returns the names that patterns are compared with, in lower case: as reported and as
-    /// matched, each also behind its provider.
-    fn names(&self) -> Vec<String> {
-        let own = [Some(self.reported), self.matched.as_deref()];
-        let own: Vec<String> = own.into_iter().flatten().map(str::to_lowercase).collect();
-        let provider = self.provider.map(str::to_lowercase);
-        let behind = |name: &String| Some(format!("{}/{name}", provider.as_ref()?));
-        let behind: Vec<String> = own.iter().filter_map(behind).collect();
-        own.into_iter().chain(behind).collect()
-    }
-}
-
 impl ModelRule {
     /// Returns why the rule forbids `model`. None if it permits it.
-    pub fn forbids(&self, model: &NamedModel<'_>) -> Option<Forbidden<'_>> {
-        let names = model.names();
+    pub fn forbids(&self, model: &NamedModel) -> Option<Forbidden<'_>> {
         let fitting = |patterns: &'_ [String]| {
             patterns.iter().position(|pattern| {
                 let pattern = pattern.to_lowercase();
-                names.iter().any(|name| fits(name, &pattern))
+                model.names.iter().any(|name| fits(name, &pattern))
             })
         };
         let denied = fitting(&self.deny).and_then(|at| self.deny.get(at));
@@ -121,16 +103,21 @@ mod tests {
         }
     }
 
-    /// `GPT-4o-2024-11-20` of OpenAI, at $10.
-    const DATED: NamedModel<'_> = NamedModel {
-        provider: Some("OpenAI"),
-        reported: "GPT-4o-2024-11-20",
-        matched: Some(Cow::Borrowed("gpt-4o")),
-        output_price: Some(10_000_000),
-    };
+    /// `gpt-4o-2024-11-20` of OpenAI, at $10.
+    fn dated() -> NamedModel {
+        NamedModel {
+            names: texts(&[
+                "gpt-4o",
+                "gpt-4o-2024-11-20",
+                "openai/gpt-4o",
+                "openai/gpt-4o-2024-11-20",
+            ]),
+            output_price: Some(10_000_000),
+        }
+    }
 
     #[test]
-    fn a_pattern_is_compared_with_both_names_alone_and_behind_the_provider_without_case() {
+    fn a_pattern_is_compared_with_each_name_without_case() {
         for pattern in [
             "gpt-4o",
             "gpt-4o-2024-11-20",
@@ -142,55 +129,48 @@ mod tests {
             "*",
         ] {
             assert_eq!(
-                rule(&[pattern], &[], None).forbids(&DATED),
+                rule(&[pattern], &[], None).forbids(&dated()),
                 None,
                 "{pattern}"
             );
             let denied = Some(Forbidden::Denied(pattern));
-            assert_eq!(rule(&[], &[pattern], None).forbids(&DATED), denied);
+            assert_eq!(rule(&[], &[pattern], None).forbids(&dated()), denied);
         }
         for pattern in ["gpt-4", "openai", "azure/*", "gpt-4o-mini", "4o", "openai/"] {
             let listed = rule(&[pattern], &[], None);
             assert_eq!(
-                listed.forbids(&DATED),
+                listed.forbids(&dated()),
                 Some(Forbidden::NotListed),
                 "{pattern}"
             );
             assert_eq!(
-                rule(&[], &[pattern], None).forbids(&DATED),
+                rule(&[], &[pattern], None).forbids(&dated()),
                 None,
                 "{pattern}"
             );
         }
-        let alone = NamedModel {
-            provider: None,
-            ..DATED
-        };
-        let of_openai = rule(&["openai/*"], &[], None);
-        assert_eq!(of_openai.forbids(&alone), Some(Forbidden::NotListed));
     }
 
     #[test]
     fn deny_wins_over_allow_and_a_rule_without_a_list_permits_all() {
         let most = rule(&["gpt-*"], &["*-2024-11-20", "o1*"], None);
         assert_eq!(
-            most.forbids(&DATED),
+            most.forbids(&dated()),
             Some(Forbidden::Denied("*-2024-11-20"))
         );
-        assert_eq!(ModelRule::default().forbids(&DATED), None);
-        assert_eq!(rule(&[], &["o1*"], None).forbids(&DATED), None);
+        assert_eq!(ModelRule::default().forbids(&dated()), None);
+        assert_eq!(rule(&[], &["o1*"], None).forbids(&dated()), None);
     }
 
     #[test]
     fn a_price_at_the_limit_is_permitted_and_an_unknown_one_is_not() {
         let at_most = |limit| rule(&[], &[], Some(limit));
-        assert_eq!(at_most(10_000_000).forbids(&DATED), None);
+        assert_eq!(at_most(10_000_000).forbids(&dated()), None);
         let too_dear = Some(Forbidden::TooDear(10_000_000));
-        assert_eq!(at_most(9_999_999).forbids(&DATED), too_dear);
+        assert_eq!(at_most(9_999_999).forbids(&dated()), too_dear);
         let unpriced = NamedModel {
             output_price: None,
-            matched: None,
-            ..DATED
+            ..dated()
         };
         assert_eq!(
             at_most(i64::MAX).forbids(&unpriced),
@@ -199,7 +179,7 @@ mod tests {
         assert_eq!(rule(&["gpt*"], &[], None).forbids(&unpriced), None);
         let free = NamedModel {
             output_price: Some(0),
-            ..DATED
+            ..dated()
         };
         assert_eq!(at_most(0).forbids(&free), None);
     }
@@ -223,11 +203,10 @@ mod tests {
         #[test]
         fn one_more_denied_pattern_or_a_lower_limit_never_permits_more(
             allow in patterns(), deny in patterns(), more in "[ab*/]{1,4}",
-            limit in 0_i64..10, price in prop::option::of(0_i64..10), name in "[ab]{1,4}",
-            provider in prop::option::of("[ab]"),
+            limit in 0_i64..10, price in prop::option::of(0_i64..10),
+            names in prop::collection::vec("[ab/]{1,4}", 1..4),
         ) {
-            let model = NamedModel { provider: provider.as_deref(), reported: &name,
-                matched: None, output_price: price };
+            let model = NamedModel { names, output_price: price };
             let before = ModelRule { allow, deny, max_output_price: Some(limit) };
             let mut after = before.clone();
             after.deny.push(more);

@@ -7,6 +7,7 @@ mod book_tests;
 pub mod changes;
 mod choose;
 mod dates;
+pub mod identity;
 pub mod images;
 pub mod matched;
 mod name;

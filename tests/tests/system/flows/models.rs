@@ -223,9 +223,12 @@ async fn usage_of_a_forbidden_model_is_charged_marked_and_can_fire_a_policy() {
         event["model"] = json!(model);
         event
     };
-    // By the name that its price is found by.
+    // By the name that its price is found by, and by the name without its date.
     world
-        .report(&[event("e-1", "gpt-4o-mini-2024-07-18", None)])
+        .report(&[event("e-1", "openai/gpt-4o-mini", None)])
+        .await;
+    world
+        .report(&[event("e-0", "gpt-4o-mini-2024-07-18", None)])
         .await;
     assert!(forbidden(&world).await.is_empty());
     world.report(&[event("e-2", "gpt-4o", None)]).await;
@@ -240,7 +243,7 @@ async fn usage_of_a_forbidden_model_is_charged_marked_and_can_fire_a_policy() {
         ),
         (&json!("e-2"), &json!(true), &json!(100))
     );
-    assert_eq!(figure(&world.figures(&budget).await).0, 200);
+    assert_eq!(figure(&world.figures(&budget).await).0, 300);
     // Whoever asks for one model and uses another is marked too, alone and in a batch.
     let ask = async |id: &str| {
         let answer = asks(&world, "ada", id, "gpt-4o-mini").await;
@@ -260,7 +263,7 @@ async fn usage_of_a_forbidden_model_is_charged_marked_and_can_fire_a_policy() {
     }
     assert_eq!(
         figure(&world.figures(&budget).await),
-        (500, 0, 9_500, 9_500)
+        (600, 0, 9_400, 9_400)
     );
     let expected = [("Forbidden", "e-2"), ("Matched", "e-1")];
     assert_eq!(
