@@ -11,7 +11,7 @@ use shared::domain::period::Month;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Figures by their subject, and each by its name. A zero is left out.
-type Sums = BTreeMap<(String, String), i64>;
+type Sums = BTreeMap<(String, String), i128>;
 
 /// The figures of a record that the rows of the reports add up.
 const OF_ROWS: [(&str, &str); 5] = [
@@ -19,10 +19,10 @@ const OF_ROWS: [(&str, &str); 5] = [
     ("output_tokens", "output_tokens"),
     ("cached_input_tokens", "cached_input_tokens"),
     ("tokens", "tokens"),
-    ("micro_usd", "micro_usd"),
+    ("pico_usd", "pico_usd"),
 ];
 
-fn plus(sums: &mut Sums, of: &str, figure: &str, more: i64) {
+fn plus(sums: &mut Sums, of: &str, figure: &str, more: i128) {
     if more == 0 {
         return;
     }
@@ -38,8 +38,8 @@ fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item[name].as_str().unwrap_or_default()
 }
 
-fn number(item: &Value, name: &str) -> i64 {
-    item[name].as_i64().unwrap_or_default()
+fn number(item: &Value, name: &str) -> i128 {
+    item[name].as_i64().unwrap_or_default().into()
 }
 
 /// Every item of a table as JSON; bytes are left out.
@@ -77,7 +77,7 @@ fn row(kind: &str, bucket: &str, of: &Value) -> String {
 
 /// Whether an abandoned hold has paid a part of a record already.
 fn was_paid(record: &Value) -> bool {
-    number(record, "offset_tokens") != 0 || number(record, "offset_micro_usd") != 0
+    number(record, "offset_tokens") != 0 || number(record, "offset_pico_usd") != 0
 }
 
 /// The figures that follow from the records, for each book.
@@ -99,10 +99,7 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
         if is_abandoned || is_usage && !was_paid(record) {
             plus(&mut sums, &department, "requests", 1);
         }
-        for (figure, offset) in [
-            ("tokens", "offset_tokens"),
-            ("micro_usd", "offset_micro_usd"),
-        ] {
+        for (figure, offset) in [("tokens", "offset_tokens"), ("pico_usd", "offset_pico_usd")] {
             let charged = number(record, figure);
             plus(
                 &mut sums,
@@ -173,11 +170,11 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
                 continue;
             };
             let of = format!("department {path} {period}");
-            for figure in ["tokens", "micro_usd", "requests"] {
+            for figure in ["tokens", "pico_usd", "requests"] {
                 plus(&mut sums, &of, figure, number(item, figure));
             }
         } else if let Some(user) = rest.strip_prefix("#user#") {
-            for figure in ["tokens", "micro_usd", "requests"] {
+            for figure in ["tokens", "pico_usd", "requests"] {
                 plus(
                     &mut sums,
                     &format!("user {user} {sk}"),
@@ -193,7 +190,7 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
                         false => String::new(),
                     };
                     let of = format!("days of {user} {day}");
-                    plus(&mut sums, &of, "tokens", tokens.as_i64().unwrap());
+                    plus(&mut sums, &of, "tokens", tokens.as_i64().unwrap().into());
                 }
             }
         } else if let Some(bucket) = rest.strip_prefix("#usage#") {
@@ -226,7 +223,7 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
     };
     let (resolutions, abandoned) = (of_kind("resolution"), of_kind("abandoned"));
     let by_identity = of_kind("record");
-    let charged = |item: &Value| (number(item, "tokens"), number(item, "micro_usd"));
+    let charged = |item: &Value| (number(item, "tokens"), number(item, "pico_usd"));
     let mut misfits = Vec::new();
     for (hold, resolution) in &resolutions {
         let of = charged(&resolution["charged"]);
@@ -235,7 +232,7 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
             let record = by_identity.get(event).copied().unwrap_or(&Value::Null);
             let offset = (
                 number(record, "offset_tokens"),
-                number(record, "offset_micro_usd"),
+                number(record, "offset_pico_usd"),
             );
             let is_late =
                 text(resolution, "outcome") == "expired" && text(record, "hold_id") == hold;
@@ -372,7 +369,7 @@ async fn of_exemptions(world: &World, id: &str, records: &[&Value]) -> Vec<Strin
         for grant in &grants {
             let used = grant.used(&cell);
             for (counter, gives) in grant.opens() {
-                let most = if grant.is_limited() { gives } else { i64::MAX };
+                let most = if grant.is_limited() { gives } else { i128::MAX };
                 if !(0..=most).contains(&used.of(counter.unit)) {
                     wrong.push(format!("{id}: {} gave {used:?} in {month}", grant.id));
                 }
@@ -417,7 +414,8 @@ async fn of_figures(world: &World, ledger: &[Value]) -> Vec<String> {
             false => budget[name].as_i64().unwrap(),
         };
         let spent = if is_usd {
-            spent.micro_usd
+            // Six decimals are shown, and never less than there is.
+            i64::try_from((spent.pico_usd + 999_999).div_euclid(1_000_000)).unwrap()
         } else {
             spent.tokens
         };

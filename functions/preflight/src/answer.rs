@@ -184,7 +184,7 @@ fn reason(reason: &Reason) -> ReasonBody<'_> {
         unit: budget.map(|b| b.unit),
         amount: figure(|b| b.figures.amount),
         carried: figure(|b| b.figures.carried),
-        exempted: figure(|b| b.figures.beyond()),
+        exempted: figure(|b| b.figures.exempted),
         spent: figure(|b| b.figures.spent),
         held: figure(|b| b.figures.held),
         available: figure(|b| b.figures.available),
@@ -225,7 +225,7 @@ fn hold_body(id: &HoldId, hold: &Hold) -> HoldBody {
     HoldBody {
         id: id.to_string(),
         tokens: hold.amounts.tokens,
-        usd: Usd(hold.amounts.micro_usd),
+        usd: Usd(hold.amounts.micro_usd()),
         expires_at: hold.expires().to_string(),
     }
 }

@@ -1,5 +1,10 @@
 //! Tokens and money, as integers.
+//!
+//! What people set (budgets, top-ups, exemptions, thresholds) is an `i64` of tokens or micro-USD.
+//! What is counted (usage, holds, counters, totals) is an `i128` of tokens or pico-USD, the unit in
+//! which every price of a token is whole. `counted` converts between them.
 
+use crate::domain::wide_number;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -7,6 +12,7 @@ use serde_json::Value;
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
 
 const MICRO_PER_USD: i64 = 1_000_000;
+const PICO_PER_USD: u128 = 1_000_000_000_000;
 
 /// The unit that a budget counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,7 +21,7 @@ const MICRO_PER_USD: i64 = 1_000_000;
 pub enum Unit {
     /// Tokens, input and output together.
     Tokens,
-    /// US dollars, kept as micro-USD.
+    /// US dollars: micro-USD as far as people set them, pico-USD as far as they are counted.
     Usd,
 }
 
@@ -30,14 +36,19 @@ impl Unit {
     /// Formats an amount for people, with its digits in groups: `1,234,567 tokens`, `$1,234.50`,
     /// `-$0.0213`.
     pub fn shown(self, value: i64) -> String {
-        let sign = if value < 0 { "-" } else { "" };
-        let magnitude = value.unsigned_abs();
+        self.exactly(self.counted(value))
+    }
+
+    /// Formats what is counted like [`Unit::shown`], with every digit: `$0.000000000015`.
+    pub fn exactly(self, counted: i128) -> String {
+        let sign = if counted < 0 { "-" } else { "" };
+        let magnitude = counted.unsigned_abs();
+        let groups = |whole: u128| grouped(u64::try_from(whole).unwrap_or(u64::MAX));
         match self {
-            Self::Tokens => format!("{sign}{} tokens", grouped(magnitude)),
+            Self::Tokens => format!("{sign}{} tokens", groups(magnitude)),
             Self::Usd => {
-                let scale = MICRO_PER_USD.unsigned_abs();
-                let whole = grouped(magnitude / scale);
-                let digits = format!("{:06}", magnitude % scale);
+                let whole = groups(magnitude / PICO_PER_USD);
+                let digits = format!("{:012}", magnitude % PICO_PER_USD);
                 match digits.trim_end_matches('0') {
                     "" => format!("{sign}${whole}"),
                     // Cents are written with two digits.
@@ -69,54 +80,75 @@ pub fn grouped(value: u64) -> String {
     out
 }
 
-/// Tokens and micro-USD of one request, hold or sum.
+/// Tokens and pico-USD of one request, hold or sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Amounts {
     pub tokens: i64,
-    /// Millionths of a US dollar.
-    pub micro_usd: i64,
+    /// 10^-12 US dollars.
+    #[serde(with = "wide_number")]
+    pub pico_usd: i128,
 }
 
 impl Amounts {
     pub const ZERO: Self = Self {
         tokens: 0,
-        micro_usd: 0,
+        pico_usd: 0,
+    };
+    pub const MAX: Self = Self {
+        tokens: i64::MAX,
+        pico_usd: i128::MAX,
     };
 
-    pub fn new(tokens: i64, micro_usd: i64) -> Self {
-        Self { tokens, micro_usd }
+    pub fn new(tokens: i64, pico_usd: i128) -> Self {
+        Self { tokens, pico_usd }
     }
 
-    pub fn of(self, unit: Unit) -> i64 {
+    /// Returns the amounts that people set, in tokens and micro-USD.
+    pub fn of_micro_usd(tokens: i64, micro_usd: i64) -> Self {
+        Self::new(tokens, Unit::Usd.counted(micro_usd))
+    }
+
+    /// Returns the amounts that `of` returns for each unit.
+    pub fn by_unit(mut of: impl FnMut(Unit) -> i128) -> Self {
+        let tokens = Unit::Tokens.rounded_down(of(Unit::Tokens));
+        Self::new(tokens, of(Unit::Usd))
+    }
+
+    /// Returns the dollars as people see them: in micro-USD, rounded up.
+    pub fn micro_usd(self) -> i64 {
+        Unit::Usd.rounded_up(self.pico_usd)
+    }
+
+    pub fn of(self, unit: Unit) -> i128 {
         match unit {
-            Unit::Tokens => self.tokens,
-            Unit::Usd => self.micro_usd,
+            Unit::Tokens => self.tokens.into(),
+            Unit::Usd => self.pico_usd,
         }
     }
 
-    /// Returns `self + other` in both units, within the range of an `i64`.
+    /// Returns `self + other` in both units, within the range of the integers.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         Self::new(
             self.tokens.saturating_add(other.tokens),
-            self.micro_usd.saturating_add(other.micro_usd),
+            self.pico_usd.saturating_add(other.pico_usd),
         )
     }
 
-    /// Returns `self - other` in both units, within the range of an `i64`.
+    /// Returns `self - other` in both units, within the range of the integers.
     #[must_use]
     pub fn saturating_sub(self, other: Self) -> Self {
         Self {
             tokens: self.tokens.saturating_sub(other.tokens),
-            micro_usd: self.micro_usd.saturating_sub(other.micro_usd),
+            pico_usd: self.pico_usd.saturating_sub(other.pico_usd),
         }
     }
 
-    /// Returns `self - other` in both units, or None if a unit leaves the range of an `i64`.
+    /// Returns `self - other` in both units, or None if a unit leaves the range of the integers.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Some(Self {
             tokens: self.tokens.checked_sub(other.tokens)?,
-            micro_usd: self.micro_usd.checked_sub(other.micro_usd)?,
+            pico_usd: self.pico_usd.checked_sub(other.pico_usd)?,
         })
     }
 }

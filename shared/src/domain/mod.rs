@@ -2,6 +2,7 @@
 
 pub mod amount;
 pub mod change;
+pub mod counted;
 pub mod exemption;
 pub mod github;
 pub mod integration;
@@ -16,3 +17,4 @@ pub mod policy;
 pub mod pricing;
 #[cfg(test)]
 mod samples;
+pub mod wide_number;

@@ -2,7 +2,7 @@
 
 use crate::domain::amount::Unit;
 
-/// One counter of a cell: `t4` counts tokens, `m4` micro-USD.
+/// One counter of a cell: `t4` counts tokens, `u4` pico-USD.
 ///
 /// Each level has two, one for each unit, with or without a budget: the organisation has the number
 /// 0, the department with index `i` has `2i + 2`. The counters of an exemption have odd numbers.

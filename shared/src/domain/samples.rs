@@ -113,7 +113,7 @@ pub(crate) fn user(id: &str) -> User {
 }
 
 /// A cell with these counters and nothing else.
-pub(crate) fn cell(counters: impl IntoIterator<Item = (Node, i64)>) -> Cell {
+pub(crate) fn cell(counters: impl IntoIterator<Item = (Node, i128)>) -> Cell {
     Cell {
         epoch: 1,
         nodes: BTreeMap::from_iter(counters),
@@ -122,12 +122,12 @@ pub(crate) fn cell(counters: impl IntoIterator<Item = (Node, i64)>) -> Cell {
 }
 
 /// A hold of a user in `backend` that ends in two minutes, on every counter of their path.
-pub(crate) fn hold(tokens: i64, micro_usd: i64) -> Hold {
+pub(crate) fn hold(tokens: i64, pico_usd: i128) -> Hold {
     let configuration = configuration([]);
     Hold {
         department: 1,
         expires_at: u32::try_from(at(NOW).as_second()).unwrap() + 120,
-        amounts: Amounts::new(tokens, micro_usd),
+        amounts: Amounts::new(tokens, pico_usd),
         nodes: configuration.counters_on(&configuration.path("backend")),
         ..Hold::default()
     }

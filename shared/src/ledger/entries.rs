@@ -106,7 +106,7 @@ fn is_strict(configuration: &Configuration) -> bool {
 /// Whether an entry used more than its hold, in an organisation whose holds cover whole requests.
 fn exceeds(configuration: &Configuration, entry: &Entry<'_>, hold: &Hold) -> bool {
     let (used, held) = (entry.charge.amounts, hold.amounts);
-    let is_more = used.tokens > held.tokens || used.micro_usd > held.micro_usd;
+    let is_more = used.tokens > held.tokens || used.pico_usd > held.pico_usd;
     is_more && is_strict(configuration)
 }
 

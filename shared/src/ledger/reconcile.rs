@@ -94,7 +94,7 @@ impl Store {
         if !is_comparable || before.epoch != after.epoch {
             return Ok(None);
         }
-        let mut underway: BTreeMap<Node, i64> = BTreeMap::new();
+        let mut underway: BTreeMap<Node, i128> = BTreeMap::new();
         let ids: Vec<HoldId> = after
             .holds
             .iter()
@@ -121,7 +121,7 @@ impl Store {
         let mut found = look.differences(&configuration, period, is_current, spent);
         for budget in configuration.budgets_in(period) {
             let credited = history.get(&budget.counter());
-            let credited = credited.map_or(0, |row| row.carried_out);
+            let credited = credited.map_or(0, |row| row.unit.counted(row.carried_out));
             let carried = after.carried(budget.counter());
             let is_counted = after.nodes.contains_key(&budget.counter());
             if is_counted && carried != credited {

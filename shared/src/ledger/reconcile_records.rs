@@ -45,8 +45,7 @@ struct Settled {
 
 fn plus(sums: &mut BTreeMap<String, Amounts>, key: &str, more: Amounts) {
     let sum = sums.entry(key.to_owned()).or_default();
-    sum.tokens = sum.tokens.saturating_add(more.tokens);
-    sum.micro_usd = sum.micro_usd.saturating_add(more.micro_usd);
+    *sum = sum.saturating_add(more);
 }
 
 impl Store {
@@ -230,14 +229,12 @@ impl Store {
 
 impl Summed {
     fn add(&mut self, organisation_id: &str, record: IndexedRecord) {
-        let charged = Amounts::new(record.tokens, record.micro_usd);
+        let charged = Amounts::new(record.tokens, record.pico_usd);
         self.records += 1;
         match record.kind.as_str() {
             "llm_request" => {
-                let of_department = Amounts::new(
-                    record.tokens.saturating_sub(record.offset_tokens),
-                    record.micro_usd.saturating_sub(record.offset_micro_usd),
-                );
+                let offset = Amounts::new(record.offset_tokens, record.offset_pico_usd);
+                let of_department = charged.saturating_sub(offset);
                 plus(&mut self.departments, &record.path, of_department);
                 plus(&mut self.users, &record.user_id, charged);
                 let hold_id = record.hold_id.as_deref().and_then(HoldId::parse);

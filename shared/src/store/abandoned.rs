@@ -60,7 +60,7 @@ impl Store {
             AttributeValue::S(hold_id.period.to_string()),
         );
         item.insert("tokens".to_owned(), number(charged.tokens));
-        item.insert("micro_usd".to_owned(), number(charged.micro_usd));
+        item.insert("pico_usd".to_owned(), number(charged.pico_usd));
         item.insert("recorded_at".to_owned(), AttributeValue::S(now.to_string()));
         item.insert(TTL.to_owned(), number(expires_at(now)));
         let put = Put::builder()

@@ -134,10 +134,8 @@ impl Store {
                 continue;
             };
             for grant in grants {
-                let used = grant.used(&cell);
                 let sum = given.entry(grant.id.clone()).or_default();
-                sum.tokens = sum.tokens.saturating_add(used.tokens);
-                sum.micro_usd = sum.micro_usd.saturating_add(used.micro_usd);
+                *sum = sum.saturating_add(grant.used(&cell));
             }
         }
         Ok(given)

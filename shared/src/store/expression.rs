@@ -1,7 +1,7 @@
 //! Cells as items, and updates of cells as expressions.
 
 use super::call::StoreError;
-use super::item::{Item, number};
+use super::item::{Item, counted, number};
 use super::tables::TTL;
 use crate::domain::amount::Unit;
 use crate::domain::ledger::cell::Cell;
@@ -13,20 +13,20 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeMap, HashMap};
 
-/// Returns a counter's attribute: `t3` for tokens, `m3` for micro-USD.
+/// Returns a counter's attribute: `t3` for tokens, `u3` for pico-USD.
 pub(super) fn attribute(node: Node) -> String {
     match node.unit {
         Unit::Tokens => format!("t{}", node.index),
-        Unit::Usd => format!("m{}", node.index),
+        Unit::Usd => format!("u{}", node.index),
     }
 }
 
-/// Returns the attribute of a counter's carry: `ct3`, `cm3`.
+/// Returns the attribute of a counter's carry: `ct3`, `cu3`.
 fn carry_attribute(node: Node) -> String {
     format!("c{}", attribute(node))
 }
 
-/// Returns the attribute of the amount that exemptions gave beyond a counter: `xt3`, `xm3`.
+/// Returns the attribute of the amount that exemptions gave beyond a counter: `xt3`, `xu3`.
 fn exempted_attribute(node: Node) -> String {
     format!("x{}", attribute(node))
 }
@@ -34,7 +34,7 @@ fn exempted_attribute(node: Node) -> String {
 fn node(attribute: &str) -> Option<Node> {
     let unit = match attribute.as_bytes().first()? {
         b't' => Unit::Tokens,
-        b'm' => Unit::Usd,
+        b'u' => Unit::Usd,
         _ => return None,
     };
     let index = attribute.get(1..)?.parse().ok()?;
@@ -97,7 +97,7 @@ pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
                     Some(("x", counter)) => (&mut cell.exempted, counter),
                     _ => (&mut cell.nodes, name.as_str()),
                 };
-                numbers.insert(node(counter).ok_or_else(unknown)?, integer(name, n)?);
+                numbers.insert(node(counter).ok_or_else(unknown)?, counted(name, n)?);
             }
             _ => return Err(StoreError::unreadable(format!("cell attribute {name}"))),
         }
@@ -151,7 +151,7 @@ impl Expression {
         for (&node, &delta) in &update.add_or_begin {
             sets.push(out.add_or_begin(&attribute(node), delta));
         }
-        let is_untouched = |(node, _): &(&Node, &i64)| !update.add.contains_key(*node);
+        let is_untouched = |(node, _): &(&Node, &i128)| !update.add.contains_key(*node);
         for (&node, &given) in update.open.iter().filter(is_untouched) {
             let name = attribute(node);
             let begin = out.known_or(&name, given);
@@ -182,7 +182,7 @@ impl Expression {
     }
 
     /// Adds to a number that counts as zero if it is missing.
-    fn add_or_begin(&mut self, name: &str, delta: i64) -> String {
+    fn add_or_begin(&mut self, name: &str, delta: i128) -> String {
         let sign = if delta < 0 { '-' } else { '+' };
         let begin = self.known_or(name, 0);
         let value = self.value(number(delta.unsigned_abs()));
@@ -190,7 +190,7 @@ impl Expression {
     }
 
     /// Refers to a number, or to `given` if it is missing.
-    fn known_or(&mut self, name: &str, given: i64) -> String {
+    fn known_or(&mut self, name: &str, given: i128) -> String {
         let given = self.value(number(given));
         format!("if_not_exists({name}, {given})")
     }
@@ -277,7 +277,7 @@ mod tests {
                         unit: Unit::Usd,
                         index: 12,
                     },
-                    i64::MAX,
+                    1 << 90,
                 ),
             ]),
             carried: BTreeMap::from([(
@@ -340,11 +340,11 @@ mod tests {
 
     #[test]
     fn a_counter_that_is_not_there_has_what_it_opens_with() {
-        let [tokens, micro_usd] = [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index: 3 });
+        let [tokens, usd] = [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index: 3 });
         let update = CellUpdate {
             conditions: vec![Condition::AtLeastOrNew(tokens, 5)],
             add: BTreeMap::from([(tokens, -5)]),
-            open: BTreeMap::from([(tokens, 90), (micro_usd, 7)]),
+            open: BTreeMap::from([(tokens, 90), (usd, 7)]),
             ..CellUpdate::default()
         };
         let expression = Expression::of(&update);
@@ -354,7 +354,7 @@ mod tests {
         );
         assert_eq!(
             expression.update,
-            "SET v = v + :v1, t3 = if_not_exists(t3, :v2) - :v0, m3 = if_not_exists(m3, :v3)"
+            "SET v = v + :v1, t3 = if_not_exists(t3, :v2) - :v0, u3 = if_not_exists(u3, :v3)"
         );
     }
 

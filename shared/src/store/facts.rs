@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::item::Item;
+use super::item::{Item, counted};
 use super::keys;
 use super::records::{MATCHED_MODEL, MODEL_NOT_ALLOWED, UNCOUNTED};
 use super::risks::COMPLETED_AT;
@@ -28,9 +28,9 @@ const WANTED: [&str; 17] = [
     "path",
     "period",
     "tokens",
-    "micro_usd",
+    "pico_usd",
     "offset_tokens",
-    "offset_micro_usd",
+    "offset_pico_usd",
     "model",
     MATCHED_MODEL,
     MODEL_NOT_ALLOWED,
@@ -124,12 +124,15 @@ fn text(item: &mut Item, name: &str) -> Option<String> {
     }
 }
 
-fn whole(item: &Item, name: &str) -> Result<i64, StoreError> {
-    match item.get(name) {
+fn amounts(item: &Item, tokens: &str, pico_usd: &str) -> Result<Amounts, StoreError> {
+    let whole = |name: &str| match item.get(name) {
         None => Ok(0),
-        Some(AttributeValue::N(digits)) => digits.parse().map_err(|_| StoreError::unreadable(name)),
+        Some(AttributeValue::N(digits)) => counted(name, digits),
         Some(_) => Err(StoreError::unreadable(name)),
-    }
+    };
+    let unreadable = |_| StoreError::unreadable(tokens);
+    let in_tokens = i64::try_from(whole(tokens)?).map_err(unreadable)?;
+    Ok(Amounts::new(in_tokens, whole(pico_usd)?))
 }
 
 fn parsed<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<T, StoreError> {
@@ -140,11 +143,8 @@ fn parsed<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<T, Sto
 fn spent(item: &mut Item) -> Result<Spent, StoreError> {
     Ok(Spent {
         period: parsed(text(item, "period").as_deref(), "period")?,
-        charged: Amounts::new(whole(item, "tokens")?, whole(item, "micro_usd")?),
-        offset: Amounts::new(
-            whole(item, "offset_tokens")?,
-            whole(item, "offset_micro_usd")?,
-        ),
+        charged: amounts(item, "tokens", "pico_usd")?,
+        offset: amounts(item, "offset_tokens", "offset_pico_usd")?,
     })
 }
 

@@ -2,11 +2,12 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::item::Item;
+use super::item::{Item, from_item};
 use super::keys;
 use super::tables::BY_DAY;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::wide_number;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
@@ -26,13 +27,13 @@ pub(crate) struct IndexedRecord {
     pub(crate) period: String,
     #[serde(default)]
     pub(crate) tokens: i64,
-    #[serde(default)]
-    pub(crate) micro_usd: i64,
+    #[serde(default, with = "wide_number")]
+    pub(crate) pico_usd: i128,
     /// The tokens of it that a charged hold had paid already.
     #[serde(default)]
     pub(crate) offset_tokens: i64,
-    #[serde(default)]
-    pub(crate) offset_micro_usd: i64,
+    #[serde(default, with = "wide_number")]
+    pub(crate) offset_pico_usd: i128,
     #[serde(default)]
     pub(crate) mark: String,
     #[serde(default)]
@@ -70,7 +71,7 @@ impl Store {
             .send()
             .await?;
         let items = answer.items.unwrap_or_default().into_iter();
-        let records: Result<_, _> = items.map(serde_dynamo::from_item).collect();
+        let records: Result<_, _> = items.map(from_item).collect();
         Ok((records?, answer.last_evaluated_key))
     }
 }

@@ -96,15 +96,15 @@ impl Store {
         let version = AttributeValue::S(entry.price_version.clone());
         let update = update
             .update_expression(format!(
-                "SET mark = :mark, tokens = :t, micro_usd = :m, offset_tokens = :ot, \
-                 offset_micro_usd = :om, price_version = :v, price_match = :pm, \
+                "SET mark = :mark, tokens = :t, pico_usd = :p, offset_tokens = :ot, \
+                 offset_pico_usd = :op, price_version = :v, price_match = :pm, \
                  unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
             ))
             .expression_attribute_values(":mark", serde_dynamo::to_attribute_value(entry.mark)?)
             .expression_attribute_values(":t", number(amounts.tokens))
-            .expression_attribute_values(":m", number(amounts.micro_usd))
+            .expression_attribute_values(":p", number(amounts.pico_usd))
             .expression_attribute_values(":ot", number(entry.offset.tokens))
-            .expression_attribute_values(":om", number(entry.offset.micro_usd))
+            .expression_attribute_values(":op", number(entry.offset.pico_usd))
             .expression_attribute_values(":v", version)
             .expression_attribute_values(":pm", AttributeValue::S(matched.as_str().to_owned()))
             .expression_attribute_values(":u", AttributeValue::Bool(is_unpriced))
@@ -163,7 +163,7 @@ impl Store {
         item.extend(user_id.map(|user_id| ("user_id".to_owned(), text(user_id))));
         item.insert("period".to_owned(), text(&correction.month.to_string()));
         item.insert("tokens".to_owned(), number(correction.amounts.tokens));
-        item.insert("micro_usd".to_owned(), number(correction.amounts.micro_usd));
+        item.insert("pico_usd".to_owned(), number(correction.amounts.pico_usd));
         item.insert("received_at".to_owned(), text(&created_at.to_string()));
         item.insert(TTL.to_owned(), number(expires_at(created_at)));
         let put = Put::builder()

@@ -89,16 +89,10 @@ impl Store {
             AttributeValue::S(entry.period.to_string()),
         );
         item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
-        item.insert(
-            "micro_usd".to_owned(),
-            number(entry.charge.amounts.micro_usd),
-        );
+        item.insert("pico_usd".to_owned(), number(entry.charge.amounts.pico_usd));
         if entry.offset != Amounts::ZERO {
             item.insert("offset_tokens".to_owned(), number(entry.offset.tokens));
-            item.insert(
-                "offset_micro_usd".to_owned(),
-                number(entry.offset.micro_usd),
-            );
+            item.insert("offset_pico_usd".to_owned(), number(entry.offset.pico_usd));
         }
         let version = AttributeValue::S(entry.price_version.clone());
         item.insert("price_version".to_owned(), version);

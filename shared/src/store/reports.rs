@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::item::Item;
+use super::item::{Item, from_item};
 use super::keys;
 use super::pages::Page;
 use super::totals::Sums;
@@ -10,6 +10,7 @@ use super::usage_rows::ABANDONED_HOLD;
 use crate::domain::amount::Amounts;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
+use crate::domain::wide_number;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -40,14 +41,15 @@ pub struct UsageRow {
     pub cached_input_tokens: i64,
     /// Tokens charged: input and output, or a hold's estimate if nobody counted.
     pub tokens: i64,
-    pub micro_usd: i64,
+    #[serde(with = "wide_number")]
+    pub pico_usd: i128,
 }
 
 impl UsageRow {
     /// Whether it is a row of abandoned holds that all were replaced by late usage.
     fn is_of_nothing(&self) -> bool {
         let is_abandoned = self.provider == ABANDONED_HOLD && self.model == ABANDONED_HOLD;
-        is_abandoned && self.requests == 0 && self.tokens == 0 && self.micro_usd == 0
+        is_abandoned && self.requests == 0 && self.tokens == 0 && self.pico_usd == 0
     }
 }
 
@@ -134,7 +136,7 @@ impl Store {
                 sk,
                 UsageRow {
                     bucket: bucket.to_owned(),
-                    ..serde_dynamo::from_item(item)?
+                    ..from_item(item)?
                 },
             ));
         }
@@ -208,7 +210,7 @@ impl Store {
             .await?;
         let sums = rows.iter().map(|row| Sums {
             tokens: row.tokens,
-            micro_usd: row.micro_usd,
+            pico_usd: row.pico_usd,
             requests: row.requests,
         });
         Ok(sums.fold(Sums::default(), Sums::plus))
@@ -224,8 +226,7 @@ impl Store {
         let month = period.to_string();
         for row in self.usage_of(organisation_id, &month, None).await? {
             let sum = users.entry(row.user_id).or_default();
-            sum.tokens = sum.tokens.saturating_add(row.tokens);
-            sum.micro_usd = sum.micro_usd.saturating_add(row.micro_usd);
+            *sum = sum.saturating_add(Amounts::new(row.tokens, row.pico_usd));
         }
         Ok(users)
     }

@@ -4,13 +4,14 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::item::number;
+use super::item::{from_item, number};
 use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;
 use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
+use crate::domain::wide_number;
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use jiff::civil::Date;
 use serde::Deserialize;
@@ -20,8 +21,8 @@ use std::collections::BTreeMap;
 pub struct Sums {
     #[serde(default)]
     pub tokens: i64,
-    #[serde(default)]
-    pub micro_usd: i64,
+    #[serde(default, with = "wide_number")]
+    pub pico_usd: i128,
     #[serde(default)]
     pub requests: i64,
 }
@@ -30,7 +31,7 @@ impl Sums {
     pub(crate) fn one(amounts: Amounts) -> Self {
         Self {
             tokens: amounts.tokens,
-            micro_usd: amounts.micro_usd,
+            pico_usd: amounts.pico_usd,
             requests: 1,
         }
     }
@@ -39,13 +40,13 @@ impl Sums {
     pub fn plus(self, other: Self) -> Self {
         Self {
             tokens: self.tokens.saturating_add(other.tokens),
-            micro_usd: self.micro_usd.saturating_add(other.micro_usd),
+            pico_usd: self.pico_usd.saturating_add(other.pico_usd),
             requests: self.requests.saturating_add(other.requests),
         }
     }
 
     pub fn amounts(&self) -> Amounts {
-        Amounts::new(self.tokens, self.micro_usd)
+        Amounts::new(self.tokens, self.pico_usd)
     }
 }
 
@@ -111,7 +112,7 @@ impl Store {
         let rows = pages.try_collect().await?;
         let mut totals = Vec::with_capacity(rows.len());
         for row in rows {
-            let row: TotalRow = serde_dynamo::from_item(row)?;
+            let row: TotalRow = from_item(row)?;
             let path = row.sk.strip_prefix(DEPARTMENT_TOTAL).unwrap_or_default();
             totals.push((Path::from_text(path), row.sums));
         }
@@ -133,10 +134,10 @@ impl Store {
             .set_key(Some(key.attributes()))
             .expression_attribute_values(":y", number(expires_at));
         if let Some(sums) = sums {
-            added.push("tokens :t, micro_usd :m, requests :r".to_owned());
+            added.push("tokens :t, pico_usd :p, requests :r".to_owned());
             update = update
                 .expression_attribute_values(":t", number(sums.tokens))
-                .expression_attribute_values(":m", number(sums.micro_usd))
+                .expression_attribute_values(":p", number(sums.pico_usd))
                 .expression_attribute_values(":r", number(sums.requests));
         }
         if let Some((day, tokens)) = of_day {

@@ -84,10 +84,7 @@ impl Added {
             input: add(self.input, counts.input),
             output: add(self.output, counts.output),
             cached_input: add(self.cached_input, counts.cached_input),
-            amounts: Amounts::new(
-                add(self.amounts.tokens, charged.tokens),
-                add(self.amounts.micro_usd, charged.micro_usd),
-            ),
+            amounts: self.amounts.saturating_add(charged),
         }
     }
 }
@@ -175,7 +172,7 @@ impl Store {
             .set_key(Some(key.attributes()))
             .update_expression(format!(
                 "ADD requests :r, input_tokens :i, output_tokens :o, cached_input_tokens :c, \
-                 tokens :t, micro_usd :m \
+                 tokens :t, pico_usd :p \
                  SET user_id = :user, #path = :path, provider = :provider, model = :model, \
                  {TTL} = :y"
             ))
@@ -185,7 +182,7 @@ impl Store {
             .expression_attribute_values(":o", number(added.output))
             .expression_attribute_values(":c", number(added.cached_input))
             .expression_attribute_values(":t", number(added.amounts.tokens))
-            .expression_attribute_values(":m", number(added.amounts.micro_usd))
+            .expression_attribute_values(":p", number(added.amounts.pico_usd))
             .expression_attribute_values(":user", text(of.user_id))
             .expression_attribute_values(":path", text(of.path))
             .expression_attribute_values(":provider", text(of.provider))

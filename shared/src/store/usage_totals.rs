@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::call::StoreError;
-use super::item::Item;
+use super::item::{Item, from_item};
 use super::keys;
 use super::totals::{Sums, day_attribute};
 use crate::domain::org::configuration::Configuration;
@@ -58,7 +58,7 @@ impl Store {
                     usage_totals.set_day(&user_id, day, tokens);
                 }
             }
-            let sums: Sums = serde_dynamo::from_item(item)?;
+            let sums: Sums = from_item(item)?;
             usage_totals.set_user(&user_id, month, sums.amounts());
         }
         let periods: BTreeSet<Month> = departments.iter().map(|(period, _)| *period).collect();

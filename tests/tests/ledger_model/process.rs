@@ -129,7 +129,7 @@ fn preflight(world: &mut World, request: u8, at: At) -> Result<At, String> {
     }
     let asked = world.request(request, epoch, department);
     let update = world.hold_update(&asked);
-    let could_fit = asked.hard.iter().all(|n| world.cell().nodes[n] >= Q);
+    let could_fit = asked.hard.iter().all(|n| world.cell().nodes[n] >= Q.into());
     if update.apply(&mut world.cell).is_ok() {
         if epoch != world.epoch {
             return Err("a hold under an old state succeeded after a change".to_owned());
@@ -295,7 +295,7 @@ fn change(world: &mut World, add: Option<i64>) {
     };
     update.epoch = Some(world.epoch);
     if let Some(delta) = add {
-        update.add.insert(node(0), delta);
+        update.add.insert(node(0), delta.into());
     }
     if world.makes(Mistake::ChangeLeavesTheCellsEpoch) {
         update.conditions.clear();

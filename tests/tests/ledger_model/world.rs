@@ -105,7 +105,7 @@ impl World {
         let nodes = limits
             .iter()
             .zip(0..)
-            .map(|(limit, index)| (node(index), *limit))
+            .map(|(limit, index)| (node(index), i128::from(*limit)))
             .collect();
         Self {
             cell: Some(Cell {
@@ -216,7 +216,7 @@ impl World {
                 }
             }
             let rest = cell.nodes[&node(index)];
-            if limit != rest + held + spent {
+            if i128::from(limit) != rest + i128::from(held + spent) {
                 return Err(format!(
                     "conservation of {index}: {limit} != {rest} + {held} + {spent}"
                 ));

@@ -92,7 +92,7 @@ pub(crate) async fn read(
 /// The assumed price of a token if the user has used none this month: ten dollars a million.
 const USUAL: Amounts = Amounts {
     tokens: 1,
-    micro_usd: 10,
+    pico_usd: 10_000_000,
 };
 
 /// Returns the hard budget that would refuse first. Within a unit that is the one with the least
@@ -108,17 +108,17 @@ fn binding_budget<'a>(
     let scarcest = |unit: Unit| {
         let hard = budgets.iter().filter(|b| b.hard_cap && b.unit == unit);
         let least = hard.min_by_key(|budget| available(budget))?;
-        Some((least.id.as_str(), i128::from(available(least))))
+        Some((least.id.as_str(), available(least)))
     };
-    let cost = if used.tokens > 0 && used.micro_usd > 0 {
+    let cost = if used.tokens > 0 && used.pico_usd > 0 {
         used
     } else {
         USUAL
     };
     match (scarcest(Unit::Tokens), scarcest(Unit::Usd)) {
-        (Some((in_tokens, tokens)), Some((in_usd, micro_usd))) => {
-            let tokens_first =
-                tokens * i128::from(cost.micro_usd) <= micro_usd * i128::from(cost.tokens);
+        (Some((in_tokens, tokens)), Some((in_usd, pico_usd))) => {
+            let worth = tokens.saturating_mul(cost.pico_usd);
+            let tokens_first = worth <= pico_usd.saturating_mul(cost.tokens.into());
             Some(if tokens_first { in_tokens } else { in_usd })
         }
         (only, None) | (None, only) => only.map(|(id, _)| id),

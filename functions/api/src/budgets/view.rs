@@ -87,7 +87,7 @@ pub(crate) fn budget_view(
 ) -> BudgetView {
     let period = configuration.period_of(now);
     let untouched = Cell::default();
-    let figures = Figures::of(budget, period, cell.unwrap_or(&untouched));
+    let figures = Figures::of(budget, period, cell.unwrap_or(&untouched)).shown(budget.unit);
     let figure = |value| Figure(budget.unit, value);
     let department = budget.department_id.as_ref();
     BudgetView {
@@ -104,7 +104,7 @@ pub(crate) fn budget_view(
         period_id: period.to_string(),
         amount: figure(figures.amount),
         carried: figure(figures.carried),
-        exempted: figure(figures.beyond()),
+        exempted: figure(figures.exempted),
         topped_up: figure(figures.topped_up),
         spent: figure(figures.spent),
         held: figure(figures.held),

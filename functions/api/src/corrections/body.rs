@@ -50,7 +50,7 @@ pub(super) fn read_correction(body: &[u8]) -> Result<CorrectionRequest, ApiError
     let tokens = fields.optional("tokens", parse::whole(-MAX_TOKENS, MAX_TOKENS));
     let micro_usd = fields.optional("usd", parse::signed_micro_usd(MAX_MICRO_USD));
     let reason = fields.required("reason", parse::sentence(1_000));
-    let amounts = Amounts::new(tokens.unwrap_or(0), micro_usd.unwrap_or(0));
+    let amounts = Amounts::of_micro_usd(tokens.unwrap_or(0), micro_usd.unwrap_or(0));
     if amounts == Amounts::ZERO && !fields.is_invalid() {
         fields.also_invalid("tokens", "tokens or usd must be given and not be zero");
     }

@@ -109,20 +109,20 @@ fn check_recorded(
     for level in levels {
         let of_level = totals.departments.spent_under(level);
         recorded.tokens = recorded.tokens.min(of_level.tokens);
-        recorded.micro_usd = recorded.micro_usd.min(of_level.micro_usd);
+        recorded.pico_usd = recorded.pico_usd.min(of_level.pico_usd);
     }
     if let Subject::User(_) = &asked.subject {
         let of_user = totals.user.as_ref().map(|(_, total)| *total);
         let of_user = of_user.unwrap_or_default();
         recorded.tokens = recorded.tokens.min(of_user.tokens);
-        recorded.micro_usd = recorded.micro_usd.min(of_user.micro_usd);
+        recorded.pico_usd = recorded.pico_usd.min(of_user.pico_usd);
     }
     for (field, unit) in [("tokens", Unit::Tokens), ("usd", Unit::Usd)] {
         let (taken, there) = (asked.amounts.of(unit), recorded.of(unit).max(0));
         if taken < 0 && taken.saturating_add(there) < 0 {
             return Err(ApiError::conflict(format!(
                 "{field} takes away more than there is: {} recorded in {}",
-                unit.shown(there),
+                unit.shown(unit.rounded_down(there)),
                 asked.month
             )));
         }

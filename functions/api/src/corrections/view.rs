@@ -36,7 +36,7 @@ pub(super) fn correction_view(correction: &Correction) -> CorrectionView<'_> {
         department_id: correction.department_id.as_deref(),
         month: correction.month,
         tokens: correction.amounts.tokens,
-        usd: Usd(correction.amounts.micro_usd),
+        usd: Usd(correction.amounts.micro_usd()),
         reason: &correction.reason,
         created_by: &correction.created_by,
         created_at: correction.created_at.to_string(),

@@ -67,7 +67,7 @@ struct UsageView {
 fn usage_view(sums: Sums) -> UsageView {
     UsageView {
         tokens: sums.tokens,
-        usd: Usd(sums.micro_usd),
+        usd: Usd(sums.amounts().micro_usd()),
         requests: sums.requests,
     }
 }

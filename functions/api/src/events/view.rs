@@ -1,11 +1,10 @@
 //! Shows events that need attention as JSON.
 
 use serde::Serialize;
-use shared::domain::amount::Amounts;
+use shared::domain::amount::{Amounts, Unit};
 use shared::domain::ledger::flagged::{Decision, Flag, FlaggedEvent};
 use shared::domain::ledger::plausible::Excess;
 use shared::domain::ledger::usage::{Event, Operation, RiskLevel};
-use shared::domain::pricing::reported_cost::micro_usd_of;
 use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
@@ -42,7 +41,7 @@ impl From<Amounts> for AmountsView {
     fn from(amounts: Amounts) -> Self {
         Self {
             tokens: amounts.tokens,
-            usd: Usd(amounts.micro_usd),
+            usd: Usd(amounts.micro_usd()),
         }
     }
 }
@@ -161,7 +160,7 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         service_tier: usage.map(|usage| usage.service_tier),
         cost_usd: usage
             .and_then(|usage| usage.reported_pico_usd)
-            .map(|cost| Usd(micro_usd_of(cost))),
+            .map(|cost| Usd(Unit::Usd.rounded_up(cost.into()))),
         hold_id: usage.and_then(|usage| usage.hold_id.clone()),
         risk_level: risk.map(|risk| risk.risk_level),
         summary: risk.map(|risk| risk.summary.clone()),

@@ -108,7 +108,7 @@ pub(crate) fn exemption_view(
         revocation_note: revocation.and_then(|revocation| revocation.note.clone()),
         used: given.map(|given| UsedView {
             tokens: given.tokens,
-            usd: Usd(given.micro_usd),
+            usd: Usd(given.micro_usd()),
         }),
         version: exemption.version,
         created_at: exemption.created_at.to_string(),

@@ -25,11 +25,12 @@ use std::collections::BTreeMap;
 ///
 /// A report has at most 7 days by hour, 92 days by day and 14 months by month.
 ///
-/// All rows of a month add up to the usage in the departments' tree. So a hold that was charged
-/// because nobody settled it (`abandoned_holds`, or its report was held back) has a row too. Its
-/// model and provider are `abandoned_hold`, its `user_id` is empty, and it is a request whose
-/// tokens are neither input nor output. The row is replaced when usage of the hold comes late, or
-/// when the held-back report is counted.
+/// All rows of a month add up to the usage in the departments' tree; dollars are shown with six
+/// decimals, rounded up in each row. So a hold that was charged because nobody settled it
+/// (`abandoned_holds`, or its report was held back) has a row too. Its model and provider are
+/// `abandoned_hold`, its `user_id` is empty, and it is a request whose tokens are neither input nor
+/// output. The row is replaced when usage of the hold comes late, or when the held-back report is
+/// counted.
 #[shared::endpoint(GET "/v1/usage", OWN)]
 #[utoipa::path(
     operation_id = "listUsage",

@@ -1,6 +1,7 @@
 //! Shows rows of usage as JSON.
 
 use serde::Serialize;
+use shared::domain::amount::Unit;
 use shared::domain::ledger::buckets::Division;
 use shared::domain::org::department::Path;
 use shared::runtime::openapi::Moment;
@@ -48,6 +49,6 @@ pub(super) fn usage_view(
         total_output_tokens: row.output_tokens,
         total_cached_input_tokens: row.cached_input_tokens,
         total_tokens: row.tokens,
-        estimated_cost_usd: Usd(row.micro_usd),
+        estimated_cost_usd: Usd(Unit::Usd.rounded_up(row.pico_usd)),
     }
 }

@@ -240,6 +240,9 @@ fn record(template: &Item, n: u64, arguments: &Arguments, now: Timestamp) -> Ite
     set("period", text(received[..7].to_owned()));
     set("user_id", text(format!("u{user}")));
     set("tokens", AttributeValue::N(tokens.to_string()));
-    set("micro_usd", AttributeValue::N((tokens * 3).to_string()));
+    set(
+        "pico_usd",
+        AttributeValue::N((tokens * 3_000_000).to_string()),
+    );
     item
 }

@@ -26,7 +26,8 @@ pub enum Effect<'a> {
         /// None if it is deleted.
         after: Option<&'a Budget>,
     },
-    /// A new epoch, in which counters of a month have these carries from the month before.
+    /// A new epoch, in which counters of a month have these carries from the month before, in
+    /// tokens or micro-USD.
     Carry(Month, BTreeMap<Node, i64>),
 }
 
@@ -157,7 +158,8 @@ impl Effect<'_> {
             Self::Budget { before, after } if period >= current => {
                 let given = |budget: &Option<&Budget>| {
                     let budget = budget.as_ref()?;
-                    Some((budget.counter(), budget.gives_in(period)))
+                    let gives = budget.unit.counted(budget.gives_in(period));
+                    Some((budget.counter(), gives))
                 };
                 if let Some((node, gone)) = given(before) {
                     update.add_or_begin.insert(node, -gone);

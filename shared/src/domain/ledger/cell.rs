@@ -37,12 +37,12 @@ pub struct Cell {
     /// The remainder of each level: amount + carried + exempted - spent - held. Without a budget
     /// the amount is zero, so the counter is minus the usage. An absent counter is zero. An
     /// exemption's counter exists from its first hold of the month on. Before that, all that it
-    /// gives is left.
-    pub nodes: BTreeMap<Node, i64>,
+    /// gives is left. Tokens or pico-USD, as everything in a cell.
+    pub nodes: BTreeMap<Node, i128>,
     /// The amount carried into each budget from the month before, if any.
-    pub carried: BTreeMap<Node, i64>,
+    pub carried: BTreeMap<Node, i128>,
     /// The amount that exemptions gave beyond each budget, held or spent, if any.
-    pub exempted: BTreeMap<Node, i64>,
+    pub exempted: BTreeMap<Node, i128>,
     /// Live holds, and lapsed ones that are not released yet.
     pub holds: BTreeMap<HoldKey, Hold>,
 }
@@ -64,12 +64,13 @@ impl Cell {
             let path = configuration.path_at(hold.department, hold.tree);
             hold.move_to(&configuration.counters_on(&path.unwrap_or_default()));
         }
-        let mut gives: BTreeMap<Node, i64> = BTreeMap::new();
+        let mut gives: BTreeMap<Node, i128> = BTreeMap::new();
         let departments = configuration.departments.keys();
         let departments = departments.map(|id| Some(id.as_str()));
         let mut departments: BTreeSet<Option<&str>> = departments.chain([None]).collect();
         for budget in configuration.budgets_in(period) {
-            gives.insert(budget.counter(), budget.gives_in(period));
+            let given = budget.unit.counted(budget.gives_in(period));
+            gives.insert(budget.counter(), given);
             departments.insert(budget.department_id.as_deref());
         }
         for department_id in departments {
@@ -101,23 +102,23 @@ impl Cell {
     }
 
     /// Returns the amount carried into `node`.
-    pub fn carried(&self, node: Node) -> i64 {
+    pub fn carried(&self, node: Node) -> i128 {
         self.carried.get(&node).copied().unwrap_or(0)
     }
 
     /// Returns the amount that exemptions gave beyond `node`, held or spent.
-    pub fn exempted(&self, node: Node) -> i64 {
+    pub fn exempted(&self, node: Node) -> i128 {
         self.exempted.get(&node).copied().unwrap_or(0)
     }
 
     /// Returns the amount that live and unreleased holds take from `node`.
-    pub fn held(&self, node: Node) -> i64 {
+    pub fn held(&self, node: Node) -> i128 {
         self.holds.values().map(|hold| hold.taken_from(node)).sum()
     }
 
     /// Returns the amount of live and unreleased holds that exemptions gave, so it was not taken
     /// from `node`.
-    pub fn held_exempt(&self, node: Node) -> i64 {
+    pub fn held_exempt(&self, node: Node) -> i128 {
         self.holds.values().map(|hold| hold.given_for(node)).sum()
     }
 }
@@ -130,8 +131,8 @@ impl Grant {
             let rest = cell.nodes.get(&node).copied().unwrap_or(given);
             let of_unit = given.saturating_sub(rest);
             match node.unit {
-                Unit::Tokens => used.tokens = of_unit,
-                Unit::Usd => used.micro_usd = of_unit,
+                Unit::Tokens => used.tokens = node.unit.rounded_up(of_unit),
+                Unit::Usd => used.pico_usd = of_unit,
             }
         }
         used

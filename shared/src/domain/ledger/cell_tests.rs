@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// A budget of the model: its limit, its hardness and its department.
 struct ModelBudget {
     node: Node,
-    limit: i64,
+    limit: i128,
     hard: bool,
     under: u32,
 }
@@ -33,7 +33,7 @@ struct Model {
 
 impl Model {
     /// Held and spent amounts below a department.
-    fn used(&self, under: u32, unit: Unit) -> (i64, i64) {
+    fn used(&self, under: u32, unit: Unit) -> (i128, i128) {
         let counts = |department: u32| path(department).contains(&under);
         let live = self.live.values().filter(|(d, _)| counts(*d));
         let charges = self.charges.iter().filter(|(d, _)| counts(*d));
@@ -43,7 +43,7 @@ impl Model {
         )
     }
 
-    fn rest(&self, under: u32, unit: Unit) -> i64 {
+    fn rest(&self, under: u32, unit: Unit) -> i128 {
         let node = level(under, unit);
         let budget = self.budgets.iter().find(|budget| budget.node == node);
         let (held, spent) = self.used(under, unit);
@@ -75,13 +75,13 @@ enum Step {
         request: u8,
         department: u32,
         tokens: i64,
-        micro_usd: i64,
+        pico_usd: i128,
         lives: u32,
     },
     Settle {
         request: u8,
         tokens: i64,
-        micro_usd: i64,
+        pico_usd: i128,
     },
     Void {
         request: u8,
@@ -93,15 +93,15 @@ enum Step {
     Usage {
         department: u32,
         tokens: i64,
-        micro_usd: i64,
+        pico_usd: i128,
     },
     Raise {
         budget: usize,
-        by: i64,
+        by: i128,
     },
     OpenBudget {
         unit: Unit,
-        limit: i64,
+        limit: i128,
         hard: bool,
         under: u32,
     },
@@ -113,19 +113,19 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let unit = prop_oneof![Just(Unit::Tokens), Just(Unit::Usd)];
     prop_oneof![
-        6 => (0_u8..12, 0_u32..4, 0_i64..60, 0_i64..60, 1_u32..50)
-            .prop_map(|(request, department, tokens, micro_usd, lives)| Step::Hold { request,
-                department, tokens, micro_usd, lives }),
-        4 => (0_u8..12, 0_i64..90, 0_i64..90)
-            .prop_map(|(request, tokens, micro_usd)| Step::Settle { request, tokens, micro_usd }),
+        6 => (0_u8..12, 0_u32..4, 0_i64..60, 0_i128..60, 1_u32..50)
+            .prop_map(|(request, department, tokens, pico_usd, lives)| Step::Hold { request,
+                department, tokens, pico_usd, lives }),
+        4 => (0_u8..12, 0_i64..90, 0_i128..90)
+            .prop_map(|(request, tokens, pico_usd)| Step::Settle { request, tokens, pico_usd }),
         2 => (0_u8..12).prop_map(|request| Step::Void { request }),
         2 => (0_u8..12).prop_map(|request| Step::FinishAgain { request }),
         1 => Just(Step::ExpireAll),
-        2 => (0_u32..4, 0_i64..30, 0_i64..30)
-            .prop_map(|(department, tokens, micro_usd)| Step::Usage { department, tokens,
-                micro_usd }),
-        1 => (0_usize..6, -40_i64..40).prop_map(|(budget, by)| Step::Raise { budget, by }),
-        1 => (unit, 0_i64..200, any::<bool>(), 0_u32..4)
+        2 => (0_u32..4, 0_i64..30, 0_i128..30)
+            .prop_map(|(department, tokens, pico_usd)| Step::Usage { department, tokens,
+                pico_usd }),
+        1 => (0_usize..6, -40_i128..40).prop_map(|(budget, by)| Step::Raise { budget, by }),
+        1 => (unit, 0_i128..200, any::<bool>(), 0_u32..4)
             .prop_map(|(unit, limit, hard, under)| Step::OpenBudget { unit, limit, hard, under }),
         1 => (1_u32..40).prop_map(|seconds| Step::Tick { seconds }),
     ]
@@ -264,7 +264,7 @@ fn run(steps: Vec<Step>) {
                 request,
                 department,
                 tokens,
-                micro_usd,
+                pico_usd,
                 lives,
             } => {
                 hold_step(
@@ -272,20 +272,20 @@ fn run(steps: Vec<Step>) {
                     &mut real,
                     rid(request),
                     department,
-                    Amounts::new(tokens, micro_usd),
+                    Amounts::new(tokens, pico_usd),
                     lives,
                 );
             }
             Step::Settle {
                 request,
                 tokens,
-                micro_usd,
+                pico_usd,
             } => {
                 resolve_step(
                     &mut model,
                     &mut real,
                     &rid(request),
-                    Amounts::new(tokens, micro_usd),
+                    Amounts::new(tokens, pico_usd),
                 );
             }
             Step::Void { request } => {
@@ -321,9 +321,9 @@ fn run(steps: Vec<Step>) {
             Step::Usage {
                 department,
                 tokens,
-                micro_usd,
+                pico_usd,
             } => {
-                let charged = Amounts::new(tokens, micro_usd);
+                let charged = Amounts::new(tokens, pico_usd);
                 let charge = debit(&levels(department), charged);
                 charge.apply(&mut real.cell).unwrap();
                 model.charges.push((department, charged));
@@ -388,7 +388,7 @@ proptest! {
     #[test]
     fn any_operations_in_any_order_leave_the_cell_as_the_naive_model_has_it(
         first in prop::collection::vec(
-            (prop_oneof![Just(Unit::Tokens), Just(Unit::Usd)], 0_i64..200, any::<bool>(),
+            (prop_oneof![Just(Unit::Tokens), Just(Unit::Usd)], 0_i128..200, any::<bool>(),
                 0_u32..4), 1..4),
         steps in prop::collection::vec(step(), 1..60),
     ) {
@@ -398,7 +398,7 @@ proptest! {
     }
 }
 
-fn token_cell(rests: &[i64]) -> Option<Cell> {
+fn token_cell(rests: &[i128]) -> Option<Cell> {
     let nodes = rests
         .iter()
         .zip(0..)
@@ -492,7 +492,7 @@ fn another_epoch_is_seen_before_a_shortage() {
 }
 
 /// A cell with `rest` tokens left that is full of other users' holds, which end at 1,000.
-fn full_cell(rest: i64) -> Cell {
+fn full_cell(rest: i128) -> Cell {
     let mut cell = token_cell(&[rest]).unwrap();
     let hold = Hold {
         nodes: Vec::new(),
@@ -634,7 +634,8 @@ fn a_carry_is_kept_at_a_level_without_a_budget() {
         let update = carry(cell.as_ref().unwrap(), &carried);
         update.apply(&mut cell).unwrap();
         let cell = cell.as_ref().unwrap();
-        assert_eq!(cell.carried, carried);
+        let counted = BTreeMap::from([(tokens_of(0), 7), (tokens_of(1), 5)]);
+        assert_eq!(cell.carried, counted);
         let rests = [tokens_of(0), tokens_of(1)].map(|node| cell.nodes[&node]);
         assert_eq!(rests, [47, 5], "done again, it changes nothing more");
     }
@@ -657,8 +658,12 @@ fn exempt_step() -> impl Strategy<Value = ExemptStep> {
     ]
 }
 
-const LIMITS: [i64; 2] = [120, 80];
+const LIMITS: [i128; 2] = [120, 80];
 const RAISED: i64 = 90;
+
+fn whole(tokens: i128) -> i64 {
+    tokens.try_into().unwrap()
+}
 
 fn tokens_of(level: u32) -> Node {
     Node {
@@ -734,7 +739,7 @@ impl Exempted {
     }
 
     fn rest(&self, node: Node) -> i64 {
-        self.cell.as_ref().unwrap().nodes[&node]
+        whole(self.cell.as_ref().unwrap().nodes[&node])
     }
 
     fn asked(&self, name: u8, tokens: i64) -> HoldRequest {
@@ -820,24 +825,24 @@ impl Exempted {
     fn check(&self) {
         let cell = self.cell.as_ref().unwrap();
         for (node, limit) in [tokens_of(0), tokens_of(1)].into_iter().zip(LIMITS) {
-            let held = cell.held(node) + cell.held_exempt(node);
+            let held = whole(cell.held(node) + cell.held_exempt(node));
             let all: i64 = self.living.values().map(|hold| hold.amounts.tokens).sum();
             assert_eq!(
                 held, all,
                 "every hold of the path is seen at each of its caps"
             );
-            let limit = limit + cell.exempted(node);
+            let limit = whole(limit + cell.exempted(node));
             assert_eq!(limit, self.rest(node) + held + self.spent, "conservation");
             let given = if self.covered.contains(&node) {
                 self.given
             } else {
                 0
             };
-            assert_eq!(cell.exempted(node), given);
+            assert_eq!(cell.exempted(node), given.into());
             assert!(self.was_unheld || self.rest(node) >= 0, "overshoot");
         }
         let own = self.grant.opens()[0];
-        assert_eq!(own.1 - self.rest(own.0), self.given);
+        assert_eq!(whole(own.1) - self.rest(own.0), self.given);
         assert!(!self.grant.is_limited() || self.given <= RAISED);
         assert_eq!(self.grant.used(cell).tokens, self.given);
     }
@@ -911,7 +916,7 @@ fn a_cell_that_is_opened_has_what_its_budgets_give_beyond_what_is_spent_and_held
     assert_eq!(cell.nodes[&node(Unit::Tokens)], 10_007 + 45 - 333 - 1_020);
     assert_eq!(
         cell.nodes[&node(Unit::Usd)],
-        90_001 + 7_700 - 4_567 - 21_300
+        90_001_000_000 + 7_700 - 4_567 - 21_300
     );
     let without_budget = samples::counter(None, Unit::Usd);
     assert_eq!(cell.nodes[&without_budget], -4_567 - 21_300);
@@ -934,7 +939,8 @@ fn a_carry_that_is_corrected_changes_its_counter_by_the_difference() {
         let cell = cell.as_ref().unwrap();
         let nodes = BTreeMap::from([(tokens_of(0), 510), (tokens_of(1), 7)]);
         assert_eq!(cell.nodes, nodes);
-        assert_eq!(cell.carried, corrected);
+        let counted = BTreeMap::from([(tokens_of(0), 31), (tokens_of(1), 7)]);
+        assert_eq!(cell.carried, counted);
     }
 }
 

@@ -19,9 +19,9 @@ pub enum Condition {
     /// The cell has fewer holds than this.
     FewerHoldsThan(usize),
     /// The counter has at least this much: the one rule of admission.
-    AtLeast(Node, i64),
+    AtLeast(Node, i128),
     /// Like [`Condition::AtLeast`] if the counter exists. A new counter opens with enough.
-    AtLeastOrNew(Node, i64),
+    AtLeastOrNew(Node, i128),
 }
 
 /// One atomic change of a cell.
@@ -31,15 +31,15 @@ pub struct CellUpdate {
     /// The new epoch, if it changes.
     pub epoch: Option<u64>,
     /// Amounts to add to existing counters. Negative amounts subtract.
-    pub add: BTreeMap<Node, i64>,
+    pub add: BTreeMap<Node, i128>,
     /// Amounts to add to counters that may not exist yet. Those start at zero.
-    pub add_or_begin: BTreeMap<Node, i64>,
+    pub add_or_begin: BTreeMap<Node, i128>,
     /// Counters to create if they are absent, with their initial value. Applied before `add`.
-    pub open: BTreeMap<Node, i64>,
+    pub open: BTreeMap<Node, i128>,
     /// The new carry of counters. The change of the counters themselves is in `add`.
-    pub carry: BTreeMap<Node, i64>,
+    pub carry: BTreeMap<Node, i128>,
     /// Amounts to add to `exempted`.
-    pub exempt: BTreeMap<Node, i64>,
+    pub exempt: BTreeMap<Node, i128>,
     /// Holds to insert or replace.
     pub put: BTreeMap<HoldKey, Hold>,
     pub remove: BTreeSet<HoldKey>,
@@ -53,7 +53,7 @@ pub enum NotApplied {
     /// The update names a counter that does not exist.
     #[error("no counter {0:?}")]
     NoSuchNode(Node),
-    /// A counter would leave the range of an `i64`.
+    /// A counter would leave the range of an `i128`.
     #[error("counter {0:?} out of range")]
     OutOfRange(Node),
 }
@@ -108,7 +108,7 @@ impl CellUpdate {
 
     /// Adds to a counter. Exemption counters are created by their first hold, level counters on any
     /// addition.
-    pub(super) fn add_to(&mut self, node: Node, delta: i64) {
+    pub(super) fn add_to(&mut self, node: Node, delta: i128) {
         let counters = match node.is_of_exemption() {
             true => &mut self.add,
             false => &mut self.add_or_begin,
@@ -119,7 +119,7 @@ impl CellUpdate {
         }
     }
 
-    pub(super) fn exempt_at(&mut self, node: Node, delta: i64) {
+    pub(super) fn exempt_at(&mut self, node: Node, delta: i128) {
         if delta != 0 {
             let sum = self.exempt.entry(node).or_default();
             *sum = sum.saturating_add(delta);

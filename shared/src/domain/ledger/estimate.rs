@@ -251,10 +251,10 @@ mod tests {
         };
         // 600 at 2.5 and 400 at 1.25 micro-USD: gpt-4o asks nothing for writing its cache.
         let listed = estimate(PriceSource::Table, "gpt-4o");
-        assert_eq!(listed.amounts, Amounts::new(1_000, 2_000));
+        assert_eq!(listed.amounts, Amounts::of_micro_usd(1_000, 2_000));
         assert_eq!(listed.counts.cache_write, 500);
         let reported = estimate(PriceSource::Reported, "our-own");
-        assert_eq!(reported.amounts, Amounts::new(1_000, 10));
+        assert_eq!(reported.amounts, Amounts::of_micro_usd(1_000, 10));
         assert!(!reported.is_unpriced());
         assert!(estimate(PriceSource::Table, "our-own").is_unpriced());
     }

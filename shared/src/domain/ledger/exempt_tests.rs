@@ -15,8 +15,10 @@ const USD: &[Unit] = &[Unit::Usd];
 const LIMITS: [Amounts; 2] = [of(120, 100), of(80, 140)];
 const RAISED: Amounts = of(90, 70);
 
+/// Tokens and micro-USD.
 const fn of(tokens: i64, micro_usd: i64) -> Amounts {
-    Amounts { tokens, micro_usd }
+    let pico_usd = micro_usd as i128 * 1_000_000;
+    Amounts { tokens, pico_usd }
 }
 
 fn counter(level: u32, unit: Unit) -> Node {
@@ -46,7 +48,8 @@ enum Step {
 }
 
 fn amounts(most: i64) -> impl Strategy<Value = Amounts> {
-    (0..most, 0..most).prop_map(|(tokens, micro_usd)| of(tokens, micro_usd))
+    let most_pico = i128::from(most) * 1_000_000;
+    (0..most, 0..most_pico).prop_map(|(tokens, pico_usd)| Amounts::new(tokens, pico_usd))
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -90,7 +93,7 @@ impl Account {
     fn new(kind: Kind, units: &[Unit], is_path: bool) -> Self {
         let raised = |unit: Unit| {
             let is_raised = kind == Kind::Raise && units.contains(&unit);
-            is_raised.then(|| RAISED.of(unit))
+            is_raised.then(|| unit.rounded_up(RAISED.of(unit)))
         };
         let grant = Grant {
             id: "exm_1".to_owned(),
@@ -105,7 +108,7 @@ impl Account {
                 ends_at: Timestamp::MAX,
             },
         };
-        let mut nodes: BTreeMap<Node, i64> = grant.opens().into_iter().collect();
+        let mut nodes: BTreeMap<Node, i128> = grant.opens().into_iter().collect();
         for (limits, level) in LIMITS.into_iter().zip(0..) {
             nodes.extend(UNITS.map(|unit| (counter(level, unit), limits.of(unit))));
         }
@@ -224,7 +227,7 @@ impl Account {
                 false => 0,
             }
         };
-        of(in_unit(Unit::Tokens), in_unit(Unit::Usd))
+        Amounts::by_unit(in_unit)
     }
 
     fn end(&mut self, name: u8, charged: Amounts, lapsed_with: Option<Amounts>) {
@@ -293,7 +296,7 @@ impl Account {
                 false => more,
             }
         };
-        let change = of(change(Unit::Tokens), change(Unit::Usd));
+        let change = Amounts::by_unit(change);
         let late = LateUsage { lapsed, paid, used };
         debit_late(self.cell(), &path(), late)
             .apply(&mut self.cell)
@@ -335,7 +338,8 @@ impl Account {
                 };
                 assert!(used.of(unit) <= most, "a raise gives no more than it has");
             }
-            let held: i64 = self.living.values().map(|hold| hold.amounts.of(unit)).sum();
+            let held = self.living.values().map(|hold| hold.amounts.of(unit));
+            let held: i128 = held.sum();
             for (limits, level) in LIMITS.into_iter().zip(0..) {
                 let node = counter(level, unit);
                 assert_eq!(cell.held(node) + cell.held_exempt(node), held);
@@ -376,7 +380,7 @@ proptest! {
 }
 
 /// Tokens left of the upper and the lower cap, and the exemption's part of them.
-fn tokens(account: &Account) -> (i64, i64, i64) {
+fn tokens(account: &Account) -> (i128, i128, i64) {
     account.check();
     let rest = |level| account.cell().nodes[&counter(level, Unit::Tokens)];
     (rest(0), rest(1), account.given.tokens)
@@ -438,7 +442,8 @@ fn late_usage_of_a_hold_that_was_charged_gives_the_raise_back_what_was_unused() 
         account.lapse(0, true);
         assert_eq!(tokens(&account), (120 + 90 - 170, 80 + 90 - 170, 90));
         account.late(0, of(used, 0));
-        let expected = (120 + given - used, 80 + given - used, given);
+        let (gives, uses) = (i128::from(given), i128::from(used));
+        let expected = (120 + gives - uses, 80 + gives - uses, given);
         assert_eq!(tokens(&account), expected);
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::ledger::node::Node;
 /// a small one.
 pub type Fingerprint = [u8; 8];
 
-/// A hold as the cell stores it, in about 30 bytes.
+/// A hold as the cell stores it, in about 35 bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Hold {
     /// The number of the user's department.
@@ -57,8 +57,8 @@ pub struct Charged {
 
 impl Charged {
     /// Returns a charge of which the exemption gives `given`. The caps pay the rest.
-    fn with_given(charged: Amounts, given: impl Fn(Unit) -> i64) -> Self {
-        let given = Amounts::new(given(Unit::Tokens), given(Unit::Usd));
+    fn with_given(charged: Amounts, given: impl Fn(Unit) -> i128) -> Self {
+        let given = Amounts::by_unit(given);
         Self {
             own: charged.saturating_sub(given),
             given,
@@ -169,9 +169,7 @@ impl Hold {
     /// caps go into debt for the rest. A lift gives everything.
     pub fn split(&self, charged: Amounts) -> Charged {
         match &self.exempt {
-            Some(exempt) if !exempt.is_limited => {
-                self.split_up_to(Amounts::new(i64::MAX, i64::MAX), charged)
-            }
+            Some(exempt) if !exempt.is_limited => self.split_up_to(Amounts::MAX, charged),
             _ => self.split_late(charged),
         }
     }
@@ -213,7 +211,7 @@ impl Hold {
     }
 
     /// Returns how much of the hold `node` gave.
-    pub fn taken_from(&self, node: Node) -> i64 {
+    pub fn taken_from(&self, node: Node) -> i128 {
         let (amount, given) = (self.amounts.of(node.unit), self.given().of(node.unit));
         if self.covers(node) {
             amount.saturating_sub(given)
@@ -227,7 +225,7 @@ impl Hold {
     }
 
     /// Returns how much an exemption gave in place of `node`.
-    pub fn given_for(&self, node: Node) -> i64 {
+    pub fn given_for(&self, node: Node) -> i128 {
         if self.covers(node) {
             self.given().of(node.unit)
         } else {

@@ -10,11 +10,11 @@ use std::collections::BTreeMap;
 #[error("a hold is malformed")]
 pub struct UnreadableHold;
 
-/// The forms of a packed hold: plain, under a raise, or under a lift. Earlier releases wrote the
-/// form of a raise for both, so such a hold pays at most what it was given.
-const FORM_PLAIN: u8 = 3;
-const FORM_RAISED: u8 = 4;
-const FORM_LIFTED: u8 = 5;
+/// The forms of a packed hold: plain, under a raise, or under a lift. 3 to 5 were those with
+/// micro-USD.
+const FORM_PLAIN: u8 = 6;
+const FORM_RAISED: u8 = 7;
+const FORM_LIFTED: u8 = 8;
 /// Added to the form if the hold was extended.
 const EXTENDED: u8 = 16;
 
@@ -41,12 +41,12 @@ impl Hold {
         if is_extended {
             push_varint(&mut out, self.extended_by.into());
         }
-        push_varint(&mut out, self.amounts.tokens.unsigned_abs());
-        push_varint(&mut out, self.amounts.micro_usd.unsigned_abs());
+        push_varint(&mut out, self.amounts.tokens.unsigned_abs().into());
+        push_varint(&mut out, self.amounts.pico_usd.unsigned_abs());
         if let Some(exempt) = &self.exempt {
             push_varint(&mut out, exempt.index.into());
-            push_varint(&mut out, exempt.given.tokens.unsigned_abs());
-            push_varint(&mut out, exempt.given.micro_usd.unsigned_abs());
+            push_varint(&mut out, exempt.given.tokens.unsigned_abs().into());
+            push_varint(&mut out, exempt.given.pico_usd.unsigned_abs());
             let covered = by_index(&exempt.covered);
             push_varint(&mut out, covered.len().try_into().unwrap_or(0));
             push_nodes(&mut out, &covered);
@@ -77,7 +77,7 @@ impl Hold {
             },
             amounts: Amounts {
                 tokens: take_varint(&mut rest)?,
-                micro_usd: take_varint(&mut rest)?,
+                pico_usd: take_varint(&mut rest)?,
             },
             exempt: match is_limited {
                 Some(is_limited) => Some(take_exempt(&mut rest, is_limited)?),
@@ -111,7 +111,7 @@ fn by_index(nodes: &[Node]) -> BTreeMap<u32, u64> {
 
 fn push_nodes(out: &mut Vec<u8>, nodes: &BTreeMap<u32, u64>) {
     for (index, units) in nodes {
-        push_varint(out, u64::from(*index) * 4 + units);
+        push_varint(out, u128::from(*index) * 4 + u128::from(*units));
     }
 }
 
@@ -129,7 +129,7 @@ fn take_exempt(rest: &mut &[u8], is_limited: bool) -> Result<Exempt, UnreadableH
     let index = take_varint(rest)?;
     let given = Amounts {
         tokens: take_varint(rest)?,
-        micro_usd: take_varint(rest)?,
+        pico_usd: take_varint(rest)?,
     };
     let count: u16 = take_varint(rest)?;
     let mut covered = Vec::new();
@@ -145,7 +145,7 @@ fn take_exempt(rest: &mut &[u8], is_limited: bool) -> Result<Exempt, UnreadableH
     })
 }
 
-fn push_varint(out: &mut Vec<u8>, mut value: u64) {
+fn push_varint(out: &mut Vec<u8>, mut value: u128) {
     loop {
         let low = u8::try_from(value & 0x7f).unwrap_or(0);
         value >>= 7;
@@ -163,11 +163,12 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], UnreadableHold> {
     Ok(*head)
 }
 
-fn take_varint<T: TryFrom<u64>>(rest: &mut &[u8]) -> Result<T, UnreadableHold> {
-    let mut value = 0_u64;
-    for shift in (0..63).step_by(7) {
+/// Reads up to 126 bits.
+fn take_varint<T: TryFrom<u128>>(rest: &mut &[u8]) -> Result<T, UnreadableHold> {
+    let mut value = 0_u128;
+    for shift in (0..126).step_by(7) {
         let [byte] = take::<1>(rest)?;
-        value |= u64::from(byte & 0x7f) << shift;
+        value |= u128::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             return T::try_from(value).map_err(|_| UnreadableHold);
         }

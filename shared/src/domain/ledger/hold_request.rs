@@ -38,17 +38,17 @@ impl UsableExemption {
     }
 
     /// Returns the exemption's remainder in `unit`. None if it gives nothing in that unit.
-    pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i64> {
+    pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i128> {
         let (counter, given) = self.grant.opens_in(unit)?;
         let rest = cell.nodes.get(&counter).copied();
         Some(match self.grant.is_limited() {
             true => rest.unwrap_or(given),
-            false => i64::MAX,
+            false => i128::MAX,
         })
     }
 
     /// Returns how much `node`, a counter of the path, admits together with the exemption.
-    pub fn available(&self, cell: &Cell, node: Node) -> Option<i64> {
+    pub fn available(&self, cell: &Cell, node: Node) -> Option<i128> {
         let available = cell.nodes.get(&node).copied()?;
         if !self.covers(node) {
             return Some(available);
@@ -92,7 +92,7 @@ impl HoldRequest {
 
     /// Returns the initial values of the exemption's counters, in case this is its first hold of
     /// the month.
-    fn opens(&self) -> BTreeMap<Node, i64> {
+    fn opens(&self) -> BTreeMap<Node, i128> {
         let Some(exempt) = &self.hold.exempt else {
             return BTreeMap::new();
         };
@@ -122,7 +122,7 @@ impl HoldRequest {
                 None => 0,
             }
         };
-        let given = Amounts::new(missing(Unit::Tokens), missing(Unit::Usd));
+        let given = Amounts::by_unit(missing);
         let gives = |unit: Unit| short.iter().any(|node| node.unit == unit);
         let units = || [Unit::Tokens, Unit::Usd].into_iter().filter(|&u| gives(u));
         if !units().all(|unit| exemption.rest(cell, unit) >= Some(given.of(unit))) {
@@ -229,7 +229,7 @@ impl HoldRequest {
         let left = limited.filter_map(|exemption| {
             Some(ExemptionLeft {
                 id: exemption.grant.id.clone(),
-                left: exemption.rest(cell, node.unit)?,
+                left: node.unit.rounded_down(exemption.rest(cell, node.unit)?),
             })
         });
         left.collect()
@@ -269,5 +269,6 @@ pub enum HoldRejection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExemptionLeft {
     pub id: String,
+    /// Tokens or micro-USD, rounded down.
     pub left: i64,
 }

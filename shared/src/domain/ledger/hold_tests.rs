@@ -1,7 +1,9 @@
 //! Laws of holds, their packed form and their ids.
 
 use super::*;
+use crate::domain::ledger::hold_packing::UnreadableHold;
 use crate::domain::period::Month;
+use crate::domain::wide_number;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
@@ -10,10 +12,10 @@ prop_compose! {
         department in any::<u32>(), tree in any::<u32>(), fingerprint in any::<Fingerprint>(),
         nonce in any::<[u8; 3]>(), expires_at in any::<u32>(),
         extended_by in prop_oneof![Just(0), any::<u32>()],
-        tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
+        tokens in 0..i64::MAX, pico_usd in 0..wide_number::MAX,
         nodes in btree_set((any::<bool>(), any::<u32>()), 0..18),
-        exempt in proptest::option::of((any::<u32>(), any::<bool>(), 0..i64::MAX, 0..i64::MAX,
-            btree_set((any::<bool>(), any::<u32>()), 0..18))),
+        exempt in proptest::option::of((any::<u32>(), any::<bool>(), 0..i64::MAX,
+            0..wide_number::MAX, btree_set((any::<bool>(), any::<u32>()), 0..18))),
     ) -> Hold {
         let node = |(usd, index)| Node { unit: if usd { Unit::Usd } else { Unit::Tokens }, index };
         let sorted = |nodes: std::collections::BTreeSet<(bool, u32)>| {
@@ -22,11 +24,11 @@ prop_compose! {
             nodes
         };
         let nodes = sorted(nodes);
-        let exempt = exempt.map(|(index, is_limited, tokens, micro_usd, covered)| Exempt {
-            index, is_limited, covered: sorted(covered), given: Amounts { tokens, micro_usd },
+        let exempt = exempt.map(|(index, is_limited, tokens, pico_usd, covered)| Exempt {
+            index, is_limited, covered: sorted(covered), given: Amounts { tokens, pico_usd },
         });
         Hold { department, tree, fingerprint, nonce, expires_at, extended_by,
-            amounts: Amounts { tokens, micro_usd }, nodes, exempt }
+            amounts: Amounts { tokens, pico_usd }, nodes, exempt }
     }
 }
 
@@ -62,9 +64,9 @@ proptest! {
 
     #[test]
     fn a_charge_is_paid_whole_and_a_raise_gives_at_most_what_it_gave(
-        hold in any_hold(), tokens in 0..i64::MAX, micro_usd in 0..i64::MAX,
+        hold in any_hold(), tokens in 0..i64::MAX, pico_usd in 0..wide_number::MAX,
     ) {
-        let charged = Amounts { tokens, micro_usd };
+        let charged = Amounts { tokens, pico_usd };
         for split in [hold.split(charged), hold.split_late(charged)] {
             prop_assert_eq!(split.own.saturating_add(split.given), charged);
             for unit in [Unit::Tokens, Unit::Usd] {
@@ -139,8 +141,8 @@ fn the_caps_pay_first_and_are_in_debt_for_what_a_raise_has_not_given() {
         (100, (40, 10), (40, 10), (40, 10)),
         (1_000, (40, 10), (940, 910), (40, 10)),
     ] {
-        let charged = Amounts::new(used, used);
-        let given = |split: Charged| (split.given.tokens, split.given.micro_usd);
+        let charged = Amounts::new(used, used.into());
+        let given = |split: Charged| (split.given.tokens, split.given.pico_usd);
         assert_eq!(given(raised.split(charged)), of_raise, "{used}");
         assert_eq!(given(lifted.split(charged)), of_lift, "{used}");
         for hold in [&raised, &lifted] {
@@ -168,13 +170,28 @@ fn what_a_hold_gains_after_its_end_gives_nothing() {
 }
 
 #[test]
-fn a_hold_under_an_exemption_that_an_earlier_release_packed_is_read_as_under_a_raise() {
-    let lifted = exempt_hold(false, &[Unit::Tokens]);
-    let mut packed = lifted.pack();
-    packed[0] = 4;
-    let read = Hold::unpack(&packed).unwrap().exempt.unwrap();
-    assert!(read.is_limited);
-    assert_eq!(Some(read.given), lifted.exempt.map(|exempt| exempt.given));
+fn a_hold_that_was_packed_with_another_unit_of_money_is_not_read() {
+    for (form, covered) in [(3, vec![]), (4, vec![Unit::Usd]), (5, vec![Unit::Usd])] {
+        let mut packed = exempt_hold(true, &covered).pack();
+        packed[0] = form;
+        assert_eq!(Hold::unpack(&packed), Err(UnreadableHold), "{form}");
+    }
+}
+
+#[test]
+fn a_hold_of_four_dollars_takes_little_more_than_thirty_bytes() {
+    let hold = Hold {
+        department: 17,
+        amounts: Amounts::of_micro_usd(120_000, 4_000_000),
+        nodes: exempt_hold(true, &[Unit::Tokens]).nodes,
+        ..Hold::default()
+    };
+    let plain = Hold {
+        amounts: Amounts::ZERO,
+        ..hold.clone()
+    };
+    // Three bytes of tokens and six of dollars, which as micro-dollars took four.
+    assert_eq!(hold.pack().len() - plain.pack().len(), 2 + 5);
 }
 
 #[test]

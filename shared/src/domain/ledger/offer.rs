@@ -6,19 +6,20 @@ use crate::domain::ledger::estimate::Estimate;
 use crate::domain::ledger::hold_request::{HoldRequest, UsableExemption};
 use crate::domain::ledger::node::Node;
 use crate::domain::pricing::matched::MatchKind;
-use crate::domain::pricing::price::PICO_PER_MICRO;
 
 /// Returns the largest answer in tokens that would be admitted with this input, if it is at least
 /// one: by the hard counters of `asked`, or under one of its exemptions.
 pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i64> {
-    let fits = |node: &Node, available: i64| match (node.unit, &estimate.price) {
-        (Unit::Tokens, _) => available.checked_sub(estimate.counts.input),
+    let fits = |node: &Node, available: i128| match (node.unit, &estimate.price) {
+        (Unit::Tokens, _) => {
+            let left = available.saturating_sub(estimate.counts.input.into());
+            Some(node.unit.rounded_down(left))
+        }
         // Nobody knows what a shorter answer would be said to cost.
         (Unit::Usd, _) if estimate.matched == MatchKind::Reported => {
-            (estimate.amounts.micro_usd <= available).then_some(i64::MAX)
+            (estimate.amounts.pico_usd <= available).then_some(i64::MAX)
         }
         (Unit::Usd, Some(price)) => {
-            let available = i128::from(available).saturating_mul(PICO_PER_MICRO);
             price.output_tokens_within(estimate.counts, available, estimate.tier)
         }
         (Unit::Usd, None) => (available >= 0).then_some(i64::MAX),

@@ -100,7 +100,7 @@ mod tests {
 
     /// 1,000 tokens of which ada holds 300 until 20 and 200 until 40, and bob 100 until 30. `spent`
     /// are used up.
-    fn cell(spent: i64) -> Cell {
+    fn cell(spent: i128) -> Cell {
         Cell {
             nodes: BTreeMap::from([(NODE, 400 - spent)]),
             holds: BTreeMap::from([

@@ -2,7 +2,7 @@
 
 use crate::domain::amount::Unit;
 use crate::domain::ledger::cell::Cell;
-use crate::domain::ledger::figures::Figures;
+use crate::domain::ledger::figures::{Figures, ShownFigures};
 use crate::domain::ledger::hold_request::{ExemptionLeft, HoldRequest};
 use crate::domain::ledger::node::Node;
 use crate::domain::org::configuration::Configuration;
@@ -86,7 +86,8 @@ pub struct ShortBudget {
     /// Its department. None for the organisation.
     pub department_id: Option<String>,
     pub unit: Unit,
-    pub figures: Figures,
+    pub figures: ShownFigures,
+    /// Tokens or micro-USD, rounded up.
     pub requested: i64,
     /// The user's exemptions that cover it, with their remainders.
     pub exemptions: Vec<ExemptionLeft>,
@@ -176,7 +177,7 @@ impl Reason {
         let resets_at = configuration.organisation.month_end(period);
         let needs = |unit| {
             let is_short = short.iter().any(|node| node.unit == unit);
-            is_short.then(|| asked.hold.amounts.of(unit).max(1))
+            is_short.then(|| unit.rounded_up(asked.hold.amounts.of(unit)).max(1))
         };
         let ask = Ask {
             user_id: user.id.clone(),
@@ -193,8 +194,9 @@ impl Reason {
             .budgets_of(short)
             .into_iter()
             .map(|budget| {
-                let figures = Figures::of(budget, period, cell);
+                let figures = Figures::of(budget, period, cell).shown(budget.unit);
                 let requested = asked.hold.amounts.of(budget.unit);
+                let requested = budget.unit.rounded_up(requested);
                 let exemptions = asked.left_of_exemptions(cell, budget.counter());
                 let whose = match &budget.department_id {
                     None => "the organisation",
@@ -252,7 +254,7 @@ impl WayOut<'_> {
         }
     }
 
-    fn said(self, unit: Unit, figures: &Figures, local_reset: &str) -> String {
+    fn said(self, unit: Unit, figures: &ShownFigures, local_reset: &str) -> String {
         match self {
             Self::Wait(seconds) => {
                 let held = unit.shown(figures.held);
@@ -284,15 +286,19 @@ fn left_of(unit: Unit, exemptions: &[ExemptionLeft]) -> String {
     exemptions.iter().map(said).collect()
 }
 
-fn left(unit: Unit, figures: &Figures, requested: i64) -> String {
+fn left(unit: Unit, figures: &ShownFigures, requested: i64) -> String {
     let limit = unit.shown(figures.own_limit());
     let left = match figures {
-        Figures { remaining, .. } if *remaining < 0 => {
+        ShownFigures { remaining, .. } if *remaining < 0 => {
             let debt = unit.shown(remaining.saturating_neg());
             format!("is overspent by {debt} (its limit is {limit})")
         }
-        Figures { available, .. } if *available <= 0 => format!("has nothing of {limit} available"),
-        Figures { available, .. } => format!("has {} of {limit} available", unit.shown(*available)),
+        ShownFigures { available, .. } if *available <= 0 => {
+            format!("has nothing of {limit} available")
+        }
+        ShownFigures { available, .. } => {
+            format!("has {} of {limit} available", unit.shown(*available))
+        }
     };
     match requested {
         0 => left,
@@ -315,7 +321,7 @@ mod tests {
     };
     use std::collections::BTreeMap;
 
-    const SPENT: i64 = 333;
+    const SPENT: i128 = 333;
 
     /// 1,000 tokens, 100 for November only and 50 carried over. 333 are spent, 10 of them under an
     /// exemption. 120 are held, and 70 more of which an exemption gives 30.
@@ -397,8 +403,8 @@ mod tests {
             budget(None, Unit::Usd, 50_003),
         ]);
         let (tokens, usd) = (counter(Some("eng"), Unit::Tokens), counter(None, Unit::Usd));
-        let cell = cell([(tokens, 4_100), (usd, 13_003)]);
-        let asked = asks(hold(5_120, 21_300), vec![usd, tokens]);
+        let cell = cell([(tokens, 4_100), (usd, 13_003_999_999)]);
+        let asked = asks(hold(5_120, 21_299_000_001), vec![usd, tokens]);
         let ada = User {
             manager_id: Some("mo".to_owned()),
             ..user("ada")
@@ -451,9 +457,9 @@ mod tests {
     #[test]
     fn only_what_is_spent_beyond_the_limit_is_called_overspent() {
         let (budget, cell) = busy();
-        let figures = Figures::of(&budget, month("2026-11"), &cell);
+        let figures = Figures::of(&budget, month("2026-11"), &cell).shown(Unit::Tokens);
         let said = |remaining, available| {
-            let figures = Figures {
+            let figures = ShownFigures {
                 remaining,
                 available,
                 ..figures

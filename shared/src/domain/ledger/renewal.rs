@@ -94,7 +94,7 @@ impl Wish {
             let has_hard_usd = has_hard_usd(configuration, path, hold_id.period);
             let organisation = &configuration.organisation;
             let is_unpriced = match &self.model {
-                Model::NotNamed => hold.amounts.micro_usd == 0,
+                Model::NotNamed => hold.amounts.pico_usd == 0,
                 Model::Unpriced => true,
                 Model::Priced(_) => false,
             };
@@ -111,7 +111,8 @@ impl Wish {
                     grown(hold.amounts, tokens)?.saturating_sub(hold.amounts)
                 }
             };
-            if hold.amounts.micro_usd.saturating_add(gains.micro_usd) > MAX_AMOUNT {
+            let value = hold.amounts.saturating_add(gains).pico_usd;
+            if value > Unit::Usd.counted(MAX_AMOUNT) {
                 return Err(CannotRenew::TooMuch);
             }
         }
@@ -169,7 +170,7 @@ fn dearest(price: &Price, tokens: i64) -> Amounts {
         output: tokens,
         ..TokenCounts::default()
     };
-    let worth = |counts| value(Some(price), counts, ServiceTier::Default).micro_usd;
+    let worth = |counts| value(Some(price), counts, ServiceTier::Default).pico_usd;
     Amounts::new(tokens, worth(as_input).max(worth(as_output)))
 }
 
@@ -180,11 +181,12 @@ fn grown(amounts: Amounts, tokens: i64) -> Result<Amounts, CannotRenew> {
         return Err(CannotRenew::Empty);
     }
     let before = i128::from(amounts.tokens);
-    let worth = i128::from(amounts.micro_usd) * i128::from(tokens);
-    let micro_usd = (worth + before - 1) / before;
-    match i64::try_from(micro_usd) {
-        Ok(micro_usd) if micro_usd <= MAX_AMOUNT => Ok(Amounts { tokens, micro_usd }),
-        _ => Err(CannotRenew::TooMuch),
+    let worth = amounts.pico_usd.checked_mul(tokens.into());
+    let worth = worth.ok_or(CannotRenew::TooMuch)?;
+    let pico_usd = worth.saturating_add(before - 1) / before;
+    match pico_usd <= Unit::Usd.counted(MAX_AMOUNT) {
+        true => Ok(Amounts { tokens, pico_usd }),
+        false => Err(CannotRenew::TooMuch),
     }
 }
 
@@ -200,25 +202,29 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_fraction_of_a_micro_dollar_counts_as_whole() {
-        let of = |tokens, micro_usd, wanted| grown(Amounts::new(tokens, micro_usd), wanted);
+    fn a_fraction_of_the_smallest_part_counts_as_whole() {
+        let of = |tokens, pico_usd, wanted| grown(Amounts::new(tokens, pico_usd), wanted);
         assert_eq!(of(3, 10, 4), Ok(Amounts::new(4, 14)));
         assert_eq!(of(1_000, 1, 1_001), Ok(Amounts::new(1_001, 2)));
         assert_eq!(of(1_000, 0, 5_000), Ok(Amounts::new(5_000, 0)));
         assert_eq!(of(0, 0, 1), Err(CannotRenew::Empty));
-        assert_eq!(of(1, MAX_AMOUNT, 2), Err(CannotRenew::TooMuch));
+        let most = Unit::Usd.counted(MAX_AMOUNT);
+        assert_eq!(of(1, most, 1), Ok(Amounts::new(1, most)));
+        assert_eq!(of(1, most, 2), Err(CannotRenew::TooMuch));
+        assert_eq!(of(1, i128::MAX / 2, 3), Err(CannotRenew::TooMuch));
     }
 
     proptest! {
         #[test]
         fn more_tokens_are_never_worth_less(
-            tokens in 1_i64..1_000_000, micro_usd in 0_i64..1_000_000_000, more in 0_i64..1_000_000,
+            tokens in 1_i64..1_000_000, pico_usd in 0_i128..1_000_000_000_000,
+            more in 0_i64..1_000_000,
         ) {
-            let before = Amounts::new(tokens, micro_usd);
+            let before = Amounts::new(tokens, pico_usd);
             let after = grown(before, tokens + more).unwrap();
-            prop_assert!(after.micro_usd >= micro_usd);
-            let exact = i128::from(micro_usd) * i128::from(tokens + more);
-            prop_assert!(i128::from(after.micro_usd) * i128::from(tokens) >= exact);
+            prop_assert!(after.pico_usd >= pico_usd);
+            let exact = pico_usd * i128::from(tokens + more);
+            prop_assert!(after.pico_usd * i128::from(tokens) >= exact);
         }
     }
 
@@ -258,7 +264,7 @@ mod tests {
             Ok(Amounts::new(500, 0))
         );
         assert_eq!(of(true, hold(1_001, 0)), Err(CannotRenew::Unpriced));
-        // 1,501 tokens at 3 micro-USD for 1,001 of them are worth 4.5.
+        // 1,501 tokens at 3 pico-USD for 1,001 of them are worth 4.5.
         assert_eq!(
             of(true, hold(1_001, 3)).map(gains),
             Ok(Amounts::new(500, 2))
@@ -273,13 +279,13 @@ mod tests {
             model,
             ..tokens(17_001)
         };
-        let of = |model| wanted(hard(), "2026-11", &hold(1_001, 2_503), wish(model));
+        let of = |model| wanted(hard(), "2026-11", &hold(1_001, 2_503_000_000), wish(model));
         let gains = of(Model::Priced(price)).map(|wanted| wanted.gains);
-        assert_eq!(gains, Ok(Amounts::new(16_000, 160_000)));
+        assert_eq!(gains, Ok(Amounts::of_micro_usd(16_000, 160_000)));
         assert_eq!(of(Model::Unpriced), Err(CannotRenew::Unpriced));
         // Without a model: the average value of its tokens.
         let gains = of(Model::NotNamed).map(|wanted| wanted.gains);
-        assert_eq!(gains, Ok(Amounts::new(16_000, 40_008)));
+        assert_eq!(gains, Ok(Amounts::new(16_000, 40_007_992_008)));
     }
 
     #[test]

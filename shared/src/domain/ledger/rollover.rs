@@ -21,7 +21,7 @@ pub struct Rollover {
     pub from_period: Month,
     /// The month that receives the carry.
     pub to_period: Month,
-    /// The month's own amount, at its end.
+    /// The month's own amount, at its end. Tokens or micro-USD, as all figures here.
     pub amount: i64,
     /// The carry from the month before.
     pub carried_in: i64,
@@ -29,7 +29,8 @@ pub struct Rollover {
     /// the unused amount.
     #[serde(default)]
     pub exempted: i64,
-    /// The spent amount, including live holds: a hold counts as spent until it settles.
+    /// The spent amount, including live holds: a hold counts as spent until it settles. Rounded up,
+    /// as is `held`.
     pub spent: i64,
     /// The part of `spent` in live holds.
     pub held: i64,
@@ -46,15 +47,14 @@ pub struct Rollover {
 
 /// Returns the unused part of `amount` after `spent` of `amount + carried_in`. The carry is used
 /// first, so it never carries again. Never below zero.
-fn unused(amount: i64, carried_in: i64, spent: i64) -> i64 {
+fn unused(amount: i128, carried_in: i128, spent: i128) -> i128 {
     let of_own = spent.saturating_sub(carried_in).max(0);
     amount.saturating_sub(of_own).max(0)
 }
 
 /// Returns `floor(cap_percent x unused)`, at most `unused`.
-fn carried_out(cap_percent: u32, unused: i64) -> i64 {
-    let share = i128::from(unused) * i128::from(cap_percent.min(100)) / 100;
-    i64::try_from(share).unwrap_or(unused)
+fn carried_out(cap_percent: u32, unused: i128) -> i128 {
+    unused.saturating_mul(cap_percent.min(100).into()) / 100
 }
 
 impl Rollover {
@@ -112,14 +112,21 @@ impl Rollover {
         let spent = figures.spent.saturating_add(figures.held);
         let of_own = spent.saturating_sub(figures.exempted);
         let unused = unused(figures.amount, figures.carried, of_own);
+        let carry = carried_out(self.cap_percent, unused);
+        let shown = figures.shown(self.unit);
+        let spent = self.unit.rounded_up(spent);
+        let left = self.unit.rounded_down(figures.available);
+        let exempted = left.saturating_add(spent).saturating_sub(shown.amount);
         Self {
-            amount: figures.amount,
-            carried_in: figures.carried,
-            exempted: figures.beyond(),
+            amount: shown.amount,
+            carried_in: shown.carried,
+            // Rounded to where amount + carried_in + exempted - spent is what is left.
+            exempted: exempted.saturating_sub(shown.carried),
             spent,
-            held: figures.held,
-            unused,
-            carried_out: carried_out(self.cap_percent, unused),
+            held: shown.held,
+            unused: self.unit.rounded_down(unused),
+            // A carry is whole: what people set and see as the next month's.
+            carried_out: self.unit.rounded_down(carry),
             ..self
         }
     }
@@ -185,7 +192,7 @@ mod tests {
         assert_eq!(unused(100, 30, 500), 0, "a debt does not carry");
         assert_eq!(carried_out(50, 61), 30);
         assert_eq!(carried_out(0, 61), 0);
-        assert_eq!(carried_out(100, i64::MAX), i64::MAX);
+        assert_eq!(carried_out(100, 1 << 100), 1 << 100);
     }
 
     fn eng() -> Budget {
@@ -235,12 +242,12 @@ mod tests {
     proptest! {
         #[test]
         fn what_carries_over_is_a_share_of_the_own_amount_and_never_more_for_more_spent(
-            amount in 0_i64..1_000_000, carried_in in 0_i64..1_000_000, spent in 0_i64..2_500_000,
-            more in 0_i64..1_000, cap in 0_u32..=100,
+            amount in 0_i128..1_000_000, carried_in in 0_i128..1_000_000,
+            spent in 0_i128..2_500_000, more in 0_i128..1_000, cap in 0_u32..=100,
         ) {
             let out = carried_out(cap, unused(amount, carried_in, spent));
             prop_assert!((0..=amount).contains(&out));
-            prop_assert!(out * 100 <= amount * i64::from(cap));
+            prop_assert!(out * 100 <= amount * i128::from(cap));
             prop_assert!(carried_out(cap, unused(amount, carried_in, spent + more)) <= out);
             prop_assert_eq!(unused(amount, 0, spent), (amount - spent).max(0));
         }

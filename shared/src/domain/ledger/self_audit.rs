@@ -6,6 +6,7 @@ use crate::domain::ledger::node::Node;
 use crate::domain::org::budget::Budget;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
+use crate::domain::wide_number;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,17 +46,20 @@ pub enum Subject {
 pub struct Difference {
     pub period: Month,
     pub subject: Subject,
-    /// The unit. Money is in micro-USD.
+    /// The unit. Money is in pico-USD.
     pub unit: Unit,
     /// The figure of the source: records, or the history.
-    pub expected: i64,
+    #[serde(with = "wide_number")]
+    pub expected: i128,
     /// The figure of the derived book.
-    pub found: i64,
+    #[serde(with = "wide_number")]
+    pub found: i128,
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (expected, found) = (self.unit.shown(self.expected), self.unit.shown(self.found));
+        let expected = self.unit.exactly(self.expected);
+        let found = self.unit.exactly(self.found);
         let period = self.period;
         match &self.subject {
             Subject::Budget { id } => write!(
@@ -125,7 +129,7 @@ pub struct Look<'a> {
     /// The cell, read after them.
     pub after: &'a Cell,
     /// Charges of resolved holds that are still in `after`.
-    pub underway: &'a BTreeMap<Node, i64>,
+    pub underway: &'a BTreeMap<Node, i128>,
 }
 
 impl Look<'_> {
@@ -156,7 +160,7 @@ impl Look<'_> {
                 if budget.is_none() && !all_levels {
                     continue;
                 }
-                let gives = budget.map_or(0, |budget| budget.gives_in(period));
+                let gives = budget.map_or(0, |budget| unit.counted(budget.gives_in(period)));
                 let before = spent_of(self.before, node, gives);
                 let after = spent_of(self.after, node, gives);
                 let underway = self.underway.get(&node).copied().unwrap_or(0);
@@ -185,7 +189,7 @@ impl Look<'_> {
 }
 
 /// Returns the spent amount according to a level's counter, if its budget gives it `gives`.
-fn spent_of(cell: &Cell, node: Node, gives: i64) -> i64 {
+fn spent_of(cell: &Cell, node: Node, gives: i128) -> i128 {
     let limit = gives.saturating_add(cell.carried(node));
     let limit = limit.saturating_add(cell.exempted(node));
     // A budget without a counter is unused, and without a budget an absent counter is zero.
@@ -219,7 +223,7 @@ mod tests {
             covered: vec![cap()],
             given: Amounts::new(120, 0),
         });
-        let mut cell = cell([(cap(), LIMIT + 66 + 120 - spent - 310)]);
+        let mut cell = cell([(cap(), (LIMIT + 66 + 120 - spent - 310).into())]);
         cell.carried.insert(cap(), 66);
         cell.exempted.insert(cap(), 120);
         cell.holds
@@ -228,7 +232,7 @@ mod tests {
     }
 
     /// The differences if the totals say that `spent` were spent.
-    fn found(before: &Cell, after: &Cell, underway: i64, spent: i64) -> Vec<(i64, i64)> {
+    fn found(before: &Cell, after: &Cell, underway: i128, spent: i64) -> Vec<(i64, i64)> {
         let configuration = configuration([budget(Some("eng"), Unit::Tokens, LIMIT)]);
         let underway = BTreeMap::from([(cap(), underway)]);
         let look = Look {
@@ -238,7 +242,8 @@ mod tests {
         };
         let spent = |_: Option<&str>| Amounts::new(spent, 0);
         let found = look.differences(&configuration, month("2026-11"), false, spent);
-        let figures = |of: &Difference| (of.expected, of.found);
+        let whole = |tokens: i128| i64::try_from(tokens).unwrap();
+        let figures = |of: &Difference| (whole(of.expected), whole(of.found));
         found.iter().map(figures).collect()
     }
 
@@ -277,7 +282,8 @@ mod tests {
         };
         let (one, other) = (Amounts::new(1_033, 21_300), Amounts::new(1_033, 21_301));
         assert!(between(one, one).is_empty());
-        let said = "2026-11 user ada: the total says $0.021301, their records say $0.0213";
+        let said =
+            "2026-11 user ada: the total says $0.000000021301, their records say $0.0000000213";
         assert_eq!(between(one, other), [said]);
         let said = "2026-11 user ada: the total says 1,034 tokens, their records say 1,033 tokens";
         assert_eq!(between(one, Amounts::new(1_034, 21_300)), [said]);

@@ -162,7 +162,7 @@ pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate 
         }
         more
     };
-    let given = Amounts::new(given(Unit::Tokens), given(Unit::Usd));
+    let given = Amounts::by_unit(&mut given);
     let more = of.used.saturating_sub(of.paid);
     let change = Charged {
         own: more.saturating_sub(given),
@@ -172,10 +172,12 @@ pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate 
     update
 }
 
-/// Sets the carry of counters. Each counter gains the difference to its previous carry.
+/// Sets the carry of counters, in tokens or micro-USD. Each counter gains the difference to its
+/// previous carry.
 pub fn carry(cell: &Cell, carried: &BTreeMap<Node, i64>) -> CellUpdate {
     let mut update = CellUpdate::default();
     for (&node, &carried) in carried {
+        let carried = node.unit.counted(carried);
         // Also without a budget: one that is created again at this level gets the carry.
         update.add_to(node, carried.saturating_sub(cell.carried(node)));
         update.carry.insert(node, carried);

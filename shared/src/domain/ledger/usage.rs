@@ -237,8 +237,8 @@ impl Usage {
             }
             Some(hold) if !is_counted => charge.amounts = hold.amounts,
             // The preflight's model had a price. Reporting another model does not make it free.
-            Some(hold) if is_unpriced && hold.amounts.micro_usd > 0 => {
-                charge.amounts.micro_usd = hold.amounts.micro_usd;
+            Some(hold) if is_unpriced && hold.amounts.pico_usd > 0 => {
+                charge.amounts.pico_usd = hold.amounts.pico_usd;
                 charge.is_estimated = true;
             }
             _ => {}
@@ -273,7 +273,7 @@ mod tests {
         let charge = usage.charge(&book(), TABLE, Some(&hold(5_120, 21_300)));
         // 599 at 2, 401 at a half, and 33 at 10: 1,728.5.
         let expected = Charge {
-            amounts: Amounts::new(1_033, 1_729),
+            amounts: Amounts::new(1_033, 1_728_500_000),
             matched: MatchKind::Exact,
             is_unpriced: false,
             is_estimated: false,
@@ -329,8 +329,8 @@ mod tests {
             assert!(!charge.is_unpriced);
             (charge.amounts, charge.is_estimated)
         };
-        assert_eq!(charge(&usage), (Amounts::new(1_033, 7), false));
+        assert_eq!(charge(&usage), (Amounts::of_micro_usd(1_033, 7), false));
         usage.tokens.has_output = false;
-        assert_eq!(charge(&usage), (Amounts::new(5_120, 7), true));
+        assert_eq!(charge(&usage), (Amounts::of_micro_usd(5_120, 7), true));
     }
 }

@@ -4,7 +4,6 @@ use crate::domain::amount::Amounts;
 use crate::domain::pricing::matched::{MatchKind, PriceSource};
 use crate::domain::pricing::price;
 use crate::domain::pricing::quote::Quote;
-use crate::domain::pricing::reported_cost::micro_usd_of;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 
 /// What a request used or may use.
@@ -30,7 +29,7 @@ impl Consumption {
     pub fn value(self, quote: &Quote, source: PriceSource) -> Valuation {
         if let (PriceSource::Reported, Some(pico_usd)) = (source, self.reported_pico_usd) {
             return Valuation {
-                amounts: Amounts::new(self.counts.total(), micro_usd_of(pico_usd)),
+                amounts: Amounts::new(self.counts.total(), pico_usd.into()),
                 matched: MatchKind::Reported,
             };
         }
@@ -47,7 +46,11 @@ mod tests {
     use crate::domain::pricing::book::PriceBooks;
     use jiff::Timestamp;
 
-    fn value(model: &str, source: PriceSource, reported_pico_usd: Option<i64>) -> (i64, MatchKind) {
+    fn value(
+        model: &str,
+        source: PriceSource,
+        reported_pico_usd: Option<i64>,
+    ) -> (i128, MatchKind) {
         let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
         let used = Consumption {
             counts: TokenCounts {
@@ -60,21 +63,21 @@ mod tests {
         };
         let value = used.value(&book.find(Some("openai"), model), source);
         assert_eq!(value.amounts.tokens, 1_100);
-        (value.amounts.micro_usd, value.matched)
+        (value.amounts.pico_usd, value.matched)
     }
 
     #[test]
     fn a_reported_cost_counts_only_if_the_organisation_says_so() {
         use MatchKind::{Exact, None as NoPrice, Reported};
         // gpt-4o: 1,000 at 2.5 and 100 at 10 micro-USD.
-        let listed = (3_500, Exact);
+        let listed = (3_500_000_000, Exact);
         let cost = Some(1_234_000_001);
         assert_eq!(value("gpt-4o", PriceSource::Table, cost), listed);
         assert_eq!(value("gpt-4o", PriceSource::Table, None), listed);
         assert_eq!(value("gpt-4o", PriceSource::Reported, None), listed);
         assert_eq!(
             value("gpt-4o", PriceSource::Reported, cost),
-            (1_235, Reported)
+            (1_234_000_001, Reported)
         );
         assert_eq!(
             value("gpt-4o", PriceSource::Reported, Some(0)),
@@ -82,7 +85,7 @@ mod tests {
         );
         assert_eq!(
             value("our-own", PriceSource::Reported, cost),
-            (1_235, Reported)
+            (1_234_000_001, Reported)
         );
         assert_eq!(value("our-own", PriceSource::Table, cost), (0, NoPrice));
     }

@@ -136,8 +136,7 @@ impl Level {
 
     /// Returns true if `figures` are at this level or above. Without spending nothing is crossed.
     pub fn is_reached(self, figures: &Figures) -> bool {
-        let spent = i128::from(figures.own_spent());
-        let limit = i128::from(figures.own_limit());
+        let (spent, limit) = (figures.own_spent(), figures.own_limit());
         spent > 0
             && match self {
                 Self::Percent(percent) => spent * 100 >= limit * i128::from(percent),
@@ -170,9 +169,8 @@ pub fn crossings<'a>(
             continue;
         }
         // Sum up the holds only if a level is near: most budgets are far from their first one.
-        let limit = budget
-            .gives_in(period)
-            .saturating_add(cell.carried(budget.counter()));
+        let limit = budget.unit.counted(budget.gives_in(period));
+        let limit = limit.saturating_add(cell.carried(budget.counter()));
         if *rest >= limit {
             continue;
         }
@@ -201,7 +199,7 @@ impl Crossing<'_> {
             level,
             figures,
         } = self;
-        let show = |value| budget.unit.shown(value);
+        let shown = figures.shown(budget.unit);
         let number = |value| budget.unit.figure(value);
         let kind = match level {
             Level::Percent(percent) if *percent < 100 => AlertKind::BudgetThreshold,
@@ -216,8 +214,10 @@ impl Crossing<'_> {
         let (title, what_now) = self.title_and_advice(configuration);
         let message = format!(
             "{} of {} are spent in {period}. {what_now}",
-            show(figures.own_spent()),
-            show(figures.own_limit())
+            budget
+                .unit
+                .shown(budget.unit.rounded_up(figures.own_spent())),
+            budget.unit.shown(shown.own_limit())
         );
         Alert {
             id,
@@ -236,10 +236,10 @@ impl Crossing<'_> {
                 Level::Debt => None },
                 "unit": budget.unit,
                 "hard_cap": budget.hard_cap,
-                "amount": number(figures.amount),
-                "carried": number(figures.carried),
-                "exempted": number(figures.beyond()),
-                "spent": number(figures.spent),
+                "amount": number(shown.amount),
+                "carried": number(shown.carried),
+                "exempted": number(shown.exempted),
+                "spent": number(shown.spent),
             }),
             created_at: now,
             resolved_at: None,
@@ -288,7 +288,7 @@ mod tests {
 
     /// The level and severity of each alert if a budget of 1,001 tokens with a threshold at 80 %
     /// has `spent` this much.
-    fn told(hard_cap: bool, spent: i64) -> Vec<(String, Severity)> {
+    fn told(hard_cap: bool, spent: i128) -> Vec<(String, Severity)> {
         let budget = Budget {
             hard_cap,
             thresholds: vec![80],

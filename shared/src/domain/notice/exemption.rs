@@ -161,7 +161,7 @@ pub fn notice(
     let what_now = what_now(event, exemption);
     let used = match event {
         Event::Ending(used) | Event::Expired(used) => {
-            json!({"tokens": used.tokens, "usd": Unit::Usd.figure(used.micro_usd)})
+            json!({"tokens": used.tokens, "usd": Unit::Usd.figure(used.micro_usd())})
         }
         _ => Value::Null,
     };
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn its_end_is_told_with_what_was_used_in_both_units() {
-        let used = Amounts::new(1_203, 1_250_000);
+        let used = Amounts::of_micro_usd(1_203, 1_250_000);
         for event in [Event::Ending(used), Event::Expired(used)] {
             let payload = told(event);
             assert_eq!(payload["used"]["tokens"], 1_203);

@@ -91,18 +91,18 @@ impl Grant {
 
     /// Returns the initial values of its counters at the first hold of a month: a raise starts with
     /// its amount, a lift counts down from zero.
-    pub fn opens(&self) -> Vec<(Node, i64)> {
+    pub fn opens(&self) -> Vec<(Node, i128)> {
         let units = [Unit::Tokens, Unit::Usd].into_iter();
         units.filter_map(|unit| self.opens_in(unit)).collect()
     }
 
     /// Returns its counter in `unit` with the initial value. None if it gives nothing in `unit`.
-    pub fn opens_in(&self, unit: Unit) -> Option<(Node, i64)> {
+    pub fn opens_in(&self, unit: Unit) -> Option<(Node, i128)> {
         let given = match unit {
             Unit::Tokens => self.terms.tokens,
             Unit::Usd => self.terms.micro_usd,
         };
-        let opens = (self.counter(unit), given.unwrap_or(0));
+        let opens = (self.counter(unit), unit.counted(given.unwrap_or(0)));
         self.gives(unit).then_some(opens)
     }
 

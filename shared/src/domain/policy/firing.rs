@@ -6,17 +6,26 @@ use super::unusual::{MAX_LATE_DAYS, Unusual};
 use super::usage_totals::UsageTotals;
 use super::{ActivePolicy, Limit, Match, Rule, Threshold, TotalScope, Trigger};
 use crate::domain::amount::Unit;
+use crate::domain::org::budget::Budget;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use jiff::Span;
 
-/// The figure that reached a threshold.
+/// The figure that reached a threshold. Both are as counted: tokens or pico-USD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
     pub unit: Unit,
-    pub value: i64,
-    pub threshold: i64,
+    pub value: i128,
+    pub threshold: i128,
+}
+
+impl Measured {
+    /// Returns the figure and the threshold as people see them, in tokens or micro-USD.
+    pub fn shown(&self) -> (i64, i64) {
+        let shown = |counted| self.unit.rounded_up(counted);
+        (shown(self.value), shown(self.threshold))
+    }
 }
 
 /// A policy that an event fires.
@@ -136,9 +145,9 @@ impl Matched<'_> {
             let (today, before) = self.usage_totals.days(user_id, facts.day);
             let threshold = unusual.threshold(before).map(|value| Threshold {
                 unit: Unit::Tokens,
-                value,
+                value: value.into(),
             });
-            let measured = reached(threshold.as_slice(), |_| today)?;
+            let measured = reached(threshold.as_slice(), |_| today.into())?;
             return Some(Firing {
                 subject: Subject::UserDay {
                     user_id: user_id.clone(),
@@ -153,7 +162,7 @@ impl Matched<'_> {
 }
 
 /// Returns the first threshold that is reached. A total of zero never reaches a threshold.
-fn reached(thresholds: &[Threshold], value: impl Fn(Unit) -> i64) -> Option<Measured> {
+fn reached(thresholds: &[Threshold], value: impl Fn(Unit) -> i128) -> Option<Measured> {
     thresholds.iter().find_map(|threshold| {
         let value = value(threshold.unit);
         (value > 0 && value >= threshold.value).then_some(Measured {
@@ -183,10 +192,19 @@ fn of_department(
     Some((subject, measured))
 }
 
-/// Returns `percent` of `amount`, rounded up.
-fn share(amount: i64, percent: u32) -> i64 {
-    let share = (i128::from(amount) * i128::from(percent) + 99) / 100;
-    i64::try_from(share).unwrap_or(i64::MAX)
+/// Returns `percent` of `amount`, as counted, rounded up.
+fn share(amount: i128, percent: u32) -> i128 {
+    let parts = amount.saturating_mul(percent.into());
+    parts.saturating_add(99) / 100
+}
+
+/// Returns the threshold at `percent` of what `budget` has in `period`.
+fn share_of(budget: &Budget, percent: u32, period: Month) -> Threshold {
+    let amount = budget.unit.counted(budget.amount_in(period));
+    Threshold {
+        unit: budget.unit,
+        value: share(amount, percent),
+    }
 }
 
 impl Limit {
@@ -194,11 +212,11 @@ impl Limit {
         match self {
             Self::Tokens(value) => Some(Threshold {
                 unit: Unit::Tokens,
-                value,
+                value: Unit::Tokens.counted(value),
             }),
             Self::Usd(value) => Some(Threshold {
                 unit: Unit::Usd,
-                value,
+                value: Unit::Usd.counted(value),
             }),
             Self::BudgetPercent(_) => None,
         }
@@ -218,10 +236,7 @@ impl Limit {
             return vec![threshold];
         }
         let nearest = configuration.budgets_on(path, period).into_iter().next();
-        let threshold = nearest.map(|budget| Threshold {
-            unit: budget.unit,
-            value: share(budget.amount_in(period), self.percent()),
-        });
+        let threshold = nearest.map(|budget| share_of(budget, self.percent(), period));
         threshold.into_iter().collect()
     }
 
@@ -239,11 +254,8 @@ impl Limit {
         let all = configuration.budgets.values();
         let own = all.filter(|budget| budget.department_id.as_deref() == Some(department_id));
         let own = own.filter(|budget| budget.counts_in(period));
-        own.map(|budget| Threshold {
-            unit: budget.unit,
-            value: share(budget.amount_in(period), self.percent()),
-        })
-        .collect()
+        own.map(|budget| share_of(budget, self.percent(), period))
+            .collect()
     }
 }
 
@@ -274,8 +286,8 @@ mod tests {
 
     #[test]
     fn a_share_of_a_budget_is_rounded_up() {
-        let shares = [(1_001, 80), (1_000, 80), (1, 1), (0, 80), (i64::MAX, 100)];
+        let shares = [(1_001, 80), (1_000, 80), (1, 1), (0, 80), (1 << 100, 100)];
         let shares = shares.map(|(amount, percent)| share(amount, percent));
-        assert_eq!(shares, [801, 800, 1, 0, i64::MAX]);
+        assert_eq!(shares, [801, 800, 1, 0, 1 << 100]);
     }
 }

@@ -188,9 +188,9 @@ pub struct ActivePolicy {
     pub rule: Rule,
 }
 
-/// The value of a limit.
+/// The value of a limit, as it is counted: tokens or pico-USD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threshold {
     pub unit: Unit,
-    pub value: i64,
+    pub value: i128,
 }

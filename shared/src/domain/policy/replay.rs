@@ -47,7 +47,7 @@ pub struct Sample {
     pub why: Vec<String>,
 }
 
-/// A figure and its threshold.
+/// A figure and its threshold, in tokens or micro-USD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
     pub unit: crate::domain::amount::Unit,
@@ -57,10 +57,11 @@ pub struct Figures {
 
 impl From<Measured> for Figures {
     fn from(measured: Measured) -> Self {
+        let (value, threshold) = measured.shown();
         Self {
             unit: measured.unit,
-            value: measured.value,
-            threshold: measured.threshold,
+            value,
+            threshold,
         }
     }
 }

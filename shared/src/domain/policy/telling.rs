@@ -45,7 +45,8 @@ impl FiringReport<'_> {
 
     fn message(&self) -> String {
         let reached = self.firing.measured.map(|m| {
-            let (value, threshold) = (m.unit.shown(m.value), m.unit.shown(m.threshold));
+            let (value, threshold) = m.shown();
+            let (value, threshold) = (m.unit.shown(value), m.unit.shown(threshold));
             format!("{value}, and the policy fires at {threshold}")
         });
         let reached = reached.unwrap_or_default();
@@ -93,8 +94,9 @@ impl FiringReport<'_> {
     pub fn metadata(&self) -> Value {
         let facts = self.facts;
         let measured = self.firing.measured.map(|m| {
-            json!({"unit": m.unit, "value": m.unit.figure(m.value),
-                "threshold": m.unit.figure(m.threshold)})
+            let (value, threshold) = m.shown();
+            json!({"unit": m.unit, "value": m.unit.figure(value),
+                "threshold": m.unit.figure(threshold)})
         });
         let mut event = json!({
             "event_id": facts.event_id,
@@ -110,7 +112,7 @@ impl FiringReport<'_> {
             } => {
                 let mut usage = json!({
                     "type": "llm_request", "model": model, "tokens": spent.charged.tokens,
-                    "usd": Unit::Usd.figure(spent.charged.micro_usd), "period": spent.period,
+                    "usd": Unit::Usd.figure(spent.charged.micro_usd()), "period": spent.period,
                 });
                 if !is_allowed {
                     usage["model_not_allowed"] = true.into();

@@ -212,10 +212,10 @@ fn events() -> impl Strategy<Value = Vec<Facts>> {
             let occurred_at = now - SignedDuration::from_hours(late);
             let spent = Spent {
                 period: Month::of(occurred_at, &zone),
-                charged: Amounts::new(tokens, tokens * 3),
+                charged: Amounts::new(tokens, i128::from(tokens) * 3_000_001),
                 offset: match kind % 2 {
                     0 => Amounts::ZERO,
-                    _ => Amounts::new(tokens / 10, tokens / 7),
+                    _ => Amounts::new(tokens / 10, i128::from(tokens) * 1_000_003 / 7),
                 },
             };
             let kind = match kind {
@@ -404,7 +404,7 @@ mod naive {
         }
     }
 
-    fn of_user(seen: &[Facts], user: &str, period: Month, unit: Unit) -> i64 {
+    fn of_user(seen: &[Facts], user: &str, period: Month, unit: Unit) -> i128 {
         let own = seen.iter().filter(|f| f.user_id.as_deref() == Some(user));
         own.filter_map(spent)
             .filter(|s| s.period == period)
@@ -412,7 +412,7 @@ mod naive {
             .sum()
     }
 
-    fn of_department(seen: &[Facts], id: &str, period: Month, unit: Unit) -> i64 {
+    fn of_department(seen: &[Facts], id: &str, period: Month, unit: Unit) -> i128 {
         let below = seen
             .iter()
             .filter(|f| f.path.to_text().contains(&format!("/{id}/")));
@@ -420,8 +420,11 @@ mod naive {
         spent.map(|s| s.charged.of(unit) - s.offset.of(unit)).sum()
     }
 
-    fn reaches(limit: Limit, budgets: &[&Budget], total: impl Fn(Unit) -> i64) -> bool {
-        let is = |unit: Unit, by_100: i64| total(unit) > 0 && total(unit) * 100 >= by_100;
+    fn reaches(limit: Limit, budgets: &[&Budget], total: impl Fn(Unit) -> i128) -> bool {
+        let is = |unit: Unit, by_100: i64| {
+            let by_100 = i128::from(by_100) * if unit == Unit::Usd { 1_000_000 } else { 1 };
+            total(unit) > 0 && total(unit) * 100 >= by_100
+        };
         match limit {
             Limit::Tokens(tokens) => is(Unit::Tokens, tokens * 100),
             Limit::Usd(micro_usd) => is(Unit::Usd, micro_usd * 100),

@@ -81,8 +81,10 @@ impl Direction {
     }
 
     fn add_both(self, sum: &mut Amounts, more: Amounts) {
-        self.add(&mut sum.tokens, more.tokens);
-        self.add(&mut sum.micro_usd, more.micro_usd);
+        *sum = match self {
+            Self::Forth => sum.saturating_add(more),
+            Self::Back => sum.saturating_sub(more),
+        };
     }
 }
 
@@ -167,11 +169,7 @@ impl UsageTotals {
         for id in facts.path.0.iter().filter(|id| needs.wants(id)) {
             let months = entry(&mut self.departments, id);
             let sum = months.entry(period).or_default();
-            let more = Amounts::new(
-                charged.tokens.saturating_sub(offset.tokens),
-                charged.micro_usd.saturating_sub(offset.micro_usd),
-            );
-            direction.add_both(sum, more);
+            direction.add_both(sum, charged.saturating_sub(offset));
         }
     }
 

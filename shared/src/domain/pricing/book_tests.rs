@@ -145,7 +145,7 @@ fn each_moment_has_the_prices_of_its_date() {
         };
         assert_eq!(quote.matched.version, version, "{at}");
         let amounts = value(quote.price.as_ref(), one, ServiceTier::Default);
-        assert_eq!(amounts.micro_usd, cost, "{at}");
+        assert_eq!(amounts.micro_usd(), cost, "{at}");
     }
     let empty = PriceBooks::new(Vec::new());
     assert!(

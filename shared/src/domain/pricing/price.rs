@@ -4,10 +4,7 @@
 
 use super::rates::{Answers, Band, Listing, Part, TIERS};
 use super::tokens::{ServiceTier, TokenCounts};
-use crate::domain::amount::Amounts;
-
-/// Pico-USD in a micro-USD.
-pub const PICO_PER_MICRO: i128 = 1_000_000;
+use crate::domain::amount::{Amounts, MAX_AMOUNT, Unit};
 
 /// Every rate of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -189,16 +186,9 @@ fn cached_rate(band: &Band<i64>, counts: TokenCounts, tier: ServiceTier) -> i64 
         .max(of(Part::CachedImage, counts.image_input))
 }
 
-/// Returns the value of usage: tokens always, micro-USD (rounded up) if the model has a price.
+/// Returns the value of usage: tokens always, money if the model has a price. One request costs at
+/// most as much as a budget may have, so that no sum of requests is too large to count.
 pub fn value(price: Option<&Price>, counts: TokenCounts, tier: ServiceTier) -> Amounts {
     let cost = price.map_or(0, |price| price.cost(counts, tier));
-    Amounts::new(counts.total(), micro_usd(cost))
-}
-
-/// Rounds pico-USD up to micro-USD, within the range of an `i64`.
-pub fn micro_usd(pico_usd: i128) -> i64 {
-    let rounded_up = pico_usd
-        .saturating_add(PICO_PER_MICRO - 1)
-        .div_euclid(PICO_PER_MICRO);
-    i64::try_from(rounded_up).unwrap_or(i64::MAX)
+    Amounts::new(counts.total(), cost.min(Unit::Usd.counted(MAX_AMOUNT)))
 }

@@ -1,9 +1,10 @@
 //! Tests of the prices of models: every kind of token, size and tier.
 
-use super::price::{Price, micro_usd};
+use super::price::{Price, value};
 use super::rates::{Answers, Listing, Part};
 use super::tokens::ServiceTier::{Batch, Default, Flex, Priority};
 use super::tokens::{ServiceTier, TokenCounts};
+use crate::domain::amount::{MAX_AMOUNT, Unit};
 use proptest::prelude::*;
 
 const NOTHING: TokenCounts = TokenCounts {
@@ -141,9 +142,19 @@ fn what_is_cached_of_a_request_with_sound_may_be_sound() {
 }
 
 #[test]
-fn pico_dollars_are_rounded_up_to_micro_dollars() {
-    let rounded = [0, 1, 999_999, 1_000_000, 1_000_001, i128::MAX].map(micro_usd);
-    assert_eq!(rounded, [0, 1, 1, 1, 2, i64::MAX]);
+fn usage_is_worth_what_it_costs_exactly_and_at_most_what_a_budget_may_have() {
+    let worth = |rate, input| {
+        let counts = TokenCounts {
+            input,
+            ..TokenCounts::default()
+        };
+        value(Some(&Price::flat(rate, 0)), counts, Default).pico_usd
+    };
+    assert_eq!(worth(50_000, 1), 50_000);
+    assert_eq!(worth(2_500_001, 3), 7_500_003);
+    let most = Unit::Usd.counted(MAX_AMOUNT);
+    assert_eq!(worth(1_000_000_000_000, 1_000_000_000), most);
+    assert_eq!(worth(i64::MAX, i64::MAX), most);
 }
 
 #[test]

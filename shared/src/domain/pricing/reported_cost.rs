@@ -3,8 +3,6 @@
 /// The most that one request may be said to cost: a million dollars. It fits an `i64` of pico-USD.
 pub const MAX_REPORTED_PICO_USD: i64 = 1_000_000_000_000_000_000;
 
-/// Pico-USD (10^-12 US dollars) per micro-USD.
-const PICO_PER_MICRO: i64 = 1_000_000;
 /// The digits after the point that a pico-USD is.
 const DECIMALS: i64 = 12;
 
@@ -53,13 +51,6 @@ pub fn pico_usd_from_json(text: &str) -> Option<i64> {
     (pico_usd <= MAX_REPORTED_PICO_USD).then_some(pico_usd)
 }
 
-/// Returns the micro-USD of a reported cost, rounded up.
-pub fn micro_usd_of(pico_usd: i64) -> i64 {
-    pico_usd
-        .saturating_add(PICO_PER_MICRO - 1)
-        .div_euclid(PICO_PER_MICRO)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,12 +82,6 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(pico_usd_from_json(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn a_part_of_a_micro_usd_is_a_whole_one() {
-        let rounded = [0, 1, 999_999, 1_000_000, 1_000_001].map(micro_usd_of);
-        assert_eq!(rounded, [0, 1, 1, 1, 2]);
     }
 
     proptest! {

@@ -23,17 +23,17 @@ pub(super) fn month_of(at: Timestamp) -> &'static str {
     MONTHS[usize::from(at >= time(DECEMBER))]
 }
 
-/// Sums of tokens and micro-dollars.
+/// Sums of tokens and of 10^-12 dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) tokens: i64,
-    pub(super) micro_usd: i64,
+    pub(super) pico_usd: i64,
 }
 
 impl Sum {
     fn of(self, unit: &str) -> i64 {
         if unit == "usd" {
-            self.micro_usd
+            self.pico_usd
         } else {
             self.tokens
         }
@@ -42,24 +42,37 @@ impl Sum {
     fn plus(self, other: Self) -> Self {
         Self {
             tokens: self.tokens + other.tokens,
-            micro_usd: self.micro_usd + other.micro_usd,
+            pico_usd: self.pico_usd + other.pico_usd,
         }
     }
 
     fn minus(self, other: Self) -> Self {
         Self {
             tokens: self.tokens - other.tokens,
-            micro_usd: self.micro_usd - other.micro_usd,
+            pico_usd: self.pico_usd - other.pico_usd,
         }
     }
 }
 
-/// The price of gpt-4o: $2.50 a million input tokens and $10 output, a fraction of a micro-dollar
-/// counted as whole.
+/// The price of gpt-4o: $2.50 a million input tokens and $10 output.
 fn worth(input: i64, output: i64) -> Sum {
     Sum {
         tokens: input + output,
-        micro_usd: (input * 25 + output * 100 + 9) / 10,
+        pico_usd: input * 2_500_000 + output * 10_000_000,
+    }
+}
+
+/// What a budget in `unit` has, as it is counted: budgets are set in micro-dollars.
+fn counted(unit: &str, set: i64) -> i64 {
+    if unit == "usd" { set * 1_000_000 } else { set }
+}
+
+/// What people see of an amount that is used: micro-dollars, a part of one as a whole.
+fn shown(unit: &str, used: i64) -> i64 {
+    if unit == "usd" {
+        (used + 999_999).div_euclid(1_000_000)
+    } else {
+        used
     }
 }
 
@@ -379,6 +392,7 @@ impl Model {
         let gives: i64 = of_level
             .map(|budget| budget.amount(month) + budget.topped_up(month))
             .sum();
+        let gives = counted(unit, gives);
         gives + self.exempted(level, unit, month)
             - self.spent(level, unit, month)
             - self.held(level, unit, month)
@@ -521,7 +535,7 @@ impl Model {
         }
         let mut amounts = hold.amounts;
         if tokens > amounts.tokens {
-            amounts.micro_usd = (amounts.micro_usd * tokens + amounts.tokens - 1) / amounts.tokens;
+            amounts.pico_usd = (amounts.pico_usd * tokens + amounts.tokens - 1) / amounts.tokens;
             amounts.tokens = tokens;
             let gains = amounts.minus(hold.amounts);
             let is_over = hold.month < month_of(self.now);
@@ -661,8 +675,8 @@ impl Model {
             let amount = budget.amount(month);
             let beyond = self.exempted(level, unit, month) + budget.topped_up(month);
             let (spent, held) = (
-                self.spent(level, unit, month),
-                self.held(level, unit, month),
+                shown(unit, self.spent(level, unit, month)),
+                shown(unit, self.held(level, unit, month)),
             );
             let remaining = amount + beyond - spent;
             let figures = [amount, 0, beyond, spent, held, remaining, remaining - held];
@@ -691,10 +705,10 @@ impl Model {
             }
         }
         for (path, (sum, count)) in departments {
-            let figures = [sum.tokens, sum.micro_usd, count];
+            let figures = [sum.tokens, sum.pico_usd, count];
             note(facts, format!("{month} total of {path}"), &figures);
         }
-        let figures = [user.tokens, user.micro_usd, requests];
+        let figures = [user.tokens, user.pico_usd, requests];
         note(facts, format!("{month} total of ada"), &figures);
         note(facts, format!("{month} report of ada"), &figures);
         note(facts, format!("{month} last day of ada"), &[of_day]);
@@ -726,9 +740,9 @@ fn record(charge: &Charge) -> String {
     } = charge;
     let figures = [
         amounts.tokens,
-        amounts.micro_usd,
+        amounts.pico_usd,
         offset.tokens,
-        offset.micro_usd,
+        offset.pico_usd,
     ];
     format!("{mark} {event} {month} {path} {figures:?}")
 }
@@ -736,7 +750,7 @@ fn record(charge: &Charge) -> String {
 /// The row at the place of a hold's resolution, if there is one.
 fn resolution(hold: &Hold) -> Option<String> {
     let path = &hold.path;
-    let figures = |charged: &Sum| format!("{:?}", [charged.tokens, charged.micro_usd]);
+    let figures = |charged: &Sum| format!("{:?}", [charged.tokens, charged.pico_usd]);
     match &hold.end {
         None => hold.is_renewed.then(|| "renewed".to_owned()),
         Some(End::Voided) => Some(format!("voided {path} [0, 0]")),

@@ -118,7 +118,7 @@ async fn counters(world: &World, month: &str, facts: &mut Facts) {
     let cell = cell.key("k", key).consistent_read(true).send();
     let cell = cell.await.unwrap().item.unwrap();
     for (level, at) in LEVELS.into_iter().zip([0, 2, 4, 6]) {
-        for (unit, letter) in UNITS.into_iter().zip(["t", "m"]) {
+        for (unit, letter) in UNITS.into_iter().zip(["t", "u"]) {
             let left = number(&cell, &format!("{letter}{at}"));
             facts.insert(
                 format!("{month} left at {level} in {unit}"),
@@ -145,7 +145,7 @@ async fn ledger(world: &World, months: &[&str], facts: &mut Facts) {
             continue;
         };
         let (kind, of) = rest.split_once('#').unwrap_or((rest, ""));
-        let figures = ["tokens", "micro_usd", "requests"].map(|name| number(item, name));
+        let figures = ["tokens", "pico_usd", "requests"].map(|name| number(item, name));
         match kind {
             // A claim has no type.
             "record" | "abandoned" | "correction" if item.contains_key("type") => {
@@ -185,7 +185,7 @@ fn record(item: &Item, kind: &str) -> String {
     };
     let event = text(item, "event_id");
     let (month, path) = (text(item, "period"), text(item, "path"));
-    let names = ["tokens", "micro_usd", "offset_tokens", "offset_micro_usd"];
+    let names = ["tokens", "pico_usd", "offset_tokens", "offset_pico_usd"];
     let figures = names.map(|name| number(item, name));
     format!("{mark} {event} {month} {path} {figures:?}")
 }
@@ -198,7 +198,7 @@ fn resolution(item: &Item) -> String {
     let path = text(item, "path");
     let charged = item.get("charged").and_then(|charged| charged.as_m().ok());
     let of = |name: &str| charged.map_or(0, |charged| number(charged, name));
-    let figures = [of("tokens"), of("micro_usd")];
+    let figures = [of("tokens"), of("pico_usd")];
     let last = |name: &str| text(item, name).rsplit('#').next().unwrap_or_default();
     match outcome {
         "voided" => format!("voided {path} {figures:?}"),

@@ -154,7 +154,7 @@ impl Step {
             Self::Correct => {
                 let amounts = Sum {
                     tokens: 101,
-                    micro_usd: 1_003,
+                    pico_usd: 1_003_000_000,
                 };
                 model.correct("correction", amounts);
             }

@@ -126,7 +126,7 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
         ("pk", "demo#total#2026-11"),
         ("sk", "department#/eng/backend/"),
     ];
-    set(&world, "Ledger", total, "micro_usd", -3).await;
+    set(&world, "Ledger", total, "pico_usd", -3).await;
     let found = books(&world, true).await;
     assert!(
         found
@@ -143,7 +143,7 @@ async fn a_total_a_resolution_and_a_carry_that_were_edited_are_found() {
         found,
         "nothing is repaired from totals that are wrong"
     );
-    set(&world, "Ledger", total, "micro_usd", 3).await;
+    set(&world, "Ledger", total, "pico_usd", 3).await;
     let record = [("pk", "demo#record#llm_request#ada#e-1"), ("sk", "-")];
     set(&world, "Ledger", record, "tokens", 1_000).await;
     let found = books(&world, false).await;

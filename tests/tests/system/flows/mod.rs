@@ -4,6 +4,7 @@ mod alerts;
 mod books;
 mod changes;
 mod corrections;
+mod exact;
 mod github;
 mod halfway;
 mod held_back;

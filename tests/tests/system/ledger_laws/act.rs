@@ -1,6 +1,6 @@
 //! Each step in the system and in the model.
 
-use super::model::{Model, ModelBudget, ModelHold, Sum, micro_usd};
+use super::model::{Model, ModelBudget, ModelHold, Sum, pico_usd};
 use super::steps::Step;
 use super::{DEPARTMENTS, USERS, admin, jiff_text, persist};
 use end_to_end::{AGENT, World};
@@ -17,7 +17,7 @@ async fn hold(world: &World, model: &mut Model, user: usize, request: u8, input:
     });
     let amounts = Sum {
         tokens: input + output,
-        micro_usd: micro_usd(input, output),
+        pico_usd: pico_usd(input, output),
     };
     let path = model.path(&model.homes[USERS[user]].clone());
     let answer = persist(world, AGENT, "POST", "/v1/preflight", body).await;
@@ -121,8 +121,8 @@ async fn renew(
     }
     let mut amounts = known.amounts;
     if let Some(tokens) = tokens.filter(|tokens| *tokens > amounts.tokens) {
-        let worth = amounts.micro_usd * tokens;
-        amounts.micro_usd = (worth + amounts.tokens - 1) / amounts.tokens;
+        let worth = amounts.pico_usd * tokens;
+        amounts.pico_usd = (worth + amounts.tokens - 1) / amounts.tokens;
         amounts.tokens = tokens;
     }
     let gains = |is_usd| amounts.of(is_usd) - known.amounts.of(is_usd);
@@ -183,7 +183,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             };
             let sum = Sum {
                 tokens: input + output,
-                micro_usd: micro_usd(input, output),
+                pico_usd: pico_usd(input, output),
             };
             let event_id = format!("e-{event}");
             let body =
@@ -217,7 +217,7 @@ pub(super) async fn act(world: &World, model: &mut Model, step: Step) {
             }
             let sum = Sum {
                 tokens: input,
-                micro_usd: micro_usd(input, 0),
+                pico_usd: pico_usd(input, 0),
             };
             let at = model.now - ago;
             let mut event = world.usage(&event_id, USERS[user], input, 0, None);

@@ -11,7 +11,7 @@ use act::act;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use end_to_end::{World, is_undecided};
 use local::system::SystemSettings;
-use model::{Model, ModelBudget};
+use model::{Model, ModelBudget, shown};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use steps::{Step, step};
@@ -130,9 +130,11 @@ async fn check(world: &World, model: &Model) {
             }
         };
         let (spent, held) = (figure("spent"), figure("held"));
-        assert_eq!(spent, model.spent(budget), "spent of {budget:?}\n{seen}");
-        let least = model.held(budget, false);
-        let most = model.held(budget, true);
+        let used = |counted| shown(budget.is_usd, counted);
+        let expected = used(model.spent(budget));
+        assert_eq!(spent, expected, "spent of {budget:?}\n{seen}");
+        let least = used(model.held(budget, false));
+        let most = used(model.held(budget, true));
         assert!(
             (least..=most).contains(&held),
             "held of {budget:?}: {held}, not {least} to {most}"

@@ -3,23 +3,32 @@
 use super::USERS;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// gpt-4o: $2.50 a million input tokens, $10 output.
+/// gpt-4o: $2.50 a million input tokens, $10 output, in 10^-12 dollars a token.
 const INPUT_PRICE: i64 = 2_500_000;
 const OUTPUT_PRICE: i64 = 10_000_000;
 
-pub(super) fn micro_usd(input: i64, output: i64) -> i64 {
-    (input * INPUT_PRICE + output * OUTPUT_PRICE + 999_999) / 1_000_000
+pub(super) fn pico_usd(input: i64, output: i64) -> i64 {
+    input * INPUT_PRICE + output * OUTPUT_PRICE
+}
+
+/// What people see of tokens or dollars that are used: millionths, and a part of one as a whole.
+pub(super) fn shown(is_usd: bool, used: i64) -> i64 {
+    if is_usd {
+        (used + 999_999).div_euclid(1_000_000)
+    } else {
+        used
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) tokens: i64,
-    pub(super) micro_usd: i64,
+    pub(super) pico_usd: i64,
 }
 
 impl Sum {
     pub(super) fn of(self, is_usd: bool) -> i64 {
-        if is_usd { self.micro_usd } else { self.tokens }
+        if is_usd { self.pico_usd } else { self.tokens }
     }
 }
 
@@ -40,11 +49,21 @@ pub(super) struct ModelBudget {
     pub(super) id: String,
     pub(super) department: Option<String>,
     pub(super) is_usd: bool,
+    /// In tokens or micro-dollars.
     pub(super) amount: i64,
     pub(super) hard: bool,
 }
 
 impl ModelBudget {
+    /// Its amount in tokens or 10^-12 dollars.
+    fn gives(&self) -> i64 {
+        if self.is_usd {
+            self.amount * 1_000_000
+        } else {
+            self.amount
+        }
+    }
+
     pub(super) fn counts(&self, path: &[String]) -> bool {
         self.department
             .as_ref()
@@ -149,7 +168,7 @@ impl Model {
 
     /// The most that `budget` may have left.
     pub(super) fn available(&self, budget: &ModelBudget) -> i64 {
-        budget.amount - self.spent(budget) - self.held(budget, false)
+        budget.gives() - self.spent(budget) - self.held(budget, false)
     }
 
     /// The least that `budget` may have left, if all holds live that may.

@@ -40,7 +40,10 @@ struct Spending {
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     pub(super) cap_percent: i64,
+    /// In tokens or micro-dollars, as people set and see it.
     pub(super) amount: i64,
+    /// The parts of each of these that usage counts: a token, or a millionth of a micro-dollar.
+    parts: i64,
     /// The amount at the end of each month that was closed or corrected.
     amounts: BTreeMap<Date, i64>,
     spendings: Vec<Spending>,
@@ -53,11 +56,24 @@ impl Budget {
         Self {
             cap_percent,
             amount,
+            parts: 1,
             amounts: BTreeMap::new(),
             spendings: Vec::new(),
             held: BTreeMap::new(),
             rows: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn in_dollars(self) -> Self {
+        Self {
+            parts: 1_000_000,
+            ..self
+        }
+    }
+
+    /// An amount that is used, as people see it: a part counts as a whole.
+    fn shown(&self, used: i64) -> i64 {
+        (used + self.parts - 1).div_euclid(self.parts)
     }
 
     pub(super) fn spend(&mut self, month: Date, amount: i64) {
@@ -68,12 +84,22 @@ impl Budget {
         *self.held.entry(month).or_default() += amount;
     }
 
+    /// The amount spent, as people see it.
     pub(super) fn spent(&self, month: Date) -> i64 {
+        self.shown(self.parts_spent(month))
+    }
+
+    /// The amount held, as people see it.
+    pub(super) fn held(&self, month: Date) -> i64 {
+        self.shown(self.parts_held(month))
+    }
+
+    fn parts_spent(&self, month: Date) -> i64 {
         let of_month = self.spendings.iter().filter(|s| s.month == month);
         of_month.map(|s| s.amount).sum()
     }
 
-    pub(super) fn held(&self, month: Date) -> i64 {
+    fn parts_held(&self, month: Date) -> i64 {
         self.held.get(&month).copied().unwrap_or(0)
     }
 
@@ -91,15 +117,15 @@ impl Budget {
     pub(super) fn work_out(&mut self, month: Date) {
         let amount = self.amounts[&month];
         let carried_in = self.carried_into(month);
-        let spent = self.spent(month) + self.held(month);
-        let unused = (amount - (spent - carried_in).max(0)).max(0);
-        let carried_out = unused * self.cap_percent / 100;
+        let spent = self.parts_spent(month) + self.parts_held(month);
+        let of_own = (spent - carried_in * self.parts).max(0);
+        let unused = (amount * self.parts - of_own).max(0);
         let row = Row {
             amount,
             carried_in,
-            spent,
-            unused,
-            carried_out,
+            spent: self.shown(spent),
+            unused: unused / self.parts,
+            carried_out: unused * self.cap_percent / 100 / self.parts,
         };
         self.rows.insert(month, row);
     }

@@ -438,13 +438,13 @@ async fn the_next_month_is_opened_ahead_and_sees_what_changes_before_it_begins()
     assert!(cell().await.is_none(), "not yet");
     world.set_clock("2026-11-30T12:00:00Z").await;
     fire(&world).await;
-    assert_eq!(cell().await.unwrap().nodes.values().sum::<i64>(), 1_000);
+    assert_eq!(cell().await.unwrap().nodes.values().sum::<i128>(), 1_000);
     let path = format!("/v1/budgets/{budget}");
     world
         .admin("PATCH", &path, json!({"amount": 700}))
         .await
         .expect(200);
-    assert_eq!(cell().await.unwrap().nodes.values().sum::<i64>(), 700);
+    assert_eq!(cell().await.unwrap().nodes.values().sum::<i128>(), 700);
     world.set_clock("2026-12-01T00:00:00Z").await;
     assert_eq!(
         world.preflight("ada", "r-1", 701, 0).await["decision"],
@@ -706,7 +706,7 @@ async fn a_top_up_on_the_last_day_of_a_month_is_not_of_the_next_month_which_is_o
     assert_eq!(topped_up.expect(201)["available"], 1_500);
     let december = "2026-12".parse().unwrap();
     let december = world.system.store().cell("demo", december).await.unwrap();
-    assert_eq!(december.unwrap().nodes.values().sum::<i64>(), 1_000);
+    assert_eq!(december.unwrap().nodes.values().sum::<i128>(), 1_000);
     world.set_clock("2026-12-01T00:00:00Z").await;
     assert_eq!(world.figures(&budget).await["available"], 1_000);
     for (tokens, decision) in [(1_001, "block"), (1_000, "allow")] {

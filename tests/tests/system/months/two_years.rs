@@ -9,9 +9,9 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde_json::{Value, json};
 use shared::domain::amount::micro_usd_from_json;
 
-/// gpt-4o: $2.50 a million input tokens.
-fn micro_usd(tokens: i64) -> i64 {
-    tokens.signum() * ((tokens.abs() * 5 + 1) / 2)
+/// gpt-4o: $2.50 a million input tokens, in 10^-12 dollars.
+fn pico_usd(tokens: i64) -> i64 {
+    tokens * 2_500_000
 }
 
 /// A small generator, so that every run is the same.
@@ -66,13 +66,13 @@ impl Years {
 
     fn charge(&mut self, month: Date, tokens: i64) {
         self.budgets[0].spend(month, tokens);
-        self.budgets[1].spend(month, micro_usd(tokens));
+        self.budgets[1].spend(month, pico_usd(tokens));
         self.budgets[2].spend(month, tokens);
     }
 
     fn hold(&mut self, month: Date, tokens: i64) {
         self.budgets[0].hold(month, tokens);
-        self.budgets[1].hold(month, micro_usd(tokens));
+        self.budgets[1].hold(month, pico_usd(tokens));
         self.budgets[2].hold(month, tokens);
     }
 
@@ -315,7 +315,7 @@ async fn months(name: &str, count: usize) {
         ids: ids.try_into().unwrap(),
         budgets: vec![
             Budget::new(20_000, 50),
-            Budget::new(60_000, 33),
+            Budget::new(60_000, 33).in_dollars(),
             Budget::new(40_000, 100),
         ],
         calendar: Calendar::new(zone.clone(), first, 24),

@@ -443,7 +443,7 @@ impl Months {
         let what = What::Usage {
             model,
             tokens,
-            micro_usd: worth(model, input, output),
+            pico_usd: worth(model, input, output),
         };
         let happened = self.happened(id, occurred, Some(user), what);
         self.events.push(happened);
@@ -485,7 +485,10 @@ impl Months {
         } else {
             answer.expect(201);
         }
-        let what = What::Correction { tokens, micro_usd };
+        let what = What::Correction {
+            tokens,
+            pico_usd: micro_usd * 1_000_000,
+        };
         let id = format!("{:06}", self.events.len());
         let occurred = self.now.min(last);
         let corrected = self.happened(id, occurred, Some(user), what);
@@ -551,12 +554,12 @@ fn dollars(micro_usd: i64) -> Value {
     json!(micro_usd as f64 / 1e6)
 }
 
-/// The price of a request in micro-dollars, rounded up: $2.50 and $10 a million
-/// tokens, $0.15 and $0.60, or no price.
+/// The price of a request in 10^-12 dollars: $2.50 and $10 a million tokens, $0.15 and $0.60, or no
+/// price.
 fn worth(model: &str, input: i64, output: i64) -> i64 {
     match model {
-        "gpt-4o" => (input * 250 + output * 1_000 + 99) / 100,
-        "gpt-4o-mini" => (input * 15 + output * 60 + 99) / 100,
+        "gpt-4o" => input * 2_500_000 + output * 10_000_000,
+        "gpt-4o-mini" => input * 150_000 + output * 600_000,
         _ => 0,
     }
 }

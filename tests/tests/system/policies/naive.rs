@@ -15,7 +15,7 @@ pub(super) enum What {
     Usage {
         model: &'static str,
         tokens: i64,
-        micro_usd: i64,
+        pico_usd: i64,
     },
     Risk {
         level: &'static str,
@@ -23,7 +23,7 @@ pub(super) enum What {
     /// It counts for its user and department, but is not an event.
     Correction {
         tokens: i64,
-        micro_usd: i64,
+        pico_usd: i64,
     },
 }
 
@@ -57,11 +57,11 @@ impl Happened {
     fn amount(&self, unit: &str) -> i64 {
         match self.what {
             What::Usage {
-                tokens, micro_usd, ..
+                tokens, pico_usd, ..
             }
-            | What::Correction { tokens, micro_usd } => {
+            | What::Correction { tokens, pico_usd } => {
                 if unit == "usd" {
-                    micro_usd
+                    pico_usd
                 } else {
                     tokens
                 }
@@ -396,28 +396,31 @@ fn wildcard(text: &str, pattern: &str) -> bool {
 }
 
 /// Returns the part of a limit that a total has reached: a number of tokens or dollars, or a share
-/// of a budget's amount, rounded up to whole tokens. A total of zero never reaches a limit.
+/// of a budget's amount, shown as whole tokens or micro-dollars. A total of zero never reaches a
+/// limit.
 fn reached(
     trigger: &Value,
     budget: Option<&Budget>,
     month: Date,
     total: impl Fn(&str) -> i64,
 ) -> Option<Measured> {
-    let (unit, threshold) = match (&trigger["tokens"], &trigger["usd"]) {
+    // Limits are set in micro-dollars, and usage counts in parts of one.
+    let parts = |unit: &str| if unit == "usd" { 1_000_000 } else { 1 };
+    let (unit, by_100) = match (&trigger["tokens"], &trigger["usd"]) {
         (Value::Null, Value::Null) => {
             let budget = budget?;
-            let by_100 = budget.amount(month) * trigger["budget_percent"].as_i64().unwrap();
-            let mut least = by_100 / 100;
-            while least * 100 < by_100 {
-                least += 1;
-            }
-            (budget.unit, least)
+            let percent = trigger["budget_percent"].as_i64().unwrap();
+            (budget.unit, budget.amount(month) * percent)
         }
-        (Value::Null, usd) => ("usd", micro(usd)),
-        (tokens, _) => ("tokens", tokens.as_i64().unwrap()),
+        (Value::Null, usd) => ("usd", micro(usd) * 100),
+        (tokens, _) => ("tokens", tokens.as_i64().unwrap() * 100),
     };
     let value = total(unit);
-    (value > 0 && value >= threshold).then_some((unit, value, threshold))
+    let parts = parts(unit);
+    let is_reached = value > 0 && value * 100 >= by_100 * parts;
+    // People see a part as a whole.
+    let shown = (value + parts - 1).div_euclid(parts);
+    is_reached.then_some((unit, shown, (by_100 + 99) / 100))
 }
 
 /// A JSON number of dollars in micro-dollars.

@@ -47,8 +47,10 @@ fn hard(configuration: &Configuration, month: Month) -> Vec<Node> {
     hard.map(|budget| budget.counter()).collect()
 }
 
+/// The tokens that a counter has left.
 fn rest(cell: &Cell, node: Node) -> i64 {
-    cell.nodes.get(&node).copied().unwrap_or(0)
+    let counted = cell.nodes.get(&node).copied().unwrap_or(0);
+    counted.try_into().unwrap()
 }
 
 impl<'a> Laws<'a> {
