@@ -112,6 +112,9 @@ def mended(value, case):
             value["department_id"] = one_of(DEPARTMENTS, value.get("department_id"))
         if not value.get("tokens") and not value.get("usd"):
             value["tokens"] = 1
+    if case.path == "/v1/prices/reprice":
+        # A window has an end after its beginning, and at most 31 days.
+        value["from"], value["to"] = f"{NOW[:11]}00:00:00Z", f"{NOW[:11]}23:59:59Z"
     if case.path == "/v1/events" and "event_id" in value:
         # A hold is of one user, and every event may be the first of its name.
         value.pop("hold_id", None)

@@ -77,7 +77,10 @@ fn every_route_is_described_and_nothing_else() {
         .into_iter()
         .map(|(method, path, _)| (method, path))
         .collect::<BTreeSet<_>>();
-    assert_eq!(described, routes());
+    // The document has no form for a parameter that may have slashes.
+    let routes = routes().into_iter();
+    let routes = routes.map(|(method, path)| (method, path.replace("{*", "{")));
+    assert_eq!(described, routes.collect());
 }
 
 #[test]

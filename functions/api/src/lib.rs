@@ -19,6 +19,7 @@ mod departments;
 mod events;
 mod exemptions;
 mod github;
+mod health;
 mod in_force;
 mod incidents;
 mod json;
@@ -29,6 +30,7 @@ mod organisations;
 mod pages;
 mod parameters;
 mod policies;
+mod prices;
 mod replay;
 mod suppressions;
 mod usage;
@@ -46,16 +48,14 @@ use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;
-use shared::runtime::http::{finished, json};
+use shared::runtime::http::finished;
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
-use shared::runtime::openapi::Failed;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::sealing::Sealer;
 use shared::runtime::token::Tokens;
 use shared::store::Store;
 use std::time::Duration;
-use utoipa::ToSchema;
 
 /// The state that all requests share.
 #[derive(Clone, Debug)]
@@ -151,7 +151,7 @@ impl FromRef<App> for Keys {
 shared::endpoints! {
     App:
     openapi::read,
-    health,
+    health::read,
     organisations::list,
     organisations::create,
     organisations::create_admin_key,
@@ -181,6 +181,17 @@ shared::endpoints! {
     usage::list,
     corrections::list,
     corrections::create,
+    prices::table::list,
+    prices::discounts::list,
+    prices::discounts::set,
+    prices::discounts::remove,
+    prices::own::read,
+    prices::own::set,
+    prices::own::remove,
+    prices::reprice::reprice,
+    prices::aliases::list,
+    prices::aliases::set,
+    prices::aliases::remove,
     events::list,
     events::decide,
     alerts::list,
@@ -258,23 +269,4 @@ async fn answer_options(request: Request, next: Next) -> Response {
         Method::OPTIONS => StatusCode::NO_CONTENT.into_response(),
         _ => next.run(request).await,
     }
-}
-
-/// Reports that the function is running.
-#[shared::endpoint(GET "/v1/health", ANYBODY)]
-#[utoipa::path(
-    operation_id = "getHealth",
-    tag = "Service",
-    responses((status = 200, description = "It answers.", body = Health), Failed),
-)]
-async fn health() -> Response {
-    json(200, r#"{"status":"ok"}"#.to_owned())
-}
-
-/// The answer of a running function.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "it describes a constant")]
-struct Health {
-    #[schema(pattern = "^ok$")]
-    status: String,
 }

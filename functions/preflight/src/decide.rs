@@ -97,7 +97,7 @@ async fn attempt(
 ) -> Result<Option<Decision>, Failed> {
     let now = app.clock.now();
     let period = configuration.period_of(now);
-    let book = PriceBooks::built_in().at(now);
+    let pricing = configuration.pricing(PriceBooks::built_in(), now);
     let organisation = &configuration.organisation;
     *known = Known::nothing(organisation.on_unavailable);
     let decided = |verdict, warnings| Decision {
@@ -113,7 +113,7 @@ async fn attempt(
     };
     let path = configuration.path(&user.department_id);
     let budgets = configuration.budgets_on(&path, period);
-    let estimate = request.estimate(organisation, book);
+    let estimate = request.estimate(organisation, &pricing);
     let mut warnings = Vec::new();
     if estimate.is_unpriced() {
         warnings.push(Warning::Unpriced {
@@ -179,8 +179,8 @@ fn denied(
     now: Timestamp,
 ) -> Option<Reason> {
     let provider = request.provider.as_deref();
-    let book = PriceBooks::built_in().at(now);
-    let of_model = || Reason::of_model(configuration, path, book, provider, &request.model);
+    let pricing = configuration.pricing(PriceBooks::built_in(), now);
+    let of_model = || Reason::of_model(configuration, path, &pricing, provider, &request.model);
     Reason::of_user(user, now).or_else(of_model)
 }
 

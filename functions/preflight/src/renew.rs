@@ -64,7 +64,7 @@ pub(crate) async fn renew(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let organisation_id = &owner.organisation_id;
-    let asked = read(&body, app.clock.now())?;
+    let asked = read(&body)?;
     let hold_id = own_hold_id(owner, &id)?;
     let own = owner.user_id.as_ref();
     let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
@@ -89,7 +89,8 @@ pub(crate) async fn renew(
 
 /// The body of a request.
 struct Asked {
-    wish: Wish,
+    extend_seconds: Option<u32>,
+    tokens: Option<i64>,
     /// The model of what the hold gains.
     model: Option<String>,
     provider: Option<String>,
@@ -100,14 +101,29 @@ impl Asked {
     fn denied(&self, configuration: &Configuration, user: &User, now: Timestamp) -> Option<Reason> {
         Reason::of_user(user, now).or_else(|| {
             let path = configuration.path(&user.department_id);
-            let book = PriceBooks::built_in().at(now);
+            let pricing = configuration.pricing(PriceBooks::built_in(), now);
             let provider = self.provider.as_deref();
-            Reason::of_model(configuration, &path, book, provider, self.model.as_deref()?)
+            let model = self.model.as_deref()?;
+            Reason::of_model(configuration, &path, &pricing, provider, model)
         })
+    }
+
+    /// Returns what is wished, with the price of its model.
+    fn wish(&self, configuration: &Configuration, now: Timestamp) -> Wish {
+        let pricing = configuration.pricing(PriceBooks::built_in(), now);
+        let price = |model: &String| {
+            let quote = pricing.find(self.provider.as_deref(), model);
+            quote.price.map_or(Model::Unpriced, Model::Priced)
+        };
+        Wish {
+            extend_seconds: self.extend_seconds,
+            tokens: self.tokens,
+            model: self.model.as_ref().map_or(Model::NotNamed, price),
+        }
     }
 }
 
-fn read(body: &[u8], now: Timestamp) -> Result<Asked, ApiError> {
+fn read(body: &[u8]) -> Result<Asked, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let most = i64::from(MAX_LIFE_SECONDS);
     let seconds = fields.changed_value("extend_seconds", parse::whole(1, most));
@@ -115,17 +131,9 @@ fn read(body: &[u8], now: Timestamp) -> Result<Asked, ApiError> {
     let model = fields.optional("model", parse::sentence(200));
     let provider = fields.optional("provider", parse::sentence(100));
     fields.finish()?;
-    let price = |model: &String| {
-        let book = PriceBooks::built_in().at(now);
-        let quote = book.find(provider.as_deref(), model);
-        quote.price.map_or(Model::Unpriced, Model::Priced)
-    };
     Ok(Asked {
-        wish: Wish {
-            extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
-            tokens,
-            model: model.as_ref().map_or(Model::NotNamed, price),
-        },
+        extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
+        tokens,
         model,
         provider,
     })
@@ -172,9 +180,8 @@ async fn attempt(
         let is_in_force = app.store.is_in_force(configuration, current).await?;
         return Ok(is_in_force.then(|| decided(Verdict::block(reason))));
     }
-    let renewed = app
-        .store
-        .renew(configuration, user, hold_id, &asked.wish, now);
+    let wish = asked.wish(configuration, now);
+    let renewed = app.store.renew(configuration, user, hold_id, &wish, now);
     let (verdict, known) = match renewed.await? {
         RenewOutcome::Renewed(known) => {
             let hold = (hold_id.clone(), known.hold.clone());

@@ -24,6 +24,7 @@ use utoipa::openapi::{Header, OpenApi, PathItem, Ref, RefOr};
     tags(
         (name = "Requests", description = "Before and after a request to a model."),
         (name = "Budgets", description = "Limits, what is left of them, and what was used."),
+        (name = "Prices", description = "What usage costs: the table, and own prices over it."),
         (name = "Exemptions", description = "A way past a hard cap, for one user and a while."),
         (name = "Audit", description = "Who changed what, and when and why."),
         (name = "Policies", description = "What is watched, and what is done."),

@@ -12,6 +12,7 @@ use crate::domain::org::department::Department;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::{Role, Status, User};
 use crate::domain::period::Month;
+use crate::domain::pricing::own::OwnPrices;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -90,6 +91,7 @@ pub(crate) fn configuration(budgets: impl IntoIterator<Item = Budget>) -> Config
         grants: Vec::new(),
         moves: Vec::new(),
         gone: Vec::new(),
+        prices: OwnPrices::default(),
         ended: Vec::new(),
         next_department: 3,
     }

@@ -9,7 +9,6 @@ use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::usage::{Event, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
-use crate::domain::org::organisation::Organisation;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
     Entry, LedgerWrite, Mark, Store, StoreError, UsageReport, Write, day_of, expires_at, own_hold,
@@ -27,17 +26,18 @@ impl Store {
     /// Returns the charge of an event that was held back, if it is counted.
     pub async fn charge_of_held_back(
         &self,
-        organisation: &Organisation,
+        configuration: &Configuration,
         flagged: &FlaggedEvent,
     ) -> Result<Amounts, StoreError> {
+        let organisation = &configuration.organisation;
         let usage = usage_of(flagged)?;
         let resolved = match own_hold(&organisation.id, usage) {
             Some(hold_id) => self.resolution(&organisation.id, &hold_id).await?,
             None => None,
         };
         let hold = resolved.as_ref().map(|resolved| &resolved.hold);
-        let book = PriceBooks::built_in().at(usage.occurred_at);
-        let charge = usage.charge(book, organisation.price_source, hold);
+        let pricing = configuration.pricing(PriceBooks::built_in(), usage.occurred_at);
+        let charge = usage.charge(&usage.quote(&pricing), organisation.price_source, hold);
         Ok(charge.amounts)
     }
 
@@ -77,7 +77,8 @@ impl Store {
             None => None,
         };
         let offset = Offset::of(hold_id.as_ref(), resolved.as_ref());
-        let book = PriceBooks::built_in().at(usage.occurred_at);
+        let pricing = configuration.pricing(PriceBooks::built_in(), usage.occurred_at);
+        let quote = usage.quote(&pricing);
         let hold = resolved.as_ref().map(|resolved| resolved.hold.clone());
         let path = Path::from_text(&flagged.path);
         let entry = Entry {
@@ -85,10 +86,14 @@ impl Store {
             received_at: flagged.received_at,
             period: flagged.period,
             day: day_of(configuration, usage),
-            model: JudgedModel::of(configuration, &path, book, usage),
+            model: JudgedModel::of(configuration, &path, &pricing, usage),
             path,
-            charge: usage.charge(book, configuration.organisation.price_source, hold.as_ref()),
-            price_version: book.version().to_owned(),
+            charge: usage.charge(
+                &quote,
+                configuration.organisation.price_source,
+                hold.as_ref(),
+            ),
+            price_version: quote.matched.version,
             mark: Mark::Counted,
             offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
             ended: hold,

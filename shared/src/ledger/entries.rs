@@ -23,7 +23,8 @@ pub(super) fn entry_without_hold<'a>(
     path: Path,
 ) -> Entry<'a> {
     let usage = report.usage;
-    let book = books.at(usage.occurred_at);
+    let pricing = configuration.pricing(books, usage.occurred_at);
+    let quote = usage.quote(&pricing);
     let mark = match resolved.map(|known| &known.resolution) {
         _ if usage.hold_id.is_none() => Mark::Unreserved,
         Some(Resolution::Expired { .. }) => Mark::Lapsed,
@@ -39,14 +40,14 @@ pub(super) fn entry_without_hold<'a>(
             _ => configuration.period_of(usage.occurred_at),
         },
         day: day_of(configuration, usage),
-        model: JudgedModel::of(configuration, &path, book, usage),
+        model: JudgedModel::of(configuration, &path, &pricing, usage),
         path,
         charge: usage.charge(
-            book,
+            &quote,
             configuration.organisation.price_source,
             resolved.map(|known| &known.hold),
         ),
-        price_version: book.version().to_owned(),
+        price_version: quote.matched.version,
         mark: report.mark(mark),
         offset: offset.map_or(Amounts::ZERO, |offset| offset.charged),
         ended: resolved.map(|known| known.hold.clone()),
@@ -72,17 +73,18 @@ pub(super) fn settlement<'a>(
     hold: &Hold,
 ) -> Option<Settlement<'a>> {
     let usage = report.usage;
-    let book = books.at(usage.occurred_at);
+    let pricing = configuration.pricing(books, usage.occurred_at);
+    let quote = usage.quote(&pricing);
     let path = configuration.path_at(hold.department, hold.tree)?;
     let entry = Entry {
         report: report.clone(),
         received_at: report.received_at,
         period: hold_id.period,
         day: day_of(configuration, usage),
-        model: JudgedModel::of(configuration, &path, book, usage),
+        model: JudgedModel::of(configuration, &path, &pricing, usage),
         path,
-        charge: usage.charge(book, configuration.organisation.price_source, Some(hold)),
-        price_version: book.version().to_owned(),
+        charge: usage.charge(&quote, configuration.organisation.price_source, Some(hold)),
+        price_version: quote.matched.version,
         mark: report.mark(Mark::Settled),
         offset: Amounts::ZERO,
         ended: None,

@@ -201,13 +201,13 @@ fn uncounted<'a>(
     mark: Mark,
 ) -> Entry<'a> {
     let usage = report.usage;
-    let book = PriceBooks::built_in().at(usage.occurred_at);
+    let pricing = configuration.pricing(PriceBooks::built_in(), usage.occurred_at);
     Entry {
         report: report.clone(),
         received_at: report.received_at,
         period: place.period,
         day: day_of(configuration, usage),
-        model: JudgedModel::of(configuration, &place.path, book, usage),
+        model: JudgedModel::of(configuration, &place.path, &pricing, usage),
         path: place.path,
         charge: Charge::nothing(),
         price_version: String::new(),

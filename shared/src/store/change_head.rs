@@ -16,7 +16,7 @@ pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
     match change {
         Change::EventCounted(event) => Some(LedgerWrite::Count(&event.after.value)),
         Change::EventDiscarded(event) => Some(LedgerWrite::Discard(&event.after.value)),
-        Change::CorrectionCreated { correction, .. } => {
+        Change::CorrectionCreated { correction, .. } | Change::UsageRepriced { correction, .. } => {
             Some(LedgerWrite::Correct(&correction.value))
         }
         Change::OrganisationCreated { .. }
@@ -57,6 +57,7 @@ pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
         | Change::SuppressionReleased(_)
         | Change::GithubPut(_)
         | Change::GithubRisksPut { .. }
+        | Change::Prices(_)
         | Change::PolicyBlocked { .. }
         | Change::FiringBlocked { .. }
         | Change::FiringAttributed { .. }
@@ -151,6 +152,8 @@ impl Head {
             | Change::EventCounted(_)
             | Change::EventDiscarded(_)
             | Change::CorrectionCreated { .. }
+            | Change::Prices(_)
+            | Change::UsageRepriced { .. }
             | Change::PolicyBlocked { .. }
             | Change::FiringBlocked { .. }
             | Change::FiringAttributed { .. }

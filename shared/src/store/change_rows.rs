@@ -119,6 +119,16 @@ impl Rows<'_> {
             Change::EventCounted(event) | Change::EventDiscarded(event) => {
                 self.decided_event(&event.before.value, &event.after.value)?;
             }
+            Change::UsageRepriced {
+                correction,
+                cleared,
+                booked,
+            } => {
+                self.push(Row::correction(id, &correction.value)?);
+                self.push(Row::repriced(id, booked, self.now)?);
+                self.clear(cleared);
+            }
+            Change::Prices(change) => self.push(Row::of_prices(id, change, self.now)?),
             Change::CorrectionCreated {
                 correction,
                 cleared,

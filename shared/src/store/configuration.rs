@@ -3,7 +3,9 @@
 use super::Store;
 use super::call::{ATTEMPTS, StoreError};
 use super::item::Item;
-use super::keys::{self, BUDGET, CONFIGURATION, DEPARTMENT, ENDED, GONE, GRANT, HEAD, MOVE};
+use super::keys::{
+    self, ALIAS, BUDGET, CONFIGURATION, DEPARTMENT, DISCOUNT, ENDED, GONE, GRANT, HEAD, MOVE, PRICE,
+};
 use crate::backoff::back_off;
 use crate::domain::exemption::grant::Grant;
 use crate::domain::org::budget::{Budget, EndedBudget};
@@ -11,6 +13,7 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
+use crate::domain::pricing::own::OwnPrices;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -128,6 +131,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
     let mut moves: Vec<DepartmentMove> = Vec::new();
     let mut gone: Vec<DeletedDepartment> = Vec::new();
     let mut ended: Vec<EndedBudget> = Vec::new();
+    let mut prices = OwnPrices::default();
     for mut row in rows {
         let Some(AttributeValue::S(sk)) = row.remove("sk") else {
             return Err(StoreError::unreadable("a row without a sort key"));
@@ -149,6 +153,12 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             gone.push(data(row)?);
         } else if sk.starts_with(ENDED) {
             ended.push(data(row)?);
+        } else if sk.starts_with(PRICE) {
+            prices.add_price(data(row)?);
+        } else if sk.starts_with(DISCOUNT) {
+            prices.add_discount(data(row)?);
+        } else if sk.starts_with(ALIAS) {
+            prices.add_alias(data(row)?);
         } else {
             return Err(StoreError::unreadable(format!("row {sk}")));
         }
@@ -166,6 +176,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             grants,
             moves,
             gone,
+            prices,
             next_department: head.next_department,
         };
         (head, configuration)

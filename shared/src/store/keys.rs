@@ -52,11 +52,17 @@ pub(super) const GONE: &str = "config#gone#";
 pub(super) const ENDED: &str = "config#ended#";
 /// Approved exemptions, as decisions see them.
 pub(super) const GRANT: &str = "config#grant#";
+/// The organisation's own prices, discounts and aliases, by digest of their names.
+pub(super) const PRICE: &str = "config#price#";
+pub(super) const DISCOUNT: &str = "config#discount#";
+pub(super) const ALIAS: &str = "config#alias#";
 pub(super) const EXEMPTION: &str = "exemption#";
 pub(super) const PENDING: &str = "pending#";
 pub(super) const ALERT: &str = "alert#";
 /// The list of corrections.
 pub(super) const CORRECTION: &str = "correction#";
+/// What is booked of usage that was priced anew.
+pub(super) const REPRICED: &str = "repriced#";
 pub(super) const TOLD: &str = "told#";
 /// How many refused preflights the audit log knows of.
 pub(super) const REFUSED: &str = "refused#";

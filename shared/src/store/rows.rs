@@ -20,7 +20,7 @@ const ABSENT: &str = "attribute_not_exists(pk)";
 
 /// How long an accepted event may wait until it is recorded: twice the two weeks of a dead-letter
 /// queue.
-const WAITING_SECONDS: i64 = 28 * 24 * 3600;
+pub(super) const WAITING_SECONDS: i64 = 28 * 24 * 3600;
 
 /// The user whose holds have names with the same beginning.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ mod lists;
 mod months;
 mod notifications;
 mod policies;
+mod prices;
 mod races;
 mod schedules;
 mod server;

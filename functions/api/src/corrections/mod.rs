@@ -31,6 +31,11 @@ use shared::runtime::openapi::{
 };
 use shared::store::new_id;
 
+/// Returns a correction as the API and the audit log show it.
+pub(crate) fn correction_json(correction: &Correction) -> String {
+    to_json(&correction_view(correction))
+}
+
 /// Corrects the usage of a month: adds to it, or takes away if the amounts are negative.
 ///
 /// A correction counts like late usage: in totals and reports (by hour and day at the end of the

@@ -152,9 +152,9 @@ async fn commit_decision(
     let actor = Actor::of(owner, request_id);
     let now = app.clock.now();
     change(app, &actor, None, async |snapshot| {
-        let organisation = &snapshot.head.organisation;
+        let configuration = &snapshot.configuration;
         let charged = match asked.flag {
-            Flag::Counted => app.store.charge_of_held_back(organisation, event).await?,
+            Flag::Counted => app.store.charge_of_held_back(configuration, event).await?,
             _ => Amounts::ZERO,
         };
         let before = find_held_back(app, owner, &asked.identity).await?;

@@ -12,12 +12,12 @@ use crate::domain::period::Month;
 use serde_json::json;
 
 /// An entry without its author.
-struct Entry {
-    action: &'static str,
-    target: String,
-    before: Option<String>,
-    after: Option<String>,
-    reason: Option<String>,
+pub(super) struct Entry {
+    pub(super) action: &'static str,
+    pub(super) target: String,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 impl Entry {
@@ -163,9 +163,12 @@ impl Change {
             }
             Self::EventCounted(event) => event.decided("event.count"),
             Self::EventDiscarded(event) => event.decided("event.discard"),
-            Self::CorrectionCreated { correction, .. } => correction
-                .created("correction.create", "correction", |of| &of.id)
-                .because(Some(correction.value.reason.clone())),
+            Self::Prices(change) => change.entry(),
+            Self::CorrectionCreated { correction, .. } | Self::UsageRepriced { correction, .. } => {
+                correction
+                    .created("correction.create", "correction", |of| &of.id)
+                    .because(Some(correction.value.reason.clone()))
+            }
             Self::MonthClosed {
                 period, rollovers, ..
             } => month("period.close", *period, &[], rollovers),

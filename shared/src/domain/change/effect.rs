@@ -42,6 +42,7 @@ impl Change {
             | Self::DepartmentMoved { .. }
             | Self::DepartmentDeleted { .. }
             | Self::ExemptionApproved { .. }
+            | Self::Prices(_)
             | Self::PolicyBlocked { .. }
             | Self::FiringBlocked { .. } => Effect::NewEpoch,
             Self::BudgetCreated { budget, .. } => of_budget(None, Some(&budget.value)),
@@ -96,6 +97,7 @@ impl Change {
             | Self::EventCounted(_)
             | Self::EventDiscarded(_)
             | Self::CorrectionCreated { .. }
+            | Self::UsageRepriced { .. }
             | Self::FiringAttributed { .. }
             | Self::DenialsLogged(_) => Effect::Unseen,
         }

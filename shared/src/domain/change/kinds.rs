@@ -14,7 +14,7 @@ macro_rules! of_tree {
     };
 }
 
-/// Budgets and everything that is counted in them.
+/// Budgets, everything that is counted in them, and what that costs.
 macro_rules! of_budgets {
     () => {
         Change::BudgetCreated { .. }
@@ -24,6 +24,8 @@ macro_rules! of_budgets {
             | Change::EventCounted(_)
             | Change::EventDiscarded(_)
             | Change::CorrectionCreated { .. }
+            | Change::Prices(_)
+            | Change::UsageRepriced { .. }
             | Change::MonthClosed { .. }
             | Change::MonthCorrected { .. }
     };

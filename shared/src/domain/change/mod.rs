@@ -6,18 +6,21 @@ mod audit;
 mod effect;
 mod kinds;
 mod parts;
+mod prices;
 #[cfg(test)]
 mod tests;
 
 pub use effect::Effect;
 pub(crate) use kinds::{of_budgets, of_channels, of_people, of_policies, of_tree};
 pub use parts::{Audited, Author, CrossingMarker, MailClaim, Return, Update};
+pub use prices::{PricesChange, Put, Removal};
 
 use crate::domain::exemption::Exemption;
 use crate::domain::integration::{GithubIntegration, GithubRisks};
 use crate::domain::ledger::correction::Correction;
 use crate::domain::ledger::flagged::FlaggedEvent;
 use crate::domain::ledger::refused::RefusedHour;
+use crate::domain::ledger::repricing::Booked;
 use crate::domain::ledger::rollover::Rollover;
 use crate::domain::notice::Notice;
 use crate::domain::notice::alert::Alert;
@@ -164,6 +167,14 @@ pub enum Change {
         correction: Audited<Correction>,
         cleared: Vec<CrossingMarker>,
     },
+    Prices(PricesChange),
+    /// Recorded usage was priced anew, and the difference of a department and month is corrected.
+    UsageRepriced {
+        correction: Audited<Correction>,
+        cleared: Vec<CrossingMarker>,
+        /// All that is booked of the place afterwards.
+        booked: Booked,
+    },
     /// A policy fired and blocked a user.
     PolicyBlocked {
         user: Update<User>,
@@ -245,6 +256,8 @@ impl Change {
             | Self::EventCounted(_)
             | Self::EventDiscarded(_)
             | Self::CorrectionCreated { .. }
+            | Self::Prices(_)
+            | Self::UsageRepriced { .. }
             | Self::DenialsLogged(_)
             | Self::MonthCorrected { .. } => Vec::new(),
         }

@@ -4,12 +4,15 @@ use crate::domain::exemption::grant::{Covers, Kind, Terms};
 use crate::domain::exemption::{ExemptionStatus, Party};
 use crate::domain::ledger::flagged::Flag;
 use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::repricing::Booked;
 use crate::domain::ledger::usage::Event;
 use crate::domain::notice::alert::{AlertKind, AlertStatus, Severity};
 use crate::domain::notice::event_type::EventType;
 use crate::domain::notice::suppression::Reason;
 use crate::domain::org::people::{Block, Role, Status};
 use crate::domain::policy::{Fired, Match, PolicyStatus, Rule, Subject, Trigger};
+use crate::domain::pricing::own::{OwnPrice, PriceOf, Rates, Target};
+use crate::domain::pricing::timeline::{Dated, Times};
 use crate::domain::samples::{NOW, at, budget, cell, configuration, counter, month, usage, user};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -667,9 +670,84 @@ fn of_exemptions() -> Vec<Row> {
     ]
 }
 
+fn price() -> OwnPrice {
+    let of = PriceOf {
+        provider: "openai".to_owned(),
+        model: "gpt-4o".to_owned(),
+    };
+    Dated::with(None, of, (at(NOW), Rates::default()), times()).unwrap()
+}
+
+fn times() -> Times {
+    Times {
+        now: at(NOW),
+        oldest: at("2025-11-24T12:00:00Z"),
+    }
+}
+
+fn of_prices() -> Vec<Row> {
+    fn put<T>(value: T) -> Put<T> {
+        Put {
+            before: Some("before".to_owned()),
+            after: audited(value),
+        }
+    }
+    fn removal<T>(value: T) -> Removal<T> {
+        Removal {
+            before: audited(value),
+            remembered: None,
+        }
+    }
+    let discount = Dated::with(None, "openai".to_owned(), (at(NOW), 500), times()).unwrap();
+    let target = Target {
+        provider: None,
+        model: "gpt-4o".to_owned(),
+    };
+    let alias = Dated::with(None, "chat".to_owned(), (at(NOW), target), times()).unwrap();
+    let row = |change, action, target| (Change::Prices(change), action, target, "epoch", 0);
+    use PricesChange::{
+        AliasRemoved, AliasSet, DiscountRemoved, DiscountSet, PriceRemoved, PriceSet,
+    };
+    vec![
+        row(PriceSet(put(price())), "price.set", "price/openai/gpt-4o"),
+        row(
+            PriceRemoved(removal(price())),
+            "price.delete",
+            "price/openai/gpt-4o",
+        ),
+        row(
+            DiscountSet(put(discount.clone())),
+            "discount.set",
+            "discount/openai",
+        ),
+        row(
+            DiscountRemoved(removal(discount)),
+            "discount.delete",
+            "discount/openai",
+        ),
+        row(AliasSet(put(alias.clone())), "alias.set", "alias/chat"),
+        row(AliasRemoved(removal(alias)), "alias.delete", "alias/chat"),
+    ]
+}
+
 fn of_usage_and_months() -> Vec<Row> {
     let october = month("2026-10");
     vec![
+        (
+            Change::UsageRepriced {
+                correction: audited(correction()),
+                cleared: Vec::new(),
+                booked: Booked {
+                    month: october,
+                    path: "/eng/".to_owned(),
+                    hours: BTreeMap::new(),
+                },
+            },
+            "correction.create",
+            "correction/cor_1",
+            "unseen",
+            0,
+        ),
         (
             Change::AlertUpdated(update(&alert())),
             "alert.update",
@@ -810,6 +888,7 @@ fn table() -> Vec<Row> {
         of_people(),
         of_rules(),
         of_exemptions(),
+        of_prices(),
         of_usage_and_months(),
     ];
     parts.into_iter().flatten().collect()
@@ -846,7 +925,7 @@ fn the_table_has_every_kind_of_change() {
         }
     }
     // One more for each new kind.
-    assert_eq!(kinds.len(), 47);
+    assert_eq!(kinds.len(), 49);
 }
 
 #[test]

@@ -5,8 +5,8 @@ use crate::domain::ledger::hold::Fingerprint;
 use crate::domain::ledger::usage::Operation;
 use crate::domain::ledger::valuation::{Consumption, Valuation};
 use crate::domain::org::organisation::{Organisation, Reserve};
-use crate::domain::pricing::book::PriceBook;
 use crate::domain::pricing::images::{ImageSize, image_tokens};
+use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::MatchKind;
 use crate::domain::pricing::price::Price;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
@@ -79,9 +79,9 @@ impl PreflightRequest {
     }
 
     /// Returns the amount to hold for the request.
-    pub fn estimate(&self, organisation: &Organisation, book: &PriceBook) -> Estimate {
+    pub fn estimate(&self, organisation: &Organisation, pricing: &Pricing<'_>) -> Estimate {
         let provider = self.provider.as_deref();
-        let quote = book.find(provider, &self.model);
+        let quote = pricing.find(provider, &self.model);
         let text = match (self.input, organisation.reserve) {
             (Input::Tokens(tokens), _) => tokens,
             // A token is at least one byte, so this is never too little.
@@ -98,7 +98,7 @@ impl PreflightRequest {
                 Reserve::Estimate => organisation.output_reserve_tokens,
                 Reserve::Strict => quote
                     .max_output_tokens
-                    .unwrap_or_else(|| book.largest_output()),
+                    .unwrap_or_else(|| pricing.book().largest_output()),
             });
         let images = image_tokens(provider, &self.model, &self.images);
         let used = Consumption {
@@ -174,7 +174,7 @@ mod tests {
     fn tokens(request: &PreflightRequest, reserve: Reserve) -> i64 {
         let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
         request
-            .estimate(&organisation(reserve), book)
+            .estimate(&organisation(reserve), &Pricing::of_table(book))
             .amounts
             .tokens
     }
@@ -247,7 +247,7 @@ mod tests {
                 model: model.into(),
                 ..asked.clone()
             };
-            asked.estimate(&organisation, book)
+            asked.estimate(&organisation, &Pricing::of_table(book))
         };
         // 600 at 2.5 and 400 at 1.25 micro-USD: gpt-4o asks nothing for writing its cache.
         let listed = estimate(PriceSource::Table, "gpt-4o");

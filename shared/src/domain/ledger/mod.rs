@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod refused;
 pub mod renewal;
 pub mod reported;
+pub mod repricing;
 pub mod resolution;
 pub mod rollover;
 pub mod self_audit;

@@ -6,8 +6,8 @@ use crate::domain::ledger::usage::Usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{Department, Path};
 use crate::domain::org::models::{Forbidden, LevelRule, ModelRule, NamedModel};
-use crate::domain::pricing::book::PriceBook;
 use crate::domain::pricing::identity::names;
+use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::MatchKind;
 use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::rates::Part;
@@ -65,12 +65,12 @@ impl Reason {
     pub fn of_model(
         configuration: &Configuration,
         path: &Path,
-        book: &PriceBook,
+        pricing: &Pricing<'_>,
         provider: Option<&str>,
         model: &str,
     ) -> Option<Self> {
         let RuleInForce { department, rule } = rule_on(configuration, path)?;
-        let named = named(&book.find(provider, model), provider, model);
+        let named = named(&pricing.find(provider, model), provider, model);
         let why = said(rule, rule.forbids(&named)?);
         let whose = department.map_or("the organisation", |department| &department.name);
         let hint = match provider {
@@ -145,9 +145,14 @@ pub struct JudgedModel {
 
 impl JudgedModel {
     /// Judges the model of `usage` that counts on `path`.
-    pub fn of(configuration: &Configuration, path: &Path, book: &PriceBook, usage: &Usage) -> Self {
+    pub fn of(
+        configuration: &Configuration,
+        path: &Path,
+        pricing: &Pricing<'_>,
+        usage: &Usage,
+    ) -> Self {
         let provider = Some(usage.provider.as_str());
-        let quote = book.find(provider, &usage.model);
+        let quote = pricing.find(provider, &usage.model);
         let is_forbidden = rule_on(configuration, path).is_some_and(|of| {
             let named = named(&quote, provider, &usage.model);
             of.rule.forbids(&named).is_some()
@@ -173,8 +178,8 @@ mod tests {
         }
     }
 
-    fn book() -> &'static PriceBook {
-        PriceBooks::built_in().at(at(NOW))
+    fn pricing() -> Pricing<'static> {
+        Pricing::of_table(PriceBooks::built_in().at(at(NOW)))
     }
 
     fn backend() -> Path {
@@ -182,7 +187,13 @@ mod tests {
     }
 
     fn of_gpt_4o(configuration: &Configuration) -> Option<Reason> {
-        Reason::of_model(configuration, &backend(), book(), Some("openai"), "gpt-4o")
+        Reason::of_model(
+            configuration,
+            &backend(),
+            &pricing(),
+            Some("openai"),
+            "gpt-4o",
+        )
     }
 
     #[test]
@@ -235,11 +246,11 @@ mod tests {
         let why = "it costs $10 per million output tokens, and $2.50 is the most there";
         assert!(dear.contains(why), "{dear}");
         let path = backend();
-        let unknown = Reason::of_model(&configuration, &path, book(), None, "nobody-knows");
+        let unknown = Reason::of_model(&configuration, &path, &pricing(), None, "nobody-knows");
         let unknown = unknown.unwrap().message;
         assert!(unknown.contains("its price is not known"), "{unknown}");
         configuration.departments.get_mut("eng").unwrap().models = Some(rule(&["openai/*"]));
-        let unnamed = Reason::of_model(&configuration, &path, book(), None, "gpt-4o");
+        let unnamed = Reason::of_model(&configuration, &path, &pricing(), None, "gpt-4o");
         let unnamed = unnamed.unwrap().message;
         assert!(
             unnamed.contains("the request names no provider"),
@@ -260,7 +271,7 @@ mod tests {
                 ..usage("e-1", 1, 1)
             };
             let path = Path::from_text(path);
-            JudgedModel::of(&configuration, &path, book(), &usage)
+            JudgedModel::of(&configuration, &path, &pricing(), &usage)
         };
         let exact = |is_allowed| JudgedModel {
             matched: None,
@@ -287,7 +298,7 @@ mod tests {
             model: "gpt-4o-1999-01-01".to_owned(),
             ..usage("e-1", 1, 1)
         };
-        let judged = JudgedModel::of(&configuration, &Path::default(), book(), &usage);
+        let judged = JudgedModel::of(&configuration, &Path::default(), &pricing(), &usage);
         assert!(judged.is_allowed);
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::domain::ledger::usage::{Operation, Usage};
 use crate::domain::org::configuration::Configuration;
-use crate::domain::pricing::book::{PriceBook, PriceBooks};
+use crate::domain::pricing::book::PriceBooks;
+use crate::domain::pricing::quote::Quote;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -46,8 +47,8 @@ impl fmt::Display for Excess {
 }
 
 /// Returns the excess of `usage`, if any. A single request is measured by its model's limits if
-/// `book` has them, and otherwise by `max_tokens`, the organisation's limit of one request.
-fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
+/// `quote` has them, and otherwise by `max_tokens`, the organisation's limit of one request.
+fn excess(usage: &Usage, quote: &Quote, max_tokens: i64) -> Option<Excess> {
     let (input, output) = (usage.tokens.counts.input, usage.tokens.counts.output);
     let beyond = |of: Counted, tokens: i64, most: i64| {
         (tokens > most).then_some(Excess { of, tokens, most })
@@ -56,7 +57,6 @@ fn excess(usage: &Usage, book: &PriceBook, max_tokens: i64) -> Option<Excess> {
         let most = max_tokens.saturating_mul(times);
         beyond(Counted::Total, input.saturating_add(output), most)
     };
-    let quote = book.find(Some(&usage.provider), &usage.model);
     let limits = (quote.max_input_tokens, quote.max_output_tokens);
     let times = |limit: i64| limit.saturating_mul(TIMES_THE_MODEL);
     match (usage.operation, limits) {
@@ -81,7 +81,8 @@ pub fn excess_of(
     usage: &Usage,
 ) -> Option<Excess> {
     let most = configuration.organisation.max_tokens_per_request;
-    excess(usage, books.at(usage.occurred_at), most)
+    let pricing = configuration.pricing(books, usage.occurred_at);
+    excess(usage, &usage.quote(&pricing), most)
 }
 
 #[cfg(test)]
@@ -101,7 +102,8 @@ mod tests {
     fn of(model: &str, operation: Operation, input: i64, output: i64) -> Option<(Counted, i64)> {
         let usage = usage(model, operation, input, output);
         let book = PriceBooks::built_in().at(usage.occurred_at);
-        excess(&usage, book, DEFAULT_MAX_TOKENS).map(|excess| (excess.of, excess.most))
+        let quote = book.find(Some(&usage.provider), &usage.model);
+        excess(&usage, &quote, DEFAULT_MAX_TOKENS).map(|excess| (excess.of, excess.most))
     }
 
     #[test]

@@ -5,8 +5,9 @@ use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::reported::ReportedTokens;
 use crate::domain::ledger::valuation::Consumption;
-use crate::domain::pricing::book::PriceBook;
+use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::{MatchKind, PriceSource};
+use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::tokens::ServiceTier;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -214,14 +215,19 @@ impl Usage {
         self.hold_id.as_deref().and_then(HoldId::parse)
     }
 
+    /// Returns what its model costs.
+    pub fn quote(&self, pricing: &Pricing<'_>) -> Quote {
+        pricing.find(Some(&self.provider), &self.model)
+    }
+
     /// Returns its charge: by its tokens or its reported cost, or by `hold` if nobody counted them.
-    pub fn charge(&self, book: &PriceBook, source: PriceSource, hold: Option<&Hold>) -> Charge {
+    pub fn charge(&self, quote: &Quote, source: PriceSource, hold: Option<&Hold>) -> Charge {
         let used = Consumption {
             counts: self.tokens.counts,
             tier: self.service_tier,
             reported_pico_usd: self.reported_pico_usd,
         };
-        let value = used.value(&book.find(Some(&self.provider), &self.model), source);
+        let value = used.value(quote, source);
         let is_counted = self.tokens.is_counted();
         let is_unpriced = value.matched == MatchKind::None;
         let mut charge = Charge {
@@ -250,6 +256,7 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::pricing::book::PriceBook;
     use crate::domain::samples::{hold, usage};
 
     const TABLE: PriceSource = PriceSource::Table;
@@ -266,11 +273,15 @@ mod tests {
         .unwrap()
     }
 
+    fn quote(usage: &Usage) -> Quote {
+        book().find(Some(&usage.provider), &usage.model)
+    }
+
     #[test]
     fn what_was_counted_is_charged_by_kind_whatever_was_held() {
         let mut usage = usage("e-1", 1_000, 33);
         usage.tokens.counts.cached_input = 401;
-        let charge = usage.charge(&book(), TABLE, Some(&hold(5_120, 21_300)));
+        let charge = usage.charge(&quote(&usage), TABLE, Some(&hold(5_120, 21_300)));
         // 599 at 2, 401 at a half, and 33 at 10: 1,728.5.
         let expected = Charge {
             amounts: Amounts::new(1_033, 1_728_500_000),
@@ -289,7 +300,7 @@ mod tests {
         let mut without_input = whole;
         without_input.tokens.has_input = false;
         for usage in [without_output, without_input] {
-            let charge = usage.charge(&book(), TABLE, Some(&hold(5_120, 21_300)));
+            let charge = usage.charge(&quote(&usage), TABLE, Some(&hold(5_120, 21_300)));
             let expected = Charge {
                 amounts: Amounts::new(5_120, 21_300),
                 matched: MatchKind::Exact,
@@ -307,7 +318,7 @@ mod tests {
             ..usage("e-1", 1_000, 33)
         };
         let charge = |hold: &Hold| {
-            let charge = unknown.charge(&book(), TABLE, Some(hold));
+            let charge = unknown.charge(&quote(&unknown), TABLE, Some(hold));
             assert!(charge.is_unpriced);
             (charge.amounts, charge.is_estimated)
         };
@@ -324,7 +335,11 @@ mod tests {
             ..usage("e-1", 1_000, 33)
         };
         let charge = |usage: &Usage| {
-            let charge = usage.charge(&book(), PriceSource::Reported, Some(&hold(5_120, 21_300)));
+            let charge = usage.charge(
+                &quote(&usage),
+                PriceSource::Reported,
+                Some(&hold(5_120, 21_300)),
+            );
             assert_eq!(charge.matched, MatchKind::Reported);
             assert!(!charge.is_unpriced);
             (charge.amounts, charge.is_estimated)

@@ -10,6 +10,7 @@ use crate::domain::org::grant::Grant;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::User;
 use crate::domain::period::Month;
+use crate::domain::pricing::own::OwnPrices;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -36,6 +37,8 @@ pub struct Configuration {
     pub moves: Vec<DepartmentMove>,
     /// Departments deleted in the last months.
     pub gone: Vec<DeletedDepartment>,
+    /// The organisation's own prices, including removed ones that late usage may need.
+    pub prices: OwnPrices,
     /// The number of the next department. All lower numbers are known here.
     pub next_department: u32,
 }

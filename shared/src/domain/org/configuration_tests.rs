@@ -43,6 +43,7 @@ fn configuration(
         grants: Vec::new(),
         moves,
         gone: Vec::new(),
+        prices: OwnPrices::default(),
         next_department: 4,
     }
 }

@@ -12,3 +12,4 @@ pub mod grant;
 pub mod models;
 pub mod organisation;
 pub mod people;
+mod prices;

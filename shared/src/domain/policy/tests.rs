@@ -10,6 +10,7 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
+use crate::domain::pricing::own::OwnPrices;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan};
@@ -79,6 +80,7 @@ fn configuration() -> Configuration {
         grants: Vec::new(),
         moves: Vec::new(),
         gone: Vec::new(),
+        prices: OwnPrices::default(),
         next_department: 0,
     }
 }

@@ -9,8 +9,11 @@ mod choose;
 mod dates;
 pub mod identity;
 pub mod images;
+pub mod in_force;
 pub mod matched;
 mod name;
+pub mod overlay;
+pub mod own;
 pub mod price;
 #[cfg(test)]
 mod price_tests;
@@ -24,4 +27,5 @@ mod source_rates;
 mod source_tests;
 pub mod spellings;
 pub mod table;
+pub mod timeline;
 pub mod tokens;

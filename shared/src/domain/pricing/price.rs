@@ -133,13 +133,15 @@ impl Price {
         self.bands == other.bands
     }
 
-    /// Returns a price with every rate as `change` makes it of its part and of what it was.
+    /// Returns a price with every rate as `change` makes it of the rates of its size, its tier and
+    /// its part.
     #[must_use]
-    pub fn with_each_rate(mut self, change: impl Fn(Part, i64) -> i64) -> Self {
+    pub fn with_each_rate(mut self, change: impl Fn(&Band<i64>, ServiceTier, Part) -> i64) -> Self {
         for band in &mut self.bands {
+            let before = band.clone();
             for tier in TIERS {
                 for part in Part::ALL {
-                    band.set(part, tier, change(part, band.rate(part, tier)));
+                    band.set(part, tier, change(&before, tier, part));
                 }
             }
         }

@@ -61,7 +61,7 @@ impl Part {
     }
 
     /// The kind whose rate stands in if this one has none.
-    fn parent(self) -> Option<Self> {
+    pub(super) fn parent(self) -> Option<Self> {
         match self {
             Self::Input | Self::Output => None,
             Self::Cached | Self::Write | Self::Audio | Self::Image => Some(Self::Input),

@@ -200,6 +200,10 @@ values! {
         .exclusive_minimum(Some(0))
         .maximum(Some(1_000_000_000))
         .multiple_of(Some(0.000_001));
+    /// US dollars for a million tokens, exactly, with at most six decimals.
+    Rate = number().minimum(Some(0)).maximum(Some(1_000_000)).multiple_of(Some(0.000_001));
+    /// A per cent, with at most two decimals.
+    Percent = number().minimum(Some(0)).maximum(Some(100)).multiple_of(Some(0.01));
     /// Tokens of a budget.
     Tokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000_000_000_i64));
     /// More than zero tokens of a budget.

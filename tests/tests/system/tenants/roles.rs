@@ -45,6 +45,17 @@ GET /v1/events?status=held_back a
 POST /v1/events/decisions a
 GET /v1/corrections a
 POST /v1/corrections a
+GET /v1/prices am
+GET /v1/prices/nobody/nothing am
+PUT /v1/prices/nobody/nothing a
+DELETE /v1/prices/nobody/nothing a
+GET /v1/prices/discounts am
+PUT /v1/prices/discounts/nobody a
+DELETE /v1/prices/discounts/nobody a
+POST /v1/prices/reprice a
+GET /v1/models/aliases am
+PUT /v1/models/aliases a
+DELETE /v1/models/aliases/nothing a
 GET /v1/alerts am
 GET /v1/alerts/nobody am
 PATCH /v1/alerts/nobody a

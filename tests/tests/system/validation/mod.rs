@@ -20,6 +20,7 @@ mod organisations;
 mod pages;
 mod policies;
 mod preflight;
+mod prices;
 mod reports;
 mod routes;
 mod table;
@@ -30,7 +31,7 @@ use http::HeaderMap;
 use std::collections::BTreeSet;
 
 /// All tables of wrong requests; those of events are by themselves.
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     organisations::TABLE,
     departments::TABLE,
     users::TABLE,
@@ -42,6 +43,7 @@ const ALL: [&str; 11] = [
     policies::TABLE,
     exemptions::TABLE,
     corrections::TABLE,
+    prices::TABLE,
 ];
 
 fn key_for(path: &str) -> &'static str {

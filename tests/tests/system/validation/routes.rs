@@ -19,6 +19,9 @@ pub(super) const RECEIVER: (&str, &str) = ("POST", "/v1/integrations/github/{id}
 pub(super) fn concrete(path: &str) -> String {
     path.replace("{id}", "nobody")
         .replace("{delivery_id}", "nothing")
+        .replace("{provider}", "nobody")
+        .replace("{*model}", "nothing")
+        .replace("{*name}", "nothing")
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! What usage costs: the price table, and the organisation's own prices, discounts and aliases.
+
+pub(crate) mod aliases;
+mod booking;
+mod changing;
+mod difference;
+pub(crate) mod discounts;
+pub(crate) mod own;
+mod rates;
+pub(crate) mod reprice;
+mod schema;
+pub(crate) mod table;
+
+use super::App;
+use http::HeaderMap;
+use jiff::Timestamp;
+use shared::domain::ledger::usage::MAX_AGE;
+use shared::domain::pricing::timeline::Times;
+use shared::runtime::error::ApiError;
+use shared::runtime::list::{PageBody, PageRequest};
+use shared::runtime::parse;
+
+/// A request for a change.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) app: &'a App,
+    pub(super) actor: &'a super::change::Actor,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) times: Times,
+}
+
+fn times(now: Timestamp) -> Times {
+    Times {
+        now,
+        oldest: now.saturating_sub(MAX_AGE).unwrap_or(now),
+    }
+}
+
+fn model_name(raw: &str) -> Result<String, String> {
+    parse::sentence(200)(raw)
+}
+
+fn provider_name(raw: &str) -> Result<String, String> {
+    parse::sentence(100)(raw)
+}
+
+/// Checks a name in a path by the rule of the same name in a body.
+fn named(
+    field: &str,
+    name: &str,
+    rule: impl Fn(&str) -> Result<String, String>,
+) -> Result<(), ApiError> {
+    let raw = serde_json::to_string(name)?;
+    match rule(&raw) {
+        Ok(_) => Ok(()),
+        Err(message) => Err(ApiError::field(field, message)),
+    }
+}
+
+/// Returns a page of `items`, which are sorted by their keys.
+fn page_of<'a, T, V>(
+    items: impl Iterator<Item = (String, T)>,
+    asked: &PageRequest,
+    shown: impl Fn(T) -> V,
+    (app, list): (&'a App, &'a str),
+) -> PageBody<V> {
+    let after = asked.after.as_ref();
+    let mut items = items.filter(|(key, _)| after.is_none_or(|after| key > after));
+    let mut views = Vec::new();
+    let mut last = None;
+    for (key, item) in items.by_ref().take(asked.limit) {
+        views.push(shown(item));
+        last = Some(key);
+    }
+    let next = items.next().and(last);
+    PageBody::new(views, next.as_deref(), &app.cursors, list)
+}

@@ -1,0 +1,60 @@
+//! Describes the bodies of requests about prices. These types are never built.
+
+#![expect(dead_code, reason = "they describe bodies and are never made")]
+
+use shared::runtime::openapi::{Cursor, Model, Moment, Percent, Provider, Rate};
+use utoipa::ToSchema;
+
+/// A rate that is missing is that of the table, or, for a model that the table does not have,
+/// that of other input or output. A rate of 0 for input or output makes every kind of it free that
+/// is not given.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetPrice {
+    input_usd_per_million: Option<Rate>,
+    output_usd_per_million: Option<Rate>,
+    cached_input_usd_per_million: Option<Rate>,
+    /// What is written into the provider's cache for five minutes.
+    cache_write_usd_per_million: Option<Rate>,
+    cache_write_1h_usd_per_million: Option<Rate>,
+    audio_input_usd_per_million: Option<Rate>,
+    image_input_usd_per_million: Option<Rate>,
+    reasoning_usd_per_million: Option<Rate>,
+    audio_output_usd_per_million: Option<Rate>,
+    /// Usage from then on has this price, until the next one's moment; now if it is missing.
+    effective_from: Option<Moment>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetDiscount {
+    percent: Percent,
+    /// Now if it is missing.
+    effective_from: Option<Moment>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetAlias {
+    /// A deployment's name, or the ARN of an inference profile.
+    name: Model,
+    /// The model that it stands for. No alias stands for another alias.
+    model: Model,
+    /// Without it, the provider that is reported with the name.
+    provider: Option<Provider>,
+    /// Now if it is missing.
+    effective_from: Option<Moment>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reprice {
+    /// When the first usage arrived, in the hour of this moment.
+    from: Moment,
+    /// Until when, at most 31 days later.
+    to: Moment,
+    /// Shows the differences and books nothing.
+    dry_run: Option<bool>,
+    /// The `next_cursor` of the same request.
+    cursor: Option<Cursor>,
+}
