@@ -1,6 +1,6 @@
 //! The records of abandoned holds that were charged.
 
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{expires_at, number};
 use super::keys::by_day;
 use super::resolutions::Resolved;

@@ -1,7 +1,7 @@
 //! Which user each mail address belongs to.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::keys::{self, MAIL_OWNER};
 use super::rows::Row;
 use serde::{Deserialize, Serialize};

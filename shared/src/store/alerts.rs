@@ -1,7 +1,8 @@
 //! Alerts, and the markers that let each crossing raise one alert only.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
+use super::error::StoreError;
 use super::expression::attribute;
 use super::item::{Item, expires_at};
 use super::keys::{self, ALERT, Key, TOLD};

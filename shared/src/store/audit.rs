@@ -1,8 +1,9 @@
 //! The audit log. Only changes write it, each entry once.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
 use super::configuration::{Head, data};
+use super::error::StoreError;
 use super::keys::{self, AUDIT_HEAD};
 use super::pages::Page;
 use super::rows::Row;

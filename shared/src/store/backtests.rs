@@ -3,7 +3,7 @@
 //! repeating a call continues from the same place.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::keys;
 use super::rows::Row;
 use crate::domain::policy::Replay;

@@ -1,6 +1,7 @@
 //! Reads and updates cells.
 
-use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
+use super::call::{ATTEMPTS, is_transaction_conflict};
+use super::error::StoreError;
 use super::expression::{Expression, cell_from_item, cell_to_item};
 use super::item::number;
 use super::tables::TTL;

@@ -2,10 +2,11 @@
 //! force. After its answer no hold uses the old state, and no crash separates the parts.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
 use super::change_head::ledger_write_of;
 use super::change_rows::rows_of;
 use super::configuration::Head;
+use super::error::StoreError;
 use super::idempotency::Idempotency;
 use super::write::Write;
 use crate::backoff::back_off;

@@ -1,8 +1,8 @@
 //! What a change does besides its rows: its ledger write, and the counts in the head.
 
 use super::Store;
-use super::call::StoreError;
 use super::configuration::Head;
+use super::error::StoreError;
 use super::item::{Item, number};
 use super::keys;
 use super::ledger_writes::LedgerWrite;

@@ -2,7 +2,7 @@
 
 mod parts;
 
-use super::call::StoreError;
+use super::error::StoreError;
 use super::firings::firing_rows;
 use super::rows::Row;
 use crate::domain::change::{Change, of_budgets, of_channels, of_people, of_policies, of_tree};

@@ -5,7 +5,8 @@
 //! body. So of two bodies the first to be claimed counts, and without claims the first to be
 //! recorded.
 
-use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
+use super::call::{ATTEMPTS, is_transaction_conflict};
+use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::records::{DIGEST, EXCEEDED};
 use super::tables::TTL;

@@ -1,7 +1,7 @@
 //! API clients, which exchange an id and a secret for tokens, and the request counts of keys.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::number;
 use super::keys::{self, CLIENT};
 use super::pages::Page;

@@ -1,7 +1,8 @@
 //! Stores the configuration as rows, and reads all of them at one epoch.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError};
+use super::call::ATTEMPTS;
+use super::error::StoreError;
 use super::item::Item;
 use super::keys::{
     self, ALIAS, BUDGET, CONFIGURATION, DEPARTMENT, DISCOUNT, ENDED, GONE, GRANT, HEAD, MOVE, PRICE,

@@ -1,9 +1,10 @@
 //! Creates organisations.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
 use super::change_rows::rows_of;
 use super::configuration::{Head, PolicyCounts};
+use super::error::StoreError;
 use super::idempotency::Idempotency;
 use crate::domain::change::{Audited, Author, Change};
 use crate::domain::org::api_key::ApiKey;

@@ -1,7 +1,8 @@
 //! The deliveries of webhooks.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
+use super::error::StoreError;
 use super::idempotency::Idempotency;
 use super::item::{expires_at, number};
 use super::keys::{self, WEBHOOK};

@@ -2,8 +2,8 @@
 //! them.
 
 use super::Store;
-use super::call::StoreError;
 use super::configuration::data;
+use super::error::StoreError;
 use super::item::expires_at;
 use super::keys::{self, EXEMPTION, GRANT, PENDING};
 use super::pages::Page;

@@ -1,6 +1,6 @@
 //! Cells as items, and updates of cells as expressions.
 
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{Item, counted, number};
 use super::tables::TTL;
 use crate::domain::amount::Unit;

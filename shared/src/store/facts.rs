@@ -1,7 +1,7 @@
 //! Reads records as the facts that an evaluation sees.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{Item, counted};
 use super::keys;
 use super::records::{MATCHED_MODEL, MODEL_NOT_ALLOWED, UNCOUNTED};

@@ -2,8 +2,9 @@
 //! happen once.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
 use super::configuration::data;
+use super::error::StoreError;
 use super::item::{Item, expires_at};
 use super::keys::{self, FIRED};
 use super::rows::Row;

@@ -1,8 +1,8 @@
 //! Flagged events: events that an administrator should look at, listed by their flag.
 
 use super::Store;
-use super::call::StoreError;
 use super::entry::{Entry, Mark};
+use super::error::StoreError;
 use super::item::expires_at;
 use super::keys;
 use super::pages::Page;

@@ -1,7 +1,7 @@
 //! Reads users, keys and organisations, one or in pages.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::keys::{self, API_KEY, ORGANISATIONS, USER};
 use super::pages::Page;
 use super::rows::Row;

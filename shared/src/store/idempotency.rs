@@ -1,7 +1,7 @@
 //! Answers kept under idempotency keys.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::keys;
 use super::rows::Row;
 use super::write::Write;

@@ -1,7 +1,7 @@
 //! Reads records as the index by day has them.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{Item, from_item};
 use super::keys;
 use super::tables::BY_DAY;

@@ -1,7 +1,7 @@
 //! An organisation's settings for incoming webhooks.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::keys;
 use super::rows::Row;
 use crate::domain::integration::{GithubIntegration, GithubRisks};

@@ -1,6 +1,6 @@
 //! Items and their values.
 
-use super::call::StoreError;
+use super::error::StoreError;
 use crate::domain::ledger::usage::MAX_AGE;
 use crate::domain::wide_number;
 use aws_sdk_dynamodb::types::AttributeValue;

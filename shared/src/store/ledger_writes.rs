@@ -2,8 +2,8 @@
 //! discarded, or usage is corrected.
 
 use super::Store;
-use super::call::StoreError;
 use super::entry::{Entry, Mark};
+use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys::by_day;
 use super::keys::{self, CORRECTION};

@@ -3,9 +3,10 @@
 
 use super::Store;
 use super::alerts::new_id;
-use super::call::{ATTEMPTS, StoreError};
+use super::call::ATTEMPTS;
 use super::change::{ChangeRequest, Changed, Snapshot, Step};
 use super::configuration::data;
+use super::error::StoreError;
 use super::keys::{self, ROLLOVER};
 use super::pages::Page;
 use crate::domain::change::{Author, Change};

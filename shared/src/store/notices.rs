@@ -1,5 +1,5 @@
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::expires_at;
 use super::keys::{self, NOTICE};
 use super::pages::Page;

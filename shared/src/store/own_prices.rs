@@ -1,6 +1,6 @@
 //! The organisation's own prices, discounts and aliases: rows of the configuration.
 
-use super::call::StoreError;
+use super::error::StoreError;
 use super::governance::digest_of;
 use super::item::expires_at;
 use super::keys::{self, ALIAS, DISCOUNT, Key, PRICE};

@@ -1,8 +1,8 @@
 //! The owners of keys and clients, and the users on whom their power depends.
 
 use super::Store;
-use super::call::StoreError;
 use super::configuration::data;
+use super::error::StoreError;
 use super::item::Item;
 use super::key_owner::{KeyOwner, OrganisationUser};
 use super::keys::{self, API_KEY, CLIENT, Key, USER};

@@ -1,8 +1,8 @@
 //! Reads rows of the governance table: one, all under a prefix, or in pages.
 
 use super::Store;
-use super::call::StoreError;
 use super::configuration::data;
+use super::error::StoreError;
 use super::item::Item;
 use super::keys::{self, Key};
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -1,7 +1,8 @@
 //! Mails: those that wait for an address, and the state of each.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
+use super::error::StoreError;
 use super::governance::digest_of;
 use super::item::{expires_at, number};
 use super::keys;

@@ -1,8 +1,8 @@
 //! Policies: the rows that people see, and the published versions. An evaluation reads only these.
 
 use super::Store;
-use super::call::StoreError;
 use super::configuration::data;
+use super::error::StoreError;
 use super::keys::{self, POLICY, PUBLISHED};
 use super::pages::Page;
 use super::rows::Row;

@@ -1,8 +1,8 @@
 //! The records of events, and the totals they add to.
 
 use super::Store;
-use super::call::StoreError;
 use super::entry::{Entry, Mark};
+use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys;
 use super::keys::by_day;

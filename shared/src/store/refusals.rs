@@ -1,8 +1,9 @@
 //! Refused preflights: a record of each, and a count for each hour, user and reason.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
 use super::configuration::data;
+use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys::{self, REFUSED};
 use super::rows::Row;

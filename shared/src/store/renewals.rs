@@ -1,7 +1,8 @@
 //! The rows that say how long a hold lives, and who owns it.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
+use super::call::{ATTEMPTS, is_transaction_conflict};
+use super::error::StoreError;
 use super::item::{expires_at, number};
 use super::keys;
 use super::resolutions::{LIVES_UNTIL, RENEWED, USAGE_UNTIL};

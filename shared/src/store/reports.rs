@@ -1,7 +1,7 @@
 //! Reads usage for reports.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{Item, from_item};
 use super::keys;
 use super::pages::Page;

@@ -1,7 +1,7 @@
 //! Reads recorded usage to price it anew, and keeps what is booked of the differences.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::governance::digest_of;
 use super::item::{Item, expires_at, from_item};
 use super::keys::{self, Key, REPRICED};

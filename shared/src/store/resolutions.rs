@@ -5,8 +5,8 @@
 //! hold lives longer than at first, because it was renewed or because its usage was accepted and
 //! waits to be recorded.
 
-use super::call::StoreError;
 use super::entry::Settlement;
+use super::error::StoreError;
 use super::item::expires_at;
 use super::item::{Item, number};
 use super::tables::TTL;

@@ -1,7 +1,8 @@
 //! Completes a risk whose user was unknown when it was recorded.
 
 use super::Store;
-use super::call::{ATTEMPTS, StoreError, is_transaction_conflict};
+use super::call::{ATTEMPTS, is_transaction_conflict};
+use super::error::StoreError;
 use super::keys;
 use crate::backoff::back_off;
 use crate::domain::ledger::identity::EventIdentity;

@@ -1,7 +1,7 @@
 //! Rows of the configuration, as changes write them.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
 use super::tables::TTL;

@@ -1,7 +1,7 @@
 //! The state of the schedule between its passes.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::keys;
 use super::rows::Row;
 use jiff::Timestamp;

@@ -1,7 +1,8 @@
 //! Addresses to which an organisation sends no mail.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
+use super::error::StoreError;
 use super::governance::digest_of;
 use super::item::expires_at;
 use super::keys::{self, SUPPRESSED};

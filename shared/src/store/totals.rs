@@ -3,7 +3,7 @@
 //! parent.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{from_item, number};
 use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;

@@ -2,8 +2,8 @@
 //! model. They are written in the record's own transaction, so each record counts in them once.
 
 use super::Store;
-use super::call::StoreError;
 use super::entry::Entry;
+use super::error::StoreError;
 use super::item::{expires_at, number};
 use super::keys;
 use super::tables::TTL;

@@ -1,7 +1,7 @@
 //! Reads the totals that the triggers of policies look at.
 
 use super::Store;
-use super::call::StoreError;
+use super::error::StoreError;
 use super::item::{Item, from_item};
 use super::keys;
 use super::totals::{Sums, day_attribute};

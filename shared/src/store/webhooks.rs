@@ -1,7 +1,8 @@
 //! An organisation's own webhooks and the health of their receivers.
 
 use super::Store;
-use super::call::{StoreError, Transacted};
+use super::call::Transacted;
+use super::error::StoreError;
 use super::item::number;
 use super::keys::{self, WEBHOOK};
 use super::pages::Page;

@@ -30,3 +30,4 @@ pub mod valuation;
 pub mod warning;
 
 pub use super::node;
+pub mod way_out;

@@ -5,9 +5,10 @@ use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::figures::{Figures, ShownFigures};
 use crate::domain::ledger::hold_request::{ExemptionLeft, HoldRequest};
 use crate::domain::ledger::node::Node;
+use crate::domain::ledger::way_out::WayOut;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::models::LevelRule;
-use crate::domain::org::people::{Role, Status, User};
+use crate::domain::org::people::{Status, User};
 use jiff::Timestamp;
 
 #[cfg(test)]
@@ -234,50 +235,7 @@ impl Reason {
     }
 }
 
-/// A remedy for a denial by a budget.
-#[derive(Clone, Copy, Debug)]
-pub enum WayOut<'a> {
-    /// Retry after this many seconds: only live holds are in the way.
-    Wait(u32),
-    /// Request an exemption. The manager, if there is one, can do so too.
-    Exemption {
-        /// The user's manager, or that of the nearest department that has an active one.
-        manager: Option<&'a User>,
-    },
-}
-
-impl WayOut<'_> {
-    fn manager(&self) -> Option<&User> {
-        match self {
-            Self::Wait(_) => None,
-            Self::Exemption { manager } => *manager,
-        }
-    }
-
-    fn said(self, unit: Unit, figures: &ShownFigures, local_reset: &str) -> String {
-        match self {
-            Self::Wait(seconds) => {
-                let held = unit.shown(figures.held);
-                format!("{held} are held by requests in flight; try again in {seconds} s")
-            }
-            Self::Exemption { manager } => {
-                let whom = match manager {
-                    Some(user) if user.role == Role::Admin => {
-                        format!("{} or another administrator", user.name)
-                    }
-                    Some(user) => format!("{} or an administrator", user.name),
-                    None => "an administrator".to_owned(),
-                };
-                format!(
-                    "it resets on {local_reset}; until then request an exemption, or ask {whom}"
-                )
-            }
-        }
-    }
-}
-
-/// Describes the remainder of a budget for a request. A debt is not an available amount. Remainders
-/// of exemptions follow that of their cap.
+/// Describes the remainders of exemptions. They follow that of their cap.
 fn left_of(unit: Unit, exemptions: &[ExemptionLeft]) -> String {
     let said = |exemption: &ExemptionLeft| {
         let left = unit.shown(exemption.left.max(0));
@@ -286,6 +244,7 @@ fn left_of(unit: Unit, exemptions: &[ExemptionLeft]) -> String {
     exemptions.iter().map(said).collect()
 }
 
+/// Describes the remainder of a budget for a request. A debt is not an available amount.
 fn left(unit: Unit, figures: &ShownFigures, requested: i64) -> String {
     let limit = unit.shown(figures.own_limit());
     let left = match figures {

@@ -8,7 +8,7 @@ use crate::domain::notice::webhook::Webhook;
 use crate::domain::org::department::Department;
 use crate::domain::org::people::User;
 use crate::domain::policy::{Policy, PolicyStatus};
-use crate::store::call::StoreError;
+use crate::store::error::StoreError;
 use crate::store::rows::Row;
 
 impl Rows<'_> {
