@@ -4,6 +4,7 @@
 
 use super::{ADMIN, World};
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::domain::exemption::grant::Grant;
 use shared::domain::ledger::hold_id::HoldId;
@@ -38,8 +39,12 @@ fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item[name].as_str().unwrap_or_default()
 }
 
+/// A whole number, or the digits of one.
 fn number(item: &Value, name: &str) -> i128 {
-    item[name].as_i64().unwrap_or_default().into()
+    match &item[name] {
+        Value::String(digits) => digits.parse().unwrap(),
+        number => number.as_i64().unwrap_or_default().into(),
+    }
 }
 
 /// Every item of a table as JSON; bytes are left out.
@@ -49,6 +54,11 @@ async fn items_of(tables: &Client, table: &str) -> Vec<Value> {
     let items = items.try_collect().await.unwrap();
     let shown = items.into_iter().map(|mut item| {
         item.retain(|_, value| !value.is_b());
+        // Money may be more than a number of JSON can say.
+        for name in ["pico_usd", "offset_pico_usd"] {
+            let digits = item.get(name).and_then(|value| value.as_n().ok()).cloned();
+            item.extend(digits.map(|digits| (name.to_owned(), AttributeValue::S(digits))));
+        }
         serde_dynamo::from_item(item).unwrap()
     });
     shown.collect()

@@ -336,9 +336,9 @@ mod tests {
         let both = grant(Kind::Raise, Some(5_003), Some(2_000_001));
         let tokens = (both.counter(Unit::Tokens), 4_001);
         assert_eq!(both.used(&samples::cell([tokens])), Amounts::new(1_002, 0));
-        let micro_usd = (both.counter(Unit::Usd), 500_000);
-        let cell = samples::cell([tokens, micro_usd]);
-        assert_eq!(both.used(&cell), Amounts::new(1_002, 1_500_001));
+        let pico_usd = (both.counter(Unit::Usd), 500_000_000_003);
+        let cell = samples::cell([tokens, pico_usd]);
+        assert_eq!(both.used(&cell), Amounts::new(1_002, 1_500_000_999_997));
         let lift = grant(Kind::Lift, None, None);
         let cell = samples::cell([(lift.counter(Unit::Usd), -77)]);
         assert_eq!(lift.used(&cell), Amounts::new(0, 77));

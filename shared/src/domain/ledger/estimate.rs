@@ -237,6 +237,7 @@ mod tests {
         asked.parts.cached_input = 400;
         asked.parts.cache_write = 500;
         asked.reported_pico_usd = Some(9_000_001);
+        asked.provider = Some("openai".into());
         let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
         let estimate = |price_source, model: &str| {
             let organisation = Organisation {
@@ -254,7 +255,7 @@ mod tests {
         assert_eq!(listed.amounts, Amounts::of_micro_usd(1_000, 2_000));
         assert_eq!(listed.counts.cache_write, 500);
         let reported = estimate(PriceSource::Reported, "our-own");
-        assert_eq!(reported.amounts, Amounts::of_micro_usd(1_000, 10));
+        assert_eq!(reported.amounts, Amounts::new(1_000, 9_000_001));
         assert!(!reported.is_unpriced());
         assert!(estimate(PriceSource::Table, "our-own").is_unpriced());
     }
