@@ -13,6 +13,7 @@ use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::refusal::{Reason, ShortBudget};
 use shared::domain::ledger::warning::Warning;
 use shared::domain::org::organisation::OnUnavailable;
+use shared::domain::pricing::matched::PriceMatch;
 use shared::runtime::http::json_of;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::Moment;
@@ -31,6 +32,9 @@ pub(crate) struct DecisionBody<'a> {
     /// Things to know although the request may be sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
     warnings: Vec<WarningBody<'a>>,
+    /// How the price of what it may use was found; null if nothing was estimated.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    price: Option<&'a PriceMatch>,
     /// Every level that refused.
     reasons: Vec<ReasonBody<'a>>,
     /// A smaller answer that would be admitted; null if there is none.
@@ -151,11 +155,22 @@ fn warning(warning: &Warning) -> WarningBody<'_> {
             department_id: department_id.as_deref(),
             used_percent: *used_percent,
         },
-        Warning::Unpriced { model } => WarningBody::Unpriced {
+        Warning::Unpriced {
+            model,
+            is_estimated,
+        } => WarningBody::Unpriced {
             code: "unpriced",
             model,
-            message: "the model has no known price: it counts in tokens only, and no budget in US \
-                      dollars sees it",
+            message: match is_estimated {
+                true => {
+                    "the model has no known price: it is held and charged at the dearest price of \
+                     its provider"
+                }
+                false => {
+                    "the model has no known price: it counts in tokens only, and no budget in US \
+                     dollars sees it"
+                }
+            },
         },
         Warning::NotHeld { code, message } => WarningBody::NotHeld { code, message },
     }
@@ -262,6 +277,7 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         request_id: &request.request_id,
         hold: None,
         warnings: decision.warnings.iter().map(warning).collect(),
+        price: decision.price.as_ref(),
         reasons: Vec::new(),
         offer: None,
         retryable: false,

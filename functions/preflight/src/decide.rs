@@ -12,7 +12,7 @@ use shared::domain::ledger::hold::{Exempt, Hold};
 use shared::domain::ledger::hold_id::HoldKey;
 use shared::domain::ledger::hold_request::{HoldRequest, UsableExemption};
 use shared::domain::ledger::refusal::Reason;
-use shared::domain::ledger::warning::{Warning, passed_soft_caps};
+use shared::domain::ledger::warning::{Warning, passed_soft_caps, unpriced};
 use shared::domain::org::budget::Budget;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Path;
@@ -100,26 +100,22 @@ async fn attempt(
     let pricing = configuration.pricing(PriceBooks::built_in(), now);
     let organisation = &configuration.organisation;
     *known = Known::nothing(organisation.on_unavailable);
-    let decided = |verdict, warnings| Decision {
-        verdict,
-        warnings,
-        on_unavailable: organisation.on_unavailable,
-        exemption_id: None,
-        is_degraded: false,
-    };
     let Some(user) = app.cache.user(configuration, &request.user_id).await? else {
         let reason = Reason::unknown_user(&request.user_id);
-        return Ok(Some(decided(Verdict::block(reason), Vec::new())));
+        let verdict = Verdict::block(reason);
+        return Ok(Some(decided(organisation, verdict, Vec::new())));
     };
     let path = configuration.path(&user.department_id);
     let budgets = configuration.budgets_on(&path, period);
     let estimate = request.estimate(organisation, &pricing);
-    let mut warnings = Vec::new();
-    if estimate.is_unpriced() {
-        warnings.push(Warning::Unpriced {
-            model: request.model.clone(),
-        });
-    }
+    known.price = Some(estimate.matched.clone());
+    let decided = |verdict, warnings| Decision {
+        price: Some(estimate.matched.clone()),
+        ..decided(organisation, verdict, warnings)
+    };
+    let mut warnings: Vec<Warning> = unpriced(&estimate.matched, &request.model)
+        .into_iter()
+        .collect();
     let denied = denied(configuration, &user, &path, request, now);
     if let Some(verdict) = without_counters(denied, organisation, &budgets, request, &estimate) {
         known.may_pass_unheld = matches!(verdict, Verdict::Allow(_));
@@ -127,14 +123,8 @@ async fn attempt(
         return Ok(is_in_force.then(|| decided(verdict, warnings)));
     }
     known.may_pass_unheld = budgets.iter().all(|budget| !budget.hard_cap);
-    let asked = hold_request(
-        configuration,
-        &user,
-        &budgets,
-        request,
-        estimate.amounts,
-        now,
-    )?;
+    let amounts = estimate.amounts;
+    let asked = hold_request(configuration, &user, &budgets, request, amounts, now)?;
     let asking = Asking {
         app,
         configuration,
@@ -157,6 +147,17 @@ async fn attempt(
         exemption_id: exemption_id(configuration, answer.exempt.as_ref()),
         ..decided(answer.verdict, warnings)
     }))
+}
+
+fn decided(organisation: &Organisation, verdict: Verdict, warnings: Vec<Warning>) -> Decision {
+    Decision {
+        verdict,
+        warnings,
+        price: None,
+        on_unavailable: organisation.on_unavailable,
+        exemption_id: None,
+        is_degraded: false,
+    }
 }
 
 /// Returns the id of the exemption that a hold used.
@@ -196,7 +197,7 @@ fn without_counters(
     let refuses_unknown = organisation.unknown_model == UnknownModel::Refuse;
     if let Some(reason) = denied {
         Some(Verdict::block(reason))
-    } else if estimate.is_unpriced() && has_hard_usd && refuses_unknown {
+    } else if estimate.matched.is_unpriced() && has_hard_usd && refuses_unknown {
         Some(Verdict::block(Reason::unknown_model(&request.model)))
     } else {
         budgets.is_empty().then_some(Verdict::Allow(None))

@@ -5,11 +5,14 @@ use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::refusal::Reason;
 use shared::domain::ledger::warning::Warning;
 use shared::domain::org::organisation::OnUnavailable;
+use shared::domain::pricing::matched::PriceMatch;
 
 #[derive(Debug)]
 pub(crate) struct Decision {
     pub(crate) verdict: Verdict,
     pub(crate) warnings: Vec<Warning>,
+    /// How the price of what it may use was found. None if nothing was estimated.
+    pub(crate) price: Option<PriceMatch>,
     pub(crate) on_unavailable: OnUnavailable,
     /// The exemption that let it pass, if a cap alone would have refused it.
     pub(crate) exemption_id: Option<String>,

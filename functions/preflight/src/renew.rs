@@ -172,6 +172,7 @@ async fn attempt(
     let decided = |verdict| Decision {
         verdict,
         warnings: Vec::new(),
+        price: None,
         on_unavailable: configuration.organisation.on_unavailable,
         exemption_id: None,
         is_degraded: false,

@@ -4,16 +4,18 @@ use super::decision::{Decision, Verdict};
 use shared::domain::ledger::refusal::Reason;
 use shared::domain::ledger::warning::Warning;
 use shared::domain::org::organisation::OnUnavailable;
+use shared::domain::pricing::matched::PriceMatch;
 
 /// In how many seconds to ask again if the answer may be different by then.
 pub(crate) const SOON: u32 = 2;
 
 /// The facts about a request that are known so far.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Known {
     on_unavailable: OnUnavailable,
     /// Whether an answer without the counters breaks no rule: there is no hard cap and no block.
     pub(crate) may_pass_unheld: bool,
+    pub(crate) price: Option<PriceMatch>,
 }
 
 impl Known {
@@ -22,6 +24,7 @@ impl Known {
         Self {
             on_unavailable,
             may_pass_unheld: false,
+            price: None,
         }
     }
 
@@ -29,7 +32,7 @@ impl Known {
     /// If it answers but is overloaded, no hard cap is opened: anybody could have caused the load.
     pub(crate) fn undecided(self, has_answered: bool) -> Decision {
         if !has_answered {
-            return degraded(self.on_unavailable);
+            return degraded(self);
         }
         let reason = Reason::overloaded(SOON);
         let (verdict, warnings) = if self.may_pass_unheld {
@@ -44,6 +47,7 @@ impl Known {
         Decision {
             verdict,
             warnings,
+            price: self.price,
             on_unavailable: self.on_unavailable,
             exemption_id: None,
             is_degraded: false,
@@ -51,9 +55,9 @@ impl Known {
     }
 }
 
-fn degraded(on_unavailable: OnUnavailable) -> Decision {
+fn degraded(known: Known) -> Decision {
     let message = "the budget service cannot decide at the moment";
-    let verdict = match on_unavailable {
+    let verdict = match known.on_unavailable {
         OnUnavailable::Allow => Verdict::Allow(None),
         OnUnavailable::Deny => Verdict::Block {
             reasons: Vec::new(),
@@ -67,7 +71,8 @@ fn degraded(on_unavailable: OnUnavailable) -> Decision {
             code: "unavailable",
             message: message.to_owned(),
         }],
-        on_unavailable,
+        price: known.price,
+        on_unavailable: known.on_unavailable,
         exemption_id: None,
         is_degraded: true,
     }

@@ -107,7 +107,7 @@ impl Store {
             let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };
-            if settlement.entry.exceeded_hold || !settlement.entry.model.is_allowed {
+            if settlement.entry.exceeded_hold || !settlement.entry.is_model_allowed {
                 // It has one row more than a group has room for.
                 continue;
             }

@@ -5,8 +5,8 @@ use super::charge::{Debit, Offset};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::correction::Correction;
 use crate::domain::ledger::flagged::FlaggedEvent;
-use crate::domain::ledger::models::JudgedModel;
-use crate::domain::ledger::usage::{Event, Usage};
+use crate::domain::ledger::models::is_allowed;
+use crate::domain::ledger::usage::{Charge, Event, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::pricing::book::PriceBooks;
@@ -28,7 +28,7 @@ impl Store {
         &self,
         configuration: &Configuration,
         flagged: &FlaggedEvent,
-    ) -> Result<Amounts, StoreError> {
+    ) -> Result<Charge, StoreError> {
         let organisation = &configuration.organisation;
         let usage = usage_of(flagged)?;
         let resolved = match own_hold(&organisation.id, usage) {
@@ -37,8 +37,7 @@ impl Store {
         };
         let hold = resolved.as_ref().map(|resolved| &resolved.hold);
         let pricing = configuration.pricing(PriceBooks::built_in(), usage.occurred_at);
-        let charge = usage.charge(&usage.quote(&pricing), organisation.price_source, hold);
-        Ok(charge.amounts)
+        Ok(usage.charge(&usage.quote(&pricing), organisation.price_source, hold))
     }
 
     /// Returns the ledger's parts of a change. Returns None if `configuration` is not in force.
@@ -81,19 +80,15 @@ impl Store {
         let quote = usage.quote(&pricing);
         let hold = resolved.as_ref().map(|resolved| resolved.hold.clone());
         let path = Path::from_text(&flagged.path);
+        let source = configuration.organisation.price_source;
         let entry = Entry {
             report: UsageReport::new(usage, flagged.received_at),
             received_at: flagged.received_at,
             period: flagged.period,
             day: day_of(configuration, usage),
-            model: JudgedModel::of(configuration, &path, &pricing, usage),
+            is_model_allowed: is_allowed(configuration, &path, &quote, usage),
             path,
-            charge: usage.charge(
-                &quote,
-                configuration.organisation.price_source,
-                hold.as_ref(),
-            ),
-            price_version: quote.matched.version,
+            charge: usage.charge(&quote, source, hold.as_ref()),
             mark: Mark::Counted,
             offset: offset.as_ref().map_or(Amounts::ZERO, |o| o.charged),
             ended: hold,

@@ -5,7 +5,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
-use crate::domain::ledger::models::JudgedModel;
+use crate::domain::ledger::models::is_allowed;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
@@ -40,14 +40,13 @@ pub(super) fn entry_without_hold<'a>(
             _ => configuration.period_of(usage.occurred_at),
         },
         day: day_of(configuration, usage),
-        model: JudgedModel::of(configuration, &path, &pricing, usage),
+        is_model_allowed: is_allowed(configuration, &path, &quote, usage),
         path,
         charge: usage.charge(
             &quote,
             configuration.organisation.price_source,
             resolved.map(|known| &known.hold),
         ),
-        price_version: quote.matched.version,
         mark: report.mark(mark),
         offset: offset.map_or(Amounts::ZERO, |offset| offset.charged),
         ended: resolved.map(|known| known.hold.clone()),
@@ -81,10 +80,9 @@ pub(super) fn settlement<'a>(
         received_at: report.received_at,
         period: hold_id.period,
         day: day_of(configuration, usage),
-        model: JudgedModel::of(configuration, &path, &pricing, usage),
+        is_model_allowed: is_allowed(configuration, &path, &quote, usage),
         path,
         charge: usage.charge(&quote, configuration.organisation.price_source, Some(hold)),
-        price_version: quote.matched.version,
         mark: report.mark(Mark::Settled),
         offset: Amounts::ZERO,
         ended: None,

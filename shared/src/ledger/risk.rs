@@ -59,6 +59,7 @@ impl Store {
                         path: path.to_text(),
                         period: configuration.period_of(risk.occurred_at),
                         charged: Amounts::ZERO,
+                        price: None,
                         held: None,
                         excess: None,
                         decision: None,

@@ -4,9 +4,8 @@ use super::record::{Recorded, Tried};
 use crate::backoff::back_off;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold_id::HoldId;
-use crate::domain::ledger::models::JudgedModel;
+use crate::domain::ledger::models::is_allowed;
 use crate::domain::ledger::plausible::{Excess, excess_of};
-use crate::domain::ledger::usage::Charge;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
@@ -202,15 +201,16 @@ fn uncounted<'a>(
 ) -> Entry<'a> {
     let usage = report.usage;
     let pricing = configuration.pricing(PriceBooks::built_in(), usage.occurred_at);
+    let quote = usage.quote(&pricing);
+    let source = configuration.organisation.price_source;
     Entry {
         report: report.clone(),
         received_at: report.received_at,
         period: place.period,
         day: day_of(configuration, usage),
-        model: JudgedModel::of(configuration, &place.path, &pricing, usage),
+        is_model_allowed: is_allowed(configuration, &place.path, &quote, usage),
         path: place.path,
-        charge: Charge::nothing(),
-        price_version: String::new(),
+        charge: usage.charge(&quote, source, None).uncounted(),
         mark,
         offset: Amounts::ZERO,
         ended: None,

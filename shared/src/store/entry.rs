@@ -5,7 +5,6 @@ use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
-use crate::domain::ledger::models::JudgedModel;
 use crate::domain::ledger::usage::{Charge, Usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
@@ -88,8 +87,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) day: Date,
     pub(crate) path: Path,
     pub(crate) charge: Charge,
-    pub(crate) price_version: String,
-    pub(crate) model: JudgedModel,
+    /// Whether the rule in force on its path permits its model.
+    pub(crate) is_model_allowed: bool,
     pub(crate) mark: Mark,
     /// The part of it that an abandoned hold has paid already.
     pub(crate) offset: Amounts,

@@ -4,7 +4,7 @@ use super::Store;
 use super::error::StoreError;
 use super::item::{Item, counted};
 use super::keys;
-use super::records::{MATCHED_MODEL, MODEL_NOT_ALLOWED, UNCOUNTED};
+use super::records::{MODEL_NOT_ALLOWED, PRICE, UNCOUNTED};
 use super::risks::COMPLETED_AT;
 use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
@@ -32,7 +32,7 @@ const WANTED: [&str; 17] = [
     "offset_tokens",
     "offset_pico_usd",
     "model",
-    MATCHED_MODEL,
+    PRICE,
     MODEL_NOT_ALLOWED,
     "risk_level",
     "repository",
@@ -140,6 +140,13 @@ fn parsed<T: std::str::FromStr>(text: Option<&str>, name: &str) -> Result<T, Sto
     parsed.ok_or_else(|| StoreError::unreadable(format!("{name} of a record")))
 }
 
+/// Returns the name that the price of a record was found by, if that is not the reported one.
+fn matched(item: &Item, reported: &str) -> Option<String> {
+    let price = item.get(PRICE)?.as_m().ok()?;
+    let name = price.get("model")?.as_s().ok()?;
+    (name != reported).then(|| name.clone())
+}
+
 fn spent(item: &mut Item) -> Result<Spent, StoreError> {
     Ok(Spent {
         period: parsed(text(item, "period").as_deref(), "period")?,
@@ -162,9 +169,10 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Option<Facts>, StoreError> {
     let (kind, occurred_at) = match kind.as_str() {
         "llm_request" => {
             let occurred_at = parsed(text(&mut item, "occurred_at").as_deref(), "occurred_at")?;
+            let model = text(&mut item, "model").unwrap_or_default();
             let kind = Kind::Usage {
-                model: text(&mut item, "model").unwrap_or_default(),
-                matched: text(&mut item, MATCHED_MODEL),
+                matched: matched(&item, &model),
+                model,
                 is_allowed: !item.contains_key(MODEL_NOT_ALLOWED),
                 spent: spent(&mut item)?,
             };

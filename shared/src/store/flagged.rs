@@ -44,7 +44,7 @@ fn flag_of(entry: &Entry<'_>) -> Option<Flag> {
         Mark::HeldBack => Some(Flag::HeldBack),
         _ if entry.exceeded_hold => Some(Flag::ExceededHold),
         Mark::Lapsed => Some(Flag::Lapsed),
-        _ if !entry.model.is_allowed => Some(Flag::ModelNotAllowed),
+        _ if !entry.is_model_allowed => Some(Flag::ModelNotAllowed),
         _ => None,
     }
 }
@@ -69,10 +69,11 @@ impl Store {
             path: entry.path.to_text(),
             period: entry.period,
             charged: entry.charge.amounts,
+            price: Some(entry.charge.matched.clone()),
             held,
             excess,
             decision: None,
-            model_not_allowed: !entry.model.is_allowed,
+            model_not_allowed: !entry.is_model_allowed,
         };
         let row = Row::flagged(&configuration.organisation.id, &flagged)?;
         self.row_item(row).map(Some)

@@ -8,7 +8,7 @@ use super::item::{Item, expires_at, number};
 use super::keys::by_day;
 use super::keys::{self, CORRECTION};
 use super::pages::Page;
-use super::records::UNCOUNTED;
+use super::records::{PRICE, UNCOUNTED};
 use super::rows::Row;
 use super::tables::TTL;
 use super::totals::Sums;
@@ -89,26 +89,21 @@ impl Store {
         let Charge {
             amounts,
             matched,
-            is_unpriced,
             is_estimated,
-        } = entry.charge;
+        } = &entry.charge;
         let UpdateOfRecord(update) = self.decided(organisation_id, &entry.report.identity);
-        let version = AttributeValue::S(entry.price_version.clone());
         let update = update
             .update_expression(format!(
                 "SET mark = :mark, tokens = :t, pico_usd = :p, offset_tokens = :ot, \
-                 offset_pico_usd = :op, price_version = :v, price_match = :pm, \
-                 unpriced = :u, estimated = :e REMOVE {UNCOUNTED}"
+                 offset_pico_usd = :op, {PRICE} = :price, estimated = :e REMOVE {UNCOUNTED}"
             ))
             .expression_attribute_values(":mark", serde_dynamo::to_attribute_value(entry.mark)?)
             .expression_attribute_values(":t", number(amounts.tokens))
             .expression_attribute_values(":p", number(amounts.pico_usd))
             .expression_attribute_values(":ot", number(entry.offset.tokens))
             .expression_attribute_values(":op", number(entry.offset.pico_usd))
-            .expression_attribute_values(":v", version)
-            .expression_attribute_values(":pm", AttributeValue::S(matched.as_str().to_owned()))
-            .expression_attribute_values(":u", AttributeValue::Bool(is_unpriced))
-            .expression_attribute_values(":e", AttributeValue::Bool(is_estimated));
+            .expression_attribute_values(":price", serde_dynamo::to_attribute_value(matched)?)
+            .expression_attribute_values(":e", AttributeValue::Bool(*is_estimated));
         Ok(Write::Update(update.build()?))
     }
 

@@ -94,14 +94,8 @@ impl Store {
             item.insert("offset_tokens".to_owned(), number(entry.offset.tokens));
             item.insert("offset_pico_usd".to_owned(), number(entry.offset.pico_usd));
         }
-        let version = AttributeValue::S(entry.price_version.clone());
-        item.insert("price_version".to_owned(), version);
-        let matched = AttributeValue::S(entry.charge.matched.as_str().to_owned());
-        item.insert("price_match".to_owned(), matched);
-        item.insert(
-            "unpriced".to_owned(),
-            AttributeValue::Bool(entry.charge.is_unpriced),
-        );
+        let price = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
+        item.insert(PRICE.to_owned(), price);
         item.insert(
             "estimated".to_owned(),
             AttributeValue::Bool(entry.charge.is_estimated),
@@ -110,11 +104,7 @@ impl Store {
             "mark".to_owned(),
             serde_dynamo::to_attribute_value(entry.mark)?,
         );
-        if let Some(matched) = &entry.model.matched {
-            let matched = AttributeValue::S(matched.clone());
-            item.insert(MATCHED_MODEL.to_owned(), matched);
-        }
-        if !entry.model.is_allowed {
+        if !entry.is_model_allowed {
             item.insert(MODEL_NOT_ALLOWED.to_owned(), AttributeValue::Bool(true));
         }
         if !entry.is_counted {
@@ -160,9 +150,8 @@ impl Store {
 pub(crate) const DIGEST: &str = "digest";
 /// The attribute of a record that is in no total, because nothing is charged for it.
 pub(crate) const UNCOUNTED: &str = "uncounted";
-/// The attribute of a record with the name that its price was found by, if that is not the
-/// reported one.
-pub(crate) const MATCHED_MODEL: &str = "matched_model";
+/// The attribute of a record that says how its price was found.
+pub(crate) const PRICE: &str = "price";
 /// The attribute of a record whose model was forbidden when it was recorded.
 pub(crate) const MODEL_NOT_ALLOWED: &str = "model_not_allowed";
 /// The attribute of a record that used more than its hold, in an organisation that reserves

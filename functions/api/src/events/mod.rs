@@ -153,9 +153,9 @@ async fn commit_decision(
     let now = app.clock.now();
     change(app, &actor, None, async |snapshot| {
         let configuration = &snapshot.configuration;
-        let charged = match asked.flag {
-            Flag::Counted => app.store.charge_of_held_back(configuration, event).await?,
-            _ => Amounts::ZERO,
+        let charge = match asked.flag {
+            Flag::Counted => Some(app.store.charge_of_held_back(configuration, event).await?),
+            _ => None,
         };
         let before = find_held_back(app, owner, &asked.identity).await?;
         if before.flag != Flag::HeldBack {
@@ -167,7 +167,10 @@ async fn commit_decision(
         }
         let after = FlaggedEvent {
             flag: asked.flag,
-            charged,
+            charged: charge
+                .as_ref()
+                .map_or(Amounts::ZERO, |charge| charge.amounts),
+            price: charge.map(|charge| charge.matched).or(before.price.clone()),
             decision: Some(Decision {
                 by: actor.author.name.clone(),
                 at: now,

@@ -5,6 +5,7 @@ use shared::domain::amount::{Amounts, Unit};
 use shared::domain::ledger::flagged::{Decision, Flag, FlaggedEvent};
 use shared::domain::ledger::plausible::Excess;
 use shared::domain::ledger::usage::{Event, Operation, RiskLevel};
+use shared::domain::pricing::matched::PriceMatch;
 use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
@@ -107,6 +108,9 @@ pub(super) struct EventView {
     model_not_allowed: bool,
     /// The charge for it: zero while it is held back.
     charged: AmountsView,
+    /// How the price of usage was found, or would be.
+    #[schema(required = true)]
+    price: Option<PriceMatch>,
     /// The amount of its hold, if it names one.
     #[schema(required = true)]
     held: Option<AmountsView>,
@@ -166,6 +170,7 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         summary: risk.map(|risk| risk.summary.clone()),
         model_not_allowed: flagged.model_not_allowed,
         charged: flagged.charged.into(),
+        price: flagged.price.clone(),
         held: flagged.held.map(AmountsView::from),
         excess: flagged.excess.map(excess),
         decision: flagged.decision.as_ref().map(decision),

@@ -190,6 +190,7 @@ fn event() -> FlaggedEvent {
         path: "/eng/".to_owned(),
         period: month("2026-11"),
         charged: Amounts::ZERO,
+        price: None,
         held: None,
         excess: None,
         decision: None,

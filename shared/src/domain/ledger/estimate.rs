@@ -7,7 +7,7 @@ use crate::domain::ledger::valuation::{Consumption, Valuation};
 use crate::domain::org::organisation::{Organisation, Reserve};
 use crate::domain::pricing::images::{ImageSize, image_tokens};
 use crate::domain::pricing::in_force::Pricing;
-use crate::domain::pricing::matched::MatchKind;
+use crate::domain::pricing::matched::PriceMatch;
 use crate::domain::pricing::price::Price;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use sha2::{Digest, Sha256};
@@ -131,14 +131,7 @@ pub struct Estimate {
     /// The model's price. None if the model is unknown.
     pub price: Option<Price>,
     /// How the price of `amounts` was found.
-    pub matched: MatchKind,
-}
-
-impl Estimate {
-    /// Returns true if only the tokens of the request are known.
-    pub fn is_unpriced(&self) -> bool {
-        self.matched == MatchKind::None
-    }
+    pub matched: PriceMatch,
 }
 
 #[cfg(test)]
@@ -256,8 +249,9 @@ mod tests {
         assert_eq!(listed.counts.cache_write, 500);
         let reported = estimate(PriceSource::Reported, "our-own");
         assert_eq!(reported.amounts, Amounts::new(1_000, 9_000_001));
-        assert!(!reported.is_unpriced());
-        assert!(estimate(PriceSource::Table, "our-own").is_unpriced());
+        assert!(!reported.matched.is_unpriced());
+        let listed = estimate(PriceSource::Table, "our-own");
+        assert!(listed.matched.is_unpriced());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::plausible::Excess;
 use crate::domain::ledger::usage::Event;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::PriceMatch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,9 @@ pub struct FlaggedEvent {
     pub period: Month,
     /// Its charge. Zero while it is held back.
     pub charged: Amounts,
+    /// How its price was found. None for a risk.
+    #[serde(default)]
+    pub price: Option<PriceMatch>,
     /// The amounts of its hold, if it names one.
     #[serde(default)]
     pub held: Option<Amounts>,

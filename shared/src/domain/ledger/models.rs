@@ -134,35 +134,18 @@ fn listed(patterns: &[String]) -> String {
     }
 }
 
-/// The model of usage as its record keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JudgedModel {
-    /// The name that its price was found by, if that is not the reported one.
-    pub matched: Option<String>,
-    /// Whether the rule in force on its path permits it. It is judged once, when it is recorded.
-    pub is_allowed: bool,
-}
-
-impl JudgedModel {
-    /// Judges the model of `usage` that counts on `path`.
-    pub fn of(
-        configuration: &Configuration,
-        path: &Path,
-        pricing: &Pricing<'_>,
-        usage: &Usage,
-    ) -> Self {
-        let provider = Some(usage.provider.as_str());
-        let quote = pricing.find(provider, &usage.model);
-        let is_forbidden = rule_on(configuration, path).is_some_and(|of| {
-            let named = named(&quote, provider, &usage.model);
-            of.rule.forbids(&named).is_some()
-        });
-        let matched = quote.matched.model;
-        Self {
-            matched: matched.filter(|matched| *matched != usage.model),
-            is_allowed: !is_forbidden,
-        }
-    }
+/// Whether the rule in force on `path` permits the model of `usage`, which counts there and has this
+/// `quote`. It is judged once, when the usage is recorded.
+pub fn is_allowed(
+    configuration: &Configuration,
+    path: &Path,
+    quote: &Quote,
+    usage: &Usage,
+) -> bool {
+    rule_on(configuration, path).is_none_or(|of| {
+        let named = named(quote, Some(&usage.provider), &usage.model);
+        of.rule.forbids(&named).is_none()
+    })
 }
 
 #[cfg(test)]
@@ -265,40 +248,31 @@ mod tests {
         configuration.organisation.models = Some(rule(&["gpt-4o"]));
         let sales = configuration.departments.get_mut("sales").unwrap();
         sales.models = Some(rule(&["o1"]));
-        let judged = |path: &str, model: &str| {
+        let judged = |configuration: &Configuration, path: &str, model: &str| {
             let usage = Usage {
                 model: model.to_owned(),
                 ..usage("e-1", 1, 1)
             };
-            let path = Path::from_text(path);
-            JudgedModel::of(&configuration, &path, &pricing(), &usage)
+            let quote = usage.quote(&pricing());
+            is_allowed(configuration, &Path::from_text(path), &quote, &usage)
         };
-        let exact = |is_allowed| JudgedModel {
-            matched: None,
-            is_allowed,
-        };
-        assert_eq!(judged("/eng/backend/", "gpt-4o"), exact(true));
-        assert_eq!(judged("/sales/", "gpt-4o"), exact(false));
-        assert_eq!(judged("/gone/", "nobody-knows"), exact(false));
-        assert_eq!(judged("/", "gpt-4o"), exact(true));
-        let spelled = judged("/", "openai/GPT-4o");
-        assert_eq!(spelled.matched.as_deref(), Some("gpt-4o"));
+        assert!(judged(&configuration, "/eng/backend/", "gpt-4o"));
+        assert!(!judged(&configuration, "/sales/", "gpt-4o"));
+        assert!(!judged(&configuration, "/gone/", "nobody-knows"));
+        assert!(judged(&configuration, "/", "gpt-4o"));
+        let is_spelled_allowed = judged(&configuration, "/", "openai/GPT-4o");
         assert!(
-            spelled.is_allowed,
+            is_spelled_allowed,
             "by the name that its price was found by"
         );
         // Its price is that of the dearest date, which is not its name.
-        let undated = judged("/", "gpt-4o-1999-01-01");
-        assert!(undated.is_allowed, "{undated:?}");
+        let undated = "gpt-4o-1999-01-01";
+        assert!(judged(&configuration, "/", undated));
+        let dearest = pricing().find(Some("openai"), undated).matched.model;
         configuration.organisation.models = Some(ModelRule {
-            deny: undated.matched.into_iter().collect(),
+            deny: dearest.into_iter().collect(),
             ..ModelRule::default()
         });
-        let usage = Usage {
-            model: "gpt-4o-1999-01-01".to_owned(),
-            ..usage("e-1", 1, 1)
-        };
-        let judged = JudgedModel::of(&configuration, &Path::default(), &pricing(), &usage);
-        assert!(judged.is_allowed);
+        assert!(judged(&configuration, "/", undated));
     }
 }

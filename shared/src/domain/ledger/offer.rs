@@ -16,7 +16,7 @@ pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i6
             Some(node.unit.rounded_down(left))
         }
         // Nobody knows what a shorter answer would be said to cost.
-        (Unit::Usd, _) if estimate.matched == MatchKind::Reported => {
+        (Unit::Usd, _) if estimate.matched.kind == MatchKind::Reported => {
             (estimate.amounts.pico_usd <= available).then_some(i64::MAX)
         }
         (Unit::Usd, Some(price)) => {

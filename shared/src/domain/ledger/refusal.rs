@@ -273,7 +273,7 @@ mod tests {
     use crate::domain::ledger::hold::{Exempt, Hold};
     use crate::domain::ledger::hold_id::HoldKey;
     use crate::domain::org::budget::Budget;
-    use crate::domain::pricing::matched::MatchKind;
+    use crate::domain::pricing::quote::Quote;
     use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
     use crate::domain::samples::{
         NOW, at, budget, cell, configuration, counter, hold, month, user,
@@ -449,7 +449,7 @@ mod tests {
             tier: ServiceTier::Default,
             amounts: Amounts::new(5_120, 0),
             price: None,
-            matched: MatchKind::None,
+            matched: Quote::none("t").matched,
         };
         for (rest, offered) in [
             (1_023, None),

@@ -61,8 +61,8 @@ pub struct Booked {
 pub fn costs(of: &RecordedUsage, pricing: &Pricing<'_>, source: PriceSource) -> Costs {
     let recorded = of.charged.pico_usd;
     let charge = of.usage.charge(&of.usage.quote(pricing), source, None);
-    let is_known = of.usage.tokens.is_counted() || charge.matched == MatchKind::Reported;
-    let anew = match is_known && !charge.is_unpriced {
+    let is_known = of.usage.tokens.is_counted() || charge.matched.kind == MatchKind::Reported;
+    let anew = match is_known && !charge.matched.is_unpriced() {
         true => charge.amounts.pico_usd,
         false => recorded,
     };

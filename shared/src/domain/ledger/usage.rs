@@ -6,7 +6,7 @@ use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::reported::ReportedTokens;
 use crate::domain::ledger::valuation::Consumption;
 use crate::domain::pricing::in_force::Pricing;
-use crate::domain::pricing::matched::{MatchKind, PriceSource};
+use crate::domain::pricing::matched::{MatchKind, PriceMatch, PriceSource};
 use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::tokens::ServiceTier;
 use jiff::{SignedDuration, Timestamp};
@@ -187,24 +187,31 @@ pub struct EventMessage {
 }
 
 /// The charge of usage, and how it was derived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub amounts: Amounts,
     /// How its price was found.
-    pub matched: MatchKind,
-    /// True if the model has no price. Only its tokens count.
-    pub is_unpriced: bool,
+    pub matched: PriceMatch,
     /// True if the tokens were unknown and the hold's estimate was used.
     pub is_estimated: bool,
 }
 
 impl Charge {
-    pub fn nothing() -> Self {
+    /// Returns what the same usage is charged if it does not count.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
         Self {
             amounts: Amounts::ZERO,
-            matched: MatchKind::None,
-            is_unpriced: false,
             is_estimated: false,
+            ..self
+        }
+    }
+
+    /// Returns the tokens that no budget in US dollars sees.
+    pub fn unpriced_tokens(&self) -> i64 {
+        match self.matched.is_unpriced() {
+            true => self.amounts.tokens,
+            false => 0,
         }
     }
 }
@@ -229,21 +236,19 @@ impl Usage {
         };
         let value = used.value(quote, source);
         let is_counted = self.tokens.is_counted();
-        let is_unpriced = value.matched == MatchKind::None;
         let mut charge = Charge {
             amounts: value.amounts,
             matched: value.matched,
-            is_unpriced,
             is_estimated: !is_counted,
         };
         match hold {
             // The cost is known, the tokens are not.
-            Some(hold) if !is_counted && value.matched == MatchKind::Reported => {
+            Some(hold) if !is_counted && charge.matched.kind == MatchKind::Reported => {
                 charge.amounts.tokens = hold.amounts.tokens;
             }
             Some(hold) if !is_counted => charge.amounts = hold.amounts,
             // The preflight's model had a price. Reporting another model does not make it free.
-            Some(hold) if is_unpriced && hold.amounts.pico_usd > 0 => {
+            Some(hold) if charge.matched.is_unpriced() && hold.amounts.pico_usd > 0 => {
                 charge.amounts.pico_usd = hold.amounts.pico_usd;
                 charge.is_estimated = true;
             }
@@ -273,20 +278,28 @@ mod tests {
         .unwrap()
     }
 
-    fn quote(usage: &Usage) -> Quote {
-        book().find(Some(&usage.provider), &usage.model)
+    fn charge(usage: &Usage, source: PriceSource, hold: &Hold) -> Charge {
+        let quote = book().find(Some(&usage.provider), &usage.model);
+        usage.charge(&quote, source, Some(hold))
+    }
+
+    fn exact() -> PriceMatch {
+        PriceMatch {
+            kind: MatchKind::Exact,
+            model: Some("gpt-4o".to_owned()),
+            version: "t".to_owned(),
+        }
     }
 
     #[test]
     fn what_was_counted_is_charged_by_kind_whatever_was_held() {
         let mut usage = usage("e-1", 1_000, 33);
         usage.tokens.counts.cached_input = 401;
-        let charge = usage.charge(&quote(&usage), TABLE, Some(&hold(5_120, 21_300)));
+        let charge = charge(&usage, TABLE, &hold(5_120, 21_300));
         // 599 at 2, 401 at a half, and 33 at 10: 1,728.5.
         let expected = Charge {
             amounts: Amounts::new(1_033, 1_728_500_000),
-            matched: MatchKind::Exact,
-            is_unpriced: false,
+            matched: exact(),
             is_estimated: false,
         };
         assert_eq!(charge, expected);
@@ -300,11 +313,10 @@ mod tests {
         let mut without_input = whole;
         without_input.tokens.has_input = false;
         for usage in [without_output, without_input] {
-            let charge = usage.charge(&quote(&usage), TABLE, Some(&hold(5_120, 21_300)));
+            let charge = charge(&usage, TABLE, &hold(5_120, 21_300));
             let expected = Charge {
                 amounts: Amounts::new(5_120, 21_300),
-                matched: MatchKind::Exact,
-                is_unpriced: false,
+                matched: exact(),
                 is_estimated: true,
             };
             assert_eq!(charge, expected);
@@ -318,8 +330,8 @@ mod tests {
             ..usage("e-1", 1_000, 33)
         };
         let charge = |hold: &Hold| {
-            let charge = unknown.charge(&quote(&unknown), TABLE, Some(hold));
-            assert!(charge.is_unpriced);
+            let charge = charge(&unknown, TABLE, hold);
+            assert_eq!(charge.unpriced_tokens(), 1_033);
             (charge.amounts, charge.is_estimated)
         };
         let priced = charge(&hold(5_120, 21_300));
@@ -335,13 +347,9 @@ mod tests {
             ..usage("e-1", 1_000, 33)
         };
         let charge = |usage: &Usage| {
-            let charge = usage.charge(
-                &quote(&usage),
-                PriceSource::Reported,
-                Some(&hold(5_120, 21_300)),
-            );
-            assert_eq!(charge.matched, MatchKind::Reported);
-            assert!(!charge.is_unpriced);
+            let charge = charge(usage, PriceSource::Reported, &hold(5_120, 21_300));
+            assert_eq!(charge.matched.kind, MatchKind::Reported);
+            assert_eq!(charge.unpriced_tokens(), 0);
             (charge.amounts, charge.is_estimated)
         };
         assert_eq!(charge(&usage), (Amounts::of_micro_usd(1_033, 7), false));

@@ -1,7 +1,7 @@
 //! Values usage: the only place where the ledger asks a price what usage costs.
 
 use crate::domain::amount::Amounts;
-use crate::domain::pricing::matched::{MatchKind, PriceSource};
+use crate::domain::pricing::matched::{MatchKind, PriceMatch, PriceSource};
 use crate::domain::pricing::price;
 use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
@@ -16,11 +16,11 @@ pub struct Consumption {
 }
 
 /// The value of a consumption, and how it was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Valuation {
     /// Tokens always, money if it is known.
     pub amounts: Amounts,
-    pub matched: MatchKind,
+    pub matched: PriceMatch,
 }
 
 impl Consumption {
@@ -30,12 +30,15 @@ impl Consumption {
         if let (PriceSource::Reported, Some(pico_usd)) = (source, self.reported_pico_usd) {
             return Valuation {
                 amounts: Amounts::new(self.counts.total(), pico_usd.into()),
-                matched: MatchKind::Reported,
+                matched: PriceMatch {
+                    kind: MatchKind::Reported,
+                    ..quote.matched.clone()
+                },
             };
         }
         Valuation {
             amounts: price::value(quote.price.as_ref(), self.counts, self.tier),
-            matched: quote.matched.kind,
+            matched: quote.matched.clone(),
         }
     }
 }
@@ -63,7 +66,7 @@ mod tests {
         };
         let value = used.value(&book.find(Some("openai"), model), source);
         assert_eq!(value.amounts.tokens, 1_100);
-        (value.amounts.pico_usd, value.matched)
+        (value.amounts.pico_usd, value.matched.kind)
     }
 
     #[test]

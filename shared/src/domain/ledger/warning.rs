@@ -5,6 +5,7 @@ use crate::domain::ledger::figures::Figures;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::{MatchKind, PriceMatch};
 
 /// A warning for an admitted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,14 +18,28 @@ pub enum Warning {
         /// Spent and held as a share of the limit, in percent.
         used_percent: i64,
     },
-    /// The model has no price: it counts in tokens only.
-    Unpriced { model: String },
+    /// The model has no price.
+    Unpriced {
+        model: String,
+        /// Whether it is held and charged at the dearest price of its provider. If not, it counts
+        /// in tokens only.
+        is_estimated: bool,
+    },
     /// The request passes without a hold.
     NotHeld {
         /// The code of the reason that would have denied it, or `unavailable`.
         code: &'static str,
         message: String,
     },
+}
+
+/// Warns of a model without a price.
+pub fn unpriced(matched: &PriceMatch, model: &str) -> Option<Warning> {
+    let is_estimated = matched.kind == MatchKind::Estimate;
+    (is_estimated || matched.is_unpriced()).then(|| Warning::Unpriced {
+        model: model.to_owned(),
+        is_estimated,
+    })
 }
 
 /// Returns the exceeded soft caps on `path` in `cell`, the cell of `period`.

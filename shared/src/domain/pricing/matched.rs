@@ -60,6 +60,13 @@ pub struct PriceMatch {
     pub version: String,
 }
 
+impl PriceMatch {
+    /// Returns true if only the tokens of the usage count.
+    pub fn is_unpriced(&self) -> bool {
+        self.kind == MatchKind::None
+    }
+}
+
 /// Whose figure a charge is if a gateway reports the cost of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
