@@ -194,7 +194,7 @@ fn without_counters(
     estimate: &Estimate,
 ) -> Option<Verdict> {
     let has_hard_usd = budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd);
-    let refuses_unknown = organisation.unknown_model == UnknownModel::Refuse;
+    let refuses_unknown = organisation.unknown_model != UnknownModel::Count;
     if let Some(reason) = denied {
         Some(Verdict::block(reason))
     } else if estimate.matched.is_unpriced() && has_hard_usd && refuses_unknown {

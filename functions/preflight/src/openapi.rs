@@ -162,7 +162,8 @@ pub(crate) struct SoftCapWarning {
     used_percent: i64,
 }
 
-/// The model has no known price, so it counts in tokens only.
+/// The model has no known price. The message says whether it is charged at the dearest price of its
+/// provider, or counts in tokens only.
 #[derive(ToSchema)]
 pub(crate) struct UnpricedWarning {
     code: UnpricedCode,

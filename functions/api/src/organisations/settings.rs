@@ -30,6 +30,7 @@ const ABANDONED: &[(&str, AbandonedHolds)] = &[
     ("charge", AbandonedHolds::Charge),
 ];
 const UNKNOWN_MODELS: &[(&str, UnknownModel)] = &[
+    ("estimate", UnknownModel::Estimate),
     ("refuse", UnknownModel::Refuse),
     ("count", UnknownModel::Count),
 ];

@@ -95,7 +95,7 @@ fn shown<'a>(configuration: &Configuration, alias: &'a Alias, now: Timestamp) ->
         model,
         provider,
         effective_from: current.map(|(step, _)| step.from.to_string()),
-        price: pricing.find(provider, model.unwrap_or_default()).matched,
+        price: pricing.known(provider, model.unwrap_or_default()).matched,
         over_time: over_time.collect(),
         version: alias.version,
         updated_at: alias.updated_at.to_string(),

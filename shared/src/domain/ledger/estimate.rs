@@ -128,7 +128,7 @@ pub struct Estimate {
     pub counts: TokenCounts,
     pub tier: ServiceTier,
     pub amounts: Amounts,
-    /// The model's price. None if the model is unknown.
+    /// The model's price, or what stands for it. None if only tokens count.
     pub price: Option<Price>,
     /// How the price of `amounts` was found.
     pub matched: PriceMatch,
@@ -138,7 +138,8 @@ pub struct Estimate {
 mod tests {
     use super::*;
     use crate::domain::pricing::book::PriceBooks;
-    use crate::domain::pricing::matched::PriceSource;
+    use crate::domain::pricing::matched::{MatchKind, PriceSource};
+    use crate::domain::pricing::price;
     use jiff::Timestamp;
 
     fn request(input: Input, max_output_tokens: Option<i64>, model: &str) -> PreflightRequest {
@@ -252,6 +253,22 @@ mod tests {
         assert!(!reported.matched.is_unpriced());
         let listed = estimate(PriceSource::Table, "our-own");
         assert!(listed.matched.is_unpriced());
+    }
+
+    #[test]
+    fn an_unknown_model_holds_what_the_dearest_of_its_provider_would() {
+        let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
+        let asked = PreflightRequest {
+            provider: Some("openai".into()),
+            ..request(Input::Tokens(1_000), Some(100), "nobody-knows")
+        };
+        let pricing = Pricing::of_table(book).estimating(true);
+        let estimate = asked.estimate(&organisation(Reserve::Estimate), &pricing);
+        let dearest = book.dearest_of(Some("openai")).unwrap();
+        let worth = price::value(Some(&dearest), estimate.counts, estimate.tier);
+        assert_eq!(estimate.amounts, worth);
+        assert!(worth.pico_usd > 0);
+        assert_eq!(estimate.matched.kind, MatchKind::Estimate);
     }
 
     #[test]

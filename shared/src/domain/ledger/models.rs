@@ -53,7 +53,8 @@ fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
         | MatchKind::Reported => true,
     };
     let matched = quote.matched.model.as_deref().filter(|_| is_same);
-    let price = quote.price.as_ref();
+    let is_known = quote.matched.kind != MatchKind::Estimate;
+    let price = quote.price.as_ref().filter(|_| is_known);
     NamedModel {
         names: names(provider, model, matched),
         output_price: price.map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),

@@ -118,7 +118,8 @@ impl Reason {
     pub fn unknown_model(model: &str) -> Self {
         let message = format!(
             "model {model:?} has no known price, but a hard cap in US dollars applies; use a \
-             priced model, or ask an administrator to set unknown_model to \"count\""
+             priced model, or ask an administrator to set its price, or unknown_model to \
+             \"estimate\""
         );
         Self::plain(ReasonCode::UnknownModel, message, None)
     }

@@ -98,7 +98,7 @@ impl Wish {
                 Model::Unpriced => true,
                 Model::Priced(_) => false,
             };
-            if is_unpriced && has_hard_usd && organisation.unknown_model == UnknownModel::Refuse {
+            if is_unpriced && has_hard_usd && organisation.unknown_model != UnknownModel::Count {
                 return Err(CannotRenew::Unpriced);
             }
             gains = match &self.model {

@@ -222,7 +222,7 @@ impl Usage {
         self.hold_id.as_deref().and_then(HoldId::parse)
     }
 
-    /// Returns what its model costs.
+    /// Returns the price that its model is charged at.
     pub fn quote(&self, pricing: &Pricing<'_>) -> Quote {
         pricing.find(Some(&self.provider), &self.model)
     }
@@ -337,6 +337,20 @@ mod tests {
         let priced = charge(&hold(5_120, 21_300));
         assert_eq!(priced, (Amounts::new(1_033, 21_300), true));
         assert_eq!(charge(&hold(5_120, 0)), (Amounts::new(1_033, 0), false));
+    }
+
+    #[test]
+    fn what_has_an_estimated_price_is_charged_by_its_own_tokens_whatever_was_held() {
+        let unknown = Usage {
+            model: "nobody-knows".to_owned(),
+            ..usage("e-1", 1_000, 33)
+        };
+        let book = book();
+        let quote = unknown.quote(&Pricing::of_table(&book).estimating(true));
+        let charge = unknown.charge(&quote, TABLE, Some(&hold(5_120, 1)));
+        assert_eq!(charge.amounts, Amounts::of_micro_usd(1_033, 2_330));
+        assert_eq!(charge.matched.kind, MatchKind::Estimate);
+        assert_eq!((charge.unpriced_tokens(), charge.is_estimated), (0, false));
     }
 
     #[test]

@@ -45,11 +45,14 @@ pub enum AbandonedHolds {
     Charge,
 }
 
-/// How a model without a price is treated under a hard cap in US dollars.
+/// How a model without a price is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownModel {
+    /// Hold and charge it at the dearest price of its provider.
+    Estimate,
+    /// Refuse it under a hard cap in US dollars. Elsewhere, count tokens only.
     Refuse,
     /// Admit it and count tokens only.
     Count,
@@ -128,7 +131,7 @@ impl Organisation {
             hold_seconds: DEFAULT_HOLD_SECONDS,
             user_holds_percent: DEFAULT_USER_HOLDS_PERCENT,
             abandoned_holds: AbandonedHolds::Release,
-            unknown_model: UnknownModel::Refuse,
+            unknown_model: UnknownModel::Estimate,
             price_source: PriceSource::Table,
             on_unavailable: OnUnavailable::Allow,
             rollover_grace_hours: DEFAULT_GRACE_HOURS,

@@ -17,12 +17,18 @@ pub struct Pricing<'a> {
     book: &'a PriceBook,
     own: &'a OwnPrices,
     at: Timestamp,
+    /// Whether a model without a price has the dearest of its provider.
+    estimates: bool,
 }
 
 impl<'a> Pricing<'a> {
     pub fn new(books: &'a PriceBooks, own: &'a OwnPrices, at: Timestamp) -> Self {
-        let book = books.at(at);
-        Self { book, own, at }
+        Self {
+            book: books.at(at),
+            own,
+            at,
+            estimates: false,
+        }
     }
 
     /// Returns the prices of a table, of an organisation that has no own ones.
@@ -32,7 +38,14 @@ impl<'a> Pricing<'a> {
             book,
             own: &NOTHING,
             at: Timestamp::MIN,
+            estimates: false,
         }
+    }
+
+    /// Lets a model without a price have the dearest of its provider, marked as an estimate.
+    #[must_use]
+    pub fn estimating(self, estimates: bool) -> Self {
+        Self { estimates, ..self }
     }
 
     /// The table of the moment.
@@ -43,6 +56,15 @@ impl<'a> Pricing<'a> {
     /// Returns what `model` costs, and how sure that is. A name that stands for a model comes
     /// first, then the organisation's own price, then the table less the provider's discount.
     pub fn find(&self, provider: Option<&str>, model: &str) -> Quote {
+        let quote = self.known(provider, model);
+        match self.estimates {
+            true => quote.or_estimate(|| self.dearest_of(provider)),
+            false => quote,
+        }
+    }
+
+    /// Returns the same without an estimate.
+    pub fn known(&self, provider: Option<&str>, model: &str) -> Quote {
         let provider = provider.filter(|name| !name.trim().is_empty());
         let Some((_, target)) = self.own.target(model, self.at) else {
             return self.priced(provider, model);

@@ -30,6 +30,18 @@ impl Quote {
         }
     }
 
+    /// Returns the quote with the price `dearest`, marked as an estimate, if its model has none.
+    #[must_use]
+    pub fn or_estimate(mut self, dearest: impl FnOnce() -> Option<Price>) -> Self {
+        if self.price.is_none()
+            && let Some(price) = dearest()
+        {
+            self.price = Some(price);
+            self.matched.kind = MatchKind::Estimate;
+        }
+        self
+    }
+
     /// Returns the quote of a model that has no price.
     pub fn none(version: &str) -> Self {
         Self {

@@ -62,9 +62,16 @@ async fn a_soft_cap_warns_and_lets_pass() {
     assert_eq!(passed["warnings"], json!([warning]));
 }
 
+async fn set_unknown_model(world: &World, setting: &str) {
+    let body = json!({ "unknown_model": setting });
+    let patched = world.admin("PATCH", "/v1/organisation", body).await;
+    assert_eq!(patched.expect(200)["unknown_model"], setting);
+}
+
 #[tokio::test]
 async fn an_unknown_model_counts_in_tokens_is_loud_and_is_refused_under_a_hard_cap_in_dollars() {
     let (world, budget) = world(10_000).await;
+    set_unknown_model(&world, "refuse").await;
     let ask = |id: &str| {
         json!({
             "request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5,
@@ -86,14 +93,7 @@ async fn an_unknown_model_counts_in_tokens_is_loud_and_is_refused_under_a_hard_c
         .await
         .expect(200);
     assert_eq!(refused["reasons"][0]["code"], "unknown_model");
-    world
-        .admin(
-            "PATCH",
-            "/v1/organisation",
-            json!({"unknown_model": "count"}),
-        )
-        .await
-        .expect(200);
+    set_unknown_model(&world, "count").await;
     let counted = world
         .call(AGENT, "POST", "/v1/preflight", ask("r-2"))
         .await
@@ -106,6 +106,7 @@ async fn an_unknown_model_counts_in_tokens_is_loud_and_is_refused_under_a_hard_c
 async fn an_unknown_model_passes_a_soft_cap_in_dollars_with_a_warning_and_a_hard_one_refuses_it() {
     let (world, budget) = world(10_000).await;
     let usd = world.budget(None, "usd", json!(5), false).await;
+    set_unknown_model(&world, "refuse").await;
     let ask = async |id: &str| {
         let body = json!({
             "request_id": id, "user_id": "ada", "model": "nobody-knows-1", "input_tokens": 5,
