@@ -23,6 +23,9 @@ const OF_ROWS: [(&str, &str); 5] = [
     ("pico_usd", "pico_usd"),
 ];
 
+/// The figure of the tokens without a price.
+const UNPRICED: &str = "unpriced_tokens";
+
 fn plus(sums: &mut Sums, of: &str, figure: &str, more: i128) {
     if more == 0 {
         return;
@@ -90,6 +93,14 @@ fn was_paid(record: &Value) -> bool {
     number(record, "offset_tokens") != 0 || number(record, "offset_pico_usd") != 0
 }
 
+/// The tokens of a record that have no price.
+fn unpriced(record: &Value) -> i128 {
+    match record["price"]["match"] == "none" {
+        true => number(record, "tokens"),
+        false => 0,
+    }
+}
+
 /// The figures that follow from the records, for each book.
 fn expected(records: &[&Value], is_utc: bool) -> Sums {
     let mut sums = Sums::new();
@@ -123,6 +134,9 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
         }
         if is_usage {
             plus(&mut sums, &of_user, "requests", 1);
+            for of in [&department, &of_user] {
+                plus(&mut sums, of, UNPRICED, unpriced(record));
+            }
             let day = match is_utc {
                 true => text(record, "occurred_at")[..10].to_owned(),
                 false => String::new(),
@@ -162,6 +176,7 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
             for (figure, of_record) in OF_ROWS {
                 plus(&mut sums, &row, figure, number(record, of_record));
             }
+            plus(&mut sums, &row, UNPRICED, unpriced(record));
         }
     }
     sums
@@ -180,11 +195,11 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
                 continue;
             };
             let of = format!("department {path} {period}");
-            for figure in ["tokens", "pico_usd", "requests"] {
+            for figure in ["tokens", "pico_usd", "requests", UNPRICED] {
                 plus(&mut sums, &of, figure, number(item, figure));
             }
         } else if let Some(user) = rest.strip_prefix("#user#") {
-            for figure in ["tokens", "pico_usd", "requests"] {
+            for figure in ["tokens", "pico_usd", "requests", UNPRICED] {
                 plus(
                     &mut sums,
                     &format!("user {user} {sk}"),
@@ -212,7 +227,9 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
             let is_correction = text(item, "model") == "correction";
             let is_exact = kind == "month" || is_utc && !is_correction;
             let of = row(kind, if is_exact { bucket } else { "" }, item);
-            plus(&mut sums, &of, "requests", number(item, "requests"));
+            for figure in ["requests", UNPRICED] {
+                plus(&mut sums, &of, figure, number(item, figure));
+            }
             for (figure, _) in OF_ROWS {
                 plus(&mut sums, &of, figure, number(item, figure));
             }

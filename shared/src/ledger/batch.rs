@@ -171,7 +171,7 @@ impl Store {
             let entry = &settlement.entry;
             parts.push(self.record_item(configuration, entry)?);
             parts.push(self.settled_item(organisation_id, settlement)?);
-            let one = Sums::one(entry.charge.amounts);
+            let one = Sums::charged(&entry.charge);
             of_department = of_department.plus(one);
             let user = of_users.entry(&entry.report.usage.user_id);
             let (_, sums) = user.or_insert((entry, Sums::default()));

@@ -83,12 +83,14 @@ impl Store {
         let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {
             return Ok(None);
         };
+        let of_user = Sums::charged(&entry.charge);
         let of_department = Sums {
             // A charged hold was already counted as a request.
             requests: i64::from(paid == Amounts::ZERO),
+            unpriced: of_user.unpriced,
             ..Sums::one(more)
         };
-        parts.extend(self.totals_items(configuration, entry, of_department, Sums::one(used))?);
+        parts.extend(self.totals_items(configuration, entry, of_department, of_user)?);
         parts.extend(self.usage_items(configuration, [entry])?);
         if let Some(offset) = offset {
             let event = &entry.report.identity;

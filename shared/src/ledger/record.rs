@@ -173,7 +173,7 @@ impl Store {
             hold_id,
             hold,
         } = settlement;
-        let sums = Sums::one(entry.charge.amounts);
+        let sums = Sums::charged(&entry.charge);
         let mut parts = vec![
             self.record_item(configuration, entry)?,
             self.settled_item(organisation_id, settlement)?,

@@ -43,6 +43,9 @@ pub struct UsageRow {
     pub tokens: i64,
     #[serde(with = "wide_number")]
     pub pico_usd: i128,
+    /// Those of `tokens` that have no price.
+    #[serde(default, rename = "unpriced_tokens")]
+    pub unpriced: i64,
 }
 
 impl UsageRow {
@@ -212,6 +215,7 @@ impl Store {
             tokens: row.tokens,
             pico_usd: row.pico_usd,
             requests: row.requests,
+            unpriced: row.unpriced,
         });
         Ok(sums.fold(Sums::default(), Sums::plus))
     }

@@ -9,6 +9,7 @@ use super::keys::{self, DEPARTMENT_TOTAL, Key};
 use super::tables::TTL;
 use super::write::Write;
 use crate::domain::amount::Amounts;
+use crate::domain::ledger::usage::Charge;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::wide_number;
@@ -25,6 +26,9 @@ pub struct Sums {
     pub pico_usd: i128,
     #[serde(default)]
     pub requests: i64,
+    /// The tokens without a price, which are in no amount of dollars.
+    #[serde(default, rename = "unpriced_tokens")]
+    pub unpriced: i64,
 }
 
 impl Sums {
@@ -33,6 +37,15 @@ impl Sums {
             tokens: amounts.tokens,
             pico_usd: amounts.pico_usd,
             requests: 1,
+            unpriced: 0,
+        }
+    }
+
+    /// Returns the sums of usage with this charge.
+    pub(crate) fn charged(charge: &Charge) -> Self {
+        Self {
+            unpriced: charge.unpriced_tokens(),
+            ..Self::one(charge.amounts)
         }
     }
 
@@ -42,6 +55,7 @@ impl Sums {
             tokens: self.tokens.saturating_add(other.tokens),
             pico_usd: self.pico_usd.saturating_add(other.pico_usd),
             requests: self.requests.saturating_add(other.requests),
+            unpriced: self.unpriced.saturating_add(other.unpriced),
         }
     }
 
@@ -139,6 +153,10 @@ impl Store {
                 .expression_attribute_values(":t", number(sums.tokens))
                 .expression_attribute_values(":p", number(sums.pico_usd))
                 .expression_attribute_values(":r", number(sums.requests));
+            if sums.unpriced != 0 {
+                added.push("unpriced_tokens :u".to_owned());
+                update = update.expression_attribute_values(":u", number(sums.unpriced));
+            }
         }
         if let Some((day, tokens)) = of_day {
             added.push(format!("{} :d", day_attribute(day)));

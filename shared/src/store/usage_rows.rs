@@ -26,6 +26,7 @@ pub(crate) struct Added {
     output: i64,
     cached_input: i64,
     amounts: Amounts,
+    unpriced: i64,
 }
 
 /// The key of a row.
@@ -72,6 +73,7 @@ impl Added {
             output: self.output.saturating_neg(),
             cached_input: self.cached_input.saturating_neg(),
             amounts: Amounts::ZERO.saturating_sub(self.amounts),
+            unpriced: self.unpriced.saturating_neg(),
         }
     }
 
@@ -85,6 +87,7 @@ impl Added {
             output: add(self.output, counts.output),
             cached_input: add(self.cached_input, counts.cached_input),
             amounts: self.amounts.saturating_add(charged),
+            unpriced: add(self.unpriced, entry.charge.unpriced_tokens()),
         }
     }
 }
@@ -167,12 +170,16 @@ impl Store {
     ) -> Result<Write, StoreError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let key = keys::usage(organisation_id, bucket, &of.sk());
-        let update = Update::builder()
+        let (unpriced, values) = match added.unpriced {
+            0 => ("", None),
+            tokens => (", unpriced_tokens :u", Some(number(tokens))),
+        };
+        let mut update = Update::builder()
             .table_name(&self.tables.ledger)
             .set_key(Some(key.attributes()))
             .update_expression(format!(
                 "ADD requests :r, input_tokens :i, output_tokens :o, cached_input_tokens :c, \
-                 tokens :t, pico_usd :p \
+                 tokens :t, pico_usd :p{unpriced} \
                  SET user_id = :user, #path = :path, provider = :provider, model = :model, \
                  {TTL} = :y"
             ))
@@ -187,8 +194,10 @@ impl Store {
             .expression_attribute_values(":path", text(of.path))
             .expression_attribute_values(":provider", text(of.provider))
             .expression_attribute_values(":model", text(of.model))
-            .expression_attribute_values(":y", number(of.expires_at))
-            .build()?;
-        Ok(Write::Update(update))
+            .expression_attribute_values(":y", number(of.expires_at));
+        if let Some(tokens) = values {
+            update = update.expression_attribute_values(":u", tokens);
+        }
+        Ok(Write::Update(update.build()?))
     }
 }

@@ -1,6 +1,6 @@
 //! Shows the budgets that count for one user.
 
-use super::view::{BudgetView, budget_view};
+use super::view::{BudgetView, PeriodUsage, budget_view, shown_totals};
 use crate::App;
 use crate::exemptions::view::{ExemptionView, exemption_views};
 use crate::in_force::configuration_and_cell;
@@ -64,8 +64,10 @@ pub(crate) async fn read(
         .user_total(&owner.organisation_id, period, &user.id)
         .await?;
     let binding = binding_budget(&budgets, period, &cell, used.amounts());
+    let totals = &shown_totals(&app, &configuration, &budgets, now).await?;
+    let cell = Some(&cell);
     let show = |budget: &&Budget| {
-        let mut view = budget_view(&configuration, budget, Some(&cell), now);
+        let mut view = budget_view(&configuration, budget, PeriodUsage { cell, totals }, now);
         view.binding = Some(binding == Some(budget.id.as_str()));
         view
     };

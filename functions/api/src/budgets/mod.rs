@@ -10,7 +10,7 @@ pub(crate) mod view;
 
 use self::body::{DEFAULT_THRESHOLDS, UNITS, read_amount, read_rollover, read_thresholds};
 use self::schema::{CreateBudget, UpdateBudget};
-use self::view::{BudgetView, audit_json, budget_answer, budget_view};
+use self::view::{BudgetView, PeriodUsage, audit_json, budget_answer, budget_view, shown_totals};
 use super::App;
 use super::change::{Actor, Proposal, change, check_department, check_version};
 use super::crossings::{alert_crossings, cleared_by_budget};
@@ -103,7 +103,8 @@ pub(crate) async fn create(
             created_at: now,
             updated_at: now,
         };
-        let answer = budget_answer(201, configuration, budget.clone(), now);
+        let totals = shown_totals(&app, configuration, &[&budget], now).await?;
+        let answer = budget_answer(201, configuration, budget.clone(), totals, now);
         let created = Change::BudgetCreated {
             cleared: cleared_by_budget(&cells, &[&budget], &budget),
             budget: Audited::new(budget.clone(), audit_json(configuration, &budget, now)),
@@ -163,7 +164,10 @@ pub(crate) async fn list(
     let (page, last) = page_of(&configuration.budgets, &asked, |_, budget| {
         visibility.has_department(budget.department_id.as_deref())
     });
-    let show = |budget: &&Budget| budget_view(&configuration, budget, Some(&cell), now);
+    let totals = &shown_totals(&app, &configuration, &page, now).await?;
+    let cell = Some(&cell);
+    let show =
+        |budget: &&Budget| budget_view(&configuration, budget, PeriodUsage { cell, totals }, now);
     let items: Vec<BudgetView> = page.iter().map(show).collect();
     let body = PageBody::new(items, last, &app.cursors, &list);
     Ok(json(200, to_json(&body)))
@@ -189,7 +193,9 @@ pub(crate) async fn read(
     let now = app.clock.now();
     let (configuration, cell) = configuration_and_cell(&app, owner, now).await?;
     let budget = budget_for(&configuration, owner, &id)?;
-    let view = budget_view(&configuration, budget, Some(&cell), now);
+    let totals = &shown_totals(&app, &configuration, &[budget], now).await?;
+    let cell = Some(&cell);
+    let view = budget_view(&configuration, budget, PeriodUsage { cell, totals }, now);
     Ok(json(200, to_json(&view)))
 }
 
@@ -242,7 +248,8 @@ pub(crate) async fn update(
         }
         after.version += 1;
         after.updated_at = now;
-        let answer = budget_answer(200, configuration, after.clone(), now);
+        let totals = shown_totals(&app, configuration, &[&after], now).await?;
+        let answer = budget_answer(200, configuration, after.clone(), totals, now);
         let updated = Change::BudgetUpdated {
             cleared: cleared_by_budget(&cells, &[before, &after], &after),
             budget: Update::new(before.clone(), after, |budget| {

@@ -3,7 +3,7 @@
 use super::body::read_amount;
 use super::find_budget;
 use super::schema::TopUpBudget;
-use super::view::{BudgetView, audit_json, budget_answer};
+use super::view::{BudgetView, audit_json, budget_answer, shown_totals};
 use crate::App;
 use crate::change::{Actor, Proposal, change};
 use crate::crossings::{alert_crossings, cleared_by_budget};
@@ -73,7 +73,8 @@ pub(crate) async fn create(
         })?;
         after.version += 1;
         after.updated_at = now;
-        let answer = budget_answer(201, configuration, after.clone(), now);
+        let totals = shown_totals(&app, configuration, &[&after], now).await?;
+        let answer = budget_answer(201, configuration, after.clone(), totals, now);
         let topped_up = Change::BudgetToppedUp {
             cleared: cleared_by_budget(&cells, &[before, &after], &after),
             budget: Update::new(before.clone(), after, |budget| {

@@ -1,5 +1,6 @@
 //! Shows budgets as JSON.
 
+use crate::App;
 use crate::change::AnswerOf;
 use crate::json::to_json;
 use crate::replay::Answer;
@@ -12,6 +13,7 @@ use shared::domain::org::budget::Budget;
 use shared::domain::org::configuration::Configuration;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Figure;
+use shared::store::{DepartmentTotals, StoreError};
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -50,6 +52,10 @@ pub(crate) struct BudgetView {
     topped_up: Figure,
     /// The amount used so far.
     spent: Figure,
+    /// The tokens of this month that no budget in dollars sees, because their model has no price.
+    /// Null for a budget in tokens.
+    #[schema(required = true)]
+    unpriced_tokens: Option<i64>,
     /// The amount of holds that are not settled.
     held: Figure,
     /// Equals `amount + carried + exempted - spent`.
@@ -77,14 +83,38 @@ pub(crate) struct BudgetView {
     pub(crate) binding: Option<bool>,
 }
 
-/// Shows a budget with its figures in `cell`, that of the current period. Without one the period
-/// has not begun.
+/// The usage of the current period.
+#[derive(Clone, Copy)]
+pub(crate) struct PeriodUsage<'a> {
+    /// None if the period has not begun.
+    pub(crate) cell: Option<&'a Cell>,
+    pub(crate) totals: &'a DepartmentTotals,
+}
+
+/// Reads the totals of the current period if one of `budgets` shows some of them: one in dollars.
+pub(crate) async fn shown_totals(
+    app: &App,
+    configuration: &Configuration,
+    budgets: &[&Budget],
+    now: Timestamp,
+) -> Result<DepartmentTotals, StoreError> {
+    if budgets.iter().all(|budget| budget.unit != Unit::Usd) {
+        return Ok(DepartmentTotals::default());
+    }
+    let period = configuration.period_of(now);
+    app.store
+        .department_totals(&configuration.organisation.id, period)
+        .await
+}
+
+/// Shows a budget with its figures of the current period.
 pub(crate) fn budget_view(
     configuration: &Configuration,
     budget: &Budget,
-    cell: Option<&Cell>,
+    used: PeriodUsage<'_>,
     now: Timestamp,
 ) -> BudgetView {
+    let PeriodUsage { cell, totals } = used;
     let period = configuration.period_of(now);
     let untouched = Cell::default();
     let figures = Figures::of(budget, period, cell.unwrap_or(&untouched)).shown(budget.unit);
@@ -107,6 +137,8 @@ pub(crate) fn budget_view(
         exempted: figure(figures.exempted),
         topped_up: figure(figures.topped_up),
         spent: figure(figures.spent),
+        unpriced_tokens: (budget.unit == Unit::Usd)
+            .then(|| totals.sums_under(budget.department_id.as_deref()).unpriced),
         held: figure(figures.held),
         remaining: figure(figures.remaining),
         available: figure(figures.available),
@@ -128,17 +160,24 @@ pub(crate) fn budget_answer(
     status: u16,
     configuration: &Configuration,
     budget: Budget,
+    totals: DepartmentTotals,
     now: Timestamp,
 ) -> AnswerOf {
     let configuration = configuration.clone();
-    Box::new(move |cell| Answer {
-        status,
-        body: to_json(&budget_view(&configuration, &budget, cell, now)),
-        secrets: Vec::new(),
+    Box::new(move |cell| {
+        let totals = &totals;
+        let used = PeriodUsage { cell, totals };
+        Answer {
+            status,
+            body: to_json(&budget_view(&configuration, &budget, used, now)),
+            secrets: Vec::new(),
+        }
     })
 }
 
 /// Returns the budget for the audit log: everything but its figures of the moment.
 pub(crate) fn audit_json(configuration: &Configuration, budget: &Budget, now: Timestamp) -> String {
-    to_json(&budget_view(configuration, budget, None, now))
+    let totals = &DepartmentTotals::default();
+    let used = PeriodUsage { cell: None, totals };
+    to_json(&budget_view(configuration, budget, used, now))
 }

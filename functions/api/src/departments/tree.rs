@@ -1,7 +1,7 @@
 //! The whole department tree with its budgets and usage in one answer.
 
 use crate::App;
-use crate::budgets::view::{BudgetView, budget_view};
+use crate::budgets::view::{BudgetView, PeriodUsage, budget_view};
 use crate::in_force::configuration_and_cell;
 use crate::json::to_json;
 use crate::visibility::Visibility;
@@ -60,6 +60,8 @@ struct NodeView {
 #[schema(as = SubtreeUsage)]
 struct UsageView {
     tokens: i64,
+    /// Those of them whose model has no price.
+    unpriced_tokens: i64,
     usd: Usd,
     requests: i64,
 }
@@ -67,6 +69,7 @@ struct UsageView {
 fn usage_view(sums: Sums) -> UsageView {
     UsageView {
         tokens: sums.tokens,
+        unpriced_tokens: sums.unpriced,
         usd: Usd(sums.amounts().micro_usd()),
         requests: sums.requests,
     }
@@ -139,8 +142,12 @@ impl<'a> Drawing<'a> {
             .filter(|budget| budget.department_id.as_deref() == id)
             .collect();
         own.sort_by_key(|budget| budget.unit);
+        let used = PeriodUsage {
+            cell: Some(self.cell),
+            totals: self.totals,
+        };
         own.into_iter()
-            .map(|budget| budget_view(self.configuration, budget, Some(self.cell), self.now))
+            .map(|budget| budget_view(self.configuration, budget, used, self.now))
             .collect()
     }
 

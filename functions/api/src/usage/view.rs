@@ -27,6 +27,8 @@ pub(super) struct UsageView {
     total_output_tokens: i64,
     total_cached_input_tokens: i64,
     total_tokens: i64,
+    /// Those of `total_tokens` whose model had no price, so that the cost is without them.
+    unpriced: i64,
     estimated_cost_usd: Usd,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn usage_view(
         total_output_tokens: row.output_tokens,
         total_cached_input_tokens: row.cached_input_tokens,
         total_tokens: row.tokens,
+        unpriced: row.unpriced,
         estimated_cost_usd: Usd(Unit::Usd.rounded_up(row.pico_usd)),
     }
 }
