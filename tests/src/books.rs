@@ -93,6 +93,20 @@ fn was_paid(record: &Value) -> bool {
     number(record, "offset_tokens") != 0 || number(record, "offset_pico_usd") != 0
 }
 
+/// Under which status a record is in the list of models, if it is.
+fn unsure(record: &Value) -> Option<&'static str> {
+    match text(&record["price"], "match") {
+        "none" | "estimate" => Some("unpriced"),
+        "alias" | "dearest_provider" => Some("inexact"),
+        _ => None,
+    }
+}
+
+fn model(status: &str, month: &str, of: &Value) -> String {
+    let [user, provider, model] = ["user_id", "provider", "model"].map(|name| text(of, name));
+    format!("models {status} {month} {provider} {model} {user}")
+}
+
 /// The tokens of a record that have no price.
 fn unpriced(record: &Value) -> i128 {
     match record["price"]["match"] == "none" {
@@ -131,6 +145,11 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
             if !is_abandoned && !user.is_empty() {
                 plus(&mut sums, &of_user, figure, charged);
             }
+        }
+        if let Some(status) = unsure(record) {
+            let of = model(status, period, record);
+            plus(&mut sums, &of, "requests", 1);
+            plus(&mut sums, &of, "tokens", number(record, "tokens"));
         }
         if is_usage {
             plus(&mut sums, &of_user, "requests", 1);
@@ -217,6 +236,11 @@ fn found(organisation: &str, ledger: &[Value], is_utc: bool) -> Sums {
                     let of = format!("days of {user} {day}");
                     plus(&mut sums, &of, "tokens", tokens.as_i64().unwrap().into());
                 }
+            }
+        } else if let Some(month) = rest.strip_prefix("#models#") {
+            let of = model(sk.split('#').next().unwrap_or_default(), month, item);
+            for figure in ["tokens", "requests"] {
+                plus(&mut sums, &of, figure, number(item, figure));
             }
         } else if let Some(bucket) = rest.strip_prefix("#usage#") {
             let kind = match bucket.len() {

@@ -179,6 +179,7 @@ shared::endpoints! {
     budgets::rollovers::list_of_budget,
     budgets::rollovers::list,
     usage::list,
+    models::unsure::list,
     corrections::list,
     corrections::create,
     prices::table::list,

@@ -183,7 +183,8 @@ impl Store {
             parts.extend(totals.into_iter().skip(usize::from(place > 0)));
         }
         let entries = group.iter().map(|(_, settlement)| &settlement.entry);
-        parts.extend(self.usage_items(configuration, entries)?);
+        parts.extend(self.usage_items(configuration, entries.clone())?);
+        parts.extend(self.unsure_items(organisation_id, entries)?);
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
@@ -264,6 +265,9 @@ fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
         }
         users.insert(&known.entry.report.usage.user_id);
     }
+    let all = group.iter().map(|(_, known)| known).chain([more]);
+    // Each of these may have a row in the list of models.
+    let unsure = all.filter(|one| one.entry.charge.matched.kind.is_unsure());
     let settlements = group.len().saturating_add(1);
-    1 + settlements * PARTS_A_SETTLEMENT + users.len() * PARTS_A_USER <= MAX_PARTS
+    1 + settlements * PARTS_A_SETTLEMENT + unsure.count() + users.len() * PARTS_A_USER <= MAX_PARTS
 }

@@ -92,6 +92,7 @@ impl Store {
         };
         parts.extend(self.totals_items(configuration, entry, of_department, of_user)?);
         parts.extend(self.usage_items(configuration, [entry])?);
+        parts.extend(self.unsure_items(&configuration.organisation.id, [entry])?);
         if let Some(offset) = offset {
             let event = &entry.report.identity;
             let organisation_id = &configuration.organisation.id;

@@ -55,6 +55,7 @@ mod schedule;
 mod suppressions;
 mod tables;
 mod totals;
+mod unsure_models;
 mod usage_rows;
 mod usage_totals;
 mod webhooks;
@@ -84,6 +85,7 @@ pub use reports::{UsageFilter, UsageRow};
 pub use rows::Row;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
+pub use unsure_models::UnsureModel;
 pub use webhooks::{AttemptOutcome, HealthChange};
 
 pub(crate) use alerts::AlertMarker;

@@ -41,7 +41,7 @@ pub(crate) struct RowOf<'a> {
 
 impl RowOf<'_> {
     fn sk(&self) -> String {
-        let group = group(self.path, self.provider, self.model);
+        let group = digest_of_parts(&[self.path, self.provider, self.model]);
         format!("{}#{group}", self.user_id)
     }
 }
@@ -92,11 +92,11 @@ impl Added {
     }
 }
 
-/// Returns the part of a row's sort key after the user, which follows from path, provider and
-/// model.
-fn group(path: &str, provider: &str, model: &str) -> String {
+/// Returns a digest for sort keys, which are too short for the texts themselves. Other `parts` have
+/// another digest.
+pub(super) fn digest_of_parts(parts: &[&str]) -> String {
     let mut hash = Sha256::new();
-    for part in [path, provider, model] {
+    for part in parts {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part.as_bytes());
     }
@@ -115,7 +115,8 @@ impl Store {
         let mut rows: BTreeMap<(String, String), (Added, &Entry<'_>)> = BTreeMap::new();
         for entry in entries {
             let usage = entry.report.usage;
-            let group = group(&entry.path.to_text(), &usage.provider, &usage.model);
+            let path = entry.path.to_text();
+            let group = digest_of_parts(&[&path, &usage.provider, &usage.model]);
             let sk = format!("{}#{group}", usage.user_id);
             for bucket in of_usage(usage.occurred_at, entry.period, &zone) {
                 let row = rows

@@ -1,6 +1,8 @@
-//! Reads which models may be used, for the organisation and its departments.
+//! Reads which models may be used, for the organisation and its departments, and lists those whose
+//! price is unsure.
 
 pub(crate) mod schema;
+pub(crate) mod unsure;
 
 use shared::domain::org::models::{MAX_PATTERN, MAX_PATTERN_BYTES, MAX_PATTERNS, ModelRule};
 use shared::runtime::fields::Fields;

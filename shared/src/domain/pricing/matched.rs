@@ -39,12 +39,37 @@ impl MatchKind {
         }
     }
 
-    /// Whether administrators are told of it: the model has no price, or perhaps another one.
+    /// Returns why administrators are told of it, if they are.
+    pub fn unsure(self) -> Option<Unsure> {
+        match self {
+            Self::None | Self::Estimate => Some(Unsure::Unpriced),
+            Self::Alias | Self::DearestProvider => Some(Unsure::Inexact),
+            Self::Exact | Self::Dated | Self::Organisation | Self::Reported => None,
+        }
+    }
+
     pub fn is_unsure(self) -> bool {
-        matches!(
-            self,
-            Self::Alias | Self::DearestProvider | Self::Estimate | Self::None
-        )
+        self.unsure().is_some()
+    }
+}
+
+/// Why the price of a model is unsure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ModelStatus))]
+#[serde(rename_all = "lowercase")]
+pub enum Unsure {
+    /// The model has no known price.
+    Unpriced,
+    /// Its name may mean another price.
+    Inexact,
+}
+
+impl Unsure {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unpriced => "unpriced",
+            Self::Inexact => "inexact",
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::domain::ledger::flagged::Flag;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::Unsure;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
@@ -104,6 +105,23 @@ pub(in crate::store) fn charges_without_cell(organisation_id: &str, period: Mont
 /// A row of the reports. `bucket` is an hour, a day or a month.
 pub(in crate::store) fn usage(organisation_id: &str, bucket: &str, sk: &str) -> Key {
     Key::new(format!("{organisation_id}#usage#{bucket}"), sk)
+}
+
+/// The partition of the models of a month whose price is unsure.
+pub(in crate::store) fn models(organisation_id: &str, month: Month) -> String {
+    format!("{organisation_id}#models#{month}")
+}
+
+/// What a user used of one of them. `model` is a digest of its provider and name.
+pub(in crate::store) fn model_of_user(
+    organisation_id: &str,
+    month: Month,
+    unsure: Unsure,
+    model: &str,
+    user_id: &str,
+) -> Key {
+    let sk = format!("{}#{model}#{user_id}", unsure.as_str());
+    Key::new(models(organisation_id, month), sk)
 }
 
 /// A user's usage in a month and on each of its days.

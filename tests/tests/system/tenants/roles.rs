@@ -41,6 +41,7 @@ PUT /v1/integrations/github a
 GET /v1/integrations/github/risks a
 PUT /v1/integrations/github/risks a
 GET /v1/usage?user_id=<own> ame
+GET /v1/models?status=unpriced ame
 GET /v1/events?status=held_back a
 POST /v1/events/decisions a
 GET /v1/corrections a

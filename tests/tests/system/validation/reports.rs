@@ -24,6 +24,13 @@ GET /v1/usage?period=hourly&start_date=2026-11-20&end_date=2026-11-23&user_id=ad
   /v1/usage?department_id=ENG => 400 department_id
   /v1/usage?model=&provider= => 400 model provider
   /v1/usage?surprise=1&limit=0&cursor=x => 400 surprise limit cursor
+GET /v1/models?status=inexact&month=2026-11
+  /v1/models => 400 status
+  /v1/models?status=exact => 400 status
+  /v1/models?status=unpriced&status=inexact => 400 status
+  /v1/models?status=unpriced&month=2026-13 => 400 month
+  /v1/models?status=unpriced&month=11-2026 => 400 month
+  /v1/models?status=unpriced&surprise=1&limit=0&cursor=x => 400 surprise limit cursor
 GET /v1/rollovers
   ?budget_id=x => 400 budget_id
 GET /v1/budgets/<budget>/rollovers
