@@ -84,8 +84,10 @@ async fn everything_sent() -> Vec<Value> {
         "user_id": "ada", "risk_level": "high",
         "summary": "a key was pushed",
     });
+    let mut unknown = world.usage("u-2", "bob", 1, 0, None);
+    unknown["model"] = json!("nobody-knows");
     world
-        .report(&[risk, world.usage("u-1", "bob", 1_000, 0, None)])
+        .report(&[risk, world.usage("u-1", "bob", 1_000, 0, None), unknown])
         .await;
     put(
         &world,

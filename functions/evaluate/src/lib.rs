@@ -15,6 +15,7 @@ mod policies;
 mod policy_cache;
 mod record;
 mod troubles;
+mod unsure;
 
 pub use app::App;
 

@@ -2,7 +2,7 @@
 
 use super::delivery::{Delivery, Failure};
 use super::policies::CountedEvent;
-use super::{App, crossings, policies, troubles};
+use super::{App, crossings, policies, troubles, unsure};
 use futures::FutureExt;
 use jiff::Timestamp;
 use shared::domain::ledger::identity::EventIdentity;
@@ -144,6 +144,7 @@ async fn record(
     }
     act(app, &configuration, deliveries, &mut results).await;
     troubles::notify(app, &configuration, deliveries, &mut results).await;
+    unsure::notify(app, &configuration, deliveries, &mut results).await;
     results
 }
 

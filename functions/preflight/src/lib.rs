@@ -114,7 +114,11 @@ fn answered(decision: &Decision, request: &PreflightRequest) -> Response {
         Verdict::Allow(_) => Metric::PreflightsAllowed,
         Verdict::Block { .. } => Metric::PreflightsBlocked,
     };
-    logs::count(&[(outcome, 1)]);
+    let price = decision.price.as_ref();
+    let is_unsure = price.is_some_and(|price| price.kind.is_unsure());
+    let unsure = is_unsure.then_some((Metric::PreflightsUnsure, 1));
+    let counted: Vec<(Metric, u64)> = [(outcome, 1)].into_iter().chain(unsure).collect();
+    logs::count(&counted);
     if decision.is_degraded {
         let error_type = ErrorType::DecisionWithoutDatabase.as_str();
         tracing::error!(error_type, "a decision without the database");

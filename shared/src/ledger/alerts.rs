@@ -3,12 +3,18 @@
 use crate::domain::ledger::self_audit::Difference;
 use crate::domain::notice::alert::Alert;
 use crate::domain::notice::event_alert::TroubledEvent;
+use crate::domain::notice::unsure_price::UnsurePrice;
 use crate::domain::notice::{Notice, Recipient};
 use crate::domain::org::audit::Break;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::people::User;
+use crate::domain::period::Month;
 use crate::store::{AlertMarker, Store, StoreError, new_id};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+/// The most alerts about models in a month. Clients choose the names of models.
+const MAX_UNSURE_ALERTS: usize = 100;
 
 /// An alert that this call raised.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +83,35 @@ impl Store {
                     .await
             }
         }
+    }
+
+    /// Alerts the administrators of models whose price is unsure, each once for its month and
+    /// reason. Returns the new alerts. Beyond a hundred of a month none is raised: the list of
+    /// models has them all.
+    pub async fn raise_unsure_alerts(
+        &self,
+        configuration: &Configuration,
+        found: &[UnsurePrice<'_>],
+        now: Timestamp,
+    ) -> Result<Vec<RaisedAlert>, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let months: BTreeSet<Month> = found.iter().map(|of| of.month).collect();
+        let mut raised = Vec::new();
+        for month in months {
+            let mut known = self.unsure_markers(organisation_id, month).await?;
+            for of in found.iter().filter(|of| of.month == month) {
+                let marker = AlertMarker::unsure_price(organisation_id, of);
+                if known.len() >= MAX_UNSURE_ALERTS || !known.insert(&marker) {
+                    continue;
+                }
+                let order = raised.len();
+                let alert = of.alert(new_id("alr_", now, order)?, now);
+                let recipients = self.alerted_administrators(organisation_id).await?;
+                let notice = alert.notice(new_id("ntc_", now, order)?, recipients);
+                raised.extend(self.raise(organisation_id, marker, alert, notice).await?);
+            }
+        }
+        Ok(raised)
     }
 
     /// Alerts the administrators of a difference, once for each month and subject. Returns None if

@@ -8,11 +8,13 @@ use super::item::{Item, expires_at};
 use super::keys::{self, ALERT, Key, TOLD};
 use super::pages::Page;
 use super::rows::Row;
+use super::usage_rows::digest_of_parts;
 use crate::domain::change::CrossingMarker;
 use crate::domain::ledger::self_audit::Difference;
 use crate::domain::notice::Notice;
 use crate::domain::notice::alert::Alert;
 use crate::domain::notice::event_alert::TroubledEvent;
+use crate::domain::notice::unsure_price::UnsurePrice;
 use crate::domain::org::audit::Break;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -77,6 +79,12 @@ impl AlertMarker {
         Self(keys::trouble(organisation_id, &event.told_as()))
     }
 
+    pub(crate) fn unsure_price(organisation_id: &str, of: &UnsurePrice<'_>) -> Self {
+        let model = digest_of_parts(&[&of.usage.provider, &of.usage.model]);
+        let marker = keys::unsure_marker(organisation_id, of.month, of.unsure, &model);
+        Self(marker)
+    }
+
     pub(crate) fn difference(organisation_id: &str, difference: &Difference) -> Self {
         let Difference {
             period, subject, ..
@@ -89,12 +97,21 @@ impl AlertMarker {
     }
 }
 
-/// The markers of the crossings of a period.
-pub(crate) struct CrossingMarkers(BTreeSet<String>);
+/// The markers of the alerts of one kind in a month.
+pub(crate) struct AlertMarkers(BTreeSet<String>);
 
-impl CrossingMarkers {
+impl AlertMarkers {
     pub(crate) fn contains(&self, marker: &AlertMarker) -> bool {
         self.0.contains(&marker.0.sk)
+    }
+
+    /// Adds a marker. Returns false if it was there.
+    pub(crate) fn insert(&mut self, marker: &AlertMarker) -> bool {
+        self.0.insert(marker.0.sk.clone())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -103,14 +120,31 @@ impl Store {
         &self,
         organisation_id: &str,
         period: Month,
-    ) -> Result<CrossingMarkers, StoreError> {
-        let prefix = format!("{TOLD}{period}#");
+    ) -> Result<AlertMarkers, StoreError> {
+        self.markers_under(organisation_id, format!("{TOLD}{period}#"))
+            .await
+    }
+
+    pub(crate) async fn unsure_markers(
+        &self,
+        organisation_id: &str,
+        month: Month,
+    ) -> Result<AlertMarkers, StoreError> {
+        self.markers_under(organisation_id, keys::unsure_markers(month))
+            .await
+    }
+
+    async fn markers_under(
+        &self,
+        organisation_id: &str,
+        prefix: String,
+    ) -> Result<AlertMarkers, StoreError> {
         let rows = self.rows_under(organisation_id, prefix).await?;
         let key = |mut row: Item| match row.remove("sk") {
             Some(AttributeValue::S(sk)) => Some(sk),
             _ => None,
         };
-        Ok(CrossingMarkers(rows.into_iter().filter_map(key).collect()))
+        Ok(AlertMarkers(rows.into_iter().filter_map(key).collect()))
     }
 
     /// Returns whether an alert with this marker was raised.

@@ -13,6 +13,7 @@ pub(super) use notices::{deliveries, delivery, feedback, health, lease, letter, 
 
 use crate::domain::ledger::self_audit::Subject;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::Unsure;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
 
@@ -215,6 +216,22 @@ pub(super) fn organisation_entry(organisation_id: &str) -> Key {
 /// The marker of trouble with events that raised an alert.
 pub(super) fn trouble(organisation_id: &str, of: &str) -> Key {
     Key::new(organisation_id, format!("trouble#{of}"))
+}
+
+/// The prefix of the markers of a month's models that raised an alert because of their price.
+pub(super) fn unsure_markers(month: Month) -> String {
+    format!("unsure#{month}#")
+}
+
+/// One of these. `model` is a digest of its provider and name.
+pub(super) fn unsure_marker(
+    organisation_id: &str,
+    month: Month,
+    unsure: Unsure,
+    model: &str,
+) -> Key {
+    let sk = format!("{}{}#{model}", unsure_markers(month), unsure.as_str());
+    Key::new(organisation_id, sk)
 }
 
 /// How many of these the audit log knows of.

@@ -5,8 +5,10 @@ mod exemptions;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::domain::amount::Unit;
+use shared::domain::ledger::reported::ReportedTokens;
 use shared::domain::ledger::rollover::Rollover;
 use shared::domain::ledger::self_audit::{Difference, Subject};
+use shared::domain::ledger::usage::{Operation, Outcome, Usage};
 use shared::domain::notice::Notice;
 use shared::domain::notice::blocking::{blocked_by_hand, released};
 use shared::domain::notice::closing::{self, ClosedBudget};
@@ -14,9 +16,12 @@ use shared::domain::notice::event_type::EventType;
 use shared::domain::notice::incident::Cause;
 use shared::domain::notice::mail::{EmailStatus, PendingEmail};
 use shared::domain::notice::suppression::{Reason, Suppression};
+use shared::domain::notice::unsure_price::UnsurePrice;
 use shared::domain::org::audit_head::AuditHead;
 use shared::domain::org::people::{Block, Role, Status, Superiors, User};
 use shared::domain::period::Month;
+use shared::domain::pricing::matched::{MatchKind, PriceMatch, Unsure};
+use shared::domain::pricing::tokens::{ServiceTier, TokenCounts};
 
 /// Returns each sample with its name.
 pub(super) fn all() -> Vec<(&'static str, PendingEmail)> {
@@ -151,6 +156,7 @@ fn about_the_rest() -> Vec<(&'static str, PendingEmail)> {
             closing::notice(id(), period, closed(period), Vec::new(), now),
         ),
         ("books", administers, alert.notice(id(), Vec::new())),
+        ("unpriced-model", administers, unpriced_model(id(), period)),
         ("audit-head", administers, audit_head(id(), now)),
     ];
     letters(each)
@@ -163,6 +169,40 @@ fn letters<const N: usize>(
         .into_iter()
         .map(|(name, because, notice)| (name, letter(notice.kind, because, notice.payload)));
     letters.collect()
+}
+
+fn unpriced_model(id: String, month: Month) -> Notice {
+    let usage = Usage {
+        event_id: "evt-1".to_owned(),
+        occurred_at: made_at(),
+        user_id: "octavia".to_owned(),
+        provider: "anthropic".to_owned(),
+        model: "claude-of-tomorrow".to_owned(),
+        tokens: ReportedTokens::counted(TokenCounts {
+            input: 12_000,
+            output: 900,
+            ..TokenCounts::default()
+        }),
+        service_tier: ServiceTier::Default,
+        reported_pico_usd: None,
+        hold_id: None,
+        outcome: Outcome::Completed,
+        operation: Operation::Chat,
+        source: None,
+    };
+    let price = PriceMatch {
+        kind: MatchKind::Estimate,
+        model: None,
+        version: "2026-11".to_owned(),
+    };
+    let unsure = UnsurePrice {
+        unsure: Unsure::Unpriced,
+        price,
+        month,
+        usage: &usage,
+    };
+    let alert = unsure.alert("alr_01a20fccf50f".to_owned(), made_at());
+    alert.notice(id, Vec::new())
 }
 
 fn audit_head(id: String, now: Timestamp) -> Notice {

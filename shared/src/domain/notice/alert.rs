@@ -31,6 +31,8 @@ pub enum AlertKind {
     AnomalyDetected,
     /// A risk was seen.
     SecurityEvent,
+    /// The price of a model is unknown or inexact.
+    UnpricedModel,
 }
 
 /// How urgent an alert is.
@@ -86,6 +88,7 @@ impl Alert {
         let kind = match self.kind {
             AlertKind::BudgetThreshold => EventType::BudgetThreshold,
             AlertKind::BudgetExceeded => EventType::BudgetExceeded,
+            AlertKind::UnpricedModel => EventType::ModelUnpriced,
             AlertKind::AnomalyDetected | AlertKind::PolicyViolation | AlertKind::SecurityEvent => {
                 EventType::AlertCreated
             }

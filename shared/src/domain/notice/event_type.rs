@@ -35,6 +35,9 @@ pub enum EventType {
     /// An alert about neither a budget nor a policy was raised.
     #[serde(rename = "alert.created")]
     AlertCreated,
+    /// A model is used whose price is unknown or inexact: once for each month and model.
+    #[serde(rename = "model.unpriced")]
+    ModelUnpriced,
     /// An incident was opened.
     #[serde(rename = "incident.created")]
     IncidentCreated,
@@ -67,6 +70,7 @@ pub const EVENT_TYPES: &[(&str, EventType)] = &[
     ("exemption.ending", EventType::ExemptionEnding),
     ("exemption.expired", EventType::ExemptionExpired),
     ("alert.created", EventType::AlertCreated),
+    ("model.unpriced", EventType::ModelUnpriced),
     ("incident.created", EventType::IncidentCreated),
     ("user.blocked", EventType::UserBlocked),
     ("user.released", EventType::UserReleased),

@@ -101,6 +101,7 @@ fn page(letter: &PendingEmail) -> Option<String> {
         | EventType::BudgetThreshold
         | EventType::BudgetExceeded
         | EventType::AlertCreated
+        | EventType::ModelUnpriced
         | EventType::WebhookTest => of("alerts", &payload["alert_id"]),
     }
 }

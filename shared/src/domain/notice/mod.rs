@@ -17,6 +17,7 @@ pub mod mail;
 pub mod mail_layout;
 pub mod signature;
 pub mod suppression;
+pub mod unsure_price;
 pub mod webhook;
 
 use crate::domain::notice::event_type::EventType;

@@ -66,10 +66,14 @@ named! {
     Metric {
         PreflightsAllowed = "PreflightsAllowed",
         PreflightsBlocked = "PreflightsBlocked",
+        /// Decisions whose price is unknown or inexact.
+        PreflightsUnsure = "PreflightsUnsure",
         /// Events that the queue accepted.
         EventsAccepted = "EventsAccepted",
         /// Recorded events, each once.
         EventsRecorded = "EventsRecorded",
+        /// Recorded usage whose price is unknown or inexact, each once.
+        EventsUnsure = "EventsUnsure",
         /// The age of the oldest event of a batch when it was recorded.
         EventAge = "EventAge",
         /// Crossings of budgets that raised an alert.

@@ -1,0 +1,179 @@
+//! The alert about a model whose price is unsure.
+
+use crate::domain::ledger::identity::EventIdentity;
+use crate::domain::ledger::usage::{Event, Usage};
+use crate::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
+use crate::domain::org::configuration::Configuration;
+use crate::domain::period::Month;
+use crate::domain::pricing::book::PriceBooks;
+use crate::domain::pricing::matched::{MatchKind, PriceMatch, Unsure};
+use jiff::Timestamp;
+use serde_json::json;
+
+/// Usage whose price is unsure. It is told once for each month, model and reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsurePrice<'a> {
+    pub unsure: Unsure,
+    pub price: PriceMatch,
+    /// The month in which it occurred.
+    pub month: Month,
+    pub usage: &'a Usage,
+}
+
+impl<'a> UnsurePrice<'a> {
+    /// Returns what is unsure about the price of `usage`, if anything is.
+    pub fn of(configuration: &Configuration, books: &PriceBooks, usage: &'a Usage) -> Option<Self> {
+        let pricing = configuration.pricing(books, usage.occurred_at);
+        let source = configuration.organisation.price_source;
+        let price = usage.charge(&usage.quote(&pricing), source, None).matched;
+        Some(Self {
+            unsure: price.kind.unsure()?,
+            price,
+            month: configuration.period_of(usage.occurred_at),
+            usage,
+        })
+    }
+
+    fn severity(&self) -> Severity {
+        match (self.unsure, self.price.kind) {
+            (Unsure::Unpriced, MatchKind::Estimate) => Severity::Medium,
+            (Unsure::Unpriced, _) => Severity::High,
+            (Unsure::Inexact, _) => Severity::Low,
+        }
+    }
+
+    fn title(&self) -> String {
+        let model = &self.usage.model;
+        match self.unsure {
+            Unsure::Unpriced => format!("the model {model:?} has no known price"),
+            Unsure::Inexact => format!("the price of the model {model:?} is inexact"),
+        }
+    }
+
+    fn message(&self) -> String {
+        let Self {
+            unsure,
+            price,
+            month,
+            usage,
+        } = self;
+        let charged = match (&price.model, price.kind) {
+            (_, MatchKind::Estimate) => {
+                "It is held and charged at the dearest price of its provider".to_owned()
+            }
+            (Some(name), MatchKind::DearestProvider) => {
+                format!("It may be one of several, and is charged as the dearest of them, {name:?}")
+            }
+            (Some(name), MatchKind::Alias) => format!("It is taken for {name:?}, and charged so"),
+            _ => "It counts in tokens only, and no budget in US dollars sees it".to_owned(),
+        };
+        let price = "a price for it (PUT /v1/prices/{provider}/{model})";
+        let what_now = match unsure {
+            Unsure::Unpriced => {
+                format!("Set {price}, or say which model it is (PUT /v1/models/aliases)")
+            }
+            Unsure::Inexact => format!("If that is wrong, set {price}"),
+        };
+        format!(
+            "{} used {} tokens of the model {:?} of {:?}. {charged}. {what_now}. Further usage of \
+             it in {month} raises no other alert: GET /v1/models?status={}&month={month} lists it.",
+            usage.user_id,
+            usage.tokens.counts.total(),
+            usage.model,
+            usage.provider,
+            unsure.as_str(),
+        )
+    }
+
+    /// Returns the alert for this usage, the first of its model.
+    pub fn alert(&self, id: String, now: Timestamp) -> Alert {
+        let usage = self.usage;
+        let identity = EventIdentity::of(&Event::LlmRequest(usage.clone()));
+        Alert {
+            id,
+            kind: AlertKind::UnpricedModel,
+            severity: self.severity(),
+            status: AlertStatus::Open,
+            title: self.title(),
+            message: self.message(),
+            user_id: Some(usage.user_id.clone()),
+            department_id: None,
+            budget_id: None,
+            policy_id: None,
+            metadata: json!({
+                "status": self.unsure,
+                "provider": usage.provider,
+                "model": usage.model,
+                "price": self.price,
+                "month": self.month,
+                "tokens": usage.tokens.counts.total(),
+                "event": {
+                    "event_id": usage.event_id,
+                    "type": "llm_request",
+                    "identity": identity.as_str(),
+                    "occurred_at": usage.occurred_at.to_string(),
+                },
+            }),
+            created_at: now,
+            resolved_at: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::org::organisation::UnknownModel;
+    use crate::domain::samples::{NOW, at, configuration, usage};
+
+    fn alert(unknown_model: UnknownModel, model: &str) -> Option<Alert> {
+        let mut configuration = configuration([]);
+        configuration.organisation.unknown_model = unknown_model;
+        let usage = Usage {
+            model: model.to_owned(),
+            ..usage("e-1", 1_000, 33)
+        };
+        let unsure = UnsurePrice::of(&configuration, PriceBooks::built_in(), &usage)?;
+        Some(unsure.alert("alr_1".to_owned(), at(NOW)))
+    }
+
+    #[test]
+    fn an_alert_says_which_of_the_two_it_is_how_it_is_charged_and_where_to_look() {
+        use UnknownModel::{Count, Estimate, Refuse};
+        assert_eq!(alert(Estimate, "gpt-4o"), None);
+        for (setting, model, severity, title, charged, list) in [
+            (
+                Refuse,
+                "nobody-knows",
+                Severity::High,
+                "the model \"nobody-knows\" has no known price",
+                "It counts in tokens only, and no budget in US dollars sees it.",
+                "status=unpriced&month=2026-11",
+            ),
+            (
+                Estimate,
+                "nobody-knows",
+                Severity::Medium,
+                "the model \"nobody-knows\" has no known price",
+                "It is held and charged at the dearest price of its provider.",
+                "status=unpriced&month=2026-11",
+            ),
+            (
+                Count,
+                "gpt-41-mini",
+                Severity::Low,
+                "the price of the model \"gpt-41-mini\" is inexact",
+                "It is taken for \"gpt-4.1-mini\", and charged so.",
+                "status=inexact&month=2026-11",
+            ),
+        ] {
+            let alert = alert(setting, model).unwrap();
+            assert_eq!((alert.severity, alert.title.as_str()), (severity, title));
+            let said = &alert.message;
+            assert!(said.contains(charged) && said.contains(list), "{said}");
+            let first = format!("ada used 1033 tokens of the model {model:?} of \"openai\".");
+            assert!(said.starts_with(&first), "{said}");
+            assert_eq!(alert.metadata["tokens"], 1_033);
+        }
+    }
+}
