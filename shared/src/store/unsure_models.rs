@@ -3,8 +3,8 @@
 //! several users does not contend for it.
 
 use super::Store;
-use super::call::StoreError;
 use super::entry::Entry;
+use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys;
 use super::pages::Page;

@@ -15,14 +15,19 @@ GET /v1/prices/openai/gpt-4o
   /v1/prices/openai/nothing => 404
   /v1/prices/<a101>/<a201> => 400 provider model
   /v1/prices/open%00ai/gpt-4o => 400 provider
-PUT /v1/prices/openai/gpt-4o {"input_usd_per_million": 1.000001, "cached_input_usd_per_million": null, "effective_from": "2026-11-01T00:00:00Z"}
+PUT /v1/prices/openai/gpt-4o {"input_usd_per_million": 1.000001, "effective_from": null}
   input_usd_per_million=-1 => 400 input_usd_per_million
   input_usd_per_million="1" => 400 input_usd_per_million
   input_usd_per_million=0.0000001 => 400 input_usd_per_million
   input_usd_per_million=1000001 => 400 input_usd_per_million
-  output_usd_per_million=-1 ; reasoning_usd_per_million=-1 ; audio_output_usd_per_million=-1 => 400 output_usd_per_million reasoning_usd_per_million audio_output_usd_per_million
-  cache_write_usd_per_million=true ; cache_write_1h_usd_per_million=[] => 400 cache_write_usd_per_million cache_write_1h_usd_per_million
-  audio_input_usd_per_million=-1 ; image_input_usd_per_million=-1 => 400 audio_input_usd_per_million image_input_usd_per_million
+  output_usd_per_million=-1 => 400 output_usd_per_million
+  cached_input_usd_per_million=-1 => 400 cached_input_usd_per_million
+  reasoning_usd_per_million=-1 => 400 reasoning_usd_per_million
+  audio_output_usd_per_million=-1 => 400 audio_output_usd_per_million
+  cache_write_usd_per_million=true => 400 cache_write_usd_per_million
+  cache_write_1h_usd_per_million=[] => 400 cache_write_1h_usd_per_million
+  audio_input_usd_per_million=-1 => 400 audio_input_usd_per_million
+  image_input_usd_per_million=-1 => 400 image_input_usd_per_million
   effective_from="2026-11-01" => 400 effective_from
   effective_from=5 => 400 effective_from
   surprise=1 => 400 surprise
@@ -53,7 +58,7 @@ DELETE /v1/prices/discounts/openai
   /v1/prices/discounts/nobody => 404
   /v1/prices/discounts/<a101> => 400 provider
   If-Match: 7 => 409
-POST /v1/prices/reprice {"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z", "dry_run": true}
+POST /v1/prices/reprice {"from": "2026-11-23T00:00:00Z", "to": "2026-11-24T00:00:00Z"}
   -from ; -to => 400 from to
   from=null => 400 from
   from="2026-11-23" => 400 from
