@@ -233,6 +233,10 @@ mod tests {
         let unknown = Reason::of_model(&configuration, &path, &pricing(), None, "nobody-knows");
         let unknown = unknown.unwrap().message;
         assert!(unknown.contains("its price is not known"), "{unknown}");
+        let pricing_of_all = pricing().estimating(true);
+        let estimated =
+            Reason::of_model(&configuration, &path, &pricing_of_all, None, "nobody-knows");
+        assert_eq!(estimated.unwrap().message, unknown);
         configuration.departments.get_mut("eng").unwrap().models = Some(rule(&["openai/*"]));
         let unnamed = Reason::of_model(&configuration, &path, &pricing(), None, "gpt-4o");
         let unnamed = unnamed.unwrap().message;

@@ -126,10 +126,11 @@ mod tests {
     use crate::domain::org::organisation::UnknownModel;
     use crate::domain::samples::{NOW, at, configuration, usage};
 
-    fn alert(unknown_model: UnknownModel, model: &str) -> Option<Alert> {
+    fn alert(unknown_model: UnknownModel, (provider, model): (&str, &str)) -> Option<Alert> {
         let mut configuration = configuration([]);
         configuration.organisation.unknown_model = unknown_model;
         let usage = Usage {
+            provider: provider.to_owned(),
             model: model.to_owned(),
             ..usage("e-1", 1_000, 33)
         };
@@ -140,11 +141,11 @@ mod tests {
     #[test]
     fn an_alert_says_which_of_the_two_it_is_how_it_is_charged_and_where_to_look() {
         use UnknownModel::{Count, Estimate, Refuse};
-        assert_eq!(alert(Estimate, "gpt-4o"), None);
-        for (setting, model, severity, title, charged, list) in [
+        assert_eq!(alert(Estimate, ("openai", "gpt-4o")), None);
+        for (setting, named, severity, title, charged, list) in [
             (
                 Refuse,
-                "nobody-knows",
+                ("openai", "nobody-knows"),
                 Severity::High,
                 "the model \"nobody-knows\" has no known price",
                 "It counts in tokens only, and no budget in US dollars sees it.",
@@ -152,7 +153,7 @@ mod tests {
             ),
             (
                 Estimate,
-                "nobody-knows",
+                ("openai", "nobody-knows"),
                 Severity::Medium,
                 "the model \"nobody-knows\" has no known price",
                 "It is held and charged at the dearest price of its provider.",
@@ -160,18 +161,19 @@ mod tests {
             ),
             (
                 Count,
-                "gpt-41-mini",
+                ("azure", "gpt-41-mini"),
                 Severity::Low,
                 "the price of the model \"gpt-41-mini\" is inexact",
-                "It is taken for \"gpt-4.1-mini\", and charged so.",
+                "It is taken for \"azure/gpt-4.1-mini\", and charged so.",
                 "status=inexact&month=2026-11",
             ),
         ] {
-            let alert = alert(setting, model).unwrap();
+            let alert = alert(setting, named).unwrap();
             assert_eq!((alert.severity, alert.title.as_str()), (severity, title));
             let said = &alert.message;
             assert!(said.contains(charged) && said.contains(list), "{said}");
-            let first = format!("ada used 1033 tokens of the model {model:?} of \"openai\".");
+            let (provider, model) = named;
+            let first = format!("ada used 1033 tokens of the model {model:?} of {provider:?}.");
             assert!(said.starts_with(&first), "{said}");
             assert_eq!(alert.metadata["tokens"], 1_033);
         }

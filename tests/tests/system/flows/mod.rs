@@ -20,6 +20,7 @@ mod renewals;
 mod reports;
 mod strict;
 mod tree;
+mod unpriced;
 mod usage;
 mod usage_parts;
 mod waiting;
