@@ -4,6 +4,7 @@ use super::decision::{Decision, Verdict};
 use super::help::{ExemptionBody, exemption};
 #[cfg(feature = "openapi")]
 use super::openapi;
+use super::warnings::{WarningBody, warning};
 use axum::response::Response;
 use serde::Serialize;
 use shared::domain::amount::Unit;
@@ -11,7 +12,6 @@ use shared::domain::ledger::estimate::PreflightRequest;
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::refusal::{Reason, ShortBudget};
-use shared::domain::ledger::warning::Warning;
 use shared::domain::org::organisation::OnUnavailable;
 use shared::domain::pricing::matched::PriceMatch;
 use shared::runtime::http::json_of;
@@ -73,26 +73,6 @@ struct OfferBody {
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum WarningBody<'a> {
-    SoftCap {
-        code: &'static str,
-        budget_id: &'a str,
-        department_id: Option<&'a str>,
-        used_percent: i64,
-    },
-    Unpriced {
-        code: &'static str,
-        model: &'a str,
-        message: &'static str,
-    },
-    NotHeld {
-        code: &'static str,
-        message: &'a str,
-    },
-}
-
-#[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Refusal))]
 struct ReasonBody<'a> {
     #[cfg_attr(feature = "openapi", schema(value_type = openapi::RefusalCode))]
@@ -141,39 +121,6 @@ struct ReasonBody<'a> {
 struct ExemptionLeftBody<'a> {
     exemption_id: &'a str,
     left: Figure,
-}
-
-fn warning(warning: &Warning) -> WarningBody<'_> {
-    match warning {
-        Warning::SoftCapExceeded {
-            budget_id,
-            department_id,
-            used_percent,
-        } => WarningBody::SoftCap {
-            code: "soft_cap_exceeded",
-            budget_id,
-            department_id: department_id.as_deref(),
-            used_percent: *used_percent,
-        },
-        Warning::Unpriced {
-            model,
-            is_estimated,
-        } => WarningBody::Unpriced {
-            code: "unpriced",
-            model,
-            message: match is_estimated {
-                true => {
-                    "the model has no known price: it is held and charged at the dearest price of \
-                     its provider"
-                }
-                false => {
-                    "the model has no known price: it counts in tokens only, and no budget in US \
-                     dollars sees it"
-                }
-            },
-        },
-        Warning::NotHeld { code, message } => WarningBody::NotHeld { code, message },
-    }
 }
 
 fn exemptions_left(budget: &ShortBudget) -> Vec<ExemptionLeftBody<'_>> {

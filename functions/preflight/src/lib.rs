@@ -18,6 +18,7 @@ mod refusals;
 mod renew;
 mod request;
 mod undecided;
+mod warnings;
 
 pub use app::App;
 pub use refusals::Refusals;

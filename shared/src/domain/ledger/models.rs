@@ -135,8 +135,8 @@ fn listed(patterns: &[String]) -> String {
     }
 }
 
-/// Whether the rule in force on `path` permits the model of `usage`, which counts there and has this
-/// `quote`. It is judged once, when the usage is recorded.
+/// Whether the rule in force on `path` permits the model of `usage`, which counts there and costs
+/// what `quote` says. It is judged once, when the usage is recorded.
 pub fn is_allowed(
     configuration: &Configuration,
     path: &Path,

@@ -7,8 +7,8 @@ use crate::domain::pricing::in_force::Pricing;
 use jiff::Timestamp;
 
 impl Configuration {
-    /// Returns what models cost the organisation at `at`: usage has the price of its moment. A model
-    /// without a price has an estimate, if the organisation wants that.
+    /// Returns what models cost the organisation at `at`: usage has the price of its moment. A
+    /// model without a price has an estimate, if the organisation wants that.
     pub fn pricing<'a>(&'a self, books: &'a PriceBooks, at: Timestamp) -> Pricing<'a> {
         let estimates = self.organisation.unknown_model == UnknownModel::Estimate;
         Pricing::new(books, &self.prices, at).estimating(estimates)
