@@ -7,7 +7,7 @@ use crate::domain::ledger::valuation::{Consumption, Valuation};
 use crate::domain::org::organisation::{Organisation, Reserve};
 use crate::domain::pricing::images::{ImageSize, image_tokens};
 use crate::domain::pricing::in_force::Pricing;
-use crate::domain::pricing::matched::PriceMatch;
+use crate::domain::pricing::matched::{MatchKind, PriceMatch};
 use crate::domain::pricing::price::Price;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use sha2::{Digest, Sha256};
@@ -81,7 +81,11 @@ impl PreflightRequest {
     /// Returns the amount to hold for the request.
     pub fn estimate(&self, organisation: &Organisation, pricing: &Pricing<'_>) -> Estimate {
         let provider = self.provider.as_deref();
-        let quote = pricing.find(provider, &self.model);
+        let mut quote = pricing.find(provider, &self.model);
+        let is_strict = organisation.reserve == Reserve::Strict;
+        if is_strict {
+            quote.price = quote.price.map(Price::ceiling);
+        }
         let text = match (self.input, organisation.reserve) {
             (Input::Tokens(tokens), _) => tokens,
             // A token is at least one byte, so this is never too little.
@@ -100,7 +104,13 @@ impl PreflightRequest {
                     .max_output_tokens
                     .unwrap_or_else(|| pricing.book().largest_output()),
             });
-        let images = image_tokens(provider, &self.model, &self.images);
+        // An alias of the organisation's has the pictures of the model that it stands for.
+        let model = match quote.matched.kind {
+            MatchKind::Alias => quote.matched.model.as_deref(),
+            _ => None,
+        };
+        let model = model.unwrap_or(&self.model);
+        let images = image_tokens(provider, model, &self.images);
         let used = Consumption {
             counts: TokenCounts {
                 input: text.saturating_add(images),
@@ -109,7 +119,10 @@ impl PreflightRequest {
                 ..self.parts
             },
             tier: self.service_tier,
-            reported_pico_usd: self.reported_pico_usd,
+            // A forecast that is too low would open a cap.
+            reported_pico_usd: self
+                .reported_pico_usd
+                .filter(|_| !is_strict || quote.price.is_none()),
         };
         let Valuation { amounts, matched } = used.value(&quote, organisation.price_source);
         Estimate {
@@ -171,6 +184,30 @@ mod tests {
             .estimate(&organisation(reserve), &Pricing::of_table(book))
             .amounts
             .tokens
+    }
+
+    #[test]
+    fn a_strict_hold_covers_tokens_of_any_kind_and_believes_no_forecast_of_the_cost() {
+        let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
+        let held = |request: &PreflightRequest, reserve| {
+            let organisation = Organisation {
+                price_source: PriceSource::Reported,
+                ..organisation(reserve)
+            };
+            let estimate = request.estimate(&organisation, &Pricing::of_table(book));
+            estimate.amounts.micro_usd()
+        };
+        let mut claude = request(Input::Tokens(100_000), Some(0), "claude-sonnet-4-5");
+        claude.provider = Some("anthropic".into());
+        // $3 a million tokens, and $6 to keep them for an hour.
+        assert_eq!(held(&claude, Reserve::Estimate), 300_000);
+        assert_eq!(held(&claude, Reserve::Strict), 600_000);
+        claude.parts.cached_input = 100_000;
+        assert_eq!(held(&claude, Reserve::Estimate), 30_000);
+        assert_eq!(held(&claude, Reserve::Strict), 600_000);
+        claude.reported_pico_usd = Some(0);
+        assert_eq!(held(&claude, Reserve::Estimate), 0);
+        assert_eq!(held(&claude, Reserve::Strict), 600_000);
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::domain::org::department::Path;
 use crate::domain::org::organisation::{Reserve, UnknownModel};
 use crate::domain::org::people::User;
 use crate::domain::period::Month;
-use crate::domain::pricing::price::{Price, value};
-use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
+use crate::domain::pricing::price::Price;
+use crate::domain::pricing::rates::Part;
+use crate::domain::pricing::tokens::ServiceTier;
 use jiff::Timestamp;
 
 /// The longest life of a hold, from creation to end, in seconds.
@@ -102,7 +103,7 @@ impl Wish {
                 return Err(CannotRenew::Unpriced);
             }
             gains = match &self.model {
-                Model::Priced(price) => dearest(price, tokens.saturating_sub(hold.amounts.tokens)),
+                Model::Priced(price) => dearest(price, hold.amounts, tokens),
                 // The average value of its tokens may be less than the price of the next ones.
                 Model::NotNamed if has_hard_usd && organisation.reserve == Reserve::Strict => {
                     return Err(CannotRenew::NoModel);
@@ -160,18 +161,22 @@ fn has_hard_usd(configuration: &Configuration, path: &Path, period: Month) -> bo
     budgets.iter().any(|b| b.hard_cap && b.unit == Unit::Usd)
 }
 
-/// Returns `tokens` of the most expensive kind, because their kind is unknown.
-fn dearest(price: &Price, tokens: i64) -> Amounts {
-    let as_input = TokenCounts {
-        input: tokens,
-        ..TokenCounts::default()
-    };
-    let as_output = TokenCounts {
-        output: tokens,
-        ..TokenCounts::default()
-    };
-    let worth = |counts| value(Some(price), counts, ServiceTier::Default).pico_usd;
-    Amounts::new(tokens, worth(as_input).max(worth(as_output)))
+/// Returns the gain of a hold that grows to `tokens`, each of the most expensive kind, because
+/// their kind is unknown. If the request may pass a size above which all of it is dearer, what is
+/// held already gains, too.
+fn dearest(price: &Price, held: Amounts, tokens: i64) -> Amounts {
+    let tier = ServiceTier::Default;
+    let more = tokens.saturating_sub(held.tokens);
+    let rates = Part::ALL.map(|part| (price.rate(part, tier, 0), price.rate(part, tier, tokens)));
+    let new = rates.iter().map(|(_, new)| *new).max().unwrap_or(0);
+    let grown = rates.iter().filter(|(old, _)| *old > 0).map(|&(old, new)| {
+        let worth = held.pico_usd.saturating_mul(new.into());
+        worth.saturating_add(i128::from(old) - 1) / i128::from(old)
+    });
+    let grown = grown.max().unwrap_or(0).max(held.pico_usd);
+    let gain = i128::from(more).saturating_mul(new.into());
+    let gain = gain.saturating_add(grown.saturating_sub(held.pico_usd));
+    Amounts::new(more, gain)
 }
 
 /// Returns `amounts` with `tokens` in total, valued at the average of the present ones and rounded
@@ -198,6 +203,7 @@ mod tests {
     use crate::domain::ledger::hold_id::HoldKey;
     use crate::domain::ledger::node::Node;
     use crate::domain::org::budget::Budget;
+    use crate::domain::pricing::book::PriceBooks;
     use crate::domain::samples::{NOW, at, budget, configuration, counter, hold, month, user};
     use proptest::prelude::*;
 
@@ -286,6 +292,22 @@ mod tests {
         // Without a model: the average value of its tokens.
         let gains = of(Model::NotNamed).map(|wanted| wanted.gains);
         assert_eq!(gains, Ok(Amounts::new(16_000, 40_007_992_008)));
+    }
+
+    #[test]
+    fn a_hold_that_passes_a_size_gains_for_all_of_its_tokens() {
+        let book = PriceBooks::built_in().at(at(NOW));
+        let price = book.find(Some("gemini"), "gemini-2.5-pro").price.unwrap();
+        // Input costs $1.25 a million tokens, and $2.50 above 200,000; output $10 and $15.
+        let held = Amounts::of_micro_usd(200_000, 250_000);
+        assert_eq!(
+            dearest(&price, held, 201_000),
+            Amounts::of_micro_usd(1_000, 250_000 + 15_000)
+        );
+        assert_eq!(
+            dearest(&price, Amounts::of_micro_usd(1_000, 1_250), 2_000),
+            Amounts::of_micro_usd(1_000, 10_000)
+        );
     }
 
     #[test]

@@ -148,6 +148,18 @@ impl Price {
         self
     }
 
+    /// Returns a price at which all input costs as much as its dearest kind, and all output as its
+    /// dearest: nobody knows of which kind the tokens of a request will be.
+    #[must_use]
+    pub fn ceiling(self) -> Self {
+        self.with_each_rate(|band, tier, part| {
+            let alike = Part::ALL
+                .into_iter()
+                .filter(|of| of.is_output() == part.is_output());
+            alike.map(|of| band.rate(of, tier)).max().unwrap_or(0)
+        })
+    }
+
     /// Returns the most output tokens that cost at most `pico_usd` together with the input of
     /// `counts`. None if the input alone costs more. `i64::MAX` if output is free.
     pub fn output_tokens_within(

@@ -56,6 +56,13 @@ impl Part {
         }
     }
 
+    pub fn is_output(self) -> bool {
+        matches!(
+            self,
+            Self::Output | Self::Reasoning | Self::AudioOutput | Self::ImageOutput
+        )
+    }
+
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|part| part.as_str() == word)
     }
