@@ -6,7 +6,7 @@ use crate::domain::ledger::usage::Usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{Department, Path};
 use crate::domain::org::models::{Forbidden, LevelRule, ModelRule, NamedModel};
-use crate::domain::pricing::identity::names;
+use crate::domain::pricing::identity::{names, without_seller};
 use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::MatchKind;
 use crate::domain::pricing::quote::Quote;
@@ -41,18 +41,20 @@ fn rule_on<'a>(configuration: &'a Configuration, path: &Path) -> Option<RuleInFo
     })
 }
 
-/// Returns a model with what its quote says of it. The name of the dearest of several rows says
-/// nothing about which of them it is.
+/// Returns a model with what its quote says of it. Of the dearest of several rows, the name of the
+/// model counts, and who sells it does not: that may be another one.
 fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
-    let is_same = match quote.matched.kind {
-        MatchKind::DearestProvider | MatchKind::Estimate | MatchKind::None => false,
+    let found = quote.matched.model.as_deref();
+    let matched = match quote.matched.kind {
+        MatchKind::Estimate | MatchKind::None => None,
+        MatchKind::DearestProvider => found.and_then(without_seller),
         MatchKind::Exact
         | MatchKind::Dated
         | MatchKind::Alias
         | MatchKind::Organisation
-        | MatchKind::Reported => true,
+        | MatchKind::Reported => found.map(str::to_owned),
     };
-    let matched = quote.matched.model.as_deref().filter(|_| is_same);
+    let matched = matched.as_deref();
     let is_known = quote.matched.kind != MatchKind::Estimate;
     let price = quote.price.as_ref().filter(|_| is_known);
     NamedModel {
@@ -178,6 +180,24 @@ mod tests {
             Some("openai"),
             "gpt-4o",
         )
+    }
+
+    #[test]
+    fn a_pattern_fits_every_spelling_of_its_model() {
+        let denied = |pattern: &str, provider, model| {
+            let mut configuration = configuration([]);
+            configuration.organisation.models = Some(ModelRule {
+                deny: vec![pattern.to_owned()],
+                ..ModelRule::default()
+            });
+            Reason::of_model(&configuration, &backend(), &pricing(), provider, model).is_some()
+        };
+        let anthropic = Some("anthropic");
+        assert!(denied("claude-sonnet-4.5", anthropic, "claude-sonnet-4-5"));
+        assert!(denied("claude-sonnet-4-5", anthropic, "claude-sonnet-4.5"));
+        assert!(denied("gpt-4o", None, "gpt4o"));
+        assert!(!denied("azure/*", None, "gpt4o"));
+        assert!(!denied("gpt-4o", None, "gpt-4o-mini"));
     }
 
     #[test]

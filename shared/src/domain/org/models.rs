@@ -53,8 +53,11 @@ impl ModelRule {
     pub fn forbids(&self, model: &NamedModel) -> Option<Forbidden<'_>> {
         let fitting = |patterns: &'_ [String]| {
             patterns.iter().position(|pattern| {
-                let pattern = pattern.to_lowercase();
-                model.names.iter().any(|name| fits(name, &pattern))
+                let pattern = spelled(&pattern.to_lowercase());
+                model
+                    .names
+                    .iter()
+                    .any(|name| fits(&spelled(name), &pattern))
             })
         };
         let denied = fitting(&self.deny).and_then(|at| self.deny.get(at));
@@ -76,6 +79,11 @@ impl ModelRule {
         let mut patterns = self.allow.iter().chain(&self.deny);
         patterns.any(|pattern| pattern.contains('/'))
     }
+}
+
+/// Writes dots and underscores as dashes: versions are written in either way.
+fn spelled(name: &str) -> String {
+    name.replace(['.', '_'], "-")
 }
 
 /// The rule that decided, and its level.

@@ -40,6 +40,11 @@ pub fn names(provider: Option<&str>, reported: &str, matched: Option<&str>) -> V
     names
 }
 
+/// Returns the name of a row without who is in front, and without the date and the like behind.
+pub fn without_seller(row: &str) -> Option<String> {
+    Some(Name::read(row)?.model)
+}
+
 fn text(name: &&'static str) -> String {
     (*name).to_owned()
 }

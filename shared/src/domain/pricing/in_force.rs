@@ -129,8 +129,9 @@ impl<'a> Pricing<'a> {
             (*hundredths > 0).then_some((step, *hundredths))
         };
         let own: &'a OwnPrices = self.own;
-        if let Some(discount) = provider.and_then(|name| own.discount(name)) {
-            return in_force(discount);
+        let of_name = provider.and_then(|name| own.discount(name));
+        if let Some((step, hundredths)) = of_name.and_then(|of| of.values.at(self.at)) {
+            return (*hundredths > 0).then_some((step, *hundredths));
         }
         let same = own
             .discounts()

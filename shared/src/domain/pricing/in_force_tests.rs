@@ -207,6 +207,14 @@ fn a_discount_counts_under_every_name_of_its_provider() {
 }
 
 #[test]
+fn a_discount_that_was_removed_leaves_that_under_another_name() {
+    let mut own = with_discount(OwnPrices::default(), "azure.ai.openai", 5_000);
+    let discount = Dated::with(None, "azure".to_owned(), (at(500), 1_000), times()).unwrap();
+    own.add_discount(discount.removed(times()).unwrap());
+    assert_eq!(priced(&own, "azure", "m").0, 1_500_000);
+}
+
+#[test]
 fn an_alias_stands_for_a_model_and_never_for_another_alias() {
     let own = with_alias(OwnPrices::default(), "Our-Chat", Some("openai"), "m");
     let (input, _, kind, model, _) = found(&own, 1_000, Some("azure"), "our-chat").unwrap();
