@@ -9,6 +9,7 @@ use crate::domain::org::audit::Break;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::people::User;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::Unsure;
 use crate::store::{AlertMarker, Store, StoreError, new_id};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -86,8 +87,8 @@ impl Store {
     }
 
     /// Alerts the administrators of models whose price is unsure, each once for its month and
-    /// reason. Returns the new alerts. Beyond a hundred of a month none is raised: the list of
-    /// models has them all.
+    /// reason. Returns the new alerts. Beyond a hundred of a month and reason none is raised: the
+    /// list of models has them all.
     pub async fn raise_unsure_alerts(
         &self,
         configuration: &Configuration,
@@ -95,11 +96,12 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<RaisedAlert>, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let months: BTreeSet<Month> = found.iter().map(|of| of.month).collect();
+        let kinds: BTreeSet<(Month, Unsure)> =
+            found.iter().map(|of| (of.month, of.unsure)).collect();
         let mut raised = Vec::new();
-        for month in months {
-            let mut known = self.unsure_markers(organisation_id, month).await?;
-            for of in found.iter().filter(|of| of.month == month) {
+        for kind in kinds {
+            let mut known = self.unsure_markers(organisation_id, kind).await?;
+            for of in found.iter().filter(|of| (of.month, of.unsure) == kind) {
                 let marker = AlertMarker::unsure_price(organisation_id, of);
                 if known.len() >= MAX_UNSURE_ALERTS || !known.insert(&marker) {
                     continue;

@@ -17,6 +17,7 @@ use crate::domain::notice::event_alert::TroubledEvent;
 use crate::domain::notice::unsure_price::UnsurePrice;
 use crate::domain::org::audit::Break;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::Unsure;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -128,9 +129,9 @@ impl Store {
     pub(crate) async fn unsure_markers(
         &self,
         organisation_id: &str,
-        month: Month,
+        (month, unsure): (Month, Unsure),
     ) -> Result<AlertMarkers, StoreError> {
-        self.markers_under(organisation_id, keys::unsure_markers(month))
+        self.markers_under(organisation_id, keys::unsure_markers(month, unsure))
             .await
     }
 

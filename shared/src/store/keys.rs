@@ -218,9 +218,9 @@ pub(super) fn trouble(organisation_id: &str, of: &str) -> Key {
     Key::new(organisation_id, format!("trouble#{of}"))
 }
 
-/// The prefix of the markers of a month's models that raised an alert because of their price.
-pub(super) fn unsure_markers(month: Month) -> String {
-    format!("unsure#{month}#")
+/// The prefix of the markers of a month's models that raised an alert for one reason.
+pub(super) fn unsure_markers(month: Month, unsure: Unsure) -> String {
+    format!("unsure#{month}#{}#", unsure.as_str())
 }
 
 /// One of these. `model` is a digest of its provider and name.
@@ -230,7 +230,7 @@ pub(super) fn unsure_marker(
     unsure: Unsure,
     model: &str,
 ) -> Key {
-    let sk = format!("{}{}#{model}", unsure_markers(month), unsure.as_str());
+    let sk = format!("{}{model}", unsure_markers(month, unsure));
     Key::new(organisation_id, sk)
 }
 

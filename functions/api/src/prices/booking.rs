@@ -237,7 +237,7 @@ impl Run<'_> {
         &self,
         configuration: &Configuration,
         item: &Item,
-        left: i64,
+        left: i128,
     ) -> Result<Correction, ApiError> {
         let (month, path) = &item.place;
         if left == 0 {
@@ -255,7 +255,7 @@ impl Run<'_> {
             path: path.clone(),
             month: *month,
             counts_at: counts_at(configuration, *month, self.now),
-            amounts: Amounts::of_micro_usd(0, left),
+            amounts: Amounts::new(0, left),
             reason: "recorded usage was priced anew".to_owned(),
             created_by: self.actor.author.name.clone(),
             created_at: self.now,

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 pub(super) struct Item {
     pub(super) place: Place,
     pub(super) costs: Costs,
-    /// The micro-USD that are left to book.
-    pub(super) left: i64,
+    /// The pico-USD that are left to book.
+    pub(super) left: i128,
     /// The id of the correction that books it.
     pub(super) correction_id: String,
     pub(super) is_booked: bool,
@@ -113,7 +113,7 @@ pub(super) fn shown<'a>(
             month: *month,
             recorded_usd: usd(item.costs.recorded),
             repriced_usd: usd(item.costs.anew),
-            difference_usd: Usd(item.left),
+            difference_usd: usd(item.left),
             correction_id: item.is_booked.then_some(item.correction_id.as_str()),
             refused: item.refused.as_deref(),
         }
@@ -142,13 +142,13 @@ fn budgets<'a>(configuration: &'a Configuration, items: &[Item]) -> Vec<BudgetVi
                 let (of, path) = &item.place;
                 *of == month && Path::from_text(path).is_under(department_id)
             });
-            let difference = counts.fold(0, |sum: i64, item| sum.saturating_add(item.left));
+            let difference = counts.fold(0, |sum: i128, item| sum.saturating_add(item.left));
             views.push(BudgetView {
                 budget_id: &budget.id,
                 name: &budget.name,
                 department_id,
                 month,
-                difference_usd: Usd(difference),
+                difference_usd: Usd(Unit::Usd.rounded_up(difference)),
             });
         }
     }

@@ -1,11 +1,12 @@
 //! Prices recorded usage anew: what it was charged, what it costs by the prices of now, and how
 //! much of the difference is booked already.
 
-use crate::domain::amount::{Amounts, Unit};
+use crate::domain::amount::Amounts;
 use crate::domain::ledger::usage::Usage;
 use crate::domain::period::Month;
 use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::{MatchKind, PriceSource};
+use crate::domain::wide_number;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -37,9 +38,9 @@ impl Costs {
         self.anew = self.anew.saturating_add(other.anew);
     }
 
-    /// Returns by how many micro-USD it is dearer, rounded up. Below zero if it is cheaper.
-    fn difference(self) -> i64 {
-        Unit::Usd.rounded_up(self.anew.saturating_sub(self.recorded))
+    /// Returns by how many pico-USD it is dearer. Below zero if it is cheaper.
+    fn difference(self) -> i128 {
+        self.anew.saturating_sub(self.recorded)
     }
 }
 
@@ -48,12 +49,17 @@ impl Costs {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Repriced(BTreeMap<String, Costs>);
 
-/// What is booked of a place, in micro-USD by the hour in which the usage arrived.
+/// A sum of pico-USD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Pico(#[serde(with = "wide_number")] i128);
+
+/// What is booked of a place, by the hour in which the usage arrived.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Booked {
     pub month: Month,
     pub path: String,
-    pub hours: BTreeMap<String, i64>,
+    pub hours: BTreeMap<String, Pico>,
 }
 
 /// Returns what usage was charged and what it costs now. What nobody counted, and what has no
@@ -80,22 +86,22 @@ impl Repriced {
         sum
     }
 
-    /// Returns the micro-USD that are left to book beside what is `booked`.
-    pub fn left(&self, booked: Option<&Booked>) -> i64 {
+    /// Returns the pico-USD that are left to book beside what is `booked`.
+    pub fn left(&self, booked: Option<&Booked>) -> i128 {
         let known = |hour: &String| booked.and_then(|of| of.hours.get(hour)).copied();
         let left = self.0.iter().map(|(hour, costs)| {
-            let known = known(hour).unwrap_or(0);
+            let Pico(known) = known(hour).unwrap_or_default();
             costs.difference().saturating_sub(known)
         });
-        left.fold(0, i64::saturating_add)
+        left.fold(0, i128::saturating_add)
     }
 
     /// Returns what is booked afterwards.
     pub fn booked(&self, (month, path): &Place, before: Option<&Booked>) -> Booked {
         let mut hours = before.map_or_else(BTreeMap::new, |before| before.hours.clone());
         let priced = self.0.iter();
-        hours.extend(priced.map(|(hour, costs)| (hour.clone(), costs.difference())));
-        hours.retain(|_, difference| *difference != 0);
+        hours.extend(priced.map(|(hour, costs)| (hour.clone(), Pico(costs.difference()))));
+        hours.retain(|_, difference| *difference != Pico(0));
         Booked {
             month: *month,
             path: path.clone(),
@@ -153,16 +159,16 @@ mod tests {
         let mut dearer = Repriced::default();
         dearer.add("2026-11-24T12", costs_of(5_000_000, 7_000_001));
         dearer.add("2026-11-24T13", costs_of(9_000_000, 4_000_000));
-        assert_eq!(dearer.left(None), 3 - 5);
+        assert_eq!(dearer.left(None), 2_000_001 - 5_000_000);
         let booked = dearer.booked(&place(), None);
         assert_eq!(dearer.left(Some(&booked)), 0);
         let mut again = Repriced::default();
         again.add("2026-11-24T12", costs_of(5_000_000, 5_000_000));
-        assert_eq!(again.left(Some(&booked)), -3);
+        assert_eq!(again.left(Some(&booked)), -2_000_001);
         let after = again.booked(&place(), Some(&booked));
         assert_eq!(
             after.hours,
-            BTreeMap::from([("2026-11-24T13".to_owned(), -5)])
+            BTreeMap::from([("2026-11-24T13".to_owned(), Pico(-5_000_000))])
         );
     }
 
@@ -189,8 +195,7 @@ mod tests {
             let booked = second.booked(&place(), Some(&booked));
             prop_assert_eq!(whole.left(Some(&booked)), 0);
             let exact = whole.costs();
-            let rounded = Unit::Usd.counted(whole.left(None));
-            prop_assert!(rounded >= exact.anew - exact.recorded, "never less than the exact sum");
+            prop_assert_eq!(whole.left(None), exact.anew - exact.recorded);
         }
     }
 }
