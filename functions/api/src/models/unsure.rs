@@ -98,13 +98,7 @@ pub(crate) async fn list(
     let month: Option<Month> = parameters.take("month", "must be a month like 2026-11", |text| {
         text.parse().ok()
     });
-    let list = format!(
-        "{} models {unsure:?} {month:?} {}",
-        owner.organisation_id, owner.key_id
-    );
-    let asked = app.cursors.page(&mut parameters, &list);
-    parameters.finish()?;
-    let unsure = unsure.unwrap_or(Unsure::Unpriced);
+    // A page belongs to the month of the first one, also at the turn of a month.
     let month = match month {
         Some(month) => month,
         None => {
@@ -112,6 +106,13 @@ pub(crate) async fn list(
             configuration.period_of(app.clock.now())
         }
     };
+    let list = format!(
+        "{} models {unsure:?} {month} {}",
+        owner.organisation_id, owner.key_id
+    );
+    let asked = app.cursors.page(&mut parameters, &list);
+    parameters.finish()?;
+    let unsure = unsure.unwrap_or(Unsure::Unpriced);
     let visibility = Visibility::of(&app, owner).await?;
     let page = app
         .store

@@ -15,7 +15,7 @@ use serde_json::json;
 pub struct UnsurePrice<'a> {
     pub unsure: Unsure,
     pub price: PriceMatch,
-    /// The month in which it occurred.
+    /// The month in which it counts: that of its hold, or that in which it occurred.
     pub month: Month,
     pub usage: &'a Usage,
 }
@@ -29,7 +29,10 @@ impl<'a> UnsurePrice<'a> {
         Some(Self {
             unsure: price.kind.unsure()?,
             price,
-            month: configuration.period_of(usage.occurred_at),
+            month: usage.hold().map_or_else(
+                || configuration.period_of(usage.occurred_at),
+                |of| of.period,
+            ),
             usage,
         })
     }

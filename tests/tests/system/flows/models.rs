@@ -147,10 +147,11 @@ async fn an_exemption_opens_no_model() {
     let body = json!({
         "user_id": "ada", "kind": "lift", "reason": "a demo", "ends_at": "2026-11-25T00:00:00Z",
     });
-    let asked = world
-        .admin("POST", "/v1/exemptions", body)
-        .await
-        .expect(201);
+    let key = json!({"role": "member", "user_id": "ada"});
+    let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
+    let key = key["key"].as_str().unwrap();
+    let asked = world.call(key, "POST", "/v1/exemptions", body).await;
+    let asked = asked.expect(201);
     let path = format!("/v1/exemptions/{}/approve", asked["id"].as_str().unwrap());
     world.admin("POST", &path, json!({})).await.expect(200);
     let refused = asks(&world, "ada", "r-1", "gpt-4o").await;

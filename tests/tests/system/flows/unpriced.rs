@@ -157,7 +157,7 @@ async fn usage_without_a_price_is_beside_a_budget_that_it_does_not_spend_listed_
 #[tokio::test]
 async fn an_estimate_is_charged_at_the_dearest_price_of_the_provider_and_closes_the_cap() {
     let (world, _) = world(100 * MILLION).await;
-    let usd = world.budget(None, "usd", json!(10), true).await;
+    let usd = world.budget(None, "usd", json!(5), true).await;
     let passed = asks(&world, "r-1", json!("anthropic"), UNKNOWN).await;
     let price = &passed["price"];
     assert_eq!(
@@ -186,7 +186,7 @@ async fn an_estimate_is_charged_at_the_dearest_price_of_the_provider_and_closes_
     let spent: f64 = shown["spent"].to_string().parse().unwrap();
     let micro_usd = cost.div_euclid(1_000_000);
     assert_eq!(format!("{:.0}", spent * 1e6), micro_usd.to_string());
-    assert!(micro_usd > 10_000_000, "it is more than the cap");
+    assert!(micro_usd > 5_000_000, "it is more than the cap");
     assert_eq!(shown["unpriced_tokens"], 0);
     let refused = asks(&world, "r-2", json!("anthropic"), UNKNOWN).await;
     assert_eq!(refused["reasons"][0]["code"], "budget_exhausted");
@@ -259,11 +259,7 @@ async fn a_model_by_another_name_is_listed_as_inexact_and_an_exact_one_nowhere()
     let of = &inexact[0];
     assert_eq!(
         (&of["model"], &of["price"]["match"], &of["price"]["model"]),
-        (
-            &json!("gpt-41-mini"),
-            &json!("alias"),
-            &json!("gpt-4.1-mini")
-        )
+        (&json!("gpt-41-mini"), &json!("alias"), &json!(NAMED))
     );
     assert_eq!(
         (&of["tokens"], &of["requests"], &of["users"]),

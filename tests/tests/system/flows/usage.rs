@@ -207,6 +207,11 @@ async fn cached_tokens_without_input_make_no_budget_larger() {
 #[tokio::test]
 async fn a_hold_in_dollars_does_not_become_free_under_an_unknown_name() {
     let (world, _) = world(10_000).await;
+    let refuse = json!({"unknown_model": "refuse"});
+    world
+        .admin("PATCH", "/v1/organisation", refuse)
+        .await
+        .expect(200);
     let usd = world.budget(None, "usd", json!(1), true).await;
     let hold = world.hold("ada", "r-1", 1_000, 1_000).await;
     let mut event = world.usage("e-1", "ada", 1_000, 500, Some(&hold));
