@@ -23,6 +23,15 @@ async fn world() -> (World, String) {
     (world, budget)
 }
 
+/// Lets usage of a model without a price count in tokens only, so that its price is seen.
+async fn refuse_unknown_models(world: &World) {
+    let body = json!({"unknown_model": "refuse"});
+    world
+        .admin("PATCH", "/v1/organisation", body)
+        .await
+        .expect(200);
+}
+
 async fn put(world: &World, path: &str, body: Value) -> Value {
     world.admin("PUT", path, body).await.expect(200)
 }
@@ -111,6 +120,7 @@ async fn a_price_can_be_planned_and_what_was_removed_still_counts_for_its_time()
 #[tokio::test]
 async fn own_hardware_at_zero_costs_nothing_and_is_no_unknown_model() {
     let (world, budget) = world().await;
+    refuse_unknown_models(&world).await;
     let refused = ask(&world, "r-1", "our-cluster", "our-llama").await;
     assert_eq!(refused["reasons"][0]["code"], "unknown_model");
     let free = json!({"input_usd_per_million": 0, "output_usd_per_million": 0});
@@ -134,6 +144,7 @@ async fn own_hardware_at_zero_costs_nothing_and_is_no_unknown_model() {
 #[tokio::test]
 async fn an_alias_gives_a_deployment_and_a_profile_their_price() {
     let (world, budget) = world().await;
+    refuse_unknown_models(&world).await;
     let refused = ask(&world, "r-1", "bedrock", PROFILE).await;
     assert_eq!(refused["reasons"][0]["code"], "unknown_model");
     let alias = json!({"name": PROFILE, "provider": "openai", "model": "gpt-4o"});

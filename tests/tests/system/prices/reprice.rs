@@ -1,6 +1,6 @@
 //! Recorded usage is priced anew, and the difference is booked once.
 
-use super::{GPT, NOON, million, put, spent, world};
+use super::{GPT, NOON, million, put, refuse_unknown_models, spent, world};
 use end_to_end::{ADMIN, World};
 use serde_json::{Value, json};
 
@@ -34,6 +34,7 @@ async fn corrections(world: &World) -> Vec<Value> {
 #[tokio::test]
 async fn the_difference_is_shown_by_department_and_budget_and_booked_once() {
     let (world, budget) = world().await;
+    refuse_unknown_models(&world).await;
     world
         .report(&[million(&world, "e-1", GPT, "11:00:00")])
         .await;

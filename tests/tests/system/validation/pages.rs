@@ -85,6 +85,6 @@ async fn an_idempotency_key_is_visible_text_of_reasonable_length() {
             requests.push((right.text.clone(), request, 400, Some("Idempotency-Key")));
         }
     }
-    assert_eq!(requests.len(), 12 * 4, "twelve endpoints create");
+    assert_eq!(requests.len(), 13 * 4, "thirteen endpoints create");
     all_refused(&company, requests).await;
 }
