@@ -8,7 +8,7 @@ use super::item::{Item, expires_at};
 use super::keys::{self, ALERT, Key, TOLD};
 use super::pages::Page;
 use super::rows::Row;
-use super::usage_rows::digest_of_parts;
+use super::unsure_models::model_digest;
 use crate::domain::change::CrossingMarker;
 use crate::domain::ledger::self_audit::Difference;
 use crate::domain::notice::Notice;
@@ -81,7 +81,7 @@ impl AlertMarker {
     }
 
     pub(crate) fn unsure_price(organisation_id: &str, of: &UnsurePrice<'_>) -> Self {
-        let model = digest_of_parts(&[&of.usage.provider, &of.usage.model]);
+        let model = model_digest(&of.usage.provider, &of.usage.model);
         let marker = keys::unsure_marker(organisation_id, of.month, of.unsure, &model);
         Self(marker)
     }

@@ -55,6 +55,13 @@ struct ModelOfUser {
     requests: i64,
 }
 
+/// Returns what a model is known by: its provider and name, whatever their case, so that spellings
+/// of one model are one row and one alert.
+pub(super) fn model_digest(provider: &str, model: &str) -> String {
+    let folded = [provider, model].map(|name| name.trim().to_lowercase());
+    digest_of_parts(&[&folded[0], &folded[1]])
+}
+
 impl ModelOfUser {
     /// Returns the part of the sort key that all rows of a model have in common.
     fn of_model(&self) -> &str {
@@ -109,18 +116,15 @@ impl Store {
         organisation_id: &str,
         entries: impl IntoIterator<Item = &'a Entry<'a>>,
     ) -> Result<Vec<Write>, StoreError> {
-        let mut rows: BTreeMap<(Unsure, Month, [&str; 3]), More<'_>> = BTreeMap::new();
+        let mut rows: BTreeMap<(Unsure, Month, String, &str), More<'_>> = BTreeMap::new();
         for entry in entries {
             let Some(unsure) = entry.charge.matched.kind.unsure() else {
                 continue;
             };
             let usage = entry.report.usage;
-            let of = [
-                usage.provider.as_str(),
-                usage.model.as_str(),
-                usage.user_id.as_str(),
-            ];
-            let row = rows.entry((unsure, entry.period, of)).or_insert(More {
+            let model = model_digest(&usage.provider, &usage.model);
+            let of = (unsure, entry.period, model, usage.user_id.as_str());
+            let row = rows.entry(of).or_insert(More {
                 entry,
                 first_seen: entry.received_at,
                 tokens: 0,
@@ -133,12 +137,12 @@ impl Store {
             row.tokens = row.tokens.saturating_add(entry.charge.amounts.tokens);
             row.requests = row.requests.saturating_add(1);
         }
-        let each = rows.into_iter().map(|((unsure, month, of), more)| {
-            let [provider, model, user_id] = of;
-            let digest = digest_of_parts(&[provider, model]);
-            let key = keys::model_of_user(organisation_id, month, unsure, &digest, user_id);
-            self.unsure_item(&key, &more)
-        });
+        let each = rows
+            .into_iter()
+            .map(|((unsure, month, model, user_id), more)| {
+                let key = keys::model_of_user(organisation_id, month, unsure, &model, user_id);
+                self.unsure_item(&key, &more)
+            });
         each.collect()
     }
 

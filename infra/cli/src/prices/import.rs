@@ -91,6 +91,11 @@ fn versioned(arguments: &Arguments) -> Result<Source, CommandError> {
     if let Some(version) = &arguments.version {
         source.version.clone_from(version);
     }
+    if source.version.is_empty() {
+        return wrong(format!(
+            "{shown} names no version; give one: --version 2027-01"
+        ));
+    }
     let letters = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
     if !(1..=40).contains(&source.version.len()) || !source.version.chars().all(letters) {
         return wrong("--version must be 1 to 40 letters, digits, '-', '.' or '_'".to_owned());

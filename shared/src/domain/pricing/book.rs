@@ -111,7 +111,11 @@ impl PriceBook {
             .as_deref()
             .and_then(|name| Rules::get().called_by(name));
         let of_provider = |called: &Called| most(&called.sellers);
-        called.and_then(of_provider).or_else(|| most(&USUAL))
+        // One that sells nothing but free models says nothing about another model.
+        let of_provider = called
+            .and_then(of_provider)
+            .filter(|price| !price.is_free());
+        of_provider.or_else(|| most(&USUAL))
     }
 
     fn dearest_by_seller(&self) -> HashMap<String, Price> {

@@ -180,6 +180,20 @@ fn sellers_at_one_price_are_as_sure_as_one_seller() {
 }
 
 #[test]
+fn an_unknown_model_of_a_provider_of_free_models_is_not_free() {
+    let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
+    let usual = book.dearest_of(None).unwrap();
+    assert!(!usual.is_free());
+    for provider in ["ollama", "nobody"] {
+        assert_eq!(
+            book.dearest_of(Some(provider)),
+            Some(usual.clone()),
+            "{provider}"
+        );
+    }
+}
+
+#[test]
 fn a_date_that_is_not_listed_costs_the_dearest_of_the_others() {
     use MatchKind::{Dated, DearestProvider, Exact};
     let book = book(&[("a", "m-1", 5), ("a", "m-1-2025-01-02", 9), ("a", "m-2", 3)]);

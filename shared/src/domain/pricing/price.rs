@@ -56,6 +56,13 @@ impl Price {
         self.band(input).map_or(0, |band| band.rate(part, tier))
     }
 
+    pub fn is_free(&self) -> bool {
+        self.rates().all(|(above, tier, part)| {
+            let input = above.saturating_add(1);
+            self.rate(part, tier, input) == 0
+        })
+    }
+
     /// Returns every size (above so many input tokens), tier and part that has a rate.
     pub fn rates(&self) -> impl Iterator<Item = (i64, ServiceTier, Part)> {
         self.bands.iter().flat_map(|band| {
