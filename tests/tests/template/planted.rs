@@ -91,7 +91,7 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
         "api may dynamodb:PutItem in Ledger org#record#id",
     ),
     (
-        "'dynamodb:LeadingKeys': ['*#record#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#user#*']",
+        "'dynamodb:LeadingKeys': ['*#record#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#user#*', '*#models#*']",
         "'dynamodb:LeadingKeys': ['*']",
         "api may dynamodb:UpdateItem in Ledger org#abandoned#id",
     ),

@@ -291,7 +291,7 @@ mod tests {
             "by the name that its price was found by"
         );
         // Its price is that of the dearest date, which is not its name.
-        let undated = "gpt-4o-1999-01-01";
+        let undated = "gpt-4o-2023-01-01";
         assert!(judged(&configuration, "/", undated));
         let dearest = pricing().find(Some("openai"), undated).matched.model;
         configuration.organisation.models = Some(ModelRule {

@@ -98,7 +98,7 @@ impl<'a> Pricing<'a> {
         let sellers = sellers(provider, name.as_ref());
         let own = self.own_quotes(provider, &sellers, (model, name.as_ref()));
         if !sellers.is_empty() {
-            let table = || self.from_table(provider, &sellers, model);
+            let table = || self.table_quote(provider, &sellers, model);
             return dearest(own).unwrap_or_else(table);
         }
         // Nobody says whose model it is: it may be the table's as well.
@@ -110,7 +110,7 @@ impl<'a> Pricing<'a> {
         }
     }
 
-    fn from_table(&self, provider: Option<&str>, sellers: &[String], model: &str) -> Quote {
+    fn table_quote(&self, provider: Option<&str>, sellers: &[String], model: &str) -> Quote {
         let mut quote = self.book.find(provider, model);
         if let Some((step, hundredths)) = self.discount(provider, sellers)
             && let Some(price) = quote.price.take()

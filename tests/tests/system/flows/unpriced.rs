@@ -389,7 +389,7 @@ async fn late_usage_of_an_abandoned_hold_has_its_tokens_without_a_price_once() {
     world.set_clock("2026-11-24T13:00:00Z").await;
     world.hold("ada", "r-2", 1, 0).await;
     let late = of_openai(&world, "e-1", UNKNOWN, Some(&hold));
-    world.report(&[late.clone()]).await;
+    world.report(std::slice::from_ref(&late)).await;
     world.report(&[late]).await;
     assert_eq!(world.figures(&usd).await["unpriced_tokens"], 10);
     assert_eq!(listed(&world, "unpriced").await[0]["tokens"], 10);
