@@ -254,6 +254,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fraction_of_a_micro_dollar_does_not_carry_over() {
+        let budget = Budget {
+            rollover_cap_percent: Some(50),
+            ..samples::budget(Some("eng"), Unit::Usd, 1_001)
+        };
+        // 1.5 micro-dollars are left, and half of that carries over.
+        let cell = samples::cell([(budget.counter(), 1_500_000)]);
+        let now = samples::at("2026-12-01T00:10:00Z");
+        let row = Rollover::close(&budget, samples::month("2026-11"), &cell, now).unwrap();
+        assert_eq!(row.carried_out, 0);
+    }
+
+    #[test]
     fn what_exemptions_gave_beyond_a_budget_lowers_no_carry() {
         let budget = Budget {
             rollover_cap_percent: Some(33),

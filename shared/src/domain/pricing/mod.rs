@@ -6,6 +6,8 @@ pub mod book;
 mod book_tests;
 pub mod changes;
 mod choose;
+#[cfg(test)]
+mod choose_tests;
 mod dates;
 pub mod identity;
 pub mod images;

@@ -69,6 +69,7 @@ fn a_rate_that_is_missing_in_a_tier_or_at_a_size_is_never_cheaper_than_it_could_
     assert_eq!(small(Part::Write, Default), 100);
     assert_eq!(small(Part::WriteHour, Default), 170);
     assert_eq!(small(Part::WriteHour, Priority), 200);
+    assert_eq!(small(Part::WriteHour, Batch), 170);
     // Above the size: what is listed there, or the dearest of what could be meant.
     assert_eq!(large(Part::Input, Batch), 300);
     assert_eq!(large(Part::Cached, Default), 300);
