@@ -74,7 +74,7 @@ fn model_view(model: UnsureModel, status: Unsure, month: Month) -> ModelView {
                 inexact (`alias`, `dearest_provider`).",
         ),
         (
-            "month" = Option<String>, Query, pattern = "^[1-9][0-9]{3}-(0[1-9]|1[0-2])$",
+            "month" = Option<String>, Query, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])$",
             description = "Those of this month; of the current one where nothing is said.",
         ),
         Page,
