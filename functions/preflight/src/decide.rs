@@ -19,6 +19,7 @@ use shared::domain::org::department::Path;
 use shared::domain::org::organisation::{Organisation, UnknownModel};
 use shared::domain::org::people::User;
 use shared::domain::pricing::book::PriceBooks;
+use shared::domain::pricing::quote::Quote;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::logs::{self, ErrorType};
 use shared::runtime::random;
@@ -107,7 +108,9 @@ async fn attempt(
     };
     let path = configuration.path(&user.department_id);
     let budgets = configuration.budgets_on(&path, period);
-    let estimate = request.estimate(organisation, &pricing);
+    let quote = request.quote(&pricing);
+    let denied = denied(configuration, &user, &path, request, &quote, now);
+    let estimate = request.estimate(organisation, quote, pricing.book().largest_output());
     known.price = Some(estimate.matched.clone());
     let decided = |verdict, warnings| Decision {
         price: Some(estimate.matched.clone()),
@@ -116,7 +119,6 @@ async fn attempt(
     let mut warnings: Vec<Warning> = unpriced(&estimate.matched, &request.model)
         .into_iter()
         .collect();
-    let denied = denied(configuration, &user, &path, request, now);
     if let Some(verdict) = without_counters(denied, organisation, &budgets, request, &estimate) {
         known.may_pass_unheld = matches!(verdict, Verdict::Allow(_));
         let is_in_force = app.store.is_in_force(configuration, period).await?;
@@ -177,11 +179,11 @@ fn denied(
     user: &User,
     path: &Path,
     request: &PreflightRequest,
+    quote: &Quote,
     now: Timestamp,
 ) -> Option<Reason> {
     let provider = request.provider.as_deref();
-    let pricing = configuration.pricing(PriceBooks::built_in(), now);
-    let of_model = || Reason::of_model(configuration, path, &pricing, provider, &request.model);
+    let of_model = || Reason::of_model(configuration, path, quote, provider, &request.model);
     Reason::of_user(user, now).or_else(of_model)
 }
 

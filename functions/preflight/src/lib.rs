@@ -35,7 +35,7 @@ use refusals::AskedFor;
 use shared::domain::ledger::estimate::PreflightRequest;
 use shared::domain::ledger::hold_id::HoldId;
 use shared::ledger::VoidOutcome;
-use shared::runtime::auth::{Caller, may_act_for};
+use shared::runtime::auth::{Caller, acts_for_all, may_act_for};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::finished;
 use shared::runtime::logs::{self, ErrorType, Metric};
@@ -93,9 +93,13 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
         Err(error) => return Err(error),
     };
     let owner = caller.owner()?;
-    let request = request?;
+    let mut request = request?;
     if !may_act_for(owner, &request.user_id) {
         return Err(ApiError::forbidden("this key acts for its own user only"));
+    }
+    if !acts_for_all(owner) {
+        // Nobody sets their own price.
+        request.reported_pico_usd = None;
     }
     let decision = decide::decide(&app, &owner.organisation_id, &request, deadline).await?;
     let asked = AskedFor {
@@ -133,7 +137,7 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
     let hold_id = HoldId::parse(id).ok_or_else(unknown)?;
     let organisation_id = &owner.organisation_id;
     let is_own = |user_id: &String| hold_id.rid.belongs_to(organisation_id, user_id);
-    if !may_act_for(owner, "") && !owner.user_id.as_ref().is_some_and(is_own) {
+    if !acts_for_all(owner) && !owner.user_id.as_ref().is_some_and(is_own) {
         return Err(unknown());
     }
     Ok(hold_id)

@@ -21,6 +21,7 @@ use shared::domain::ledger::way_out::WayOut;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
 use shared::domain::pricing::book::PriceBooks;
+use shared::domain::pricing::quote::Quote;
 use shared::ledger::{RenewOutcome, RenewedHold};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
@@ -99,27 +100,33 @@ struct Asked {
 
 impl Asked {
     /// Returns why the user may not renew a hold so, whatever the counters have.
-    fn denied(&self, configuration: &Configuration, user: &User, now: Timestamp) -> Option<Reason> {
+    fn denied(
+        &self,
+        configuration: &Configuration,
+        user: &User,
+        quote: Option<&Quote>,
+        now: Timestamp,
+    ) -> Option<Reason> {
         Reason::of_user(user, now).or_else(|| {
             let path = configuration.path(&user.department_id);
-            let pricing = configuration.pricing(PriceBooks::built_in(), now);
-            let provider = self.provider.as_deref();
-            let model = self.model.as_deref()?;
-            Reason::of_model(configuration, &path, &pricing, provider, model)
+            let (provider, model) = (self.provider.as_deref(), self.model.as_deref()?);
+            Reason::of_model(configuration, &path, quote?, provider, model)
         })
     }
 
-    /// Returns what is wished, with the price of its model.
-    fn wish(&self, configuration: &Configuration, now: Timestamp) -> Wish {
+    /// Returns what its model costs. None if it names none.
+    fn quote(&self, configuration: &Configuration, now: Timestamp) -> Option<Quote> {
         let pricing = configuration.pricing(PriceBooks::built_in(), now);
-        let price = |model: &String| {
-            let quote = pricing.find(self.provider.as_deref(), model);
-            quote.price.map_or(Model::Unpriced, Model::Priced)
-        };
+        Some(pricing.find(self.provider.as_deref(), self.model.as_deref()?))
+    }
+
+    /// Returns what is wished, with the price of its model.
+    fn wish(&self, quote: Option<Quote>) -> Wish {
+        let price = |quote: Quote| quote.price.map_or(Model::Unpriced, Model::Priced);
         Wish {
             extend_seconds: self.extend_seconds,
             tokens: self.tokens,
-            model: self.model.as_ref().map_or(Model::NotNamed, price),
+            model: quote.map_or(Model::NotNamed, price),
         }
     }
 }
@@ -177,12 +184,13 @@ async fn attempt(
         exemption_id: None,
         is_degraded: false,
     };
-    if let Some(reason) = asked.denied(configuration, user, now) {
+    let quote = asked.quote(configuration, now);
+    if let Some(reason) = asked.denied(configuration, user, quote.as_ref(), now) {
         let current = configuration.period_of(now);
         let is_in_force = app.store.is_in_force(configuration, current).await?;
         return Ok(is_in_force.then(|| decided(Verdict::block(reason))));
     }
-    let wish = asked.wish(configuration, now);
+    let wish = asked.wish(quote);
     let renewed = app.store.renew(configuration, user, hold_id, &wish, now);
     let (verdict, known) = match renewed.await? {
         RenewOutcome::Renewed(known) => {

@@ -1,14 +1,14 @@
 //! Tokens and money, as integers.
 //!
-//! What people set (budgets, top-ups, exemptions, thresholds) is an `i64` of tokens or micro-USD.
-//! What is counted (usage, holds, counters, totals) is an `i128` of tokens or pico-USD, the unit in
-//! which every price of a token is whole. `counted` converts between them.
+//! Limits (budgets, top-ups, exemptions, thresholds) are an `i64` of tokens or micro-USD. Counted
+//! amounts (usage, holds, counters, totals) are an `i128` of tokens or pico-USD: in pico-USD every
+//! price of a token is a whole number. `counted` converts between the two.
 
 use crate::domain::wide_number;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The largest amount of one budget: 10^15 tokens, or 10^15 micro-USD (a thousand million dollars).
+/// The largest amount of one budget: 10^15 tokens, or 10^15 micro-USD (a billion dollars).
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000_000;
 
 const MICRO_PER_USD: i64 = 1_000_000;

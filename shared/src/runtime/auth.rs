@@ -2,7 +2,7 @@
 
 mod caller;
 
-pub use caller::{Caller, Secret, may_act_for};
+pub use caller::{Caller, Secret, acts_for_all, may_act_for};
 
 use super::beliefs::{Beliefs, Known};
 use super::clock::Clock;

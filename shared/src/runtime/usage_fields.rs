@@ -5,10 +5,8 @@ use super::parse;
 use crate::domain::ledger::estimate::MAX_TOKENS;
 use crate::domain::ledger::usage::Operation;
 use crate::domain::pricing::images::{ImageSize, MAX_IMAGE_BYTES, MAX_IMAGES, MAX_SIDE};
-use crate::domain::pricing::reported_cost::{MAX_REPORTED_PICO_USD, pico_usd_from_json};
+use crate::domain::pricing::reported_cost::pico_usd_from_json;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
-
-const PICO_PER_USD: i64 = 1_000_000_000_000;
 
 const OPERATIONS: &[(&str, Operation)] = &[
     ("chat", Operation::Chat),
@@ -34,9 +32,9 @@ pub fn service_tier(fields: &mut Fields) -> Option<ServiceTier> {
 
 /// Reads `cost_usd`, in pico-USD.
 pub fn reported_cost(fields: &mut Fields) -> Option<i64> {
-    let most = MAX_REPORTED_PICO_USD / PICO_PER_USD;
     fields.optional("cost_usd", |raw| {
-        pico_usd_from_json(raw).ok_or_else(|| format!("must be US dollars from 0 to {most}"))
+        let cost = pico_usd_from_json(raw);
+        cost.ok_or_else(|| "must be US dollars from 0 to 1000000".to_owned())
     })
 }
 

@@ -15,6 +15,11 @@ pub fn digest_of(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
+/// Returns a digest of 128 bits, in hex, for sort keys: texts may be longer than those.
+pub(super) fn short_digest(text: &str) -> String {
+    digest_of(text).chars().take(32).collect()
+}
+
 impl Row {
     /// Builds the organisation's entry in the operator's list.
     pub fn organisation(organisation: &Organisation) -> Result<Self, StoreError> {

@@ -1,7 +1,7 @@
 //! The organisation's own prices, discounts and aliases: rows of the configuration.
 
 use super::error::StoreError;
-use super::governance::digest_of;
+use super::governance::short_digest;
 use super::item::expires_at;
 use super::keys::{self, ALIAS, DISCOUNT, Key, PRICE};
 use super::rows::{Row, WAITING_SECONDS};
@@ -10,10 +10,8 @@ use crate::domain::pricing::own::{Alias, Discount, OwnPrice, folded};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Names may be longer than a sort key, so it has a digest of them.
 fn key(organisation_id: &str, prefix: &str, name: &str) -> Key {
-    let digest: String = digest_of(name).chars().take(32).collect();
-    keys::governance(organisation_id, format!("{prefix}{digest}"))
+    keys::governance(organisation_id, format!("{prefix}{}", short_digest(name)))
 }
 
 fn price_key(organisation_id: &str, price: &OwnPrice) -> Key {

@@ -3,7 +3,7 @@
 use super::Store;
 use super::call::Transacted;
 use super::error::StoreError;
-use super::governance::digest_of;
+use super::governance::short_digest;
 use super::item::{expires_at, number};
 use super::keys;
 use super::rows::Row;
@@ -19,7 +19,7 @@ const LEASE_KEPT_SECONDS: i64 = 3_600;
 
 /// Returns a digest of an address that hides the address and ignores its case.
 pub fn address_digest(email: &str) -> String {
-    digest_of(&email.to_lowercase()).chars().take(32).collect()
+    short_digest(&email.to_lowercase())
 }
 
 impl Row {

@@ -2,7 +2,7 @@
 
 use super::Store;
 use super::error::StoreError;
-use super::governance::digest_of;
+use super::governance::short_digest;
 use super::item::{Item, expires_at, from_item};
 use super::keys::{self, Key, REPRICED};
 use super::pages::Page;
@@ -38,7 +38,7 @@ struct Charged {
 }
 
 fn key(organisation_id: &str, (month, path): &Place) -> Key {
-    let digest: String = digest_of(path).chars().take(32).collect();
+    let digest = short_digest(path);
     keys::governance(organisation_id, format!("{REPRICED}{month}#{digest}"))
 }
 

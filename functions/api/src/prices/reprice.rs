@@ -98,12 +98,12 @@ fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<i64>), ApiE
 
 /// Prices recorded usage anew, and books the difference.
 ///
-/// `from` and `to` say when the usage arrived, in whole hours (UTC) that they touch. Each event has
-/// the price that is in force now for the time when it happened. What nobody counted, and what has
-/// no price, keeps what it was charged. The difference of each department and month is booked as
-/// one correction, which counts like late usage; `dry_run` only shows it. What was booked before is
-/// taken into account, so that repeating a call, or one of another window, books nothing twice. A
-/// long window is answered in parts: send `next_cursor` as `cursor` to continue.
+/// `from` and `to` say when the usage arrived; they are widened to whole hours (UTC). Each event
+/// gets the price that is in force now for its `occurred_at`. Usage that nobody counted, or whose
+/// model has no price, keeps its charge. Each department and month gets one correction, which
+/// counts like late usage; with `dry_run` the answer only shows it. A repeated call, or one with an
+/// overlapping window, books only what is not booked yet. A long window takes several calls: send
+/// `next_cursor` as `cursor` to continue.
 #[shared::endpoint(POST "/v1/prices/reprice", ADMIN)]
 #[utoipa::path(
     operation_id = "reprice",

@@ -9,6 +9,7 @@ use crate::domain::pricing::images::{ImageSize, image_tokens};
 use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::{MatchKind, PriceMatch};
 use crate::domain::pricing::price::Price;
+use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use sha2::{Digest, Sha256};
 
@@ -78,10 +79,20 @@ impl PreflightRequest {
         fingerprint
     }
 
-    /// Returns the amount to hold for the request.
-    pub fn estimate(&self, organisation: &Organisation, pricing: &Pricing<'_>) -> Estimate {
+    /// Returns what its model costs.
+    pub fn quote(&self, pricing: &Pricing<'_>) -> Quote {
+        pricing.find(self.provider.as_deref(), &self.model)
+    }
+
+    /// Returns the amount to hold for the request, whose model costs what `quote` says.
+    /// `longest` is the longest answer of any model, in tokens.
+    pub fn estimate(
+        &self,
+        organisation: &Organisation,
+        mut quote: Quote,
+        longest: i64,
+    ) -> Estimate {
         let provider = self.provider.as_deref();
-        let mut quote = pricing.find(provider, &self.model);
         let is_strict = organisation.reserve == Reserve::Strict;
         if is_strict {
             quote.price = quote.price.map(Price::ceiling);
@@ -100,9 +111,7 @@ impl PreflightRequest {
                 // Embeddings have no answer.
                 _ if self.operation == Operation::Embedding => 0,
                 Reserve::Estimate => organisation.output_reserve_tokens,
-                Reserve::Strict => quote
-                    .max_output_tokens
-                    .unwrap_or_else(|| pricing.book().largest_output()),
+                Reserve::Strict => quote.max_output_tokens.unwrap_or(longest),
             });
         // An alias of the organisation's has the pictures of the model that it stands for.
         let model = match quote.matched.kind {
@@ -181,7 +190,11 @@ mod tests {
     fn tokens(request: &PreflightRequest, reserve: Reserve) -> i64 {
         let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
         request
-            .estimate(&organisation(reserve), &Pricing::of_table(book))
+            .estimate(
+                &organisation(reserve),
+                request.quote(&Pricing::of_table(book)),
+                book.largest_output(),
+            )
             .amounts
             .tokens
     }
@@ -194,7 +207,11 @@ mod tests {
                 price_source: PriceSource::Reported,
                 ..organisation(reserve)
             };
-            let estimate = request.estimate(&organisation, &Pricing::of_table(book));
+            let estimate = request.estimate(
+                &organisation,
+                request.quote(&Pricing::of_table(book)),
+                book.largest_output(),
+            );
             estimate.amounts.micro_usd()
         };
         let mut claude = request(Input::Tokens(100_000), Some(0), "claude-sonnet-4-5");
@@ -279,7 +296,11 @@ mod tests {
                 model: model.into(),
                 ..asked.clone()
             };
-            asked.estimate(&organisation, &Pricing::of_table(book))
+            asked.estimate(
+                &organisation,
+                asked.quote(&Pricing::of_table(book)),
+                book.largest_output(),
+            )
         };
         // 600 at 2.5 and 400 at 1.25 micro-USD: gpt-4o asks nothing for writing its cache.
         let listed = estimate(PriceSource::Table, "gpt-4o");
@@ -300,7 +321,7 @@ mod tests {
             ..request(Input::Tokens(1_000), Some(100), "nobody-knows")
         };
         let pricing = Pricing::of_table(book).estimating(true);
-        let estimate = asked.estimate(&organisation(Reserve::Estimate), &pricing);
+        let estimate = asked.estimate(&organisation(Reserve::Estimate), asked.quote(&pricing), 0);
         let dearest = book.dearest_of(Some("openai")).unwrap();
         let worth = price::value(Some(&dearest), estimate.counts, estimate.tier);
         assert_eq!(estimate.amounts, worth);

@@ -7,7 +7,6 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{Department, Path};
 use crate::domain::org::models::{Forbidden, LevelRule, ModelRule, NamedModel};
 use crate::domain::pricing::identity::{names, without_seller};
-use crate::domain::pricing::in_force::Pricing;
 use crate::domain::pricing::matched::MatchKind;
 use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::rates::Part;
@@ -68,12 +67,12 @@ impl Reason {
     pub fn of_model(
         configuration: &Configuration,
         path: &Path,
-        pricing: &Pricing<'_>,
+        quote: &Quote,
         provider: Option<&str>,
         model: &str,
     ) -> Option<Self> {
         let RuleInForce { department, rule } = rule_on(configuration, path)?;
-        let named = named(&pricing.find(provider, model), provider, model);
+        let named = named(quote, provider, model);
         let why = said(rule, rule.forbids(&named)?);
         let whose = department.map_or("the organisation", |department| &department.name);
         let hint = match provider {
@@ -155,6 +154,7 @@ pub fn is_allowed(
 mod tests {
     use super::*;
     use crate::domain::pricing::book::PriceBooks;
+    use crate::domain::pricing::in_force::Pricing;
     use crate::domain::samples::{NOW, at, configuration, usage};
 
     fn rule(allow: &[&str]) -> ModelRule {
@@ -173,31 +173,43 @@ mod tests {
     }
 
     fn of_gpt_4o(configuration: &Configuration) -> Option<Reason> {
-        Reason::of_model(
-            configuration,
-            &backend(),
-            &pricing(),
-            Some("openai"),
-            "gpt-4o",
-        )
+        denied(configuration, &pricing(), Some("openai"), "gpt-4o")
+    }
+
+    fn denied(
+        configuration: &Configuration,
+        pricing: &Pricing<'_>,
+        provider: Option<&str>,
+        model: &str,
+    ) -> Option<Reason> {
+        let quote = pricing.find(provider, model);
+        Reason::of_model(configuration, &backend(), &quote, provider, model)
     }
 
     #[test]
     fn a_pattern_fits_every_spelling_of_its_model() {
-        let denied = |pattern: &str, provider, model| {
+        let is_denied = |pattern: &str, provider, model| {
             let mut configuration = configuration([]);
             configuration.organisation.models = Some(ModelRule {
                 deny: vec![pattern.to_owned()],
                 ..ModelRule::default()
             });
-            Reason::of_model(&configuration, &backend(), &pricing(), provider, model).is_some()
+            denied(&configuration, &pricing(), provider, model).is_some()
         };
         let anthropic = Some("anthropic");
-        assert!(denied("claude-sonnet-4.5", anthropic, "claude-sonnet-4-5"));
-        assert!(denied("claude-sonnet-4-5", anthropic, "claude-sonnet-4.5"));
-        assert!(denied("gpt-4o", None, "gpt4o"));
-        assert!(!denied("azure/*", None, "gpt4o"));
-        assert!(!denied("gpt-4o", None, "gpt-4o-mini"));
+        assert!(is_denied(
+            "claude-sonnet-4.5",
+            anthropic,
+            "claude-sonnet-4-5"
+        ));
+        assert!(is_denied(
+            "claude-sonnet-4-5",
+            anthropic,
+            "claude-sonnet-4.5"
+        ));
+        assert!(is_denied("gpt-4o", None, "gpt4o"));
+        assert!(!is_denied("azure/*", None, "gpt4o"));
+        assert!(!is_denied("gpt-4o", None, "gpt-4o-mini"));
     }
 
     #[test]
@@ -249,16 +261,14 @@ mod tests {
         let dear = of_gpt_4o(&configuration).unwrap().message;
         let why = "it costs $10 per million output tokens, and $2.50 is the most there";
         assert!(dear.contains(why), "{dear}");
-        let path = backend();
-        let unknown = Reason::of_model(&configuration, &path, &pricing(), None, "nobody-knows");
+        let unknown = denied(&configuration, &pricing(), None, "nobody-knows");
         let unknown = unknown.unwrap().message;
         assert!(unknown.contains("its price is not known"), "{unknown}");
         let pricing_of_all = pricing().estimating(true);
-        let estimated =
-            Reason::of_model(&configuration, &path, &pricing_of_all, None, "nobody-knows");
+        let estimated = denied(&configuration, &pricing_of_all, None, "nobody-knows");
         assert_eq!(estimated.unwrap().message, unknown);
         configuration.departments.get_mut("eng").unwrap().models = Some(rule(&["openai/*"]));
-        let unnamed = Reason::of_model(&configuration, &path, &pricing(), None, "gpt-4o");
+        let unnamed = denied(&configuration, &pricing(), None, "gpt-4o");
         let unnamed = unnamed.unwrap().message;
         assert!(
             unnamed.contains("the request names no provider"),

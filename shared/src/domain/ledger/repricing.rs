@@ -62,13 +62,14 @@ pub struct Booked {
     pub hours: BTreeMap<String, Pico>,
 }
 
-/// Returns what usage was charged and what it costs now. What nobody counted, and what has no
-/// price, keeps its charge.
+/// Returns what usage was charged and what it costs now. Usage that nobody counted, and that of a
+/// model without a price, keeps its charge: an estimate is no price.
 pub fn costs(of: &RecordedUsage, pricing: &Pricing<'_>, source: PriceSource) -> Costs {
     let recorded = of.charged.pico_usd;
     let charge = of.usage.charge(&of.usage.quote(pricing), source, None);
     let is_known = of.usage.tokens.is_counted() || charge.matched.kind == MatchKind::Reported;
-    let anew = match is_known && !charge.matched.is_unpriced() {
+    let is_guess = charge.matched.kind == MatchKind::Estimate;
+    let anew = match is_known && !is_guess && !charge.matched.is_unpriced() {
         true => charge.amounts.pico_usd,
         false => recorded,
     };
@@ -136,6 +137,7 @@ mod tests {
         );
         let book = book.unwrap();
         let pricing = Pricing::of_table(&book);
+        let pricing = pricing.estimating(true);
         let costs = |of: &RecordedUsage| costs(of, &pricing, PriceSource::Table);
         let counted = RecordedUsage {
             hour: "2026-11-24T12".to_owned(),

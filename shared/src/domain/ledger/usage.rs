@@ -169,6 +169,15 @@ impl Event {
         }
     }
 
+    /// Returns it without the cost that its reporter states.
+    #[must_use]
+    pub fn without_cost(mut self) -> Self {
+        if let Self::LlmRequest(usage) = &mut self {
+            usage.reported_pico_usd = None;
+        }
+        self
+    }
+
     pub fn occurred_at(&self) -> Timestamp {
         match self {
             Self::LlmRequest(usage) => usage.occurred_at,

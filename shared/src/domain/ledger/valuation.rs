@@ -1,4 +1,4 @@
-//! Values usage: the only place where the ledger asks a price what usage costs.
+//! Values usage and estimates: by a reported cost, or by a price.
 
 use crate::domain::amount::Amounts;
 use crate::domain::pricing::matched::{MatchKind, PriceMatch, PriceSource};

@@ -6,10 +6,10 @@ use super::rules::{Called, Rules};
 /// The longest name that is read, in bytes.
 const LONGEST: usize = 400;
 
-/// What is between a base and the id of a model that was made of it, as OpenAI and Azure write it.
+/// Separates a base model from the id of a fine-tuned one, in the forms of OpenAI and Azure.
 const TUNED: [&str; 3] = [":ft-", ":ft:", ".ft-"];
 
-/// What stands behind the name of a model.
+/// The version behind the name of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     /// Nothing.

@@ -1,4 +1,4 @@
-//! The rates of a model as a table lists them, and what stands in for a rate that it does not list.
+//! The rates of a model as a table lists them, and substitutes for the rates that it lacks.
 
 use super::tokens::ServiceTier;
 

@@ -7,8 +7,8 @@ pub const MAX_REPORTED_PICO_USD: i64 = 1_000_000_000_000_000_000;
 const DECIMALS: i64 = 12;
 
 /// Reads a JSON number of dollars into pico-USD: `"4.5e-05"` is 45,000,000. Gateways compute costs
-/// with floating-point numbers, so the number may have any digits: what is finer than a pico-USD is
-/// rounded up. None if it is no number, below zero, or above [`MAX_REPORTED_PICO_USD`].
+/// with floating-point numbers, so the number may have many digits; a fraction of a pico-USD is
+/// rounded up. None if it is not a number, negative, or above [`MAX_REPORTED_PICO_USD`].
 pub fn pico_usd_from_json(text: &str) -> Option<i64> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),

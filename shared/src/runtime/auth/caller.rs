@@ -104,9 +104,14 @@ fn operator_only() -> ApiError {
 /// Whether a key may act for `user_id`: agents and administrators for any user, others for their
 /// own.
 pub fn may_act_for(owner: &KeyOwner, user_id: &str) -> bool {
+    acts_for_all(owner) || owner.user_id.as_deref() == Some(user_id)
+}
+
+/// Whether a key acts for any user, as that of a gateway does.
+pub fn acts_for_all(owner: &KeyOwner) -> bool {
     match owner.role.scope() {
         RoleScope::All | RoleScope::AnyUser => true,
-        RoleScope::Managed | RoleScope::Own => owner.user_id.as_deref() == Some(user_id),
+        RoleScope::Managed | RoleScope::Own => false,
     }
 }
 

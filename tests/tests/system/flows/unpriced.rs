@@ -1,4 +1,4 @@
-//! Models whose price is unknown or inexact: what they are charged, where they are listed, and who
+//! Models with an unknown or inexact price: their charge, the list that has them, and who
 //! is told.
 
 use super::{figure, world};

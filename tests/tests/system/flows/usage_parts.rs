@@ -133,6 +133,18 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
     let without = json!({"input_tokens": 1000, "output_tokens": 100});
     world.report(&[event(&world, "e-4", without)]).await;
     assert_eq!(spent().await, "0.0218");
+    // The key of one user sets no price: what it reports is charged by the table.
+    let key = json!({"role": "member", "user_id": "ada"});
+    let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
+    let own = json!({"input_tokens": 1000, "output_tokens": 100, "cost_usd": 0});
+    let body = json!({"events": [event(&world, "e-5", own)]});
+    let key = key["key"].as_str().unwrap();
+    world
+        .call(key, "POST", "/v1/events", body)
+        .await
+        .expect(202);
+    world.system.drain().await.unwrap();
+    assert_eq!(spent().await, "0.0253");
     // A model without a price is not refused under a hard cap if its cost is known.
     let asked = json!({"model": "our-own", "input_tokens": 10, "cost_usd": 0.5});
     assert_eq!(held(&world, asked).await, (json!(110), "0.5".to_owned()));
