@@ -1,7 +1,7 @@
 //! What Toktra's functions share.
 //!
 //! - [`domain`] is pure: no async, no AWS, no clock, no randomness. Time and ids are arguments.
-//! - [`ledger`] has the use cases: it holds, settles, alerts and reconciles.
+//! - [`ledger`] has the use cases: it holds, settles, changes, closes months and reconciles.
 //! - [`store`] is the only code that knows DynamoDB.
 //! - [`runtime`] is the boundary to Lambda: configuration, keys, errors, batches.
 

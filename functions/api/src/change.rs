@@ -10,9 +10,10 @@ use shared::domain::change::{Author, Change};
 use shared::domain::ledger::cell::Cell;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
+use shared::ledger::{ChangeRequest, Changed, Snapshot, Step};
 use shared::runtime::error::{ApiError, Detail};
 use shared::runtime::http::json;
-use shared::store::{ChangeRequest, Changed, KeyOwner, Snapshot, Step, StoreError};
+use shared::store::{KeyOwner, StoreError};
 use std::sync::Arc;
 
 /// How often a change is prepared again after it met other changes.

@@ -15,7 +15,8 @@ use shared::domain::notice::{Address, Notice, Recipient};
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::{Block, User};
 use shared::domain::policy::{Fired, FiringRecord, FiringReport};
-use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
+use shared::ledger::{ChangeRequest, Changed, Snapshot, Step};
+use shared::store::{StoreError, new_id};
 use std::sync::Arc;
 
 /// The state that a firing without a user left.

@@ -11,8 +11,9 @@ use shared::domain::notice::incident::Cause;
 use shared::domain::notice::{Notice, Recipient};
 use shared::domain::org::people::{Block, User};
 use shared::domain::policy::{Fired, FiringRecord, FiringReport};
+use shared::ledger::{ChangeRequest, Changed, Snapshot, Step};
 use shared::runtime::logs::{self, Metric};
-use shared::store::{ChangeRequest, Changed, Snapshot, Step, StoreError, new_id};
+use shared::store::{StoreError, new_id};
 use std::sync::Arc;
 
 /// How often a block is prepared again because of other changes.

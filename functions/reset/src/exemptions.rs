@@ -10,8 +10,9 @@ use shared::domain::exemption::{Exemption, ExemptionStatus};
 use shared::domain::notice::Recipient;
 use shared::domain::notice::exemption::{Event, notice};
 use shared::domain::org::configuration::Configuration;
+use shared::ledger::{ChangeRequest, Changed, Snapshot, Step};
 use shared::runtime::logs::{ErrorType, report};
-use shared::store::{ChangeRequest, Changed, PendingExemption, Snapshot, Step, StoreError, new_id};
+use shared::store::{PendingExemption, StoreError, new_id};
 use std::sync::Arc;
 
 /// How often a step is tried again in one pass because of other changes. The next pass does the

@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use shared::domain::ledger::rollover::{Due, due};
 use shared::domain::org::configuration::Configuration;
 use shared::domain::period::Month;
+use shared::ledger::Snapshot;
 use shared::runtime::logs::{ErrorType, report};
-use shared::store::{Snapshot, StoreError};
+use shared::store::StoreError;
 use std::time::Instant;
 
 /// How long before the beginning of a month its cell is opened.

@@ -4,7 +4,8 @@
 use jiff::Timestamp;
 use shared::domain::change::{Author, Change};
 use shared::domain::ledger::refused::hours_to_tell;
-use shared::store::{ChangeRequest, Changed, Snapshot, Step, Store, StoreError};
+use shared::ledger::{ChangeRequest, Changed, Snapshot, Step};
+use shared::store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The use cases of the ledger, over [`crate::domain`] and [`crate::store`].
+//! The use cases, over [`crate::domain`] and [`crate::store`].
 //!
 //! A use case reads, decides by the domain, and passes writes to the store. It is a method of
 //! [`crate::store::Store`] and knows no type of the database.
@@ -6,10 +6,13 @@
 mod alerts;
 mod batch;
 mod cells;
+mod change;
 mod charge;
 mod corrections;
+mod creation;
 mod entries;
 mod hold;
+mod months;
 mod recipients;
 mod reconcile;
 mod reconcile_records;
@@ -21,7 +24,10 @@ mod thresholds;
 mod uncounted;
 
 pub use alerts::RaisedAlert;
+pub use change::{ChangeRequest, Changed, Committed, Snapshot, Step};
+pub use creation::Created;
 pub use hold::{HoldOutcome, VoidOutcome};
+pub use months::ClosedMonth;
 pub use reconcile::Books;
 pub use record::Recorded;
 pub use renew::{RenewOutcome, RenewedHold};

@@ -211,7 +211,7 @@ impl Store {
     }
 
     /// The items of a change's audit entries. `head` counts them and has the hash of the last one.
-    pub(super) fn audit_items(
+    pub(crate) fn audit_items(
         &self,
         organisation_id: &str,
         change: &Change,

@@ -12,7 +12,7 @@ use crate::domain::policy::{Policy, PolicyStatus};
 use aws_sdk_dynamodb::types::Put;
 
 /// Returns the ledger write of a change, which charges the counters itself.
-pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
+pub(crate) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
     match change {
         Change::EventCounted(event) => Some(LedgerWrite::Count(&event.after.value)),
         Change::EventDiscarded(event) => Some(LedgerWrite::Discard(&event.after.value)),
@@ -68,7 +68,7 @@ pub(super) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
 }
 
 impl Store {
-    pub(super) fn head_item(
+    pub(crate) fn head_item(
         &self,
         organisation_id: &str,
         head: &Head,
@@ -91,7 +91,7 @@ impl Store {
 
 impl Head {
     /// Counts what a change creates, deletes and closes.
-    pub(super) fn count(&mut self, change: &Change) {
+    pub(crate) fn count(&mut self, change: &Change) {
         match change {
             Change::OrganisationUpdated(organisation) => {
                 self.organisation = organisation.after.value.clone();

@@ -17,7 +17,7 @@ struct Rows<'a> {
 }
 
 /// Returns the rows of a change, including its notices.
-pub(super) fn rows_of(
+pub(crate) fn rows_of(
     organisation_id: &str,
     change: &Change,
     now: Timestamp,

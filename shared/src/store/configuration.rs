@@ -100,7 +100,7 @@ impl Store {
 
     /// Reads the head and the configuration of its epoch. The rows are read between two reads of
     /// the head, and again if a change happened between these.
-    pub(super) async fn snapshot(
+    pub(crate) async fn snapshot(
         &self,
         organisation_id: &str,
     ) -> Result<Option<(Head, Configuration)>, StoreError> {

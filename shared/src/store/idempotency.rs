@@ -53,7 +53,7 @@ impl Store {
         answer.item.map(super::configuration::data).transpose()
     }
 
-    pub(super) fn idempotency_item(
+    pub(crate) fn idempotency_item(
         &self,
         idempotency: &Idempotency,
         now: Timestamp,

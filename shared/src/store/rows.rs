@@ -7,7 +7,6 @@ use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
 use super::tables::TTL;
 use super::write::Write;
 use crate::domain::ledger::hold_id::HoldKey;
-use crate::domain::ledger::rollover::Rollover;
 use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::people::User;
@@ -139,12 +138,6 @@ impl Row {
         let mut row = Self::new(keys::governance(organisation_id, sk), moved)?;
         row.expire(expires_at(now) + WAITING_SECONDS);
         Ok(row)
-    }
-
-    /// Builds the history row of a budget's month, which never expires.
-    pub fn rollover(organisation_id: &str, rollover: &Rollover) -> Result<Self, StoreError> {
-        let key = keys::rollover(organisation_id, rollover.from_period, &rollover.budget_id);
-        Self::new(key, rollover)
     }
 
     /// Lets the row expire at `at`, in seconds.

@@ -1,7 +1,7 @@
 //! The layers: which crates may need which others, and which words stay out of which folders.
 
 use end_to_end::sources::{read, relative_sources};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The places of a folder's files that name one of these words, except files below `except`.
 fn naming(files: &[(String, String)], words: &[&str], except: &[&str]) -> Vec<String> {
@@ -130,6 +130,50 @@ fn only_the_store_knows_dynamodb() {
     assert_none_names(&["functions", "shared/src"], &words, &store);
     let folders = ["functions", "shared/src/domain"];
     assert_none_names(&folders, &["aws_sdk_dynamodb"], &[]);
+}
+
+/// The names of the functions that are defined in these files.
+fn defined(files: &[(String, String)]) -> BTreeSet<&str> {
+    let lines = files.iter().flat_map(|(_, text)| text.lines());
+    let names = lines.filter_map(|line| line.split_once("fn ")?.1.split_once(['(', '<']));
+    names.map(|(name, _)| name).collect()
+}
+
+/// The calls of methods that are defined only in `above`.
+fn calls_up(above: &[(String, String)], below: &[(String, String)]) -> Vec<String> {
+    let own = defined(below);
+    let only_above = defined(above)
+        .into_iter()
+        .filter(|name| !own.contains(name));
+    let calls: Vec<String> = only_above.map(|name| format!("self.{name}(")).collect();
+    let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
+    let in_one_line = |text: &str| text.split_whitespace().collect();
+    let below = below
+        .iter()
+        .map(|(path, text)| (path.clone(), in_one_line(text)));
+    naming(&below.collect::<Vec<_>>(), &calls, &[])
+}
+
+#[test]
+fn the_store_calls_no_use_case() {
+    let store = ["shared/src/store"];
+    assert_none_names(&store, &["crate::ledger", "crate::runtime"], &[]);
+    // Use cases are methods of `Store` too, so no path names their layer.
+    let [above, below] =
+        ["shared/src/ledger", "shared/src/store"].map(|folder| relative_sources("", &[folder]));
+    assert!(defined(&above).contains("close_month"));
+    let wrong = calls_up(&above, &below);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_call_of_a_method_above_is_found() {
+    let file = |text: &str| [("a.rs".to_owned(), text.to_owned())];
+    let above = file("pub async fn close_month(&self) {}\nfn item<T>() {}");
+    let below = file("fn item() {}\nfn f() { self.item(); }");
+    assert!(calls_up(&above, &below).is_empty());
+    let below = file("fn f() { self\n  .close_month(\"acme\"); }");
+    assert_eq!(calls_up(&above, &below), ["a.rs names self.close_month("]);
 }
 
 #[test]

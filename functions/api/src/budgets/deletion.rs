@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use shared::domain::change::{Audited, Change};
 use shared::domain::org::budget::{Budget, EndedBudget};
 use shared::domain::period::Month;
+use shared::ledger::Snapshot;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::http::RequestId;
 use shared::runtime::openapi::{Conflict, Denied, IfMatch, Invalid, Slug, Unknown};
-use shared::store::Snapshot;
 
 /// The most rows of deleted budgets that one deletion removes, as its transaction is limited.
 const MAX_FORGOTTEN: usize = 20;

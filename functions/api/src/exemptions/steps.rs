@@ -20,6 +20,7 @@ use shared::domain::ledger::cell::{Cell, MAX_EXEMPTION_COUNTERS};
 use shared::domain::ledger::node::Node;
 use shared::domain::notice::exemption::Event;
 use shared::domain::period::Month;
+use shared::ledger::Snapshot;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -27,7 +28,6 @@ use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Slug, TooLarge, Unknown};
 use shared::runtime::parse;
 use shared::runtime::roles::RoleScope;
-use shared::store::Snapshot;
 
 /// Approves an exemption. It is in force with the answer.
 ///

@@ -24,6 +24,7 @@ use shared::domain::org::api_key::ApiKey;
 use shared::domain::org::authority::{Maker, OPERATOR};
 use shared::domain::org::organisation::Organisation;
 use shared::domain::org::people::Role;
+use shared::ledger::Created;
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
@@ -33,7 +34,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Page, Slug, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::store::{Created, StoreError};
+use shared::store::StoreError;
 
 /// No organisation may have this id: GitHub's table of risks has the path of its receiver.
 const RESERVED_ID: &str = "risks";

@@ -7,8 +7,8 @@ use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::name::is_slug;
 use shared::domain::policy::Policy;
+use shared::ledger::Snapshot;
 use shared::runtime::error::ApiError;
-use shared::store::Snapshot;
 use std::sync::Arc;
 
 /// Changes one policy, unless the headers name another version. `edit` changes it and returns the

@@ -14,8 +14,9 @@ use shared::domain::notice::Notice;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Department;
 use shared::domain::org::people::User;
+use shared::ledger::Snapshot;
 use shared::runtime::error::ApiError;
-use shared::store::{KeyOwner, Snapshot};
+use shared::store::KeyOwner;
 use std::sync::Arc;
 
 /// Returns the department with one user more or less.

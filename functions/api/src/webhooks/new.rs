@@ -2,9 +2,9 @@
 
 use crate::App;
 use shared::domain::notice::webhook::{MAX_WEBHOOKS, Webhook};
+use shared::ledger::Snapshot;
 use shared::runtime::error::ApiError;
 use shared::runtime::random;
-use shared::store::Snapshot;
 
 /// A new webhook with its secret, which is shown once.
 pub(crate) struct NewWebhook {

@@ -1,14 +1,6 @@
 //! Changes an organisation in one transaction: the rows, the audit entry, the head and the cells in
 //! force. After its answer no hold uses the old state, and no crash separates the parts.
 
-use super::Store;
-use super::call::Transacted;
-use super::change_head::ledger_write_of;
-use super::change_rows::rows_of;
-use super::configuration::Head;
-use super::error::StoreError;
-use super::idempotency::Idempotency;
-use super::write::Write;
 use crate::backoff::back_off;
 use crate::domain::change::{Author, Change, Effect};
 use crate::domain::ledger::cell::Cell;
@@ -16,6 +8,9 @@ use crate::domain::ledger::cell_update::Condition;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
+use crate::store::{
+    Head, Idempotency, Store, StoreError, Transacted, Write, ledger_write_of, rows_of,
+};
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,14 +1,7 @@
 //! Closes months. Each budget's rollover is credited once, with its history row, in one transaction
 //! with the counters of the next month. It is corrected once, after late usage has had its time.
 
-use super::Store;
-use super::alerts::new_id;
-use super::call::ATTEMPTS;
 use super::change::{ChangeRequest, Changed, Snapshot, Step};
-use super::configuration::data;
-use super::error::StoreError;
-use super::keys::{self, ROLLOVER};
-use super::pages::Page;
 use crate::domain::change::{Author, Change};
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::node::Node;
@@ -18,6 +11,7 @@ use crate::domain::notice::Notice;
 use crate::domain::notice::closing::{self, ClosedBudget};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
+use crate::store::{ATTEMPTS, Store, StoreError, new_id};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,33 +49,6 @@ struct Batch {
 }
 
 impl Store {
-    /// Returns the rollovers out of `period`, by the counter of their level. A level has one budget
-    /// at the end of a month.
-    pub(crate) async fn rollovers_from(
-        &self,
-        organisation_id: &str,
-        period: Month,
-    ) -> Result<BTreeMap<Node, Rollover>, StoreError> {
-        let prefix = keys::rollover(organisation_id, period, "").sk;
-        let rows = self.rows_under(organisation_id, prefix).await?;
-        let rows = rows.into_iter().map(data::<Rollover>);
-        rows.map(|row| row.map(|row| (row.counter(), row)))
-            .collect()
-    }
-
-    /// Lists the rollovers that are `wanted`, the newest month first. `after` is [`Page::next`] of
-    /// the page before.
-    pub async fn rollovers(
-        &self,
-        organisation_id: &str,
-        wanted: impl Fn(&Rollover) -> bool,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Rollover>, StoreError> {
-        self.newest_first(organisation_id, ROLLOVER, after, limit, wanted)
-            .await
-    }
-
     /// Closes `period`, which has ended: credits the rollover of each budget that counted at its
     /// end, and writes its history. Repeated, it only finishes what is missing. Returns the
     /// rollovers that this call credited, and the notice that the last batch wrote.

@@ -1,14 +1,9 @@
 //! Creates organisations.
 
-use super::Store;
-use super::call::Transacted;
-use super::change_rows::rows_of;
-use super::configuration::{Head, PolicyCounts};
-use super::error::StoreError;
-use super::idempotency::Idempotency;
 use crate::domain::change::{Audited, Author, Change};
 use crate::domain::org::api_key::ApiKey;
 use crate::domain::org::organisation::Organisation;
+use crate::store::{Head, Idempotency, PolicyCounts, Store, StoreError, Transacted, rows_of};
 use jiff::Timestamp;
 
 /// The outcome of creating an organisation.
