@@ -178,12 +178,12 @@ impl Store {
             *sums = sums.plus(one);
         }
         for (place, (entry, of_user)) in of_users.into_values().enumerate() {
-            let totals = self.totals_items(configuration, entry, of_department, of_user)?;
+            let totals = self.totals_items(configuration, entry, of_department, of_user);
             // The department's total comes first, and is the same for all of its users.
             parts.extend(totals.into_iter().skip(usize::from(place > 0)));
         }
         let entries = group.iter().map(|(_, settlement)| &settlement.entry);
-        parts.extend(self.usage_items(configuration, entries.clone())?);
+        parts.extend(self.usage_items(configuration, entries.clone()));
         parts.extend(self.unsure_items(organisation_id, entries)?);
         Ok(self.transact(parts).await? == Transacted::Applied)
     }

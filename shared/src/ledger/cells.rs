@@ -34,9 +34,9 @@ impl Store {
         let spent = |department_id: Option<&str>| totals.spent_under(department_id);
         let cell = Cell::open(configuration, period, behind, spent);
         let parts = vec![
-            self.opened_cell_item(organisation, period, &cell, behind)?,
-            self.same_epoch_item(configuration)?,
-            self.charges_are_item(&organisation.id, period, uncounted)?,
+            self.opened_cell_item(organisation, period, &cell, behind),
+            self.same_epoch_item(configuration),
+            self.charges_are_item(&organisation.id, period, uncounted),
         ];
         Ok(self.transact(parts).await? == Transacted::Applied)
     }

@@ -239,7 +239,7 @@ impl Store {
                     self.open_cell(configuration, period, None).await?;
                     return Ok(None);
                 }
-                items.push(self.no_cell_item(organisation_id, period)?);
+                items.push(self.no_cell_item(organisation_id, period));
                 continue;
             };
             if cell.epoch < before {
@@ -250,11 +250,11 @@ impl Store {
             let mut update = effect.update(&cell, period, current_month);
             update.conditions.push(Condition::EpochIs(before));
             update.epoch = Some(head.epoch);
-            items.push(self.cell_update_item(organisation_id, period, &update)?);
             let mut after = Some(cell);
             if update.apply(&mut after).is_err() {
                 return Ok(None);
             }
+            items.push(self.cell_update_item(organisation_id, period, update));
             if period == current_month {
                 current = after;
             }

@@ -90,18 +90,18 @@ impl Store {
             unpriced: of_user.unpriced,
             ..Sums::one(more)
         };
-        parts.extend(self.totals_items(configuration, entry, of_department, of_user)?);
-        parts.extend(self.usage_items(configuration, [entry])?);
+        parts.extend(self.totals_items(configuration, entry, of_department, of_user));
+        parts.extend(self.usage_items(configuration, [entry]));
         parts.extend(self.unsure_items(&configuration.organisation.id, [entry])?);
         if let Some(offset) = offset {
             let event = &entry.report.identity;
             let organisation_id = &configuration.organisation.id;
-            parts.push(self.offset_item(organisation_id, offset.hold_id, event)?);
+            parts.push(self.offset_item(organisation_id, offset.hold_id, event));
             // The reports get the full usage and lose the abandoned hold, as the totals get only
             // the difference.
             let taken = Added::abandoned(offset.charged).taken_away();
             let of = offset.reported_in;
-            parts.extend(self.abandoned_rows(organisation_id, of, taken, expires_at(now))?);
+            parts.extend(self.abandoned_rows(organisation_id, of, taken, expires_at(now)));
         }
         Ok(Some(parts))
     }
@@ -129,8 +129,8 @@ impl Store {
         let Some(cell) = cell else {
             // A caller that opens the month meanwhile sees the count, and reads the totals again.
             return Ok(Some(vec![
-                self.charge_without_cell_item(organisation_id, of.period, of.expires_at)?,
-                self.no_cell_item(organisation_id, of.period)?,
+                self.charge_without_cell_item(organisation_id, of.period, of.expires_at),
+                self.no_cell_item(organisation_id, of.period),
             ]));
         };
         let nodes = configuration.counters_on(of.path);
@@ -146,10 +146,7 @@ impl Store {
             }
         };
         update.conditions.push(Condition::EpochIs(cell.epoch));
-        Ok(Some(vec![self.cell_update_item(
-            organisation_id,
-            of.period,
-            &update,
-        )?]))
+        let update = self.cell_update_item(organisation_id, of.period, update);
+        Ok(Some(vec![update]))
     }
 }

@@ -120,7 +120,7 @@ impl Store {
         let Some(mut parts) = self.debit_items(configuration, &debit, now).await? else {
             return Ok(None);
         };
-        parts.extend(self.correction_items(configuration, correction)?);
+        parts.extend(self.correction_items(configuration, correction));
         Ok(Some(parts))
     }
 }

@@ -179,8 +179,8 @@ impl Store {
             self.settled_item(organisation_id, settlement)?,
         ];
         parts.extend(self.flag_item(configuration, entry, Some(hold.amounts), None)?);
-        parts.extend(self.totals_items(configuration, entry, sums, sums)?);
-        parts.extend(self.usage_items(configuration, [entry])?);
+        parts.extend(self.totals_items(configuration, entry, sums, sums));
+        parts.extend(self.usage_items(configuration, [entry]));
         parts.extend(self.unsure_items(organisation_id, [entry])?);
         let done = self.transact(parts).await?;
         if done == Transacted::Applied {

@@ -202,7 +202,7 @@ impl Store {
     ) -> Result<Tried, StoreError> {
         let organisation_id = &renewal.configuration.organisation.id;
         let hold_id = renewal.hold_id;
-        let lives = self.lives_item(organisation_id, hold_id, &hold, renewal.now)?;
+        let lives = self.lives_item(organisation_id, hold_id, &hold, renewal.now);
         if self.transact(vec![lives]).await? != Transacted::Applied
             && let Some(known) = self.resolution(organisation_id, hold_id).await?
         {

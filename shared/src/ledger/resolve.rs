@@ -175,7 +175,7 @@ impl Store {
         };
         let mut parts = vec![self.ending_item(organisation_id, &hold_id, &resolved, by, now)?];
         if charged != Amounts::ZERO {
-            parts.extend(self.abandoned_items(organisation_id, &hold_id, &resolved, now)?);
+            parts.extend(self.abandoned_items(organisation_id, &hold_id, &resolved, now));
         }
         let resolved = match self.transact(parts).await? {
             Transacted::Applied => resolved,

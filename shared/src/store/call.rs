@@ -6,7 +6,6 @@ use super::item::Item;
 use super::write::Write;
 use crate::backoff::back_off;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnConsumedCapacity, TransactWriteItem};
 
@@ -98,11 +97,12 @@ impl Store {
     /// Writes all of `parts` or none. Retries after a collision with another transaction and after
     /// throttling.
     pub(crate) async fn transact(&self, parts: Vec<Write>) -> Result<Transacted, StoreError> {
-        if let [Write::Put(put)] = parts.as_slice() {
+        let items = parts.into_iter().map(|part| part.into_part(&self.tables));
+        let items: Vec<TransactWriteItem> = items.collect::<Result<_, _>>()?;
+        if let [TransactWriteItem { put: Some(put), .. }] = items.as_slice() {
             // A single write needs no transaction, which would cost twice as much.
             return self.put_alone(put).await;
         }
-        let items: Vec<TransactWriteItem> = parts.into_iter().map(Into::into).collect();
         let mut token = new_token()?;
         for attempt in 0..ATTEMPTS {
             let call = self
@@ -150,18 +150,53 @@ impl Store {
                 .set_expression_attribute_names(put.expression_attribute_names().cloned())
                 .set_expression_attribute_values(put.expression_attribute_values().cloned())
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let error = match call.send().await {
-                Ok(_) => return Ok(Transacted::Applied),
-                Err(error) => error,
-            };
-            match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => {
-                    return Ok(Transacted::Refused(vec![true]));
-                }
-                _ if is_transaction_conflict(&error) => back_off(attempt).await,
-                _ => return Err(error.into()),
+            match alone(call.send().await)? {
+                Some(done) => return Ok(done),
+                None => back_off(attempt).await,
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Makes an update without a transaction. It may be made twice, so it must not add.
+    pub(crate) async fn update_alone(&self, update: Write) -> Result<Transacted, StoreError> {
+        let update = update.into_part(&self.tables)?.update;
+        let update = update.ok_or_else(|| StoreError::unreadable("a write that is no update"))?;
+        for attempt in 0..ATTEMPTS {
+            let call = self
+                .client
+                .update_item()
+                .table_name(update.table_name())
+                .set_key(Some(update.key().clone()))
+                .update_expression(update.update_expression())
+                .set_condition_expression(update.condition_expression().map(str::to_owned))
+                .set_expression_attribute_names(update.expression_attribute_names().cloned())
+                .set_expression_attribute_values(update.expression_attribute_values().cloned())
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
+            match alone(call.send().await)? {
+                Some(done) => return Ok(done),
+                None => back_off(attempt).await,
+            }
+        }
+        Err(StoreError::Contended)
+    }
+}
+
+/// Reads the answer of a write outside a transaction. None if it collided with a transaction.
+fn alone<T, E, R>(answer: Result<T, SdkError<E, R>>) -> Result<Option<Transacted>, StoreError>
+where
+    E: ProvideErrorMetadata,
+    StoreError: From<SdkError<E, R>>,
+{
+    let Err(error) = answer else {
+        return Ok(Some(Transacted::Applied));
+    };
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code);
+    match code {
+        Some("ConditionalCheckFailedException") => Ok(Some(Transacted::Refused(vec![true]))),
+        _ if is_transaction_conflict(&error) => Ok(None),
+        _ => Err(error.into()),
     }
 }

@@ -3,9 +3,9 @@
 use super::call::{ATTEMPTS, is_transaction_conflict};
 use super::error::StoreError;
 use super::expression::{Expression, cell_from_item, cell_to_item};
-use super::item::number;
-use super::tables::TTL;
-use super::write::Write;
+use super::item::{Item, number, text};
+use super::tables::{TTL, Table};
+use super::write::{Changes, If, Write};
 use super::{Store, keys};
 use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
@@ -15,8 +15,7 @@ use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Put, ReturnConsumedCapacity, ReturnValue,
-    ReturnValuesOnConditionCheckFailure, Update,
+    ReturnConsumedCapacity, ReturnValue, ReturnValuesOnConditionCheckFailure,
 };
 
 /// How long a cell is kept after its period: 13 months, as long as an event may arrive.
@@ -31,6 +30,10 @@ pub(crate) enum Updated {
     Refused(Option<Cell>),
 }
 
+fn key(organisation_id: &str, period: Month) -> Item {
+    Item::from([("k".to_owned(), text(keys::cell(organisation_id, period)))])
+}
+
 impl Store {
     /// Returns the cell of a period, read consistently, or None if the period has no cell.
     pub async fn cell(
@@ -42,7 +45,7 @@ impl Store {
             .client
             .get_item()
             .table_name(&self.tables.counters)
-            .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
+            .set_key(Some(key(organisation_id, period)))
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
@@ -63,7 +66,7 @@ impl Store {
                 .client
                 .update_item()
                 .table_name(&self.tables.counters)
-                .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
+                .set_key(Some(key(organisation_id, period)))
                 .condition_expression(&expression.condition)
                 .update_expression(&expression.update)
                 .set_expression_attribute_names(
@@ -101,50 +104,21 @@ impl Store {
         &self,
         organisation_id: &str,
         period: Month,
-        update: &CellUpdate,
-    ) -> Result<Write, StoreError> {
-        let expression = Expression::of(update);
-        let update = Update::builder()
-            .table_name(&self.tables.counters)
-            .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
-            .condition_expression(expression.condition)
-            .update_expression(expression.update)
-            .set_expression_attribute_names(
-                (!expression.names.is_empty()).then_some(expression.names),
-            )
-            .set_expression_attribute_values(Some(expression.values))
-            .build()?;
-        Ok(Write::Update(update))
+        update: CellUpdate,
+    ) -> Write {
+        Write::cell(key(organisation_id, period), update)
     }
 
     /// Requires that a period has no cell, as a part of a transaction.
-    pub(crate) fn no_cell_item(
-        &self,
-        organisation_id: &str,
-        period: Month,
-    ) -> Result<Write, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.tables.counters)
-            .key("k", AttributeValue::S(keys::cell(organisation_id, period)))
-            .condition_expression("attribute_not_exists(k)")
-            .build()?;
-        Ok(Write::Check(check))
+    pub(crate) fn no_cell_item(&self, organisation_id: &str, period: Month) -> Write {
+        Write::check(Table::Counters, key(organisation_id, period), If::Absent)
     }
 
     /// Requires that `configuration` is in force, as a part of a transaction.
-    pub(crate) fn same_epoch_item(
-        &self,
-        configuration: &Configuration,
-    ) -> Result<Write, StoreError> {
-        let check = ConditionCheck::builder()
-            .table_name(&self.tables.governance)
-            .set_key(Some(
-                keys::head(&configuration.organisation.id).attributes(),
-            ))
-            .condition_expression("epoch = :epoch")
-            .expression_attribute_values(":epoch", number(configuration.epoch))
-            .build()?;
-        Ok(Write::Check(check))
+    pub(crate) fn same_epoch_item(&self, configuration: &Configuration) -> Write {
+        let head = keys::head(&configuration.organisation.id).attributes();
+        let condition = If::Is("epoch", number(configuration.epoch));
+        Write::check(Table::Governance, head, condition)
     }
 
     /// Writes the cell of `period` if it is as `behind` says, or if there is none.
@@ -154,19 +128,12 @@ impl Store {
         period: Month,
         cell: &Cell,
         behind: Option<&Cell>,
-    ) -> Result<Write, StoreError> {
+    ) -> Write {
         let expires_at = organisation.month_end(period).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
-        let put = Put::builder()
-            .table_name(&self.tables.counters)
-            .set_item(Some(cell_to_item(&key, cell, expires_at)));
-        let put = match behind {
-            None => put.condition_expression("attribute_not_exists(k)"),
-            Some(known) => put
-                .condition_expression("v = :v")
-                .expression_attribute_values(":v", number(known.version)),
-        };
-        Ok(Write::Put(put.build()?))
+        let item = cell_to_item(&key, cell, expires_at);
+        let condition = behind.map_or(If::Absent, |known| If::Is("v", number(known.version)));
+        Write::put(Table::Counters, item).only(condition)
     }
 
     /// Returns how many charges of `period` were recorded while it had no cell.
@@ -195,18 +162,13 @@ impl Store {
         organisation_id: &str,
         period: Month,
         counted: u64,
-    ) -> Result<Write, StoreError> {
+    ) -> Write {
         let key = keys::charges_without_cell(organisation_id, period);
-        let check = ConditionCheck::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()));
-        let check = match counted {
-            0 => check.condition_expression("attribute_not_exists(pk)"),
-            counted => check
-                .condition_expression("n = :n")
-                .expression_attribute_values(":n", number(counted)),
+        let condition = match counted {
+            0 => If::Absent,
+            counted => If::Is("n", number(counted)),
         };
-        Ok(Write::Check(check.build()?))
+        Write::check(Table::Ledger, key.attributes(), condition)
     }
 
     /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction.
@@ -216,17 +178,9 @@ impl Store {
         organisation_id: &str,
         period: Month,
         expires_at: i64,
-    ) -> Result<Write, StoreError> {
+    ) -> Write {
         let key = keys::charges_without_cell(organisation_id, period);
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .update_expression("SET n = if_not_exists(n, :zero) + :one, #ttl = :at")
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":at", number(expires_at))
-            .build()?;
-        Ok(Write::Update(update))
+        let changes = Changes::default().add("n", 1).set(TTL, number(expires_at));
+        Write::update(Table::Ledger, key.attributes(), changes)
     }
 }

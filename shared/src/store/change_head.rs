@@ -6,10 +6,10 @@ use super::error::StoreError;
 use super::item::{Item, number};
 use super::keys;
 use super::ledger_writes::LedgerWrite;
-use super::write::Write;
+use super::tables::Table;
+use super::write::{If, Write};
 use crate::domain::change::Change;
 use crate::domain::policy::{Policy, PolicyStatus};
-use aws_sdk_dynamodb::types::Put;
 
 /// Returns the ledger write of a change, which charges the counters itself.
 pub(crate) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
@@ -76,16 +76,8 @@ impl Store {
     ) -> Result<Write, StoreError> {
         let mut item: Item = serde_dynamo::to_item(head)?;
         item.extend(keys::head(organisation_id).attributes());
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(Some(item));
-        let put = match known_seq {
-            Some(seq) => put
-                .condition_expression("seq = :seq")
-                .expression_attribute_values(":seq", number(seq)),
-            None => put.condition_expression("attribute_not_exists(pk)"),
-        };
-        Ok(Write::Put(put.build()?))
+        let condition = known_seq.map_or(If::Absent, |seq| If::Is("seq", number(seq)));
+        Ok(Write::put(Table::Governance, item).only(condition))
     }
 }
 

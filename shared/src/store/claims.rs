@@ -7,16 +7,14 @@
 
 use super::call::{ATTEMPTS, is_transaction_conflict};
 use super::error::StoreError;
-use super::item::{Item, expires_at, number};
+use super::item::{Item, expires_at, number, text};
 use super::records::{DIGEST, EXCEEDED};
 use super::tables::TTL;
 use super::{Store, keys};
 use crate::backoff::back_off;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{
-    AttributeValue, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
-};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 
 /// The parts of a reported event that a claim needs.
@@ -81,10 +79,9 @@ impl Store {
         claimant: Claimant<'_>,
         now: Timestamp,
     ) -> Result<Claim, StoreError> {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
         let mut item = keys::record(organisation_id, claimant.identity).attributes();
         item.insert(DIGEST.to_owned(), text(claimant.digest.as_str()));
-        item.insert("received_at".to_owned(), text(&now.to_string()));
+        item.insert("received_at".to_owned(), text(now));
         item.insert("report".to_owned(), text(claimant.report));
         item.extend(claimant.hold_id.map(|id| ("hold_id".to_owned(), text(id))));
         item.insert(TTL.to_owned(), number(expires_at(now)));

@@ -8,10 +8,9 @@ use super::item::{expires_at, number};
 use super::keys::{self, WEBHOOK};
 use super::pages::Page;
 use super::rows::Row;
-use super::tables::TTL;
-use super::write::Write;
+use super::tables::{TTL, Table};
+use super::write::{If, Write};
 use crate::domain::notice::delivery::Delivery;
-use aws_sdk_dynamodb::types::{ConditionCheck, Put};
 use jiff::Timestamp;
 
 /// The most pages of rows that one search for deliveries reads.
@@ -138,16 +137,10 @@ impl Store {
         delivery: &Delivery,
     ) -> Result<bool, StoreError> {
         let webhook = format!("{WEBHOOK}{}", delivery.webhook_id);
-        let check = ConditionCheck::builder()
-            .table_name(&self.tables.governance)
-            .set_key(Some(
-                keys::governance(organisation_id, webhook).attributes(),
-            ))
-            .condition_expression("attribute_exists(pk)")
-            .build()?;
+        let webhook = keys::governance(organisation_id, webhook).attributes();
         let parts = vec![
             self.delivery_item(organisation_id, delivery)?,
-            Write::Check(check),
+            Write::check(Table::Governance, webhook, If::Present),
         ];
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
@@ -165,14 +158,8 @@ impl Store {
             serde_dynamo::to_attribute_value(delivery)?,
         );
         item.insert(TTL.to_owned(), number(expires_at(delivery.created_at)));
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(Some(item))
-            .condition_expression("#data.#version = :before")
-            .expression_attribute_names("#data", "data")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":before", number(delivery.version.saturating_sub(1)))
-            .build()?;
-        Ok(Write::Put(put))
+        let before = number(delivery.version.saturating_sub(1));
+        let condition = If::Is("data.version", before);
+        Ok(Write::put(Table::Governance, item).only(condition))
     }
 }

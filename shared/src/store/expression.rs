@@ -165,12 +165,12 @@ impl Expression {
             sets.push(out.add_or_begin(&exempted_attribute(node), delta));
         }
         for (rid, hold) in &update.put {
-            let name = out.name(rid);
+            let name = out.name(rid.as_str());
             let value = out.value(packed(hold));
             sets.push(format!("p.{name} = {value}"));
         }
         for rid in &update.remove {
-            let name = out.name(rid);
+            let name = out.name(rid.as_str());
             removes.push(format!("p.{name}"));
         }
         out.update = format!("SET {}", sets.join(", "));
@@ -199,9 +199,15 @@ impl Expression {
         match condition {
             Condition::Exists => "attribute_exists(k)".to_owned(),
             Condition::EpochIs(epoch) => format!("e = {}", self.value(number(epoch))),
-            Condition::HoldAbsent(rid) => format!("attribute_not_exists(p.{})", self.name(rid)),
+            Condition::HoldAbsent(rid) => {
+                format!("attribute_not_exists(p.{})", self.name(rid.as_str()))
+            }
             Condition::HoldIs(rid, hold) => {
-                format!("p.{} = {}", self.name(rid), self.value(packed(hold)))
+                format!(
+                    "p.{} = {}",
+                    self.name(rid.as_str()),
+                    self.value(packed(hold))
+                )
             }
             Condition::FewerHoldsThan(most) => format!("size(p) < {}", self.value(number(most))),
             Condition::AtLeast(node, least) => {
@@ -214,17 +220,17 @@ impl Expression {
         }
     }
 
-    fn name(&mut self, rid: &HoldKey) -> String {
-        let known = self.names.iter().find(|(_, full)| *full == rid.as_str());
+    pub(super) fn name(&mut self, full: &str) -> String {
+        let known = self.names.iter().find(|(_, known)| *known == full);
         if let Some((name, _)) = known {
             return name.clone();
         }
         let name = format!("#r{}", self.names.len());
-        self.names.insert(name.clone(), rid.as_str().to_owned());
+        self.names.insert(name.clone(), full.to_owned());
         name
     }
 
-    fn value(&mut self, value: AttributeValue) -> String {
+    pub(super) fn value(&mut self, value: AttributeValue) -> String {
         let known = self.values.iter().find(|(_, known)| **known == value);
         if let Some((name, _)) = known {
             return name.clone();

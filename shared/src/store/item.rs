@@ -14,6 +14,10 @@ pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+pub(crate) fn text(value: impl ToString) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
 /// Reads digits of `name` as an amount that is counted, in tokens or pico-USD.
 pub(crate) fn counted(name: &str, digits: &str) -> Result<i128, StoreError> {
     let unreadable = || StoreError::unreadable(format!("number {name}"));

@@ -4,23 +4,23 @@
 use super::Store;
 use super::entry::{Entry, Mark};
 use super::error::StoreError;
-use super::item::{Item, expires_at, number};
+use super::item::{Item, expires_at, number, text};
 use super::keys::by_day;
 use super::keys::{self, CORRECTION};
 use super::pages::Page;
 use super::records::{PRICE, UNCOUNTED};
 use super::rows::Row;
-use super::tables::TTL;
+use super::tables::{TTL, Table};
 use super::totals::Sums;
 use super::usage_rows::{Added, RowOf};
-use super::write::Write;
+use super::write::{Changes, If, Write};
 use crate::domain::ledger::buckets::of_usage;
 use crate::domain::ledger::correction::{Correction, MODEL};
 use crate::domain::ledger::flagged::FlaggedEvent;
 use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::usage::Charge;
 use crate::domain::org::configuration::Configuration;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 /// A change's write to the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -57,13 +57,14 @@ impl Store {
 
     /// Updates the record of an event that was held back with the decision, on condition that it is
     /// still held back.
-    fn decided(&self, organisation_id: &str, identity: &EventIdentity) -> UpdateOfRecord {
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(keys::record(organisation_id, identity).attributes()))
-            .condition_expression("mark = :held_back")
-            .expression_attribute_values(":held_back", AttributeValue::S("held_back".to_owned()));
-        UpdateOfRecord(update)
+    fn decided_item(
+        &self,
+        organisation_id: &str,
+        identity: &EventIdentity,
+        changes: Changes,
+    ) -> Write {
+        let key = keys::record(organisation_id, identity).attributes();
+        Write::update(Table::Ledger, key, changes).only(If::Is("mark", text("held_back")))
     }
 
     pub(crate) fn record_discarded_item(
@@ -71,14 +72,9 @@ impl Store {
         organisation_id: &str,
         identity: &EventIdentity,
     ) -> Result<Write, StoreError> {
-        let UpdateOfRecord(update) = self.decided(organisation_id, identity);
-        let update = update
-            .update_expression("SET mark = :mark")
-            .expression_attribute_values(
-                ":mark",
-                serde_dynamo::to_attribute_value(Mark::Discarded)?,
-            );
-        Ok(Write::Update(update.build()?))
+        let mark = serde_dynamo::to_attribute_value(Mark::Discarded)?;
+        let changes = Changes::default().set("mark", mark);
+        Ok(self.decided_item(organisation_id, identity, changes))
     }
 
     pub(crate) fn record_counted_item(
@@ -91,20 +87,16 @@ impl Store {
             matched,
             is_estimated,
         } = &entry.charge;
-        let UpdateOfRecord(update) = self.decided(organisation_id, &entry.report.identity);
-        let update = update
-            .update_expression(format!(
-                "SET mark = :mark, tokens = :t, pico_usd = :p, offset_tokens = :ot, \
-                 offset_pico_usd = :op, {PRICE} = :price, estimated = :e REMOVE {UNCOUNTED}"
-            ))
-            .expression_attribute_values(":mark", serde_dynamo::to_attribute_value(entry.mark)?)
-            .expression_attribute_values(":t", number(amounts.tokens))
-            .expression_attribute_values(":p", number(amounts.pico_usd))
-            .expression_attribute_values(":ot", number(entry.offset.tokens))
-            .expression_attribute_values(":op", number(entry.offset.pico_usd))
-            .expression_attribute_values(":price", serde_dynamo::to_attribute_value(matched)?)
-            .expression_attribute_values(":e", AttributeValue::Bool(*is_estimated));
-        Ok(Write::Update(update.build()?))
+        let changes = Changes::default()
+            .set("mark", serde_dynamo::to_attribute_value(entry.mark)?)
+            .set("tokens", number(amounts.tokens))
+            .set("pico_usd", number(amounts.pico_usd))
+            .set("offset_tokens", number(entry.offset.tokens))
+            .set("offset_pico_usd", number(entry.offset.pico_usd))
+            .set(PRICE, serde_dynamo::to_attribute_value(matched)?)
+            .set("estimated", AttributeValue::Bool(*is_estimated))
+            .remove(UNCOUNTED);
+        Ok(self.decided_item(organisation_id, &entry.report.identity, changes))
     }
 
     /// Writes a correction: its record, and the totals and reports of its month.
@@ -112,20 +104,20 @@ impl Store {
         &self,
         configuration: &Configuration,
         correction: &Correction,
-    ) -> Result<Vec<Write>, StoreError> {
+    ) -> Vec<Write> {
         let organisation_id = &configuration.organisation.id;
         let expires_at = expires_at(correction.created_at);
-        let mut parts = vec![self.correction_item(organisation_id, correction)?];
+        let mut parts = vec![self.correction_item(organisation_id, correction)];
         let sums = Sums {
             requests: 0,
             ..Sums::one(correction.amounts)
         };
         let month = correction.month;
         let department = keys::department_total(organisation_id, month, &correction.path);
-        parts.push(self.add_to_total(&department, Some(sums), None, expires_at)?);
+        parts.push(self.add_to_total(&department, Some(sums), None, expires_at));
         if let Some(user_id) = &correction.user_id {
             let of_user = keys::user_month(organisation_id, user_id, month);
-            parts.push(self.add_to_total(&of_user, Some(sums), None, expires_at)?);
+            parts.push(self.add_to_total(&of_user, Some(sums), None, expires_at));
         }
         let row = RowOf {
             user_id: correction.user_id.as_deref().unwrap_or_default(),
@@ -137,18 +129,13 @@ impl Store {
         let zone = configuration.organisation.zone();
         for bucket in of_usage(correction.counts_at, month, &zone) {
             let added = Added::correction(correction.amounts);
-            parts.push(self.usage_item(organisation_id, &bucket, added, &row)?);
+            parts.push(self.usage_item(organisation_id, &bucket, added, &row));
         }
-        Ok(parts)
+        parts
     }
 
     /// Builds the record of a correction. The index lists it with the records of usage.
-    fn correction_item(
-        &self,
-        organisation_id: &str,
-        correction: &Correction,
-    ) -> Result<Write, StoreError> {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
+    fn correction_item(&self, organisation_id: &str, correction: &Correction) -> Write {
         let created_at = correction.created_at;
         let mut item: Item = keys::correction(organisation_id, &correction.id).attributes();
         item.extend(by_day(organisation_id, created_at, &correction.id));
@@ -156,19 +143,11 @@ impl Store {
         item.insert("path".to_owned(), text(&correction.path));
         let user_id = correction.user_id.as_deref();
         item.extend(user_id.map(|user_id| ("user_id".to_owned(), text(user_id))));
-        item.insert("period".to_owned(), text(&correction.month.to_string()));
+        item.insert("period".to_owned(), text(correction.month));
         item.insert("tokens".to_owned(), number(correction.amounts.tokens));
         item.insert("pico_usd".to_owned(), number(correction.amounts.pico_usd));
-        item.insert("received_at".to_owned(), text(&created_at.to_string()));
+        item.insert("received_at".to_owned(), text(created_at));
         item.insert(TTL.to_owned(), number(expires_at(created_at)));
-        let put = Put::builder()
-            .table_name(&self.tables.ledger)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk)")
-            .build()?;
-        Ok(Write::Put(put))
+        Write::put(Table::Ledger, item).only(If::Absent)
     }
 }
-
-/// An update of a record that is not complete yet.
-struct UpdateOfRecord(aws_sdk_dynamodb::types::builders::UpdateBuilder);

@@ -7,11 +7,10 @@ use super::governance::short_digest;
 use super::item::{expires_at, number};
 use super::keys;
 use super::rows::Row;
-use super::tables::TTL;
-use super::write::Write;
+use super::tables::{TTL, Table};
+use super::write::{If, Write};
 use crate::domain::notice::incident::Opened;
 use crate::domain::notice::mail::{EmailStatus, PendingEmail};
-use aws_sdk_dynamodb::types::Put;
 use jiff::Timestamp;
 
 /// How long after its end a lease is kept, in seconds.
@@ -92,14 +91,9 @@ impl Store {
             TTL.to_owned(),
             number(until.as_second() + LEASE_KEPT_SECONDS),
         );
-        let put = Put::builder()
-            .table_name(&self.tables.governance)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_values(":now", number(now.as_millisecond()))
-            .build()?;
-        let part = Write::Put(put);
+        let is_over = If::AtMost("until", now.as_millisecond());
+        let part = Write::put(Table::Governance, item);
+        let part = part.only(If::Any(vec![If::Absent, is_over]));
         Ok(self.transact(vec![part]).await? == Transacted::Applied)
     }
 

@@ -3,19 +3,19 @@
 use super::Store;
 use super::entry::{Entry, Mark};
 use super::error::StoreError;
-use super::item::{Item, expires_at, number};
+use super::item::{Item, expires_at, number, text};
 use super::keys;
 use super::keys::by_day;
-use super::tables::TTL;
+use super::tables::{TTL, Table};
 use super::totals::Sums;
-use super::write::Write;
+use super::write::{If, Write};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
 use crate::domain::ledger::usage::Risk;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
-use aws_sdk_dynamodb::types::{AttributeValue, Put};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
 impl Store {
@@ -30,15 +30,15 @@ impl Store {
         received_at: Timestamp,
     ) -> Result<Write, StoreError> {
         let mut item: Item = serde_dynamo::to_item(risk)?;
-        item.insert("path".to_owned(), AttributeValue::S(path.to_text()));
-        item.insert("type".to_owned(), AttributeValue::S("ip_risk".to_owned()));
+        item.insert("path".to_owned(), text(path.to_text()));
+        item.insert("type".to_owned(), text("ip_risk"));
         if let Some(mark) = mark {
             let mark = serde_dynamo::to_attribute_value(mark)?;
             item.insert("mark".to_owned(), mark);
             item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
         }
         let record = (identity, &BodyDigest::of_risk(risk));
-        self.new_record(organisation_id, record, item, received_at)
+        Ok(self.new_record(organisation_id, record, item, received_at))
     }
 
     /// Writes a record as a part of a transaction, on condition that its identity has no record and
@@ -49,24 +49,18 @@ impl Store {
         (identity, digest): (&EventIdentity, &BodyDigest),
         mut item: Item,
         received_at: Timestamp,
-    ) -> Result<Write, StoreError> {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
+    ) -> Write {
         item.extend(keys::record(organisation_id, identity).attributes());
         item.extend(by_day(organisation_id, received_at, identity.as_str()));
         item.insert(DIGEST.to_owned(), text(digest.as_str()));
-        item.insert("received_at".to_owned(), text(&received_at.to_string()));
+        item.insert("received_at".to_owned(), text(received_at));
         item.insert(TTL.to_owned(), number(expires_at(received_at)));
-        let put = Put::builder()
-            .table_name(&self.tables.ledger)
-            .set_item(Some(item))
-            .condition_expression(format!(
-                "attribute_not_exists(#type) \
-                 AND (attribute_not_exists({DIGEST}) OR {DIGEST} = :digest)"
-            ))
-            .expression_attribute_names("#type", "type")
-            .expression_attribute_values(":digest", text(digest.as_str()))
-            .build()?;
-        Ok(Write::Put(put))
+        let same_body = If::Is(DIGEST, text(digest.as_str()));
+        let condition = If::All(vec![
+            If::Lacks("type"),
+            If::Any(vec![If::Lacks(DIGEST), same_body]),
+        ]);
+        Write::put(Table::Ledger, item).only(condition)
     }
 
     /// Writes the record of a usage as a part of a transaction, on condition that its identity has
@@ -79,15 +73,9 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         let usage = entry.report.usage;
         let mut item: Item = serde_dynamo::to_item(usage)?;
-        item.insert(
-            "type".to_owned(),
-            AttributeValue::S("llm_request".to_owned()),
-        );
-        item.insert("path".to_owned(), AttributeValue::S(entry.path.to_text()));
-        item.insert(
-            "period".to_owned(),
-            AttributeValue::S(entry.period.to_string()),
-        );
+        item.insert("type".to_owned(), text("llm_request"));
+        item.insert("path".to_owned(), text(entry.path.to_text()));
+        item.insert("period".to_owned(), text(entry.period));
         item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
         item.insert("pico_usd".to_owned(), number(entry.charge.amounts.pico_usd));
         if entry.offset != Amounts::ZERO {
@@ -114,7 +102,7 @@ impl Store {
             item.insert(EXCEEDED.to_owned(), AttributeValue::Bool(true));
         }
         let record = (&entry.report.identity, &entry.report.digest);
-        self.new_record(organisation_id, record, item, entry.received_at)
+        Ok(self.new_record(organisation_id, record, item, entry.received_at))
     }
 
     /// Adds an entry to its totals: its department's month, its user's month, and its user's day.
@@ -125,7 +113,7 @@ impl Store {
         entry: &Entry<'_>,
         of_department: Sums,
         of_user: Sums,
-    ) -> Result<Vec<Write>, StoreError> {
+    ) -> Vec<Write> {
         let organisation_id = &configuration.organisation.id;
         let user_id = &entry.report.usage.user_id;
         let expires = expires_at(entry.received_at);
@@ -133,16 +121,16 @@ impl Store {
             keys::department_total(organisation_id, entry.period, &entry.path.to_text());
         let month = keys::user_month(organisation_id, user_id, entry.period);
         let of_day = Some((entry.day, of_user.tokens));
-        let mut items = vec![self.add_to_total(&department, Some(of_department), None, expires)?];
+        let mut items = vec![self.add_to_total(&department, Some(of_department), None, expires)];
         let month_of_day = Month::of_date(entry.day);
         if month_of_day == entry.period {
-            items.push(self.add_to_total(&month, Some(of_user), of_day, expires)?);
+            items.push(self.add_to_total(&month, Some(of_user), of_day, expires));
         } else {
             let other = keys::user_month(organisation_id, user_id, month_of_day);
-            items.push(self.add_to_total(&month, Some(of_user), None, expires)?);
-            items.push(self.add_to_total(&other, None, of_day, expires)?);
+            items.push(self.add_to_total(&month, Some(of_user), None, expires));
+            items.push(self.add_to_total(&other, None, of_day, expires));
         }
-        Ok(items)
+        items
     }
 }
 

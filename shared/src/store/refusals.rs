@@ -4,13 +4,12 @@ use super::Store;
 use super::call::Transacted;
 use super::configuration::data;
 use super::error::StoreError;
-use super::item::{Item, expires_at, number};
+use super::item::{Item, expires_at, number, text};
 use super::keys::{self, REFUSED};
 use super::rows::Row;
-use super::tables::TTL;
-use super::write::Write;
+use super::tables::{TTL, Table};
+use super::write::{Changes, If, Write};
 use crate::domain::ledger::refused::{Refused, RefusedHour};
-use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,10 +24,6 @@ const TOGETHER: usize = 30;
 #[derive(Serialize, Deserialize)]
 struct LoggedRefusals {
     count: u64,
-}
-
-fn text(text: &str) -> AttributeValue {
-    AttributeValue::S(text.to_owned())
 }
 
 impl Row {
@@ -77,12 +72,7 @@ impl Store {
             item.extend(keys::refusal(organisation_id, &one.refusal_id).attributes());
             item.insert("type".to_owned(), text("refused_preflight"));
             item.insert(TTL.to_owned(), number(expires_at(one.refused_at)));
-            let put = Put::builder()
-                .table_name(&self.tables.ledger)
-                .set_item(Some(item))
-                .condition_expression("attribute_not_exists(pk)")
-                .build()?;
-            parts.push(Write::Put(put));
+            parts.push(Write::put(Table::Ledger, item).only(If::Absent));
             for reason in &one.reasons {
                 let (hour, user_id) = (one.hour(), one.counted_user(reason).to_owned());
                 let counted = hours
@@ -101,37 +91,23 @@ impl Store {
             }
         }
         for counted in hours.values() {
-            parts.push(self.counted_item(organisation_id, counted)?);
+            parts.push(self.counted_item(organisation_id, counted));
         }
         self.transact(parts).await
     }
 
     /// Adds to an hour's count, as a part of a transaction.
-    fn counted_item(&self, organisation_id: &str, more: &RefusedHour) -> Result<Write, StoreError> {
+    fn counted_item(&self, organisation_id: &str, more: &RefusedHour) -> Write {
         let key = keys::refusals(organisation_id, &more.hour, &more.user_id, &more.reason);
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .update_expression(
-                "SET #hour = :hour, user_id = :user, reason = :reason, \
-                 #first = if_not_exists(#first, :first), \
-                 #last = :last, #count = if_not_exists(#count, :zero) + :more, #ttl = :ttl",
-            )
-            .expression_attribute_names("#hour", "hour")
-            .expression_attribute_names("#first", "first")
-            .expression_attribute_names("#last", "last")
-            .expression_attribute_names("#count", "count")
-            .expression_attribute_names("#ttl", TTL)
-            .expression_attribute_values(":hour", text(&more.hour))
-            .expression_attribute_values(":user", text(&more.user_id))
-            .expression_attribute_values(":reason", text(&more.reason))
-            .expression_attribute_values(":first", text(&more.first.to_string()))
-            .expression_attribute_values(":last", text(&more.last.to_string()))
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":more", number(more.count))
-            .expression_attribute_values(":ttl", number(more.last.as_second() + KEPT_SECONDS))
-            .build()?;
-        Ok(Write::Update(update))
+        let changes = Changes::default()
+            .set("hour", text(&more.hour))
+            .set("user_id", text(&more.user_id))
+            .set("reason", text(&more.reason))
+            .begin("first", text(more.first))
+            .set("last", text(more.last))
+            .add("count", more.count)
+            .set(TTL, number(more.last.as_second() + KEPT_SECONDS));
+        Write::update(Table::Ledger, key.attributes(), changes)
     }
 
     /// Returns at most `most` counts from the hours `first` to `last` that the audit log does not
@@ -149,9 +125,9 @@ impl Store {
             .query()
             .table_name(&self.tables.ledger)
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
-            .expression_attribute_values(":pk", text(&keys::refusals_of(organisation_id)))
+            .expression_attribute_values(":pk", text(keys::refusals_of(organisation_id)))
             .expression_attribute_values(":first", text(first))
-            .expression_attribute_values(":last", text(&until))
+            .expression_attribute_values(":last", text(until))
             .consistent_read(true)
             .into_paginator()
             .items()

@@ -1,20 +1,16 @@
 //! The rows that say how long a hold lives, and who owns it.
 
 use super::Store;
-use super::call::{ATTEMPTS, is_transaction_conflict};
 use super::error::StoreError;
-use super::item::{expires_at, number};
+use super::item::{expires_at, number, text};
 use super::keys;
 use super::resolutions::{LIVES_UNTIL, RENEWED, USAGE_UNTIL};
 use super::rows::Holder;
-use super::tables::TTL;
-use super::write::Write;
-use crate::backoff::back_off;
+use super::tables::{TTL, Table};
+use super::write::{Changes, If, Write};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::org::people::User;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity, Update};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long usage may wait to be recorded: as long as the queue keeps messages.
@@ -52,23 +48,12 @@ impl Store {
         hold_id: &HoldId,
         hold: &Hold,
         now: Timestamp,
-    ) -> Result<Write, StoreError> {
-        let key = keys::resolution(organisation_id, hold_id).attributes();
-        let lives_less = format!("attribute_not_exists({LIVES_UNTIL}) OR {LIVES_UNTIL} < :until");
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key))
-            .condition_expression(format!(
-                "attribute_not_exists(pk) OR (outcome = :renewed AND ({lives_less}))"
-            ))
-            .update_expression(format!(
-                "SET outcome = :renewed, {LIVES_UNTIL} = :until, {TTL} = :y"
-            ))
-            .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()))
-            .expression_attribute_values(":until", number(hold.expires_at))
-            .expression_attribute_values(":y", number(expires_at(now)))
-            .build()?;
-        Ok(Write::Update(update))
+    ) -> Write {
+        let until = i64::from(hold.expires_at);
+        let shorter = [If::Lacks(LIVES_UNTIL), If::Below(LIVES_UNTIL, until)];
+        let condition = [is_renewed(), If::Any(shorter.into())];
+        lives_until(organisation_id, hold_id, (LIVES_UNTIL, until), now)
+            .only(If::Any(vec![If::Absent, If::All(condition.into())]))
     }
 
     /// Keeps a hold until its usage, which is about to be queued, is recorded: it neither lapses
@@ -81,34 +66,29 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let until = now.as_second().saturating_add(USAGE_WAITS.as_secs());
-        for attempt in 0..ATTEMPTS {
-            let call = self
-                .client
-                .update_item()
-                .table_name(&self.tables.ledger)
-                .set_key(Some(
-                    keys::resolution(organisation_id, hold_id).attributes(),
-                ))
-                .condition_expression("attribute_not_exists(pk) OR outcome = :renewed")
-                .update_expression(format!(
-                    "SET outcome = :renewed, {USAGE_UNTIL} = :until, {TTL} = :y"
-                ))
-                .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()))
-                .expression_attribute_values(":until", number(until))
-                .expression_attribute_values(":y", number(expires_at(now)))
-                .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            let Err(error) = call.send().await else {
-                return Ok(());
-            };
-            let has_ended = |error: &UpdateItemError| error.is_conditional_check_failed_exception();
-            if error.as_service_error().is_some_and(has_ended) {
-                return Ok(());
-            }
-            if !is_transaction_conflict(&error) {
-                return Err(error.into());
-            }
-            back_off(attempt).await;
-        }
-        Err(StoreError::Contended)
+        let update = lives_until(organisation_id, hold_id, (USAGE_UNTIL, until), now);
+        let update = update.only(If::Any(vec![If::Absent, is_renewed()]));
+        self.update_alone(update).await?;
+        Ok(())
     }
+}
+
+/// The row of a hold says that it lives.
+fn is_renewed() -> If {
+    If::Is("outcome", text(RENEWED))
+}
+
+/// Sets one of the times in the row that says until when a hold lives.
+fn lives_until(
+    organisation_id: &str,
+    hold_id: &HoldId,
+    (name, until): (&str, i64),
+    now: Timestamp,
+) -> Write {
+    let key = keys::resolution(organisation_id, hold_id).attributes();
+    let changes = Changes::default()
+        .set("outcome", text(RENEWED))
+        .set(name, number(until))
+        .set(TTL, number(expires_at(now)));
+    Write::update(Table::Ledger, key, changes)
 }

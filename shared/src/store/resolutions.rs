@@ -7,10 +7,9 @@
 
 use super::entry::Settlement;
 use super::error::StoreError;
-use super::item::expires_at;
-use super::item::{Item, number};
-use super::tables::TTL;
-use super::write::Write;
+use super::item::{Item, expires_at, number, text};
+use super::tables::{TTL, Table};
+use super::write::{Changes, If, Write};
 use super::{Store, keys};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
@@ -19,7 +18,7 @@ use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::department::Path;
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
@@ -159,33 +158,23 @@ impl Store {
         item.extend(keys::resolution(organisation_id, hold_id).attributes());
         let hold = AttributeValue::B(Blob::new(resolved.hold.pack()));
         item.insert("hold".to_owned(), hold);
-        let path = AttributeValue::S(resolved.path.to_text());
-        item.insert("path".to_owned(), path);
-        item.insert("resolved_at".to_owned(), AttributeValue::S(now.to_string()));
+        item.insert("path".to_owned(), text(resolved.path.to_text()));
+        item.insert("resolved_at".to_owned(), text(now));
         if !resolved.reported_in.is_empty() {
-            let buckets = AttributeValue::S(resolved.reported_in.join(" "));
-            item.insert(REPORTED_IN.to_owned(), buckets);
+            let buckets = resolved.reported_in.join(" ");
+            item.insert(REPORTED_IN.to_owned(), text(buckets));
         }
         item.insert(TTL.to_owned(), number(expires_at(now)));
-        let over = |name: &str| format!("(attribute_not_exists({name}) OR {name} <= :now)");
-        let mut may_end = vec!["outcome = :renewed".to_owned()];
+        let over = |name| If::Any(vec![If::Lacks(name), If::AtMost(name, now.as_second())]);
+        let mut may_end = vec![If::Is("outcome", text(RENEWED))];
         if by == EndsBy::Time {
             may_end.push(over(USAGE_UNTIL));
             if resolved.resolution != Resolution::Voided {
                 may_end.push(over(LIVES_UNTIL));
             }
         }
-        let condition = format!("attribute_not_exists(pk) OR ({})", may_end.join(" AND "));
-        let put = Put::builder()
-            .table_name(&self.tables.ledger)
-            .set_item(Some(item))
-            .condition_expression(condition)
-            .expression_attribute_values(":renewed", AttributeValue::S(RENEWED.to_owned()));
-        let put = match by {
-            EndsBy::Time => put.expression_attribute_values(":now", number(now.as_second())),
-            EndsBy::Event => put,
-        };
-        Ok(Write::Put(put.build()?))
+        let condition = If::Any(vec![If::Absent, If::All(may_end)]);
+        Ok(Write::put(Table::Ledger, item).only(condition))
     }
 
     pub(crate) fn settled_item(
@@ -218,17 +207,11 @@ impl Store {
         organisation_id: &str,
         hold_id: &HoldId,
         event: &EventIdentity,
-    ) -> Result<Write, StoreError> {
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(
-                keys::resolution(organisation_id, hold_id).attributes(),
-            ))
-            .condition_expression("attribute_exists(pk) AND attribute_not_exists(offset_by)")
-            .update_expression("SET offset_by = :event")
-            .expression_attribute_values(":event", AttributeValue::S(event.to_string()))
-            .build()?;
-        Ok(Write::Update(update))
+    ) -> Write {
+        let key = keys::resolution(organisation_id, hold_id).attributes();
+        let changes = Changes::default().set("offset_by", text(event));
+        let condition = If::All(vec![If::Present, If::Lacks("offset_by")]);
+        Write::update(Table::Ledger, key, changes).only(condition)
     }
 
     /// Returns, by hold id, the event that settled it and its charge. Leaves out holds that ended

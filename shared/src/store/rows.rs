@@ -4,18 +4,14 @@ use super::Store;
 use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
-use super::tables::TTL;
-use super::write::Write;
+use super::tables::{TTL, Table};
+use super::write::{If, Write};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::people::User;
-use aws_sdk_dynamodb::types::{Delete, Put};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-/// The condition that a key has no item.
-const ABSENT: &str = "attribute_not_exists(pk)";
 
 /// How long an accepted event may wait until it is recorded: twice the two weeks of a dead-letter
 /// queue.
@@ -152,19 +148,9 @@ impl Store {
     /// Writes or deletes a row, as a part of a transaction.
     pub(crate) fn row_item(&self, row: Row) -> Result<Write, StoreError> {
         Ok(match row.item {
-            Some(item) => Write::Put(
-                Put::builder()
-                    .table_name(&self.tables.governance)
-                    .set_item(Some(item))
-                    .set_condition_expression(row.is_new.then(|| ABSENT.to_owned()))
-                    .build()?,
-            ),
-            None => Write::Delete(
-                Delete::builder()
-                    .table_name(&self.tables.governance)
-                    .set_key(Some(row.key.attributes()))
-                    .build()?,
-            ),
+            Some(item) if row.is_new => Write::put(Table::Governance, item).only(If::Absent),
+            Some(item) => Write::put(Table::Governance, item),
+            None => Write::delete(Table::Governance, row.key.attributes()),
         })
     }
 }

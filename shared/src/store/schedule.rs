@@ -48,14 +48,7 @@ impl Store {
     }
 
     async fn put_row(&self, row: Row) -> Result<(), StoreError> {
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.tables.governance)
-            .set_item(row.item)
-            .send()
-            .await;
-        answer?;
+        self.transact(vec![self.row_item(row)?]).await?;
         Ok(())
     }
 }

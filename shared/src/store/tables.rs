@@ -17,7 +17,33 @@ pub struct Tables {
     pub governance: String,
 }
 
+/// One of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Counters,
+    Ledger,
+    Governance,
+}
+
+impl Table {
+    /// Returns the attribute with the partition key.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Counters => "k",
+            Self::Ledger | Self::Governance => "pk",
+        }
+    }
+}
+
 impl Tables {
+    pub(super) fn name(&self, table: Table) -> &str {
+        match table {
+            Table::Counters => &self.counters,
+            Table::Ledger => &self.ledger,
+            Table::Governance => &self.governance,
+        }
+    }
+
     /// Returns the names of the local stack.
     pub fn local() -> Self {
         Self {

@@ -6,14 +6,14 @@ use super::Store;
 use super::error::StoreError;
 use super::item::{from_item, number};
 use super::keys::{self, DEPARTMENT_TOTAL, Key};
-use super::tables::TTL;
-use super::write::Write;
+use super::tables::{TTL, Table};
+use super::write::{Changes, Write};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::usage::Charge;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::wide_number;
-use aws_sdk_dynamodb::types::{AttributeValue, Update};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -141,30 +141,21 @@ impl Store {
         sums: Option<Sums>,
         of_day: Option<(Date, i64)>,
         expires_at: i64,
-    ) -> Result<Write, StoreError> {
-        let mut added = Vec::new();
-        let mut update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .expression_attribute_values(":y", number(expires_at));
+    ) -> Write {
+        let mut changes = Changes::default().set(TTL, number(expires_at));
         if let Some(sums) = sums {
-            added.push("tokens :t, pico_usd :p, requests :r".to_owned());
-            update = update
-                .expression_attribute_values(":t", number(sums.tokens))
-                .expression_attribute_values(":p", number(sums.pico_usd))
-                .expression_attribute_values(":r", number(sums.requests));
+            changes = changes
+                .add("tokens", sums.tokens)
+                .add("pico_usd", sums.pico_usd)
+                .add("requests", sums.requests);
             if sums.unpriced != 0 {
-                added.push("unpriced_tokens :u".to_owned());
-                update = update.expression_attribute_values(":u", number(sums.unpriced));
+                changes = changes.add("unpriced_tokens", sums.unpriced);
             }
         }
         if let Some((day, tokens)) = of_day {
-            added.push(format!("{} :d", day_attribute(day)));
-            update = update.expression_attribute_values(":d", number(tokens));
+            changes = changes.add(&day_attribute(day), tokens);
         }
-        let expression = format!("ADD {} SET {TTL} = :y", added.join(", "));
-        let update = update.update_expression(expression).build()?;
-        Ok(Write::Update(update))
+        Write::update(Table::Ledger, key.attributes(), changes)
     }
 }
 

@@ -5,15 +5,14 @@
 use super::Store;
 use super::entry::Entry;
 use super::error::StoreError;
-use super::item::{Item, expires_at, number};
+use super::item::{Item, expires_at, number, text};
 use super::keys;
 use super::pages::Page;
-use super::tables::TTL;
+use super::tables::{TTL, Table};
 use super::usage_rows::digest_of_parts;
-use super::write::Write;
+use super::write::{Changes, Write};
 use crate::domain::period::Month;
 use crate::domain::pricing::matched::{PriceMatch, Unsure};
-use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -104,10 +103,6 @@ struct More<'a> {
     requests: i64,
 }
 
-fn text(text: &str) -> AttributeValue {
-    AttributeValue::S(text.to_owned())
-}
-
 impl Store {
     /// Adds those of `entries` whose price is unsure to the rows of their models, at most one for
     /// each, as parts of their transaction.
@@ -150,25 +145,17 @@ impl Store {
         let entry = more.entry;
         let usage = entry.report.usage;
         let price = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
-        let update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .update_expression(format!(
-                "ADD tokens :t, requests :r \
-                 SET user_id = :user, provider = :provider, model = :model, price = :price, \
-                 first_seen = if_not_exists(first_seen, :first), last_seen = :last, {TTL} = :y"
-            ))
-            .expression_attribute_values(":t", number(more.tokens))
-            .expression_attribute_values(":r", number(more.requests))
-            .expression_attribute_values(":user", text(&usage.user_id))
-            .expression_attribute_values(":provider", text(&usage.provider))
-            .expression_attribute_values(":model", text(&usage.model))
-            .expression_attribute_values(":price", price)
-            .expression_attribute_values(":first", text(&more.first_seen.to_string()))
-            .expression_attribute_values(":last", text(&entry.received_at.to_string()))
-            .expression_attribute_values(":y", number(expires_at(entry.received_at)))
-            .build()?;
-        Ok(Write::Update(update))
+        let changes = Changes::default()
+            .add("tokens", more.tokens)
+            .add("requests", more.requests)
+            .set("user_id", text(&usage.user_id))
+            .set("provider", text(&usage.provider))
+            .set("model", text(&usage.model))
+            .set("price", price)
+            .begin("first_seen", text(more.first_seen))
+            .set("last_seen", text(entry.received_at))
+            .set(TTL, number(expires_at(entry.received_at)));
+        Ok(Write::update(Table::Ledger, key.attributes(), changes))
     }
 
     /// Returns a page of the models of `month` whose price is unsure, with the usage of the users

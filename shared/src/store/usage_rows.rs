@@ -3,16 +3,14 @@
 
 use super::Store;
 use super::entry::Entry;
-use super::error::StoreError;
-use super::item::{expires_at, number};
+use super::item::{expires_at, number, text};
 use super::keys;
-use super::tables::TTL;
-use super::write::Write;
+use super::tables::{TTL, Table};
+use super::write::{Changes, Write};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::buckets::of_usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
-use aws_sdk_dynamodb::types::{AttributeValue, Update};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -109,7 +107,7 @@ impl Store {
         &self,
         configuration: &Configuration,
         entries: impl IntoIterator<Item = &'a Entry<'a>>,
-    ) -> Result<Vec<Write>, StoreError> {
+    ) -> Vec<Write> {
         let organisation = &configuration.organisation;
         let zone = organisation.zone();
         let mut rows: BTreeMap<(String, String), (Added, &Entry<'_>)> = BTreeMap::new();
@@ -148,7 +146,7 @@ impl Store {
         (buckets, path): (&[String], &Path),
         added: Added,
         expires_at: i64,
-    ) -> Result<Vec<Write>, StoreError> {
+    ) -> Vec<Write> {
         let of = RowOf {
             user_id: "",
             path: &path.to_text(),
@@ -168,37 +166,23 @@ impl Store {
         bucket: &str,
         added: Added,
         of: &RowOf<'_>,
-    ) -> Result<Write, StoreError> {
-        let text = |text: &str| AttributeValue::S(text.to_owned());
+    ) -> Write {
         let key = keys::usage(organisation_id, bucket, &of.sk());
-        let (unpriced, values) = match added.unpriced {
-            0 => ("", None),
-            tokens => (", unpriced_tokens :u", Some(number(tokens))),
-        };
-        let mut update = Update::builder()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .update_expression(format!(
-                "ADD requests :r, input_tokens :i, output_tokens :o, cached_input_tokens :c, \
-                 tokens :t, pico_usd :p{unpriced} \
-                 SET user_id = :user, #path = :path, provider = :provider, model = :model, \
-                 {TTL} = :y"
-            ))
-            .expression_attribute_names("#path", "path")
-            .expression_attribute_values(":r", number(added.requests))
-            .expression_attribute_values(":i", number(added.input))
-            .expression_attribute_values(":o", number(added.output))
-            .expression_attribute_values(":c", number(added.cached_input))
-            .expression_attribute_values(":t", number(added.amounts.tokens))
-            .expression_attribute_values(":p", number(added.amounts.pico_usd))
-            .expression_attribute_values(":user", text(of.user_id))
-            .expression_attribute_values(":path", text(of.path))
-            .expression_attribute_values(":provider", text(of.provider))
-            .expression_attribute_values(":model", text(of.model))
-            .expression_attribute_values(":y", number(of.expires_at));
-        if let Some(tokens) = values {
-            update = update.expression_attribute_values(":u", tokens);
+        let mut changes = Changes::default()
+            .add("requests", added.requests)
+            .add("input_tokens", added.input)
+            .add("output_tokens", added.output)
+            .add("cached_input_tokens", added.cached_input)
+            .add("tokens", added.amounts.tokens)
+            .add("pico_usd", added.amounts.pico_usd)
+            .set("user_id", text(of.user_id))
+            .set("path", text(of.path))
+            .set("provider", text(of.provider))
+            .set("model", text(of.model))
+            .set(TTL, number(of.expires_at));
+        if added.unpriced != 0 {
+            changes = changes.add("unpriced_tokens", added.unpriced);
         }
-        Ok(Write::Update(update.build()?))
+        Write::update(Table::Ledger, key.attributes(), changes)
     }
 }

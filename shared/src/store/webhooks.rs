@@ -3,17 +3,16 @@
 use super::Store;
 use super::call::Transacted;
 use super::error::StoreError;
-use super::item::number;
+use super::item::{number, text};
 use super::keys::{self, WEBHOOK};
 use super::pages::Page;
 use super::rows::Row;
-use super::write::Write;
+use super::tables::Table;
+use super::write::{If, Write};
 use crate::domain::notice::delivery::Delivery;
 use crate::domain::notice::health::Health;
 use crate::domain::notice::incident::Opened;
 use crate::domain::notice::webhook::Webhook;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put};
-use std::collections::HashMap;
 
 impl Row {
     pub fn webhook(organisation_id: &str, webhook: &Webhook) -> Result<Self, StoreError> {
@@ -96,7 +95,7 @@ impl Store {
         let mut parts = vec![
             self.delivery_item(organisation_id, delivery)?,
             self.health_item(organisation_id, &delivery.webhook_id, health)?,
-            self.webhook_check(organisation_id, &delivery.webhook_id, url)?,
+            self.webhook_check(organisation_id, &delivery.webhook_id, url),
         ];
         if let Some(opened) = opened {
             for row in Row::opened(organisation_id, opened)? {
@@ -131,75 +130,31 @@ impl Store {
     ) -> Result<Write, StoreError> {
         let key = keys::health(organisation_id, webhook_id);
         let condition = match before {
-            None => "attribute_not_exists(pk)",
+            None => If::Absent,
             // An earlier release wrote the row, without a version.
             Some(Health { version: 0, .. }) => {
-                "attribute_exists(pk) AND attribute_not_exists(#data.#version)"
+                If::All(vec![If::Present, If::Lacks("data.version")])
             }
-            Some(_) => "#data.#version = :before",
+            Some(known) => If::Is("data.version", number(known.version)),
         };
-        let has_row = before.is_some();
-        let names = has_row.then(|| {
-            HashMap::from([
-                ("#data".to_owned(), "data".to_owned()),
-                ("#version".to_owned(), "version".to_owned()),
-            ])
-        });
-        let version = before.map(|before| before.version);
-        let values = version.filter(|version| *version > 0);
-        let values = values.map(|version| HashMap::from([(":before".to_owned(), number(version))]));
         if before == after {
-            let check = ConditionCheck::builder()
-                .table_name(&self.tables.governance)
-                .set_key(Some(key.attributes()))
-                .condition_expression(condition)
-                .set_expression_attribute_names(names)
-                .set_expression_attribute_values(values)
-                .build()?;
-            return Ok(Write::Check(check));
+            return Ok(Write::check(Table::Governance, key.attributes(), condition));
         }
-        Ok(match after {
+        let write = match after {
             Some(after) => {
                 let mut item = key.attributes();
                 item.insert("data".to_owned(), serde_dynamo::to_attribute_value(after)?);
-                let put = Put::builder()
-                    .table_name(&self.tables.governance)
-                    .set_item(Some(item))
-                    .condition_expression(condition)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .build()?;
-                Write::Put(put)
+                Write::put(Table::Governance, item)
             }
-            None => {
-                let delete = Delete::builder()
-                    .table_name(&self.tables.governance)
-                    .set_key(Some(key.attributes()))
-                    .condition_expression(condition)
-                    .set_expression_attribute_names(names)
-                    .set_expression_attribute_values(values)
-                    .build()?;
-                Write::Delete(delete)
-            }
-        })
+            None => Write::delete(Table::Governance, key.attributes()),
+        };
+        Ok(write.only(condition))
     }
 
     /// Checks that a webhook exists and posts to `url`.
-    pub(super) fn webhook_check(
-        &self,
-        organisation_id: &str,
-        webhook_id: &str,
-        url: &str,
-    ) -> Result<Write, StoreError> {
+    fn webhook_check(&self, organisation_id: &str, webhook_id: &str, url: &str) -> Write {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{webhook_id}"));
-        let check = ConditionCheck::builder()
-            .table_name(&self.tables.governance)
-            .set_key(Some(key.attributes()))
-            .condition_expression("#data.#url = :url")
-            .expression_attribute_names("#data", "data")
-            .expression_attribute_names("#url", "url")
-            .expression_attribute_values(":url", AttributeValue::S(url.to_owned()))
-            .build()?;
-        Ok(Write::Check(check))
+        let condition = If::Is("data.url", text(url));
+        Write::check(Table::Governance, key.attributes(), condition)
     }
 }
