@@ -3,6 +3,7 @@
 mod circles;
 mod layers;
 mod lengths;
+mod roads;
 mod text;
 
 use end_to_end::sources::{read, relative_sources};
