@@ -257,6 +257,9 @@ def walk(stack, local):
     wait_for("both are events on the bus", bus_has_all)
     verified = admin.get("/v1/audit-log/verify")
     check(verified["ok"], "the audit log holds together", verified)
+    asked = {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": {"S": "demo"}}, "Select": "COUNT"}
+    logged = stack.emulator.client("dynamodb").query(TableName=stack.physical["Audit"], **asked)["Count"]
+    check(logged >= verified["entries"] > 0, "its entries are in the table that has nothing else", logged)
     return agent
 
 
@@ -404,7 +407,7 @@ def watched(stack):
     pages = cloudwatch.get_paginator("describe_alarms").paginate()
     alarms = [alarm for page in pages for alarm in page["MetricAlarms"]]
     named = [alarm for alarm in alarms if alarm["AlarmName"].startswith(f"{stack.name}-") and alarm["AlarmActions"]]
-    check(len(named) >= 42, f"{len(named)} alarms are there, each with somebody to tell")
+    check(len(named) >= 44, f"{len(named)} alarms are there, each with somebody to tell")
     queues = [d["Value"] for a in named for d in a["Dimensions"] if d["Name"] == "QueueName"]
     known = [url.rsplit("/", 1)[1] for url in stack.emulator.client("sqs").list_queues()["QueueUrls"]]
     check(queues and set(queues) <= set(known), "those of queues name queues that are there", queues)

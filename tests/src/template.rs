@@ -38,6 +38,11 @@ pub struct Partitions {
 }
 
 impl Partitions {
+    /// Whether one key that fits is enough.
+    pub fn is_any(&self) -> bool {
+        self.is_any
+    }
+
     fn hold(&self, keys: &[&str]) -> bool {
         let fits = |key: &&str| {
             let matches = self.patterns.iter().any(|pattern| is_like(pattern, key));

@@ -21,12 +21,13 @@ pub fn optional(name: &str) -> Option<String> {
 }
 
 impl Tables {
-    /// Reads `COUNTERS_TABLE`, `LEDGER_TABLE` and `GOVERNANCE_TABLE`.
+    /// Reads `COUNTERS_TABLE`, `LEDGER_TABLE`, `GOVERNANCE_TABLE` and `AUDIT_TABLE`.
     pub fn from_env() -> Result<Self, MissingSetting> {
         Ok(Self {
             counters: required("COUNTERS_TABLE")?,
             ledger: required("LEDGER_TABLE")?,
             governance: required("GOVERNANCE_TABLE")?,
+            audit: required("AUDIT_TABLE")?,
         })
     }
 }

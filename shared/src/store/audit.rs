@@ -5,9 +5,10 @@ use super::call::Transacted;
 use super::configuration::{Head, data};
 use super::error::StoreError;
 use super::keys::{self, AUDIT_HEAD};
-use super::pages::Page;
+use super::pages::{List, Order, Page};
 use super::rows::Row;
-use super::write::Write;
+use super::tables::Table;
+use super::write::{If, Write};
 use crate::domain::change::{Author, Change};
 use crate::domain::notice::Notice;
 use crate::domain::org::audit::{AuditRecord, Break, KeptHead, Walk};
@@ -47,8 +48,13 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<AuditRecord>, StoreError> {
-        let log = keys::audit_log(organisation_id);
-        self.newest_first(&log, "", after, limit, wanted).await
+        let log = List {
+            table: &self.tables.audit,
+            pk: organisation_id,
+            prefix: "",
+            order: Order::Descending,
+        };
+        self.page_of(log, after, limit, wanted).await
     }
 
     /// Returns the entries after number `after`, the oldest first, as many as one read gives (1
@@ -62,7 +68,7 @@ impl Store {
         let answer = self
             .client
             .query()
-            .table_name(&self.tables.governance)
+            .table_name(&self.tables.audit)
             .key_condition_expression("pk = :pk AND sk > :after")
             .expression_attribute_values(":pk", AttributeValue::S(pk))
             .expression_attribute_values(":after", AttributeValue::S(sk))
@@ -72,6 +78,27 @@ impl Store {
         let has_more = answer.last_evaluated_key.is_some();
         let rows = answer.items.unwrap_or_default().into_iter().map(data);
         Ok((rows.collect::<Result<_, _>>()?, has_more))
+    }
+
+    /// Reads an entry by a query: roles allow nothing else to read the log with.
+    async fn audit_entry(
+        &self,
+        organisation_id: &str,
+        seq: u64,
+    ) -> Result<Option<AuditRecord>, StoreError> {
+        let keys::Key { pk, sk } = keys::audit(organisation_id, seq);
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.tables.audit)
+            .key_condition_expression("pk = :pk AND sk = :sk")
+            .expression_attribute_values(":pk", AttributeValue::S(pk))
+            .expression_attribute_values(":sk", AttributeValue::S(sk))
+            .consistent_read(true)
+            .send()
+            .await?;
+        let found = answer.items.unwrap_or_default().into_iter().next();
+        found.map(data).transpose()
     }
 
     /// Walks the log from the entry after number `after` to its end, or until `until`. Entries that
@@ -84,8 +111,7 @@ impl Store {
     ) -> Result<Verified, StoreError> {
         let mut walk = Walk::default();
         if after > 0 {
-            let (known, _) = self.audit_entries(organisation_id, after - 1).await?;
-            let known = known.into_iter().next().filter(|known| known.seq == after);
+            let known = self.audit_entry(organisation_id, after).await?;
             let hash = known.map(|known| known.hash).unwrap_or_default();
             walk = Walk::after(after, hash);
         }
@@ -131,7 +157,7 @@ impl Store {
         organisation_id: &str,
         kept: &KeptHead,
     ) -> Result<Option<Break>, StoreError> {
-        let found = self.row(keys::audit(organisation_id, kept.seq)).await?;
+        let found = self.audit_entry(organisation_id, kept.seq).await?;
         Ok(kept.compare(found.as_ref()).err())
     }
 
@@ -230,8 +256,8 @@ impl Store {
     }
 
     fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
-        let key = keys::audit(organisation_id, record.seq);
-        self.row_item(Row::new(key, record)?.if_absent())
+        let row = Row::new(keys::audit(organisation_id, record.seq), record)?;
+        Ok(Write::put(Table::Audit, row.item).only(If::Absent))
     }
 }
 

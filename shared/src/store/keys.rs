@@ -102,13 +102,9 @@ pub(super) fn governance(organisation_id: &str, sk: impl Into<String>) -> Key {
     Key::new(organisation_id, sk)
 }
 
-/// The partition of the audit log. It is separate, so that a role can be kept from altering it.
-pub(super) fn audit_log(organisation_id: &str) -> String {
-    format!("{organisation_id}#audit")
-}
-
+/// An entry of the audit log, in a table that has nothing else.
 pub(super) fn audit(organisation_id: &str, seq: u64) -> Key {
-    Key::new(audit_log(organisation_id), format!("{seq:012}"))
+    Key::new(organisation_id, format!("{seq:012}"))
 }
 
 pub(super) fn idempotency(owner: &str, digest: &str) -> Key {

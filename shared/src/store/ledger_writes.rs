@@ -21,6 +21,7 @@ use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::usage::Charge;
 use crate::domain::org::configuration::Configuration;
 use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::BTreeMap;
 
 /// A change's write to the ledger.
 #[derive(Clone, Copy, Debug)]
@@ -134,10 +135,12 @@ impl Store {
         parts
     }
 
-    /// Builds the record of a correction. The index lists it with the records of usage.
+    /// Builds the record of a correction. The index lists it with the records of usage. It is made
+    /// by an update, as everything that its transaction writes to the ledger: so a role needs one
+    /// permission for all of it, and holds however IAM sees the keys of a transaction.
     fn correction_item(&self, organisation_id: &str, correction: &Correction) -> Write {
         let created_at = correction.created_at;
-        let mut item: Item = keys::correction(organisation_id, &correction.id).attributes();
+        let mut item = Item::new();
         item.extend(by_day(organisation_id, created_at, &correction.id));
         item.insert("type".to_owned(), text("correction"));
         item.insert("path".to_owned(), text(&correction.path));
@@ -148,6 +151,12 @@ impl Store {
         item.insert("pico_usd".to_owned(), number(correction.amounts.pico_usd));
         item.insert("received_at".to_owned(), text(created_at));
         item.insert(TTL.to_owned(), number(expires_at(created_at)));
-        Write::put(Table::Ledger, item).only(If::Absent)
+        let begun = BTreeMap::from_iter(item)
+            .into_iter()
+            .fold(Changes::default(), |all, (name, value)| {
+                all.set(&name, value)
+            });
+        let key = keys::correction(organisation_id, &correction.id);
+        Write::update(Table::Ledger, key.attributes(), begun).only(If::Absent)
     }
 }

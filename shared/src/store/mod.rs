@@ -1,7 +1,7 @@
 //! The only code that knows DynamoDB: keys, items and expressions, one module for each aggregate.
 //!
-//! There are three tables. `Counters` holds the cells, `Ledger` the records, resolutions and
-//! totals, `Governance` everything configured, decided or audited. Every key begins with the
+//! There are four tables. `Counters` holds the cells, `Ledger` the records, resolutions and totals,
+//! `Governance` everything configured or decided, `Audit` the audit logs. Every key begins with the
 //! organisation. Rows that lead to an organisation begin with `@`.
 
 mod abandoned;

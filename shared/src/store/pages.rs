@@ -1,4 +1,4 @@
-//! Reads rows of the governance table: one, all under a prefix, or in pages.
+//! Reads rows: one or all under a prefix of the governance table, or in pages.
 
 use super::Store;
 use super::configuration::data;
@@ -27,9 +27,18 @@ const MAX_READING: Duration = Duration::from_secs(8);
 
 /// The direction of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+pub(super) enum Order {
     Ascending,
     Descending,
+}
+
+/// The rows of `pk` whose sort key begins with `prefix`.
+#[derive(Clone, Copy)]
+pub(super) struct List<'a> {
+    pub(super) table: &'a str,
+    pub(super) pk: &'a str,
+    pub(super) prefix: &'a str,
+    pub(super) order: Order,
 }
 
 /// A part of a list.
@@ -83,8 +92,8 @@ impl Store {
         limit: usize,
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Page<T>, StoreError> {
-        self.page_in(Order::Ascending, pk, prefix, after, limit, wanted)
-            .await
+        let list = self.governance_list(pk, prefix, Order::Ascending);
+        self.page_of(list, after, limit, wanted).await
     }
 
     /// Reads the same from the last row to the first.
@@ -96,19 +105,33 @@ impl Store {
         limit: usize,
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Page<T>, StoreError> {
-        self.page_in(Order::Descending, pk, prefix, after, limit, wanted)
-            .await
+        let list = self.governance_list(pk, prefix, Order::Descending);
+        self.page_of(list, after, limit, wanted).await
     }
 
-    async fn page_in<T: DeserializeOwned>(
+    fn governance_list<'a>(&'a self, pk: &'a str, prefix: &'a str, order: Order) -> List<'a> {
+        List {
+            table: &self.tables.governance,
+            pk,
+            prefix,
+            order,
+        }
+    }
+
+    /// Reads the rows of a list after `after` until `limit` of them are `wanted`.
+    pub(super) async fn page_of<T: DeserializeOwned>(
         &self,
-        order: Order,
-        pk: &str,
-        prefix: &str,
+        list: List<'_>,
         after: Option<&str>,
         limit: usize,
         wanted: impl Fn(&T) -> bool,
     ) -> Result<Page<T>, StoreError> {
+        let List {
+            table,
+            pk,
+            prefix,
+            order,
+        } = list;
         let mut items = Vec::with_capacity(limit);
         let mut after = after.map(str::to_owned);
         let until = Instant::now() + MAX_READING;
@@ -121,7 +144,7 @@ impl Store {
             let query = self
                 .client
                 .query()
-                .table_name(&self.tables.governance)
+                .table_name(table)
                 .expression_attribute_values(":pk", AttributeValue::S(pk.to_owned()))
                 .set_exclusive_start_key(start)
                 .limit(i32::try_from(rows).unwrap_or(i32::MAX))

@@ -1,6 +1,7 @@
 //! The tables, and their creation without a template.
 
 use super::{Store, StoreError};
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
@@ -13,8 +14,10 @@ pub struct Tables {
     pub counters: String,
     /// Records, resolutions, totals: `pk` and `sk`, and the index `by_day`.
     pub ledger: String,
-    /// Everything configured, decided or audited: `pk` and `sk`.
+    /// Everything configured or decided: `pk` and `sk`.
     pub governance: String,
+    /// The audit logs: `pk` and `sk`. Entries are put and read, never updated or deleted.
+    pub audit: String,
 }
 
 /// One of the tables.
@@ -23,6 +26,7 @@ pub(crate) enum Table {
     Counters,
     Ledger,
     Governance,
+    Audit,
 }
 
 impl Table {
@@ -30,7 +34,7 @@ impl Table {
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Counters => "k",
-            Self::Ledger | Self::Governance => "pk",
+            Self::Ledger | Self::Governance | Self::Audit => "pk",
         }
     }
 }
@@ -41,6 +45,7 @@ impl Tables {
             Table::Counters => &self.counters,
             Table::Ledger => &self.ledger,
             Table::Governance => &self.governance,
+            Table::Audit => &self.audit,
         }
     }
 
@@ -50,6 +55,7 @@ impl Tables {
             counters: "Counters".to_owned(),
             ledger: "Ledger".to_owned(),
             governance: "Governance".to_owned(),
+            audit: "Audit".to_owned(),
         }
     }
 }
@@ -78,12 +84,8 @@ impl Store {
     pub async fn create_missing_tables(&self) -> Result<(), StoreError> {
         let known = self.client.list_tables().send().await?;
         let is_missing = |name: &String| !known.table_names().contains(name);
-        let client = &self.client;
         if is_missing(&self.tables.counters) {
-            client
-                .create_table()
-                .table_name(&self.tables.counters)
-                .billing_mode(BillingMode::PayPerRequest)
+            self.new_table(&self.tables.counters)
                 .attribute_definitions(string("k")?)
                 .key_schema(key("k", KeyType::Hash)?)
                 .send()
@@ -101,35 +103,41 @@ impl Store {
                         .build(),
                 )
                 .build()?;
-            client
-                .create_table()
-                .table_name(&self.tables.ledger)
-                .billing_mode(BillingMode::PayPerRequest)
-                .attribute_definitions(string("pk")?)
-                .attribute_definitions(string("sk")?)
+            self.new_two_part_table(&self.tables.ledger)?
                 .attribute_definitions(string("day")?)
                 .attribute_definitions(string("at")?)
-                .key_schema(key("pk", KeyType::Hash)?)
-                .key_schema(key("sk", KeyType::Range)?)
                 .global_secondary_indexes(by_day)
                 .send()
                 .await?;
             self.expire_by_time(&self.tables.ledger).await?;
         }
         if is_missing(&self.tables.governance) {
-            client
-                .create_table()
-                .table_name(&self.tables.governance)
-                .billing_mode(BillingMode::PayPerRequest)
-                .attribute_definitions(string("pk")?)
-                .attribute_definitions(string("sk")?)
-                .key_schema(key("pk", KeyType::Hash)?)
-                .key_schema(key("sk", KeyType::Range)?)
-                .send()
-                .await?;
+            let table = self.new_two_part_table(&self.tables.governance)?;
+            table.send().await?;
             self.expire_by_time(&self.tables.governance).await?;
         }
+        // No entry of an audit log expires.
+        if is_missing(&self.tables.audit) {
+            let table = self.new_two_part_table(&self.tables.audit)?;
+            table.send().await?;
+        }
         Ok(())
+    }
+
+    fn new_table(&self, name: &str) -> CreateTableFluentBuilder {
+        self.client
+            .create_table()
+            .table_name(name)
+            .billing_mode(BillingMode::PayPerRequest)
+    }
+
+    fn new_two_part_table(&self, name: &str) -> Result<CreateTableFluentBuilder, StoreError> {
+        Ok(self
+            .new_table(name)
+            .attribute_definitions(string("pk")?)
+            .attribute_definitions(string("sk")?)
+            .key_schema(key("pk", KeyType::Hash)?)
+            .key_schema(key("sk", KeyType::Range)?))
     }
 
     async fn expire_by_time(&self, table: &str) -> Result<(), StoreError> {

@@ -22,11 +22,10 @@ const COMPARISONS: [(&str, &str); 2] = [
 ];
 
 /// How a table writes a condition on partition keys.
-const KEYS: [(&str, &str); 4] = [
+const KEYS: [(&str, &str); 3] = [
     ("ForAllValues:StringLike", "all like"),
     ("ForAllValues:StringNotLike", "none like"),
     ("ForAllValues:StringEquals", "all are"),
-    ("ForAnyValue:StringLike", "any like"),
 ];
 
 /// Everything that is not as the tables say, each in a sentence.

@@ -1,6 +1,7 @@
 //! The faults that the deployment template may have.
 
 use super::rules;
+use super::transactions::{self, LOG};
 use end_to_end::template::{DEFAULT_ROUTE, Template, each, name_of};
 use serde_json::Value;
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
@@ -23,14 +24,27 @@ pub(crate) struct Deployed {
 const NOT_READ: &str = "KEY_GENERATION";
 
 /// Actions that no role may allow: function, action, table or queue, partition.
-const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 37] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
     ("*", "dynamodb:Scan", "Governance", ""),
     ("*", "dynamodb:DeleteTable", "Governance", ""),
-    ("*", "dynamodb:UpdateItem", "Governance", "org#audit"),
-    ("*", "dynamodb:DeleteItem", "Governance", "org#audit"),
-    ("*", "dynamodb:BatchWriteItem", "Governance", "org#audit"),
+    ("*", "dynamodb:BatchWriteItem", "Governance", "org"),
+    // The audit log is put and read; who has nothing to do with it does neither.
+    ("*", "dynamodb:UpdateItem", "Audit", "org"),
+    ("*", "dynamodb:DeleteItem", "Audit", "org"),
+    ("*", "dynamodb:BatchWriteItem", "Audit", "org"),
+    ("preflight", "dynamodb:Query", "Audit", "org"),
+    (
+        "preflight",
+        "dynamodb:BatchGetItem",
+        "Governance",
+        "@operator",
+    ),
+    ("ingest", "dynamodb:BatchGetItem", "Governance", "@operator"),
+    ("ingest", "dynamodb:PutItem", "Audit", "org"),
+    ("evaluate", "dynamodb:Query", "Audit", "org"),
+    ("notify", "dynamodb:PutItem", "Audit", "org"),
     ("*", "dynamodb:DeleteItem", "Ledger", "org#record#id"),
     ("*", "dynamodb:DeleteItem", "Counters", "org.id"),
     // Preflight holds, and changes nothing that was decided.
@@ -39,23 +53,17 @@ const FORBIDDEN: [(&str, &str, &str, &str); 31] = [
     ("preflight", "dynamodb:PutItem", "Ledger", "org#record#id"),
     // Its charge for an abandoned hold is in no user's month.
     ("preflight", "dynamodb:UpdateItem", "Ledger", "org#user#id"),
-    (
-        "preflight",
-        "dynamodb:BatchGetItem",
-        "Governance",
-        "org#audit",
-    ),
     ("preflight", "sqs:SendMessage", "NoticesQueue", ""),
     // Ingest claims events and writes nothing else: the queue keeps accepted events.
     ("ingest", "dynamodb:PutItem", "Governance", "org"),
     ("ingest", "dynamodb:PutItem", "Ledger", "org#total#id"),
     ("ingest", "dynamodb:PutItem", "Ledger", "org#resolution#id"),
     ("ingest", "dynamodb:UpdateItem", "Ledger", "org#record#id"),
-    ("ingest", "dynamodb:BatchGetItem", "Governance", "org#audit"),
     ("ingest", "dynamodb:UpdateItem", "Counters", "org.id"),
     // The API counts implausible reports and corrects usage; it records nothing, and neither
     // does the schedule.
     ("api", "dynamodb:PutItem", "Ledger", "org#record#id"),
+    ("api", "dynamodb:PutItem", "Ledger", "org#correction#id"),
     ("api", "dynamodb:UpdateItem", "Ledger", "org#abandoned#id"),
     ("api", "dynamodb:UpdateItem", "Governance", "org"),
     ("reset", "dynamodb:PutItem", "Ledger", "org#record#id"),
@@ -94,6 +102,7 @@ impl Deployed {
         self.outputs(&template, &mut faults);
         self.alarms(&monitoring, &mut faults);
         rules::broken(&template, &monitoring, &mut faults);
+        transactions::broken(&template, &mut faults);
         faults
     }
 
@@ -211,7 +220,7 @@ impl Deployed {
                 }
             }
         }
-        for table in ["Counters", "Ledger", "Governance"] {
+        for table in ["Counters", "Ledger", "Governance", "Audit"] {
             for metric in ["ReadThrottleEvents", "WriteThrottleEvents"] {
                 if !has(metric, "TableName", table) {
                     faults.push(format!("no alarm of the {metric} of {table}"));
@@ -268,18 +277,6 @@ fn roles(template: &Template, faults: &mut Vec<String>) {
             }
         }
     }
-    for function in ["api", "evaluate", "reset", "notify"] {
-        let denies = |action: &str| {
-            let statements = template.statements(function);
-            let mut denied = statements.iter().filter(|of| !of.is_allowed);
-            denied.any(|of| of.applies(&format!("dynamodb:{action}"), "Governance", &["org#audit"]))
-        };
-        if !denies("UpdateItem") || !denies("DeleteItem") {
-            faults.push(format!(
-                "the audit log can be altered by a later permission of {function}"
-            ));
-        }
-    }
     for (of, action, resource, partition) in FORBIDDEN {
         for function in FUNCTIONS.iter().filter(|name| of == "*" || of == **name) {
             if template.may(function, action, resource, &keys(partition)) {
@@ -315,17 +312,19 @@ fn tables(template: &Template, faults: &mut Vec<String>) {
                 of["SSESpecification"]["SSEEnabled"] == true,
             ),
             (
-                "forgets nothing",
-                of["TimeToLiveSpecification"]["AttributeName"] == "y"
-                    && of["TimeToLiveSpecification"]["Enabled"] == true,
-            ),
-            (
                 "can be deleted by mistake",
                 of["DeletionProtectionEnabled"]["Ref"] == "DeletionProtection",
             ),
         ];
         let wrong = checks.iter().filter(|(_, is_right)| !is_right);
         faults.extend(wrong.map(|(what, _)| format!("{name} {what}")));
+        let expires = &of["TimeToLiveSpecification"];
+        if name == LOG && !expires.is_null() {
+            faults.push(format!("entries of {name} expire"));
+        }
+        if name != LOG && (expires["AttributeName"] != "y" || expires["Enabled"] != true) {
+            faults.push(format!("{name} forgets nothing"));
+        }
         let kept = &template.document["Resources"][name];
         if kept["DeletionPolicy"] != "Retain" || kept["UpdateReplacePolicy"] != "Retain" {
             faults.push(format!("{name} goes with the stack"));

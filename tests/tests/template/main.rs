@@ -6,6 +6,7 @@ mod faults;
 mod planted;
 mod rules;
 mod tour;
+mod transactions;
 
 use end_to_end::routes::routes_by_function;
 use end_to_end::sources::{read, relative_sources};
@@ -26,7 +27,7 @@ fn settings_in(path: &str) -> BTreeSet<String> {
 fn deployed() -> Deployed {
     let mut of_all = settings_in("shared/src/runtime/settings.rs");
     of_all.extend(settings_in("shared/src/runtime/logs.rs"));
-    assert_eq!(of_all.len(), 5, "{of_all:?}");
+    assert_eq!(of_all.len(), 6, "{of_all:?}");
     let mut settings = BTreeMap::new();
     for function in FUNCTIONS {
         let own = settings_in(&format!("functions/{function}/src/main.rs"));
@@ -61,7 +62,7 @@ fn roles_are_read_as_iam_reads_them() {
     for (function, action, resource, partition, expected) in [
         ("preflight", "UpdateItem", "Counters", "org.id", true),
         ("preflight", "GetItem", "Governance", "org", true),
-        ("preflight", "GetItem", "Governance", "org#audit", false),
+        ("preflight", "GetItem", "Audit", "org", false),
         ("preflight", "GetItem", "Governance", "@key#id", true),
         ("preflight", "Query", "Governance", "@key#id", false),
         (
@@ -85,17 +86,20 @@ fn roles_are_read_as_iam_reads_them() {
             "org#resolution#id org#record#id",
             false,
         ),
-        (
-            "api",
-            "PutItem",
-            "Governance",
-            "org org#audit @key#id",
-            true,
-        ),
+        ("api", "PutItem", "Governance", "org @key#id", true),
+        ("api", "PutItem", "Audit", "org", true),
         ("api", "DeleteItem", "Governance", "org @key#id", true),
-        ("api", "DeleteItem", "Governance", "org#audit", false),
+        ("api", "DeleteItem", "Governance", "org @operator", false),
+        ("api", "DeleteItem", "Audit", "org", false),
         ("api", "UpdateItem", "Governance", "org#requests", true),
         ("api", "UpdateItem", "Governance", "org", false),
+        (
+            "api",
+            "UpdateItem",
+            "Ledger",
+            "org#correction#id org#total#id org#usage#id org#user#id",
+            true,
+        ),
         ("api", "Query", "Ledger/index/by_day", "", true),
         ("ingest", "Query", "Ledger/index/by_day", "", false),
         ("ingest", "PutItem", "Ledger", "org#record#id", true),
@@ -107,16 +111,19 @@ fn roles_are_read_as_iam_reads_them() {
             "org#record#id org#resolution#id",
             true,
         ),
-        ("evaluate", "PutItem", "Governance", "org org#audit", true),
+        ("evaluate", "PutItem", "Governance", "org", true),
+        ("evaluate", "PutItem", "Audit", "org", true),
+        ("evaluate", "Query", "Audit", "org", false),
         ("evaluate", "PutItem", "Governance", "@key#id", false),
         ("reset", "PutItem", "Ledger", "org#resolution#id", true),
         ("reset", "UpdateItem", "Ledger", "org#total#id", true),
         ("reset", "UpdateItem", "Ledger", "org#usage#id", true),
-        ("reset", "PutItem", "Governance", "org org#audit", true),
+        ("reset", "PutItem", "Governance", "org", true),
+        ("reset", "Query", "Audit", "org", true),
         ("reset", "Query", "Governance", "@organisations", true),
         ("reset", "GetItem", "Governance", "@key#id", false),
         ("notify", "PutItem", "Governance", "org", true),
-        ("notify", "PutItem", "Governance", "org#audit", false),
+        ("notify", "PutItem", "Audit", "org", false),
     ] {
         let action = format!("dynamodb:{action}");
         let found = template.may(function, &action, resource, &faults::keys(partition));

@@ -7,7 +7,7 @@ use super::faults::Deployed;
 /// A mistake and its message: the replaced text, the new text, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 64] = [
+const IN_THE_TEMPLATE: [Planted; 69] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
@@ -53,12 +53,17 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
     (
         "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:ConditionCheckItem]",
         "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:Query, dynamodb:PutItem, dynamodb:BatchWriteItem]",
-        "api may dynamodb:BatchWriteItem in Governance org#audit",
+        "api may dynamodb:BatchWriteItem in Governance org",
     ),
     (
-        "Condition: {'ForAnyValue:StringLike': {'dynamodb:LeadingKeys': ['*#audit']}}",
-        "Condition: {'ForAnyValue:StringLike': {'dynamodb:LeadingKeys': ['*#audits']}}",
-        "can be altered by a later permission",
+        "Action: [dynamodb:Query, dynamodb:PutItem]\n                Resource: !GetAtt Audit.Arn",
+        "Action: [dynamodb:Query, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Audit.Arn",
+        "api may alter the audit log: dynamodb:UpdateItem",
+    ),
+    (
+        "Action: [dynamodb:PutItem]\n                Resource: !GetAtt Audit.Arn",
+        "Action: [dynamodb:PutItem, dynamodb:PartiQLDelete]\n                Resource: !GetAtt Audit.Arn",
+        "evaluate may alter the audit log: dynamodb:PartiQLDelete",
     ),
     (
         "['*#backtest#*', '*#requests', '@*']",
@@ -86,14 +91,25 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
         "ingest may dynamodb:PutItem in Ledger org#total#id",
     ),
     (
-        "Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#correction#*']}}",
-        "# everything",
-        "api may dynamodb:PutItem in Ledger org#record#id",
-    ),
-    (
-        "'dynamodb:LeadingKeys': ['*#record#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#user#*', '*#models#*']",
+        "'dynamodb:LeadingKeys': ['*#record#*', '*#correction#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#user#*', '*#models#*']",
         "'dynamodb:LeadingKeys': ['*']",
         "api may dynamodb:UpdateItem in Ledger org#abandoned#id",
+    ),
+    // Conditions that hold for a transaction only if IAM sees its keys one by one
+    (
+        "                # Counts what was held back, and corrects what was used\n",
+        "                Action: [dynamodb:UpdateItem]\n                Resource: !GetAtt Ledger.Arn\n                Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#user#*']}}\n              - Effect: Allow\n",
+        "2 statements of api allow dynamodb:UpdateItem on Ledger",
+    ),
+    (
+        "'ForAllValues:StringNotLike': {'dynamodb:LeadingKeys': ['*#requests', '@operator', '@organisations']}",
+        "'ForAnyValue:StringNotLike': {'dynamodb:LeadingKeys': ['*#requests', '@operator', '@organisations']}",
+        "api has a condition that one key meets for all",
+    ),
+    (
+        "              - Effect: Allow\n                # Each change has its entry;",
+        "              - Effect: Deny\n                Action: [dynamodb:DeleteItem]\n                Resource: !GetAtt Governance.Arn\n                Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#flagged']}}\n              - Effect: Allow\n                # Each change has its entry;",
+        "api is denied dynamodb:DeleteItem",
     ),
     // Roles
     (
@@ -126,6 +142,11 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
         "{AttributeName: y, Enabled: true}",
         "{AttributeName: ttl, Enabled: true}",
         "Counters forgets nothing",
+    ),
+    (
+        "        - {AttributeName: sk, KeyType: RANGE}\n      PointInTimeRecoverySpecification:",
+        "        - {AttributeName: sk, KeyType: RANGE}\n      TimeToLiveSpecification: {AttributeName: y, Enabled: true}\n      PointInTimeRecoverySpecification:",
+        "entries of Audit expire",
     ),
     (
         "DeletionProtectionEnabled: !Ref DeletionProtection",
@@ -248,6 +269,11 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
         "the setting ON_UNAVAILABLE is not given to preflight",
     ),
     (
+        "        AUDIT_TABLE: !Ref Audit\n",
+        "",
+        "the setting AUDIT_TABLE is not given to api",
+    ),
+    (
         "          NOTICES_QUEUE_URL: !Ref NoticesQueue\n      Role: !GetAtt EvaluateRole.Arn",
         "          NOTICES_QUEUE_URL: !Ref NoticesQueue\n          AUDIT_KEY: !Sub '{{resolve:secretsmanager:${AuditKey}}}'\n      Role: !GetAtt EvaluateRole.Arn",
         "evaluate is given AUDIT_KEY, which it does not read",
@@ -338,7 +364,7 @@ const IN_THE_TEMPLATE: [Planted; 64] = [
     ),
 ];
 
-const IN_THE_MONITORING: [Planted; 19] = [
+const IN_THE_MONITORING: [Planted; 20] = [
     (
         "Value: event_not_recorded",
         "Value: event_not_written",
@@ -358,6 +384,11 @@ const IN_THE_MONITORING: [Planted; 19] = [
         "Dimensions: [{Name: QueueName, Value: !Ref EventsDeadLetters}]",
         "Dimensions: []",
         "no alarm of the depth of EventsDeadLetters",
+    ),
+    (
+        "Dimensions: [{Name: TableName, Value: !Ref Audit}]",
+        "Dimensions: [{Name: TableName, Value: !Ref Ledger}]",
+        "no alarm of the WriteThrottleEvents of Audit",
     ),
     (
         "AlarmActions: [!Ref Alarms]",

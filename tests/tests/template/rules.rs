@@ -8,13 +8,11 @@ use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
 use std::collections::BTreeSet;
 
 /// The resources that stay if the stack is deleted or replaces them, and why. All others go.
-const KEPT: [(&str, &str); 7] = [
+const KEPT: [(&str, &str); 8] = [
     ("Counters", "it has what budgets have left"),
     ("Ledger", "it has what was used"),
-    (
-        "Governance",
-        "it has what is configured, decided and audited",
-    ),
+    ("Governance", "it has what is configured and decided"),
+    ("Audit", "it has who changed what"),
     ("EventsDeadLetters", "nothing else knows of its usage"),
     ("NoticesDeadLetters", "nobody was told of its notices"),
     ("SealingKey", "nothing that is sealed opens without it"),

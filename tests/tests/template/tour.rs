@@ -135,7 +135,7 @@ async fn the_tables_are_those_that_the_tests_run_on() {
     let template = template();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let tables = template.of_type("AWS::DynamoDB::Table");
-    assert_eq!(tables.len(), 3);
+    assert_eq!(tables.len(), 4);
     for (name, of) in tables {
         let call = world.tables().describe_table().table_name(name);
         let answer = call.send().await.unwrap();

@@ -652,7 +652,7 @@ async fn the_secret_is_stored_sealed_and_a_new_one_takes_the_place_of_the_old() 
     set_up(&world).await;
     let body = &bodies()["public"];
     webhook(&world, "public", "d-1", body).await.expect(202);
-    for table in ["Governance", "Ledger"] {
+    for table in ["Governance", "Ledger", "Audit"] {
         for item in everything_in(&world, table).await {
             assert!(!item.contains(SECRET), "{table} has the secret");
         }

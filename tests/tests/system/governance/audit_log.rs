@@ -73,14 +73,14 @@ async fn one_byte_changed_in_the_table_is_found_at_its_place() {
     let tables = world.tables();
     let key = |seq: u64| {
         (
-            AttributeValue::S("demo#audit".to_owned()),
+            AttributeValue::S("demo".to_owned()),
             AttributeValue::S(format!("{seq:012}")),
         )
     };
     let (pk, sk) = key(6);
     let item = tables
         .get_item()
-        .table_name("Governance")
+        .table_name("Audit")
         .key("pk", pk.clone())
         .key("sk", sk.clone());
     let item = item.send().await.unwrap().item.unwrap();
@@ -104,7 +104,7 @@ async fn one_byte_changed_in_the_table_is_found_at_its_place() {
         text.push(if last == 'x' { 'y' } else { 'x' });
         let put = tables
             .put_item()
-            .table_name("Governance")
+            .table_name("Audit")
             .set_item(Some(altered));
         put.send().await.unwrap();
         let found = verified(&world).await;
@@ -113,27 +113,24 @@ async fn one_byte_changed_in_the_table_is_found_at_its_place() {
     }
     let put = tables
         .put_item()
-        .table_name("Governance")
+        .table_name("Audit")
         .set_item(Some(item.clone()));
     put.send().await.unwrap();
     assert_eq!(verified(&world).await["ok"], true);
     let gone = tables
         .delete_item()
-        .table_name("Governance")
+        .table_name("Audit")
         .key("pk", pk)
         .key("sk", sk);
     gone.send().await.unwrap();
     assert_eq!(verified(&world).await["broken"]["seq"], 6);
-    let put = tables
-        .put_item()
-        .table_name("Governance")
-        .set_item(Some(item));
+    let put = tables.put_item().table_name("Audit").set_item(Some(item));
     put.send().await.unwrap();
     let head = world.system.store().head("demo").await.unwrap().unwrap();
     let (pk, sk) = key(head.seq);
     let gone = tables
         .delete_item()
-        .table_name("Governance")
+        .table_name("Audit")
         .key("pk", pk)
         .key("sk", sk);
     gone.send().await.unwrap();

@@ -131,18 +131,18 @@ async fn a_day_without_entries_has_no_head_and_the_next_one_reaches_over_it() {
 
 fn key(seq: u64) -> [AttributeValue; 2] {
     [
-        AttributeValue::S("demo#audit".to_owned()),
+        AttributeValue::S("demo".to_owned()),
         AttributeValue::S(format!("{seq:012}")),
     ]
 }
 
-async fn put(world: &World, item: Item) {
-    let put = world.tables().put_item().table_name("Governance");
+async fn put(world: &World, table: &str, item: Item) {
+    let put = world.tables().put_item().table_name(table);
     put.set_item(Some(item)).send().await.unwrap();
 }
 
-async fn item(world: &World, [pk, sk]: [AttributeValue; 2]) -> Item {
-    let get = world.tables().get_item().table_name("Governance");
+async fn item(world: &World, table: &str, [pk, sk]: [AttributeValue; 2]) -> Item {
+    let get = world.tables().get_item().table_name(table);
     let found = get.key("pk", pk).key("sk", sk).send().await.unwrap();
     found.item.unwrap()
 }
@@ -159,7 +159,7 @@ async fn rewrite(world: &World, from: u64) -> String {
             ..entry
         };
         anew.hash = anew.computed_hash();
-        let mut row = item(world, key(anew.seq)).await;
+        let mut row = item(world, "Audit", key(anew.seq)).await;
         let Some(AttributeValue::M(data)) = row.get_mut("data") else {
             panic!("{row:?}");
         };
@@ -170,7 +170,7 @@ async fn rewrite(world: &World, from: u64) -> String {
         ] {
             data.insert(name.to_owned(), AttributeValue::S(value.clone()));
         }
-        put(world, row).await;
+        put(world, "Audit", row).await;
         previous = anew.hash;
     }
     previous
@@ -182,9 +182,9 @@ async fn set_last_hash(world: &World, hash: &str) {
         AttributeValue::S("demo".to_owned()),
         AttributeValue::S("config#0head".to_owned()),
     ];
-    let mut head = item(world, row).await;
+    let mut head = item(world, "Governance", row).await;
     head.insert("audit_hash".to_owned(), AttributeValue::S(hash.to_owned()));
-    put(world, head).await;
+    put(world, "Governance", head).await;
 }
 
 #[tokio::test]
@@ -244,13 +244,13 @@ async fn a_head_in_the_tables_that_this_deployment_did_not_sign_is_told_of() {
         AttributeValue::S("demo".to_owned()),
         AttributeValue::S("audithead#2026-11-24".to_owned()),
     ];
-    let mut head = item(&world, row).await;
+    let mut head = item(&world, "Governance", row).await;
     let Some(AttributeValue::M(data)) = head.get_mut("data") else {
         panic!("{head:?}");
     };
     let hash = entries.last().unwrap().hash.clone();
     data.insert("hash".to_owned(), AttributeValue::S(hash));
-    put(&world, head).await;
+    put(&world, "Governance", head).await;
     patch(&world, "Ada L.").await;
     world.set_clock("2026-11-26T12:00:00Z").await;
     pass(&world).await;

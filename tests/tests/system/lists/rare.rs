@@ -12,17 +12,17 @@ fn text(value: String) -> AttributeValue {
     AttributeValue::S(value)
 }
 
-/// Writes so many rows like the one at `pk` and `sk`; `change` is told which one it is.
+/// Writes so many rows like the one at `sk` of the organisation; `change` is told which one it is.
 async fn write_many(
     world: &World,
-    [pk, sk]: [&str; 2],
+    [table, sk]: [&str; 2],
     change: impl Fn(u64, &mut HashMap<String, AttributeValue>) -> String,
 ) {
     let tables = world.tables();
     let found = tables
         .get_item()
-        .table_name("Governance")
-        .key("pk", text(pk.to_owned()))
+        .table_name(table)
+        .key("pk", text("demo".to_owned()))
         .key("sk", text(sk.to_owned()));
     let template = found.send().await.unwrap().item.unwrap();
     let numbers: Vec<u64> = (0..MANY).collect();
@@ -39,7 +39,7 @@ async fn write_many(
         });
         let write = tables
             .batch_write_item()
-            .request_items("Governance", puts.collect());
+            .request_items(table, puts.collect());
         write.send().await.unwrap();
     }
 }
@@ -52,7 +52,7 @@ async fn the_first_page_of_a_rare_filter_is_not_empty_while_more_follows() {
     world.user("zoe", "eng").await;
     let zoe = serde_json::json!({"status": "suspended"});
     world.admin("PATCH", "/v1/users/zoe", zoe).await.expect(200);
-    write_many(&world, ["demo", "user#ada"], |n, data| {
+    write_many(&world, ["Governance", "user#ada"], |n, data| {
         let id = format!("b{n:05}");
         data.insert("id".to_owned(), text(id.clone()));
         format!("user#{id}")
@@ -62,7 +62,7 @@ async fn the_first_page_of_a_rare_filter_is_not_empty_while_more_follows() {
     world.is_tampered = true;
     let head = world.system.store().head("demo").await.unwrap().unwrap();
     let newest = format!("{:012}", head.seq);
-    write_many(&world, ["demo#audit", &newest], |n, data| {
+    write_many(&world, ["Audit", &newest], |n, data| {
         let seq = head.seq + 1 + n;
         data.insert("seq".to_owned(), AttributeValue::N(seq.to_string()));
         format!("{seq:012}")

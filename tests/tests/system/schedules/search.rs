@@ -136,7 +136,7 @@ pub(super) fn is_write(call: &Call) -> bool {
 }
 
 fn about(chosen: Move, call: &Call) -> String {
-    let tables = ["Counters", "Ledger", "Governance"].into_iter();
+    let tables = ["Counters", "Ledger", "Governance", "Audit"].into_iter();
     let tables = tables.filter(|table| call.body.contains(&format!("\"{table}\"")));
     let tables: Vec<&str> = tables.collect();
     format!("{chosen}: {} {}", call.operation, tables.join(", "))

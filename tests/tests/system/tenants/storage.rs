@@ -140,7 +140,7 @@ async fn every_partition_belongs_to_one_organisation_or_leads_to_one() {
         };
         *seen.entry(format!("{table} {kind}")).or_default() += 1;
     }
-    for table in ["Counters", "Ledger", "Governance"] {
+    for table in ["Counters", "Ledger", "Governance", "Audit"] {
         for owner in ["demo", RIVAL] {
             assert!(seen.contains_key(&format!("{table} {owner}")), "{seen:?}");
         }
