@@ -14,7 +14,8 @@ pub struct Permission {
     /// or for a mail `identity/<sender>` and `configuration-set/<name>`.
     pub resource: String,
     /// The kinds of partition keys of the items, with `org` for the organisation and `id` for an
-    /// id: `org#record#id`, `@key#id`. Empty if the resource is not a table.
+    /// id: `org#record#id`, `@key#id`. Those of a transaction are of all its items in the table.
+    /// Empty if the resource is not a table.
     pub partitions: BTreeSet<String>,
 }
 

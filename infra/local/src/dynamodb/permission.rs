@@ -37,27 +37,39 @@ struct Part {
 type Item = BTreeMap<String, Value>;
 
 /// Returns the permissions that a call needs: the kinds of partitions for each action and each
-/// table or `<table>/index/<name>`.
+/// table or `<table>/index/<name>`. AWS does not say whether IAM sees the keys of a transaction one
+/// by one or together, so each action of one needs the partitions of all its items in the table.
 pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), BTreeSet<String>> {
     let mut found: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     let Ok(request) = serde_json::from_str::<Request>(body) else {
         return found;
     };
-    let mut need = |action: &str, resource: String, kind: Option<String>| {
-        let kinds = found.entry((action.to_owned(), resource)).or_default();
-        kinds.extend(kind);
+    let mut need = |action: &str, resource: String, kinds: BTreeSet<String>| {
+        let known = found.entry((action.to_owned(), resource)).or_default();
+        known.extend(kinds);
     };
-    for (part, of) in request.transact_items.into_iter().flatten().flatten() {
-        let kind = of.key.or(of.item).map(|item| kind_of(&item));
+    let parts: Vec<(String, Part)> = request
+        .transact_items
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
+    let mut touched: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (_, of) in &parts {
+        let item = of.key.as_ref().or(of.item.as_ref());
+        let kinds = touched.entry(&of.table_name).or_default();
+        kinds.extend(item.map(kind_of));
+    }
+    for (part, of) in &parts {
+        let kinds = touched.get(of.table_name.as_str());
+        let kinds = kinds.cloned().unwrap_or_default();
         match part.as_str() {
-            "ConditionCheck" => need("ConditionCheckItem", of.table_name, kind),
-            part => need(&format!("{part}Item"), of.table_name, kind),
+            "ConditionCheck" => need("ConditionCheckItem", of.table_name.clone(), kinds),
+            part => need(&format!("{part}Item"), of.table_name.clone(), kinds),
         }
     }
     for (table, batch) in request.request_items.into_iter().flatten() {
-        for key in batch.keys {
-            need(operation, table.clone(), Some(kind_of(&key)));
-        }
+        need(operation, table, batch.keys.iter().map(kind_of).collect());
     }
     if let Some(table) = request.table_name {
         let item = request.key.or(request.item).map(|item| kind_of(&item));
@@ -68,8 +80,11 @@ pub(super) fn needed(operation: &str, body: &str) -> BTreeMap<(String, String), 
             .find(|word| word.starts_with(':'));
         let value = name.and_then(|name| request.expression_attribute_values.get(name));
         match request.index_name {
-            Some(index) => need(operation, format!("{table}/index/{index}"), None),
-            None => need(operation, table, item.or(value.map(partition))),
+            Some(index) => need(operation, format!("{table}/index/{index}"), BTreeSet::new()),
+            None => {
+                let kind = item.or(value.map(partition));
+                need(operation, table, kind.into_iter().collect());
+            }
         }
     }
     found
@@ -100,4 +115,35 @@ fn partition(value: &Value) -> String {
         kind.push_str("#id");
     }
     kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn each_action_of_a_transaction_needs_all_partitions_of_its_table() {
+        let item = |pk: &str| json!({"pk": {"S": pk}, "sk": {"S": "-"}});
+        let put = |table: &str, pk: &str| json!({"Put": {"TableName": table, "Item": item(pk)}});
+        let body = json!({"TransactItems": [
+            put("Ledger", "acme#record#e-1"),
+            {"Update": {"TableName": "Ledger", "Key": item("acme#total#2026-11")}},
+            put("Audit", "acme"),
+            {"ConditionCheck": {"TableName": "Ledger", "Key": item("acme#usage#2026-11")}},
+        ]});
+        let of_ledger = "org#record#id org#total#id org#usage#id";
+        let expected = [
+            ("ConditionCheckItem", "Ledger", of_ledger),
+            ("PutItem", "Audit", "org"),
+            ("PutItem", "Ledger", of_ledger),
+            ("UpdateItem", "Ledger", of_ledger),
+        ];
+        let expected = expected.map(|(action, table, kinds)| {
+            let kinds: BTreeSet<String> = kinds.split(' ').map(str::to_owned).collect();
+            ((action.to_owned(), table.to_owned()), kinds)
+        });
+        let found = needed("TransactWriteItems", &body.to_string());
+        assert_eq!(found, BTreeMap::from(expected));
+    }
 }
