@@ -6,7 +6,7 @@ use super::configuration::{Head, data};
 use super::error::StoreError;
 use super::keys::{self, AUDIT_HEAD};
 use super::pages::{List, Order, Page};
-use super::rows::Row;
+use super::rows::{Row, row};
 use super::tables::Table;
 use super::write::{If, Write};
 use crate::domain::change::{Author, Change};
@@ -256,8 +256,8 @@ impl Store {
     }
 
     fn audit_item(&self, organisation_id: &str, record: &AuditRecord) -> Result<Write, StoreError> {
-        let row = Row::new(keys::audit(organisation_id, record.seq), record)?;
-        Ok(Write::put(Table::Audit, row.item).only(If::Absent))
+        let item = row(&keys::audit(organisation_id, record.seq), record)?;
+        Ok(Write::put(Table::Audit, item).only(If::Absent))
     }
 }
 

@@ -32,13 +32,18 @@ pub struct Row {
     is_new: bool,
 }
 
+/// Builds the item of a row.
+pub(super) fn row<T: Serialize>(key: &Key, data: &T) -> Result<Item, StoreError> {
+    let mut item = key.attributes();
+    item.insert("data".to_owned(), serde_dynamo::to_attribute_value(data)?);
+    Ok(item)
+}
+
 impl Row {
     pub(super) fn new<T: Serialize>(key: Key, data: &T) -> Result<Self, StoreError> {
-        let mut item = key.attributes();
-        item.insert("data".to_owned(), serde_dynamo::to_attribute_value(data)?);
         Ok(Self {
+            item: Some(row(&key, data)?),
             key,
-            item: Some(item),
             is_new: false,
         })
     }
