@@ -1,24 +1,13 @@
-//! How many input tokens a picture is, by the rules that providers publish.
+//! How many input tokens a picture is, by the rules that providers publish (`image_rules.rs`).
 //!
-//! - **OpenAI**, "Images and vision: calculating costs"
-//!   (platform.openai.com/docs/guides/images-vision), at high detail: the picture is scaled down
-//!   to fit 2048 x 2048 pixels, then until its shorter side is at most 768. Each tile of 512 x 512
-//!   that it begins counts 170 tokens, and 85 are added: 1024 x 1024 is 765. `gpt-4o-mini` counts
-//!   5,667 a tile and adds 2,833. Small models (`gpt-4.1-mini`, `gpt-4.1-nano`, `o4-mini`,
-//!   `gpt-5-mini`, `gpt-5-nano`) count patches of 32 x 32, at most 1,536, each 1.62, 2.46, 1.72,
-//!   1.62 and 2.46 tokens. `gpt-5`, the `o` models and `computer-use-preview` count somewhat less
-//!   than 85 and 170; they are taken for these.
-//! - **Anthropic**, "Vision: calculate image costs" (platform.claude.com/docs/en/vision): the
-//!   picture is scaled down until its longer side is at most 1568 pixels, and counts width x
-//!   height / 750: 1000 x 1000 is 1,334.
-//! - **Gemini**, "Understand and count tokens" (ai.google.dev/gemini-api/docs/tokens): 258 if both
-//!   sides are at most 384 pixels; a larger one is scaled down to fit 3072 x 3072 and counts 258
-//!   for each tile of 768 x 768 that it begins. Gemini 3, "Media resolution"
-//!   (ai.google.dev/gemini-api/docs/media-resolution): at most 1,120, whatever its size.
-//!
-//! A model of another provider counts the most of the three. If only the bytes of a picture are
-//! known, it counts the most that any picture of the model can: its bytes say nothing about its
-//! sides, and are never read as text.
+//! A model that no rule names counts by the rules of its provider, and one of another provider the
+//! most of all of them. If only the bytes of a picture are known, it counts the most that any
+//! picture of the model can: its bytes say nothing about its sides, and are never read as text.
+//! OpenAI has charged scaled pictures for all the patches that they may have, although its own rule
+//! gives some fewer; so they count all of them.
+
+use super::image_rules::{BY_BEGINNING, BY_NAME, BY_PROVIDER, Rule, UNKNOWN};
+use super::name::Name;
 
 /// The most pictures of one request.
 pub const MAX_IMAGES: usize = 100;
@@ -36,80 +25,26 @@ pub enum ImageSize {
     Bytes(i64),
 }
 
-/// The rule by which a model counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rule {
-    /// 512-pixel tiles of OpenAI.
-    Tiles {
-        base: i64,
-        tile: i64,
-    },
-    /// 32-pixel patches of OpenAI, each this many hundredths of a token.
-    Patches {
-        hundredths: i64,
-    },
-    Anthropic,
-    /// 768-pixel tiles of Gemini.
-    Gemini,
-    /// Any size counts as much.
-    Flat(i64),
-    Unknown,
-}
-
-const OPENAI: Rule = Rule::Tiles {
-    base: 85,
-    tile: 170,
-};
-const MAX_PATCHES: i64 = 1_536;
 const GEMINI_TILE: i64 = 258;
-
-/// Rules by a part of the model's name, without its signs and in lower case. The first that fits
-/// counts.
-const BY_NAME: [(&str, Rule); 9] = [
-    ("claude", Rule::Anthropic),
-    ("gemini3", Rule::Flat(1_120)),
-    ("gemini", Rule::Gemini),
-    (
-        "gpt4omini",
-        Rule::Tiles {
-            base: 2_833,
-            tile: 5_667,
-        },
-    ),
-    ("gpt41mini", Rule::Patches { hundredths: 162 }),
-    ("gpt5mini", Rule::Patches { hundredths: 162 }),
-    ("gpt41nano", Rule::Patches { hundredths: 246 }),
-    ("gpt5nano", Rule::Patches { hundredths: 246 }),
-    ("o4mini", Rule::Patches { hundredths: 172 }),
-];
-/// Beginnings of the names of OpenAI's other models, behind what a gateway puts in front.
-const OPENAI_NAMES: [&str; 6] = ["gpt", "chatgpt", "o1", "o3", "o4", "computer-use"];
-/// Rules by a part of the provider's name.
-const BY_PROVIDER: [(&str, Rule); 6] = [
-    ("anthropic", Rule::Anthropic),
-    ("openai", OPENAI),
-    ("azure", OPENAI),
-    ("google", Rule::Gemini),
-    ("gemini", Rule::Gemini),
-    ("vertex", Rule::Gemini),
-];
+/// The most patches of a picture of unknown size. Some models scale nothing down.
+const MOST_PATCHES: i64 = 10_000;
 
 impl Rule {
     fn of(provider: Option<&str>, model: &str) -> Self {
-        let model = model.to_ascii_lowercase();
-        let letters: String = model.chars().filter(|c| c.is_alphanumeric()).collect();
-        let named = BY_NAME.iter().find(|(part, _)| letters.contains(part));
-        if let Some((_, rule)) = named {
+        let lower = model.to_ascii_lowercase();
+        let own = Name::read(model).map_or(lower, |name| name.model);
+        let letters: String = own.chars().filter(|c| c.is_alphanumeric()).collect();
+        let mut named = BY_NAME.iter().filter(|(part, _)| is_part(&letters, part));
+        // Two letters may be anything further behind.
+        let begun = BY_BEGINNING.iter();
+        let mut begun = begun.filter(|(begin, _)| letters.starts_with(begin));
+        if let Some((_, rule)) = named.next().or_else(|| begun.next()) {
             return *rule;
-        }
-        let own = model.rsplit('/').next().unwrap_or_default();
-        if OPENAI_NAMES.iter().any(|begin| own.starts_with(begin)) {
-            return OPENAI;
         }
         let provider = provider.unwrap_or_default().to_ascii_lowercase();
         let mut known = BY_PROVIDER.iter();
         let known = known.find(|(part, _)| provider.contains(part));
-        known.map_or(Self::Unknown, |(_, rule)| *rule)
+        known.map_or(UNKNOWN, |(_, rule)| *rule)
     }
 
     /// Returns the tokens of a picture with these sides.
@@ -122,41 +57,59 @@ impl Rule {
                 let tiles = scale.tiles(width, 512) * scale.tiles(height, 512);
                 base + tile * tiles
             }
-            Self::Patches { hundredths } => {
-                let patches = Scale::ONE.tiles(width, 32) * Scale::ONE.tiles(height, 32);
-                let patches = patches.min(MAX_PATCHES);
-                divided_up(patches * hundredths, 100)
+            Self::Patches {
+                hundredths,
+                most,
+                longest_side,
+            } => {
+                let scale = Scale::down_to(longest_side, longer);
+                let patches = scale.tiles(width, 32) * scale.tiles(height, 32);
+                divided_up(patches.min(most) * hundredths, 100)
             }
-            Self::Anthropic => {
-                let Scale { of, by } = Scale::down_to(1_568, longer);
-                divided_up(width * height * of * of, by * by * 750)
+            Self::Anthropic { most, longest_side } => {
+                let scale = Scale::down_to(longest_side, longer);
+                let patches = scale.tiles(width, 28) * scale.tiles(height, 28);
+                patches.min(most)
             }
             Self::Gemini if longer <= 384 => GEMINI_TILE,
             Self::Gemini => {
                 let scale = Scale::down_to(3_072, longer);
-                GEMINI_TILE * scale.tiles(width, 768) * scale.tiles(height, 768)
+                let unit = scale.two_thirds(shorter).clamp(256, 768);
+                GEMINI_TILE * scale.tiles(width, unit) * scale.tiles(height, unit)
             }
             Self::Flat(tokens) => tokens,
-            Self::Unknown => [OPENAI, Self::Anthropic, Self::Gemini]
-                .map(|rule| rule.count(width, height))
-                .into_iter()
-                .fold(0, i64::max),
+            Self::MostOf(rules) => {
+                let each = rules.iter().map(|rule| rule.count(width, height));
+                each.fold(0, i64::max)
+            }
         }
     }
 
-    /// Returns the most tokens of any picture.
+    /// Returns the most tokens of any picture, or of a picture with [`MOST_PATCHES`].
     fn most(self) -> i64 {
-        // Every rule scales down what is larger. OpenAI's tiles are the most if a picture is long,
-        // the others if it is square.
         match self {
+            // What is scaled down has the most tiles if it is long.
             Self::Tiles { .. } => self.count(2_048, 768),
-            Self::Unknown => [OPENAI, Self::Anthropic, Self::Gemini]
-                .map(Self::most)
-                .into_iter()
-                .fold(0, i64::max),
-            _ => self.count(MAX_SIDE, MAX_SIDE),
+            Self::Gemini => self.count(3_072, 384),
+            Self::Patches {
+                hundredths, most, ..
+            } => divided_up(most.min(MOST_PATCHES) * hundredths, 100),
+            Self::Anthropic { most, .. } => most,
+            Self::Flat(tokens) => tokens,
+            Self::MostOf(rules) => rules.iter().map(|rule| rule.most()).fold(0, i64::max),
         }
     }
+}
+
+/// Whether `name` has `part` in it, with no digit behind it; or with anything, if it ends in `*`.
+fn is_part(name: &str, part: &str) -> bool {
+    if let Some(part) = part.strip_suffix('*') {
+        return name.contains(part);
+    }
+    name.match_indices(part).any(|(at, found)| {
+        let rest = name.get(at + found.len()..).unwrap_or_default();
+        !rest.starts_with(|next: char| next.is_ascii_digit())
+    })
 }
 
 /// A factor of at most one, as a fraction.
@@ -168,6 +121,11 @@ struct Scale {
 
 impl Scale {
     const ONE: Self = Self { of: 1, by: 1 };
+
+    /// Returns two thirds of a scaled `side`, rounded down.
+    fn two_thirds(self, side: i64) -> i64 {
+        (2 * side * self.of).div_euclid(3 * self.by)
+    }
 
     /// The factor that makes a `side` at most `most` long.
     fn down_to(most: i64, side: i64) -> Self {
@@ -232,39 +190,104 @@ mod tests {
             tokens("openai/gpt-4o-mini", 1_024, 1_024),
             2_833 + 4 * 5_667
         );
-        assert_eq!(tokens("o1-pro", 1_024, 1_024), 765);
+        for (model, base, tile) in [
+            ("gpt-4.1-2025-04-14", 85, 170),
+            ("chatgpt-4o-latest", 85, 170),
+            ("gpt-5", 70, 140),
+            ("gpt-5-2025-08-07", 70, 140),
+            ("gpt-5-chat-latest", 70, 140),
+            ("azure/gpt-5-codex", 70, 140),
+            ("o1-pro", 75, 150),
+            ("o3-2025-04-16", 75, 150),
+            ("computer-use-preview", 65, 129),
+            ("gpt-5.1", 85, 170),
+        ] {
+            assert_eq!(tokens(model, 1_024, 1_024), base + 4 * tile, "{model}");
+        }
     }
 
     #[test]
-    fn small_models_of_openai_count_patches_of_32() {
+    fn other_models_of_openai_count_patches_of_32() {
         // OpenAI's guide: 1024 x 1024 is 1,024 patches, and never more than 1,536 count.
         assert_eq!(tokens("gpt-4.1-mini-2025-04-14", 1_024, 1_024), 1_659);
         assert_eq!(tokens("gpt-41-mini", 4_000, 1_474), 2_489);
         assert_eq!(tokens("o4-mini", 33, 32), 4);
+        for (model, hundredths) in [
+            ("gpt-4.1-nano", 246),
+            ("gpt-5-mini-2025-08-07", 162),
+            ("gpt-5.4-mini", 162),
+            ("gpt-5-nano", 246),
+            ("gpt-5.4-nano", 246),
+            ("gpt-5.1-codex-mini", 162),
+            ("codex-mini-latest", 172),
+            ("gpt-5.2-2025-12-11", 120),
+            ("gpt-5.3-codex", 120),
+            ("gpt-5.4-2026-03-05", 120),
+            ("gpt-5.5", 120),
+            ("gpt-5.6-sol", 120),
+            ("gpt-6-luna", 120),
+        ] {
+            let expected = divided_up(1_024 * hundredths, 100);
+            assert_eq!(tokens(model, 1_024, 1_024), expected, "{model}");
+        }
+        // 3200 x 3200 is 10,000 patches, and 4096 x 4096 is 16,384.
+        let large = |model, side| tokens(model, side, side);
+        assert_eq!(large("gpt-5.2", 3_200), 1_844);
+        assert_eq!(large("gpt-5.4", 3_200), 3_000);
+        assert_eq!(large("gpt-5.5", 3_200), 12_000);
+        assert_eq!(large("gpt-5.5", 4_096), 12_000);
+        assert_eq!(large("gpt-5.6-luna", 4_096), 19_661);
+        // The longer side is scaled to 2048 pixels, and has 64 patches.
+        assert_eq!(tokens("gpt-5.2", 20_480, 320), divided_up(64 * 120, 100));
     }
 
     #[test]
-    fn anthropic_counts_pixels_up_to_a_longer_side_of_1568() {
+    fn anthropic_counts_patches_of_28_up_to_the_most_of_its_model() {
         // The examples of Anthropic's guide.
-        assert_eq!(tokens("claude-sonnet-4-5", 200, 200), 54);
-        assert_eq!(tokens("claude-sonnet-4-5", 1_000, 1_000), 1_334);
+        assert_eq!(tokens("claude-sonnet-4-5", 200, 200), 64);
+        assert_eq!(tokens("claude-sonnet-4-5", 1_000, 1_000), 1_296);
         assert_eq!(
             tokens("anthropic.claude-opus-4-1-v1:0", 1_092, 1_092),
-            1_590
+            1_521
         );
-        assert_eq!(tokens("claude-sonnet-4-5", 1_568, 1_568), 3_279);
-        assert_eq!(tokens("claude-sonnet-4-5", 15_680, 15_680), 3_279);
-        assert_eq!(tokens("claude-sonnet-4-5", 3_136, 1_568), 1_640);
+        assert_eq!(tokens("claude-opus-4-7", 1_920, 1_080), 2_691);
+        assert_eq!(tokens("claude-opus-4-7", 3_840, 2_160), 4_784);
+        for model in [
+            "claude-3-5-haiku-20241022",
+            "claude-sonnet-4-20250514",
+            "claude-opus-4@20250514",
+            "claude-sonnet-4.6",
+            "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        ] {
+            assert_eq!(tokens(model, 4_000, 4_000), 1_568, "{model}");
+        }
+        for model in [
+            "claude-opus-4-8",
+            "claude-opus-4-7-20260416",
+            "claude-sonnet-5-5",
+            "claude-haiku-5-5",
+            "claude-of-tomorrow",
+        ] {
+            assert_eq!(tokens(model, 4_000, 4_000), 4_784, "{model}");
+        }
     }
 
     #[test]
-    fn gemini_counts_258_for_each_tile_of_768() {
+    fn gemini_counts_258_for_each_tile_by_the_shorter_side() {
         assert_eq!(tokens("gemini-2.5-pro", 384, 384), 258);
-        assert_eq!(tokens("gemini-2.5-pro", 385, 384), 258);
-        assert_eq!(tokens("gemini-2.5-pro", 769, 384), 2 * 258);
+        // The example of Google's guide: its tiles have 360 pixels.
+        assert_eq!(tokens("gemini-2.5-pro", 960, 540), 6 * 258);
         assert_eq!(tokens("models/gemini-2.5-flash", 1_920, 1_080), 6 * 258);
+        assert_eq!(tokens("gemini-2.0-flash", 1_024, 1_024), 4 * 258);
+        // No tile is smaller than 256 pixels or larger than 768.
+        assert_eq!(tokens("gemini-2.5-pro", 385, 384), 4 * 258);
+        assert_eq!(tokens("gemini-2.5-pro", 512, 100), 2 * 258);
         assert_eq!(tokens("gemini-2.5-pro", 30_720, 30_720), 16 * 258);
-        assert_eq!(tokens("gemini-3-pro-preview", 1_024, 1_024), 1_120);
+        for model in ["gemini-3-pro-preview", "gemini-3.8-flash", "gemini-4-argon"] {
+            assert_eq!(tokens(model, 1_024, 1_024), 1_120, "{model}");
+        }
+        assert_eq!(tokens("gemini-flash-latest", 384, 384), 1_120);
+        assert_eq!(tokens("gemini-flash-latest", 960, 540), 6 * 258);
     }
 
     #[test]
@@ -276,10 +299,11 @@ mod tests {
             small
         };
         assert_eq!(most(None, "gpt-4o"), 85 + 8 * 170);
-        assert_eq!(most(None, "claude-haiku-4-5"), 3_279);
-        assert_eq!(most(None, "gemini-2.5-pro"), 16 * 258);
-        assert_eq!(most(Some("azure"), "our-deployment"), 1_445);
-        assert_eq!(most(Some("bedrock"), "amazon.nova-pro-v1:0"), 4_128);
+        assert_eq!(most(None, "gpt-5.6"), 12_000);
+        assert_eq!(most(None, "claude-haiku-4-5"), 1_568);
+        assert_eq!(most(None, "gemini-2.5-pro"), 24 * 258);
+        assert_eq!(most(Some("azure"), "our-deployment"), 3_779);
+        assert_eq!(most(Some("bedrock"), "amazon.nova-pro-v1:0"), 6_192);
     }
 
     #[test]
@@ -289,10 +313,11 @@ mod tests {
             height: 1_000,
         };
         let of = |provider, model| image_tokens(Some(provider), model, &[square]);
-        assert_eq!(of("vertex_ai", "claude-sonnet-4-5"), 1_334);
-        assert_eq!(of("azure.ai.openai", "vision"), 765);
-        assert_eq!(of("gcp.vertex_ai", "vision"), 4 * 258);
-        assert_eq!(of("mistral", "pixtral-12b"), 1_334);
+        assert_eq!(of("vertex_ai", "claude-sonnet-4-5"), 1_296);
+        // 1,024 patches of 2.46.
+        assert_eq!(of("azure.ai.openai", "vision"), 2_520);
+        assert_eq!(of("gcp.vertex_ai", "vision"), 1_120);
+        assert_eq!(of("mistral", "pixtral-12b"), 1_296);
         assert_eq!(
             image_tokens(Some("openai"), "gpt-4o", &[square; 100]),
             76_500
@@ -305,7 +330,8 @@ mod tests {
         fn no_picture_counts_more_than_one_of_unknown_size(
             width in 1..=MAX_SIDE, height in 1..=MAX_SIDE,
             model in prop::sample::select(vec!["gpt-4o", "gpt-4o-mini", "o4-mini", "gpt-5-nano",
-                "claude-opus-4-5", "gemini-2.5-pro", "gemini-3-flash", "pixtral"]),
+                "gpt-5", "gpt-5.5", "gpt-of-tomorrow", "claude-opus-4-5", "claude-opus-5",
+                "gemini-2.5-pro", "gemini-3-flash", "gemini-pro-latest", "pixtral"]),
         ) {
             let one = tokens(model, width, height);
             prop_assert!(one >= 1);

@@ -10,6 +10,7 @@ mod choose;
 mod choose_tests;
 mod dates;
 pub mod identity;
+mod image_rules;
 pub mod images;
 pub mod in_force;
 pub mod matched;
