@@ -26,7 +26,7 @@ REQUESTS = itertools.count(1)
 RECEIVERS = ["https://127.0.0.1:9/hook", "https://localhost:9/?a=b"]
 USAGE = {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}
 PARTS = ["cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens", "audio_input_tokens", "image_input_tokens",
-         "reasoning_tokens", "audio_output_tokens"]
+         "cached_audio_input_tokens", "reasoning_tokens", "audio_output_tokens"]
 # An exemption ends in the future, and not in years.
 NOW = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 MONTH = datetime.now(timezone.utc).strftime("%Y-%m")

@@ -121,6 +121,9 @@ macro_rules! counted_event {
                 cache_write_1h_tokens: Option<RequestTokens>,
                 audio_input_tokens: Option<RequestTokens>,
                 image_input_tokens: Option<RequestTokens>,
+                /// How much of `cached_input_tokens` was sound: at most all of it. If it is
+                /// missing, what is cached of a request with sound is priced as sound.
+                cached_audio_input_tokens: Option<RequestTokens>,
                 /// The output tokens that the model thought. A part of `output_tokens`, as is the
                 /// next.
                 reasoning_tokens: Option<RequestTokens>,

@@ -10,7 +10,7 @@ use shared::domain::pricing::images::image_tokens;
 use shared::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
-use shared::runtime::usage_fields::{self, Whole, check_parts};
+use shared::runtime::usage_fields::{self, CACHED_AUDIO, Whole, check_parts};
 
 const OUTCOMES: &[(&str, Outcome)] = &[
     ("completed", Outcome::Completed),
@@ -116,7 +116,7 @@ fn of_provider(fields: &mut Fields) -> (ReportedTokens, Option<ServiceTier>) {
         .input_parts()
         .into_iter()
         .chain(counts.output_parts());
-    let others = ["input_tokens", "output_tokens", "images"].into_iter();
+    let others = ["input_tokens", "output_tokens", "images", CACHED_AUDIO].into_iter();
     for name in others.chain(parts.map(|(name, _)| name)) {
         let refused = "must not be given together with usage";
         fields.optional(name, |_| Err::<(), _>(refused.to_owned()));

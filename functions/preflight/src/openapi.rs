@@ -69,6 +69,9 @@ request! {
         cache_write_1h_tokens: Option<RequestTokens>,
         audio_input_tokens: Option<RequestTokens>,
         image_input_tokens: Option<RequestTokens>,
+        /// How much of `cached_input_tokens` is sound: at most all of it. If it is missing, what is
+        /// cached of a request with sound is priced as sound.
+        cached_audio_input_tokens: Option<RequestTokens>,
     }
 }
 

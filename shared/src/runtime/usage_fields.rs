@@ -38,15 +38,22 @@ pub fn reported_cost(fields: &mut Fields) -> Option<i64> {
     })
 }
 
+/// The field that says how much of `cached_input_tokens` was sound.
+pub const CACHED_AUDIO: &str = "cached_audio_input_tokens";
+
 /// Reads the parts of input and output. Their wholes are zero.
 pub fn parts(fields: &mut Fields) -> TokenCounts {
-    let mut part = |name: &str| {
-        let count = fields.optional(name, parse::whole(0, MAX_TOKENS));
-        count.unwrap_or(0)
-    };
+    let tokens = parse::whole(0, MAX_TOKENS);
+    let cached_input = fields.optional("cached_input_tokens", &tokens).unwrap_or(0);
+    let cached_audio = fields.optional(CACHED_AUDIO, &tokens);
+    if cached_audio.is_some_and(|sound| sound > cached_input) {
+        fields.also_invalid(CACHED_AUDIO, "must be at most cached_input_tokens");
+    }
+    let mut part = |name: &str| fields.optional(name, &tokens).unwrap_or(0);
     TokenCounts {
         input: 0,
-        cached_input: part("cached_input_tokens"),
+        cached_input,
+        cached_audio,
         cache_write: part("cache_write_tokens"),
         cache_write_1h: part("cache_write_1h_tokens"),
         audio_input: part("audio_input_tokens"),
@@ -159,6 +166,11 @@ mod tests {
         );
         let alone = "cached_input_tokens: must be at most input_tokens";
         assert_eq!(check(all, Some(2)), [alone]);
+        let sound = r#"{"cached_input_tokens": 3, "cached_audio_input_tokens": 3}"#;
+        assert!(check(sound, Some(3)).is_empty());
+        let sound = r#"{"cached_input_tokens": 3, "cached_audio_input_tokens": 4}"#;
+        let beyond = "cached_audio_input_tokens: must be at most cached_input_tokens";
+        assert_eq!(check(sound, Some(9)), [beyond]);
         let audio = r#"{"audio_input_tokens": 1, "image_input_tokens": 0}"#;
         assert_eq!(
             check(audio, None),

@@ -87,6 +87,9 @@ pub(super) struct EventView {
     audio_input_tokens: Option<i64>,
     #[schema(required = true)]
     image_input_tokens: Option<i64>,
+    /// How much of `cached_input_tokens` was sound; null if nobody said.
+    #[schema(required = true)]
+    cached_audio_input_tokens: Option<i64>,
     /// A part of `output_tokens`, as is the next.
     #[schema(required = true)]
     reasoning_tokens: Option<i64>,
@@ -159,6 +162,7 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         cache_write_1h_tokens: counts.map(|counts| counts.cache_write_1h),
         audio_input_tokens: counts.map(|counts| counts.audio_input),
         image_input_tokens: counts.map(|counts| counts.image_input),
+        cached_audio_input_tokens: counts.and_then(|counts| counts.cached_audio),
         reasoning_tokens: counts.map(|counts| counts.reasoning),
         audio_output_tokens: counts.map(|counts| counts.audio_output),
         service_tier: usage.map(|usage| usage.service_tier),

@@ -15,8 +15,8 @@ pub(super) const FIELDS: &[&str] = &[
 ];
 
 /// Reads usage whose `input_tokens` are only those that were neither read from the cache nor
-/// written to it. `cache_creation` says for how long they were written; without it, for five
-/// minutes.
+/// written to it. `cache_creation` says for how long they were written; without it, or if it is all
+/// zero, for five minutes. Otherwise it is all of `cache_creation_input_tokens`.
 pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     let whole = super::parse::whole(0, super::MAX_TOKENS);
     let fresh = fields.required("input_tokens", &whole);
@@ -31,8 +31,9 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     });
     let split = five_minutes.saturating_add(hour);
     let written = written.unwrap_or(split);
-    if split > written {
-        let message = "must not be more than cache_creation_input_tokens in all";
+    // A client that adds up the events of a stream may leave the split as it was at first: zero.
+    if split != 0 && split != written {
+        let message = "must be cache_creation_input_tokens in all";
         fields.also_invalid("cache_creation", message);
     }
     let reasoning = details(fields, "output_tokens_details", |details| {

@@ -1,6 +1,6 @@
 //! Gemini's `usageMetadata`, of `generateContent` and of the Live API.
 
-use super::{count, optional_count, part, without_overlap};
+use super::{count, optional_count, part, with_or_without, without_overlap};
 use shared::domain::pricing::tokens::TokenCounts;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -31,8 +31,8 @@ struct Modalities {
 }
 
 /// Reads usage whose prompt includes what was cached, but not what tools gave, and whose candidates
-/// do not include what was thought. The total is the sum of all four; if it has more, that was
-/// thought.
+/// do not include what was thought. The total is the sum of all four. Not every version counts tools
+/// and thoughts in it. If nothing is said of thoughts, and it has more, that was thought.
 pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     let prompt = fields.required("promptTokenCount", parse::whole(0, super::MAX_TOKENS));
     let of_tools = count(fields, "toolUsePromptTokenCount");
@@ -43,25 +43,29 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     );
     let candidates = count(fields, "candidatesTokenCount");
     let said = candidates.max(count(fields, "responseTokenCount"));
-    let thoughts = count(fields, "thoughtsTokenCount");
+    let stated = optional_count(fields, "thoughtsTokenCount");
+    let thoughts = stated.unwrap_or(0);
     let total = optional_count(fields, "totalTokenCount");
-    // Not every version counts tools and thoughts in the total.
-    if total.is_some_and(|total| total < prompt.saturating_add(said)) {
-        let message = "must be at least promptTokenCount and candidatesTokenCount";
-        fields.also_invalid("totalTokenCount", message);
-    }
     let input = prompt.saturating_add(of_tools);
     let sum = input.saturating_add(said).saturating_add(thoughts);
     let beyond = total.map_or(0, |total| total.saturating_sub(sum).max(0));
+    let sums = with_or_without(prompt.saturating_add(said), &[of_tools, thoughts]);
+    let is_sum = |total: i64| sums.contains(&total) || (stated.is_none() && total > sum);
+    if total.is_some_and(|total| !is_sum(total)) {
+        let message = "must be promptTokenCount and candidatesTokenCount, with thoughtsTokenCount \
+                       and toolUsePromptTokenCount or without";
+        fields.also_invalid("totalTokenCount", message);
+    }
     let output = said.saturating_add(thoughts).saturating_add(beyond);
     let of_prompt = modalities(fields, "promptTokensDetails", prompt);
     let of_cache = modalities(fields, "cacheTokensDetails", cached_input);
+    let has_sound = cached_input > 0 && (of_prompt.audio > 0 || of_cache.audio > 0);
     let of_candidates = modalities(fields, "candidatesTokensDetails", said);
     let of_response = modalities(fields, "responseTokensDetails", said);
     let counts = without_overlap(TokenCounts {
         input: prompt,
         cached_input,
-        // What was cached is priced as cached, whatever it is.
+        cached_audio: has_sound.then_some(of_cache.audio),
         audio_input: of_prompt.audio.saturating_sub(of_cache.audio).max(0),
         image_input: of_prompt.image.saturating_sub(of_cache.image).max(0),
         output,

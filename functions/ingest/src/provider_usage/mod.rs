@@ -129,6 +129,16 @@ fn optional_count(fields: &mut Fields, name: &str) -> Option<i64> {
     fields.optional(name, parse::whole(0, MAX_TOKENS))
 }
 
+/// Returns every sum of `sum` with some of `parts`: not every version of a provider's counts all of
+/// them in a total.
+fn with_or_without(sum: i64, parts: &[i64]) -> Vec<i64> {
+    parts.iter().fold(vec![sum], |sums, part| {
+        let with = sums.iter().map(|sum| sum.saturating_add(*part));
+        let with: Vec<i64> = with.collect();
+        [sums, with].concat()
+    })
+}
+
 /// Reads a count that is a part of `whole`, which has a name.
 fn part(fields: &mut Fields, name: &str, (whole_name, whole): (&str, i64)) -> i64 {
     let count = count(fields, name);
@@ -157,7 +167,8 @@ fn thought(details: &mut Fields, output: (&str, i64)) -> i64 {
 }
 
 /// Makes the parts of input and output disjoint. A provider may count cached sound as cached and as
-/// sound; it is taken for the latter, which costs more. Each part is at most its whole.
+/// sound; it is taken for the latter, which costs more, so that what else was cached is none. Each
+/// part is at most its whole.
 fn without_overlap(mut counts: TokenCounts) -> TokenCounts {
     let sum = |parts: &[(&str, i64)]| {
         let counts = parts.iter().map(|(_, count)| *count);
@@ -174,6 +185,11 @@ fn without_overlap(mut counts: TokenCounts) -> TokenCounts {
         *part -= taken;
         excess -= taken;
     }
+    let has_both = counts.audio_input > 0 && counts.cached_input > 0;
+    if has_both && counts.cached_audio.is_none() {
+        counts.cached_audio = Some(0);
+    }
+    counts.cached_audio = counts.cached_sound();
     let excess = sum(&counts.output_parts()).saturating_sub(counts.output);
     counts.reasoning -= excess.clamp(0, counts.reasoning);
     counts

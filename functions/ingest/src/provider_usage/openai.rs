@@ -47,8 +47,8 @@ const TOTAL: &str = "total_tokens";
 /// Reads usage whose input includes what was cached, and whose output includes what was thought.
 ///
 /// xAI and Gemini's compatible API leave what was thought out of `completion_tokens`, but not out
-/// of `total_tokens`. So whatever the total has beyond both was thought. An embedding has no
-/// completion: its total is its input.
+/// of `total_tokens`. So what the total has beyond both was thought: all that the details say, if
+/// they say it. In responses they do. An embedding has no completion: its total is its input.
 pub(super) fn read(fields: &mut Fields, names: &Names) -> TokenCounts {
     let input = fields.required(names.input, super::parse::whole(0, super::MAX_TOKENS));
     let said = optional_count(fields, names.output);
@@ -58,10 +58,6 @@ pub(super) fn read(fields: &mut Fields, names: &Names) -> TokenCounts {
     }
     let sum = input.saturating_add(said.unwrap_or(0));
     let total = total.unwrap_or(sum);
-    if total < sum {
-        let message = format!("must be at least {} and {}", names.input, names.output);
-        fields.also_invalid(TOTAL, message);
-    }
     let beyond = total.saturating_sub(sum).max(0);
     let output = said.unwrap_or(0).saturating_add(beyond);
     let of_input = details(fields, names.input_details, |details| {
@@ -81,13 +77,17 @@ pub(super) fn read(fields: &mut Fields, names: &Names) -> TokenCounts {
             part(details, "audio_tokens", whole),
         )
     });
+    let is_said = names.output == RESPONSES.output || reasoning > 0;
+    let may_be_thought = said.is_some() && (!is_said || reasoning == beyond);
+    if total < sum || (beyond > 0 && !may_be_thought) {
+        let (input, output) = (names.input, names.output);
+        let message = format!("must be {input} and {output}, with what was thought or without");
+        fields.also_invalid(TOTAL, message);
+    }
     without_overlap(TokenCounts {
         input,
         output,
-        reasoning: reasoning.max(match said {
-            Some(_) => beyond,
-            None => 0,
-        }),
+        reasoning: reasoning.max(beyond),
         audio_output,
         ..of_input
     })

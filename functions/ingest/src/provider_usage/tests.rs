@@ -82,6 +82,7 @@ fn what_was_both_cached_and_sound_is_taken_for_sound() {
     });
     let expected = TokenCounts {
         cached_input: 30,
+        cached_audio: Some(0),
         audio_input: 70,
         ..input_and_output(100, 0)
     };
@@ -258,6 +259,38 @@ fn gemini_says_by_modality_what_was_sound() {
         ..input_and_output(300, 120)
     };
     assert_eq!(counts(&live), expected);
+    // Of 250 tokens of sound 100 were cached, and of 50 of text 40.
+    let cached = json!({
+        "promptTokenCount": 300, "cachedContentTokenCount": 140, "candidatesTokenCount": 7,
+        "totalTokenCount": 307,
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 50}, {"modality": "AUDIO", "tokenCount": 250}
+        ],
+        "cacheTokensDetails": [
+            {"modality": "AUDIO", "tokenCount": 100}, {"modality": "TEXT", "tokenCount": 40}
+        ]
+    });
+    let expected = TokenCounts {
+        cached_input: 140,
+        cached_audio: Some(100),
+        audio_input: 150,
+        ..input_and_output(300, 7)
+    };
+    assert_eq!(counts(&cached), expected);
+    let only_text = json!({
+        "promptTokenCount": 300, "cachedContentTokenCount": 40, "totalTokenCount": 300,
+        "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 50}, {"modality": "AUDIO", "tokenCount": 250}
+        ],
+        "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 40}]
+    });
+    let expected = TokenCounts {
+        cached_input: 40,
+        cached_audio: Some(0),
+        audio_input: 250,
+        ..input_and_output(300, 0)
+    };
+    assert_eq!(counts(&only_text), expected);
     // A prompt that was refused has no candidates.
     let refused = json!({"promptTokenCount": 40, "totalTokenCount": 40});
     assert_eq!(counts(&refused), input_and_output(40, 0));
@@ -404,5 +437,67 @@ fn contradictions_and_wrong_types_are_named() {
         "inputTokens": 10, "outputTokens": 5, "totalTokens": 14, "cacheWriteInputTokens": 1,
         "cacheDetails": [{"inputTokens": 2, "ttl": "1h"}]
     });
-    assert_eq!(wrong(&bedrock), "totalTokens cacheDetails");
+    assert_eq!(wrong(&bedrock), "cacheDetails totalTokens");
+}
+
+/// Returns the object with its field `name` set to `value`.
+fn with(object: &Value, name: &str, value: i64) -> Value {
+    let mut object = object.clone();
+    object[name] = json!(value);
+    object
+}
+
+/// A total may have these values and none other.
+#[track_caller]
+fn total_is_one_of(object: &Value, name: &str, possible: &[i64]) {
+    for total in 0..200 {
+        let read = usage(&with(object, name, total));
+        match possible.contains(&total) {
+            true => assert!(read.is_ok(), "{total} {read:?}"),
+            false => assert_eq!(read, Err(vec![name.to_owned()]), "{total}"),
+        }
+    }
+}
+
+#[test]
+fn a_total_that_is_no_sum_of_its_parts_is_named() {
+    let chat = json!({"prompt_tokens": 10, "completion_tokens": 5,
+        "completion_tokens_details": {"reasoning_tokens": 3}});
+    total_is_one_of(&chat, "total_tokens", &[15, 18]);
+    let embedding = json!({"prompt_tokens": 10});
+    total_is_one_of(&embedding, "total_tokens", &[10]);
+    let response = json!({"input_tokens": 10, "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 0}});
+    total_is_one_of(&response, "total_tokens", &[15]);
+    let gemini = json!({"promptTokenCount": 10, "candidatesTokenCount": 5,
+        "thoughtsTokenCount": 30, "toolUsePromptTokenCount": 100});
+    total_is_one_of(&gemini, "totalTokenCount", &[15, 45, 115, 145]);
+    // Where nothing is said of thoughts, the total may have some.
+    let silent = json!({"promptTokenCount": 10, "candidatesTokenCount": 5});
+    let possible: Vec<i64> = (15..200).collect();
+    total_is_one_of(&silent, "totalTokenCount", &possible);
+    let bedrock = json!({"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": 30,
+        "cacheWriteInputTokens": 100});
+    total_is_one_of(&bedrock, "totalTokens", &[15, 45, 115, 145]);
+}
+
+#[test]
+fn what_was_written_for_each_duration_is_all_that_was_written() {
+    let anthropic = |five_minutes: i64, hour: i64| {
+        json!({"input_tokens": 1, "output_tokens": 1, "cache_creation_input_tokens": 9,
+            "cache_creation": {"ephemeral_5m_input_tokens": five_minutes,
+                "ephemeral_1h_input_tokens": hour}})
+    };
+    assert!(usage(&anthropic(5, 4)).is_ok());
+    assert_eq!(wrong(&anthropic(5, 3)), "cache_creation");
+    assert_eq!(wrong(&anthropic(5, 5)), "cache_creation");
+    // A client that adds up a stream may leave the split at zero.
+    let expected = TokenCounts {
+        cache_write: 9,
+        ..input_and_output(10, 1)
+    };
+    assert_eq!(counts(&anthropic(0, 0)), expected);
+    let bedrock = json!({"inputTokens": 1, "outputTokens": 1, "totalTokens": 11,
+        "cacheWriteInputTokens": 9, "cacheDetails": [{"inputTokens": 4, "ttl": "1h"}]});
+    assert_eq!(wrong(&bedrock), "cacheDetails");
 }

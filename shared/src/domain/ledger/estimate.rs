@@ -344,6 +344,7 @@ mod tests {
         };
         for other in [
             with(|of| of.parts.cached_input = 1),
+            with(|of| of.parts.cached_audio = Some(0)),
             with(|of| of.parts.cache_write = 1),
             with(|of| of.parts.cache_write_1h = 1),
             with(|of| of.parts.audio_input = 1),

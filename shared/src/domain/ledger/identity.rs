@@ -140,6 +140,8 @@ impl BodyDigest {
             let is_always_there = name == "cached_input_tokens";
             fields.add_number(name, Some(count).filter(|_| is_always_there || count != 0));
         }
+        let cached_audio = tokens.counts.cached_audio;
+        fields.add_number("cached_audio_input_tokens", cached_audio);
         let tier = Some(*service_tier).filter(|tier| !tier.is_default());
         fields.add("service_tier", tier.map(ServiceTier::as_str));
         fields.add_number("reported_pico_usd", *reported_pico_usd);
@@ -244,12 +246,13 @@ mod tests {
         let mut same = one.clone();
         same.occurred_at = "2026-11-23T13:00:00+01:00".parse().unwrap();
         assert_eq!(BodyDigest::of_usage(&one), BodyDigest::of_usage(&same));
-        let changes: [fn(&mut Usage); 18] = [
+        let changes: [fn(&mut Usage); 19] = [
             |usage| usage.occurred_at = "2026-11-23T12:00:01Z".parse().unwrap(),
             |usage| usage.provider = "azure".to_owned(),
             |usage| usage.tokens.counts.input = 2,
             |usage| usage.tokens.has_output = false,
             |usage| usage.tokens.counts.cached_input = 1,
+            |usage| usage.tokens.counts.cached_audio = Some(0),
             |usage| usage.tokens.counts.cache_write = 1,
             |usage| usage.tokens.counts.cache_write_1h = 1,
             |usage| usage.tokens.counts.audio_input = 1,

@@ -47,6 +47,8 @@ struct Stored {
     output_tokens: Option<i64>,
     #[serde(default)]
     cached_input_tokens: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cached_audio_input_tokens: Option<i64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     cache_write_tokens: i64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -71,6 +73,7 @@ impl From<Stored> for ReportedTokens {
             counts: TokenCounts {
                 input: stored.input_tokens.unwrap_or(0),
                 cached_input: stored.cached_input_tokens,
+                cached_audio: stored.cached_audio_input_tokens,
                 cache_write: stored.cache_write_tokens,
                 cache_write_1h: stored.cache_write_1h_tokens,
                 audio_input: stored.audio_input_tokens,
@@ -90,6 +93,7 @@ impl From<ReportedTokens> for Stored {
         let TokenCounts {
             input: _,
             cached_input,
+            cached_audio,
             cache_write,
             cache_write_1h,
             audio_input,
@@ -102,6 +106,7 @@ impl From<ReportedTokens> for Stored {
             input_tokens: tokens.input(),
             output_tokens: tokens.output(),
             cached_input_tokens: cached_input,
+            cached_audio_input_tokens: cached_audio,
             cache_write_tokens: cache_write,
             cache_write_1h_tokens: cache_write_1h,
             audio_input_tokens: audio_input,
@@ -162,14 +167,15 @@ mod tests {
         fn every_count_is_read_as_it_was_stored(
             parts in prop::array::uniform9(0_i64..1_000_000_000),
             has_input: bool, has_output: bool, cost in prop::option::of(0_i64..i64::MAX),
+            cached_audio in prop::option::of(0_i64..1_000_000_000),
         ) {
             let [input, cached_input, cache_write, cache_write_1h, audio_input, image_input,
                 output, reasoning, audio_output] = parts;
             let counts = TokenCounts {
                 input: if has_input { input } else { 0 },
                 output: if has_output { output } else { 0 },
-                cached_input, cache_write, cache_write_1h, audio_input, image_input, reasoning,
-                audio_output,
+                cached_input, cached_audio, cache_write, cache_write_1h, audio_input, image_input,
+                reasoning, audio_output,
             };
             let usage = Usage {
                 tokens: ReportedTokens { counts, has_input, has_output },

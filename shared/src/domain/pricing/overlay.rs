@@ -30,7 +30,16 @@ pub(super) fn overlaid(table: &Quote, rates: &Rates) -> Option<Price> {
     let usual = |part| base.rate(part, ServiceTier::Default, 0);
     let overlaid = base.clone().with_each_rate(|band, tier, part| {
         let rate = band.rate(part, tier);
-        let mut of = Some(part);
+        let mut of = Some(match part {
+            // Cached sound that has no rate of its own there costs as much as other sound.
+            Part::CachedAudio
+                if rate == band.rate(Part::Audio, tier)
+                    && rate != band.rate(Part::Cached, tier) =>
+            {
+                Part::Audio
+            }
+            part => part,
+        });
         while let Some(known) = of {
             if let Some((own, main)) = own_rate(rates, known)
                 && (known == part || band.rate(known, tier) == rate)

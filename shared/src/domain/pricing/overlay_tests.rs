@@ -59,6 +59,35 @@ fn what_is_left_out_is_as_in_the_table_and_its_tiers_stay_in_proportion() {
 }
 
 #[test]
+fn cached_sound_without_a_rate_follows_the_own_price_of_sound() {
+    let book = PriceBook::from_json(
+        r#"{"version": "t", "effective_from": "1970-01-01", "models": [
+            {"model": "m", "provider": "openai", "prices": {
+                "input_cost_per_token": 2000000, "output_cost_per_token": 10000000,
+                "cache_read_input_token_cost": 500000,
+                "input_cost_per_audio_token": 8000000}}
+        ]}"#,
+    );
+    let table = book.unwrap().find(Some("openai"), "m");
+    let rate = |rates: Rates| {
+        let price = overlaid(&table, &rates).unwrap();
+        price.rate(Part::CachedAudio, ServiceTier::Default, 0)
+    };
+    let cached = Rates {
+        cached_input: Some(100_000),
+        ..Rates::default()
+    };
+    assert_eq!(rate(Rates::default()), 8_000_000);
+    assert_eq!(rate(cached), 8_000_000);
+    let sound = Rates {
+        audio_input: Some(4_000_000),
+        ..cached
+    };
+    assert_eq!(rate(sound), 4_000_000);
+    assert_eq!(rate(rates(0, 0)), 0);
+}
+
+#[test]
 fn what_costs_as_much_as_other_output_in_the_table_does_so_with_an_own_price() {
     let own = Rates {
         output: Some(4_000_000),

@@ -91,9 +91,12 @@ impl Price {
             return 0;
         };
         let rate = |part| band.rate(part, tier);
+        let cached_sound = counts.cached_sound().unwrap_or(0);
+        let cached = counts.cached_input.saturating_sub(cached_sound);
         [
             (fresh, rate(Part::Input)),
-            (counts.cached_input, cached_rate(band, counts, tier)),
+            (cached, cached_rate(band, counts, tier)),
+            (cached_sound, rate(Part::CachedAudio)),
             (counts.cache_write, rate(Part::Write)),
             (counts.cache_write_1h, rate(Part::WriteHour)),
             (counts.audio_input, rate(Part::Audio)),
@@ -198,12 +201,16 @@ fn without(whole: i64, parts: &[i64]) -> i64 {
     parts.fold(whole, i64::saturating_sub).max(0)
 }
 
-/// Returns the rate of cached input. What is cached of a request with sound or pictures may be
-/// those.
+/// Returns the rate of the cached input that is not known to be sound. What is cached of a request
+/// with sound or pictures may be those, unless somebody says how much of it is sound.
 fn cached_rate(band: &Band<i64>, counts: TokenCounts, tier: ServiceTier) -> i64 {
     let text = band.rate(Part::Cached, tier);
     let of = |part, tokens: i64| if tokens > 0 { band.rate(part, tier) } else { 0 };
-    text.max(of(Part::CachedAudio, counts.audio_input))
+    let sound = match counts.cached_audio {
+        None => of(Part::CachedAudio, counts.audio_input),
+        Some(_) => 0,
+    };
+    text.max(sound)
         .max(of(Part::CachedImage, counts.image_input))
 }
 

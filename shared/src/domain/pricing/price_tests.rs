@@ -10,6 +10,7 @@ use proptest::prelude::*;
 const NOTHING: TokenCounts = TokenCounts {
     input: 0,
     cached_input: 0,
+    cached_audio: None,
     cache_write: 0,
     cache_write_1h: 0,
     audio_input: 0,
@@ -140,6 +141,41 @@ fn what_is_cached_of_a_request_with_sound_may_be_sound() {
     };
     assert_eq!(price.cost(text, Default), 6 * 300 + 4 * 30);
     assert_eq!(price.cost(sound, Default), 5 * 300 + 4 * 100 + 1_000);
+    // Somebody said how much of it was.
+    let known = |cached_audio| TokenCounts {
+        cached_audio: Some(cached_audio),
+        ..sound
+    };
+    let rest = 5 * 300 + 1_000;
+    assert_eq!(price.cost(known(0), Default), rest + 4 * 30);
+    assert_eq!(price.cost(known(1), Default), rest + 3 * 30 + 100);
+    assert_eq!(price.cost(known(4), Default), rest + 4 * 100);
+    assert_eq!(price.cost(known(9), Default), rest + 4 * 100);
+    let only_cached = TokenCounts {
+        cached_audio: Some(4),
+        ..text
+    };
+    assert_eq!(price.cost(only_cached, Default), 6 * 300 + 4 * 100);
+}
+
+#[test]
+fn cached_sound_without_a_rate_costs_as_much_as_other_sound_if_that_has_one() {
+    let mut rates = vec![
+        (Part::Input, Default, 0, 300),
+        (Part::Cached, Default, 0, 30),
+        (Part::Output, Default, 0, 2_500),
+    ];
+    let cached_sound = |rates: &[_], tier| price(rates).rate(Part::CachedAudio, tier, 0);
+    assert_eq!(cached_sound(&rates, Default), 30);
+    rates.push((Part::Audio, Default, 0, 300));
+    assert_eq!(cached_sound(&rates, Default), 30, "it is priced as text");
+    rates.push((Part::Audio, Priority, 0, 1_800));
+    rates[3] = (Part::Audio, Default, 0, 1_000);
+    assert_eq!(cached_sound(&rates, Default), 1_000);
+    assert_eq!(cached_sound(&rates, Priority), 1_800);
+    rates.push((Part::CachedAudio, Default, 0, 100));
+    assert_eq!(cached_sound(&rates, Default), 100);
+    assert_eq!(cached_sound(&rates, Priority), 100);
 }
 
 #[test]
@@ -211,12 +247,14 @@ prop_compose! {
     fn any_counts()(
         input in prop::array::uniform6(0_i64..100_000),
         output in prop::array::uniform3(0_i64..9_999),
+        sound in prop::option::of(0_i64..100_000),
     ) -> TokenCounts {
         let [fresh, cached_input, cache_write, cache_write_1h, audio_input, image_input] = input;
         let [said, reasoning, audio_output] = output;
         TokenCounts {
             input: fresh + cached_input + cache_write + cache_write_1h + audio_input + image_input,
-            cached_input, cache_write, cache_write_1h, audio_input, image_input,
+            cached_input, cached_audio: sound.map(|sound| sound.min(cached_input)),
+            cache_write, cache_write_1h, audio_input, image_input,
             output: said + reasoning + audio_output, reasoning, audio_output,
         }
     }
@@ -237,14 +275,17 @@ proptest! {
         listing in any_listing(), counts in any_counts(), tier in any_tier(),
     ) {
         let price = Price::listed(&listing, Answers::Tokens).unwrap();
-        let counts = TokenCounts { cached_input: 0, input: counts.input - counts.cached_input,
-            ..counts };
+        // What is cached costs by what else the request has, if nobody says what it is.
+        let cached_audio = counts.cached_audio.unwrap_or(0);
+        let counts = TokenCounts { cached_input: cached_audio, cached_audio: Some(cached_audio),
+            input: counts.input - counts.cached_input + cached_audio, ..counts };
         let rate = |part| i128::from(price.rate(part, tier, counts.input));
-        let fresh = counts.input - counts.cache_write - counts.cache_write_1h
-            - counts.audio_input - counts.image_input;
+        let fresh = counts.input - counts.cached_input - counts.cache_write
+            - counts.cache_write_1h - counts.audio_input - counts.image_input;
         let said = counts.output - counts.reasoning - counts.audio_output;
         let parts = [
-            (Part::Input, fresh), (Part::Write, counts.cache_write),
+            (Part::Input, fresh), (Part::CachedAudio, cached_audio),
+            (Part::Write, counts.cache_write),
             (Part::WriteHour, counts.cache_write_1h), (Part::Audio, counts.audio_input),
             (Part::Image, counts.image_input), (Part::Output, said),
             (Part::Reasoning, counts.reasoning), (Part::AudioOutput, counts.audio_output),

@@ -185,6 +185,8 @@ impl Listing {
     /// - a part that has a rate, but not in this tier or at this size, costs the dearest of its
     ///   rate in the default tier, its rate at the smaller size, and the rate of what it is a part
     ///   of; so a tier without prices has the default ones;
+    /// - cached sound without a rate costs as much as other sound, if that has a rate of its own, and
+    ///   at least as much as what else is cached;
     /// - a cache write costs at least as much as fresh input: zero in a table says that nothing is
     ///   added;
     /// - the output of a model that draws costs as much as its pictures.
@@ -206,6 +208,11 @@ impl Listing {
                         _ => 0,
                     };
                     band.set(part, tier, rate.max(least));
+                }
+                if !self.lists(Part::CachedAudio) && self.has_own(Part::Audio, Part::Input) {
+                    let sound = band.rate(Part::Audio, tier);
+                    let rate = band.rate(Part::CachedAudio, tier).max(sound);
+                    band.set(Part::CachedAudio, tier, rate);
                 }
                 if answers == Answers::Pictures {
                     let pictures = band.rate(Part::ImageOutput, tier);
@@ -240,10 +247,14 @@ impl Listing {
 
     /// Whether a part has a rate that differs from that of what it is a part of.
     fn has_own(&self, part: Part, parent: Part) -> bool {
+        let usual = |part| self.bands.first()?.rate(part, ServiceTier::Default);
+        self.lists(part) && usual(part) != usual(parent)
+    }
+
+    fn lists(&self, part: Part) -> bool {
         let is_listed =
             |band: &Band<Option<i64>>| TIERS.iter().any(|tier| band.rate(part, *tier).is_some());
-        let usual = |part| self.bands.first()?.rate(part, ServiceTier::Default);
-        self.bands.iter().any(is_listed) && usual(part) != usual(parent)
+        self.bands.iter().any(is_listed)
     }
 
     /// Returns the rate of input that is not listed otherwise: the dearest of any tier.

@@ -11,13 +11,16 @@ pub struct TokenCounts {
     /// The part of `input` that the provider had cached.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_input: i64,
+    /// How much of `cached_input` was sound. None if nobody says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_audio: Option<i64>,
     /// The part of `input` that the provider wrote into its cache for five minutes.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write: i64,
     /// The part of `input` that the provider wrote into its cache for an hour.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write_1h: i64,
-    /// The part of `input` that was sound.
+    /// The part of `input` that was sound and not cached.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub audio_input: i64,
     /// The part of `input` that was pictures.
@@ -40,6 +43,12 @@ fn is_zero(count: &i64) -> bool {
 impl TokenCounts {
     pub fn total(self) -> i64 {
         self.input.saturating_add(self.output)
+    }
+
+    /// Returns how much of what was cached was sound, if it is known: no more than was cached.
+    pub fn cached_sound(self) -> Option<i64> {
+        let cached = self.cached_input.max(0);
+        self.cached_audio.map(|sound| sound.clamp(0, cached))
     }
 
     /// Returns the parts of `input`, each with its name in the API.

@@ -37,6 +37,8 @@ EVENT llm_request {"event_id": "e-1", "type": "llm_request", "occurred_at": "202
   input_tokens=9 ; cached_input_tokens=3 ; cache_write_tokens=2 ; cache_write_1h_tokens=2 ; audio_input_tokens=1 ; image_input_tokens=2 => bad_request image_input_tokens
   input_tokens=9 ; cached_input_tokens=5 ; cache_write_tokens=5 => bad_request cache_write_tokens
   input_tokens=9 ; cache_write_1h_tokens=10 => bad_request cache_write_1h_tokens
+  input_tokens=9 ; cached_input_tokens=3 ; cached_audio_input_tokens=4 => bad_request cached_audio_input_tokens
+  cached_audio_input_tokens=-1 => bad_request cached_audio_input_tokens
   input_tokens=9 ; audio_input_tokens="5" ; image_input_tokens=1.5 => bad_request audio_input_tokens image_input_tokens
   output_tokens=9 ; reasoning_tokens=10 => bad_request reasoning_tokens
   output_tokens=9 ; reasoning_tokens=5 ; audio_output_tokens=5 => bad_request audio_output_tokens
@@ -64,6 +66,11 @@ EVENT llm_request {"event_id": "e-1", "type": "llm_request", "occurred_at": "202
   -input_tokens ; -output_tokens ; usage={"prompt_tokens":5,"completion_tokens":2,"output_tokens":2} => bad_request usage.output_tokens
   -input_tokens ; -output_tokens ; usage={"prompt_tokens":5,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":6}} => bad_request usage.prompt_tokens_details.cached_tokens
   -input_tokens ; -output_tokens ; usage={"input_tokens":"5","output_tokens":2} => bad_request usage.input_tokens
+  -input_tokens ; -output_tokens ; usage={"prompt_tokens":5,"completion_tokens":2} ; cached_audio_input_tokens=0 => bad_request cached_audio_input_tokens
+  -input_tokens ; -output_tokens ; usage={"input_tokens":5,"output_tokens":2,"total_tokens":8} => bad_request usage.total_tokens
+  -input_tokens ; -output_tokens ; usage={"inputTokens":5,"outputTokens":2,"totalTokens":8} => bad_request usage.totalTokens
+  -input_tokens ; -output_tokens ; usage={"promptTokenCount":5,"candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":99} => bad_request usage.totalTokenCount
+  -input_tokens ; -output_tokens ; usage={"input_tokens":5,"output_tokens":2,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4}} => bad_request usage.cache_creation
   -input_tokens ; -output_tokens ; usage={"input_tokens":5,"output_tokens":2,"service_tier":"batch"} ; service_tier="flex" => bad_request service_tier
   outcome="ok" => bad_request outcome
   operation="image" => bad_request operation

@@ -35,6 +35,7 @@ POST /v1/preflight {"request_id": "r-new", "user_id": "ada", "model": "gpt-4o", 
   cached_input_tokens=1 => 400 cached_input_tokens
   input_tokens=9 ; cache_write_tokens=5 ; cache_write_1h_tokens=5 => 400 cache_write_1h_tokens
   input_tokens=9 ; audio_input_tokens=-1 ; image_input_tokens=10 => 400 audio_input_tokens image_input_tokens
+  input_tokens=9 ; cached_input_tokens=3 ; cached_audio_input_tokens=4 => 400 cached_audio_input_tokens
   -input_tokens ; input_bytes=9 ; cached_input_tokens=1 ; audio_input_tokens=1 => 400 audio_input_tokens cached_input_tokens
   max_output_tokens=9 ; reasoning_tokens=5 ; audio_output_tokens=5 => 400 audio_output_tokens
   reasoning_tokens=1 => 400 reasoning_tokens
