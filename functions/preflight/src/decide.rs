@@ -121,6 +121,9 @@ async fn attempt(
         .collect();
     if let Some(verdict) = without_counters(denied, organisation, &budgets, request, &estimate) {
         known.may_pass_unheld = matches!(verdict, Verdict::Allow(_));
+        if !known.may_pass_unheld {
+            warnings.clear();
+        }
         let is_in_force = app.store.is_in_force(configuration, period).await?;
         return Ok(is_in_force.then(|| decided(verdict, warnings)));
     }

@@ -2,6 +2,7 @@
 
 mod body;
 mod schema;
+mod unsure;
 mod view;
 
 use self::body::{DecisionRequest, read_decision};
@@ -112,17 +113,31 @@ pub(crate) async fn decide(
     let owner = caller.owner()?;
     let asked = read_decision(&body)?;
     let event = find_held_back(&app, owner, &asked.identity).await?;
-    if event.flag == asked.flag {
-        return Ok(json(200, to_json(&event_view(&event))));
+    let answer = match event.flag == asked.flag {
+        true => json(200, to_json(&event_view(&event))),
+        false => decide_now(&app, owner, &request_id, &asked, &event).await?,
+    };
+    if asked.flag == Flag::Counted {
+        unsure::alert(&app, owner, &event).await?;
     }
-    let decided = commit_decision(&app, owner, &request_id, &asked, &event).await;
+    Ok(answer)
+}
+
+async fn decide_now(
+    app: &App,
+    owner: &KeyOwner,
+    request_id: &str,
+    asked: &DecisionRequest,
+    event: &FlaggedEvent,
+) -> Result<Response, ApiError> {
+    let decided = commit_decision(app, owner, request_id, asked, event).await;
     let Err(error) = decided else {
-        alert_crossings(&app, owner, app.clock.now()).await;
+        alert_crossings(app, owner, app.clock.now()).await;
         return decided;
     };
     if error.code == ErrorCode::Conflict {
         // Somebody else may have made the same decision a moment ago.
-        let event = find_held_back(&app, owner, &asked.identity).await?;
+        let event = find_held_back(app, owner, &asked.identity).await?;
         if event.flag == asked.flag {
             return Ok(json(200, to_json(&event_view(&event))));
         }

@@ -99,6 +99,8 @@ async fn usage_without_a_price_is_beside_a_budget_that_it_does_not_spend_listed_
     let refused = asks(&world, "r-1", json!("anthropic"), UNKNOWN).await;
     assert_eq!(refused["reasons"][0]["code"], "unknown_model");
     assert_eq!(refused["price"]["match"], "none");
+    // It counts nowhere, so nothing is said of how it counts.
+    assert_eq!(refused["warnings"], json!([]));
     let ten: Vec<Value> = (0..10)
         .map(|n| {
             let user = if n < 6 { "ada" } else { "bob" };
@@ -374,11 +376,18 @@ async fn usage_that_is_held_back_says_its_price_and_is_listed_when_it_is_counted
     let held_back = items(&world, ADMIN, "/v1/events?status=held_back").await;
     assert_eq!(held_back[0]["price"]["match"], "none");
     assert!(listed(&world, "unpriced").await.is_empty());
+    assert!(told(&world).await.is_empty(), "it counts nowhere");
     let decision = json!({
         "user_id": "ada", "event_id": "e-1", "decision": "count", "reason": "it was so",
     });
-    let counted = world.admin("POST", "/v1/events/decisions", decision).await;
-    assert_eq!(counted.expect(200)["price"]["match"], "none");
+    for _ in 0..2 {
+        let path = "/v1/events/decisions";
+        let counted = world.admin("POST", path, decision.clone()).await;
+        assert_eq!(counted.expect(200)["price"]["match"], "none");
+    }
+    let told = told(&world).await;
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert_eq!(told[0]["metadata"]["model"], UNKNOWN);
     assert_eq!(listed(&world, "unpriced").await[0]["tokens"], 20 * MILLION);
     let unpriced = &world.figures(&usd).await["unpriced_tokens"];
     assert_eq!(*unpriced, 20 * MILLION);
