@@ -171,6 +171,9 @@ pub(crate) struct RenewalBody<'a> {
     /// Things to know although the request may be sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
     warnings: Vec<WarningBody<'a>>,
+    /// How the price of what it gains was found; null if the body names no model.
+    #[cfg_attr(feature = "openapi", schema(required = true))]
+    price: Option<&'a PriceMatch>,
     /// Every level that refused.
     reasons: Vec<ReasonBody<'a>>,
     /// Whether the same renewal may pass in a few seconds.
@@ -209,6 +212,7 @@ pub(crate) fn renewal(decision: &Decision) -> Response {
         },
         hold: hold.map(|(id, hold)| hold_body(id, hold)),
         warnings: decision.warnings.iter().map(warning).collect(),
+        price: decision.price.as_ref(),
         reasons: reasons.iter().map(reason).collect(),
         retryable: wait.is_some(),
         retry_after_seconds: wait,

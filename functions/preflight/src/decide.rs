@@ -242,6 +242,7 @@ fn hold_request(
             nonce,
             expires_at: u32::try_from(expires_at).unwrap_or(u32::MAX),
             extended_by: 0,
+            tier: request.service_tier,
             amounts,
             nodes,
             exempt: None,

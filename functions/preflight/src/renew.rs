@@ -16,7 +16,7 @@ use shared::domain::ledger::estimate::MAX_TOKENS;
 use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::refusal::Reason;
 use shared::domain::ledger::renewal::{CannotRenew, MAX_LIFE_SECONDS, Model, Wish};
-use shared::domain::ledger::warning::passed_soft_caps;
+use shared::domain::ledger::warning::{passed_soft_caps, unpriced};
 use shared::domain::ledger::way_out::WayOut;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
@@ -43,8 +43,8 @@ const ENDED: &str =
 /// Every hard cap on its path must have the amount that it gains, or nothing changes; this is one
 /// conditional write. A refusal is a 200, as for a preflight. The hold keeps its id and its month;
 /// if the month is over, the hold can only be extended. If `model` is given, the tokens that it
-/// gains are priced as the dearest kind of token of that model; otherwise as its tokens so far, on
-/// average. Under a hard cap in US dollars, an organisation that reserves strictly requires
+/// gains are priced as the dearest kind of token of that model, at the service tier of the
+/// preflight; otherwise as its tokens so far, on average. Under a hard cap in US dollars, an organisation that reserves strictly requires
 /// `model`. If the same body is sent again, only the time is extended further. A hold that has
 /// ended is a 409; its usage still counts.
 #[shared::endpoint(PATCH "/v1/holds/{id}", TRAFFIC)]
@@ -176,15 +176,16 @@ async fn attempt(
     asked: &Asked,
 ) -> Result<Option<Decision>, ApiError> {
     let now = app.clock.now();
+    let quote = asked.quote(configuration, now);
+    let matched = quote.as_ref().map(|quote| quote.matched.clone());
     let decided = |verdict| Decision {
         verdict,
         warnings: Vec::new(),
-        price: None,
+        price: matched.clone(),
         on_unavailable: configuration.organisation.on_unavailable,
         exemption_id: None,
         is_degraded: false,
     };
-    let quote = asked.quote(configuration, now);
     if let Some(reason) = asked.denied(configuration, user, quote.as_ref(), now) {
         let current = configuration.period_of(now);
         let is_in_force = app.store.is_in_force(configuration, current).await?;
@@ -228,30 +229,36 @@ async fn attempt(
         RenewOutcome::Unknown => return Err(ApiError::not_found("hold")),
         RenewOutcome::StaleConfiguration => return Ok(None),
     };
-    let decision = decided(verdict);
-    Ok(Some(with_cell(
+    let gained = asked.model.as_deref().filter(|_| asked.tokens.is_some());
+    let decision = with_cell(
         app,
         configuration,
-        hold_id,
+        (hold_id, gained),
         known,
-        decision,
-    )))
+        decided(verdict),
+    );
+    Ok(Some(decision))
 }
 
-/// Adds what follows from the cell: warnings, and the exemption that was used.
+/// Adds what follows from the cell: warnings, and the exemption that was used. `gained` is the model
+/// of what the hold gains, if the client names it.
 fn with_cell(
     app: &App,
     configuration: &Configuration,
-    hold_id: &HoldId,
+    (hold_id, gained): (&HoldId, Option<&str>),
     known: RenewedHold,
     decision: Decision,
 ) -> Decision {
     let RenewedHold { hold, path, cell } = known;
     let period = hold_id.period;
-    let warnings = passed_soft_caps(configuration, &path, period, &cell);
+    let is_renewed = matches!(decision.verdict, Verdict::Allow(_));
+    let model = gained.filter(|_| is_renewed).unwrap_or_default();
+    let price = decision.price.as_ref().filter(|_| !model.is_empty());
+    let unsure = price.and_then(|matched| unpriced(matched, model));
+    let soft = passed_soft_caps(configuration, &path, period, &cell);
+    let warnings = unsure.into_iter().chain(soft).collect();
     app.places.see(&configuration.organisation.id, period, cell);
     let used = exemption_id(configuration, hold.exempt.as_ref());
-    let is_renewed = matches!(decision.verdict, Verdict::Allow(_));
     Decision {
         warnings,
         exemption_id: used.filter(|_| is_renewed),

@@ -247,6 +247,7 @@ mod tests {
     use crate::domain::amount::Amounts;
     use crate::domain::ledger::hold::Exempt;
     use crate::domain::ledger::settlement::{finish, lapsed_holds};
+    use crate::domain::pricing::tokens::ServiceTier;
 
     fn hold() -> Hold {
         Hold {
@@ -256,6 +257,7 @@ mod tests {
             nonce: [2; 3],
             expires_at: 3,
             extended_by: 0,
+            tier: ServiceTier::Default,
             amounts: Amounts::new(5, 6),
             nodes: vec![Node {
                 unit: Unit::Usd,

@@ -7,6 +7,7 @@ use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldKey;
 use shared::domain::ledger::hold_request::HoldRequest;
 use shared::domain::ledger::node::Node;
+use shared::domain::pricing::tokens::ServiceTier;
 use std::collections::BTreeMap;
 
 /// The amount that each request holds.
@@ -145,6 +146,7 @@ impl World {
                 nonce: [0; 3],
                 expires_at: EXPIRES,
                 extended_by: 0,
+                tier: ServiceTier::Default,
                 amounts: Amounts::new(Q, 0),
                 nodes: nodes.clone(),
                 exempt: None,

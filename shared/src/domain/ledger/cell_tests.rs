@@ -7,6 +7,7 @@ use crate::domain::exemption::grant::{Covers, Kind, Terms};
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
+use crate::domain::pricing::tokens::ServiceTier;
 use crate::domain::samples;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -192,6 +193,7 @@ fn hold_step(
             nonce: [0; 3],
             expires_at: real.now + lives,
             extended_by: 0,
+            tier: ServiceTier::Default,
             amounts,
             nodes: levels(department),
             exempt: None,
@@ -422,6 +424,7 @@ fn request(tokens: i64, levels: u32) -> HoldRequest {
             nonce: [0; 3],
             expires_at: 1_000,
             extended_by: 0,
+            tier: ServiceTier::Default,
             amounts: Amounts::new(tokens, 0),
             nodes: nodes.clone(),
             exempt: None,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::domain::ledger::hold_id::{HoldId, HoldKey};
 
 use crate::domain::ledger::node::Node;
+use crate::domain::pricing::tokens::ServiceTier;
 
 /// Eight bytes of a digest of a request's body. Fewer can be searched: with three bytes, a client
 /// who chooses the body found in seconds a request for millions of tokens that passed as a retry of
@@ -28,6 +29,8 @@ pub struct Hold {
     pub expires_at: u32,
     /// By how many seconds it was extended.
     pub extended_by: u32,
+    /// The tier at which its request is served: what it gains is priced so.
+    pub tier: ServiceTier,
     pub amounts: Amounts,
     /// The counters it was taken from, ascending.
     pub nodes: Vec<Node>,

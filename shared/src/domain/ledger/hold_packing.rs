@@ -3,6 +3,7 @@
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::node::Node;
+use crate::domain::pricing::rates::TIERS;
 use std::collections::BTreeMap;
 
 /// The bytes are not a hold.
@@ -17,9 +18,11 @@ const FORM_RAISED: u8 = 7;
 const FORM_LIFTED: u8 = 8;
 /// Added to the form if the hold was extended.
 const EXTENDED: u8 = 16;
+/// Added to the form for each tier before that of the hold.
+const TIER: u8 = 32;
 
 impl Hold {
-    /// Packs the hold: form, varints of department and tree, fingerprint, nonce, expiry, varint of
+    /// Packs the hold: form with tier, varints of department and tree, fingerprint, nonce, expiry, varint of
     /// the extension (if extended), varints of the amounts, for an exemption its number, what it
     /// gave, the count of covered levels and each of them, then each level or exemption it was
     /// taken from. Levels are varints of `index * 4 + units`, with 1 for tokens and 2 for US
@@ -32,7 +35,9 @@ impl Hold {
             Some(_) => FORM_LIFTED,
         };
         let is_extended = self.extended_by > 0;
-        out.push(form + if is_extended { EXTENDED } else { 0 });
+        let tier = TIERS.iter().take_while(|tier| **tier != self.tier);
+        let tier = tier.fold(0, |form, _| form + TIER);
+        out.push(form + tier + if is_extended { EXTENDED } else { 0 });
         push_varint(&mut out, self.department.into());
         push_varint(&mut out, self.tree.into());
         out.extend_from_slice(&self.fingerprint);
@@ -59,7 +64,8 @@ impl Hold {
         let mut rest = bytes;
         let [form] = take::<1>(&mut rest)?;
         let is_extended = form & EXTENDED != 0;
-        let is_limited = match form & !EXTENDED {
+        let tier = *TIERS.get(usize::from(form / TIER)).ok_or(UnreadableHold)?;
+        let is_limited = match form % EXTENDED {
             FORM_PLAIN => None,
             FORM_RAISED => Some(true),
             FORM_LIFTED => Some(false),
@@ -75,6 +81,7 @@ impl Hold {
                 true => take_varint(&mut rest)?,
                 false => 0,
             },
+            tier,
             amounts: Amounts {
                 tokens: take_varint(&mut rest)?,
                 pico_usd: take_varint(&mut rest)?,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::ledger::hold_packing::UnreadableHold;
 use crate::domain::period::Month;
+use crate::domain::pricing::rates::TIERS;
 use crate::domain::wide_number;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
@@ -12,6 +13,7 @@ prop_compose! {
         department in any::<u32>(), tree in any::<u32>(), fingerprint in any::<Fingerprint>(),
         nonce in any::<[u8; 3]>(), expires_at in any::<u32>(),
         extended_by in prop_oneof![Just(0), any::<u32>()],
+        tier in proptest::sample::select(TIERS.to_vec()),
         tokens in 0..i64::MAX, pico_usd in 0..wide_number::MAX,
         nodes in btree_set((any::<bool>(), any::<u32>()), 0..18),
         exempt in proptest::option::of((any::<u32>(), any::<bool>(), 0..i64::MAX,
@@ -27,7 +29,7 @@ prop_compose! {
         let exempt = exempt.map(|(index, is_limited, tokens, pico_usd, covered)| Exempt {
             index, is_limited, covered: sorted(covered), given: Amounts { tokens, pico_usd },
         });
-        Hold { department, tree, fingerprint, nonce, expires_at, extended_by,
+        Hold { department, tree, fingerprint, nonce, expires_at, extended_by, tier,
             amounts: Amounts { tokens, pico_usd }, nodes, exempt }
     }
 }
@@ -109,11 +111,27 @@ fn a_usual_hold_takes_about_30_bytes() {
         nonce: [2; 3],
         expires_at: 1_790_000_000,
         extended_by: 0,
+        tier: ServiceTier::Default,
         amounts: Amounts::new(5120, 21_300),
         nodes,
         exempt: None,
     };
     assert!(hold.pack().len() <= 30, "{}", hold.pack().len());
+}
+
+#[test]
+fn a_hold_from_before_it_had_a_tier_has_the_default_one() {
+    let hold = |tier| Hold {
+        tier,
+        ..Hold::default()
+    };
+    let packed = hold(ServiceTier::Default).pack();
+    assert_eq!(packed[0], 6);
+    let others = TIERS.map(|tier| hold(tier).pack()[0]);
+    assert_eq!(others, [6, 38, 70, 102]);
+    let mut unknown = packed;
+    unknown[0] = 134;
+    assert!(Hold::unpack(&unknown).is_err());
 }
 
 /// A hold of 100 tokens and 100 micro-USD, of which an exemption gave 40 and 10.

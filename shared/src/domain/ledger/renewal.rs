@@ -103,7 +103,7 @@ impl Wish {
                 return Err(CannotRenew::Unpriced);
             }
             gains = match &self.model {
-                Model::Priced(price) => dearest(price, hold.amounts, tokens),
+                Model::Priced(price) => dearest(price, hold.tier, hold.amounts, tokens),
                 // The average value of its tokens may be less than the price of the next ones.
                 Model::NotNamed if has_hard_usd && organisation.reserve == Reserve::Strict => {
                     return Err(CannotRenew::NoModel);
@@ -164,8 +164,7 @@ fn has_hard_usd(configuration: &Configuration, path: &Path, period: Month) -> bo
 /// Returns the gain of a hold that grows to `tokens`, each of the most expensive kind, because
 /// their kind is unknown. If the request may pass a size above which all of it is dearer, what is
 /// held already gains, too.
-fn dearest(price: &Price, held: Amounts, tokens: i64) -> Amounts {
-    let tier = ServiceTier::Default;
+fn dearest(price: &Price, tier: ServiceTier, held: Amounts, tokens: i64) -> Amounts {
     let more = tokens.saturating_sub(held.tokens);
     let rates = Part::ALL.map(|part| (price.rate(part, tier, 0), price.rate(part, tier, tokens)));
     let new = rates.iter().map(|(_, new)| *new).max().unwrap_or(0);
@@ -300,14 +299,38 @@ mod tests {
         let price = book.find(Some("gemini"), "gemini-2.5-pro").price.unwrap();
         // Input costs $1.25 a million tokens, and $2.50 above 200,000; output $10 and $15.
         let held = Amounts::of_micro_usd(200_000, 250_000);
+        let grown = |held, tokens| dearest(&price, ServiceTier::Default, held, tokens);
         assert_eq!(
-            dearest(&price, held, 201_000),
+            grown(held, 201_000),
             Amounts::of_micro_usd(1_000, 250_000 + 15_000)
         );
         assert_eq!(
-            dearest(&price, Amounts::of_micro_usd(1_000, 1_250), 2_000),
+            grown(Amounts::of_micro_usd(1_000, 1_250), 2_000),
             Amounts::of_micro_usd(1_000, 10_000)
         );
+    }
+
+    #[test]
+    fn what_a_hold_gains_is_priced_at_its_own_tier() {
+        let book = PriceBooks::built_in().at(at(NOW));
+        let price = book.find(Some("openai"), "gpt-4o").price.unwrap();
+        // Output costs $10 a million tokens, in a batch $5, and with priority $17.
+        for (tier, micro_usd) in [
+            (ServiceTier::Default, 10_000),
+            (ServiceTier::Batch, 5_000),
+            (ServiceTier::Priority, 17_000),
+        ] {
+            let held = Hold {
+                tier,
+                ..hold(1_000, 2_500_000_000)
+            };
+            let wish = Wish {
+                model: Model::Priced(price.clone()),
+                ..tokens(2_000)
+            };
+            let gains = wanted(Vec::new(), "2026-11", &held, wish).unwrap().gains;
+            assert_eq!(gains, Amounts::of_micro_usd(1_000, micro_usd), "{tier:?}");
+        }
     }
 
     #[test]

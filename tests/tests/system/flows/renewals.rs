@@ -741,6 +741,33 @@ async fn marks(world: &World) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn a_renewal_keeps_the_tier_of_its_hold_and_says_its_price() {
+    let (world, _) = world(1_000_000).await;
+    world.budget(None, "usd", json!(1), true).await;
+    let body = json!({
+        "request_id": "r-1", "user_id": "ada", "provider": "openai", "model": "gpt-4o",
+        "input_tokens": 1_000, "max_output_tokens": 0, "service_tier": "priority",
+    });
+    let held = world.call(AGENT, "POST", "/v1/preflight", body).await;
+    let held = held.expect(200);
+    assert_eq!(held["hold"]["usd"].to_string(), "0.00425");
+    let hold = held["hold"]["id"].as_str().unwrap();
+    let more = json!({"tokens": 2_000, "model": "gpt-4o", "provider": "openai"});
+    let grown = renew(&world, hold, more).await.expect(200);
+    // 1,000 tokens of output at $17 a million.
+    assert_eq!(grown["hold"]["usd"].to_string(), "0.02125");
+    assert_eq!(grown["price"], held["price"]);
+    let unknown = json!({"tokens": 2_001, "model": "nobody-knows", "provider": "openai"});
+    let grown = renew(&world, hold, unknown).await.expect(200);
+    assert_eq!(grown["price"]["match"], "estimate");
+    assert_eq!(grown["warnings"][0]["code"], "unpriced", "{grown}");
+    let longer = json!({"extend_seconds": 600});
+    let extended = renew(&world, hold, longer).await.expect(200);
+    assert_eq!(extended["price"], Value::Null);
+    assert_eq!(extended["warnings"], json!([]));
+}
+
+#[tokio::test]
 async fn a_hold_that_grows_has_the_dollars_of_the_dearest_tokens_of_its_model() {
     let (world, _) = world(1_000_000).await;
     let usd = world.budget(None, "usd", json!(0.05), true).await;
