@@ -41,11 +41,14 @@ fn rule_on<'a>(configuration: &'a Configuration, path: &Path) -> Option<RuleInFo
 }
 
 /// Returns a model with what its quote says of it. Of the dearest of several rows, the name of the
-/// model counts, and who sells it does not: that may be another one.
+/// model counts, and who sells it does not: that may be another one. If the request names nobody,
+/// each of those who may be meant is one who sells it.
 fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
     let found = quote.matched.model.as_deref();
+    let may_be_any = provider.is_none() && quote.sellers.len() > 1;
     let matched = match quote.matched.kind {
         MatchKind::Estimate | MatchKind::None => None,
+        _ if may_be_any => found.and_then(without_seller),
         MatchKind::DearestProvider => found.and_then(without_seller),
         MatchKind::Exact
         | MatchKind::Dated
@@ -56,8 +59,12 @@ fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
     let matched = matched.as_deref();
     let is_known = quote.matched.kind != MatchKind::Estimate;
     let price = quote.price.as_ref().filter(|_| is_known);
+    let sellers = quote.sellers.iter().filter(|_| provider.is_none());
     NamedModel {
         names: names(provider, model, matched),
+        sellers: sellers
+            .map(|seller| names(Some(seller), model, matched))
+            .collect(),
         output_price: price.map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),
     }
 }
@@ -153,7 +160,7 @@ pub fn is_allowed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::pricing::book::PriceBooks;
+    use crate::domain::pricing::book::{PriceBook, PriceBooks};
     use crate::domain::pricing::in_force::Pricing;
     use crate::domain::samples::{NOW, at, configuration, usage};
 
@@ -208,8 +215,40 @@ mod tests {
             "claude-sonnet-4.5"
         ));
         assert!(is_denied("gpt-4o", None, "gpt4o"));
-        assert!(!is_denied("azure/*", None, "gpt4o"));
+        // Nobody says whose it is, and Azure is one of those who have it.
+        assert!(is_denied("azure/*", None, "gpt4o"));
+        assert!(is_denied("openai/*", None, "gpt-4o"));
+        assert!(!is_denied("azure/*", Some("openai"), "gpt-4o"));
+        assert!(!is_denied("azure/*", None, "openai/gpt-4o"));
+        assert!(!is_denied("mistral/*", None, "gpt-4o"));
         assert!(!is_denied("gpt-4o", None, "gpt-4o-mini"));
+    }
+
+    #[test]
+    fn a_provider_that_nobody_names_is_allowed_if_it_is_sure() {
+        let book = PriceBook::from_json(
+            r#"{"version": "t", "effective_from": "1970-01-01", "models": [
+                {"model": "one", "provider": "openai", "prices": {
+                    "input_cost_per_token": 1, "output_cost_per_token": 1}},
+                {"model": "both", "provider": "openai", "prices": {
+                    "input_cost_per_token": 1, "output_cost_per_token": 1}},
+                {"model": "both", "provider": "azure", "prices": {
+                    "input_cost_per_token": 1, "output_cost_per_token": 1}}
+            ]}"#,
+        );
+        let book = book.unwrap();
+        let is_allowed = |allow: &[&str], model| {
+            let mut configuration = configuration([]);
+            configuration.organisation.models = Some(rule(allow));
+            denied(&configuration, &Pricing::of_table(&book), None, model).is_none()
+        };
+        assert!(is_allowed(&["openai/*"], "one"));
+        assert!(!is_allowed(&["azure/*"], "one"));
+        assert!(!is_allowed(&["openai/*"], "both"));
+        assert!(!is_allowed(&["azure/*"], "both"));
+        assert!(is_allowed(&["openai/*", "azure/*"], "both"));
+        assert!(is_allowed(&["openai/*"], "openai/both"));
+        assert!(!is_allowed(&["openai/*"], "nobody-knows"));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct ModelRule {
 pub struct NamedModel {
     /// In lower case, alone and behind its provider: `gpt-4o`, `openai/gpt-4o`.
     pub names: Vec<String>,
+    /// Its names behind each of those who may sell it, if nobody says who does.
+    pub sellers: Vec<Vec<String>>,
     /// The list price of output at the default tier, in micro-USD per million tokens.
     pub output_price: Option<i64>,
 }
@@ -49,22 +51,23 @@ pub enum Forbidden<'a> {
 }
 
 impl ModelRule {
-    /// Returns why the rule forbids `model`. None if it permits it.
+    /// Returns why the rule forbids `model`. None if it permits it. If several may sell it, it is
+    /// denied if any of them is, and allowed if all of them are.
     pub fn forbids(&self, model: &NamedModel) -> Option<Forbidden<'_>> {
-        let fitting = |patterns: &'_ [String]| {
+        let fitting = |patterns: &'_ [String], names: &[String]| {
             patterns.iter().position(|pattern| {
                 let pattern = spelled(&pattern.to_lowercase());
-                model
-                    .names
-                    .iter()
-                    .any(|name| fits(&spelled(name), &pattern))
+                names.iter().any(|name| fits(&spelled(name), &pattern))
             })
         };
-        let denied = fitting(&self.deny).and_then(|at| self.deny.get(at));
-        if let Some(pattern) = denied {
+        let mut all = std::iter::once(&model.names).chain(&model.sellers);
+        let denied = all.find_map(|names| fitting(&self.deny, names));
+        if let Some(pattern) = denied.and_then(|at| self.deny.get(at)) {
             return Some(Forbidden::Denied(pattern));
         }
-        if !self.allow.is_empty() && fitting(&self.allow).is_none() {
+        let is_listed = |names: &Vec<String>| fitting(&self.allow, names).is_some();
+        let is_surely = !model.sellers.is_empty() && model.sellers.iter().all(is_listed);
+        if !self.allow.is_empty() && !is_surely && !is_listed(&model.names) {
             return Some(Forbidden::NotListed);
         }
         let most = self.max_output_price?;
@@ -120,6 +123,7 @@ mod tests {
                 "openai/gpt-4o",
                 "openai/gpt-4o-2024-11-20",
             ]),
+            sellers: Vec::new(),
             output_price: Some(10_000_000),
         }
     }
@@ -157,6 +161,33 @@ mod tests {
                 "{pattern}"
             );
         }
+    }
+
+    #[test]
+    fn a_model_of_several_is_denied_if_one_is_and_allowed_if_all_are() {
+        let several = NamedModel {
+            names: texts(&["gpt-4o"]),
+            sellers: vec![
+                texts(&["azure/gpt-4o", "gpt-4o"]),
+                texts(&["gpt-4o", "openai/gpt-4o"]),
+            ],
+            output_price: None,
+        };
+        let why = |allow: &[&str], deny: &[&str]| {
+            let rule = rule(allow, deny, None);
+            rule.forbids(&several).map(|why| format!("{why:?}"))
+        };
+        assert_eq!(
+            why(&[], &["azure/*"]),
+            Some("Denied(\"azure/*\")".to_owned())
+        );
+        assert_eq!(why(&[], &["mistral/*"]), None);
+        let not_listed = Some("NotListed".to_owned());
+        assert_eq!(why(&["openai/*"], &[]), not_listed);
+        assert_eq!(why(&["openai/*", "mistral/*"], &[]), not_listed);
+        assert_eq!(why(&["openai/*", "azure/*"], &[]), None);
+        assert_eq!(why(&["*/gpt-4o"], &[]), None);
+        assert_eq!(why(&["gpt-4o"], &[]), None);
     }
 
     #[test]
@@ -213,8 +244,9 @@ mod tests {
             allow in patterns(), deny in patterns(), more in "[ab*/]{1,4}",
             limit in 0_i64..10, price in prop::option::of(0_i64..10),
             names in prop::collection::vec("[ab/]{1,4}", 1..4),
+            sellers in prop::collection::vec(prop::collection::vec("[ab/]{1,4}", 1..3), 0..3),
         ) {
-            let model = NamedModel { names, output_price: price };
+            let model = NamedModel { names, sellers, output_price: price };
             let before = ModelRule { allow, deny, max_output_price: Some(limit) };
             let mut after = before.clone();
             after.deny.push(more);

@@ -88,11 +88,19 @@ impl PriceBook {
                 Some((name, None)) => Some(Provider::Unknown(name)),
                 None => asked.front.as_ref().map(Provider::Known),
             };
-            choose(found, &asked, named.as_ref())
+            let mut choice = choose(found, &asked, named.as_ref())?;
+            if named.is_some() {
+                choice.sellers.clear();
+            }
+            Some(choice)
         });
-        match chosen {
-            Some(choice) => Quote::of(choice.price, choice.kind, choice.model, &self.version),
-            None => Quote::none(&self.version),
+        let Some(choice) = chosen else {
+            return Quote::none(&self.version);
+        };
+        let sellers = choice.sellers.into_iter().map(str::to_owned).collect();
+        Quote {
+            sellers,
+            ..Quote::of(choice.price, choice.kind, choice.model, &self.version)
         }
     }
 

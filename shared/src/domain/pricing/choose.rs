@@ -21,6 +21,8 @@ pub(super) struct Choice<'a> {
     pub(super) kind: MatchKind,
     /// The name of the row, or of the dearest one.
     pub(super) model: &'a str,
+    /// Who may sell it.
+    pub(super) sellers: Vec<&'a str>,
     /// Whether the table lists the date that was asked for.
     is_listed_date: bool,
 }
@@ -203,6 +205,7 @@ fn priced<'a>(rows: &[&Known<'a>], kind: MatchKind, is_listed_date: bool) -> Opt
             price,
             kind,
             model,
+            sellers: vec![known.seller],
             is_listed_date,
         })
     });
@@ -224,8 +227,11 @@ fn dearest(choices: Vec<Choice<'_>>) -> Option<Choice<'_>> {
     let dearest = choices.into_iter().reduce(|one, other| {
         let price = one.price.most_of(&other.price);
         let is_other = whole(&other.price) > whole(&one.price);
+        let mut sellers = [one.sellers.as_slice(), other.sellers.as_slice()].concat();
+        sellers.dedup();
         Choice {
             price,
+            sellers,
             ..if is_other { other } else { one }
         }
     })?;

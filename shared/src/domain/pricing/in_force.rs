@@ -74,20 +74,29 @@ impl<'a> Pricing<'a> {
             model,
         } = target;
         let mut quote = self.priced(own.as_deref().or(provider), model);
+        if let Some(own) = own {
+            quote.sellers = vec![folded(own)];
+        }
         if matches!(quote.matched.kind, MatchKind::Exact | MatchKind::Dated) {
             quote.matched.kind = MatchKind::Alias;
         }
         quote
     }
 
-    /// Returns what is at least as dear as any chat model of `provider`, less its discount.
-    pub fn dearest_of(&self, provider: Option<&str>) -> Option<Price> {
+    /// Returns what is at least as dear as any chat model of `provider`, less its discount, and the
+    /// version that says so.
+    pub fn dearest_of(&self, provider: Option<&str>) -> Option<(Price, String)> {
         let price = self.book.dearest_of(provider)?;
         let sellers = sellers(provider, None);
         Some(match self.discount(provider, &sellers) {
-            Some((_, hundredths)) => less(price, hundredths),
-            None => price,
+            Some((step, hundredths)) => (less(price, hundredths), self.version_less(step)),
+            None => (price, self.book.version().to_owned()),
         })
+    }
+
+    /// Returns the version of the table less a discount.
+    fn version_less(&self, step: &Step<i64>) -> String {
+        format!("{}/discount-{}", self.book.version(), step.version)
     }
 
     fn priced(&self, provider: Option<&str>, model: &str) -> Quote {
@@ -116,7 +125,7 @@ impl<'a> Pricing<'a> {
             && let Some(price) = quote.price.take()
         {
             quote.price = Some(less(price, hundredths));
-            quote.matched.version = format!("{}/discount-{}", quote.matched.version, step.version);
+            quote.matched.version = self.version_less(step);
         }
         quote
     }
@@ -174,12 +183,11 @@ impl<'a> Pricing<'a> {
         price.max_input_tokens = table.max_input_tokens;
         price.max_output_tokens = table.max_output_tokens;
         let version = format!("organisation/{}", step.version);
-        Some(Quote::of(
-            price,
-            MatchKind::Organisation,
-            &own.of.model,
-            &version,
-        ))
+        let kind = MatchKind::Organisation;
+        Some(Quote {
+            sellers: vec![folded(&own.of.provider)],
+            ..Quote::of(price, kind, &own.of.model, &version)
+        })
     }
 }
 
@@ -262,7 +270,8 @@ fn less(price: Price, hundredths: i64) -> Price {
 fn dearest(quotes: Vec<Quote>) -> Option<Quote> {
     let mut quotes = quotes.into_iter();
     let mut most = quotes.next()?;
-    for quote in quotes {
+    for mut quote in quotes {
+        most.sellers.append(&mut quote.sellers);
         let (Some(one), Some(other)) = (&most.price, &quote.price) else {
             continue;
         };

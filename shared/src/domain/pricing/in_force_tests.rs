@@ -243,11 +243,18 @@ fn an_alias_stands_for_a_model_and_never_for_another_alias() {
 fn the_dearest_of_a_provider_has_its_discount() {
     let own = with_discount(OwnPrices::default(), "openai", 5_000);
     let books = books();
-    let of = |own: &OwnPrices| Pricing::new(&books, own, at(1_000)).dearest_of(Some("openai"));
-    let (whole, less) = (of(&OwnPrices::default()), of(&own));
-    let input =
-        |price: Option<Price>| price.map(|of| of.rate(Part::Input, ServiceTier::Default, 0));
-    assert_eq!(input(whole).map(|rate| rate / 2), input(less));
+    let of = |own: &OwnPrices, provider| {
+        let pricing = Pricing::new(&books, own, at(1_000)).estimating(true);
+        let quote = pricing.find(Some(provider), "nobody-knows");
+        assert_eq!(quote.matched.kind, MatchKind::Estimate);
+        let input = quote.price.unwrap();
+        let input = input.rate(Part::Input, ServiceTier::Default, 0);
+        (input, quote.matched.version)
+    };
+    let whole = of(&OwnPrices::default(), "openai");
+    assert_eq!(whole.1, "t");
+    assert_eq!(of(&own, "openai"), (whole.0 / 2, "t/discount-1".to_owned()));
+    assert_eq!(of(&own, "azure").1, "t", "of another provider");
 }
 
 proptest! {

@@ -13,6 +13,8 @@ pub struct Quote {
     pub max_input_tokens: Option<i64>,
     /// The longest answer of the model, in tokens.
     pub max_output_tokens: Option<i64>,
+    /// Who may sell it, if nobody is named. Empty if somebody is, or if the model is unknown.
+    pub sellers: Vec<String>,
 }
 
 impl Quote {
@@ -27,17 +29,20 @@ impl Quote {
                 model: Some(model.to_owned()),
                 version: version.to_owned(),
             },
+            sellers: Vec::new(),
         }
     }
 
-    /// Returns the quote with the price `dearest`, marked as an estimate, if its model has none.
+    /// Returns the quote with the price `dearest` and its version, marked as an estimate, if its
+    /// model has none.
     #[must_use]
-    pub fn or_estimate(mut self, dearest: impl FnOnce() -> Option<Price>) -> Self {
+    pub fn or_estimate(mut self, dearest: impl FnOnce() -> Option<(Price, String)>) -> Self {
         if self.price.is_none()
-            && let Some(price) = dearest()
+            && let Some((price, version)) = dearest()
         {
             self.price = Some(price);
             self.matched.kind = MatchKind::Estimate;
+            self.matched.version = version;
         }
         self
     }
@@ -53,6 +58,7 @@ impl Quote {
             },
             max_input_tokens: None,
             max_output_tokens: None,
+            sellers: Vec::new(),
         }
     }
 }
