@@ -57,8 +57,8 @@ fn model_view(model: UnsureModel, status: Unsure, month: Month) -> ModelView {
     }
 }
 
-/// Lists the models whose price is unsure: those without a known price, or those whose name may
-/// mean another one.
+/// Lists the models whose price is unsure: those without a known price, those whose name may mean
+/// another one, or those whose reported cost is far from their price.
 ///
 /// The figures are those of a month and of the users that the key sees. A model whose price was
 /// found in both ways is in both lists, each with its own usage. Usage that is not counted, because
@@ -71,7 +71,7 @@ fn model_view(model: UnsureModel, status: Unsure, month: Month) -> ModelView {
         (
             "status" = Unsure, Query,
             description = "Those without a price (`none`, `estimate`), or those whose price is \
-                inexact (`alias`, `dearest_provider`).",
+                inexact (`alias`, `dearest_provider`, `reported_doubtful`).",
         ),
         (
             "month" = Option<String>, Query, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])$",

@@ -127,13 +127,25 @@ impl PreflightRequest {
                 image_input: self.parts.image_input.saturating_add(images),
                 ..self.parts
             },
+            is_counted: true,
             tier: self.service_tier,
             // A forecast that is too low would open a cap.
             reported_pico_usd: self
                 .reported_pico_usd
                 .filter(|_| !is_strict || quote.price.is_none()),
         };
-        let Valuation { amounts, matched } = used.value(&quote, organisation.price_source);
+        let mut value = used.value(&quote, organisation.price_source);
+        if value.matched.kind == MatchKind::ReportedDoubtful {
+            // So would one that is far too low, whoever makes it.
+            let ours = used.by_price(&quote);
+            if ours.pico_usd > value.amounts.pico_usd {
+                value = Valuation {
+                    amounts: ours,
+                    matched: quote.matched.clone(),
+                };
+            }
+        }
+        let Valuation { amounts, matched } = value;
         Estimate {
             counts: used.counts,
             tier: used.tier,
@@ -222,9 +234,15 @@ mod tests {
         claude.parts.cached_input = 100_000;
         assert_eq!(held(&claude, Reserve::Estimate), 30_000);
         assert_eq!(held(&claude, Reserve::Strict), 600_000);
-        claude.reported_pico_usd = Some(0);
-        assert_eq!(held(&claude, Reserve::Estimate), 0);
+        claude.reported_pico_usd = Some(4_000_000_000);
+        assert_eq!(held(&claude, Reserve::Estimate), 4_000);
         assert_eq!(held(&claude, Reserve::Strict), 600_000);
+        // Less than a tenth of our price is not believed, and more than ten times is.
+        claude.reported_pico_usd = Some(0);
+        assert_eq!(held(&claude, Reserve::Estimate), 30_000);
+        assert_eq!(held(&claude, Reserve::Strict), 600_000);
+        claude.reported_pico_usd = Some(400_000_000_000);
+        assert_eq!(held(&claude, Reserve::Estimate), 400_000);
     }
 
     #[test]

@@ -54,7 +54,8 @@ fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
         | MatchKind::Dated
         | MatchKind::Alias
         | MatchKind::Organisation
-        | MatchKind::Reported => found.map(str::to_owned),
+        | MatchKind::Reported
+        | MatchKind::ReportedDoubtful => found.map(str::to_owned),
     };
     let matched = matched.as_deref();
     let is_known = quote.matched.kind != MatchKind::Estimate;

@@ -5,7 +5,6 @@ use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::estimate::Estimate;
 use crate::domain::ledger::hold_request::{HoldRequest, UsableExemption};
 use crate::domain::ledger::node::Node;
-use crate::domain::pricing::matched::MatchKind;
 
 /// Returns the largest answer in tokens that would be admitted with this input, if it is at least
 /// one: by the hard counters of `asked`, or under one of its exemptions.
@@ -16,7 +15,7 @@ pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i6
             Some(node.unit.rounded_down(left))
         }
         // Nobody knows what a shorter answer would be said to cost.
-        (Unit::Usd, _) if estimate.matched.kind == MatchKind::Reported => {
+        (Unit::Usd, _) if estimate.matched.kind.is_reported() => {
             (estimate.amounts.pico_usd <= available).then_some(i64::MAX)
         }
         (Unit::Usd, Some(price)) => {

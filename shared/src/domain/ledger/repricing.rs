@@ -67,7 +67,7 @@ pub struct Booked {
 pub fn costs(of: &RecordedUsage, pricing: &Pricing<'_>, source: PriceSource) -> Costs {
     let recorded = of.charged.pico_usd;
     let charge = of.usage.charge(&of.usage.quote(pricing), source, None);
-    let is_known = of.usage.tokens.is_counted() || charge.matched.kind == MatchKind::Reported;
+    let is_known = of.usage.tokens.is_counted() || charge.matched.kind.is_reported();
     let is_guess = charge.matched.kind == MatchKind::Estimate;
     let anew = match is_known && !is_guess && !charge.matched.is_unpriced() {
         true => charge.amounts.pico_usd,

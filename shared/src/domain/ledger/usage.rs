@@ -6,7 +6,7 @@ use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::reported::ReportedTokens;
 use crate::domain::ledger::valuation::Consumption;
 use crate::domain::pricing::in_force::Pricing;
-use crate::domain::pricing::matched::{MatchKind, PriceMatch, PriceSource};
+use crate::domain::pricing::matched::{PriceMatch, PriceSource};
 use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::tokens::ServiceTier;
 use jiff::{SignedDuration, Timestamp};
@@ -240,6 +240,7 @@ impl Usage {
     pub fn charge(&self, quote: &Quote, source: PriceSource, hold: Option<&Hold>) -> Charge {
         let used = Consumption {
             counts: self.tokens.counts,
+            is_counted: self.tokens.is_counted(),
             tier: self.service_tier,
             reported_pico_usd: self.reported_pico_usd,
         };
@@ -252,7 +253,7 @@ impl Usage {
         };
         match hold {
             // The cost is known, the tokens are not.
-            Some(hold) if !is_counted && charge.matched.kind == MatchKind::Reported => {
+            Some(hold) if !is_counted && charge.matched.kind.is_reported() => {
                 charge.amounts.tokens = hold.amounts.tokens;
             }
             Some(hold) if !is_counted => charge.amounts = hold.amounts,
@@ -271,6 +272,7 @@ impl Usage {
 mod tests {
     use super::*;
     use crate::domain::pricing::book::PriceBook;
+    use crate::domain::pricing::matched::MatchKind;
     use crate::domain::samples::{hold, usage};
 
     const TABLE: PriceSource = PriceSource::Table;

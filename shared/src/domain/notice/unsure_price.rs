@@ -1,5 +1,6 @@
 //! The alert about a model whose price is unsure.
 
+use crate::domain::amount::Unit;
 use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::usage::{Event, Usage};
 use crate::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};
@@ -41,15 +42,19 @@ impl<'a> UnsurePrice<'a> {
         match (self.unsure, self.price.kind) {
             (Unsure::Unpriced, MatchKind::Estimate) => Severity::Medium,
             (Unsure::Unpriced, _) => Severity::High,
+            (Unsure::Inexact, MatchKind::ReportedDoubtful) => Severity::Medium,
             (Unsure::Inexact, _) => Severity::Low,
         }
     }
 
     fn title(&self) -> String {
         let model = &self.usage.model;
-        match self.unsure {
-            Unsure::Unpriced => format!("the model {model:?} has no known price"),
-            Unsure::Inexact => format!("the price of the model {model:?} is inexact"),
+        match (self.unsure, self.price.kind) {
+            (Unsure::Unpriced, _) => format!("the model {model:?} has no known price"),
+            (Unsure::Inexact, MatchKind::ReportedDoubtful) => {
+                format!("the reported cost of the model {model:?} is far from its price")
+            }
+            (Unsure::Inexact, _) => format!("the price of the model {model:?} is inexact"),
         }
     }
 
@@ -68,14 +73,27 @@ impl<'a> UnsurePrice<'a> {
                 format!("It may be one of several, and is charged as the dearest of them, {name:?}")
             }
             (Some(name), MatchKind::Alias) => format!("It is taken for {name:?}, and charged so"),
+            (Some(name), MatchKind::ReportedDoubtful) => {
+                let cost = usage.reported_pico_usd.unwrap_or(0);
+                let cost = Unit::Usd.shown(Unit::Usd.rounded_up(cost.into()));
+                format!(
+                    "The gateway says that this costs {cost}: less than a tenth or more than ten \
+                     times of what it costs as {name:?}. It is charged as the gateway says"
+                )
+            }
             _ => "It counts in tokens only, and no budget in US dollars sees it".to_owned(),
         };
+        let kind = price.kind;
         let price = "a price for it (PUT /v1/prices/{provider}/{model})";
-        let what_now = match unsure {
-            Unsure::Unpriced => {
+        let what_now = match (unsure, kind) {
+            (Unsure::Unpriced, _) => {
                 format!("Set {price}, or say which model it is (PUT /v1/models/aliases)")
             }
-            Unsure::Inexact => format!("If that is wrong, set {price}"),
+            (Unsure::Inexact, MatchKind::ReportedDoubtful) => format!(
+                "If the gateway is wrong, let the price list count (price_source of PATCH \
+                 /v1/organisation); if the price is wrong, set {price}"
+            ),
+            (Unsure::Inexact, _) => format!("If that is wrong, set {price}"),
         };
         format!(
             "{} used {} tokens of the model {:?} of {:?}. {charged}. {what_now}. Further usage of \
@@ -127,6 +145,7 @@ impl<'a> UnsurePrice<'a> {
 mod tests {
     use super::*;
     use crate::domain::org::organisation::UnknownModel;
+    use crate::domain::pricing::matched::PriceSource;
     use crate::domain::samples::{NOW, at, configuration, usage};
 
     fn alert(unknown_model: UnknownModel, (provider, model): (&str, &str)) -> Option<Alert> {
@@ -139,6 +158,32 @@ mod tests {
         };
         let unsure = UnsurePrice::of(&configuration, PriceBooks::built_in(), &usage)?;
         Some(unsure.alert("alr_1".to_owned(), at(NOW)))
+    }
+
+    #[test]
+    fn a_reported_cost_that_is_far_from_the_price_is_told() {
+        let mut configuration = configuration([]);
+        configuration.organisation.price_source = PriceSource::Reported;
+        // It costs 2,830 micro-USD.
+        let told = |cost| {
+            let usage = Usage {
+                reported_pico_usd: Some(cost),
+                ..usage("e-1", 1_000, 33)
+            };
+            let unsure = UnsurePrice::of(&configuration, PriceBooks::built_in(), &usage)?;
+            Some(unsure.alert("alr_1".to_owned(), at(NOW)))
+        };
+        assert_eq!(told(2_000_000_000), None);
+        let alert = told(150_000_000).unwrap();
+        assert_eq!(alert.severity, Severity::Medium);
+        assert_eq!(
+            alert.title,
+            "the reported cost of the model \"gpt-4o\" is far from its price"
+        );
+        let said = &alert.message;
+        assert!(said.contains("this costs $0.00015: less than"), "{said}");
+        assert!(said.contains("status=inexact&month=2026-11"), "{said}");
+        assert_eq!(alert.metadata["price"]["match"], "reported_doubtful");
     }
 
     #[test]

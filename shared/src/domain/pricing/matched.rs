@@ -19,6 +19,8 @@ pub enum MatchKind {
     Alias,
     /// The dearest of several rows that the name may mean.
     DearestProvider,
+    /// The cost that a gateway reported, which is far from what our sure price makes it.
+    ReportedDoubtful,
     /// Unknown, and charged at the dearest price of its provider.
     Estimate,
     /// Unknown, and counted in tokens only.
@@ -34,6 +36,7 @@ impl MatchKind {
             Self::Reported => "reported",
             Self::Alias => "alias",
             Self::DearestProvider => "dearest_provider",
+            Self::ReportedDoubtful => "reported_doubtful",
             Self::Estimate => "estimate",
             Self::None => "none",
         }
@@ -43,9 +46,14 @@ impl MatchKind {
     pub fn unsure(self) -> Option<Unsure> {
         match self {
             Self::None | Self::Estimate => Some(Unsure::Unpriced),
-            Self::Alias | Self::DearestProvider => Some(Unsure::Inexact),
+            Self::Alias | Self::DearestProvider | Self::ReportedDoubtful => Some(Unsure::Inexact),
             Self::Exact | Self::Dated | Self::Organisation | Self::Reported => None,
         }
+    }
+
+    /// Whether the charge is a cost that a gateway reported.
+    pub fn is_reported(self) -> bool {
+        matches!(self, Self::Reported | Self::ReportedDoubtful)
     }
 
     pub fn is_unsure(self) -> bool {
@@ -60,7 +68,7 @@ impl MatchKind {
 pub enum Unsure {
     /// The model has no known price.
     Unpriced,
-    /// Its name may mean another price.
+    /// Its name may mean another price, or a reported cost is far from its price.
     Inexact,
 }
 

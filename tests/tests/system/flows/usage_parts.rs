@@ -133,6 +133,28 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
     let without = json!({"input_tokens": 1000, "output_tokens": 100});
     world.report(&[event(&world, "e-4", without)]).await;
     assert_eq!(spent().await, "0.0218");
+    // None of them is far from its price, but this one is: it counts and is listed.
+    let inexact = async || {
+        let path = "/v1/models?status=inexact";
+        let list = world.admin("GET", path, Value::Null).await.expect(200);
+        list["items"].as_array().unwrap().clone()
+    };
+    assert!(inexact().await.is_empty());
+    let odd = json!({"input_tokens": 1000, "output_tokens": 100, "cost_usd": 0.0001});
+    world.report(&[event(&world, "e-6", odd)]).await;
+    assert_eq!(spent().await, "0.0219");
+    let of = inexact().await;
+    assert_eq!(
+        (of.len(), &of[0]["price"]["match"]),
+        (1, &json!("reported_doubtful"))
+    );
+    let alerts = world.admin("GET", "/v1/alerts", Value::Null).await;
+    let alerts = alerts.expect(200)["items"].clone();
+    let is_of_cost = |alert: &&Value| alert["metadata"]["price"]["match"] == "reported_doubtful";
+    assert_eq!(
+        alerts.as_array().unwrap().iter().filter(is_of_cost).count(),
+        1
+    );
     // The key of one user sets no price: what it reports is charged by the table.
     let key = json!({"role": "member", "user_id": "ada"});
     let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
@@ -144,7 +166,10 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
         .await
         .expect(202);
     world.system.drain().await.unwrap();
-    assert_eq!(spent().await, "0.0253");
+    assert_eq!(spent().await, "0.0254");
+    // No forecast that is far too low opens a cap.
+    let low = json!({"request_id": "r-low", "input_tokens": 1000, "cost_usd": 0});
+    assert_eq!(held(&world, low).await.1, "0.0035");
     // A model without a price is not refused under a hard cap if its cost is known.
     let asked = json!({"model": "our-own", "input_tokens": 10, "cost_usd": 0.5});
     assert_eq!(held(&world, asked).await, (json!(110), "0.5".to_owned()));
