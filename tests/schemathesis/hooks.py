@@ -109,7 +109,8 @@ def mended(value, case):
         return int(value)
     if not isinstance(value, dict):
         return value
-    value = {name: mended(item, case) for name, item in value.items()}
+    # The names in metadata are the client's own.
+    value = {name: item if name == "metadata" else mended(item, case) for name, item in value.items()}
     if case.path != "/v1/preflight" and value.get("user_id") is not None:
         value["user_id"] = one_of(USERS, value["user_id"])
     for name in ["department_id", "parent_id"]:

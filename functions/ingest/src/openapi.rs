@@ -7,8 +7,8 @@ use shared::domain::ledger::usage::{Operation, Outcome as RequestOutcome, RiskLe
 use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::error::Detail;
 use shared::runtime::openapi::{
-    ClientId, ErrorName, HoldId, Image, Model, Moment, Provider, ProviderUsage, ReportedCost,
-    Repository, RequestTokens, Source, Summary, UserId,
+    ClientId, ErrorName, HoldId, Image, Metadata, Model, Moment, Provider, ProviderUsage,
+    ReportedCost, Repository, RequestTokens, Source, Summary, Tag, UserId,
 };
 use utoipa::ToSchema;
 
@@ -101,6 +101,10 @@ macro_rules! usage_event {
             cost_usd: Option<ReportedCost>,
             hold_id: Option<HoldId>,
             source: Option<Source>,
+            /// They are kept with the usage.
+            #[schema(max_items = 20)]
+            tags: Option<Vec<Tag>>,
+            metadata: Option<Metadata>,
             $($own)*
         }
     };

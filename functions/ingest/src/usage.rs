@@ -35,6 +35,7 @@ pub(crate) fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
         }
     };
     let reported_pico_usd = usage_fields::reported_cost(fields);
+    let labels = usage_fields::labels(fields);
     let hold_id = fields.optional("hold_id", |raw| {
         let text = parse::text(raw)?;
         match HoldId::parse(&text) {
@@ -56,6 +57,7 @@ pub(crate) fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
         outcome,
         operation,
         source: None,
+        labels,
     }
 }
 

@@ -6,7 +6,7 @@
 use shared::domain::ledger::usage::Operation;
 use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::openapi::{
-    ClientId, Image, Model, Provider, ReportedCost, RequestTokens, UserId,
+    ClientId, Image, Metadata, Model, Provider, ReportedCost, RequestTokens, Tag, UserId,
 };
 use utoipa::ToSchema;
 
@@ -51,6 +51,10 @@ macro_rules! request {
             /// The cost that a gateway expects. It is held if the organisation's `price_source` is
             /// `reported`.
             cost_usd: Option<ReportedCost>,
+            /// They are checked and not kept: no decision depends on them, as on `metadata`.
+            #[schema(max_items = 20)]
+            tags: Option<Vec<Tag>>,
+            metadata: Option<Metadata>,
             $($own)*
         }
     };

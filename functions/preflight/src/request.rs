@@ -32,6 +32,8 @@ pub(super) fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     let service_tier = usage_fields::service_tier(&mut fields);
     let operation = usage_fields::operation(&mut fields);
     let reported_pico_usd = usage_fields::reported_cost(&mut fields);
+    // They belong to what is recorded: no decision depends on them.
+    usage_fields::labels(&mut fields);
     fields.finish()?;
     Ok(PreflightRequest {
         request_id,

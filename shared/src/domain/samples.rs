@@ -3,6 +3,7 @@
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
+use crate::domain::ledger::labels::Labels;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::reported::ReportedTokens;
 use crate::domain::ledger::usage::{Operation, Outcome, Usage};
@@ -154,5 +155,6 @@ pub(crate) fn usage(event_id: &str, input: i64, output: i64) -> Usage {
         outcome: Outcome::Completed,
         operation: Operation::Chat,
         source: None,
+        labels: Labels::default(),
     }
 }

@@ -4,6 +4,8 @@ use crate::domain::amount::{MAX_AMOUNT, micro_usd_from_json};
 use crate::domain::name::{is_client_id, is_display_name, is_email, is_slug, is_user_id};
 use crate::domain::period::{Month, time_zone};
 use jiff::Timestamp;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::collections::BTreeMap;
 
 pub fn text(raw: &str) -> Result<String, String> {
     serde_json::from_str(raw).map_err(|_| "must be a string".to_owned())
@@ -57,12 +59,49 @@ pub fn email(raw: &str) -> Result<String, String> {
 pub fn sentence(most: usize) -> impl Fn(&str) -> Result<String, String> {
     move |raw| {
         let rule = format!("must be 1 to {most} characters, none of them a control");
-        let check = |text: &str| {
-            !text.trim().is_empty()
-                && text.chars().count() <= most
-                && text.chars().all(is_printable)
-        };
-        checked(raw, check, &rule)
+        checked(raw, |text| is_sentence(text, most), &rule)
+    }
+}
+
+/// Whether a text has something to read, in at most `most` characters.
+pub fn is_sentence(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= most && text.chars().all(is_printable)
+}
+
+/// An object from names to texts, each name once.
+pub fn texts_by_name(raw: &str) -> Result<BTreeMap<String, String>, String> {
+    let Pairs(pairs) =
+        serde_json::from_str(raw).map_err(|_| "must be an object of strings".to_owned())?;
+    let count = pairs.len();
+    let texts: BTreeMap<String, String> = pairs.into_iter().collect();
+    match texts.len() == count {
+        true => Ok(texts),
+        false => Err("must have each name once".to_owned()),
+    }
+}
+
+/// The fields of an object of texts, including repeated ones.
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Fields)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Reads what preflights and usage events both say about the size and the price of a request.
 
 use super::fields::Fields;
-use super::parse;
+use super::parse::{self, is_sentence};
 use crate::domain::ledger::estimate::MAX_TOKENS;
+use crate::domain::ledger::labels::{
+    Labels, MAX_ENTRIES, MAX_NAME, MAX_TAG, MAX_TAGS, MAX_VALUE, is_entry_name,
+};
 use crate::domain::ledger::usage::Operation;
 use crate::domain::pricing::images::{ImageSize, MAX_IMAGE_BYTES, MAX_IMAGES, MAX_SIDE};
 use crate::domain::pricing::reported_cost::pico_usd_from_json;
@@ -36,6 +39,37 @@ pub fn reported_cost(fields: &mut Fields) -> Option<i64> {
         let cost = pico_usd_from_json(raw);
         cost.ok_or_else(|| "must be US dollars from 0 to 1000000".to_owned())
     })
+}
+
+/// Reads `tags` and `metadata`, which are too short for prompts and answers.
+pub fn labels(fields: &mut Fields) -> Labels {
+    let tags = fields.optional("tags", |raw| {
+        let tags = parse::list(0, MAX_TAGS)(raw)?;
+        tags.iter()
+            .map(|tag| parse::sentence(MAX_TAG)(tag))
+            .collect()
+    });
+    let metadata = fields.optional("metadata", |raw| {
+        let entries = parse::texts_by_name(raw)?;
+        if entries.len() > MAX_ENTRIES {
+            return Err(format!("must have at most {MAX_ENTRIES} entries"));
+        }
+        if !entries.keys().all(|name| is_entry_name(name)) {
+            return Err(format!(
+                "must have names of 1 to {MAX_NAME} letters, digits, '.', '_' and '-'"
+            ));
+        }
+        match entries.values().all(|value| is_sentence(value, MAX_VALUE)) {
+            true => Ok(entries),
+            false => Err(format!(
+                "must have values of 1 to {MAX_VALUE} characters, none of them a control"
+            )),
+        }
+    });
+    Labels {
+        tags: tags.unwrap_or_default(),
+        metadata: metadata.unwrap_or_default(),
+    }
 }
 
 /// The field that says how much of `cached_input_tokens` was sound.
@@ -133,6 +167,7 @@ fn image(fields: &mut Fields) -> ImageSize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn wrong(body: &str, read: impl FnOnce(&mut Fields)) -> Vec<String> {
         let mut fields = Fields::of_body(body.as_bytes()).unwrap();
@@ -220,6 +255,49 @@ mod tests {
             said,
             ["image_input_tokens: must not be given together with images"]
         );
+    }
+
+    #[test]
+    fn labels_are_few_and_short() {
+        let read = |body: &str| {
+            let mut fields = Fields::of_body(body.as_bytes()).unwrap();
+            let labels = labels(&mut fields);
+            let wrong = fields.into_details().into_iter().map(|of| of.field);
+            (labels, wrong.collect::<Vec<String>>())
+        };
+        let both = r#"{"tags": ["nightly", "a"], "metadata": {"run.id": "7", "team": "x"}}"#;
+        let expected = Labels {
+            tags: vec!["nightly".to_owned(), "a".to_owned()],
+            metadata: [("run.id", "7"), ("team", "x")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        assert_eq!(read(both), (expected, Vec::new()));
+        let nothing = (Labels::default(), Vec::new());
+        assert_eq!(read(r#"{"tags": null, "metadata": null}"#), nothing);
+        assert_eq!(read(r#"{"tags": [], "metadata": {}}"#), nothing);
+        let text = |length: usize| "a".repeat(length);
+        let tags = |tags: Vec<String>| read(&serde_json::json!({"tags": tags}).to_string()).1;
+        assert!(tags(vec![text(100); 20]).is_empty());
+        assert_eq!(tags(vec![text(101)]), ["tags"]);
+        assert_eq!(tags(vec![text(1); 21]), ["tags"]);
+        assert_eq!(tags(vec![text(0)]), ["tags"]);
+        let entry = |name: String, value: serde_json::Value| {
+            read(&serde_json::json!({"metadata": {name: value}}).to_string()).1
+        };
+        assert!(entry(text(64), text(200).into()).is_empty());
+        assert_eq!(entry(text(65), "x".into()), ["metadata"]);
+        assert_eq!(entry("a b".to_owned(), "x".into()), ["metadata"]);
+        assert_eq!(entry(text(1), text(201).into()), ["metadata"]);
+        assert_eq!(entry(text(1), 5.into()), ["metadata"]);
+        assert_eq!(
+            read(r#"{"metadata": {"a": "1", "a": "2"}}"#).1,
+            ["metadata"]
+        );
+        let many = (0..17).map(|n| (n.to_string(), "x".to_owned()));
+        let many: BTreeMap<String, String> = many.collect();
+        let many = serde_json::json!({ "metadata": many }).to_string();
+        assert_eq!(read(&many).1, ["metadata"]);
     }
 
     #[test]

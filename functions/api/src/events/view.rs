@@ -9,6 +9,7 @@ use shared::domain::pricing::matched::PriceMatch;
 use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::openapi::Moment;
 use shared::runtime::wire::Usd;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -102,6 +103,9 @@ pub(super) struct EventView {
     cost_usd: Option<Usd>,
     #[schema(required = true)]
     hold_id: Option<String>,
+    /// Empty for a risk, as is `metadata`.
+    tags: Vec<String>,
+    metadata: BTreeMap<String, String>,
     /// Null for usage, as is `summary`.
     #[schema(required = true)]
     risk_level: Option<RiskLevel>,
@@ -142,6 +146,7 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
         reason: decision.reason.clone(),
     };
     let counts = usage.map(|usage| usage.tokens.counts);
+    let labels = usage.map(|usage| usage.labels.clone()).unwrap_or_default();
     let of_risk = risk.and_then(|risk| risk.user_id.clone());
     EventView {
         event_id: flagged.event.event_id().to_owned(),
@@ -170,6 +175,8 @@ pub(super) fn event_view(flagged: &FlaggedEvent) -> EventView {
             .and_then(|usage| usage.reported_pico_usd)
             .map(|cost| Usd(Unit::Usd.rounded_up(cost.into()))),
         hold_id: usage.and_then(|usage| usage.hold_id.clone()),
+        tags: labels.tags,
+        metadata: labels.metadata,
         risk_level: risk.map(|risk| risk.risk_level),
         summary: risk.map(|risk| risk.summary.clone()),
         model_not_allowed: flagged.model_not_allowed,

@@ -1,7 +1,6 @@
 //! Reads the secret, the users and the table of risks of GitHub's webhooks.
 
 use crate::body::one_message;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use shared::domain::github::{MAX_ROWS, RiskRow};
 use shared::domain::ledger::usage::RiskLevel;
 use shared::domain::name::is_user_id;
@@ -33,39 +32,14 @@ fn is_login(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(is_right)
 }
 
-/// The fields of an object, including repeated ones.
-struct Pairs(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
 pub(super) fn read_users(raw: &str) -> Result<BTreeMap<String, String>, String> {
     let rule = "must be an object from GitHub logins to user ids";
-    let Pairs(pairs) = serde_json::from_str(raw).map_err(|_| rule.to_owned())?;
-    if pairs.len() > MAX_LOGINS {
+    let users = parse::texts_by_name(raw).map_err(|_| rule.to_owned())?;
+    if users.len() > MAX_LOGINS {
         return Err(format!("must have at most {MAX_LOGINS} logins"));
     }
     let mut logins = BTreeSet::new();
-    for (login, user_id) in &pairs {
+    for (login, user_id) in &users {
         if !is_login(login) || !is_user_id(user_id) {
             return Err(rule.to_owned());
         }
@@ -73,7 +47,7 @@ pub(super) fn read_users(raw: &str) -> Result<BTreeMap<String, String>, String> 
             return Err("must name each login once, in whatever case".to_owned());
         }
     }
-    Ok(pairs.into_iter().collect())
+    Ok(users)
 }
 
 fn word(raw: &str) -> Result<String, String> {

@@ -5,6 +5,7 @@ mod exemptions;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::domain::amount::Unit;
+use shared::domain::ledger::labels::Labels;
 use shared::domain::ledger::reported::ReportedTokens;
 use shared::domain::ledger::rollover::Rollover;
 use shared::domain::ledger::self_audit::{Difference, Subject};
@@ -189,6 +190,7 @@ fn unpriced_model(id: String, month: Month) -> Notice {
         outcome: Outcome::Completed,
         operation: Operation::Chat,
         source: None,
+        labels: Labels::default(),
     };
     let price = PriceMatch {
         kind: MatchKind::Estimate,

@@ -1,6 +1,7 @@
 //! Identities of events. An event counts once by organisation, user, type and id, and a digest
 //! binds its body to them.
 
+use crate::domain::ledger::labels::Labels;
 use crate::domain::ledger::usage::{Event, Operation, Outcome, Risk, RiskOrigin, Usage};
 use crate::domain::pricing::tokens::ServiceTier;
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,7 @@ impl BodyDigest {
             outcome,
             operation,
             source,
+            labels: Labels { tags, metadata },
         } = usage;
         let mut fields = Fields(Sha256::new());
         fields.add("occurred_at", Some(&occurred_at.to_string()));
@@ -155,6 +157,12 @@ impl BodyDigest {
         let operation = Some(*operation).filter(|operation| *operation != Operation::Chat);
         fields.add("operation", operation.map(Operation::as_str));
         fields.add("source", source.as_deref());
+        for tag in tags {
+            fields.add("tags", Some(tag));
+        }
+        for (name, value) in metadata {
+            fields.add(&format!("metadata.{name}"), Some(value));
+        }
         fields.digest()
     }
 
@@ -246,7 +254,9 @@ mod tests {
         let mut same = one.clone();
         same.occurred_at = "2026-11-23T13:00:00+01:00".parse().unwrap();
         assert_eq!(BodyDigest::of_usage(&one), BodyDigest::of_usage(&same));
-        let changes: [fn(&mut Usage); 19] = [
+        let changes: [fn(&mut Usage); 21] = [
+            |usage| usage.labels.tags.push("nightly".to_owned()),
+            |usage| drop(usage.labels.metadata.insert("run".into(), "7".into())),
             |usage| usage.occurred_at = "2026-11-23T12:00:01Z".parse().unwrap(),
             |usage| usage.provider = "azure".to_owned(),
             |usage| usage.tokens.counts.input = 2,

@@ -12,6 +12,7 @@ pub mod hold_id;
 pub mod hold_packing;
 pub mod hold_request;
 pub mod identity;
+pub mod labels;
 pub mod models;
 pub mod offer;
 pub mod places;

@@ -3,6 +3,7 @@
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::labels::Labels;
 use crate::domain::ledger::reported::ReportedTokens;
 use crate::domain::ledger::valuation::Consumption;
 use crate::domain::pricing::in_force::Pricing;
@@ -53,6 +54,8 @@ pub struct Usage {
     #[serde(default, skip_serializing_if = "Operation::is_chat")]
     pub operation: Operation,
     pub source: Option<String>,
+    #[serde(flatten)]
+    pub labels: Labels,
 }
 
 /// The kind of a request.

@@ -17,10 +17,10 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 pub use values::{
     AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, EntryHash,
-    EntrySeq, GithubWord, HoldId, Model, Moment, MonthId, Name, NoteText, Percent, Provider,
-    ProviderUsage, Rate, Reason, ReceiverUrl, ReportedCost, Repository, RequestTokens, Seq,
-    SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens, Source, Summary,
-    TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
+    EntrySeq, GithubWord, HoldId, Metadata, Model, Moment, MonthId, Name, NoteText, Percent,
+    Provider, ProviderUsage, Rate, Reason, ReceiverUrl, ReportedCost, Repository, RequestTokens,
+    Seq, SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens, Source, Summary,
+    Tag, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
 };
 
 /// An error, whatever went wrong.

@@ -96,6 +96,8 @@ texts! {
     NoteText { 1..=1000, Some(TEXT), None, "the key was revoked" }
     /// The source of an event.
     Source { 1..=100, Some(TEXT), None, "browser-extension" }
+    /// A label of usage; never a prompt or an answer.
+    Tag { 1..=100, Some(TEXT), None, "nightly" }
     /// The full name of a repository.
     Repository { 1..=300, Some(TEXT), None, "acme/shop" }
     /// The purpose of a policy; it may be empty.
@@ -228,6 +230,26 @@ values! {
     /// of Gemini. It is mapped exactly. Fields of two providers, and counts that contradict each
     /// other, are refused; other fields are ignored.
     ProviderUsage = ObjectBuilder::new().schema_type(Type::Object);
+    /// Short texts by name, kept with the usage; never prompts or answers.
+    Metadata = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property_names(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(64))
+                .pattern(Some("^[A-Za-z0-9._-]+$"))
+                .build(),
+        ))
+        .additional_properties(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .min_length(Some(1))
+                .max_length(Some(200))
+                .pattern(Some(TEXT)),
+        ))
+        .max_properties(Some(16))
+        .examples([serde_json::json!({"run": "7"})]);
     /// Tokens of one request.
     RequestTokens = whole().minimum(Some(0)).maximum(Some(1_000_000_000));
 }

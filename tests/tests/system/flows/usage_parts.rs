@@ -111,6 +111,34 @@ async fn a_hold_is_as_large_as_the_parts_and_the_pictures_of_its_request() {
 }
 
 #[tokio::test]
+async fn labels_are_kept_with_the_usage_and_belong_to_its_body() {
+    let (world, _) = world(1_000).await;
+    let labels = json!({"tags": ["nightly"], "metadata": {"run": "7"}});
+    let mut asked = json!({"input_tokens": 10});
+    extend(&mut asked, labels.clone());
+    assert_eq!(held(&world, asked).await.0, 110);
+    let mut large = json!({"input_tokens": 20_000_000, "output_tokens": 0});
+    extend(&mut large, labels);
+    let labelled = event(&world, "e-1", large.clone());
+    world.report(std::slice::from_ref(&labelled)).await;
+    let path = "/v1/events?status=held_back";
+    let list = world.admin("GET", path, Value::Null).await.expect(200);
+    let of = &list["items"][0];
+    assert_eq!(
+        (&of["tags"], &of["metadata"]),
+        (&json!(["nightly"]), &json!({"run": "7"}))
+    );
+    large["tags"] = json!(["weekly"]);
+    let other = json!({"events": [event(&world, "e-1", large)]});
+    let other = world.call(AGENT, "POST", "/v1/events", other).await;
+    assert_eq!(
+        other.body["conflicts"][0]["event_id"], "e-1",
+        "{}",
+        other.body
+    );
+}
+
+#[tokio::test]
 async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() {
     let (world, _) = world(1_000_000).await;
     let usd = world.budget(None, "usd", json!(1), true).await;

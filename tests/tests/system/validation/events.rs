@@ -79,6 +79,11 @@ EVENT llm_request {"event_id": "e-1", "type": "llm_request", "occurred_at": "202
   hold_id="<their_hold>" => bad_request hold_id
   user_id="bob" ; hold_id="<hold>" => bad_request hold_id
   source="<a101>" => bad_request source
+  tags="nightly" ; metadata=["a"] => bad_request metadata tags
+  tags=["<a101>"] => bad_request tags
+  tags=[5] ; metadata={"run":7} => bad_request metadata tags
+  metadata={"a b":"x"} => bad_request metadata
+  metadata={"prompt":"<a201>"} => bad_request metadata
   prompt="a secret" ; risk_level="low" => bad_request prompt risk_level
 EVENT ip_risk {"event_id": "e-2", "type": "ip_risk", "occurred_at": "2026-11-23T12:00:00Z", "risk_level": "low", "summary": "a leak"}
   -risk_level ; -summary => bad_request risk_level summary

@@ -50,6 +50,7 @@ POST /v1/preflight {"request_id": "r-new", "user_id": "ada", "model": "gpt-4o", 
   images=[{"bytes":1000000001}] => 400 images[0].bytes
   images=[{"bytes":5}] ; input_tokens=5 ; image_input_tokens=5 => 400 image_input_tokens
   usage={"prompt_tokens":5} => 400 usage
+  tags=[""] ; metadata={"run":null} => 400 metadata tags
   prompt="a secret" ; messages=[] => 400 messages prompt
 PATCH /v1/holds/<hold> {}
   /v1/holds/nothing => 404
