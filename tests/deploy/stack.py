@@ -37,6 +37,7 @@ class Stack:
         self._package(bootstraps)
         self._deploy()
         self._mend_permissions()
+        self._mend_mappings()
         self._route()
 
     def _of_type(self, kind):
@@ -112,12 +113,16 @@ class Stack:
                     api.create_route(ApiId=self.api_id, RouteKey=key, Target=target)
         self.cors = body.get("x-amazon-apigateway-cors")
 
+    def _mend_mappings(self):
+        """Gap: a number that a parameter gives stays a text, which the emulator cannot compare: it is set once more, as a number."""
+        client = self.emulator.client("lambda")
+        for of in client.list_event_source_mappings()["EventSourceMappings"]:
+            most = {"MaximumConcurrency": int(of["ScalingConfig"]["MaximumConcurrency"])}
+            client.update_event_source_mapping(UUID=of["UUID"], ScalingConfig=most)
+
     def _target(self, uri):
         """The function, or its alias, that the URI of an integration leads to."""
         said = json.dumps(uri)
-        if "Fn::If" in said:
-            choice = uri["Fn::Sub"][1]["Target"]["Fn::If"]
-            said = json.dumps(choice[1 if int(self.parameters.get(choice[0].removeprefix("Has"), 0)) else 2])
         name = next(name for name in self.physical if re.search(rf"\b{name}\b", said))
         physical = self.physical[name]
         return physical.split(":function:")[-1] if self.kinds[name] == "AWS::Lambda::Alias" else physical

@@ -448,12 +448,18 @@ def outage(stack, bootstraps, key):
 def every_option(emulator, bootstraps):
     """The template with all its options: what a parameter adds deploys too, and requests go to the version that is kept warm."""
     options = {"AlarmMail": "ops@example.com", "ProvisionedConcurrency": "1", "Tracing": "Active", "KeyGeneration": "2",
-               "AuditBucket": "heads-of-audit-logs"}
+               "AuditBucket": "heads-of-audit-logs", "PreflightReservedConcurrency": "5"}
     options |= {"MailSender": SENDER, "MailIdentity": SENDER, "MakeMailIdentity": "true", "OnUnavailable": "deny"}
+    zone = emulator.client("route53").create_hosted_zone(Name="example.com", CallerReference="test")["HostedZone"]["Id"]
+    certificate = emulator.client("acm").request_certificate(DomainName="api.example.com")["CertificateArn"]
+    options |= {"DomainName": "api.example.com", "DomainCertificate": certificate, "DomainHostedZone": zone.split("/")[-1]}
     stack = Stack(emulator, bootstraps, options, name="toktra-options")
     check("AWS::SES::EmailIdentity" in stack.kinds.values(), "with every option it is deployed beside the first")
     check_equal(Api(stack, None).get("/v1/health"), {"status": "ok"}, "its API answers")
-    check(":warm" in stack.target_of["POST /v1/preflight"], "preflight's route leads to the version that is kept warm")
+    check_equal(stack.outputs["ApiUrl"], "https://api.example.com", "under a name of its own")
+    records = emulator.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    check("api.example.com." in [record["Name"] for record in records], "which has its record")
+    check(all(target.endswith(":live") for target in stack.target_of.values()), "every route leads to an alias", stack.target_of)
     status, _ = Api(stack, "tk_nobody").call("POST", "/v1/preflight", {})
     check_equal(status, 401, "and it answers")
     attached = emulator.client("iam").list_attached_role_policies(RoleName=stack.physical["PreflightRole"])

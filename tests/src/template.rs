@@ -122,8 +122,9 @@ impl Template {
     }
 
     /// Everything that is set, as text by its place: `EventsQueue.VisibilityTimeout` is a property
-    /// of a resource, `EventsQueue.DeletionPolicy` an attribute. The place of anything else begins
-    /// with its section: `Parameters.LogLevel.Default`.
+    /// of a resource, `EventsQueue.DeletionPolicy` an attribute. A resource that has a property
+    /// `Type` has its properties under `Properties`: `Record.Properties.Type`. The place of anything
+    /// else begins with its section: `Parameters.LogLevel.Default`.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for (section, of) in self.document.as_object().unwrap() {
@@ -134,7 +135,7 @@ impl Template {
             for (name, resource) in of.as_object().unwrap() {
                 for (attribute, value) in resource.as_object().unwrap() {
                     let place = match attribute.as_str() {
-                        "Properties" => name.clone(),
+                        "Properties" if value["Type"].is_null() => name.clone(),
                         attribute => format!("{name}.{attribute}"),
                     };
                     flatten(place, value, &mut found);
@@ -164,23 +165,15 @@ impl Template {
                 for (method, operation) in operations.as_object().into_iter().flatten() {
                     let uri = operation["x-amazon-apigateway-integration"]["uri"].to_string();
                     let functions = self.of_type("AWS::Serverless::Function");
+                    let (method, path) = match operation["isDefaultRoute"] == true {
+                        true => DEFAULT_ROUTE,
+                        false => (method.as_str(), path.as_str()),
+                    };
                     if let Some(name) = functions.into_keys().find(|name| uri.contains(*name)) {
                         let routes = found.entry(code_name(name)).or_default();
-                        routes.insert((method.to_uppercase(), path.clone()));
+                        routes.insert((method.to_uppercase(), path.to_owned()));
                     }
                 }
-            }
-        }
-        for (name, function) in self.functions() {
-            for event in function["Events"].as_object().into_iter().flatten() {
-                let of = &event.1["Properties"];
-                let route = match (of["Method"].as_str(), of["Path"].as_str()) {
-                    (Some(method), Some(path)) => (method, path),
-                    (None, None) if event.1["Type"] == "HttpApi" => DEFAULT_ROUTE,
-                    _ => continue,
-                };
-                let routes = found.entry(name.clone()).or_default();
-                routes.insert((route.0.to_owned(), route.1.to_owned()));
             }
         }
         found

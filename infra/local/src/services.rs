@@ -15,8 +15,9 @@ use crate::ses::Mails;
 use crate::sqs::{QueueError, QueueSettings, Queues};
 use crate::start_error::StartError;
 
-/// How often a message is delivered before it becomes a dead letter, as `template.yaml` says.
-pub const DELIVERIES: u32 = 5;
+/// How often a message is delivered before it becomes a dead letter. A deployment has patience for
+/// days (`template.yaml`); here nobody waits for an outage to end.
+const DELIVERIES: u32 = 5;
 /// How long a received message is hidden from other receivers.
 const VISIBILITY: Duration = Duration::from_secs(30);
 

@@ -32,7 +32,6 @@ pub use crate::names::{
 };
 use crate::permissions::Permission;
 use crate::server::{self, LocalState, Server};
-pub use crate::services::DELIVERIES;
 use crate::services::Services;
 use crate::ses::Mails;
 use crate::sqs::{QueueError, Queues};

@@ -128,6 +128,7 @@ fn expected(table: &str) -> Settings {
 fn without(settings: Settings, elsewhere: &[String]) -> Settings {
     let is_here = |place: &str| {
         !place.ends_with(".Description")
+            && !place.ends_with(".ConstraintDescription")
             && place != "Description"
             && !elsewhere.iter().any(|of| place.starts_with(of.as_str()))
     };
@@ -137,14 +138,10 @@ fn without(settings: Settings, elsewhere: &[String]) -> Settings {
         .collect()
 }
 
-/// The settings of the template except routes and permissions.
+/// The settings of the template except permissions.
 fn of_template(template: &Template) -> Settings {
-    let mut elsewhere: Vec<String> = Vec::new();
-    for (name, of) in template.of_type("AWS::Serverless::Function") {
-        let events = of["Events"].as_object().into_iter().flatten();
-        let routes = events.filter(|(_, event)| event["Type"] == "HttpApi");
-        elsewhere.extend(routes.map(|(event, _)| format!("{name}.Events.{event}.")));
-    }
+    // Titles of parameters (tests/deploy/rules looks whether each has one).
+    let mut elsewhere = vec!["Metadata.".to_owned()];
     let roles = template.of_type("AWS::IAM::Role").into_keys();
     elsewhere.extend(roles.map(|name| format!("{name}.Policies")));
     without(template.settings(), &elsewhere)

@@ -326,7 +326,9 @@ fn tables(template: &Template, faults: &mut Vec<String>) {
             faults.push(format!("{name} forgets nothing"));
         }
         let kept = &template.document["Resources"][name];
-        if kept["DeletionPolicy"] != "Retain" || kept["UpdateReplacePolicy"] != "Retain" {
+        if kept["DeletionPolicy"] != "RetainExceptOnCreate"
+            || kept["UpdateReplacePolicy"] != "Retain"
+        {
             faults.push(format!("{name} goes with the stack"));
         }
     }
