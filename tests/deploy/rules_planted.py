@@ -1,0 +1,46 @@
+"""Faults that were planted in the templates: each is found by a rule."""
+
+TEMPLATE, ALARMS = "template.yaml", "infra/monitoring.yaml"
+_PERMISSIONS = "".join(
+    f"  Route{i}Permission:\n    Type: AWS::Lambda::Permission\n    Properties:\n      Action: lambda:InvokeFunction\n"
+    "      FunctionName: !Ref ApiFunction.Alias\n      Principal: apigateway.amazonaws.com\n"
+    f"      SourceArn: !Sub 'arn:${{AWS::Partition}}:execute-api:${{AWS::Region}}:${{AWS::AccountId}}:${{HttpApi}}/*/GET/v1/{i}'\n"
+    for i in range(40)
+)
+
+# The file, a text in it, another text, and a part of what the rule says.
+PLANTED = [
+    (TEMPLATE, "  ApiRole:\n", f"{_PERMISSIONS}  ApiRole:\n", "the permissions of ApiFunction have"),
+    (TEMPLATE, "{Target: !Ref IngestFunction.Alias}", "{Target: !GetAtt IngestFunction.Arn}", "/v1/events leads past the alias"),
+    (TEMPLATE, "FunctionName: !Ref ApiFunction.Alias", "FunctionName: !GetAtt ApiFunction.Arn", "ApiFunction is not invoked by the alias"),
+    (TEMPLATE, "'${KeyGeneration} ${LogLevel} ${Tracing} ${OnUnavailable}'", "'${KeyGeneration} ${LogLevel} ${Tracing}'", "a new OnUnavailable makes no version"),
+    (TEMPLATE, "'${KeyGeneration} ${LogLevel} ${Tracing} ${AuditBucket}'", "'${KeyGeneration} ${LogLevel} ${Tracing} ${AuditBucket} ${ConsoleUrl}'", "ConsoleUrl changes nothing of ResetFunction"),
+    (TEMPLATE, "${KeyGeneration} ${LogLevel} ${Tracing} ", "${LogLevel} ${Tracing} ", "a new KeyGeneration makes no version"),
+    (TEMPLATE, "${Tracing} ${MailSender} ${ConsoleUrl}", "${Tracing} ${MailSender} ${ConsoleUrl} ${ConsoleUrl}", "the description of NotifyFunctionVersion"),
+    (TEMPLATE, "AllAtOnce: {IsGradual: 'false'}", "AllAtOnce: {IsGradual: 'true'}", "AllAtOnce makes 6 deployment groups"),
+    (TEMPLATE, "      Alarms: [!If [IsGradual, !Ref UpgradeAlarm, !Ref AWS::NoValue]]\n", "      Alarms: []\n", "no alarm takes"),
+    (TEMPLATE, "Value: !Ref EvaluateFunction}]}}", "Value: !Ref NotifyFunction}]}}", "looks at EvaluateFunction"),
+    (TEMPLATE, "Value: !Ref EvaluateFunction}]}}", "Value: !Ref EvaluateFunction.Alias}]}}", "wait for each other"),
+    (TEMPLATE, "MAIL_CONFIGURATION_SET: !If [SendsMail, !Ref MailConfigurationSet, '']", "MAIL_CONFIGURATION_SET: !Ref MailConfigurationSet", "NotifyFunction needs MailConfigurationSet"),
+    (TEMPLATE, "      Queues: [!Ref NoticesQueue]\n", "      Queues: [!Ref NoticesQueue, !Ref NoticesDeadLetters]\n", "NoticesQueuePolicy is of 2 queues"),
+    (TEMPLATE, "            Resource: !GetAtt NoticesQueue.Arn\n            Condition:", "            Resource: [!GetAtt NoticesQueue.Arn, !GetAtt NoticesDeadLetters.Arn]\n            Condition:", "about 2 queues"),
+    (TEMPLATE, "            OmitName: true\n", "", "a second stack has another ResetFunctionHourly"),
+    (TEMPLATE, "Name: !Sub '${AWS::StackName}-mails'", "Name: !Sub '${AWS::StackName}-mails-of-all'", "the name of MailConfigurationSet may have"),
+    (TEMPLATE, "LogGroupName: !Sub '/aws/vendedlogs/${AWS::StackName}/api'", "LogGroupName: /aws/vendedlogs/toktra", "a second stack has another AccessLogs"),
+    (TEMPLATE, "/aws/vendedlogs/", "/toktra/", "AccessLogs costs a part"),
+    (TEMPLATE, '"source":"$context.identity.sourceIp",', "", "the access log has ["),
+    (TEMPLATE, "$context.identity.sourceIp", "$context.identity.userAgent", "more than anybody needs"),
+    (TEMPLATE, "    MaxLength: 1200\n", "    MaxLength: 2400\n", "the variables of NotifyFunction may have"),
+    (TEMPLATE, "    MaxLength: 400\n", "", "MailText has no longest value"),
+    (TEMPLATE, "      RecursiveLoop: Allow\n", "", "NotifyFunction sends to its own trigger"),
+    (TEMPLATE, "      VersionDescription: !Sub '${KeyGeneration} ${LogLevel} ${Tracing}'\n", "      VersionDescription: !Sub '${KeyGeneration} ${LogLevel} ${Tracing}'\n      RecursiveLoop: Allow\n", "sends to no trigger of its own"),
+    (ALARMS, "      MetricName: RecursiveInvocationsDropped\n", "      MetricName: Errors\n", "no alarm of the ended invocations of NotifyFunction"),
+    (ALARMS, "DashboardName: !Sub '${Stack}'", "DashboardName: toktra", "a second stack has another Dashboard"),
+    (TEMPLATE, "    Type: AWS::SES::ConfigurationSet\n    Condition: SendsMail\n", "    Type: AWS::SES::ConfigurationSet\n", "MailConfigurationSet is made where nobody sends"),
+    (TEMPLATE, "    AllowedPattern: '\\*|https?://", "    AllowedPattern: '\\*|[a-z-]+://", "CorsOrigins takes 'chrome-extension://abc'"),
+    (TEMPLATE, "    AllowedPattern: '|Z[A-Z0-9]+'\n", "", "DomainHostedZone takes"),
+    (TEMPLATE, "      LogLevel: {default: Level of logs}\n", "", "LogLevel has no group, no label"),
+    (TEMPLATE, "    Default: 5\n    MinValue: 2", "    Default: 10\n    MinValue: 2", "the queues take 12 of the 10"),
+    (TEMPLATE, "!If [HasReservedConcurrency, !Ref PreflightReservedConcurrency, !Ref AWS::NoValue]", "5", "PreflightFunction reserves"),
+    ("samconfig.toml", 'tags = "project=toktra"\n', "", "nothing says whose"),
+]
