@@ -2,6 +2,7 @@
 //! each header.
 
 mod bounces;
+mod cors;
 mod guard;
 mod local_routes;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use cors::with_cors;
 use guard::{Guard, guarded};
 pub(crate) use local_routes::{LocalState, routes as local_routes};
 
@@ -46,7 +48,7 @@ impl Server {
         let guard = Guard::new(time_to_send);
         let routes = routes.layer(from_fn_with_state(guard.clone(), guarded));
         Self {
-            router: finished(routes),
+            router: finished(routes).layer(from_fn(with_cors)),
             guard,
             time_to_send,
         }
