@@ -45,7 +45,7 @@ ACCEPTED = {
 }
 REFUSED = {
     "CorsOrigins": ["chrome-extension://abc", "console.example.com", "https://a.example/path", ""],
-    "MailSender": ["Toktra <toktra@example.com>", "example.com"],
+    "MailSender": ["Toktra <toktra@example.com>", "example.com", "t\u00fc@example.com", "a@b@example.com"],
     "MailIdentity": ["a b", "@"],
     "MailHtml": ["<p>\u00fc</p>", "a\nb"],
     "ConsoleUrl": ["console.example.com", "https://a b"],

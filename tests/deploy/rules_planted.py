@@ -30,7 +30,7 @@ PLANTED = [
     (TEMPLATE, "/aws/vendedlogs/", "/toktra/", "AccessLogs costs a part"),
     (TEMPLATE, '"source":"$context.identity.sourceIp",', "", "the access log has ["),
     (TEMPLATE, "$context.identity.sourceIp", "$context.identity.userAgent", "more than anybody needs"),
-    (TEMPLATE, "    MaxLength: 1200\n", "    MaxLength: 2400\n", "the variables of NotifyFunction may have"),
+    (TEMPLATE, "    MaxLength: 1000\n", "    MaxLength: 2000\n", "the variables of NotifyFunction may have"),
     (TEMPLATE, "    MaxLength: 400\n", "", "MailText has no longest value"),
     (TEMPLATE, "      RecursiveLoop: Allow\n", "", "NotifyFunction sends to its own trigger"),
     (TEMPLATE, "      VersionDescription: !Sub '${KeyGeneration} ${LogLevel} ${Tracing}'\n", "      VersionDescription: !Sub '${KeyGeneration} ${LogLevel} ${Tracing}'\n      RecursiveLoop: Allow\n", "sends to no trigger of its own"),
