@@ -183,6 +183,11 @@ shared::endpoints! {
     corrections::list,
     corrections::create,
     prices::table::list,
+    prices::by_name::set_price,
+    prices::by_name::remove_price,
+    prices::by_name::set_discount,
+    prices::by_name::remove_discount,
+    prices::by_name::remove_alias,
     prices::discounts::list,
     prices::discounts::set,
     prices::discounts::remove,
@@ -240,6 +245,7 @@ shared::endpoints! {
     audit::export,
     audit::walk::verify,
     suppressions::list,
+    suppressions::release,
     suppressions::remove,
 }
 

@@ -28,7 +28,7 @@ use shared::runtime::openapi::{
 use shared::runtime::parse;
 use utoipa::ToSchema;
 
-const KIND: Kind<String, Target> = Kind {
+pub(super) const KIND: Kind<String, Target> = Kind {
     what: "alias",
     field: "name",
     most: MAX_ALIASES,

@@ -29,7 +29,7 @@ use utoipa::ToSchema;
 /// How many micro-units of [`Usd`] a hundredth of a per cent is, which has the same form in JSON.
 const MICRO_PER_HUNDREDTH: i64 = 10_000;
 
-const KIND: Kind<String, i64> = Kind {
+pub(super) const KIND: Kind<String, i64> = Kind {
     what: "discount",
     field: "provider",
     most: MAX_DISCOUNTS,
@@ -146,8 +146,7 @@ pub(crate) async fn set(
     let owner = caller.owner()?;
     named("provider", &provider, provider_name)?;
     let mut fields = Fields::of_body(&body)?;
-    let value = fields.required("percent", parse::hundredths(0, WHOLE));
-    let from = fields.optional("effective_from", parse::timestamp);
+    let wish = wish(&mut fields, provider);
     fields.finish()?;
     let request = Request {
         app: &app,
@@ -155,12 +154,14 @@ pub(crate) async fn set(
         headers: &headers,
         times: times(app.clock.now()),
     };
-    let wish = Wish {
-        of: provider,
-        from,
-        value,
-    };
     changing::set(request, &KIND, &wish, |_| Ok(())).await
+}
+
+/// Reads a discount and from when it counts.
+pub(super) fn wish(fields: &mut Fields, of: String) -> Wish<String, i64> {
+    let value = fields.required("percent", parse::hundredths(0, WHOLE));
+    let from = fields.optional("effective_from", parse::timestamp);
+    Wish { of, from, value }
 }
 
 /// Removes a provider's discount from now on.

@@ -2,6 +2,7 @@
 
 pub(crate) mod aliases;
 mod booking;
+pub(crate) mod by_name;
 mod changing;
 mod difference;
 pub(crate) mod discounts;
@@ -17,7 +18,7 @@ use jiff::Timestamp;
 use shared::domain::ledger::usage::MAX_AGE;
 use shared::domain::pricing::timeline::Times;
 use shared::runtime::error::ApiError;
-use shared::runtime::list::{PageBody, PageRequest};
+use shared::runtime::list::{PageBody, PageRequest, Parameters};
 use shared::runtime::parse;
 
 /// A request for a change.
@@ -50,11 +51,30 @@ fn named(
     name: &str,
     rule: impl Fn(&str) -> Result<String, String>,
 ) -> Result<(), ApiError> {
-    let raw = serde_json::to_string(name)?;
-    match rule(&raw) {
-        Ok(_) => Ok(()),
+    match by_rule(name, rule) {
+        Ok(()) => Ok(()),
         Err(message) => Err(ApiError::field(field, message)),
     }
+}
+
+/// Takes a name out of a query, by the rule of the same name in a body.
+fn take_name(
+    parameters: &mut Parameters,
+    field: &str,
+    rule: impl Fn(&str) -> Result<String, String>,
+) -> String {
+    let is_there = parameters.has(field);
+    let name = parameters.required(field, "must be text", |_| true);
+    if let (true, Err(message)) = (is_there, by_rule(&name, rule)) {
+        parameters.refuse(field, &message);
+    }
+    name
+}
+
+fn by_rule(name: &str, rule: impl Fn(&str) -> Result<String, String>) -> Result<(), String> {
+    // A text is always JSON
+    let raw = serde_json::to_string(name).unwrap_or_default();
+    rule(&raw).map(drop)
 }
 
 /// Returns a page of `items`, which are sorted by their keys.

@@ -27,7 +27,7 @@ use shared::runtime::openapi::{
 use shared::runtime::parse;
 use utoipa::ToSchema;
 
-const KIND: Kind<PriceOf, Rates> = Kind {
+pub(super) const KIND: Kind<PriceOf, Rates> = Kind {
     what: "price",
     field: "model",
     most: MAX_PRICES,
@@ -160,8 +160,7 @@ pub(crate) async fn set(
     let owner = caller.owner()?;
     let of = price_of(names)?;
     let mut fields = Fields::of_body(&body)?;
-    let value = rates::read(&mut fields);
-    let from = fields.optional("effective_from", parse::timestamp);
+    let wish = wish(&mut fields, of);
     fields.finish()?;
     let request = Request {
         app: &app,
@@ -169,9 +168,22 @@ pub(crate) async fn set(
         headers: &headers,
         times: times(app.clock.now()),
     };
-    let wish = Wish { of, from, value };
-    let at = from.unwrap_or(request.times.now);
-    changing::set(request, &KIND, &wish, |_| whole(&wish.of, &value, at)).await
+    set_whole(request, &wish).await
+}
+
+/// Reads the rates of a price and from when they count.
+pub(super) fn wish(fields: &mut Fields, of: PriceOf) -> Wish<PriceOf, Rates> {
+    let value = rates::read(fields);
+    let from = fields.optional("effective_from", parse::timestamp);
+    Wish { of, from, value }
+}
+
+pub(super) async fn set_whole(
+    request: Request<'_>,
+    wish: &Wish<PriceOf, Rates>,
+) -> Result<Response, ApiError> {
+    let at = wish.from.unwrap_or(request.times.now);
+    changing::set(request, &KIND, wish, |_| whole(&wish.of, &wish.value, at)).await
 }
 
 /// Returns a conflict if neither the price nor the table says what input and output cost.

@@ -25,9 +25,38 @@ pub(crate) struct SetPrice {
     effective_from: Option<Moment>,
 }
 
+/// A price with its names. The rates are as in `SetPrice`.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetNamedPrice {
+    provider: Provider,
+    model: Model,
+    input_usd_per_million: Option<Rate>,
+    output_usd_per_million: Option<Rate>,
+    cached_input_usd_per_million: Option<Rate>,
+    /// What is written into the provider's cache for five minutes.
+    cache_write_usd_per_million: Option<Rate>,
+    cache_write_1h_usd_per_million: Option<Rate>,
+    audio_input_usd_per_million: Option<Rate>,
+    image_input_usd_per_million: Option<Rate>,
+    reasoning_usd_per_million: Option<Rate>,
+    audio_output_usd_per_million: Option<Rate>,
+    /// Usage from then on has this price, until the next one's moment; now if it is missing.
+    effective_from: Option<Moment>,
+}
+
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetDiscount {
+    percent: Percent,
+    /// Now if it is missing.
+    effective_from: Option<Moment>,
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetNamedDiscount {
+    provider: Provider,
     percent: Percent,
     /// Now if it is missing.
     effective_from: Option<Moment>,

@@ -107,6 +107,10 @@ fn rates_of(price: &Price) -> Rates {
             description = "Those of this provider only.",
         ),
         (
+            "model" = Option<String>, Query, min_length = 1, max_length = 200,
+            description = "Those of this model only, in whatever case.",
+        ),
+        (
             "status" = Option<String>, Query, pattern = "^(own|table)$",
             description = "Own prices or those of the table only.",
         ),
@@ -133,9 +137,10 @@ pub(crate) async fn list(
         })
     };
     let (search, provider) = (text("search", 200), text("provider", 100));
+    let model = text("model", 200);
     let status = parameters.one_of("status", &STATUSES);
     let list = format!(
-        "{} prices {search:?} {provider:?} {status:?}",
+        "{} prices {search:?} {provider:?} {model:?} {status:?}",
         owner.organisation_id
     );
     let asked = app.cursors.page(&mut parameters, &list);
@@ -150,11 +155,13 @@ pub(crate) async fn list(
         .filter(|item| {
             let (of_provider, of_model) = item.names();
             let is_found = |search: &String| folded(of_model).contains(search);
+            let is = |wanted: &Option<String>, name: &str| {
+                wanted.as_ref().is_none_or(|wanted| folded(name) == *wanted)
+            };
             status.is_none_or(|status| status == item.status())
                 && search.as_ref().is_none_or(is_found)
-                && provider
-                    .as_ref()
-                    .is_none_or(|provider| folded(of_provider) == *provider)
+                && is(&provider, of_provider)
+                && is(&model, of_model)
         })
         .map(|item| (item.key(), item))
         .collect();

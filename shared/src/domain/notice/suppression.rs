@@ -42,9 +42,11 @@ impl Suppression {
                 "A mail was reported as spam",
             ),
         };
+        // An address may have a `#` or `%` in it.
+        let in_query: String = form_urlencoded::byte_serialize(email.as_bytes()).collect();
         let message = format!(
             "{happened}: {}. No more mails are sent to this address. If the address is right and \
-             its reader wants mails, DELETE /v1/suppressions/{email} allows them again.",
+             its reader wants mails, DELETE /v1/suppressions?email={in_query} allows them again.",
             if self.detail.is_empty() {
                 "no reason was given"
             } else {
@@ -64,7 +66,7 @@ mod tests {
     fn its_incident_says_what_the_other_side_said() {
         let message = |reason, detail: &str| {
             let suppression = Suppression {
-                email: "ada@example.com".to_owned(),
+                email: "ada#1@example.com".to_owned(),
                 reason,
                 since: "2026-11-24T12:00:00Z".parse().unwrap(),
                 detail: detail.to_owned(),
@@ -75,6 +77,8 @@ mod tests {
         let said =
             "A mail bounced permanently: user unknown. No more mails are sent to this address.";
         assert!(bounced.starts_with(said), "{bounced}");
+        let release = "DELETE /v1/suppressions?email=ada%231%40example.com allows";
+        assert!(bounced.contains(release), "{bounced}");
         let complained = message(Reason::Complaint, "");
         let said = "A mail was reported as spam: no reason was given. No more";
         assert!(complained.starts_with(said), "{complained}");

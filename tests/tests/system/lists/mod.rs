@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers fail loudly where a test would")]
 
+mod by_name;
 mod idempotency;
 mod pages;
 mod rare;

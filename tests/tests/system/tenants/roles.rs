@@ -50,13 +50,18 @@ GET /v1/prices am
 GET /v1/prices/nobody/nothing am
 PUT /v1/prices/nobody/nothing a
 DELETE /v1/prices/nobody/nothing a
+PUT /v1/prices a
+DELETE /v1/prices?provider=nobody&model=nothing a
 GET /v1/prices/discounts am
 PUT /v1/prices/discounts/nobody a
 DELETE /v1/prices/discounts/nobody a
+PUT /v1/prices/discounts a
+DELETE /v1/prices/discounts?provider=nobody a
 POST /v1/prices/reprice a
 GET /v1/models/aliases am
 PUT /v1/models/aliases a
 DELETE /v1/models/aliases/nothing a
+DELETE /v1/models/aliases?name=nothing a
 GET /v1/alerts am
 GET /v1/alerts/nobody am
 PATCH /v1/alerts/nobody a
@@ -95,6 +100,7 @@ POST /v1/oauth/clients a
 DELETE /v1/oauth/clients/nobody a
 GET /v1/suppressions a
 DELETE /v1/suppressions/nobody@example.com a
+DELETE /v1/suppressions?email=nobody@example.com a
 GET /v1/api-keys a
 POST /v1/api-keys a
 DELETE /v1/api-keys/nobody a

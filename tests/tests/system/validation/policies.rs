@@ -1,6 +1,7 @@
 //! Wrong policies and incidents.
 
 use super::company::Company;
+use serde_json::json;
 
 pub(super) const TABLE: &str = r#"
 POST /v1/policies {"name": "Leaks", "description": "", "trigger": {"type": "ip_risk_event"}, "match": "all", "conditions": [{"field": "risk_level", "op": "eq", "value": "high"}, {"field": "department_id", "op": "eq", "value": "eng"}], "actions": [{"type": "email_user"}, {"type": "email_manager"}, {"type": "block_access", "until": {"hours": 8}}, {"type": "create_incident", "severity": "high"}, {"type": "webhook", "url": "https://example.com/hook"}]}
@@ -187,12 +188,22 @@ POST /v1/webhooks/<webhook>/rotate-secret {}
   /v1/webhooks/nothing/rotate-secret => 404
 GET /v1/suppressions
   ?limit=0&cursor=x&reason=bounce => 400 limit cursor reason
+  ?email=old => 400 email
+  ?email=<a260>@example.com => 400 email
 DELETE /v1/suppressions/old@example.com
   /v1/suppressions/old => 404
   /v1/suppressions/nobody@example.com => 404
   /v1/suppressions/thea@example.com => 404
   /v1/suppressions/old%23b@example.com => 404
   /v1/suppressions/<a260>@example.com => 404
+DELETE /v1/suppressions?email=odd%23b@example.com
+  /v1/suppressions => 400 email
+  /v1/suppressions?email= => 400 email
+  /v1/suppressions?email=old => 400 email
+  /v1/suppressions?email=<a260>@example.com => 400 email
+  /v1/suppressions?email=old@example.com&email=old@example.com => 400 email
+  /v1/suppressions?email=old@example.com&surprise=1 => 400 surprise
+  /v1/suppressions?email=nobody@example.com => 404
 DELETE /v1/webhooks/<webhook>
   /v1/webhooks/nothing => 404
 DELETE /v1/policies/<policy>
@@ -203,5 +214,10 @@ DELETE /v1/policies/<policy>
 
 #[tokio::test]
 async fn wrong_policies_are_refused_with_the_path_of_the_fault() {
-    Company::new().await.refuses(TABLE).await;
+    let company = Company::new().await;
+    let bounce = json!({"email": "odd#b@example.com", "type": "bounce"});
+    let bounced = company.world.admin("POST", "/local/bounces", bounce).await;
+    bounced.expect(200);
+    company.world.system.drain().await.unwrap();
+    company.refuses(TABLE).await;
 }
