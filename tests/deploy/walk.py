@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -445,6 +446,19 @@ def outage(stack, bootstraps, key):
         return bootstrap.lines
 
 
+def smoke(stack):
+    """The smoke test that a deployment to AWS runs, on this one."""
+    secret = stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.outputs["OperatorKeyArn"])
+    here = pathlib.Path(__file__).parent
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {"AWS_ENDPOINT_URL": stack.emulator.url, "AWS_DEFAULT_REGION": REGION, "SMOKE_KEY": secret["SecretString"]}
+    environment |= {"AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
+    environment["PATH"] = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable, here / "smoke", stack.url, "-", "--stack", stack.name]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+    check(ran.returncode == 0 and "SKIPPED" not in ran.stdout, "the smoke test passes", ran.stdout + ran.stderr)
+
+
 def every_option(emulator, bootstraps):
     """The template with all its options: what a parameter adds deploys too, and requests go to the version that is kept warm."""
     options = {"AlarmMail": "ops@example.com", "ProvisionedConcurrency": "1", "Tracing": "Active", "KeyGeneration": "2",
@@ -482,6 +496,7 @@ def main(bootstraps, local):
                 lines += logged
             lines += outage(stack, bootstraps, agent.key)
             watched(stack)
+            smoke(stack)
             logs_are_clean(stack, lines + emulator.lines())
             every_option(emulator, bootstraps)
         except SystemExit:
