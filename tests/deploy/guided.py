@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -11,7 +12,7 @@ import pexpect
 
 from emulator import ACCOUNT, REGION, Emulator
 from stack import ROOT
-from walk import check
+from walk import check, check_equal
 
 
 def project(folder):
@@ -46,6 +47,20 @@ def main(sam):
         outputs = {output["OutputKey"] for output in stack["Outputs"]}
         wanted = {"ApiUrl", "OperatorKeyArn", "DashboardUrl", "AlarmsTopic", "DeadLettersUrl", "EventsQueueUrl"}
         check(wanted <= outputs, "and has the outputs that docs/deployment.md and the runbook use", wanted - outputs)
+        for stage in ("staging", "production"):
+            stage_deploys(sam, emulator, stage, environment, folder)
+
+
+def stage_deploys(sam, emulator, stage, environment, folder):
+    """A stage of samconfig.toml, deployed as .ci/deploy_stage does, gets its name and its parameters."""
+    flags = ["--no-confirm-changeset", "--no-fail-on-empty-changeset"]
+    command = [sam, "deploy", "--config-env", stage, "--template-file", "template.yaml", *flags]
+    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=300)
+    check(ran.returncode == 0, f"the stage {stage} deploys without a question", ran.stdout + ran.stderr)
+    stack = emulator.client("cloudformation").describe_stacks(StackName=f"toktra-{stage}")["Stacks"][0]
+    given = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in stack["Parameters"]}
+    wanted = {"staging": ("false", "7"), "production": ("true", "90")}[stage]
+    check_equal((given["DeletionProtection"], given["LogRetentionDays"]), wanted, "with its parameters")
 
 
 if __name__ == "__main__":
