@@ -9,11 +9,15 @@ import urllib.parse
 from runtime_api import Server
 
 
+# Units of DynamoDB: read, written, and which of these are of the table of counters
+NO_UNITS = {"read": 0, "write": 0, "cell": 0}
+
+
 class Counter:
     """Counts the calls, connections and units of a bootstrap on their way to the emulator; without one it answers each with nothing."""
 
     def __init__(self, emulator=None):
-        self.calls, self.connections, self.units = [], 0, {"read": 0, "write": 0}
+        self.calls, self.connections, self.units = [], 0, dict(NO_UNITS)
         self.upstream = urllib.parse.urlparse(emulator.url).netloc if emulator else None
         self.server = Server(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -28,11 +32,13 @@ class Counter:
         for of in consumed if isinstance(consumed, list) else [consumed]:
             kind = "read" if operation in ("GetItem", "Query", "BatchGetItem") else "write"
             self.units[kind] += of.get("CapacityUnits", 0)
+            if kind == "write" and "Counters" in of.get("TableName", ""):
+                self.units["cell"] += of.get("CapacityUnits", 0)
 
     def taken(self):
         """What was counted since the last time."""
         counted = (self.calls, self.connections, self.units)
-        self.calls, self.connections, self.units = [], 0, {"read": 0, "write": 0}
+        self.calls, self.connections, self.units = [], 0, dict(NO_UNITS)
         return counted
 
     def _handler(of):
