@@ -184,6 +184,10 @@ def main():
         damaged = tables.all()
 
         refusals(restore, tables, moment)
+        code, said = restore.run("--to", moment, "--copies")
+        check(code == 0 and said.count(f"has {ITEMS} items") == 0 and said.count(f"has {ITEMS}\n") == len(tables.names),
+              "copies alone are made and counted", said)
+        check_equal((tables.all(), running(stack)), (damaged, deployed), "and nothing is stopped or changed")
         empty(restore, tables)
         restore.refused("the answer no", "the answer is not toktra", "--to", moment, answer="no\n")
         # The backup that failed: the runbook deleted the table all the same
