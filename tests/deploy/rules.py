@@ -27,6 +27,7 @@ NO_VERSION = {"ReservedConcurrentExecutions", "ProvisionedConcurrencyConfig", "T
               "DeploymentPreference", "VersionDescription"}
 MAIL = {"MailSender": "toktra@example.com", "MailIdentity": "example.com"}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
+TABLE_KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
 DOMAIN = {"DomainName": "api.example.com", "DomainCertificate": CERTIFICATE}
 GRADUAL = {"Rollout": "Canary10Percent5Minutes"}
 CHOICES = [{}, MAIL, MAIL | {"MakeMailIdentity": "true"}, DOMAIN, DOMAIN | {"DomainHostedZone": "Z1"}, GRADUAL,
@@ -41,6 +42,7 @@ ACCEPTED = {
     "AlarmMail": ["", "ops@example.com"],
     "DomainName": ["", "api.example.com"],
     "DomainCertificate": ["", CERTIFICATE],
+    "TableKey": ["", TABLE_KEY],
     "DomainHostedZone": ["", "Z08519831FBOVZ1HE79QS"],
 }
 REFUSED = {
@@ -52,6 +54,7 @@ REFUSED = {
     "AuditBucket": ["Heads", "s3://heads"],
     "AlarmMail": ["ops"],
     "DomainName": ["https://api.example.com", "api"],
+    "TableKey": ["alias/mine", "arn:aws:kms:eu-central-1:123456789012:alias/mine"],
     "DomainCertificate": ["1234", "arn:aws:iam::123456789012:server-certificate/x"],
     "DomainHostedZone": ["/hostedzone/Z1", "example.com"],
 }

@@ -2,27 +2,31 @@
 
 use super::Refusals;
 use super::places::Places;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, FromRequestParts};
+use http::request::Parts;
 use shared::domain::org::organisation::OnUnavailable;
-use shared::runtime::auth::Keys;
+use shared::runtime::auth::{Caller, Keys};
 use shared::runtime::clock::Clock;
 use shared::runtime::configuration_cache::ConfigurationCache;
+use shared::runtime::error::ApiError;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
-use shared::store::Store;
+use shared::store::{Store, StoreError};
 use std::time::Duration;
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 /// How often a decision starts again because the configuration changed meanwhile.
 pub(crate) const ATTEMPTS: u32 = 8;
-/// How long a decision may take: a person waits for it before anything is sent.
+/// How long a request may take, with all its calls and their retries: a person waits for it before
+/// anything is sent.
 const TIME: Duration = Duration::from_millis(1_500);
 
 /// The parts that all requests share.
 #[derive(Clone, Debug)]
 pub struct App {
     pub(crate) store: Store,
+    /// The store of the start, which nobody waits for.
+    pub(crate) start_store: Store,
     pub(crate) keys: Keys,
     pub(crate) cache: ConfigurationCache,
     pub(crate) clock: Clock,
@@ -46,12 +50,22 @@ impl App {
         Self {
             keys: keys.through_outages("/v1/preflight"),
             cache: ConfigurationCache::new(store.clone()),
+            start_store: store.clone(),
             store,
             clock,
             on_unavailable,
             refusals,
             places: Places::default(),
             time: Some(TIME),
+        }
+    }
+
+    /// Lets an instance read through `store` before its first request.
+    #[must_use]
+    pub fn starting_with(self, store: Store) -> Self {
+        Self {
+            start_store: store,
+            ..self
         }
     }
 
@@ -73,13 +87,13 @@ impl App {
         }
     }
 
-    /// Sets the time limit of a decision; None for no limit.
+    /// Sets the time limit of a request; None for no limit.
     #[must_use]
     pub fn with_time(self, time: Option<Duration>) -> Self {
         Self { time, ..self }
     }
 
-    /// Returns the end of a decision that begins now.
+    /// Returns the end of a request that begins now.
     pub(crate) fn deadline(&self) -> Deadline {
         Deadline(self.time.and_then(|time| Instant::now().checked_add(time)))
     }
@@ -91,16 +105,40 @@ impl FromRef<App> for Keys {
     }
 }
 
-/// When a decision has to be made, by a clock that nobody sets. None if there is no limit.
+/// When a request has to be answered, by a clock that nobody sets. None if there is no limit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
     /// Waits for `work`, but not beyond the deadline.
-    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, Elapsed> {
-        match self.0 {
-            Some(at) => timeout_at(at, work).await,
-            None => Ok(work.await),
-        }
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, StoreError> {
+        let Some(at) = self.0 else {
+            return Ok(work.await);
+        };
+        let late = |late| StoreError::Unavailable(Box::new(late));
+        timeout_at(at, work).await.map_err(late)
+    }
+
+    /// Returns how long to wait for work that may take `most`.
+    pub(crate) fn within(self, most: Duration) -> Duration {
+        let left = self.0.map(|at| at.duration_since(Instant::now()));
+        left.map_or(most, |left| left.min(most))
+    }
+}
+
+/// A caller whose request has to be answered until the deadline, which counts from its start.
+pub(crate) struct Timed {
+    pub(crate) caller: Caller,
+    pub(crate) deadline: Deadline,
+}
+
+impl FromRequestParts<App> for Timed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let deadline = app.deadline();
+        let finding = deadline.limit(Caller::from_request_parts(parts, app));
+        let caller = finding.await??;
+        Ok(Self { caller, deadline })
     }
 }

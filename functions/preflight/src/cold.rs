@@ -17,8 +17,9 @@ use shared::store::{StoreError, watch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the start may take.
-const START: Duration = Duration::from_millis(400);
+/// How long the start may take. Nobody is answered late because of it, unless a new instance is
+/// started for a request.
+const START: Duration = Duration::from_secs(2);
 /// How long the first request waits for the joint read. After that it reads step by step.
 const PATIENCE: Duration = Duration::from_millis(150);
 
@@ -27,7 +28,7 @@ impl App {
     /// it, and reads the configurations if the deployment has few organisations. If this fails, the
     /// first request does it.
     pub async fn make_ready(&self) {
-        match tokio::time::timeout(START, self.cache.fill()).await {
+        match tokio::time::timeout(START, self.cache.fill(&self.start_store)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => note("not ready before the first request", &error),
             Err(late) => note("not ready before the first request", &late),
@@ -105,7 +106,7 @@ impl FromRequest<App> for Asked {
         }
         let finding = deadline.limit(Caller::from_request_parts(&mut parts, app));
         let (caller, has_answered) = watch(finding).await;
-        let caller = caller.unwrap_or_else(|late| Err(StoreError::Unavailable(late.into()).into()));
+        let caller = caller.unwrap_or_else(|late| Err(late.into()));
         Ok(Self {
             caller,
             has_answered,

@@ -48,7 +48,7 @@ pub(crate) async fn decide(
         Ok(Err(Failed::Answer(_))) => {}
         Ok(Err(Failed::Store(error))) => undecided(organisation_id, &error),
         Ok(Ok(None)) => undecided(organisation_id, &StoreError::Contended),
-        Err(late) => undecided(organisation_id, &StoreError::Unavailable(Box::new(late))),
+        Err(late) => undecided(organisation_id, &late),
     }
     Ok(known.undecided(has_answered))
 }

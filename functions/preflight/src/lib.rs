@@ -23,7 +23,7 @@ mod warnings;
 pub use app::App;
 pub use refusals::Refusals;
 
-use app::ATTEMPTS;
+use app::{ATTEMPTS, Timed};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -35,7 +35,7 @@ use refusals::AskedFor;
 use shared::domain::ledger::estimate::PreflightRequest;
 use shared::domain::ledger::hold_id::HoldId;
 use shared::ledger::VoidOutcome;
-use shared::runtime::auth::{Caller, acts_for_all, may_act_for};
+use shared::runtime::auth::{acts_for_all, may_act_for};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::finished;
 use shared::runtime::logs::{self, ErrorType, Metric};
@@ -108,7 +108,13 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
         model: &request.model,
     };
     app.refusals
-        .notify(&owner.organisation_id, asked, &decision, app.clock.now())
+        .notify(
+            &owner.organisation_id,
+            asked,
+            &decision,
+            app.clock.now(),
+            deadline,
+        )
         .await;
     Ok(answered(&decision, &request))
 }
@@ -157,17 +163,24 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
 ))]
 async fn void(
     State(app): State<App>,
-    caller: Caller,
+    Timed { caller, deadline }: Timed,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
-    let organisation_id = &owner.organisation_id;
     let hold_id = own_hold_id(owner, &id)?;
+    deadline
+        .limit(released(&app, &owner.organisation_id, &hold_id))
+        .await??;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Releases a hold under the configuration in force.
+async fn released(app: &App, organisation_id: &str, hold_id: &HoldId) -> Result<(), ApiError> {
     for _ in 0..ATTEMPTS {
         let configuration = app.cache.configuration(organisation_id).await?;
         let now = app.clock.now();
-        match app.store.void(&configuration, &hold_id, now).await? {
-            VoidOutcome::NotHeld => return Ok(StatusCode::NO_CONTENT.into_response()),
+        match app.store.void(&configuration, hold_id, now).await? {
+            VoidOutcome::NotHeld => return Ok(()),
             VoidOutcome::Unknown => return Err(ApiError::not_found("hold")),
             VoidOutcome::StaleConfiguration => app.cache.forget(&configuration),
         }

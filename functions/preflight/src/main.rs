@@ -5,6 +5,7 @@ use lambda_http::Error;
 use preflight::{App, Refusals, router};
 use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::clock::Clock;
+use shared::runtime::settings::Patience;
 use shared::runtime::token::Tokens;
 use shared::runtime::{logs, settings};
 use std::env::VarError;
@@ -12,7 +13,8 @@ use std::env::VarError;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     logs::start();
-    let aws = settings::aws(settings::Patience::SHORT).await;
+    let aws = settings::aws(Patience::SHORT).await;
+    let at_start = settings::with_patience(&aws, Patience::USUAL);
     let default = match std::env::var("ON_UNAVAILABLE").as_deref() {
         Ok("deny") => OnUnavailable::Deny,
         Ok("allow") | Err(VarError::NotPresent) => OnUnavailable::Allow,
@@ -24,7 +26,8 @@ async fn main() -> Result<(), Error> {
     let refusals = Refusals::new(sqs, settings::required("EVENTS_QUEUE_URL")?);
     let store = settings::store(&aws)?;
     let tokens = Tokens::new(&settings::required("TOKEN_KEY")?);
-    let app = App::new(store, Clock::default(), default, (tokens, refusals));
+    let app = App::new(store, Clock::default(), default, (tokens, refusals))
+        .starting_with(settings::store(&at_start)?);
     app.make_ready().await;
     lambda_http::run(router(app)).await
 }

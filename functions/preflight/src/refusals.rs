@@ -1,6 +1,7 @@
 //! Queues refusals, to be recorded later. If the queue is slow or down, no decision changes: only
 //! the record of the refusal is missing.
 
+use super::app::Deadline;
 use super::decision::{Decision, Verdict};
 use aws_sdk_sqs::Client;
 use jiff::Timestamp;
@@ -11,7 +12,7 @@ use shared::runtime::random;
 use std::time::Duration;
 
 const NOT_RECORDED: &str = "a refusal is not recorded";
-/// How long an answer waits for the queue at most.
+/// How long an answer waits for the queue at most, if its deadline is not nearer.
 const PATIENCE: Duration = Duration::from_millis(150);
 
 /// The subject of a decision.
@@ -44,6 +45,7 @@ impl Refusals {
         asked: AskedFor<'_>,
         decision: &Decision,
         now: Timestamp,
+        deadline: Deadline,
     ) {
         let Verdict::Block { reasons, .. } = &decision.verdict else {
             return;
@@ -84,7 +86,7 @@ impl Refusals {
             .send_message()
             .queue_url(&self.queue_url)
             .message_body(body);
-        match tokio::time::timeout(PATIENCE, call.send()).await {
+        match tokio::time::timeout(deadline.within(PATIENCE), call.send()).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => report(ErrorType::RefusalNotRecorded, NOT_RECORDED, &error),
             Err(slow) => report(ErrorType::RefusalNotRecorded, NOT_RECORDED, &slow),

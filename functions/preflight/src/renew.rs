@@ -1,7 +1,7 @@
 //! `PATCH /v1/holds/{id}`: a live hold may live longer and have more, under the rules of a new one.
 
 use super::answer;
-use super::app::ATTEMPTS;
+use super::app::{ATTEMPTS, Timed};
 use super::decide::exemption_id;
 use super::decision::{Decision, Verdict};
 use super::holding::{manager, wait_for_holds};
@@ -23,7 +23,6 @@ use shared::domain::org::people::User;
 use shared::domain::pricing::book::PriceBooks;
 use shared::domain::pricing::quote::Quote;
 use shared::ledger::{RenewOutcome, RenewedHold};
-use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
@@ -32,7 +31,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
 };
 use shared::runtime::parse;
-use shared::store::StoreError;
+use shared::store::{KeyOwner, StoreError};
 use std::sync::Arc;
 
 const ENDED: &str =
@@ -60,7 +59,7 @@ const ENDED: &str =
 ))]
 pub(crate) async fn renew(
     State(app): State<App>,
-    caller: Caller,
+    Timed { caller, deadline }: Timed,
     Path(id): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
@@ -68,25 +67,39 @@ pub(crate) async fn renew(
     let organisation_id = &owner.organisation_id;
     let asked = read(&body)?;
     let hold_id = own_hold_id(owner, &id)?;
-    let own = owner.user_id.as_ref();
-    let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
-    let holder = match own {
-        Some(user_id) => Some(user_id.clone()),
-        None => app.store.holder(organisation_id, &hold_id).await?,
+    let deciding = async {
+        let user_id = holder(&app, owner, &hold_id).await?;
+        let decision = attempts(&app, organisation_id, &user_id, &hold_id, &asked).await?;
+        Ok::<_, ApiError>((user_id, decision))
     };
-    let user_id = holder.ok_or_else(|| ApiError::not_found("hold"))?;
-    let deciding = attempts(&app, organisation_id, &user_id, &hold_id, &asked);
-    let decision = app.deadline().limit(deciding).await;
-    let decision = decision.map_err(|late| StoreError::Unavailable(Box::new(late)))??;
+    let (user_id, decision) = deadline.limit(deciding).await??;
     let asked_for = AskedFor {
         request_id: &hold_id.to_string(),
         user_id: &user_id,
         model: asked.model.as_deref().unwrap_or_default(),
     };
     app.refusals
-        .notify(organisation_id, asked_for, &decision, app.clock.now())
+        .notify(
+            organisation_id,
+            asked_for,
+            &decision,
+            app.clock.now(),
+            deadline,
+        )
         .await;
     Ok(answer::renewal(&decision))
+}
+
+/// Returns the user of a hold, which is the key's own one or in the cell.
+async fn holder(app: &App, owner: &KeyOwner, hold_id: &HoldId) -> Result<String, ApiError> {
+    let organisation_id = &owner.organisation_id;
+    let own = owner.user_id.as_ref();
+    let own = own.filter(|id| hold_id.rid.belongs_to(organisation_id, id));
+    let holder = match own {
+        Some(user_id) => Some(user_id.clone()),
+        None => app.store.holder(organisation_id, hold_id).await?,
+    };
+    holder.ok_or_else(|| ApiError::not_found("hold"))
 }
 
 /// The body of a request.

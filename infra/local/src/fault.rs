@@ -2,6 +2,7 @@
 //! batch fails alone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A fault in one call of an SDK client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub enum FaultKind {
     ConnectionReset,
     /// No answer ever arrives. The client waits until its timeout.
     Silence,
+    /// The operation is applied, and its answer arrives after this time. If the client gives up
+    /// before, [`When::Before`] applies nothing.
+    Late(Duration),
 }
 
 /// The faults that have not happened. Clones share the plan.

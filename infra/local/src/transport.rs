@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -152,6 +153,17 @@ async fn answer<S: Service>(
         }
         return std::future::pending().await;
     }
+    if let Some(Fault {
+        kind: FaultKind::Late(by),
+        when,
+        ..
+    }) = fault
+    {
+        service.faults().record_fired();
+        return late(service, operation, body, (by, when))
+            .await
+            .into_response();
+    }
     let failure = fault.and_then(|fault| {
         let answer = fault_answer::<S>(fault, operation, body)?;
         service.faults().record_fired();
@@ -165,6 +177,22 @@ async fn answer<S: Service>(
             answer.and_then(Reply::into_response)
         }
     }
+}
+
+/// Answers after a time, before which or after which the operation is applied.
+async fn late<S: Service>(
+    service: &S,
+    operation: &str,
+    body: &str,
+    (by, when): (Duration, When),
+) -> Reply {
+    if when == When::Before {
+        tokio::time::sleep(by).await;
+        return service.serve(operation, body).await;
+    }
+    let reply = service.serve(operation, body).await;
+    tokio::time::sleep(by).await;
+    reply
 }
 
 fn fault_answer<S: Service>(

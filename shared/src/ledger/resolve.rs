@@ -14,8 +14,13 @@ use crate::domain::period::Month;
 use crate::store::{
     ATTEMPTS, Ending, EndsBy, Resolved, Store, StoreError, Transacted, Updated, own_hold,
 };
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
+
+/// How many lapsed holds are resolved at the same time. Whoever meets them has a request of their
+/// own to answer, and each write may need a connection.
+const RELEASES_AT_ONCE: usize = 4;
 
 /// The outcome for a hold that no event has settled.
 enum Unsettled {
@@ -78,7 +83,8 @@ impl Store {
         let mut living = Vec::new();
         let hold_seconds = i64::from(configuration.organisation.hold_seconds);
         let next_look = now.as_second().saturating_add(hold_seconds);
-        for result in futures::future::join_all(each).await {
+        let mut each = futures::stream::iter(each).buffer_unordered(RELEASES_AT_ONCE);
+        while let Some(result) = each.next().await {
             match result? {
                 Unsettled::Ended(finished) => resolved.push(*finished),
                 // Prolong it step by step, because it may end at any moment, and then nobody should

@@ -45,7 +45,15 @@ impl ConfigurationCache {
         {
             return Ok(known.configuration.clone());
         }
-        let read = self.store.configuration(organisation_id).await?;
+        self.read(&self.store, organisation_id).await
+    }
+
+    async fn read(
+        &self,
+        store: &Store,
+        organisation_id: &str,
+    ) -> Result<Arc<Configuration>, ApiError> {
+        let read = store.configuration(organisation_id).await?;
         let configuration = Arc::new(read.ok_or_else(|| ApiError::not_found("organisation"))?);
         if let Ok(mut kept) = self.kept.lock() {
             if kept.len() >= MAX_ORGANISATIONS {
@@ -61,15 +69,15 @@ impl ConfigurationCache {
         Ok(configuration)
     }
 
-    /// Reads the configurations of all organisations, if these are few: a company that runs its own
-    /// deployment has one.
-    pub async fn fill(&self) -> Result<(), ApiError> {
-        let known = self.store.organisations(None, FEW + 1).await?;
+    /// Reads the configurations of all organisations through `store`, if these are few: a company
+    /// that runs its own deployment has one.
+    pub async fn fill(&self, store: &Store) -> Result<(), ApiError> {
+        let known = store.organisations(None, FEW + 1).await?;
         if known.items.len() > FEW {
             return Ok(());
         }
         for organisation in known.items {
-            self.configuration(&organisation.id).await?;
+            self.read(store, &organisation.id).await?;
         }
         Ok(())
     }

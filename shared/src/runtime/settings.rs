@@ -4,6 +4,8 @@ use crate::store::{Store, Tables};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use std::env;
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ impl Patience {
         attempt: Duration::from_millis(1_000),
         attempts: 3,
     };
-    /// For a decision that a person waits for.
+    /// For one call of a decision that a person waits for. The decision has a deadline of its own.
     pub const SHORT: Self = Self {
         attempt: Duration::from_millis(150),
         attempts: 2,
@@ -72,13 +74,31 @@ impl Patience {
     }
 }
 
-/// Loads the AWS configuration of the environment.
+/// How long a connection may be idle before it is closed. It is less than the minute after which a
+/// service closes it: a request on a connection that is being closed fails, and is made again.
+const IDLE: Duration = Duration::from_secs(45);
+
+/// Loads the AWS configuration of the environment. Every client that is made of it uses the same
+/// connections.
 pub async fn aws(patience: Patience) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .pool_idle_timeout(IDLE)
+        .build_https();
     aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
         .timeout_config(patience.timeouts())
         .retry_config(patience.retries())
         .load()
         .await
+}
+
+/// Returns the same configuration, with the same connections, for clients that wait longer or less.
+pub fn with_patience(aws: &SdkConfig, patience: Patience) -> SdkConfig {
+    aws.to_builder()
+        .timeout_config(patience.timeouts())
+        .retry_config(patience.retries())
+        .build()
 }
 
 /// Creates the store of the environment.

@@ -3,7 +3,7 @@
 use super::rules;
 use super::transactions::{self, LOG};
 use end_to_end::template::{DEFAULT_ROUTE, Template, each, name_of};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -300,6 +300,10 @@ fn roles(template: &Template, faults: &mut Vec<String>) {
 }
 
 fn tables(template: &Template, faults: &mut Vec<String>) {
+    let chosen = json!({
+        "SSEEnabled": true, "SSEType": "KMS", "KMSMasterKeyId": {"Ref": "TableKey"},
+    });
+    let encryption = json!({"Fn::If": ["HasTableKey", chosen, {"Ref": "AWS::NoValue"}]});
     for (name, of) in template.of_type("AWS::DynamoDB::Table") {
         let checks = [
             ("is not paid by use", of["BillingMode"] == "PAY_PER_REQUEST"),
@@ -308,8 +312,8 @@ fn tables(template: &Template, faults: &mut Vec<String>) {
                 of["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] == true,
             ),
             (
-                "is not encrypted",
-                of["SSESpecification"]["SSEEnabled"] == true,
+                "waits for a key in KMS that nobody chose",
+                of["SSESpecification"] == encryption,
             ),
             (
                 "can be deleted by mistake",

@@ -134,9 +134,9 @@ const IN_THE_TEMPLATE: [Planted; 72] = [
         "Counters cannot be restored",
     ),
     (
-        "SSEEnabled: true",
-        "SSEEnabled: false",
-        "Counters is not encrypted",
+        "SSESpecification: !If [HasTableKey, {SSEEnabled: true, SSEType: KMS, KMSMasterKeyId: !Ref TableKey}, !Ref AWS::NoValue]",
+        "SSESpecification: {SSEEnabled: true}",
+        "Counters waits for a key in KMS that nobody chose",
     ),
     (
         "{AttributeName: y, Enabled: true}",

@@ -78,7 +78,10 @@ pub(super) fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Re
             "TransactionConflictException",
             "Transaction is ongoing for the item",
         )),
-        FaultKind::TransactionConflict | FaultKind::ConnectionReset | FaultKind::Silence => None,
+        FaultKind::TransactionConflict
+        | FaultKind::ConnectionReset
+        | FaultKind::Silence
+        | FaultKind::Late(_) => None,
     }
 }
 

@@ -50,9 +50,10 @@ impl Service for Queues {
                 "RequestThrottled",
                 "The request was denied due to request throttling.",
             )),
-            FaultKind::TransactionConflict | FaultKind::ConnectionReset | FaultKind::Silence => {
-                None
-            }
+            FaultKind::TransactionConflict
+            | FaultKind::ConnectionReset
+            | FaultKind::Silence
+            | FaultKind::Late(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
 use shared::runtime::sealing::Sealer;
+use shared::runtime::settings::Patience;
 use shared::runtime::token::Tokens;
 use shared::store::{Store, Tables};
 
@@ -61,7 +62,12 @@ impl<'a> Functions<'a> {
 
     /// The tables, through the client of one function.
     pub(super) fn store(&self, function: &'static str) -> Store {
-        let client = self.settings.dynamodb(&self.services.engine, function);
+        self.store_waiting(function, None)
+    }
+
+    fn store_waiting(&self, function: &'static str, patience: Option<Patience>) -> Store {
+        let engine = &self.services.engine;
+        let client = self.settings.dynamodb(engine, function, patience);
         Store::new(client, Tables::local())
     }
 
@@ -159,7 +165,10 @@ impl<'a> Functions<'a> {
     }
 
     pub(super) fn preflight(&self) -> NewPreflight {
-        let (store, clock) = (self.store("preflight"), self.clock.clone());
+        let patience = self.settings.preflight_patience;
+        let store = self.store_waiting("preflight", patience);
+        let start_store = self.store_waiting("preflight", patience.map(|_| Patience::USUAL));
+        let clock = self.clock.clone();
         let (tokens, sqs) = (self.tokens.clone(), self.sqs("preflight"));
         let SystemSettings {
             on_unavailable,
@@ -173,6 +182,7 @@ impl<'a> Functions<'a> {
             let tells = (tokens.clone(), refusals);
             let mut preflight =
                 preflight::App::new(store.clone(), clock.clone(), on_unavailable, tells)
+                    .starting_with(start_store.clone())
                     .with_time(decision_time);
             if let Some(time) = keys_believed {
                 preflight = preflight.believing_keys(time);

@@ -96,11 +96,12 @@ impl SystemSettings {
         }
     }
 
-    /// The client of one function.
+    /// The client of one function, which waits for an answer as long as `patience` says.
     pub(super) fn dynamodb(
         &self,
         engine: &Engine,
         function: &'static str,
+        patience: Option<Patience>,
     ) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -114,7 +115,6 @@ impl SystemSettings {
         } else {
             config.allow_no_auth()
         };
-        let patience = self.preflight_patience.filter(|_| function == "preflight");
         let config = match patience {
             Some(patience) => config
                 .timeout_config(patience.timeouts())

@@ -4,6 +4,7 @@ mod alerts;
 mod books;
 mod changes;
 mod corrections;
+mod deadline;
 mod exact;
 mod github;
 mod halfway;
