@@ -11,6 +11,7 @@ from emulator import ACCOUNT, REGION, Emulator
 from point_in_time import PointInTime
 from stack import ROOT, Stack
 from walk import check, check_equal
+from warm_aws import WarmAws
 
 ITEMS = 30
 YES = ["--yes"]
@@ -72,6 +73,7 @@ class Restore:
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         self.environment |= {"AWS_DEFAULT_REGION": REGION, "AWS_ACCESS_KEY_ID": ACCOUNT, "AWS_SECRET_ACCESS_KEY": "test"}
         self.environment |= {"RESTORE_POLL": "0.1", "AWS_EC2_METADATA_DISABLED": "true"}
+        self.environment["PATH"] = f"{folder}:{os.environ['PATH']}"
         self.endpoint = ["--endpoint-url", point_in_time.url, "--grace", "0"]
 
     def run(self, *arguments, answer=""):
@@ -148,7 +150,7 @@ def empty(restore, tables):
 def main():
     global deployed
     begun = time.monotonic()
-    with Emulator() as emulator, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, WarmAws(folder), Emulator() as emulator:
         folder = pathlib.Path(folder)
         for name in CODE:
             (folder / name).mkdir()
