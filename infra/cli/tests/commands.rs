@@ -62,6 +62,22 @@ fn the_price_book_passes_its_check_and_a_wrong_price_does_not() {
     };
     let (is_right, said) = check("2.5");
     assert!(is_right && !said.contains("wrong:"), "{said}");
+    // What the table does not price says why, and the counts add up.
+    let line = |name: &str| said.lines().find(|line| line.starts_with(name)).unwrap();
+    let of_table: Vec<&str> = line("table").split_whitespace().collect();
+    assert_eq!(of_table[2..], ["0", "643", "0"], "{said}");
+    let reasons = said
+        .lines()
+        .skip_while(|line| !line.starts_with("names of the table"));
+    let counts = reasons
+        .skip(1)
+        .map(|line| line.trim().split_once("  ").unwrap().0);
+    let counts: Vec<usize> = counts.map(|count| count.parse().unwrap()).collect();
+    assert_eq!(
+        (counts.len(), counts.iter().sum::<usize>()),
+        (7, 643),
+        "{said}"
+    );
     let (is_right, said) = check("2.6");
     assert!(
         !is_right && said.contains("wrong: openai gpt-4o: found"),

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use shared::domain::pricing::spellings::{self, Checked, check_list, check_table};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::files::{newest, read};
@@ -24,11 +25,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CommandError> {
     let book = newest();
     say(&format!("price book {}", book.version()));
     say("            right  inexact  unknown  wrong");
-    let of_table = show("table", &check_table(book));
+    let checked = check_table(book);
+    let of_table = show("table", &checked);
     let of_list = show("spellings", &check_list(book, &list));
+    explain(&checked.reasons);
     match of_table.saturating_add(of_list) {
         0 => Ok(()),
         wrong => Err(CommandError::Claim(format!("{wrong} names are wrong"))),
+    }
+}
+
+/// Prints why names of the table are unknown although nothing is wrong with them.
+fn explain(reasons: &BTreeMap<&'static str, usize>) {
+    say("names of the table without a price of tokens, which is right:");
+    for (reason, count) in reasons {
+        say(&format!("{count:>6}  {reason}"));
     }
 }
 
@@ -39,6 +50,7 @@ fn show(name: &str, checked: &Checked) -> usize {
         inexact,
         unknown,
         wrong,
+        ..
     } = checked;
     let count = wrong.len();
     say(&format!(

@@ -113,9 +113,9 @@ impl PreflightRequest {
                 Reserve::Estimate => organisation.output_reserve_tokens,
                 Reserve::Strict => quote.max_output_tokens.unwrap_or(longest),
             });
-        // An alias of the organisation's has the pictures of the model that it stands for.
+        // A name that stands for a model has the pictures of that one.
         let model = match quote.matched.kind {
-            MatchKind::Alias => quote.matched.model.as_deref(),
+            MatchKind::Alias | MatchKind::Organisation => quote.matched.model.as_deref(),
             _ => None,
         };
         let model = model.unwrap_or(&self.model);

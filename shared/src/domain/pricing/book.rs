@@ -1,12 +1,12 @@
 //! Price books: the prices of a provider's models from one date on.
 
-use super::choose::{Provider, choose};
+use super::choose::{Provider, choose, longest_output};
 use super::name::Name;
 use super::price::Price;
 use super::quote::Quote;
 use super::rules::{Called, Rules};
 use super::source;
-use super::table::{self, NoTable, Row};
+use super::table::{self, NoPrice, NoTable, Row};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -70,31 +70,14 @@ impl PriceBook {
     /// Returns what `model` costs, and how sure that is: of `provider`, or of who is in front of
     /// its name. Without either, or if the provider does not sell it, the dearest of all who do.
     pub fn find(&self, provider: Option<&str>, model: &str) -> Quote {
-        let chosen = Name::read(model).and_then(|asked| {
-            let provider = provider.map(|name| name.trim().to_ascii_lowercase());
-            let provider = provider.as_deref().filter(|name| !name.is_empty());
-            let rows = table::rows(&self.text);
-            let mut found = table::find(rows, &asked.key());
-            if found.is_empty() && asked.is_tuned {
-                // Better the price of its base, and marked, than none.
-                let base = Name {
-                    is_tuned: false,
-                    ..asked.clone()
-                };
-                found = table::find(rows, &base.key());
-            }
-            let named = match provider.map(|name| (name, Rules::get().called_by(name))) {
-                Some((_, Some(called))) => Some(Provider::Known(called)),
-                Some((name, None)) => Some(Provider::Unknown(name)),
-                None => asked.front.as_ref().map(Provider::Known),
-            };
-            let mut choice = choose(found, &asked, named.as_ref())?;
+        let chosen = self.ask(provider, model, |rows, asked, named| {
+            let mut choice = choose(rows, asked, named)?;
             if named.is_some() {
                 choice.sellers.clear();
             }
             Some(choice)
         });
-        let Some(choice) = chosen else {
+        let Some(choice) = chosen.flatten() else {
             return Quote::none(&self.version);
         };
         let sellers = choice.sellers.into_iter().map(str::to_owned).collect();
@@ -102,6 +85,41 @@ impl PriceBook {
             sellers,
             ..Quote::of(choice.price, choice.kind, choice.model, &self.version)
         }
+    }
+
+    /// Returns the longest answer of `model` by `provider`, in tokens, or else by anybody. None if
+    /// no row of the model lists one.
+    pub fn longest_output_of(&self, provider: Option<&str>, model: &str) -> Option<i64> {
+        self.ask(provider, model, longest_output).flatten()
+    }
+
+    /// Passes the rows that `model` may mean, its name, and who is named, to `answer`. Returns None
+    /// if it is no name.
+    fn ask<'a, T>(
+        &'a self,
+        provider: Option<&str>,
+        model: &str,
+        answer: impl FnOnce(Vec<(Row<'a>, Name)>, &Name, Option<&Provider<'_>>) -> T,
+    ) -> Option<T> {
+        let asked = Name::read(model)?;
+        let provider = provider.map(|name| name.trim().to_ascii_lowercase());
+        let provider = provider.as_deref().filter(|name| !name.is_empty());
+        let rows = table::rows(&self.text);
+        let mut found = table::find(rows, &asked.key());
+        if found.is_empty() && asked.is_tuned {
+            // Better the price of its base, and marked, than none.
+            let base = Name {
+                is_tuned: false,
+                ..asked.clone()
+            };
+            found = table::find(rows, &base.key());
+        }
+        let named = match provider.map(|name| (name, Rules::get().called_by(name))) {
+            Some((_, Some(called))) => Some(Provider::Known(called)),
+            Some((name, None)) => Some(Provider::Unknown(name)),
+            None => asked.front.as_ref().map(Provider::Known),
+        };
+        Some(answer(found, &asked, named.as_ref()))
     }
 
     /// Returns what is at least as dear as any chat model of `provider`. Of a provider that is not
@@ -166,6 +184,16 @@ impl Listed<'_> {
     /// Returns its price, or None if its tokens have none.
     pub fn price(&self) -> Option<Price> {
         self.row.price()
+    }
+
+    /// Returns why its tokens have no price, if so.
+    pub fn no_price(&self) -> Option<NoPrice> {
+        self.row.priced().err()
+    }
+
+    /// What it is used for: `chat`, `image_generation`.
+    pub fn mode(&self) -> &str {
+        self.row.mode
     }
 }
 

@@ -35,21 +35,12 @@ pub(super) fn choose<'a>(
     asked: &Name,
     provider: Option<&Provider<'_>>,
 ) -> Option<Choice<'a>> {
-    let named: Vec<&str> = match provider {
-        Some(Provider::Known(called)) => called.sellers.clone(),
-        Some(Provider::Unknown(name)) => vec![name],
-        None => Vec::new(),
-    };
+    let named = provider.map_or_else(Vec::new, Provider::sellers);
     let preferred = match provider {
         Some(Provider::Known(called)) => called.provider,
         _ => None,
     };
-    let all = rows.into_iter().map(|(row, name)| Known {
-        row,
-        name,
-        seller: Rules::get().seller(row.provider),
-    });
-    let all: Vec<Known<'_>> = all.collect();
+    let all = known(rows);
     let is_named = all.iter().any(|known| named.contains(&known.seller));
     let platforms = platforms(asked);
     let is_meant = |known: &Known<'_>| {
@@ -78,6 +69,34 @@ pub(super) fn choose<'a>(
     })
 }
 
+/// Returns the longest answer of the model that is asked for, in tokens: by those who are named, or
+/// else by all. Rows without a price say it, too.
+pub(super) fn longest_output<'a>(
+    rows: Vec<(Row<'a>, Name)>,
+    asked: &Name,
+    provider: Option<&Provider<'_>>,
+) -> Option<i64> {
+    let known = spelled_as(known(rows), asked)?;
+    let named = provider.map_or_else(Vec::new, Provider::sellers);
+    let (of_named, others): (Vec<_>, Vec<_>) = known
+        .iter()
+        .partition(|known| named.contains(&known.seller));
+    let longest = |rows: Vec<&Known<'_>>| {
+        let limits = rows.into_iter().map(|known| known.row.max_output_tokens);
+        limits.max().flatten()
+    };
+    longest(of_named).or_else(|| longest(others))
+}
+
+fn known<'a>(rows: Vec<(Row<'a>, Name)>) -> Vec<Known<'a>> {
+    let known = rows.into_iter().map(|(row, name)| Known {
+        row,
+        name,
+        seller: Rules::get().seller(row.provider),
+    });
+    known.collect()
+}
+
 /// Returns who is in front of a name and is not just the vendor of the model.
 fn platforms(asked: &Name) -> &[&'static str] {
     let front = asked.front.as_ref().map(|front| front.sellers.as_slice());
@@ -94,6 +113,15 @@ pub(super) enum Provider<'a> {
     Known(&'a Called),
     /// In lower case.
     Unknown(&'a str),
+}
+
+impl<'a> Provider<'a> {
+    fn sellers(&self) -> Vec<&'a str> {
+        match self {
+            Self::Known(called) => called.sellers.clone(),
+            Self::Unknown(name) => vec![name],
+        }
+    }
 }
 
 /// Keeps the rows of the same model. Names that differ only in where their parts end may be of
@@ -140,7 +168,11 @@ fn of_seller<'a>(
     });
     let (rows, _) = preferring(rows, |known: &&Known<'_>| known.name.vendor == asked.vendor);
     let is_listed_date = is_dated && kind == MatchKind::Exact;
-    if asked.has_tail {
+    let (rows, is_literal) = preferring(rows, |known: &&Known<'_>| {
+        known.name.literal == asked.literal
+    });
+    if !is_literal {
+        // The same model, with more or less behind its name.
         kind = MatchKind::Dated;
     }
     if !is_spelled

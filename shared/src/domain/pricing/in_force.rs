@@ -78,7 +78,9 @@ impl<'a> Pricing<'a> {
             quote.sellers = vec![folded(own)];
         }
         if matches!(quote.matched.kind, MatchKind::Exact | MatchKind::Dated) {
-            quote.matched.kind = MatchKind::Alias;
+            // The organisation said which model it is.
+            quote.matched.kind = MatchKind::Organisation;
+            quote.matched.model = Some(model.clone());
         }
         quote
     }
@@ -181,7 +183,11 @@ impl<'a> Pricing<'a> {
         let table = self.book.find(Some(&own.of.provider), model);
         let mut price = overlaid(&table, rates)?;
         price.max_input_tokens = table.max_input_tokens;
-        price.max_output_tokens = table.max_output_tokens;
+        let longest = || {
+            let provider = Some(own.of.provider.as_str());
+            self.book.longest_output_of(provider, model)
+        };
+        price.max_output_tokens = table.max_output_tokens.or_else(longest);
         let version = format!("organisation/{}", step.version);
         let kind = MatchKind::Organisation;
         Some(Quote {

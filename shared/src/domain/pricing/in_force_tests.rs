@@ -220,7 +220,8 @@ fn an_alias_stands_for_a_model_and_never_for_another_alias() {
     let (input, _, kind, model, _) = found(&own, 1_000, Some("azure"), "our-chat").unwrap();
     assert_eq!(
         (input, kind, model.as_deref()),
-        (2_000_000, MatchKind::Alias, Some("m"))
+        (2_000_000, Organisation, Some("m")),
+        "what the organisation says is sure"
     );
     assert_eq!(found(&own, 999, Some("azure"), "our-chat"), None, "not yet");
     let own = with_alias(own, "chain", None, "our-chat");
@@ -237,6 +238,41 @@ fn an_alias_stands_for_a_model_and_never_for_another_alias() {
         own.alias_for("M", at(1_000)).map(|alias| alias.of.as_str()),
         Some("Our-Chat")
     );
+}
+
+#[test]
+fn an_alias_of_a_name_that_is_unsure_is_as_unsure() {
+    let own = with_alias(OwnPrices::default(), "a", Some("nobody"), "m");
+    let own = with_alias(own, "b", Some("openai"), "m-latest");
+    assert_eq!(priced(&own, "openai", "a"), (3_000_000, DearestProvider));
+    let (_, _, kind, model, version) = found(&own, 1_000, Some("azure"), "b").unwrap();
+    assert_eq!(
+        (kind, model.as_deref(), version.as_str()),
+        (Organisation, Some("m-latest"), "t")
+    );
+}
+
+#[test]
+fn an_own_price_has_the_longest_answer_that_the_table_knows_of_its_model() {
+    let book = PriceBook::from_json(
+        r#"{"version": "t", "effective_from": "1970-01-01", "models": [
+            {"model": "llama-9", "provider": "ollama", "max_output_tokens": 8192, "prices": {
+                "input_cost_per_token": 0, "output_cost_per_token": 0}},
+            {"model": "preview-1", "provider": "openai", "max_output_tokens": 4096, "prices": {}},
+            {"model": "preview-1", "provider": "azure", "max_output_tokens": 9999, "prices": {}}
+        ]}"#,
+    );
+    let books = PriceBooks::new(vec![book.unwrap()]);
+    for (provider, model, longest) in [
+        ("our-cluster", "llama-9", Some(8_192)),
+        ("openai", "preview-1", Some(4_096)),
+        ("our-cluster", "preview-1", Some(9_999)),
+        ("our-cluster", "our-model", None),
+    ] {
+        let own = ours(provider, model, rates(1, 1));
+        let quote = Pricing::new(&books, &own, at(1_000)).find(Some(provider), model);
+        assert_eq!(quote.max_output_tokens, longest, "{provider} {model}");
+    }
 }
 
 #[test]

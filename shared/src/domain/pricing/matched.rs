@@ -7,15 +7,16 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MatchKind {
-    /// By the name in the table, of the provider that was named or the only one.
+    /// By the very name in the table, up to what stands in front, of the provider that was named or
+    /// the only one.
     Exact,
-    /// By the table's name for a model with a date or a version behind its name.
+    /// By the table's name for a model with another date or version behind its name, or none.
     Dated,
-    /// By the organisation's own price.
+    /// By the organisation's own price, or that of the model that its alias stands for.
     Organisation,
     /// The cost that a gateway reported.
     Reported,
-    /// By a name that stands for the one in the table.
+    /// By another spelling of the name in the table.
     Alias,
     /// The dearest of several rows that the name may mean.
     DearestProvider,
@@ -87,7 +88,8 @@ impl Unsure {
 pub struct PriceMatch {
     #[serde(rename = "match")]
     pub kind: MatchKind,
-    /// The name in the table, or the organisation's. None if it matched none.
+    /// The name in the table, or the organisation's: that of its price, or the model of its alias.
+    /// None if it matched none.
     pub model: Option<String>,
     /// The version of the table, or of the organisation's prices.
     pub version: String,

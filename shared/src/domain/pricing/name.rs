@@ -6,9 +6,6 @@ use super::rules::{Called, Rules};
 /// The longest name that is read, in bytes.
 const LONGEST: usize = 400;
 
-/// Separates a base model from the id of a fine-tuned one, in the forms of OpenAI and Azure.
-const TUNED: [&str; 3] = [":ft-", ":ft:", ".ft-"];
-
 /// The version behind the name of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Version {
@@ -34,9 +31,10 @@ pub(super) struct Name {
     pub(super) spelled: String,
     /// The model with dashes between its parts: `claude-sonnet-4-5`.
     pub(super) model: String,
+    /// The model with all that is behind it: `claude-sonnet-4.5@20250929`. Only a row with the same
+    /// one is of exactly this name.
+    pub(super) literal: String,
     pub(super) version: Version,
-    /// Whether something else is behind its name: `[1m]`, the id of a fine-tuned model.
-    pub(super) has_tail: bool,
     /// Whether it is a fine-tuned model.
     pub(super) is_tuned: bool,
 }
@@ -54,15 +52,16 @@ impl Name {
             vendor: String::new(),
             spelled: String::new(),
             model: String::new(),
+            literal: String::new(),
             version: Version::None,
-            has_tail: false,
             is_tuned: false,
             whole,
         };
         let path = read.whole.clone();
         let last = read.read_front(rules, &path);
-        let last = read.read_tail(last).to_owned();
-        read.spelled = rules.unjoined(&last);
+        let base = read.read_tail(rules, last);
+        read.spelled = rules.unjoined(base);
+        read.literal = last.replacen(base, &read.spelled, 1);
         read.model = dashed(&read.spelled);
         if let Some(same) = rules.same(&read.model) {
             same.clone_into(&mut read.model);
@@ -145,37 +144,26 @@ impl Name {
     }
 
     /// Takes away what is behind the model, and returns the rest.
-    fn read_tail<'a>(&mut self, name: &'a str) -> &'a str {
-        let mut rest = name;
-        if let Some(before) = rest.strip_suffix("[1m]") {
-            self.has_tail = true;
-            rest = before;
-        }
+    fn read_tail<'a>(&mut self, rules: &Rules, name: &'a str) -> &'a str {
+        let mut rest = without_any(name, &rules.tails).unwrap_or(name);
         if let Some(tuned) = rest.strip_prefix("ft:") {
             self.is_tuned = true;
-            let (base, id) = tuned.split_once(':').unwrap_or((tuned, ""));
-            self.has_tail |= !id.is_empty();
-            rest = base;
-        } else if let Some((base, _)) = TUNED.iter().find_map(|mark| rest.split_once(mark)) {
+            rest = tuned.split_once(':').map_or(tuned, |(base, _)| base);
+        } else if let Some((base, _)) = rules.tuned.iter().find_map(|mark| rest.split_once(mark)) {
             self.is_tuned = true;
-            self.has_tail = true;
             rest = base;
         }
-        rest = without_revision(rest);
+        rest = without_revision(rules, rest);
+        if let Some(before) = without_any(rest, &rules.latest) {
+            self.version = Version::Latest;
+            return before;
+        }
         if let Some((before, version)) = rest.split_once('@')
             && let Some(version) = version_of(version)
             && !before.is_empty()
         {
             self.version = version;
-            return without_revision(before);
-        }
-        for latest in ["-latest", ":latest"] {
-            if let Some(before) = rest.strip_suffix(latest)
-                && !before.is_empty()
-            {
-                self.version = Version::Latest;
-                return before;
-            }
+            return without_revision(rules, before);
         }
         if let Some((before, date)) = dated(rest) {
             self.version = Version::Date(date);
@@ -225,22 +213,17 @@ fn is_version(name: &str) -> bool {
     number.len() < name.len() && number.ends_with("-v")
 }
 
-/// Takes away the first version of Bedrock, which says nothing (`-v1:0`, `-1:0`, `-v1`), and the
-/// first revision of another version (`:0` of `-v2:0`).
-fn without_revision(name: &str) -> &str {
+/// Takes away the first version of Bedrock, which says nothing, and the first revision of another
+/// version (`:0` of `-v2:0`).
+fn without_revision<'a>(rules: &Rules, name: &'a str) -> &'a str {
+    let is_model = |model: &&str| model.contains(|l: char| l == '-' || l.is_ascii_digit());
+    if let Some(model) = without_any(name, &rules.first).filter(is_model) {
+        return model;
+    }
     let rest = name
         .strip_suffix(":0")
         .filter(|rest| is_numbered(rest))
         .unwrap_or(name);
-    let has_colon = rest.len() < name.len();
-    for first in ["-v1", "-1"] {
-        if let Some(model) = rest.strip_suffix(first)
-            && (has_colon || first == "-v1")
-            && model.contains(|letter: char| letter == '-' || letter.is_ascii_digit())
-        {
-            return model;
-        }
-    }
     // A later version of a dated model is a part of its date.
     if let Some((model, number)) = rest.rsplit_once("-v")
         && number.bytes().all(|b| b.is_ascii_digit())
@@ -251,6 +234,12 @@ fn without_revision(name: &str) -> &str {
     rest
 }
 
+/// Returns what is in front of the first of `ends` that a name has.
+fn without_any<'a>(name: &'a str, ends: &[&str]) -> Option<&'a str> {
+    let before = ends.iter().find_map(|end| name.strip_suffix(end));
+    before.filter(|before| !before.is_empty())
+}
+
 /// Whether a name ends in a version that may have a revision: `-v2`, `-1`.
 fn is_numbered(name: &str) -> bool {
     let number = name.trim_end_matches(|letter: char| letter.is_ascii_digit());
@@ -259,9 +248,6 @@ fn is_numbered(name: &str) -> bool {
 
 /// Returns the version behind an `@`.
 fn version_of(text: &str) -> Option<Version> {
-    if text == "latest" || text == "default" {
-        return Some(Version::Latest);
-    }
     let digits = text.replace('-', "");
     let is_number = digits.bytes().all(|b| b.is_ascii_digit());
     let is_long_enough = (3..=8).contains(&digits.len());

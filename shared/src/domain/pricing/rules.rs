@@ -26,6 +26,13 @@ pub(super) struct Rules {
     /// In the order of the file.
     joined: Vec<(&'static str, &'static str)>,
     regions: HashSet<&'static str>,
+    /// What may stand behind a model.
+    pub(super) tails: Vec<&'static str>,
+    /// What stands between a base model and the id of a fine-tuned one.
+    pub(super) tuned: Vec<&'static str>,
+    pub(super) latest: Vec<&'static str>,
+    /// The first version of Bedrock.
+    pub(super) first: Vec<&'static str>,
     same: HashMap<&'static str, &'static str>,
     free: HashSet<&'static str>,
     own: HashSet<&'static str>,
@@ -53,6 +60,10 @@ impl Rules {
                 Some("dotted") => rules.dotted.extend(words.map(|word| pair(word, ""))),
                 Some("joined") => rules.joined.extend(words.map(|word| pair(word, ""))),
                 Some("region") => rules.regions.extend(words),
+                Some("tail") => rules.tails.extend(words),
+                Some("tuned") => rules.tuned.extend(words),
+                Some("latest") => rules.latest.extend(words),
+                Some("first") => rules.first.extend(words),
                 Some("same") => rules.same.extend(words.next().zip(words.next())),
                 Some("free") => rules.free.extend(words),
                 Some("own") => rules.own.extend(words),

@@ -1,8 +1,10 @@
 //! Checks a price book by a list of what people send, with the price that it must have.
 
-use super::book::PriceBook;
+use super::book::{Listed, PriceBook};
 use super::matched::MatchKind;
+use super::table::NoPrice;
 use super::tokens::{ServiceTier, TokenCounts};
+use std::collections::BTreeMap;
 
 /// The list of this version. Its head explains the columns.
 pub const LIST: &str = include_str!("../../../data/price-spellings.tsv");
@@ -46,6 +48,8 @@ pub struct Checked {
     pub inexact: usize,
     /// Not found, and rightly so; or without a price of tokens.
     pub unknown: usize,
+    /// How many of these have no price for which reason.
+    pub reasons: BTreeMap<&'static str, usize>,
     /// What was found instead.
     pub wrong: Vec<String>,
 }
@@ -83,16 +87,42 @@ pub fn check_table(book: &PriceBook) -> Checked {
             None => (MatchKind::None, None),
         };
         let found = (quote.matched.kind, quote.matched.model.as_deref());
-        if found == expected && quote.price == row.price() {
+        let (provider, model) = (row.provider, row.model);
+        if row.no_price() == Some(NoPrice::Unreadable) {
+            let fault = format!("{provider} {model}: its rates cannot be read");
+            checked.wrong.push(fault);
+        } else if found == expected && quote.price == row.price() {
             checked.count(expected.0);
+            if let Some(why) = row.no_price() {
+                let count = checked.reasons.entry(reason(why, &row)).or_default();
+                *count = count.saturating_add(1);
+            }
         } else {
-            let (provider, model) = (row.provider, row.model);
             checked.wrong.push(format!(
                 "{provider} {model}: found {found:?} at another price"
             ));
         }
     }
     checked
+}
+
+/// Says why the tokens of a row have no price. What a model is for says by which unit it is
+/// charged.
+fn reason(why: NoPrice, row: &Listed<'_>) -> &'static str {
+    match (why, row.mode()) {
+        (NoPrice::OtherUnit, "image_generation" | "image_edit") => {
+            "pictures, charged by the picture or pixel"
+        }
+        (NoPrice::OtherUnit, "audio_speech") => "speech, charged by the character or picture",
+        (NoPrice::OtherUnit, "audio_transcription" | "realtime") => {
+            "sound, charged by the second or message"
+        }
+        (NoPrice::OtherUnit, _) => "charged by the hour, second, session, character or picture",
+        (NoPrice::Zero, _) => "zeros of a provider that does charge: its price is not known",
+        (NoPrice::Part, _) => "routers, whose fee comes on top of the model's price",
+        (NoPrice::Half, _) => "no rate for the input, or none for the output",
+        (NoPrice::Unreadable, _) => "rates that cannot be read",
+    }
 }
 
 impl<'a> Spelling<'a> {

@@ -47,19 +47,28 @@ impl<'a> Row<'a> {
         columns.next().is_none().then_some(row)
     }
 
-    /// Returns the price of its tokens. None if it lists none, if its zero is a price that the
-    /// table does not know, or if it is a part of the whole price.
+    /// Returns the price of its tokens, if they have one.
     pub(super) fn price(&self) -> Option<Price> {
+        self.priced().ok()
+    }
+
+    /// Returns the price of its tokens, or why they have none.
+    pub(super) fn priced(&self) -> Result<Price, NoPrice> {
         let rules = Rules::get();
-        let listing = self.listing()?;
-        let is_unknown = listing.is_free() && !rules.is_free(self.provider);
-        if is_unknown || rules.is_partial(self.model) {
-            return None;
+        if self.rates.is_empty() {
+            return Err(NoPrice::OtherUnit);
         }
-        let mut price = Price::listed(&listing, self.answers())?;
+        let listing = self.listing().ok_or(NoPrice::Unreadable)?;
+        if rules.is_partial(self.model) {
+            return Err(NoPrice::Part);
+        }
+        if listing.is_free() && !rules.is_free(self.provider) {
+            return Err(NoPrice::Zero);
+        }
+        let mut price = Price::listed(&listing, self.answers()).ok_or(NoPrice::Half)?;
         price.max_input_tokens = self.max_input_tokens;
         price.max_output_tokens = self.max_output_tokens;
-        Some(price)
+        Ok(price)
     }
 
     /// Returns the rates that it lists. None if it lists none.
@@ -80,6 +89,21 @@ impl<'a> Row<'a> {
             _ => Answers::Tokens,
         }
     }
+}
+
+/// Why the tokens of a row have no price.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPrice {
+    /// It lists no rate: it is charged by something else than tokens.
+    OtherUnit,
+    /// It lists zeros, and its provider charges for what the table lists at zero.
+    Zero,
+    /// It lists a part of the price only.
+    Part,
+    /// It lists no rate for its input, or none for its output.
+    Half,
+    /// Its rates cannot be read.
+    Unreadable,
 }
 
 /// Why a text is not a price table.
