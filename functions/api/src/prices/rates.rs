@@ -16,7 +16,27 @@ fn rate(raw: &str) -> Result<i64, String> {
     }
 }
 
+/// The fields of a price.
+pub(super) const FIELDS: [&str; 9] = [
+    "input_usd_per_million",
+    "output_usd_per_million",
+    "cached_input_usd_per_million",
+    "cache_write_usd_per_million",
+    "cache_write_1h_usd_per_million",
+    "audio_input_usd_per_million",
+    "image_input_usd_per_million",
+    "reasoning_usd_per_million",
+    "audio_output_usd_per_million",
+];
+
+/// Reads the rates of a price, of which there is at least one.
 pub(super) fn read(fields: &mut Fields) -> Rates {
+    fields.forget_nulls(|name| FIELDS.contains(&name));
+    if !FIELDS.iter().any(|name| fields.has(name)) {
+        let [input, others @ ..] = FIELDS;
+        let message = format!("is required, or one of {}", others.join(", "));
+        fields.also_invalid(input, message);
+    }
     Rates {
         input: fields.optional("input_usd_per_million", rate),
         output: fields.optional("output_usd_per_million", rate),

@@ -2,15 +2,49 @@
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
+use super::rates::FIELDS;
 use shared::runtime::openapi::{Cursor, Model, Moment, Percent, Provider, Rate};
-use utoipa::ToSchema;
+use std::borrow::Cow;
+use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A price with at least one rate.
+pub(crate) enum SetPrice {}
+
+impl PartialSchema for SetPrice {
+    fn schema() -> RefOr<Schema> {
+        let with = |name: &str| {
+            let rate = Ref::from_schema_name(Rate::name());
+            ObjectBuilder::new().property(name, rate).required(name)
+        };
+        let some = FIELDS.into_iter().map(with);
+        let some = some.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        let all = AllOfBuilder::new()
+            .item(Ref::from_schema_name(PriceFields::name()))
+            .item(some)
+            .description(Some("At least one rate is given."));
+        RefOr::T(all.into())
+    }
+}
+
+impl ToSchema for SetPrice {
+    fn name() -> Cow<'static, str> {
+        "SetPrice".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        PriceFields::schemas(schemas);
+        schemas.push((PriceFields::name().into_owned(), PriceFields::schema()));
+    }
+}
 
 /// A rate that is missing is that of the table, or, for a model that the table does not have,
 /// that of other input or output. A rate of 0 for input or output makes every kind of it free that
 /// is not given.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SetPrice {
+pub(crate) struct PriceFields {
     input_usd_per_million: Option<Rate>,
     output_usd_per_million: Option<Rate>,
     cached_input_usd_per_million: Option<Rate>,

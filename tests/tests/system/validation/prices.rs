@@ -18,6 +18,8 @@ GET /v1/prices/openai/gpt-4o
   /v1/prices/<a101>/<a201> => 400 provider model
   /v1/prices/open%00ai/gpt-4o => 400 provider
 PUT /v1/prices/openai/gpt-4o {"input_usd_per_million": 1.000001, "effective_from": null}
+  -input_usd_per_million => 400 input_usd_per_million
+  input_usd_per_million=null ; effective_from="2026-11-01T00:00:00Z" => 400 input_usd_per_million
   input_usd_per_million=-1 => 400 input_usd_per_million
   input_usd_per_million="1" => 400 input_usd_per_million
   input_usd_per_million=0.0000001 => 400 input_usd_per_million
