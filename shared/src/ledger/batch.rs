@@ -2,7 +2,7 @@
 //! month the updates of the cell.
 
 use super::entries::settlement;
-use super::record::Recorded;
+use super::record::{Recorded, recorded};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
@@ -15,8 +15,7 @@ use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
-    Entry, Mark, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport, living,
-    own_hold,
+    Entry, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport, living, own_hold,
 };
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -57,9 +56,10 @@ impl Store {
             // Events that fail here or were recorded before are recorded one by one below, after
             // all settlements.
             let settled = self.settle_groups(configuration, groups).await;
-            for index in self.finish_settled(configuration, &settled, now).await {
-                if let Some(result) = results.get_mut(index) {
-                    *result = Some(Ok(Recorded::counted(Mark::Settled)));
+            let done = self.finish_settled(configuration, &settled, now).await;
+            for (index, settlement) in settled.iter().filter(|(index, _)| done.contains(index)) {
+                if let Some(result) = results.get_mut(*index) {
+                    *result = Some(Ok(recorded(&settlement.entry)));
                 }
             }
         }
@@ -107,10 +107,6 @@ impl Store {
             let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };
-            if settlement.entry.exceeded_hold || !settlement.entry.is_model_allowed {
-                // It has one row more than a group has room for.
-                continue;
-            }
             match groups.iter_mut().find(|group| takes(group, &settlement)) {
                 Some(group) => group.push((index, settlement)),
                 None => groups.push(vec![(index, settlement)]),
@@ -171,6 +167,8 @@ impl Store {
             let entry = &settlement.entry;
             parts.push(self.record_item(configuration, entry)?);
             parts.push(self.settled_item(organisation_id, settlement)?);
+            let held = Some(settlement.hold.amounts);
+            parts.extend(self.flag_item(configuration, entry, held, None)?);
             let one = Sums::charged(&entry.charge);
             of_department = of_department.plus(one);
             let user = of_users.entry(&entry.report.usage.user_id);
@@ -184,8 +182,9 @@ impl Store {
         }
         let entries = group.iter().map(|(_, settlement)| &settlement.entry);
         parts.extend(self.usage_items(configuration, entries.clone()));
-        parts.extend(self.unsure_items(organisation_id, entries)?);
-        Ok(self.transact(parts).await? == Transacted::Applied)
+        let models = self.unsure_items(organisation_id, entries)?;
+        let done = self.transact_with_models(parts, &models).await?;
+        Ok(done == Transacted::Applied)
     }
 
     /// Removes the holds of settled usages from their cells, as many at once as fit into an update.
@@ -196,12 +195,12 @@ impl Store {
         configuration: &Configuration,
         settled: &[(usize, Settlement<'_>)],
         now: Timestamp,
-    ) -> Vec<usize> {
+    ) -> BTreeSet<usize> {
         let mut months: BTreeMap<Month, Vec<&(usize, Settlement<'_>)>> = BTreeMap::new();
         for one in settled {
             months.entry(one.1.entry.period).or_default().push(one);
         }
-        let mut done = Vec::with_capacity(settled.len());
+        let mut done = BTreeSet::new();
         for (period, settled) in months {
             let resolved: Vec<(HoldKey, Hold, Amounts)> = settled
                 .iter()
@@ -234,7 +233,7 @@ impl Store {
                             let alone =
                                 self.finish_hold(organisation_id, &s.hold_id, &s.hold, charged);
                             if alone.await.is_ok() {
-                                done.push(*index);
+                                done.insert(*index);
                             }
                         }
                     }
@@ -266,8 +265,13 @@ fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
         users.insert(&known.entry.report.usage.user_id);
     }
     let all = group.iter().map(|(_, known)| known).chain([more]);
-    // Each of these may have a row in the list of models.
-    let unsure = all.filter(|one| one.entry.charge.matched.kind.is_unsure());
+    // Each may have a row in the list of models, and one in that of flagged events.
+    let rows = |one: &Settlement<'_>| {
+        let entry = &one.entry;
+        let is_flagged = entry.exceeded_hold || !entry.is_model_allowed;
+        usize::from(entry.charge.matched.kind.is_unsure()) + usize::from(is_flagged)
+    };
+    let rows: usize = all.map(rows).sum();
     let settlements = group.len().saturating_add(1);
-    1 + settlements * PARTS_A_SETTLEMENT + unsure.count() + users.len() * PARTS_A_USER <= MAX_PARTS
+    1 + settlements * PARTS_A_SETTLEMENT + rows + users.len() * PARTS_A_USER <= MAX_PARTS
 }

@@ -59,8 +59,8 @@ pub(crate) struct Debit<'a> {
 }
 
 impl Store {
-    /// Returns the rows that a direct charge writes beside the record, as parts of its transaction.
-    /// Returns None if `configuration` is not in force.
+    /// Returns the rows that a direct charge writes beside the record and the row of its model, as
+    /// parts of its transaction. Returns None if `configuration` is not in force.
     pub(crate) async fn charge_items(
         &self,
         configuration: &Configuration,
@@ -92,7 +92,6 @@ impl Store {
         };
         parts.extend(self.totals_items(configuration, entry, of_department, of_user));
         parts.extend(self.usage_items(configuration, [entry]));
-        parts.extend(self.unsure_items(&configuration.organisation.id, [entry])?);
         if let Some(offset) = offset {
             let event = &entry.report.identity;
             let organisation_id = &configuration.organisation.id;

@@ -11,7 +11,8 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
-    Entry, LedgerWrite, Mark, Store, StoreError, UsageReport, Write, day_of, expires_at, own_hold,
+    Entry, LedgerWrite, Mark, ModelRow, Store, StoreError, UsageReport, Write, day_of, expires_at,
+    own_hold,
 };
 use jiff::Timestamp;
 
@@ -100,6 +101,9 @@ impl Store {
             return Ok(None);
         };
         parts.push(self.record_counted_item(organisation_id, &entry)?);
+        // It is no news: it was received long ago.
+        let models = self.unsure_items(organisation_id, [&entry])?;
+        parts.extend(models.into_iter().map(ModelRow::into_older));
         Ok(Some(parts))
     }
 

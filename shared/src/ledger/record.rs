@@ -181,8 +181,8 @@ impl Store {
         parts.extend(self.flag_item(configuration, entry, Some(hold.amounts), None)?);
         parts.extend(self.totals_items(configuration, entry, sums, sums));
         parts.extend(self.usage_items(configuration, [entry]));
-        parts.extend(self.unsure_items(organisation_id, [entry])?);
-        let done = self.transact(parts).await?;
+        let models = self.unsure_items(organisation_id, [entry])?;
+        let done = self.transact_with_models(parts, &models).await?;
         if done == Transacted::Applied {
             let cell = self
                 .finish_hold(organisation_id, hold_id, hold, entry.charge.amounts)
@@ -222,11 +222,12 @@ impl Store {
         let mut parts = vec![self.record_item(configuration, entry)?];
         parts.extend(self.flag_item(configuration, entry, held, None)?);
         parts.extend(charge);
-        let done = self.transact(parts).await?;
+        let organisation_id = &configuration.organisation.id;
+        let models = self.unsure_items(organisation_id, [entry])?;
+        let done = self.transact_with_models(parts, &models).await?;
         if done == Transacted::Applied {
             return Ok(Tried::Done(recorded(entry)));
         }
-        let organisation_id = &configuration.organisation.id;
         match done.was_refused_at(0) {
             true => self.met(organisation_id, &entry.report).await,
             false => Ok(Tried::Again),
@@ -276,7 +277,8 @@ impl Store {
     }
 }
 
-fn recorded(entry: &Entry<'_>) -> Recorded {
+/// Returns the outcome of an entry that this call counted.
+pub(super) fn recorded(entry: &Entry<'_>) -> Recorded {
     Recorded::Counted {
         mark: entry.mark,
         exceeded_hold: entry.exceeded_hold,

@@ -54,6 +54,7 @@ mod suppressions;
 mod tables;
 mod totals;
 mod unsure_models;
+mod unsure_writes;
 mod usage_rows;
 mod usage_totals;
 mod webhooks;
@@ -94,6 +95,7 @@ pub(crate) use indexed_records::IndexedRecord;
 pub(crate) use item::expires_at;
 pub(crate) use ledger_writes::LedgerWrite;
 pub(crate) use resolutions::{Ending, EndsBy, Resolved};
+pub(crate) use unsure_writes::ModelRow;
 pub(crate) use usage_rows::Added;
 pub(crate) use write::Write;
 

@@ -91,7 +91,7 @@ impl Store {
             TTL.to_owned(),
             number(until.as_second() + LEASE_KEPT_SECONDS),
         );
-        let is_over = If::AtMost("until", now.as_millisecond());
+        let is_over = If::AtMost("until", number(now.as_millisecond()));
         let part = Write::put(Table::Governance, item);
         let part = part.only(If::Any(vec![If::Absent, is_over]));
         Ok(self.transact(vec![part]).await? == Transacted::Applied)

@@ -165,7 +165,12 @@ impl Store {
             item.insert(REPORTED_IN.to_owned(), text(buckets));
         }
         item.insert(TTL.to_owned(), number(expires_at(now)));
-        let over = |name| If::Any(vec![If::Lacks(name), If::AtMost(name, now.as_second())]);
+        let over = |name| {
+            If::Any(vec![
+                If::Lacks(name),
+                If::AtMost(name, number(now.as_second())),
+            ])
+        };
         let mut may_end = vec![If::Is("outcome", text(RENEWED))];
         if by == EndsBy::Time {
             may_end.push(over(USAGE_UNTIL));

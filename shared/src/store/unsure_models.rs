@@ -1,21 +1,15 @@
-//! Models whose price is unsure: what each user used of them in a month. A row is written in the
-//! record's own transaction, so each record counts once. It is the user's own, so that usage of
-//! several users does not contend for it.
+//! Models whose price is unsure, as they are listed: what was used of each in a month.
 
 use super::Store;
-use super::entry::Entry;
 use super::error::StoreError;
-use super::item::{Item, expires_at, number, text};
+use super::item::{Item, text};
 use super::keys;
 use super::pages::Page;
-use super::tables::{TTL, Table};
 use super::usage_rows::digest_of_parts;
-use super::write::{Changes, Write};
 use crate::domain::period::Month;
 use crate::domain::pricing::matched::{PriceMatch, Unsure};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// The most rows that one query reads.
 const ROWS_A_READ: i32 = 1_000;
@@ -94,70 +88,7 @@ impl UnsureModel {
     }
 }
 
-/// What entries add to a row.
-struct More<'a> {
-    /// The last of them.
-    entry: &'a Entry<'a>,
-    first_seen: Timestamp,
-    tokens: i64,
-    requests: i64,
-}
-
 impl Store {
-    /// Adds those of `entries` whose price is unsure to the rows of their models, at most one for
-    /// each, as parts of their transaction.
-    pub(crate) fn unsure_items<'a>(
-        &self,
-        organisation_id: &str,
-        entries: impl IntoIterator<Item = &'a Entry<'a>>,
-    ) -> Result<Vec<Write>, StoreError> {
-        let mut rows: BTreeMap<(Unsure, Month, String, &str), More<'_>> = BTreeMap::new();
-        for entry in entries {
-            let Some(unsure) = entry.charge.matched.kind.unsure() else {
-                continue;
-            };
-            let usage = entry.report.usage;
-            let model = model_digest(&usage.provider, &usage.model);
-            let of = (unsure, entry.period, model, usage.user_id.as_str());
-            let row = rows.entry(of).or_insert(More {
-                entry,
-                first_seen: entry.received_at,
-                tokens: 0,
-                requests: 0,
-            });
-            row.first_seen = row.first_seen.min(entry.received_at);
-            if entry.received_at > row.entry.received_at {
-                row.entry = entry;
-            }
-            row.tokens = row.tokens.saturating_add(entry.charge.amounts.tokens);
-            row.requests = row.requests.saturating_add(1);
-        }
-        let each = rows
-            .into_iter()
-            .map(|((unsure, month, model, user_id), more)| {
-                let key = keys::model_of_user(organisation_id, month, unsure, &model, user_id);
-                self.unsure_item(&key, &more)
-            });
-        each.collect()
-    }
-
-    fn unsure_item(&self, key: &keys::Key, more: &More<'_>) -> Result<Write, StoreError> {
-        let entry = more.entry;
-        let usage = entry.report.usage;
-        let price = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
-        let changes = Changes::default()
-            .add("tokens", more.tokens)
-            .add("requests", more.requests)
-            .set("user_id", text(&usage.user_id))
-            .set("provider", text(&usage.provider))
-            .set("model", text(&usage.model))
-            .set("price", price)
-            .begin("first_seen", text(more.first_seen))
-            .set("last_seen", text(entry.received_at))
-            .set(TTL, number(expires_at(entry.received_at)));
-        Ok(Write::update(Table::Ledger, key.attributes(), changes))
-    }
-
     /// Returns a page of the models of `month` whose price is unsure, with the usage of the users
     /// that are `wanted`. A page may be short if such users are rare.
     pub async fn unsure_models(

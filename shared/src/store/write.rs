@@ -53,7 +53,7 @@ pub(crate) enum If {
     /// The item has no such attribute.
     Lacks(&'static str),
     Is(&'static str, AttributeValue),
-    AtMost(&'static str, i64),
+    AtMost(&'static str, AttributeValue),
     Below(&'static str, i64),
     All(Vec<If>),
     Any(Vec<If>),
@@ -217,7 +217,7 @@ impl Expression {
             If::Lacks(path) => format!("attribute_not_exists({})", self.path(path)),
             If::Is(path, value) => format!("{} = {}", self.path(path), self.value(value.clone())),
             If::AtMost(path, most) => {
-                format!("{} <= {}", self.path(path), self.value(number(most)))
+                format!("{} <= {}", self.path(path), self.value(most.clone()))
             }
             If::Below(path, end) => format!("{} < {}", self.path(path), self.value(number(end))),
             If::All(each) => self.joined(each, " AND ", key),

@@ -332,3 +332,56 @@ async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
         (&json!(300), &json!(0))
     );
 }
+
+/// Settles a hold of each of 30 users whose model is forbidden meanwhile, so many in each batch.
+/// Returns the transactions, and tenths of write units of all tables.
+async fn settled_though_forbidden(at_once: usize) -> (u64, u64) {
+    let settings = SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    let budget = world
+        .budget(Some("eng"), "tokens", json!(1_000), true)
+        .await;
+    let mut events = Vec::new();
+    for n in 0..30 {
+        let user = format!("u{n}");
+        world.user(&user, "eng").await;
+        let hold = world.hold(&user, "r", 10, 0).await;
+        events.push(world.usage("1", &user, 10, 0, Some(&hold)));
+    }
+    let deny = json!({"models": {"deny": ["gpt-4o"]}});
+    world
+        .admin("PATCH", "/v1/organisation", deny)
+        .await
+        .expect(200);
+    world.system.engine().reset_meter();
+    for batch in events.chunks(at_once) {
+        world.report(batch).await;
+    }
+    let meter = world.system.engine().meter();
+    let path = "/v1/events?status=model_not_allowed&limit=100";
+    let marked = world.admin("GET", path, Value::Null).await.expect(200);
+    assert_eq!(marked["items"].as_array().unwrap().len(), 30);
+    assert_eq!(world.figures(&budget).await["spent"], 300);
+    let transactions = meter.calls.get("TransactWriteItems");
+    let tables = meter.tables.values();
+    let written = tables.map(|table| table.write_units_tenths).sum();
+    (transactions.copied().unwrap_or(0), written)
+}
+
+#[tokio::test]
+async fn usage_of_a_forbidden_model_shares_the_transactions_of_its_batch() {
+    let (alone, dear) = settled_though_forbidden(1).await;
+    let (together, cheap) = settled_though_forbidden(30).await;
+    assert_eq!((alone, together), (30, 3), "12 users fit into one");
+    println!(
+        "30 settlements of a forbidden model: {} write units one by one, {} in a batch",
+        dear / 10,
+        cheap / 10
+    );
+    // The total of the department and the cell are written once for many.
+    assert!(cheap + 27 * 20 + 20 * 10 <= dear, "{cheap} of {dear}");
+}

@@ -460,3 +460,43 @@ async fn whichever_call_fails_a_model_is_listed_and_told_once() {
         }
     }
 }
+
+#[tokio::test]
+async fn usage_that_comes_behind_newer_usage_does_not_take_the_last_time_back() {
+    let (world, _) = world(100 * MILLION).await;
+    let send = |mut event: Value, time: &str| {
+        event["outcome"] = json!("completed");
+        event["cached_input_tokens"] = json!(0);
+        let received_at = format!("2026-11-24T12:{time}Z");
+        let message = json!({
+            "organisation_id": "demo", "received_at": received_at, "event": event,
+        });
+        let now = std::time::Duration::ZERO;
+        let queues = world.system.queues();
+        queues.send("events", &message.to_string(), now).unwrap();
+    };
+    for (n, time) in ["00:00", "05:00.5", "05:00", "01:00"]
+        .into_iter()
+        .enumerate()
+    {
+        let event = of_openai(&world, &format!("e-{n}"), UNKNOWN, None);
+        send(event, time);
+        world.system.drain().await.unwrap();
+    }
+    // Settlements that share a transaction are as late.
+    for n in 4..6 {
+        let hold = asks(&world, &format!("r-{n}"), json!("openai"), UNKNOWN).await;
+        let hold = hold["hold"]["id"].as_str();
+        send(of_openai(&world, &format!("e-{n}"), UNKNOWN, hold), "02:00");
+    }
+    world.system.drain().await.unwrap();
+    let of = &listed(&world, "unpriced").await[0];
+    assert_eq!(
+        (&of["first_seen"], &of["last_seen"], &of["requests"]),
+        (
+            &json!("2026-11-24T12:00:00Z"),
+            &json!("2026-11-24T12:05:00.5Z"),
+            &json!(6)
+        )
+    );
+}
