@@ -107,11 +107,11 @@ fn model(status: &str, month: &str, of: &Value) -> String {
     format!("models {status} {month} {provider} {model} {user}")
 }
 
-/// The tokens of a record that have no price.
+/// The tokens of a record that have no price. A correction says how many it adds.
 fn unpriced(record: &Value) -> i128 {
     match record["price"]["match"] == "none" {
         true => number(record, "tokens"),
-        false => 0,
+        false => number(record, UNPRICED),
     }
 }
 
@@ -145,6 +145,9 @@ fn expected(records: &[&Value], is_utc: bool) -> Sums {
             if !is_abandoned && !user.is_empty() {
                 plus(&mut sums, &of_user, figure, charged);
             }
+        }
+        if kind == "correction" {
+            plus(&mut sums, &department, UNPRICED, unpriced(record));
         }
         if let Some(status) = unsure(record) {
             let of = model(status, period, record);

@@ -11,7 +11,7 @@ use super::pages::Page;
 use super::records::{PRICE, UNCOUNTED};
 use super::rows::Row;
 use super::tables::{TTL, Table};
-use super::totals::Sums;
+use super::totals::{Sums, UNPRICED_TOKENS};
 use super::usage_rows::{Added, RowOf};
 use super::write::{Changes, If, Write};
 use crate::domain::ledger::buckets::of_usage;
@@ -111,6 +111,7 @@ impl Store {
         let mut parts = vec![self.correction_item(organisation_id, correction)];
         let sums = Sums {
             requests: 0,
+            unpriced: correction.unpriced,
             ..Sums::one(correction.amounts)
         };
         let month = correction.month;
@@ -129,7 +130,7 @@ impl Store {
         };
         let zone = configuration.organisation.zone();
         for bucket in of_usage(correction.counts_at, month, &zone) {
-            let added = Added::correction(correction.amounts);
+            let added = Added::correction(correction.amounts, correction.unpriced);
             parts.push(self.usage_item(organisation_id, &bucket, added, &row));
         }
         parts
@@ -149,6 +150,10 @@ impl Store {
         item.insert("period".to_owned(), text(correction.month));
         item.insert("tokens".to_owned(), number(correction.amounts.tokens));
         item.insert("pico_usd".to_owned(), number(correction.amounts.pico_usd));
+        if correction.unpriced != 0 {
+            let tokens = number(correction.unpriced);
+            item.insert(UNPRICED_TOKENS.to_owned(), tokens);
+        }
         item.insert("received_at".to_owned(), text(created_at));
         item.insert(TTL.to_owned(), number(expires_at(created_at)));
         let begun = BTreeMap::from_iter(item)

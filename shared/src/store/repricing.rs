@@ -13,6 +13,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::ledger::repricing::{Booked, Place, RecordedUsage};
 use crate::domain::ledger::usage::Usage;
 use crate::domain::period::Month;
+use crate::domain::pricing::matched::PriceMatch;
 use crate::domain::wide_number;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -35,6 +36,7 @@ struct Charged {
     tokens: i64,
     #[serde(default, with = "wide_number")]
     pico_usd: i128,
+    price: Option<PriceMatch>,
 }
 
 fn key(organisation_id: &str, (month, path): &Place) -> Key {
@@ -51,6 +53,7 @@ fn recorded(item: Item) -> Result<Option<RecordedUsage>, StoreError> {
     let (true, Some(month)) = (charged.kind == "llm_request", charged.period) else {
         return Ok(None);
     };
+    let is_unpriced = charged.price.is_some_and(|price| price.is_unpriced());
     let usage: Usage = serde_dynamo::from_item(item)?;
     Ok(Some(RecordedUsage {
         hour: charged.at.chars().take(HOUR).collect(),
@@ -58,6 +61,7 @@ fn recorded(item: Item) -> Result<Option<RecordedUsage>, StoreError> {
         month,
         path: charged.path,
         charged: Amounts::new(charged.tokens, charged.pico_usd),
+        unpriced: if is_unpriced { charged.tokens } else { 0 },
     }))
 }
 

@@ -18,6 +18,9 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// The attribute of totals, rows and corrections with the tokens that have no price.
+pub(super) const UNPRICED_TOKENS: &str = "unpriced_tokens";
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Sums {
     #[serde(default)]
@@ -77,6 +80,12 @@ impl DepartmentTotals {
     /// Returns each path with usage, and the sums of that path alone.
     pub fn rows(&self) -> &[(Path, Sums)] {
         &self.0
+    }
+
+    /// Returns the tokens without a price of a path alone.
+    pub fn unpriced_on(&self, path: &Path) -> i64 {
+        let rows = self.0.iter().filter(|(of, _)| of == path);
+        rows.fold(0, |sum, (_, row)| sum.saturating_add(row.unpriced))
     }
 
     /// Returns the spending of each path alone.
@@ -149,7 +158,7 @@ impl Store {
                 .add("pico_usd", sums.pico_usd)
                 .add("requests", sums.requests);
             if sums.unpriced != 0 {
-                changes = changes.add("unpriced_tokens", sums.unpriced);
+                changes = changes.add(UNPRICED_TOKENS, sums.unpriced);
             }
         }
         if let Some((day, tokens)) = of_day {

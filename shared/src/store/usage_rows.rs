@@ -6,6 +6,7 @@ use super::entry::Entry;
 use super::item::{expires_at, number, text};
 use super::keys;
 use super::tables::{TTL, Table};
+use super::totals::UNPRICED_TOKENS;
 use super::write::{Changes, Write};
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::buckets::of_usage;
@@ -46,9 +47,10 @@ impl RowOf<'_> {
 
 impl Added {
     /// Returns the amounts of a correction, which is not a request.
-    pub(crate) fn correction(amounts: Amounts) -> Self {
+    pub(crate) fn correction(amounts: Amounts, unpriced: i64) -> Self {
         Self {
             amounts,
+            unpriced,
             ..Self::default()
         }
     }
@@ -181,7 +183,7 @@ impl Store {
             .set("model", text(of.model))
             .set(TTL, number(of.expires_at));
         if added.unpriced != 0 {
-            changes = changes.add("unpriced_tokens", added.unpriced);
+            changes = changes.add(UNPRICED_TOKENS, added.unpriced);
         }
         Write::update(Table::Ledger, key.attributes(), changes)
     }

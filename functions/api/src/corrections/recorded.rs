@@ -91,6 +91,7 @@ pub(super) fn correction(
         month: asked.month,
         counts_at,
         amounts: asked.amounts,
+        unpriced: 0,
         reason: asked.reason.clone(),
         created_by: actor.author.name.clone(),
         created_at: now,

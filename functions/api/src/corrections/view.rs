@@ -22,6 +22,8 @@ pub(super) struct CorrectionView<'a> {
     /// A negative amount was taken away.
     tokens: i64,
     usd: Usd,
+    /// The tokens without a price that it adds: below zero if they were priced anew.
+    unpriced_tokens: i64,
     reason: &'a str,
     /// Who made it, as the audit log names them.
     created_by: &'a str,
@@ -37,6 +39,7 @@ pub(super) fn correction_view(correction: &Correction) -> CorrectionView<'_> {
         month: correction.month,
         tokens: correction.amounts.tokens,
         usd: Usd(correction.amounts.micro_usd()),
+        unpriced_tokens: correction.unpriced,
         reason: &correction.reason,
         created_by: &correction.created_by,
         created_at: correction.created_at.to_string(),

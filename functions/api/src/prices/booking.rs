@@ -1,6 +1,7 @@
-//! Reads recorded usage to price it anew, and books the differences.
+//! Books the differences of recorded usage that is priced anew.
 
 use super::difference::{self, Item};
+use super::priced::{Priced, Start, start_of};
 use crate::App;
 use crate::change::{Actor, Proposal, change};
 use crate::corrections::correction_json;
@@ -9,119 +10,20 @@ use crate::in_force::cells_in_force;
 use crate::json::to_json;
 use crate::replay::IdempotentRequest;
 use axum::response::Response;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp};
+use jiff::Timestamp;
 use shared::domain::amount::{Amounts, Unit};
 use shared::domain::change::{Audited, Change};
 use shared::domain::ledger::correction::{Correction, counts_at, is_correctable};
-use shared::domain::ledger::repricing::{Place, RecordedUsage, Repriced, costs};
+use shared::domain::ledger::repricing::{Cost, Place};
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Path;
-use shared::domain::pricing::book::PriceBooks;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::json;
 use shared::store::{DepartmentTotals, new_id};
-use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
 
-/// How many records a call reads before it stops at the end of an hour.
-const MAX_RECORDS: usize = 20_000;
-/// How many corrections a call books.
-pub(super) const MAX_BOOKED: usize = 100;
-const HOUR_SECONDS: i64 = 3_600;
-
-/// Returns the beginning of an hour that is counted from 1970 in UTC.
-fn start_of(hour: i64) -> Timestamp {
-    let at = Timestamp::from_second(hour.saturating_mul(HOUR_SECONDS));
-    at.unwrap_or(Timestamp::UNIX_EPOCH)
-}
-
-/// Returns an hour as records say it: `2026-11-24T12`.
-fn text_of(hour: i64) -> String {
-    start_of(hour).strftime("%Y-%m-%dT%H").to_string()
-}
-
-/// Reads what `text_of` writes.
-fn hour_of(text: &str) -> Option<i64> {
-    let at: Timestamp = format!("{text}:00:00Z").parse().ok()?;
-    Some(at.as_second().div_euclid(HOUR_SECONDS))
-}
-
-fn day_of(hour: i64) -> Date {
-    start_of(hour).to_zoned_datetime(TimeZone::UTC).date()
-}
-
-/// Recorded usage that is priced anew.
-pub(super) struct Priced {
-    places: BTreeMap<Place, Repriced>,
-    records: usize,
-    /// The hours that were read, without the last one.
-    window: (i64, i64),
-    /// The hour that comes next. None if none is left.
-    pub(super) next: Option<i64>,
-}
-
-impl Priced {
-    /// Reads whole hours of arrival, until there are many records or the time is up.
-    pub(super) async fn read(
-        app: &App,
-        configuration: &Configuration,
-        (from, to): (i64, i64),
-        until: Instant,
-    ) -> Result<Self, ApiError> {
-        let mut priced = Self {
-            places: BTreeMap::new(),
-            records: 0,
-            window: (from, to),
-            next: None,
-        };
-        let organisation_id = &configuration.organisation.id;
-        let (mut day, mut after) = (day_of(from), text_of(from));
-        let mut hour = from;
-        while day <= day_of(to.saturating_sub(1)) {
-            let page = app
-                .store
-                .recorded_usage(organisation_id, day, &after)
-                .await?;
-            for recorded in &page.items {
-                let of = hour_of(&recorded.hour).unwrap_or(hour);
-                if of >= to {
-                    return Ok(priced);
-                }
-                let is_enough = priced.records >= MAX_RECORDS || Instant::now() >= until;
-                if of > hour && is_enough {
-                    priced.window.1 = of;
-                    priced.next = Some(of);
-                    return Ok(priced);
-                }
-                hour = of;
-                priced.add(configuration, recorded);
-            }
-            match page.next {
-                Some(next) => after = next,
-                None => {
-                    day = day.saturating_add(Span::new().days(1));
-                    after = day.to_string();
-                }
-            }
-        }
-        Ok(priced)
-    }
-
-    fn add(&mut self, configuration: &Configuration, recorded: &RecordedUsage) {
-        let at = recorded.usage.occurred_at;
-        let pricing = configuration.pricing(PriceBooks::built_in(), at);
-        let place = (recorded.month, recorded.path.clone());
-        let source = configuration.organisation.price_source;
-        let costs = costs(recorded, &pricing, source);
-        self.places
-            .entry(place)
-            .or_default()
-            .add(&recorded.hour, costs);
-        self.records = self.records.saturating_add(1);
-    }
-}
+/// How many corrections a call books or finds refused.
+const MAX_BOOKED: usize = 100;
 
 /// A call that prices usage anew.
 pub(super) struct Run<'a> {
@@ -133,23 +35,52 @@ pub(super) struct Run<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What a call prices: places in their order.
+pub(super) struct Batch {
+    pub(super) items: Vec<Item>,
+    /// Where the next call begins. None if nothing is left.
+    pub(super) next: Option<Start>,
+}
+
 impl Run<'_> {
-    /// Returns the difference of each place.
-    pub(super) async fn items(&self) -> Result<Vec<Item>, ApiError> {
-        let mut items = Vec::with_capacity(self.priced.places.len());
-        for (order, (place, repriced)) in self.priced.places.iter().enumerate() {
-            let organisation_id = &self.configuration.organisation.id;
+    /// Returns the differences of the places behind `after`. If more are to be booked than a call
+    /// books, the next one begins behind the last of these, whether it was refused or not.
+    pub(super) async fn batch(&self, to: i64, after: Option<&Place>) -> Result<Batch, ApiError> {
+        let organisation_id = &self.configuration.organisation.id;
+        let window = self.priced.window;
+        let mut items: Vec<Item> = Vec::new();
+        let mut due: usize = 0;
+        let places = self.priced.places.iter();
+        let places = places.filter(|(place, _)| after.is_none_or(|after| *place > after));
+        for (order, (place, repriced)) in places.enumerate() {
             let booked = self.app.store.booked(organisation_id, place).await?;
-            items.push(Item {
+            let item = Item {
                 place: place.clone(),
                 costs: repriced.costs(),
                 left: repriced.left(booked.as_ref()),
                 correction_id: new_id("cor_", self.now, order)?,
                 is_booked: false,
                 refused: None,
-            });
+            };
+            if item.is_due() && !self.is_dry_run {
+                if due == MAX_BOOKED {
+                    let next = items.last().map(|last| Start {
+                        from: window.0,
+                        to: window.1,
+                        after: Some(last.place.clone()),
+                    });
+                    return Ok(Batch { items, next });
+                }
+                due = due.saturating_add(1);
+            }
+            items.push(item);
         }
-        Ok(items)
+        let next = (window.1 < to).then_some(Start {
+            from: window.1,
+            to,
+            after: None,
+        });
+        Ok(Batch { items, next })
     }
 
     pub(super) fn shown(&self, items: &[Item], next_cursor: Option<&str>) -> String {
@@ -175,26 +106,32 @@ impl Run<'_> {
         next_cursor: Option<&str>,
         idempotent: Option<&IdempotentRequest>,
     ) -> Result<Response, ApiError> {
-        let due: Vec<usize> = (0..items.len())
-            .filter(|at| items.get(*at).is_some_and(Item::is_due))
-            .take(MAX_BOOKED)
-            .collect();
-        let last = due.last().copied();
-        for at in due {
-            if let Some(item) = items.get_mut(at) {
-                item.is_booked = true;
-            }
-            let answer = self.shown(&items, next_cursor);
-            let Some(item) = items.get_mut(at) else {
+        let due = (0..items.len()).filter(|at| items.get(*at).is_some_and(Item::is_due));
+        let due: Vec<usize> = due.collect();
+        for at in &due {
+            let is_last = due.last() == Some(at);
+            // As of the last attempt: another call may book some of it meanwhile.
+            let left = Mutex::new(Cost::default());
+            let answer = |left: Cost| match is_last {
+                true => self.shown(&with_booked(&items, *at, left), next_cursor),
+                false => String::new(),
+            };
+            let Some(item) = items.get(*at) else {
                 continue;
             };
-            let is_last = last == Some(at);
             let kept = idempotent.filter(|_| is_last);
-            match self.book_one(item, &answer, kept).await {
+            let answered = self.book_one(item, &left, answer, kept).await;
+            let left = left.into_inner().unwrap_or_else(PoisonError::into_inner);
+            match answered {
                 // It may be the answer of an earlier call under the same key.
                 Ok(answered) if is_last => return Ok(answered),
-                Ok(_) => {}
-                Err(error) if error.code == ErrorCode::Conflict => item.refuse(error.message),
+                Ok(_) => items = with_booked(&items, *at, left),
+                Err(error) if error.code == ErrorCode::Conflict => {
+                    if let Some(item) = items.get_mut(*at) {
+                        item.left = left;
+                        item.refused = Some(error.message);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -204,7 +141,8 @@ impl Run<'_> {
     async fn book_one(
         &self,
         item: &Item,
-        answer: &str,
+        known: &Mutex<Cost>,
+        answer: impl Fn(Cost) -> String + Copy,
         idempotent: Option<&IdempotentRequest>,
     ) -> Result<Response, ApiError> {
         let (app, now) = (self.app, self.now);
@@ -215,12 +153,15 @@ impl Run<'_> {
             let organisation_id = &configuration.organisation.id;
             let booked = app.store.booked(organisation_id, &item.place).await?;
             let left = repriced.left(booked.as_ref());
-            let correction = self.correction(configuration, item, left)?;
+            *known.lock().unwrap_or_else(PoisonError::into_inner) = left;
+            let mut correction = self.correction(configuration, item, left)?;
             let totals = app
                 .store
                 .department_totals(organisation_id, correction.month)
                 .await?;
             check_recorded(&totals, &correction)?;
+            let there = totals.unpriced_on(&correction.path()).max(0);
+            correction.unpriced = left.unpriced.max(there.saturating_neg());
             let cells = cells_in_force(app, configuration, now).await?;
             let json = correction_json(&correction);
             let created = Change::UsageRepriced {
@@ -228,7 +169,7 @@ impl Run<'_> {
                 correction: Audited::new(correction, json),
                 booked: repriced.booked(&item.place, booked.as_ref()),
             };
-            Ok(Proposal::showing(created, 200, answer.to_owned()))
+            Ok(Proposal::showing(created, 200, answer(left)))
         })
         .await
     }
@@ -237,10 +178,10 @@ impl Run<'_> {
         &self,
         configuration: &Configuration,
         item: &Item,
-        left: i128,
+        left: Cost,
     ) -> Result<Correction, ApiError> {
         let (month, path) = &item.place;
-        if left == 0 {
+        if left.is_zero() {
             return Err(ApiError::conflict("another call has booked it meanwhile"));
         }
         if !is_correctable(configuration, *month, self.now) {
@@ -255,12 +196,23 @@ impl Run<'_> {
             path: path.clone(),
             month: *month,
             counts_at: counts_at(configuration, *month, self.now),
-            amounts: Amounts::new(0, left),
+            amounts: Amounts::new(0, left.pico_usd),
+            unpriced: left.unpriced,
             reason: "recorded usage was priced anew".to_owned(),
             created_by: self.actor.author.name.clone(),
             created_at: self.now,
         })
     }
+}
+
+/// Returns the items with `left` booked of one of them.
+fn with_booked(items: &[Item], at: usize, left: Cost) -> Vec<Item> {
+    let mut items = items.to_vec();
+    if let Some(item) = items.get_mut(at) {
+        item.left = left;
+        item.is_booked = true;
+    }
+    items
 }
 
 /// Returns a conflict if it takes away more than there is at a level, as earlier corrections may

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::amount::Unit;
-use shared::domain::ledger::repricing::{Costs, Place};
+use shared::domain::ledger::repricing::{Cost, Costs, Place};
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Path;
 use shared::domain::period::Month;
@@ -12,11 +12,12 @@ use shared::runtime::wire::Usd;
 use utoipa::ToSchema;
 
 /// The difference of one place.
+#[derive(Clone)]
 pub(super) struct Item {
     pub(super) place: Place,
     pub(super) costs: Costs,
-    /// The pico-USD that are left to book.
-    pub(super) left: i128,
+    /// What is left to book.
+    pub(super) left: Cost,
     /// The id of the correction that books it.
     pub(super) correction_id: String,
     pub(super) is_booked: bool,
@@ -26,12 +27,7 @@ pub(super) struct Item {
 
 impl Item {
     pub(super) fn is_due(&self) -> bool {
-        self.left != 0
-    }
-
-    pub(super) fn refuse(&mut self, why: String) {
-        self.is_booked = false;
-        self.refused = Some(why);
+        !self.left.is_zero()
     }
 }
 
@@ -59,6 +55,9 @@ struct DifferenceView<'a> {
     repriced_usd: Usd,
     /// What is booked of it now, or would be: the difference less what was booked before.
     difference_usd: Usd,
+    /// The tokens that had no price and have one now: so many fewer are `unpriced_tokens`. Below
+    /// zero if they have none again.
+    priced_tokens: i64,
     /// The correction that books it. Null in a dry run, or if nothing is booked.
     #[schema(required = true)]
     correction_id: Option<&'a str>,
@@ -78,6 +77,8 @@ struct BudgetView<'a> {
     #[schema(value_type = MonthId)]
     month: Month,
     difference_usd: Usd,
+    /// So many fewer tokens are `unpriced_tokens`.
+    priced_tokens: i64,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -111,9 +112,10 @@ pub(super) fn shown<'a>(
         DifferenceView {
             department_id: department_id.filter(|id| !id.is_empty()),
             month: *month,
-            recorded_usd: usd(item.costs.recorded),
-            repriced_usd: usd(item.costs.anew),
-            difference_usd: usd(item.left),
+            recorded_usd: usd(item.costs.recorded.pico_usd),
+            repriced_usd: usd(item.costs.anew.pico_usd),
+            difference_usd: usd(item.left.pico_usd),
+            priced_tokens: item.left.unpriced.saturating_neg(),
             correction_id: item.is_booked.then_some(item.correction_id.as_str()),
             refused: item.refused.as_deref(),
         }
@@ -142,13 +144,14 @@ fn budgets<'a>(configuration: &'a Configuration, items: &[Item]) -> Vec<BudgetVi
                 let (of, path) = &item.place;
                 *of == month && Path::from_text(path).is_under(department_id)
             });
-            let difference = counts.fold(0, |sum: i128, item| sum.saturating_add(item.left));
+            let difference = counts.fold(Cost::default(), |sum, item| sum.plus(item.left));
             views.push(BudgetView {
                 budget_id: &budget.id,
                 name: &budget.name,
                 department_id,
                 month,
-                difference_usd: Usd(Unit::Usd.rounded_up(difference)),
+                difference_usd: Usd(Unit::Usd.rounded_up(difference.pico_usd)),
+                priced_tokens: difference.unpriced.saturating_neg(),
             });
         }
     }

@@ -7,6 +7,7 @@ mod changing;
 mod difference;
 pub(crate) mod discounts;
 pub(crate) mod own;
+mod priced;
 mod rates;
 pub(crate) mod reprice;
 mod schema;

@@ -1,8 +1,9 @@
 //! Prices recorded usage anew, and books the difference of each department and month as one
 //! correction.
 
-use super::booking::{MAX_BOOKED, Priced, Run};
+use super::booking::{Batch, Run};
 use super::difference::RepriceView;
+use super::priced::{Priced, Start, hour};
 use super::schema::Reprice;
 use crate::App;
 use crate::change::{Actor, answered_before, respond};
@@ -25,7 +26,6 @@ use std::time::Instant;
 const MAX_HOURS: i64 = 31 * 24;
 /// How long ago usage may have arrived, in hours. Records expire after thirteen months.
 const MAX_HOURS_AGO: i64 = 365 * 24;
-const HOUR_SECONDS: i64 = 3_600;
 
 /// What a request wants to price.
 struct Asked {
@@ -34,10 +34,6 @@ struct Asked {
     /// The hour after the last one.
     to: i64,
     is_dry_run: bool,
-}
-
-fn hour(at: Timestamp) -> i64 {
-    at.as_second().div_euclid(HOUR_SECONDS)
 }
 
 impl Asked {
@@ -55,7 +51,7 @@ impl Asked {
     }
 }
 
-fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<i64>), ApiError> {
+fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<Start>), ApiError> {
     let mut fields = Fields::of_body(body)?;
     let moment = |raw: &str| parse::timestamp(raw).map(Some);
     let (from, to) = (
@@ -89,7 +85,7 @@ fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<i64>), ApiE
         let known = app.cursors.read(&place, &cursor);
         let rule = "must be a next_cursor of the same request, unchanged";
         known
-            .and_then(|hour| hour.parse().ok())
+            .and_then(|start| Start::from_text(&start))
             .ok_or(rule.to_owned())
     });
     fields.finish()?;
@@ -100,8 +96,9 @@ fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<i64>), ApiE
 ///
 /// `from` and `to` say when the usage arrived; they are widened to whole hours (UTC). Each event
 /// gets the price that is in force now for its `occurred_at`. Usage that nobody counted, or whose
-/// model has no price, keeps its charge. Each department and month gets one correction, which
-/// counts like late usage; with `dry_run` the answer only shows it. A repeated call, or one with an
+/// model has no price, keeps its charge; tokens that had no price and have one now are no longer
+/// `unpriced_tokens`. Each department and month gets one correction, which counts like late usage;
+/// with `dry_run` the answer only shows it. A repeated call, or one with an
 /// overlapping window, books only what is not booked yet. A long window takes several calls: send
 /// `next_cursor` as `cursor` to continue.
 #[shared::endpoint(POST "/v1/prices/reprice", ADMIN)]
@@ -135,8 +132,13 @@ pub(crate) async fn reprice(
     }
     asked.check_age(app.clock.now())?;
     let configuration = read_configuration(&app, owner).await?;
-    let from = cursor.unwrap_or(asked.from);
-    let priced = Priced::read(&app, &configuration, (from, asked.to), until).await?;
+    let start = cursor.unwrap_or(Start {
+        from: asked.from,
+        to: asked.to,
+        after: None,
+    });
+    let hours = (start.from, start.to);
+    let priced = Priced::read(&app, &configuration, hours, until).await?;
     let run = Run {
         app: &app,
         actor: &Actor::of(owner, &request_id),
@@ -145,15 +147,9 @@ pub(crate) async fn reprice(
         is_dry_run: asked.is_dry_run,
         now: app.clock.now(),
     };
-    let items = run.items().await?;
-    let due = items.iter().filter(|item| item.is_due()).count();
-    // What is not booked in this call is found again by the next one.
-    let next = match !asked.is_dry_run && due > MAX_BOOKED {
-        true => Some(from),
-        false => priced.next,
-    };
+    let Batch { items, next } = run.batch(asked.to, start.after.as_ref()).await?;
     let place = asked.place(&list);
-    let next = next.map(|hour| app.cursors.write(&place, &hour.to_string()));
+    let next = next.map(|start| app.cursors.write(&place, &start.to_text()));
     let answer = match asked.is_dry_run {
         true => json(200, run.shown(&items, next.as_deref())),
         false => {

@@ -28,6 +28,7 @@ pub(super) struct UsageView {
     total_cached_input_tokens: i64,
     total_tokens: i64,
     /// Those of `total_tokens` whose model had no price, so that the cost is without them.
+    /// Below zero in the row of corrections if such usage was priced anew.
     unpriced: i64,
     estimated_cost_usd: Usd,
 }

@@ -32,6 +32,9 @@ pub struct Correction {
     pub counts_at: Timestamp,
     /// The amounts to add. Negative amounts subtract.
     pub amounts: Amounts,
+    /// The tokens without a price to add. Below zero if they were priced anew.
+    #[serde(default)]
+    pub unpriced: i64,
     pub reason: String,
     /// The actor's name in the audit log.
     pub created_by: String,

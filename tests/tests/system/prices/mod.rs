@@ -153,6 +153,10 @@ async fn an_alias_gives_a_deployment_and_a_profile_their_price() {
     assert_eq!(alias["price"]["model"], "gpt-4o");
     let decision = ask(&world, "r-2", "bedrock", PROFILE).await;
     assert_eq!(decision["hold"]["usd"].to_string(), "0.0125");
+    assert_eq!(
+        (&decision["price"]["match"], &decision["price"]["model"]),
+        (&json!("organisation"), &json!("gpt-4o"))
+    );
     let usage = million(
         &world,
         "e-1",
@@ -161,6 +165,11 @@ async fn an_alias_gives_a_deployment_and_a_profile_their_price() {
     );
     world.report(&[usage]).await;
     assert_eq!(spent(&world, &budget).await, "2.5");
+    // What the organisation said itself is sure: nobody has to look at it.
+    for path in ["/v1/models?status=inexact", "/v1/alerts"] {
+        let list = world.admin("GET", path, Value::Null).await.expect(200);
+        assert_eq!(list["items"], json!([]), "{path}");
+    }
     // Without a provider of its own it is the one that is reported.
     put(
         &world,

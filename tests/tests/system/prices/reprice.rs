@@ -147,3 +147,159 @@ async fn a_difference_that_takes_away_more_than_there_is_is_refused_and_said() {
     assert_eq!(shown["departments"][0]["correction_id"], Value::Null);
     assert_eq!(spent(&world, &budget).await, "0.5");
 }
+
+#[tokio::test]
+async fn tokens_that_have_a_price_now_are_no_longer_without_one_and_that_once() {
+    let (world, budget) = world().await;
+    refuse_unknown_models(&world).await;
+    let models = [
+        ("e-1", "ours"),
+        ("e-2", "ours"),
+        ("e-3", "free"),
+        ("e-4", "nobody-knows"),
+    ];
+    for (id, model) in models {
+        let usage = million(&world, id, ("openai", model), "11:00:00");
+        world.report(&[usage]).await;
+    }
+    let unpriced = async || world.figures(&budget).await["unpriced_tokens"].clone();
+    let set = async |model: &str, usd: Value| {
+        let rates = json!({
+            "input_usd_per_million": usd, "output_usd_per_million": usd,
+            "effective_from": "2026-11-24T00:00:00Z",
+        });
+        put(&world, &format!("/v1/prices/openai/{model}"), rates).await;
+    };
+    assert_eq!(unpriced().await, 4_000_000);
+    set("ours", json!(2)).await;
+    let shown = reprice(&world, window(true)).await;
+    assert_eq!(shown["departments"][0]["priced_tokens"], 2_000_000);
+    assert_eq!(shown["budgets"][0]["priced_tokens"], 2_000_000);
+    assert_eq!(unpriced().await, 4_000_000, "it was only shown");
+    for _ in 0..2 {
+        reprice(&world, window(false)).await;
+        assert_eq!(unpriced().await, 2_000_000);
+        assert_eq!(spent(&world, &budget).await, "4");
+    }
+    let made = corrections(&world).await;
+    assert_eq!(made.len(), 1);
+    assert_eq!(made[0]["unpriced_tokens"], -2_000_000);
+    // Nothing is a price, too.
+    set("free", json!(0)).await;
+    let headers = [("idempotency-key", "once")];
+    for _ in 0..2 {
+        let body = window(false).to_string();
+        let path = "/v1/prices/reprice";
+        let booked = world.raw(ADMIN, "POST", path, &headers, body).await;
+        let booked = booked.expect(200);
+        let of = &booked["departments"][0];
+        assert_eq!(
+            (&of["priced_tokens"], &of["difference_usd"]),
+            (&json!(1_000_000), &json!(0))
+        );
+        assert_eq!(unpriced().await, 1_000_000);
+    }
+    assert_eq!(corrections(&world).await.len(), 2);
+    assert_eq!(spent(&world, &budget).await, "4");
+    let tree = world
+        .admin("GET", "/v1/departments/tree", Value::Null)
+        .await
+        .expect(200);
+    assert_eq!(tree["usage"]["unpriced_tokens"], 1_000_000);
+}
+
+#[tokio::test]
+async fn a_crash_before_the_booking_leaves_the_tokens_to_the_next_call() {
+    let (world, budget) = world().await;
+    refuse_unknown_models(&world).await;
+    let usage = million(&world, "e-1", ("openai", "ours"), "11:00:00");
+    world.report(&[usage]).await;
+    let rates = json!({
+        "input_usd_per_million": 2, "output_usd_per_million": 2,
+        "effective_from": "2026-11-24T00:00:00Z",
+    });
+    put(&world, "/v1/prices/openai/ours", rates).await;
+    let books = |operation: &str, _: &str| operation == "TransactWriteItems";
+    world.crash(reprice(&world, window(false)), books).await;
+    assert_eq!(world.figures(&budget).await["unpriced_tokens"], 1_000_000);
+    for _ in 0..2 {
+        reprice(&world, window(false)).await;
+        assert_eq!(world.figures(&budget).await["unpriced_tokens"], 0);
+        assert_eq!(spent(&world, &budget).await, "2");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_shows_what_is_left_when_another_call_books_first() {
+    let (world, budget) = world().await;
+    world
+        .report(&[million(&world, "e-1", GPT, "11:00:00")])
+        .await;
+    all_day(&world, json!(4)).await;
+    let books = |operation: &str, _: &str| operation == "TransactWriteItems";
+    let (late, first) = world
+        .meanwhile(
+            reprice(&world, window(false)),
+            books,
+            reprice(&world, window(false)),
+        )
+        .await;
+    assert_eq!(first["departments"][0]["difference_usd"], 1.5);
+    let late = &late["departments"][0];
+    assert_eq!(
+        (&late["difference_usd"], &late["correction_id"]),
+        (&json!(0), &Value::Null)
+    );
+    let refused = late["refused"].as_str().unwrap();
+    assert!(refused.contains("another call"), "{refused}");
+    assert_eq!(spent(&world, &budget).await, "4");
+}
+
+#[tokio::test]
+async fn a_hundred_refusals_do_not_keep_a_call_from_the_places_behind_them() {
+    let (world, budget) = world().await;
+    let mut usages = Vec::new();
+    for n in 0..=101 {
+        let id = if n <= 100 {
+            format!("d{n:03}")
+        } else {
+            "z".to_owned()
+        };
+        world.department(&id, None).await;
+        world.user(&id, &id).await;
+        let mut usage = million(&world, "e-1", GPT, "11:00:00");
+        usage["user_id"] = json!(id);
+        usages.push(usage);
+    }
+    for some in usages.chunks(50) {
+        world.report(some).await;
+    }
+    for n in 0..=100 {
+        let back = json!({
+            "department_id": format!("d{n:03}"), "month": "2026-11", "usd": -2, "reason": "agreed",
+        });
+        world
+            .admin("POST", "/v1/corrections", back)
+            .await
+            .expect(201);
+    }
+    all_day(&world, json!(0)).await;
+    let first = reprice(&world, window(false)).await;
+    let refused = |answer: &Value| {
+        let departments = answer["departments"].as_array().unwrap();
+        let refused = departments.iter().filter(|of| of["refused"].is_string());
+        (departments.len(), refused.count())
+    };
+    assert_eq!(refused(&first), (100, 100));
+    let mut next = window(false);
+    next["cursor"] = first["next_cursor"].clone();
+    let second = reprice(&world, next).await;
+    assert_eq!(refused(&second), (2, 1));
+    assert_eq!(second["next_cursor"], Value::Null);
+    assert_eq!(second["departments"][1]["department_id"], "z");
+    assert_eq!(
+        spent(&world, &budget).await,
+        "50.5",
+        "a half of each that is refused"
+    );
+}
