@@ -122,7 +122,7 @@ impl Store {
     fn unsure_item(&self, key: &keys::Key, more: &More<'_>) -> Result<ModelRow, StoreError> {
         let entry = more.entry;
         let usage = entry.report.usage;
-        let price = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
+        let price: AttributeValue = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
         let last = moment(entry.received_at);
         let changes = Changes::default()
             .add("tokens", more.tokens)
