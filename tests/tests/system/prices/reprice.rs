@@ -54,7 +54,7 @@ async fn the_difference_is_shown_by_department_and_budget_and_booked_once() {
     );
     let expected = json!([{
         "department_id": "eng", "month": "2026-11", "recorded_usd": 2.5, "repriced_usd": 4,
-        "difference_usd": 1.5, "correction_id": null, "refused": null,
+        "difference_usd": 1.5, "priced_tokens": 0, "correction_id": null, "refused": null,
     }]);
     assert_eq!(shown["departments"], expected);
     assert_eq!(shown["budgets"][0]["budget_id"], budget);
