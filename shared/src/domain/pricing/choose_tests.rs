@@ -48,6 +48,7 @@ const BEHIND: [&str; 20] = [
 
 #[test]
 fn a_version_that_is_added_to_a_name_is_never_exactly_that_name() {
+    use MatchKind::{Dated, Exact, None as Unknown};
     let models = ["m-1", "m-1-2025-01-02", "m-2-v2:0", "m-3@001"].map(|model| {
         let prices = json!({"input_cost_per_token": 5, "output_cost_per_token": 5});
         json!({"provider": "openai", "model": model, "prices": prices})
@@ -55,7 +56,6 @@ fn a_version_that_is_added_to_a_name_is_never_exactly_that_name() {
     let file = json!({"version": "t", "effective_from": "2026-01-01", "models": models});
     let book = PriceBook::from_json(&file.to_string()).unwrap();
     let kind = |model: &str| book.find(Some("openai"), model).matched.kind;
-    use MatchKind::{Dated, Exact, None as Unknown};
     for (model, expected) in [
         ("m-1-2025-01-02-v2", Dated),
         ("m-1-2025-01-02-v1:0", Dated),
