@@ -98,9 +98,9 @@ fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<Start>), Ap
 /// gets the price that is in force now for its `occurred_at`. Usage that nobody counted, or whose
 /// model has no price, keeps its charge; tokens that had no price and have one now are no longer
 /// `unpriced_tokens`. Each department and month gets one correction, which counts like late usage;
-/// with `dry_run` the answer only shows it. A repeated call, or one with an overlapping window, books
-/// only what is not booked yet. A long window takes several calls: send `next_cursor` as `cursor` to
-/// continue.
+/// with `dry_run` the answer only shows it. A repeated call, or one with an overlapping window,
+/// books only what is not booked yet. A long window takes several calls: send `next_cursor` as
+/// `cursor` to continue.
 #[shared::endpoint(POST "/v1/prices/reprice", ADMIN)]
 #[utoipa::path(
     operation_id = "reprice",
