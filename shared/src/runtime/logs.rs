@@ -21,6 +21,16 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 pub const NAMESPACE: &str = "Toktra";
 /// The target of counts, for filters of a log.
 pub const COUNTS: &str = "counts";
+/// The crates of the functions, as targets of a log.
+const OURS: [&str; 7] = [
+    "api",
+    "evaluate",
+    "ingest",
+    "notify",
+    "preflight",
+    "reset",
+    "shared",
+];
 /// The replacement for an address or a key in a log.
 const HIDDEN: &str = "(hidden)";
 
@@ -87,12 +97,23 @@ pub fn number_of(items: usize) -> u64 {
     u64::try_from(items).unwrap_or(u64::MAX)
 }
 
-/// Starts the logs of a function at the level of `RUST_LOG`, or `info`. It may name targets
-/// (`info,shared=debug`). If the environment names the `STACK`, counts are written for CloudWatch,
-/// too.
-pub fn start() {
-    let asked: Option<Targets> = optional("RUST_LOG").and_then(|text| text.parse().ok());
+/// Returns what `asked` lets pass, which is a level or names targets, too (`info,shared=debug`).
+/// Its level is for our own crates. Of others only warnings pass, unless it names them: what they
+/// say in detail has the headers of requests in it, and keys.
+fn targets(asked: Option<&str>) -> Targets {
+    let asked: Option<Targets> = asked.and_then(|text| text.parse().ok());
     let asked = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let level = asked.default_level().unwrap_or(LevelFilter::OFF);
+    Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_targets(OURS.map(|target| (target, level)))
+        .with_targets(asked.iter())
+}
+
+/// Starts the logs of a function at the level of `RUST_LOG`, or `info`. If the environment names
+/// the `STACK`, counts are written for CloudWatch, too.
+pub fn start() {
+    let asked = targets(optional("RUST_LOG").as_deref());
     // The span with the id of the request exists at every level.
     let is_wanted = filter_fn(move |of| {
         let is_context = of.is_span() && *of.level() <= tracing::Level::INFO;
@@ -169,6 +190,38 @@ mod tests {
             {"Name": "EventAge", "Unit": "Milliseconds"}
         ]);
         assert_eq!(of["Metrics"], units);
+    }
+
+    #[test]
+    fn a_level_is_for_our_own_crates_and_others_only_warn() {
+        use tracing::Level;
+        for (asked, target, level, passes) in [
+            (Some("debug"), "shared::store::call", Level::DEBUG, true),
+            (Some("debug"), "preflight", Level::DEBUG, true),
+            (Some("debug"), "hyper_util::client", Level::DEBUG, false),
+            (
+                Some("debug"),
+                "aws_smithy_runtime::client",
+                Level::INFO,
+                false,
+            ),
+            (Some("debug"), "aws_config", Level::WARN, true),
+            (Some("error"), "aws_config", Level::WARN, false),
+            (Some("error"), "shared", Level::WARN, false),
+            (None, "shared", Level::INFO, true),
+            (None, "shared", Level::DEBUG, false),
+            (None, "hyper_util::client", Level::INFO, false),
+            (
+                Some("warn,shared=debug"),
+                "shared::ledger",
+                Level::DEBUG,
+                true,
+            ),
+            (Some("info,rustls=info"), "rustls", Level::INFO, true),
+        ] {
+            let is_wanted = targets(asked).would_enable(target, &level);
+            assert_eq!(is_wanted, passes, "{asked:?} {target} {level}");
+        }
     }
 
     #[test]
