@@ -167,7 +167,7 @@ def versions_follow_parameters(deployment):
         for parameter in sorted(named - has):
             yield f"{parameter} changes nothing of {function}, of which AWS makes no version then"
         for parameter in sorted(has & LAYOUT):
-            if "raise KeyGeneration" not in stack.source["Parameters"][parameter]["Description"]:
+            if "raise LayoutGeneration" not in stack.source["Parameters"][parameter]["Description"]:
                 yield f"nobody knows how a new {parameter} becomes a version"
         long = {name: value or "?" for name, value in most.items()}
         size = len(Stack(deployment.files["template.yaml"], long).value(of["Description"]))

@@ -130,14 +130,15 @@ class Stack:
     def _mend_permissions(self):
         """The emulator holds each function to its role, with two gaps. It asks for the permission sqs:SendMessageBatch, which AWS does
         not have: there SendMessage covers both, so whoever has that is given the other for the same queues. And it takes mails to be
-        sent from any identity: whoever may send from one is given "*"."""
+        sent from any identity and knows no sender's address: whoever may send from one is given "*"."""
         iam = self.emulator.client("iam")
         for role in [self.physical[name] for name, kind in self.kinds.items() if kind == "AWS::IAM::Role"]:
             for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
                 document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
                 allowed = [of for of in document["Statement"] if of["Effect"] == "Allow"]
                 more = [of | {"Action": ["sqs:SendMessageBatch"]} for of in allowed if "sqs:SendMessage" in of["Action"]]
-                more += [of | {"Resource": "*"} for of in allowed if "ses:SendEmail" in of["Action"]]
+                mails = [of for of in allowed if "ses:SendEmail" in of["Action"]]
+                more += [{name: of[name] for name in of if name != "Condition"} | {"Resource": "*"} for of in mails]
                 if more:
                     wider = json.dumps(document | {"Statement": more})
                     iam.put_role_policy(RoleName=role, PolicyName=f"{policy}-emulated", PolicyDocument=wider)

@@ -3,6 +3,7 @@
 use crate::sources::read;
 use crate::template::Template;
 use local::permissions::Permission;
+use local::system::{AUDIT_SECRET, OPERATOR_SECRET, SEALING_SECRET, TOKEN_SECRET};
 use local::system::{BUCKET, BUS, CONFIGURATION_SET, DEAD_EVENTS, DEAD_NOTICES, EVENTS};
 use local::system::{MAIL_SENDER, NOTICES};
 use std::collections::BTreeSet;
@@ -28,12 +29,24 @@ pub fn deployed_name(permission: &Permission) -> String {
         ("sqs", DEAD_NOTICES, _) => "NoticesDeadLetters".to_owned(),
         ("events", BUS, _) => "Bus".to_owned(),
         ("s3", BUCKET, _) => "arn:${AWS::Partition}:s3:::${AuditBucket}/*".to_owned(),
-        ("ses", _, Some(("identity", MAIL_SENDER))) => of_ses("identity/${MailIdentity}"),
+        ("ses", _, Some(("identity", MAIL_SENDER))) => of_ses("identity/${MailSender}"),
+        ("ses", _, Some(("identity", domain))) if is_domain_of_sender(domain) => {
+            of_ses("identity/${MailIdentity}")
+        }
+        ("secretsmanager", OPERATOR_SECRET | SEALING_SECRET | TOKEN_SECRET | AUDIT_SECRET, _) => {
+            format!("!Ref {resource}")
+        }
         ("ses", _, Some(("configuration-set", CONFIGURATION_SET))) => {
             of_ses("configuration-set/${MailConfigurationSet}")
         }
         _ => resource.to_owned(),
     }
+}
+
+fn is_domain_of_sender(domain: &str) -> bool {
+    MAIL_SENDER
+        .split_once('@')
+        .is_some_and(|(_, of)| of == domain)
 }
 
 /// The permissions in `used` that a deployed function would not have.
@@ -67,12 +80,32 @@ mod tests {
             ("notify", "events:PutEvents", "default", false),
             ("api", "events:PutEvents", BUS, false),
             ("notify", "ses:SendEmail", "identity/toktra@localhost", true),
+            ("notify", "ses:SendEmail", "identity/localhost", true),
             ("notify", "ses:SendEmail", "identity/somebody@else", false),
+            ("notify", "ses:SendEmail", "identity/else", false),
             ("notify", "ses:SendEmail", "configuration-set/local", true),
             ("reset", "ses:SendEmail", "identity/toktra@localhost", false),
             ("reset", "s3:PutObject", BUCKET, true),
             ("reset", "s3:GetObject", BUCKET, false),
             ("reset", "s3:PutObject", "another", false),
+            (
+                "preflight",
+                "secretsmanager:GetSecretValue",
+                "TokenKey",
+                true,
+            ),
+            (
+                "preflight",
+                "secretsmanager:GetSecretValue",
+                "SealingKey",
+                false,
+            ),
+            (
+                "evaluate",
+                "secretsmanager:GetSecretValue",
+                "TokenKey",
+                false,
+            ),
             ("evaluate", "dynamodb:GetItem", "Counters", true),
             ("evaluate", "dynamodb:DeleteItem", "Counters", false),
             // A caller that is not a function may do anything.

@@ -52,7 +52,8 @@ use shared::runtime::http::finished;
 use shared::runtime::list::{Cursors, PageRequest, Parameters};
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::{self, Rates};
-use shared::runtime::sealing::Sealer;
+use shared::runtime::sealing::Vault;
+use shared::runtime::secrets::Secret;
 use shared::runtime::token::Tokens;
 use shared::store::Store;
 use std::time::Duration;
@@ -64,7 +65,7 @@ pub struct App {
     keys: Keys,
     cursors: Cursors,
     clock: Clock,
-    sealer: Sealer,
+    vault: Vault,
     notices: Notices,
     tokens: Tokens,
     /// How far webhooks may reach.
@@ -77,23 +78,22 @@ pub struct App {
 const TEST_TIME: Duration = Duration::from_secs(12);
 
 impl App {
-    /// Builds the function on `store`, with `notices` as its queue. `operator_key` and the keys of
-    /// the sealer and the tokens are secrets of the deployment.
+    /// Builds the function on `store`, with `notices` as its queue.
     pub fn new(
         store: Store,
-        operator_key: &str,
-        (sealer, tokens): (Sealer, Tokens),
+        operator_key: Secret,
+        (vault, tokens): (Vault, Tokens),
         notices: Notices,
         clock: Clock,
     ) -> Self {
         let rates = Rates::of(rate::MANAGEMENT).shared(store.clone());
         let keys = Keys::new(store.clone(), tokens.clone(), rates, clock.clone());
         Self {
-            sealer,
+            vault,
             notices,
             tokens,
             egress: EgressPolicy::Public,
-            keys: keys.with_operator(operator_key),
+            keys: keys.with_operator(operator_key.clone()),
             cursors: Cursors::new(operator_key),
             store,
             clock,

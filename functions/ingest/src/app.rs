@@ -5,7 +5,7 @@ use shared::runtime::auth::Keys;
 use shared::runtime::clock::Clock;
 use shared::runtime::error::ApiError;
 use shared::runtime::rate::{self, Rates};
-use shared::runtime::sealing::Sealer;
+use shared::runtime::sealing::Vault;
 use shared::runtime::token::Tokens;
 use shared::store::Store;
 use std::collections::HashSet;
@@ -26,7 +26,7 @@ pub struct App {
     pub(crate) sqs: aws_sdk_sqs::Client,
     pub(crate) queue_url: String,
     pub(crate) clock: Clock,
-    pub(crate) sealer: Sealer,
+    pub(crate) vault: Vault,
     /// Users that exist, by organisation and id. A user is never deleted.
     known_users: Arc<Mutex<HashSet<(String, String)>>>,
     /// Places for webhook bodies that are larger than the bodies of other requests.
@@ -39,12 +39,12 @@ impl App {
         store: Store,
         sqs: aws_sdk_sqs::Client,
         queue_url: String,
-        (sealer, tokens): (Sealer, Tokens),
+        (vault, tokens): (Vault, Tokens),
         clock: Clock,
     ) -> Self {
         let rates = Rates::of(rate::TRAFFIC);
         Self {
-            sealer,
+            vault,
             keys: Keys::new(store.clone(), tokens, rates, clock.clone()),
             store,
             sqs,

@@ -118,8 +118,9 @@ pub(crate) async fn receive(
     let integration = app.store.github(&organisation_id).await?;
     let integration = integration.ok_or_else(unsigned)?;
     let secret = app
-        .sealer
+        .vault
         .open(&organisation_id, &integration.sealed_secret)
+        .await?
         .ok_or_else(unsigned)?;
     let received = body::read(&app, headers, body).await?;
     if !signature.is_of(&secret, &received.bytes) {

@@ -3,7 +3,7 @@
 use super::{Bus, Mailer, Poster};
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
-use shared::runtime::sealing::Sealer;
+use shared::runtime::sealing::Vault;
 use shared::store::Store;
 
 /// The parts that all batches share.
@@ -13,7 +13,7 @@ pub struct App {
     pub(crate) notices: Notices,
     /// The queue of deliveries and mails that were given up.
     pub(crate) given_up: Notices,
-    pub(crate) sealer: Sealer,
+    pub(crate) vault: Vault,
     pub(crate) poster: Poster,
     pub(crate) mailer: Mailer,
     pub(crate) bus: Bus,
@@ -26,7 +26,7 @@ impl App {
     pub fn new(
         store: Store,
         [notices, given_up]: [Notices; 2],
-        sealer: Sealer,
+        vault: Vault,
         (poster, mailer, bus): (Poster, Mailer, Bus),
         clock: Clock,
     ) -> Self {
@@ -34,7 +34,7 @@ impl App {
             store,
             notices,
             given_up,
-            sealer,
+            vault,
             poster,
             mailer,
             bus,

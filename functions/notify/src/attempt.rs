@@ -43,7 +43,7 @@ pub(super) async fn make(
     mode: Mode,
 ) -> Result<Attempted, Failure> {
     let now = app.clock.now();
-    let (attempt, retry_after) = post(app, target, &delivery, now).await;
+    let (attempt, retry_after) = post(app, target, &delivery, now).await?;
     let over_at = app.clock.now();
     tracing::info!(
         webhook_id = delivery.webhook_id,
@@ -175,15 +175,14 @@ async fn post(
     target: Target<'_>,
     delivery: &Delivery,
     now: Timestamp,
-) -> (Attempt, Option<i64>) {
+) -> Result<(Attempt, Option<i64>), Failure> {
     let webhook = target.webhook;
     let old = webhook.old_secret.as_ref().filter(|old| now < old.until);
     let sealed = [Some(&webhook.sealed_secret), old.map(|old| &old.sealed)];
-    let secrets: Vec<String> = sealed
-        .into_iter()
-        .flatten()
-        .filter_map(|sealed| app.sealer.open(target.organisation_id, sealed))
-        .collect();
+    let mut secrets = Vec::with_capacity(sealed.len());
+    for sealed in sealed.into_iter().flatten() {
+        secrets.extend(app.vault.open(target.organisation_id, sealed).await?);
+    }
     let attempt = |status_code, error| Attempt {
         at: now,
         status_code,
@@ -191,7 +190,7 @@ async fn post(
     };
     let Some(newest) = secrets.first() else {
         let error = "its secret cannot be read any more; rotate it";
-        return (attempt(None, Some(error.to_owned())), None);
+        return Ok((attempt(None, Some(error.to_owned())), None));
     };
     let signed = Signed {
         id: delivery.id.clone(),
@@ -203,13 +202,13 @@ async fn post(
         .poster
         .post(&webhook.url, signed, delivery.body.clone(), now)
         .await;
-    match posted {
+    Ok(match posted {
         Ok(Answered {
             status,
             retry_after,
         }) => (attempt(Some(status), None), retry_after),
         Err(error) => (attempt(None, Some(error)), None),
-    }
+    })
 }
 
 /// Returns whether a delivery is about a failed notification. If such a delivery is given up, no

@@ -29,6 +29,7 @@ use shared::domain::notice::feedback::{Feedback, Unreadable};
 use shared::runtime::batch;
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::queue::NotQueued;
+use shared::runtime::secrets::Unread;
 use shared::store::StoreError;
 
 /// Why a message has to come again.
@@ -42,6 +43,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("the queue failed")]
     Queue(#[from] NotQueued),
+    #[error("the key of what is sealed is not known")]
+    Secret(#[from] Unread),
     #[error("the bus did not take it")]
     Bus,
 }

@@ -8,7 +8,8 @@ use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::domain::notice::mail_layout::Layout;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
-use shared::runtime::sealing::Sealer;
+use shared::runtime::sealing::Vault;
+use shared::runtime::secrets::{Secret, SecretReader};
 use shared::runtime::{batch, logs, settings};
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ async fn main() -> Result<(), Error> {
     let sqs = aws_sdk_sqs::Client::new(&aws);
     let notices = Notices::new(sqs.clone(), settings::required("NOTICES_QUEUE_URL")?);
     let given_up = Notices::new(sqs, settings::required("DEAD_NOTICES_QUEUE_URL")?);
-    let sealer = Sealer::new(&settings::required("SEALING_KEY")?);
+    let reader = SecretReader::new(&aws);
+    let sealing_key = Secret::new(&reader, settings::required("SEALING_KEY_SECRET")?);
+    sealing_key.versions().await?;
     let poster = Poster::new(EgressPolicy::Public)?;
     let console = settings::optional("CONSOLE_URL");
     let sender = settings::optional("MAIL_SENDER");
@@ -31,8 +34,9 @@ async fn main() -> Result<(), Error> {
     let events = aws_sdk_eventbridge::Client::new(&aws);
     let bus = Bus::new(events, settings::optional("BUS_NAME"));
     let queues = [notices, given_up];
+    let vault = Vault::new(sealing_key);
     let channels = (poster, mailer, bus);
-    let app = App::new(store, queues, sealer, channels, Clock::default());
+    let app = App::new(store, queues, vault, channels, Clock::default());
     let app = &app;
     batch::run(|event| handle(app, event)).await
 }

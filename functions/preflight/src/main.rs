@@ -5,6 +5,7 @@ use lambda_http::Error;
 use preflight::{App, Refusals, router};
 use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::clock::Clock;
+use shared::runtime::secrets::{Secret, SecretReader};
 use shared::runtime::settings::Patience;
 use shared::runtime::token::Tokens;
 use shared::runtime::{logs, settings};
@@ -25,9 +26,14 @@ async fn main() -> Result<(), Error> {
     let sqs = aws_sdk_sqs::Client::from_conf(sqs.build());
     let refusals = Refusals::new(sqs, settings::required("EVENTS_QUEUE_URL")?);
     let store = settings::store(&aws)?;
-    let tokens = Tokens::new(&settings::required("TOKEN_KEY")?);
+    let reader = SecretReader::new(&at_start);
+    let token_key = Secret::new(&reader, settings::required("TOKEN_KEY_SECRET")?);
+    let tokens = Tokens::new(token_key.clone());
     let app = App::new(store, Clock::default(), default, (tokens, refusals))
         .starting_with(settings::store(&at_start)?);
-    app.make_ready().await;
+    // An access token reads the secret if it could not be read now; keys need none.
+    if let ((), Err(error)) = tokio::join!(app.make_ready(), token_key.versions()) {
+        logs::note("not ready before the first access token", &error);
+    }
     lambda_http::run(router(app)).await
 }

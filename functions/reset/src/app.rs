@@ -1,22 +1,30 @@
 //! What the function has for all its passes.
 
 use super::archive::Archive;
-use super::signing::Signer;
+use super::signing::{NotSigned, Signer};
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
+use shared::runtime::secrets::Secret;
 use shared::store::Store;
 
-/// The signer of heads, and the bucket for them.
+/// The key that heads are signed with, and the bucket for them.
 #[derive(Clone, Debug)]
 pub struct Heads {
-    pub(crate) signer: Signer,
+    key: Secret,
     pub(crate) archive: Option<Archive>,
 }
 
 impl Heads {
-    /// Creates heads that `signer` signs. If there is no bucket, they are only stored and sent out.
-    pub fn new(signer: Signer, archive: Option<Archive>) -> Self {
-        Self { signer, archive }
+    /// Creates heads that are signed with `key`. If there is no bucket, they are only stored and
+    /// sent out.
+    pub fn new(key: Secret, archive: Option<Archive>) -> Self {
+        Self { key, archive }
+    }
+
+    /// Returns what signs heads now.
+    pub(crate) async fn signer(&self) -> Result<Signer, NotSigned> {
+        let versions = self.key.versions().await?;
+        Signer::new(versions.current())
     }
 }
 

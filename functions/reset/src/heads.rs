@@ -7,7 +7,7 @@
 //! bucket is tried again until it has the head.
 
 use super::App;
-use super::signing::NotSigned;
+use super::signing::{NotSigned, Signer};
 use jiff::Timestamp;
 use shared::domain::org::audit::{Break, KeptHead};
 use shared::domain::org::audit_head::{AuditHead, DayOver};
@@ -32,9 +32,10 @@ pub(super) async fn sign_head(
     now: Timestamp,
     until: Instant,
 ) -> Result<u64, Failure> {
+    let signer = app.heads.signer().await?;
     let newest = app.store.newest_audit_head(organisation_id).await?;
     if let Some(head) = &newest {
-        archive(app, organisation_id, head).await?;
+        archive(app, &signer, organisation_id, head).await?;
     }
     let Some(over) = DayOver::before(now) else {
         return Ok(0);
@@ -43,7 +44,7 @@ pub(super) async fn sign_head(
     if before.is_some_and(|head| head.day >= over.day) {
         return Ok(0);
     }
-    if let Some(head) = before.filter(|head| !app.heads.signer.has_signed(organisation_id, head)) {
+    if let Some(head) = before.filter(|head| !signer.has_signed(organisation_id, head)) {
         let message = "the head that the tables have of it is not signed with the deployment's key";
         let broken = Break {
             seq: head.seq,
@@ -76,9 +77,9 @@ pub(super) async fn sign_head(
         signed_head: String::new(),
         is_archived: false,
     };
-    head.signed_head = app.heads.signer.sign(organisation_id, &head)?;
-    let was_made = store(app, organisation_id, &head, now).await?;
-    archive(app, organisation_id, &head).await?;
+    head.signed_head = signer.sign(organisation_id, &head)?;
+    let was_made = store(app, &signer, organisation_id, &head, now).await?;
+    archive(app, &signer, organisation_id, &head).await?;
     Ok(u64::from(was_made))
 }
 
@@ -86,6 +87,7 @@ pub(super) async fn sign_head(
 /// before.
 async fn store(
     app: &App,
+    signer: &Signer,
     organisation_id: &str,
     head: &AuditHead,
     now: Timestamp,
@@ -96,7 +98,7 @@ async fn store(
         .administrator_recipients(organisation_id, because)
         .await?;
     let id = new_id("ntc_", now, 0)?;
-    let notice = head.notice(id, app.heads.signer.public_key(), recipients, now);
+    let notice = head.notice(id, signer.public_key(), recipients, now);
     let is_first = app.store.add_audit_head(organisation_id, head, &notice);
     if !is_first.await? {
         return Ok(false);
@@ -107,12 +109,17 @@ async fn store(
 
 /// Puts a head into the bucket, if there is one that does not have it yet. If this fails, the next
 /// pass tries again.
-async fn archive(app: &App, organisation_id: &str, head: &AuditHead) -> Result<(), StoreError> {
+async fn archive(
+    app: &App,
+    signer: &Signer,
+    organisation_id: &str,
+    head: &AuditHead,
+) -> Result<(), StoreError> {
     let Some(archive) = app.heads.archive.as_ref().filter(|_| !head.is_archived) else {
         return Ok(());
     };
     let name = format!("{organisation_id}/{}.json", head.day);
-    let kept = head.kept(organisation_id, app.heads.signer.public_key());
+    let kept = head.kept(organisation_id, signer.public_key());
     if let Err(error) = archive.put(&name, kept.to_string()).await {
         let context = "a head of an audit log is left to the next pass";
         report(ErrorType::AuditHeadNotKept, context, &error);

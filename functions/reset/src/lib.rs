@@ -25,7 +25,6 @@ use organisation::process_organisation;
 pub use report::{OrganisationReport, Report};
 use shared::runtime::logs::{self, ErrorType};
 use shared::store::StoreError;
-pub use signing::{NotSigned, Signer};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 

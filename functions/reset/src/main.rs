@@ -1,10 +1,11 @@
 //! The reset function on AWS Lambda.
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use reset::{App, Archive, AuditRequest, Heads, Signer, audit, handle};
+use reset::{App, Archive, AuditRequest, Heads, audit, handle};
 use serde_json::Value;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
+use shared::runtime::secrets::{Secret, SecretReader};
 use shared::runtime::{logs, settings};
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,12 @@ async fn main() -> Result<(), Error> {
     let aws = settings::aws(settings::Patience::USUAL).await;
     let queue_url = settings::required("NOTICES_QUEUE_URL")?;
     let notices = Notices::new(aws_sdk_sqs::Client::new(&aws), queue_url);
-    let signer = Signer::new(&settings::required("AUDIT_KEY")?)?;
+    let reader = SecretReader::new(&aws);
+    let audit_key = Secret::new(&reader, settings::required("AUDIT_KEY_SECRET")?);
+    audit_key.versions().await?;
     let bucket = settings::optional("AUDIT_BUCKET");
     let archive = bucket.map(|bucket| Archive::new(aws_sdk_s3::Client::new(&aws), bucket));
-    let heads = Heads::new(signer, archive);
+    let heads = Heads::new(audit_key, archive);
     let app = App::new(settings::store(&aws)?, notices, heads, Clock::default());
     let app = &app;
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| async move {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::domain::org::audit_head::AuditHead;
+use shared::runtime::secrets::Unread;
 
 /// The bytes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7).
 const PKCS8: [u8; 16] = [
@@ -45,7 +46,7 @@ impl Claims {
 
 /// The key of the deployment that signs heads.
 #[derive(Clone)]
-pub struct Signer {
+pub(crate) struct Signer {
     key: EncodingKey,
     public_key: Jwk,
     shown: Value,
@@ -59,15 +60,21 @@ impl std::fmt::Debug for Signer {
 
 #[derive(Debug, thiserror::Error)]
 #[error("a head of the audit log cannot be signed")]
-pub struct NotSigned(#[source] Box<dyn std::error::Error + Send + Sync>);
+pub(crate) struct NotSigned(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl From<Unread> for NotSigned {
+    fn from(error: Unread) -> Self {
+        Self(error.into())
+    }
+}
 
 fn not_signed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> NotSigned {
     NotSigned(error.into())
 }
 
 impl Signer {
-    /// Creates a signer. Its key is made of the deployment's `AUDIT_KEY`.
-    pub fn new(secret: &str) -> Result<Self, NotSigned> {
+    /// Creates a signer. Its key is made of the deployment's secret for it.
+    pub(crate) fn new(secret: &str) -> Result<Self, NotSigned> {
         let mut hash = Sha256::new();
         hash.update(b"toktra audit heads\0");
         hash.update(secret.as_bytes());
@@ -85,12 +92,16 @@ impl Signer {
     }
 
     /// Returns the public key as a JSON Web Key. A reader checks signatures with it.
-    pub fn public_key(&self) -> &Value {
+    pub(crate) fn public_key(&self) -> &Value {
         &self.shown
     }
 
     /// Signs the content of a head.
-    pub fn sign(&self, organisation_id: &str, head: &AuditHead) -> Result<String, NotSigned> {
+    pub(crate) fn sign(
+        &self,
+        organisation_id: &str,
+        head: &AuditHead,
+    ) -> Result<String, NotSigned> {
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid.clone_from(&self.public_key.common.key_id);
         let claims = Claims::of(organisation_id, head);
@@ -98,7 +109,7 @@ impl Signer {
     }
 
     /// Returns whether this key has signed the content of the head.
-    pub fn has_signed(&self, organisation_id: &str, head: &AuditHead) -> bool {
+    pub(crate) fn has_signed(&self, organisation_id: &str, head: &AuditHead) -> bool {
         let mut validation = Validation::new(Algorithm::EdDSA);
         // A head never expires.
         validation.required_spec_claims.clear();

@@ -11,6 +11,7 @@ mod fault;
 mod names;
 pub mod openapi;
 pub mod permissions;
+pub mod secrets;
 mod server;
 mod services;
 pub mod ses;

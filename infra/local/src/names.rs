@@ -20,6 +20,11 @@ pub const DEAD_NOTICES: &str = "notices-dlq";
 pub const BUS: &str = "toktra";
 /// The bucket of the signed heads of the audit logs.
 pub const BUCKET: &str = "audit-heads";
+/// The names of the deployment's secrets, as in `template.yaml`.
+pub const OPERATOR_SECRET: &str = "OperatorKey";
+pub const SEALING_SECRET: &str = "SealingKey";
+pub const TOKEN_SECRET: &str = "TokenKey";
+pub const AUDIT_SECRET: &str = "AuditKey";
 /// The sender of every mail.
 pub const MAIL_SENDER: &str = "toktra@localhost";
 /// The configuration set through which the mail service reports bounces.

@@ -11,6 +11,7 @@ use crate::bus::LocalBus;
 use crate::dynamodb::Engine;
 use crate::names::{DEAD_EVENTS, DEAD_NOTICES, EVENTS, NOTICES};
 use crate::permissions::Permission;
+use crate::secrets::LocalSecrets;
 use crate::ses::Mails;
 use crate::sqs::{QueueError, QueueSettings, Queues};
 use crate::start_error::StartError;
@@ -29,6 +30,7 @@ pub(crate) struct Services {
     pub(crate) mails: Mails,
     pub(crate) bus: LocalBus,
     pub(crate) bucket: LocalBucket,
+    pub(crate) secrets: LocalSecrets,
 }
 
 impl Services {
@@ -51,6 +53,7 @@ impl Services {
             mails: Mails::new(clock.clone()),
             bus: LocalBus::default(),
             bucket: LocalBucket::default(),
+            secrets: LocalSecrets::default(),
         })
     }
 
@@ -62,6 +65,7 @@ impl Services {
             self.mails.permissions_used(),
             self.bus.permissions_used(),
             self.bucket.permissions_used(),
+            self.secrets.permissions_used(),
         ];
         services.into_iter().flatten().collect()
     }

@@ -102,9 +102,13 @@ impl Mails {
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         let action = field("Action");
-        // SES checks both the sender and the configuration set.
+        // SES checks the sender and the configuration set. The sender is an identity of its own,
+        // or its domain is one, or both are: then the address is checked.
+        let source = field("Source");
+        let domain = source.split('@').next_back().unwrap_or_default().to_owned();
         for (kind, name) in [
-            ("identity", field("Source")),
+            ("identity", source),
+            ("identity", domain),
             ("configuration-set", field("ConfigurationSetName")),
         ] {
             if !name.is_empty() {

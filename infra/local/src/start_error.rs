@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use reset::NotSigned;
 use shared::store::StoreError;
 
 use crate::dynamodb::EngineError;
@@ -24,7 +23,4 @@ pub enum StartError {
     /// The tables or the organisation cannot be made.
     #[error("cannot prepare the tables")]
     Store(#[from] StoreError),
-    /// The signer of the audit logs' heads cannot be made.
-    #[error(transparent)]
-    Signature(#[from] NotSigned),
 }

@@ -27,10 +27,12 @@ use crate::drain;
 use crate::dynamodb::Engine;
 use crate::event_source::{Mappings, Running};
 pub use crate::names::{
-    ADMIN_KEY, AGENT_KEY, BUCKET, BUS, CONFIGURATION_SET, DEAD_EVENTS, DEAD_NOTICES, EVENTS,
-    MAIL_SENDER, NOTICES, OPERATOR_KEY, ORGANISATION,
+    ADMIN_KEY, AGENT_KEY, AUDIT_SECRET, BUCKET, BUS, CONFIGURATION_SET, DEAD_EVENTS, DEAD_NOTICES,
+    EVENTS, MAIL_SENDER, NOTICES, OPERATOR_KEY, OPERATOR_SECRET, ORGANISATION, SEALING_SECRET,
+    TOKEN_SECRET,
 };
 use crate::permissions::Permission;
+use crate::secrets::LocalSecrets;
 use crate::server::{self, LocalState, Server};
 use crate::services::Services;
 use crate::ses::Mails;
@@ -79,7 +81,7 @@ impl System {
         organisation::create_organisation(&store, clock.now()).await?;
 
         let mappings = Mappings::new([functions.evaluate(), functions.notify()?]);
-        let reset = functions.reset()?;
+        let reset = functions.reset();
         let new_preflight = functions.preflight();
         let local = LocalState {
             services: services.clone(),
@@ -180,6 +182,11 @@ impl System {
     /// The bucket of the audit logs' heads, to read its objects and to let it fail.
     pub fn bucket(&self) -> &LocalBucket {
         &self.services.bucket
+    }
+
+    /// The secrets of the deployment, to rotate them and to inject faults.
+    pub fn secrets(&self) -> &LocalSecrets {
+        &self.services.secrets
     }
 
     /// The permissions that each function used since the start.

@@ -11,6 +11,7 @@ use super::failures::Failures;
 use super::http::RateLimitSlot;
 use super::random::could_be_secret;
 use super::rate::Rates;
+use super::secrets::{Secret as DeploymentSecret, Versions};
 use super::source::Source;
 use super::token::Tokens;
 use crate::domain::org::authority::Backing;
@@ -33,7 +34,7 @@ const UNKNOWN: &str = "the key is not known or was revoked";
 #[derive(Clone, Debug)]
 pub struct Keys {
     store: Store,
-    operator_digest: Option<String>,
+    operator: Option<DeploymentSecret>,
     beliefs: Beliefs,
     /// The path that continues with known keys while the database does not answer.
     through_outages: Option<&'static str>,
@@ -86,7 +87,7 @@ impl Keys {
     pub fn new(store: Store, tokens: Tokens, rates: Rates, clock: Clock) -> Self {
         Self {
             store,
-            operator_digest: None,
+            operator: None,
             beliefs: Beliefs::default(),
             through_outages: None,
             failures: Failures::new(!rates.is_unlimited()),
@@ -98,9 +99,9 @@ impl Keys {
 
     /// Accepts the operator's key, too.
     #[must_use]
-    pub fn with_operator(self, operator_key: &str) -> Self {
+    pub fn with_operator(self, operator_key: DeploymentSecret) -> Self {
         Self {
-            operator_digest: Some(digest_of(operator_key)),
+            operator: Some(operator_key),
             ..self
         }
     }
@@ -137,18 +138,36 @@ impl Keys {
 
     /// Returns the kind of a secret, or None if it has the form of neither key nor token, or is a
     /// token with a foreign signature.
-    fn shown(&self, secret: &str) -> Option<Shown> {
+    async fn shown(&self, secret: &str) -> Result<Option<Shown>, ApiError> {
         if Tokens::has_form(secret) {
-            let claims = self.tokens.read(secret, self.clock.now())?;
-            return Some(Shown::Token {
+            let claims = self.tokens.read(secret, self.clock.now()).await?;
+            return Ok(claims.map(|claims| Shown::Token {
                 name: Tokens::name(&claims),
                 client_id: claims.sub,
                 organisation_id: claims.org,
-            });
+            }));
         }
-        could_be_key(secret).then(|| Shown::Key {
+        Ok(could_be_key(secret).then(|| Shown::Key {
             digest: digest_of(secret),
-        })
+        }))
+    }
+
+    /// Whether a secret is the operator's key. Once that was rotated, the one before is nobody's.
+    async fn is_operator(&self, secret: &str) -> Result<bool, ApiError> {
+        let Some(operator) = &self.operator else {
+            return Ok(false);
+        };
+        let digest = digest_of(secret);
+        let is_current = |versions: &Versions| digest_of(versions.current()) == digest;
+        let known = operator.versions().await?;
+        if is_current(&known) {
+            return Ok(true);
+        }
+        if could_be_key(secret) || Tokens::has_form(secret) {
+            return Ok(false);
+        }
+        let others = operator.others(&known).await;
+        Ok(others.is_some_and(|others| is_current(&others)))
     }
 
     /// Returns the owner of a key or token, as it was read at most five seconds ago.
@@ -238,21 +257,20 @@ impl Keys {
 
     /// Returns the caller of a request, with their current power.
     async fn caller(&self, secret: &str, parts: &Parts, path: &str) -> Result<Caller, ApiError> {
-        let is_operator = |digest: &String| *digest == digest_of(secret);
-        if self.operator_digest.as_ref().is_some_and(is_operator) {
+        if self.is_operator(secret).await? {
             self.count("@operator", "operator", parts).await?;
             let secret = Secret(secret.to_owned());
             return Ok(Caller::Operator { secret });
         }
         let unknown = || self.refusal(&parts.extensions, UNKNOWN);
-        let shown = self.shown(secret).ok_or_else(unknown)?;
+        let shown = self.shown(secret).await?.ok_or_else(unknown)?;
         let source = Source::of(&parts.extensions);
         let known = self.known(&shown, path, source).await?;
         let Known { owner, backing } = known.ok_or_else(unknown)?;
         self.count(&owner.organisation_id, &owner.key_id, parts)
             .await?;
         let secret = match shown {
-            Shown::Token { .. } => self.tokens.secret_of(&owner),
+            Shown::Token { .. } => self.tokens.secret_of(&owner).await?,
             Shown::Key { .. } => secret.to_owned(),
         };
         let owner = owner.empowered(&backing, self.clock.now());

@@ -1,6 +1,7 @@
 //! Lists in pages: limits, filters, and cursors that nobody can alter.
 
 use super::error::{ApiError, Detail};
+use super::secrets::Secret;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
@@ -103,46 +104,46 @@ pub struct PageRequest {
     pub after: Option<String>,
 }
 
-/// Signs cursors, so that an altered one is rejected.
-#[derive(Clone)]
+/// Signs cursors, so that an altered one is rejected. The secret must have been read before.
+#[derive(Clone, Debug)]
 pub struct Cursors {
-    key: [u8; 32],
-}
-
-impl std::fmt::Debug for Cursors {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Cursors")
-    }
+    secret: Secret,
 }
 
 const TAG: usize = 16;
 
+/// Returns the tag of a cursor, which covers its list (owner, name and filters) and its place.
+fn tag(secret: &str, list: &str, after: &str) -> Option<[u8; TAG]> {
+    let mut key = Sha256::new();
+    key.update(b"toktra cursors\0");
+    key.update(secret.as_bytes());
+    let mut mac = Hmac::<Sha256>::new_from_slice(&key.finalize()).ok()?;
+    mac.update(list.as_bytes());
+    mac.update(&[0]);
+    mac.update(after.as_bytes());
+    let tag = mac.finalize().into_bytes();
+    tag.first_chunk::<TAG>().copied()
+}
+
 impl Cursors {
-    /// Creates cursors that are signed with a key derived from the deployment's secret.
-    pub fn new(secret: &str) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"toktra cursors\0");
-        hash.update(secret.as_bytes());
-        Self {
-            key: hash.finalize().into(),
-        }
+    /// Creates cursors that are signed with keys derived from a secret of the deployment.
+    pub fn new(secret: Secret) -> Self {
+        Self { secret }
     }
 
-    /// Returns the tag of a cursor, which covers its list (owner, name and filters) and its place.
-    fn tag(&self, list: &str, after: &str) -> [u8; TAG] {
-        let mut out = [0; TAG];
-        if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) {
-            mac.update(list.as_bytes());
-            mac.update(&[0]);
-            mac.update(after.as_bytes());
-            out.copy_from_slice(&mac.finalize().into_bytes()[..TAG]);
-        }
-        out
+    /// Returns the tags that a cursor may have, that of the secret's current value first.
+    fn tags(&self, list: &str, after: &str) -> Vec<[u8; TAG]> {
+        let versions = self.secret.known();
+        let secrets = versions.iter().flat_map(|versions| versions.all());
+        secrets
+            .filter_map(|secret| tag(secret, list, after))
+            .collect()
     }
 
     /// Returns the cursor that continues `list` after `after`.
     pub fn write(&self, list: &str, after: &str) -> String {
-        let mut bytes = self.tag(list, after).to_vec();
+        let tags = self.tags(list, after);
+        let mut bytes = tags.first().map(|tag| tag.to_vec()).unwrap_or_default();
         bytes.extend_from_slice(after.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -152,7 +153,8 @@ impl Cursors {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let (tag, after) = bytes.split_first_chunk::<TAG>()?;
         let after = std::str::from_utf8(after).ok()?;
-        (*tag == self.tag(list, after)).then(|| after.to_owned())
+        let is_ours = self.tags(list, after).contains(tag);
+        is_ours.then(|| after.to_owned())
     }
 
     /// Takes `limit` and `cursor` out of the parameters of `list`.
@@ -199,14 +201,23 @@ impl<T> PageBody<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::secrets::tests::Manager;
 
-    #[test]
-    fn a_cursor_is_read_by_its_own_list_only_and_unaltered_only() {
-        let cursors = Cursors::new("secret");
+    async fn cursors(manager: &Manager) -> Cursors {
+        let secret = manager.secret();
+        secret.versions().await.unwrap();
+        Cursors::new(secret)
+    }
+
+    #[tokio::test]
+    async fn a_cursor_is_read_by_its_own_list_only_and_unaltered_only() {
+        let manager = Manager::with(&["secret"]);
+        let cursors = cursors(&manager).await;
         let cursor = cursors.write("acme users", "ada");
         assert_eq!(cursors.read("acme users", &cursor).as_deref(), Some("ada"));
         assert_eq!(cursors.read("acme budgets", &cursor), None);
-        assert_eq!(Cursors::new("other").read("acme users", &cursor), None);
+        let other = super::tests::cursors(&Manager::with(&["other"])).await;
+        assert_eq!(other.read("acme users", &cursor), None);
         let mut altered = cursor.into_bytes();
         let last = altered.len() - 2;
         altered[last] ^= 1;
@@ -216,10 +227,12 @@ mod tests {
         );
     }
 
-    #[test]
-    fn unknown_double_and_wrong_parameters_are_named() {
+    #[tokio::test]
+    async fn unknown_double_and_wrong_parameters_are_named() {
         let mut parameters = Parameters::of_query(Some("limit=0&x=%41&limit=5&y=a+b"));
-        let page = Cursors::new("s").page(&mut parameters, "l");
+        let page = cursors(&Manager::with(&["s"]))
+            .await
+            .page(&mut parameters, "l");
         assert_eq!(page.limit, 5);
         let error = parameters.finish().unwrap_err();
         let named: Vec<&str> = error.details.iter().map(|d| d.field.as_str()).collect();

@@ -30,6 +30,7 @@ mod response;
 #[cfg(feature = "http")]
 pub mod roles;
 pub mod sealing;
+pub mod secrets;
 pub mod settings;
 #[cfg(feature = "http")]
 pub mod source;

@@ -1,6 +1,7 @@
 //! Access tokens. A client exchanges its id and secret for one, which is valid for an hour.
 
 use super::error::{ApiError, ErrorCode};
+use super::secrets::{Secret, Unread, Versions};
 use crate::store::{KeyOwner, digest_of};
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::tz::TimeZone;
@@ -23,16 +24,31 @@ pub struct Claims {
 }
 
 /// Issues and reads tokens. The signing key changes each day, is derived from the deployment's
-/// secret, and has the day as its id.
-#[derive(Clone)]
+/// secret, and has the day as its id. If the secret was rotated, tokens of the one before are read.
+#[derive(Clone, Debug)]
 pub struct Tokens {
-    secret: String,
+    secret: Secret,
 }
 
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tokens")
-    }
+/// Returns the key of a name, which only this deployment can derive.
+fn key(secret: &str, name: &str) -> Option<Vec<u8>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
+    mac.update(b"toktra tokens\0");
+    mac.update(name.as_bytes());
+    Some(mac.finalize().into_bytes().to_vec())
+}
+
+/// Returns the claims of a token that one of the values has signed with the key of this id.
+fn signed(token: &str, id: &str, versions: &Versions) -> Option<Claims> {
+    let mut rules = Validation::new(Algorithm::HS256);
+    // The time is checked by the deployment's own clock.
+    rules.validate_exp = false;
+    rules.required_spec_claims.clear();
+    let mut keys = versions.all().filter_map(|secret| key(secret, id));
+    keys.find_map(|key| {
+        let key = DecodingKey::from_secret(&key);
+        Some(jsonwebtoken::decode(token, &key, &rules).ok()?.claims)
+    })
 }
 
 fn day(at: Timestamp) -> String {
@@ -41,22 +57,13 @@ fn day(at: Timestamp) -> String {
 }
 
 impl Tokens {
-    /// Creates the tokens of a deployment with the secret `TOKEN_KEY`.
-    pub fn new(secret: &str) -> Self {
-        Self {
-            secret: secret.to_owned(),
-        }
-    }
-
-    fn key(&self, id: &str) -> Option<Vec<u8>> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).ok()?;
-        mac.update(b"toktra tokens\0");
-        mac.update(id.as_bytes());
-        Some(mac.finalize().into_bytes().to_vec())
+    /// Creates the tokens of a deployment with its secret for them.
+    pub fn new(secret: Secret) -> Self {
+        Self { secret }
     }
 
     /// Issues a token for a client of an organisation.
-    pub fn issue(
+    pub async fn issue(
         &self,
         organisation_id: &str,
         client_id: &str,
@@ -64,7 +71,8 @@ impl Tokens {
     ) -> Result<String, ApiError> {
         let failed = || ApiError::new(ErrorCode::Internal, "the token could not be signed");
         let id = day(now);
-        let key = self.key(&id).ok_or_else(failed)?;
+        let versions = self.secret.versions().await?;
+        let key = key(versions.current(), &id).ok_or_else(failed)?;
         let claims = Claims {
             sub: client_id.to_owned(),
             org: organisation_id.to_owned(),
@@ -79,9 +87,12 @@ impl Tokens {
 
     /// Returns a secret that all tokens of a client share and only this deployment can derive. It
     /// replaces the token itself if the same secret is needed after an hour.
-    pub(super) fn secret_of(&self, owner: &KeyOwner) -> String {
+    pub(super) async fn secret_of(&self, owner: &KeyOwner) -> Result<String, Unread> {
         let name = format!("client\0{}\0{}", owner.organisation_id, owner.key_id);
-        hex::encode(self.key(&name).unwrap_or_default())
+        let versions = self.secret.versions().await?;
+        Ok(hex::encode(
+            key(versions.current(), &name).unwrap_or_default(),
+        ))
     }
 
     /// Whether a secret has the form of a token.
@@ -91,25 +102,21 @@ impl Tokens {
 
     /// Returns the claims of a token at `now`, or None if its signature is foreign or it has
     /// expired.
-    pub fn read(&self, token: &str, now: Timestamp) -> Option<Claims> {
-        let id = jsonwebtoken::decode_header(token).ok()?.kid?;
-        let before = now.saturating_sub(SignedDuration::from_hours(24)).ok()?;
-        let after = now
-            .saturating_add(SignedDuration::from_secs(CLOCK_SKEW_SECONDS))
-            .ok()?;
-        if ![day(before), day(now), day(after)].contains(&id) {
-            return None;
+    pub async fn read(&self, token: &str, now: Timestamp) -> Result<Option<Claims>, Unread> {
+        let Some(id) = key_id(token, now) else {
+            return Ok(None);
+        };
+        let known = self.secret.versions().await?;
+        let mut claims = signed(token, &id, &known);
+        if claims.is_none()
+            && let Some(others) = self.secret.others(&known).await
+        {
+            claims = signed(token, &id, &others);
         }
-        let mut rules = Validation::new(Algorithm::HS256);
-        // The time is checked by the deployment's own clock.
-        rules.validate_exp = false;
-        rules.required_spec_claims.clear();
-        let key = DecodingKey::from_secret(&self.key(&id)?);
-        let claims: Claims = jsonwebtoken::decode(token, &key, &rules).ok()?.claims;
         let seconds = now.as_second();
-        let is_good =
-            claims.iat <= seconds.saturating_add(CLOCK_SKEW_SECONDS) && seconds < claims.exp;
-        is_good.then_some(claims)
+        Ok(claims.filter(|claims| {
+            claims.iat <= seconds.saturating_add(CLOCK_SKEW_SECONDS) && seconds < claims.exp
+        }))
     }
 
     /// Returns the name under which the client of a token is cached.
@@ -118,20 +125,34 @@ impl Tokens {
     }
 }
 
+/// Returns the id of the key that a token says it is signed with, if that may be in use at `now`.
+fn key_id(token: &str, now: Timestamp) -> Option<String> {
+    let id = jsonwebtoken::decode_header(token).ok()?.kid?;
+    let before = now.saturating_sub(SignedDuration::from_hours(24)).ok()?;
+    let after = now.saturating_add(SignedDuration::from_secs(CLOCK_SKEW_SECONDS));
+    let days = [day(before), day(now), day(after.ok()?)];
+    days.contains(&id).then_some(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::secrets::tests::Manager;
+    use std::time::Duration;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    #[test]
-    fn a_token_is_good_for_an_hour_also_over_midnight() {
-        let tokens = Tokens::new("a secret");
-        let token = tokens
-            .issue("demo", "oac_1", at("2026-11-24T23:30:00Z"))
-            .unwrap();
+    fn of(secret: &str) -> Tokens {
+        Tokens::new(Manager::with(&[secret]).secret())
+    }
+
+    #[tokio::test]
+    async fn a_token_is_good_for_an_hour_also_over_midnight() {
+        let tokens = of("a secret");
+        let token = tokens.issue("demo", "oac_1", at("2026-11-24T23:30:00Z"));
+        let token = token.await.unwrap();
         assert!(Tokens::has_form(&token), "{token}");
         for (now, is_good) in [
             ("2026-11-24T23:24:00Z", false),
@@ -140,42 +161,66 @@ mod tests {
             ("2026-11-25T00:30:00Z", false),
             ("2026-11-27T00:00:00Z", false),
         ] {
-            let read = tokens.read(&token, at(now)).map(|claims| claims.org);
-            assert_eq!(read.is_some(), is_good, "{now}");
+            let read = tokens.read(&token, at(now)).await.unwrap();
+            assert_eq!(read.is_some_and(|of| of.org == "demo"), is_good, "{now}");
         }
     }
 
-    #[test]
-    fn what_somebody_else_signed_is_no_token() {
+    #[tokio::test]
+    async fn what_somebody_else_signed_is_no_token() {
         let now = at("2026-11-24T12:00:00Z");
-        let tokens = Tokens::new("a secret");
-        let token = tokens.issue("demo", "oac_1", now).unwrap();
-        assert_eq!(Tokens::new("another").read(&token, now), None);
+        let tokens = of("a secret");
+        let token = tokens.issue("demo", "oac_1", now).await.unwrap();
+        assert_eq!(of("another").read(&token, now).await.unwrap(), None);
         let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else {
             panic!("{token}");
         };
-        let other = tokens.issue("other", "oac_1", now).unwrap();
+        let other = tokens.issue("other", "oac_1", now).await.unwrap();
         let others = other.split('.').nth(1).unwrap();
-        assert_eq!(
-            tokens.read(&format!("{header}.{others}.{signature}"), now),
-            None
-        );
+        let mixed = format!("{header}.{others}.{signature}");
         // {"alg":"none"}
         let none = "eyJhbGciOiJub25lIiwia2lkIjoiMjAyNi0xMS0yNCJ9";
-        assert_eq!(tokens.read(&format!("{none}.{claims}."), now), None);
-        for wrong in ["", "eyJ..", "eyJhbGciOiJIUzI1NiJ9.e30.x"] {
-            assert_eq!(tokens.read(wrong, now), None);
+        let unsigned = format!("{none}.{claims}.");
+        for wrong in [
+            mixed.as_str(),
+            &unsigned,
+            "",
+            "eyJ..",
+            "eyJhbGciOiJIUzI1NiJ9.e30.x",
+        ] {
+            assert_eq!(tokens.read(wrong, now).await.unwrap(), None, "{wrong}");
         }
     }
 
-    #[test]
-    fn each_day_has_a_key_of_its_own() {
-        let tokens = Tokens::new("a secret");
-        let kid = |text: &str| {
-            let token = tokens.issue("demo", "oac_1", at(text)).unwrap();
-            jsonwebtoken::decode_header(token).unwrap().kid.unwrap()
-        };
-        assert_eq!(kid("2026-11-24T12:00:00Z"), "2026-11-24");
-        assert_ne!(tokens.key("2026-11-24"), tokens.key("2026-11-25"));
+    #[tokio::test]
+    async fn each_day_has_a_key_of_its_own() {
+        let tokens = of("a secret");
+        for day in ["2026-11-24", "2026-11-25"] {
+            let issued = tokens.issue("demo", "oac_1", at(&format!("{day}T12:00:00Z")));
+            let header = jsonwebtoken::decode_header(issued.await.unwrap());
+            assert_eq!(header.unwrap().kid.unwrap(), day);
+        }
+        assert_ne!(key("a secret", "2026-11-24"), key("a secret", "2026-11-25"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rotated_secret_signs_at_once_and_reads_what_the_one_before_signed() {
+        let now = at("2026-11-24T12:00:00Z");
+        let manager = Manager::with(&["one"]);
+        let (early, late) = (Tokens::new(manager.secret()), Tokens::new(manager.secret()));
+        let old = early.issue("demo", "oac_1", now).await.unwrap();
+        manager.rotate("two");
+        // An instance that has read nothing yet signs with the new value, and knows the old one.
+        let new = late.issue("demo", "oac_1", now).await.unwrap();
+        for (tokens, token) in [(&late, &old), (&early, &new), (&early, &old)] {
+            assert!(tokens.read(token, now).await.unwrap().is_some());
+        }
+        // After another rotation the first value is forgotten.
+        manager.rotate("three");
+        tokio::time::advance(Duration::from_secs(300)).await;
+        for tokens in [&early, &late] {
+            assert_eq!(tokens.read(&old, now).await.unwrap(), None);
+            assert!(tokens.read(&new, now).await.unwrap().is_some());
+        }
     }
 }

@@ -29,6 +29,11 @@ const IN_THE_TEMPLATE: [Planted; 72] = [
         "Action: [s3:PutObject, s3:GetObject]",
         "reset has a wildcard",
     ),
+    (
+        "Resource: !Ref TokenKey",
+        "Resource: [!Ref TokenKey, !Ref OperatorKey]",
+        "preflight may secretsmanager:GetSecretValue in !Ref OperatorKey",
+    ),
     // Actions that architecture.md forbids
     (
         "Action: [dynamodb:GetItem, dynamodb:Query, dynamodb:ConditionCheckItem]",
@@ -247,9 +252,9 @@ const IN_THE_TEMPLATE: [Planted; 72] = [
         "the logs of preflight are kept for ever",
     ),
     (
-        "TOKEN_KEY: !Sub",
-        "TOKENS_KEY: !Sub",
-        "the setting TOKEN_KEY",
+        "TOKEN_KEY_SECRET: !Ref",
+        "TOKENS_KEY_SECRET: !Ref",
+        "the setting TOKEN_KEY_SECRET",
     ),
     // Mails' reports
     (
@@ -280,13 +285,13 @@ const IN_THE_TEMPLATE: [Planted; 72] = [
     ),
     (
         "          NOTICES_QUEUE_URL: !Ref NoticesQueue\n      Role: !GetAtt EvaluateRole.Arn",
-        "          NOTICES_QUEUE_URL: !Ref NoticesQueue\n          AUDIT_KEY: !Sub '{{resolve:secretsmanager:${AuditKey}}}'\n      Role: !GetAtt EvaluateRole.Arn",
-        "evaluate is given AUDIT_KEY, which it does not read",
+        "          NOTICES_QUEUE_URL: !Ref NoticesQueue\n          AUDIT_KEY_SECRET: !Ref AuditKey\n      Role: !GetAtt EvaluateRole.Arn",
+        "evaluate is given AUDIT_KEY_SECRET, which it does not read",
     ),
     (
-        "        KEY_GENERATION: !Ref KeyGeneration\n",
-        "",
-        "reset goes on with a secret that was changed",
+        "AUDIT_KEY_SECRET: !Ref AuditKey",
+        "AUDIT_KEY_SECRET: !Sub '{{resolve:secretsmanager:${AuditKey}}}'",
+        "a secret stands in the variables of reset",
     ),
     // Resources that stay
     (

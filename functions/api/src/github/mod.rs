@@ -74,7 +74,7 @@ pub(crate) async fn put(
     fields.finish()?;
     let organisation_id = &owner.organisation_id;
     let integration = GithubIntegration {
-        sealed_secret: app.sealer.seal(organisation_id, &secret)?,
+        sealed_secret: app.vault.seal(organisation_id, &secret).await?,
         users,
         updated_at: app.clock.now(),
     };

@@ -130,7 +130,7 @@ pub(crate) async fn create(
     let owner =
         owner.map_err(|why| ApiError::new(ErrorCode::Unauthorized, why.message("client")))?;
     let body = TokenView {
-        access_token: app.tokens.issue(&owner.organisation_id, &id, now)?,
+        access_token: app.tokens.issue(&owner.organisation_id, &id, now).await?,
         token_type: "bearer",
         expires_in: TOKEN_SECONDS,
     };

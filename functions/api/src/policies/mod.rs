@@ -81,7 +81,7 @@ pub(crate) async fn create(
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/policies", &body)?;
     let ReadActions { actions, webhooks } =
-        read_actions(&app, organisation_id, asked.actions.as_ref())?;
+        read_actions(&app, organisation_id, asked.actions.as_ref()).await?;
     let now = app.clock.now();
     let (Some(name), Some(trigger)) = (asked.name.clone(), asked.trigger.clone()) else {
         return Err(ApiError::field("trigger", "is required"));
@@ -231,7 +231,7 @@ pub(crate) async fn update(
     fields.finish()?;
     let organisation_id = &owner.organisation_id;
     let ReadActions { actions, webhooks } =
-        read_actions(&app, organisation_id, asked.actions.as_ref())?;
+        read_actions(&app, organisation_id, asked.actions.as_ref()).await?;
     let actor = Actor::of(owner, &request_id);
     change_policy(
         &app,

@@ -17,7 +17,7 @@ pub(super) struct ReadActions {
 }
 
 /// Creates a webhook for each url of `asked`.
-pub(super) fn read_actions(
+pub(super) async fn read_actions(
     app: &App,
     organisation_id: &str,
     asked: Option<&Vec<AskedAction>>,
@@ -38,7 +38,7 @@ pub(super) fn read_actions(
             }
             AskedAction::Url(url) => url,
         };
-        let new = new_webhook(app, organisation_id, url.clone())?;
+        let new = new_webhook(app, organisation_id, url.clone()).await?;
         let webhook_id = new.webhook.id.clone();
         new_webhooks.push(new);
         actions.push(Action::Webhook { webhook_id });

@@ -59,7 +59,7 @@ pub(crate) async fn create(
     let description = fields.optional("description", parse::display_name);
     fields.finish()?;
     let idempotent = IdempotentRequest::of(&headers, &caller, "/v1/webhooks", &body)?;
-    let mut new = new_webhook(&app, organisation_id, url)?;
+    let mut new = new_webhook(&app, organisation_id, url).await?;
     new.webhook.events = events;
     new.webhook.description = description;
     let NewWebhook { webhook, secret } = new;

@@ -13,7 +13,7 @@ pub(crate) struct NewWebhook {
 }
 
 /// Returns a new webhook to `url` with its own secret. It receives only events that name it.
-pub(crate) fn new_webhook(
+pub(crate) async fn new_webhook(
     app: &App,
     organisation_id: &str,
     url: String,
@@ -23,7 +23,7 @@ pub(crate) fn new_webhook(
         id: random::id("whk_")?,
         url,
         events: Some(Vec::new()),
-        sealed_secret: app.sealer.seal(organisation_id, &secret)?,
+        sealed_secret: app.vault.seal(organisation_id, &secret).await?,
         old_secret: None,
         description: None,
         created_at: app.clock.now(),

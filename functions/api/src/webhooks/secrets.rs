@@ -50,7 +50,7 @@ pub(crate) async fn rotate(
     let idempotent = IdempotentRequest::of(&headers, &caller, &path, &body)?;
     let organisation_id = &owner.organisation_id;
     let secret = random::signing_secret()?;
-    let sealed_secret = app.sealer.seal(organisation_id, &secret)?;
+    let sealed_secret = app.vault.seal(organisation_id, &secret).await?;
     let actor = Actor::of(owner, &request_id);
     let now = app.clock.now();
     change(&app, &actor, idempotent.as_ref(), async |_| {

@@ -7,14 +7,18 @@ use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
 use shared::runtime::rate::Rates;
-use shared::runtime::sealing::Sealer;
+use shared::runtime::sealing::Vault;
+use shared::runtime::secrets::Secret;
 use shared::runtime::settings::Patience;
 use shared::runtime::token::Tokens;
 use shared::store::{Store, Tables};
 
 use super::settings::SystemSettings;
 use crate::event_source::Mapping;
-use crate::names::{DEAD_EVENTS, DEAD_NOTICES, EVENTS, NOTICES, OPERATOR_KEY};
+use crate::names::{
+    AUDIT_SECRET, DEAD_EVENTS, DEAD_NOTICES, EVENTS, NOTICES, OPERATOR_SECRET, SEALING_SECRET,
+    TOKEN_SECRET,
+};
 use crate::services::{Services, queue};
 use crate::sqs::Queues;
 use crate::start_error::StartError;
@@ -27,7 +31,6 @@ pub(super) struct Functions<'a> {
     settings: &'a SystemSettings,
     services: &'a Services,
     clock: &'a Clock,
-    tokens: Tokens,
 }
 
 /// Makes an instance of `preflight` that has read nothing yet.
@@ -56,7 +59,6 @@ impl<'a> Functions<'a> {
             settings,
             services,
             clock,
-            tokens: Tokens::new(OPERATOR_KEY),
         }
     }
 
@@ -69,6 +71,19 @@ impl<'a> Functions<'a> {
         let engine = &self.services.engine;
         let client = self.settings.dynamodb(engine, function, patience);
         Store::new(client, Tables::local())
+    }
+
+    fn secret(&self, function: &'static str, name: &'static str) -> Secret {
+        let secrets = &self.services.secrets;
+        self.settings.secret(secrets, function, name)
+    }
+
+    fn tokens(&self, function: &'static str) -> Tokens {
+        Tokens::new(self.secret(function, TOKEN_SECRET))
+    }
+
+    fn vault(&self, function: &'static str) -> Vault {
+        Vault::new(self.secret(function, SEALING_SECRET))
     }
 
     fn sqs(&self, function: &'static str) -> aws_sdk_sqs::Client {
@@ -106,7 +121,7 @@ impl<'a> Functions<'a> {
         let notify = Arc::new(notify::App::new(
             self.store("notify"),
             [self.notices("notify"), given_up],
-            Sealer::new(OPERATOR_KEY),
+            self.vault("notify"),
             (
                 self.settings.poster()?,
                 self.settings.mailer(&self.services.mails),
@@ -134,20 +149,22 @@ impl<'a> Functions<'a> {
         .with_first_retry(self.settings.first_retry)
     }
 
-    pub(super) fn reset(&self) -> Result<reset::App, StartError> {
-        Ok(reset::App::new(
+    pub(super) fn reset(&self) -> reset::App {
+        let key = self.secret("reset", AUDIT_SECRET);
+        let archive = self.settings.archive(&self.services.bucket);
+        reset::App::new(
             self.store("reset"),
             self.notices("reset"),
-            self.settings.heads(&self.services.bucket)?,
+            reset::Heads::new(key, Some(archive)),
             self.clock.clone(),
-        ))
+        )
     }
 
     pub(super) fn api(&self) -> api::App {
         let mut api = api::App::new(
             self.store("api"),
-            OPERATOR_KEY,
-            (Sealer::new(OPERATOR_KEY), self.tokens.clone()),
+            self.secret("api", OPERATOR_SECRET),
+            (self.vault("api"), self.tokens("api")),
             self.notices("api"),
             self.clock.clone(),
         )
@@ -169,7 +186,7 @@ impl<'a> Functions<'a> {
         let store = self.store_waiting("preflight", patience);
         let start_store = self.store_waiting("preflight", patience.map(|_| Patience::USUAL));
         let clock = self.clock.clone();
-        let (tokens, sqs) = (self.tokens.clone(), self.sqs("preflight"));
+        let (tokens, sqs) = (self.tokens("preflight"), self.sqs("preflight"));
         let SystemSettings {
             on_unavailable,
             is_limited,
@@ -199,7 +216,7 @@ impl<'a> Functions<'a> {
             self.store("ingest"),
             self.sqs("ingest"),
             Queues::url(EVENTS),
-            (Sealer::new(OPERATOR_KEY), self.tokens.clone()),
+            (self.vault("ingest"), self.tokens("ingest")),
             self.clock.clone(),
         );
         if !self.settings.is_limited {

@@ -4,22 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
+    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
 use jiff::Timestamp;
 use notify::{Bus, Lookup, Mailer, Poster};
-use reset::{Archive, Heads, Signer};
+use reset::Archive;
 use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::domain::org::organisation::OnUnavailable;
+use shared::runtime::secrets::{Secret, SecretReader};
 use shared::runtime::settings::Patience;
 
 use crate::bucket::LocalBucket;
 use crate::bus::LocalBus;
 use crate::dynamodb::Engine;
 use crate::event_source::FIRST_RETRY;
-use crate::names::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER, OPERATOR_KEY};
+use crate::names::{BUCKET, BUS, CONFIGURATION_SET, MAIL_SENDER};
+use crate::secrets::LocalSecrets;
 use crate::ses::Mails;
 use crate::sqs::Queues;
 use crate::start_error::StartError;
@@ -162,8 +165,8 @@ impl SystemSettings {
         Bus::new(client, Some(BUS.to_owned()))
     }
 
-    /// The signer of the audit logs' heads, with the client of their bucket.
-    pub(super) fn heads(&self, bucket: &LocalBucket) -> Result<Heads, StartError> {
+    /// The client of the bucket of the audit logs' heads.
+    pub(super) fn archive(&self, bucket: &LocalBucket) -> Archive {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::from_static("us-east-1"))
@@ -172,8 +175,24 @@ impl SystemSettings {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .http_client(bucket.http_client_of("reset"));
         let s3 = aws_sdk_s3::Client::from_conf(config.build());
-        let archive = Archive::new(s3, BUCKET.to_owned());
-        Ok(Heads::new(Signer::new(OPERATOR_KEY)?, Some(archive)))
+        Archive::new(s3, BUCKET.to_owned())
+    }
+
+    /// A secret of the deployment, as one function reads it.
+    pub(super) fn secret(
+        &self,
+        secrets: &LocalSecrets,
+        function: &'static str,
+        name: &'static str,
+    ) -> Secret {
+        let aws = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials()))
+            .retry_config(self.retry.clone())
+            .http_client(secrets.http_client_of(function))
+            .build();
+        Secret::new(&SecretReader::new(&aws), name)
     }
 
     /// The client of one function.

@@ -10,6 +10,7 @@ mod oauth;
 mod people;
 mod rates;
 mod refusals;
+mod rotation;
 mod unknown_keys;
 
 use end_to_end::World;
