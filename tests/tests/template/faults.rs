@@ -21,7 +21,7 @@ pub(crate) struct Deployed {
 }
 
 /// Actions that no role may allow: function, action, table or queue, partition.
-const FORBIDDEN: [(&str, &str, &str, &str); 37] = [
+const FORBIDDEN: [(&str, &str, &str, &str); 40] = [
     ("*", "dynamodb:Scan", "Counters", ""),
     ("*", "dynamodb:Scan", "Ledger", ""),
     ("*", "dynamodb:Scan", "Governance", ""),

@@ -7,7 +7,7 @@ use super::faults::Deployed;
 /// A mistake and its message: the replaced text, the new text, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 72] = [
+const IN_THE_TEMPLATE: [Planted; 73] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
