@@ -90,8 +90,8 @@ pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
     operation_id = "listAlerts",
     tag = "Incidents and alerts",
     params(
-        ("severity" = Option<Severity>, Query, description = "Those of this severity only."),
-        ("status" = Option<AlertStatus>, Query, description = "Those of this status only."),
+        ("severity" = Option<Severity>, Query, description = "Only those of this severity."),
+        ("status" = Option<AlertStatus>, Query, description = "Only those of this status."),
         Page,
     ),
     responses(

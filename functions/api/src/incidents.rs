@@ -68,8 +68,8 @@ fn incident_json(organisation_id: &str, incident: &Incident) -> String {
     operation_id = "listIncidents",
     tag = "Incidents and alerts",
     params(
-        ("severity" = Option<Severity>, Query, description = "Those of this severity only."),
-        ("status" = Option<AlertStatus>, Query, description = "Those of this status only."),
+        ("severity" = Option<Severity>, Query, description = "Only those of this severity."),
+        ("status" = Option<AlertStatus>, Query, description = "Only those of this status."),
         Page,
     ),
     responses(

@@ -1,4 +1,4 @@
-//! What the function has for all its batches.
+//! The clients and caches that all batches of the function share.
 
 use super::policy_cache::PolicyCache;
 use shared::runtime::clock::Clock;

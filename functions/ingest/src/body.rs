@@ -49,7 +49,7 @@ async fn collect(app: &App, body: Body) -> Result<Received<'_>, ApiError> {
     let mut bytes = Vec::new();
     let mut place = None;
     while let Some(chunk) = chunks.next().await {
-        let broken = |_| ApiError::field("body", "could not be read to its end");
+        let broken = |_| ApiError::field("body", "could not be read completely");
         let chunk = chunk.map_err(broken)?;
         let length = bytes.len().saturating_add(chunk.len());
         if length > MAX_WEBHOOK_BYTES {

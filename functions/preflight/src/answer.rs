@@ -48,7 +48,7 @@ pub(crate) struct DecisionBody<'a> {
     /// The exemption that let it pass; null if it needed none.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     exemption_id: Option<&'a str>,
-    /// What a client does if preflight does not answer.
+    /// How a client must decide if preflight does not answer.
     #[cfg_attr(feature = "openapi", schema(value_type = OnUnavailable))]
     on_unavailable: &'static str,
     /// Whether the decision was made without the database.

@@ -1,4 +1,4 @@
-//! What the function has for all its requests.
+//! The clients and caches that all requests of the function share.
 
 use super::Refusals;
 use super::places::Places;

@@ -1,4 +1,4 @@
-//! What a preflight answers: that the request may pass, or why it may not.
+//! The decision on a request: it may pass, or the reasons why it may not.
 
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldId;

@@ -1,4 +1,4 @@
-//! What the function has for all its passes.
+//! The clients and caches that all passes of the function share.
 
 use super::archive::Archive;
 use super::signing::{NotSigned, Signer};

@@ -1,4 +1,4 @@
-//! What the commands print.
+//! Prints the output of the commands.
 
 use std::io::{self, Write};
 

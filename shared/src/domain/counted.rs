@@ -1,4 +1,5 @@
-//! What people set and see, and what is counted: `i64` and `i128`, tokens or parts of a dollar.
+//! Converts between amounts that people set and see (`i64`, tokens or micro-USD) and amounts that
+//! are counted (`i128`, tokens or pico-USD).
 //!
 //! The types keep the two apart. This is the one place where they meet.
 
@@ -7,7 +8,7 @@ use crate::domain::amount::Unit;
 const PICO_PER_MICRO: i128 = 1_000_000;
 
 impl Unit {
-    /// Converts what people set into what is counted: tokens, or pico-USD.
+    /// Converts an amount that somebody set into a counted one.
     pub fn counted(self, set: i64) -> i128 {
         match self {
             Self::Tokens => set.into(),
@@ -15,14 +16,13 @@ impl Unit {
         }
     }
 
-    /// Converts what is counted into what people see, tokens or micro-USD, rounded up: what is used
+    /// Rounds a counted amount up to one that people see. Use it for amounts that are spent, held
     /// or asked for.
     pub fn rounded_up(self, counted: i128) -> i64 {
         self.rounded_down(counted.saturating_neg()).saturating_neg()
     }
 
-    /// Converts what is counted into what people see, tokens or micro-USD, rounded down: what is
-    /// left.
+    /// Rounds a counted amount down to one that people see. Use it for remainders.
     pub fn rounded_down(self, counted: i128) -> i64 {
         let shown = match self {
             Self::Tokens => counted,

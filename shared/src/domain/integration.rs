@@ -1,4 +1,4 @@
-//! What an organisation has set up for webhooks that others send.
+//! An organisation's settings for the webhooks that others send to it.
 
 use crate::domain::github::RiskRow;
 use jiff::Timestamp;

@@ -44,7 +44,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
             Err(rejection) if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE => {
                 Err(too_large(MAX_BODY_BYTES))
             }
-            Err(_) => Err(ApiError::field("body", "could not be read to its end")),
+            Err(_) => Err(ApiError::field("body", "could not be read completely")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a change does besides its rows: its ledger write, and the counts in the head.
+//! The parts of a change besides its rows: its ledger write, and the counts in the head.
 
 use super::Store;
 use super::configuration::Head;

@@ -43,7 +43,7 @@ pub enum Claim {
     },
 }
 
-/// What is stored under an identity, compared with the body that arrived under it.
+/// How the body that arrived under an identity relates to the one that is stored there.
 #[derive(Clone, Debug)]
 pub(crate) enum Known {
     /// No record, and no claim of another body.

@@ -123,7 +123,7 @@ async fn a_body_that_never_ends_is_refused() {
             let answer = server.answer_to(&request).await;
             assert!(answer.contains(" 400 "), "{path}: {answer}");
             assert!(
-                answer.contains("could not be read to its end"),
+                answer.contains("could not be read completely"),
                 "{path}: {answer}"
             );
         }

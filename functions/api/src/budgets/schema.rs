@@ -105,7 +105,9 @@ impl PartialSchema for Thresholds {
             .items(percent.build())
             .max_items(Some(10))
             .unique_items(true)
-            .description(Some("Percentages at which people are told: each once."))
+            .description(Some(
+                "Percentages at which people are notified, each listed once.",
+            ))
             .examples([[50, 80, 100]]);
         RefOr::T(list.into())
     }

@@ -93,14 +93,14 @@ pub(crate) async fn create(
     operation_id = "listCorrections",
     tag = "Budgets",
     params(
-        ("user_id" = Option<UserId>, Query, description = "Those of this user only."),
+        ("user_id" = Option<UserId>, Query, description = "Only those of this user."),
         (
             "department_id" = Option<DepartmentId>, Query,
-            description = "Those that count for this department or below it only.",
+            description = "Only those that count for this department or below it.",
         ),
         (
             "month" = Option<String>, Query, pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$",
-            description = "Those of this month only.",
+            description = "Only those of this month.",
         ),
         Page,
     ),

@@ -122,7 +122,7 @@ fn check_recorded(
         let (taken, there) = (asked.amounts.of(unit), recorded.of(unit).max(0));
         if taken < 0 && taken.saturating_add(there) < 0 {
             return Err(ApiError::conflict(format!(
-                "{field} takes away more than there is: {} recorded in {}",
+                "{field} would remove more than was recorded: {} in {}",
                 unit.shown(unit.rounded_down(there)),
                 asked.month
             )));

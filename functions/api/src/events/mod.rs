@@ -44,8 +44,8 @@ const FLAGS: &[(&str, Flag)] = &[
     operation_id = "listEvents",
     tag = "Requests",
     params(
-        ("status" = Flag, Query, description = "Those of this status only."),
-        ("user_id" = Option<UserId>, Query, description = "Those of this user only."),
+        ("status" = Flag, Query, description = "Only those of this status."),
+        ("user_id" = Option<UserId>, Query, description = "Only those of this user."),
         Page,
     ),
     responses(
@@ -175,7 +175,7 @@ async fn commit_decision(
         let before = find_held_back(app, owner, &asked.identity).await?;
         if before.flag != Flag::HeldBack {
             let message = format!(
-                "it was {} already; POST /v1/corrections mends what was wrong",
+                "it was {} already; correct its usage with POST /v1/corrections",
                 before.flag.as_str()
             );
             return Err(ApiError::conflict(message));

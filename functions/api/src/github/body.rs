@@ -44,7 +44,7 @@ pub(super) fn read_users(raw: &str) -> Result<BTreeMap<String, String>, String> 
             return Err(rule.to_owned());
         }
         if !logins.insert(login.to_ascii_lowercase()) {
-            return Err("must name each login once, in whatever case".to_owned());
+            return Err("must name each login once; upper and lower case are the same".to_owned());
         }
     }
     Ok(users)

@@ -75,7 +75,7 @@ fn model_view(model: UnsureModel, status: Unsure, month: Month) -> ModelView {
         ),
         (
             "month" = Option<String>, Query, pattern = "^20[0-9]{2}-(0[1-9]|1[0-2])$",
-            description = "Those of this month; of the current one where nothing is said.",
+            description = "The month of the usage: by default the current one.",
         ),
         Page,
     ),

@@ -77,11 +77,11 @@ pub(crate) async fn create(
     params(
         (
             "user_id" = Option<UserId>, Query,
-            description = "Those that are bound to this user only.",
+            description = "Only those that are bound to this user.",
         ),
         (
             "responsible_user_id" = Option<UserId>, Query,
-            description = "Those that this user answers for only: also clients without a user that \
+            description = "Only those that this user answers for: also clients without a user that \
                 they made, or keys of theirs.",
         ),
         (

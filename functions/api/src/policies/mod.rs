@@ -128,7 +128,7 @@ pub(crate) async fn create(
     operation_id = "listPolicies",
     tag = "Policies",
     params(
-        ("status" = Option<PolicyStatus>, Query, description = "Those of this status only."),
+        ("status" = Option<PolicyStatus>, Query, description = "Only those of this status."),
         Page,
     ),
     responses(

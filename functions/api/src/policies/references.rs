@@ -1,4 +1,4 @@
-//! What the fields of a policy refer to: departments, webhooks, and urls that become webhooks.
+//! Checks the departments and webhooks that a policy names, and turns its urls into webhooks.
 
 use super::body::RuleFields;
 use super::body::action::AskedAction;

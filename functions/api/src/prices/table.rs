@@ -100,11 +100,11 @@ fn rates_of(price: &Price) -> Rates {
     params(
         (
             "search" = Option<String>, Query, min_length = 1, max_length = 200,
-            description = "Those whose model has this in its name only, in whatever case.",
+            description = "Only models whose name contains this, in upper or lower case.",
         ),
         (
             "provider" = Option<String>, Query, min_length = 1, max_length = 100,
-            description = "Those of this provider only.",
+            description = "Only those of this provider.",
         ),
         (
             "model" = Option<String>, Query, min_length = 1, max_length = 200,
@@ -112,7 +112,7 @@ fn rates_of(price: &Price) -> Rates {
         ),
         (
             "status" = Option<String>, Query, pattern = "^(own|table)$",
-            description = "Own prices or those of the table only.",
+            description = "Only own prices, or only those of the table.",
         ),
         Page,
     ),

@@ -38,7 +38,7 @@ use std::collections::BTreeMap;
     params(
         (
             "period" = Option<UsagePeriod>, Query,
-            description = "By hour, day or month; by day where nothing is said.",
+            description = "By hour, day (the default) or month.",
         ),
         (
             "start_date" = Option<Day>, Query,
@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
         ),
         (
             "end_date" = Option<Day>, Query,
-            description = "The last day, or the last of a month; today where nothing is said.",
+            description = "The last day, or the last day of this month. Today by default.",
         ),
         ("user_id" = Option<UserId>, Query, description = "Of this user only."),
         (

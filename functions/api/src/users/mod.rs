@@ -130,9 +130,9 @@ fn check_not_own_manager(id: &str, manager_id: Option<&String>) -> Result<(), Ap
     params(
         (
             "department" = Option<DepartmentId>, Query,
-            description = "Those of this department only, not of its subtree.",
+            description = "Only those of this department, without its subtree.",
         ),
-        ("status" = Option<Status>, Query, description = "Those of this status only."),
+        ("status" = Option<Status>, Query, description = "Only those of this status."),
         Page,
     ),
     responses(

@@ -59,7 +59,7 @@ struct RetriedView {
     tag = "Webhooks",
     params(
         ("id" = Slug, Path, description = "The webhook."),
-        ("since" = Moment, Query, description = "Those that were made at this time or later."),
+        ("since" = Moment, Query, description = "Only those that were made at this time or later."),
         (
             "cursor" = Option<Cursor>, Query,
             description = "The `next_cursor` of the call before, unchanged.",

@@ -30,9 +30,10 @@ struct Modalities {
     image: i64,
 }
 
-/// Reads usage whose prompt includes what was cached, but not what tools gave, and whose candidates
-/// do not include what was thought. The total is the sum of all four. Not every version counts tools
-/// and thoughts in it. If nothing is said of thoughts, and it has more, that was thought.
+/// Reads usage. Its prompt includes cached tokens but no results of tools, and its candidates
+/// include no thoughts. The total is the sum of all four, but not every version counts tools and
+/// thoughts in it. If the usage does not list thoughts and its total is larger, the rest are
+/// thoughts.
 pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     let prompt = fields.required("promptTokenCount", parse::whole(0, super::MAX_TOKENS));
     let of_tools = count(fields, "toolUsePromptTokenCount");

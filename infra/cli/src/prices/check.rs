@@ -43,7 +43,7 @@ fn explain(reasons: &BTreeMap<&'static str, usize>) {
     }
 }
 
-/// Prints the figures of a check, and what is wrong. Returns how much is.
+/// Prints the figures of a check and its faults. Returns the number of faults.
 fn show(name: &str, checked: &Checked) -> usize {
     let Checked {
         right,

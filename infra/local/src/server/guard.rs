@@ -168,7 +168,7 @@ async fn small(body: Body) -> Result<Body, ApiError> {
         Err(error) => error.into_inner(),
     };
     if !error.is::<LengthLimitError>() {
-        return Err(ApiError::field("body", "could not be read to its end"));
+        return Err(ApiError::field("body", "could not be read completely"));
     }
     Err(too_large(MAX_UNCHECKED_BYTES))
 }

@@ -127,7 +127,7 @@ impl Figures {
         let carried = unit.rounded_down(self.carried);
         let (spent, held) = (unit.rounded_up(self.spent), unit.rounded_up(self.held));
         let remaining = unit.rounded_down(self.remaining);
-        // What exemptions gave need not be whole. It is rounded to where the figures add up.
+        // The amount that exemptions gave may have a fraction. Round it so that the figures add up.
         let exempted = remaining.saturating_add(spent);
         let exempted = exempted.saturating_sub(amount).saturating_sub(carried);
         ShownFigures {

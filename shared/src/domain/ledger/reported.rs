@@ -10,7 +10,7 @@ pub struct ReportedTokens {
     pub counts: TokenCounts,
     /// False if the request was cut off and nobody counted its input: `counts.input` is zero.
     pub has_input: bool,
-    /// False as above.
+    /// False if nobody counted its output: `counts.output` is zero.
     pub has_output: bool,
 }
 

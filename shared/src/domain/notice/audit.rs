@@ -1,5 +1,5 @@
-//! What people are told of the audit log and of the books: broken entries, differences, and the
-//! heads of each day.
+//! Alerts and notices about the audit log and the books: broken entries, differences, and the heads
+//! of each day.
 
 use crate::domain::ledger::self_audit::{Difference, Subject};
 use crate::domain::notice::alert::{Alert, AlertKind, AlertStatus, Severity};

@@ -24,7 +24,7 @@ pub struct PriceBook {
     effective_from: Timestamp,
     largest_output: i64,
     text: Cow<'static, str>,
-    /// By seller.
+    /// The highest price of each seller.
     dearest: OnceLock<HashMap<String, Price>>,
 }
 
@@ -122,8 +122,9 @@ impl PriceBook {
         Some(answer(found, &asked, named.as_ref()))
     }
 
-    /// Returns what is at least as dear as any chat model of `provider`. Of a provider that is not
-    /// known, or none, as any of OpenAI, Anthropic and Google. None if the book has none of them.
+    /// Returns a price that is at least as high as that of any chat model of `provider`. Without a
+    /// known provider it is at least as high as any of OpenAI, Anthropic and Google. None if the
+    /// book has no such model.
     pub fn dearest_of(&self, provider: Option<&str>) -> Option<Price> {
         let dearest = self.dearest.get_or_init(|| self.dearest_by_seller());
         let most = |sellers: &[&str]| {

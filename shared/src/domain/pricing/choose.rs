@@ -111,7 +111,7 @@ fn platforms(asked: &Name) -> &[&'static str] {
 #[derive(Clone, Debug)]
 pub(super) enum Provider<'a> {
     Known(&'a Called),
-    /// In lower case.
+    /// The name in lower case.
     Unknown(&'a str),
 }
 

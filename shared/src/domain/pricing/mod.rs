@@ -1,5 +1,5 @@
-//! What usage costs: tokens by kind, the names of models, the price book and the match between
-//! them.
+//! Prices of usage: tokens by kind, names of models, the price book, and the match between a name
+//! and a price.
 
 pub mod book;
 #[cfg(test)]

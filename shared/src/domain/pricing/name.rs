@@ -9,7 +9,7 @@ const LONGEST: usize = 400;
 /// The version behind the name of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Version {
-    /// Nothing.
+    /// The name has no version.
     None,
     /// `-latest`, or `@default`.
     Latest,
@@ -22,7 +22,7 @@ pub(super) enum Version {
 pub(super) struct Name {
     /// The whole name.
     pub(super) whole: String,
-    /// Who is in front.
+    /// The seller or vendor before the model.
     pub(super) front: Option<Called>,
     pub(super) region: Option<String>,
     /// What is in front of the model and says nothing about its price.

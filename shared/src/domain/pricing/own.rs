@@ -75,7 +75,7 @@ pub type Discount = Dated<String, i64>;
 /// A deployment's name, or the ARN of an inference profile.
 pub type Alias = Dated<String, Target>;
 
-/// All that an organisation says of its prices. Names are found in whatever case.
+/// An organisation's own prices, discounts and aliases. Upper and lower case of names are the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnPrices {
     /// By what the names of a model have in common, then by model and provider.

@@ -123,7 +123,7 @@ pub enum Answers {
     Nothing,
 }
 
-/// The rates that a table lists for a model. What it lists not is derived by `resolve`.
+/// The rates that a table lists for a model. `resolve` derives the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// Ascending by size. The first one is for all sizes.
@@ -178,13 +178,13 @@ impl Listing {
 
     /// Returns every rate of the model, or None if its tokens have no price.
     ///
-    /// What is not listed never makes a request cheaper than its true price could be:
-    /// - a part without a rate costs as much as what it is a part of: cached input, cache writes,
-    ///   sound and pictures as input; what is written for an hour as what is written for five
-    ///   minutes; thoughts and sound as output;
-    /// - a part that has a rate, but not in this tier or at this size, costs the dearest of its
-    ///   rate in the default tier, its rate at the smaller size, and the rate of what it is a part
-    ///   of; so a tier without prices has the default ones;
+    /// A missing rate never makes a request cheaper than its true price could be:
+    /// - a part without any rate costs as much as the whole that it belongs to: cached input, cache
+    ///   writes, sound and pictures cost as much as input; a cache write for an hour costs as much
+    ///   as one for five minutes; thoughts and sound in an answer cost as much as output;
+    /// - a part that has a rate, but not in this tier or at this size, costs the highest of three
+    ///   rates: its own in the default tier, its own at the smaller size, and that of its whole. So
+    ///   a tier without prices has the default ones;
     /// - cached sound without a rate costs as much as other sound, if that has a rate of its own, and
     ///   at least as much as what else is cached;
     /// - a cache write costs at least as much as fresh input: zero in a table says that nothing is
@@ -225,7 +225,8 @@ impl Listing {
         Some(resolved)
     }
 
-    /// Returns the rate of a part that `band` does not list, or None if nothing stands in for it.
+    /// Derives the rate of a part that `band` does not list. None if there is nothing to derive it
+    /// from.
     fn stand_in(
         &self,
         part: Part,

@@ -112,7 +112,7 @@ pub(in crate::store) fn models(organisation_id: &str, month: Month) -> String {
     format!("{organisation_id}#models#{month}")
 }
 
-/// What a user used of one of them. `model` is a digest of its provider and name.
+/// The usage of one such model by a user. `model` is a digest of its provider and name.
 pub(in crate::store) fn model_of_user(
     organisation_id: &str,
     month: Month,

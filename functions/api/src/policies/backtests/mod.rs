@@ -77,7 +77,7 @@ pub(crate) async fn test(
     let mut paused = match run {
         Some(run) => {
             let paused = app.store.paused_backtest(organisation_id, &run).await?;
-            let gone = "the test was kept for an hour and is gone; begin anew without a cursor";
+            let gone = "the test is no longer kept after an hour; start again without a cursor";
             paused.ok_or_else(|| ApiError::field("cursor", gone))?
         }
         None => {

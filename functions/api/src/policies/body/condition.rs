@@ -50,7 +50,7 @@ pub(super) fn read_condition(fields: &mut Fields) -> Option<Condition> {
         let names: Vec<&str> = field.ops().iter().map(|op| op.as_str()).collect();
         let (field, op) = (field.as_str(), op.as_str());
         let message = format!(
-            "{op:?} makes no sense for {field}; use one of {}",
+            "{op:?} cannot be used with {field}; use one of {}",
             names.join(", ")
         );
         fields.also_invalid("op", message);

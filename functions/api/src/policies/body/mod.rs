@@ -52,7 +52,7 @@ pub(crate) fn read_rule(fields: &mut Fields, egress: EgressPolicy) -> RuleFields
     let actions = rule.actions.as_deref().unwrap_or_default();
     for (at, action) in actions.iter().enumerate() {
         if actions[..at].iter().any(|earlier| earlier.is_same(action)) {
-            let message = "is there already; each happens once";
+            let message = "is listed already; list each action once";
             fields.also_invalid(&format!("actions[{at}]"), message);
         }
     }
