@@ -72,18 +72,6 @@ pub(crate) fn alert_view<'a>(alert: &'a Alert, organisation_id: &'a str) -> Aler
     }
 }
 
-pub(crate) const STATUSES: &[(&str, AlertStatus)] = &[
-    ("open", AlertStatus::Open),
-    ("acknowledged", AlertStatus::Acknowledged),
-    ("resolved", AlertStatus::Resolved),
-];
-pub(crate) const SEVERITIES: &[(&str, Severity)] = &[
-    ("low", Severity::Low),
-    ("medium", Severity::Medium),
-    ("high", Severity::High),
-    ("critical", Severity::Critical),
-];
-
 /// Lists the alerts, the newest first.
 #[shared::endpoint(GET "/v1/alerts", MANAGED)]
 #[utoipa::path(
@@ -106,8 +94,8 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let severity = parameters.one_of("severity", SEVERITIES);
-    let status = parameters.one_of("status", STATUSES);
+    let severity = parameters.name::<Severity>("severity");
+    let status = parameters.name::<AlertStatus>("status");
     let list = format!(
         "{} alerts {severity:?} {status:?} {}",
         owner.organisation_id, owner.key_id
@@ -187,7 +175,7 @@ pub(crate) async fn update(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
-    let status = fields.changed_value("status", parse::one_of(STATUSES));
+    let status = fields.changed_value("status", parse::name::<AlertStatus>);
     fields.finish()?;
     if !is_slug(&id) {
         return Err(ApiError::not_found("alert"));

@@ -1,7 +1,6 @@
 //! Lists, acknowledges and resolves incidents, with notes.
 
 use super::App;
-use super::alerts;
 use super::change::{Actor, Proposal, change};
 use super::json::to_json;
 use super::visibility::{Visibility, hidden};
@@ -84,8 +83,8 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let severity = parameters.one_of("severity", alerts::SEVERITIES);
-    let status = parameters.one_of("status", alerts::STATUSES);
+    let severity = parameters.name::<Severity>("severity");
+    let status = parameters.name::<AlertStatus>("status");
     let org_id = &owner.organisation_id;
     let list = format!(
         "{org_id} incidents {severity:?} {status:?} {}",

@@ -20,12 +20,6 @@ const KINDS: &[(&str, Option<Kind>)] = &[
     ("llm_request", Some(Kind::LlmRequest)),
     ("ip_risk", Some(Kind::IpRisk)),
 ];
-const RISK_LEVELS: &[(&str, Option<RiskLevel>)] = &[
-    ("low", Some(RiskLevel::Low)),
-    ("medium", Some(RiskLevel::Medium)),
-    ("high", Some(RiskLevel::High)),
-    ("critical", Some(RiskLevel::Critical)),
-];
 
 /// Reads an event, or returns all its wrong fields, with its id if that can be read.
 pub(crate) fn event(
@@ -66,7 +60,7 @@ pub(crate) fn event(
             source,
             user_id: fields.optional("user_id", parse::user_id),
             risk_level: fields
-                .required("risk_level", parse::one_of(RISK_LEVELS))
+                .required("risk_level", parse::required_name::<RiskLevel>)
                 .unwrap_or(RiskLevel::Low),
             repository: fields.optional("repository", parse::sentence(300)),
             summary: fields.required("summary", parse::sentence(2_000)),

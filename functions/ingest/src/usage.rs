@@ -12,18 +12,12 @@ use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 use shared::runtime::usage_fields::{self, CACHED_AUDIO, Whole, check_parts};
 
-const OUTCOMES: &[(&str, Outcome)] = &[
-    ("completed", Outcome::Completed),
-    ("aborted", Outcome::Aborted),
-    ("failed", Outcome::Failed),
-];
-
 /// Reads the fields of usage. Its id, time and source are left to the caller.
 pub(crate) fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
     let user_id = fields.required("user_id", parse::user_id);
     let provider = fields.required("provider", parse::sentence(100));
     let model = fields.required("model", parse::sentence(200));
-    let outcome = fields.optional("outcome", parse::one_of(OUTCOMES));
+    let outcome = fields.optional("outcome", parse::name);
     let outcome = outcome.unwrap_or(Outcome::Completed);
     let operation = usage_fields::operation(fields);
     fields.forget_nulls(|name| name == "usage");

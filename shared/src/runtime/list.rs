@@ -1,10 +1,12 @@
 //! Lists in pages: limits, filters, and cursors that nobody can alter.
 
 use super::error::{ApiError, Detail};
+use super::parse;
 use super::secrets::Secret;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -54,6 +56,21 @@ impl Parameters {
             self.refuse(name, rule);
         }
         checked
+    }
+
+    /// Takes a parameter that is the name of an enum's variant, if it is present.
+    pub fn name<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let rule = parse::name_of::<T>("").err().unwrap_or_default();
+        self.take(name, &rule, |text| parse::name_of(text).ok())
+    }
+
+    /// The same for a parameter that must be present. None if it is invalid: [`Self::finish`] then
+    /// returns the error.
+    pub fn required_name<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        if !self.values.contains_key(name) {
+            self.refuse(name, "is required");
+        }
+        self.name(name)
     }
 
     /// Takes a parameter that is one of several names, if it is present.

@@ -4,7 +4,8 @@ use crate::domain::amount::{MAX_AMOUNT, micro_usd_from_json};
 use crate::domain::name::{is_client_id, is_display_name, is_email, is_slug, is_user_id};
 use crate::domain::period::{Month, time_zone};
 use jiff::Timestamp;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::value::StrDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
 
 pub fn text(raw: &str) -> Result<String, String> {
@@ -195,6 +196,36 @@ pub fn timestamp(raw: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| rule())
 }
 
+/// A name of an enum's variant, as serde reads it and the document of the API describes it.
+pub fn name<T: DeserializeOwned>(raw: &str) -> Result<T, String> {
+    name_of(&text(raw)?)
+}
+
+/// The same for a field that is required. It has a value if the field is valid.
+pub fn required_name<T: DeserializeOwned>(raw: &str) -> Result<Option<T>, String> {
+    name(raw).map(Some)
+}
+
+pub(super) fn name_of<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let text = StrDeserializer::<NotAName>::new(text);
+    T::deserialize(text).map_err(|NotAName(rule)| rule)
+}
+
+/// Says what a name must be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NotAName(String);
+
+impl serde::de::Error for NotAName {
+    fn custom<T: std::fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+
+    fn unknown_variant(_: &str, names: &'static [&'static str]) -> Self {
+        Self(format!("must be one of {}", names.join(", ")))
+    }
+}
+
 /// One of several names.
 pub fn one_of<T: Copy>(
     choices: &'static [(&'static str, T)],
@@ -251,6 +282,23 @@ mod tests {
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_name_is_read_as_it_is_shown_and_a_wrong_one_is_told_all() {
+        use crate::domain::ledger::flagged::Flag;
+        for flag in [Flag::HeldBack, Flag::Lapsed] {
+            let raw = serde_json::to_string(&flag).unwrap();
+            assert_eq!(name::<Flag>(&raw), Ok(flag));
+        }
+        assert_eq!(name::<Flag>("5"), Err("must be a string".to_owned()));
+        let Err(rule) = name::<Flag>("\"Lapsed\"") else {
+            panic!("names have no capitals");
+        };
+        assert!(
+            rule.starts_with("must be one of held_back, counted, "),
+            "{rule}"
+        );
     }
 
     #[test]

@@ -11,26 +11,13 @@ use crate::domain::pricing::images::{ImageSize, MAX_IMAGE_BYTES, MAX_IMAGES, MAX
 use crate::domain::pricing::reported_cost::pico_usd_from_json;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
 
-const OPERATIONS: &[(&str, Operation)] = &[
-    ("chat", Operation::Chat),
-    ("embedding", Operation::Embedding),
-    ("batch", Operation::Batch),
-    ("aggregate", Operation::Aggregate),
-];
-const SERVICE_TIERS: &[(&str, ServiceTier)] = &[
-    ("default", ServiceTier::Default),
-    ("batch", ServiceTier::Batch),
-    ("flex", ServiceTier::Flex),
-    ("priority", ServiceTier::Priority),
-];
-
 pub fn operation(fields: &mut Fields) -> Operation {
-    let operation = fields.optional("operation", parse::one_of(OPERATIONS));
+    let operation = fields.optional("operation", parse::name);
     operation.unwrap_or_default()
 }
 
 pub fn service_tier(fields: &mut Fields) -> Option<ServiceTier> {
-    fields.optional("service_tier", parse::one_of(SERVICE_TIERS))
+    fields.optional("service_tier", parse::name)
 }
 
 /// Reads `cost_usd`, in pico-USD.

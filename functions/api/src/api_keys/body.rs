@@ -11,12 +11,6 @@ use shared::runtime::fields::Fields;
 use shared::runtime::{parse, random};
 use shared::store::digest_of;
 
-const ROLES: &[(&str, Option<Role>)] = &[
-    ("admin", Some(Role::Admin)),
-    ("manager", Some(Role::Manager)),
-    ("member", Some(Role::Member)),
-    ("agent", Some(Role::Agent)),
-];
 /// The prefixes of a key's id and of its secret.
 pub(crate) const API_KEY: [&str; 2] = ["key_", KEY_PREFIX];
 
@@ -57,7 +51,7 @@ impl NewKey {
 
     pub(crate) fn read(body: &[u8]) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(body)?;
-        let role = fields.required("role", parse::one_of(ROLES));
+        let role = fields.required("role", parse::required_name::<Role>);
         let user_id = fields.optional("user_id", parse::user_id);
         let description = fields.optional("description", parse::display_name);
         match role {

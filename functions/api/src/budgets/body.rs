@@ -5,8 +5,6 @@ use shared::domain::amount::{MAX_AMOUNT, Unit};
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 
-pub(super) const UNITS: &[(&str, Option<Unit>)] =
-    &[("tokens", Some(Unit::Tokens)), ("usd", Some(Unit::Usd))];
 pub(super) const DEFAULT_THRESHOLDS: [u32; 3] = [50, 80, 100];
 const MAX_THRESHOLDS: usize = 10;
 const MAX_THRESHOLD_PERCENT: i64 = 1_000;

@@ -8,7 +8,7 @@ mod schema;
 pub(crate) mod top_ups;
 pub(crate) mod view;
 
-use self::body::{DEFAULT_THRESHOLDS, UNITS, read_amount, read_rollover, read_thresholds};
+use self::body::{DEFAULT_THRESHOLDS, read_amount, read_rollover, read_thresholds};
 use self::schema::{CreateBudget, UpdateBudget};
 use self::view::{BudgetView, PeriodUsage, audit_json, budget_answer, budget_view, shown_totals};
 use super::App;
@@ -67,7 +67,7 @@ pub(crate) async fn create(
     let name = fields.required("name", parse::display_name);
     let department_id = fields.optional("department_id", parse::slug);
     let unit = fields
-        .required("unit", parse::one_of(UNITS))
+        .required("unit", parse::required_name::<Unit>)
         .unwrap_or(Unit::Tokens);
     let amount = fields.required("amount", read_amount(unit));
     let hard_cap = fields.required("hard_cap", parse::boolean);

@@ -27,16 +27,6 @@ use shared::runtime::list::{PageBody, Parameters};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Page, TooLarge, Unknown, UserId};
 use shared::store::KeyOwner;
 
-const FLAGS: &[(&str, Flag)] = &[
-    ("held_back", Flag::HeldBack),
-    ("counted", Flag::Counted),
-    ("discarded", Flag::Discarded),
-    ("conflict", Flag::Conflict),
-    ("exceeded_hold", Flag::ExceededHold),
-    ("lapsed", Flag::Lapsed),
-    ("model_not_allowed", Flag::ModelNotAllowed),
-];
-
 /// Lists events that need attention, the newest first: held back, decided, in conflict, or beyond
 /// their hold.
 #[shared::endpoint(GET "/v1/events", ADMIN)]
@@ -60,15 +50,12 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let names: Vec<&str> = FLAGS.iter().map(|(name, _)| *name).collect();
-    let rule = format!("must be one of {}", names.join(", "));
-    let status = parameters.required("status", &rule, |text| names.contains(&text));
-    let flag = FLAGS.iter().find(|(name, _)| *name == status);
+    let flag = parameters.required_name("status").unwrap_or(Flag::HeldBack);
     let user_id = take_user_id(&mut parameters, "user_id");
+    let status = flag.as_str();
     let list = format!("{} events {status} {user_id:?}", owner.organisation_id);
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;
-    let flag = flag.map_or(Flag::HeldBack, |(_, flag)| *flag);
     let wanted = |flagged: &FlaggedEvent| {
         let event_user_id = match &flagged.event {
             Event::LlmRequest(usage) => Some(&usage.user_id),

@@ -8,14 +8,11 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 
-const KINDS: &[(&str, Option<Kind>)] = &[("raise", Some(Kind::Raise)), ("lift", Some(Kind::Lift))];
-const COVERS: &[(&str, Covers)] = &[("department", Covers::Department), ("path", Covers::Path)];
-
 /// Reads a request for an exemption and its reason.
 pub(super) fn read_terms(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
     let mut fields = Fields::of_body(body)?;
     let user_id = fields.required("user_id", parse::user_id);
-    let kind = fields.required("kind", parse::one_of(KINDS));
+    let kind = fields.required("kind", parse::required_name::<Kind>);
     let given = ["tokens", "usd"].map(|name| fields.has(name));
     let tokens = fields.changed("tokens", parse::whole(1, MAX_AMOUNT));
     let micro_usd = fields.changed("usd", parse::some_micro_usd);
@@ -23,7 +20,7 @@ pub(super) fn read_terms(body: &[u8], now: Timestamp) -> Result<(Terms, String),
     let lacks = |given: bool, amount: Option<Option<i64>>| !given || amount == Some(None);
     let has_no_amount = lacks(given[0], tokens) && lacks(given[1], micro_usd);
     let (tokens, micro_usd) = (tokens.flatten(), micro_usd.flatten());
-    let covers = fields.optional("covers", parse::one_of(COVERS));
+    let covers = fields.optional("covers", parse::name::<Covers>);
     let reason = fields.required("reason", parse::sentence(1_000));
     let starts_at = fields.optional("starts_at", parse::timestamp);
     let has_end = fields.has("ends_at");

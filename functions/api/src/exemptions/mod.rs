@@ -34,14 +34,6 @@ use shared::runtime::openapi::{
 };
 use shared::store::{KeyOwner, new_id};
 
-const STATUSES: &[(&str, ExemptionStatus)] = &[
-    ("pending", ExemptionStatus::Pending),
-    ("approved", ExemptionStatus::Approved),
-    ("denied", ExemptionStatus::Denied),
-    ("expired", ExemptionStatus::Expired),
-    ("revoked", ExemptionStatus::Revoked),
-];
-
 /// Returns the party that a key acts for.
 pub(crate) fn party_of(owner: &KeyOwner) -> Party {
     Party {
@@ -198,7 +190,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let status = parameters.one_of("status", STATUSES);
+    let status = parameters.name::<ExemptionStatus>("status");
     let user_id = take_user_id(&mut parameters, "user_id");
     let list = format!(
         "{} exemptions {status:?} {user_id:?} {}",

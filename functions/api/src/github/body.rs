@@ -2,7 +2,6 @@
 
 use crate::body::one_message;
 use shared::domain::github::{MAX_ROWS, RiskRow};
-use shared::domain::ledger::usage::RiskLevel;
 use shared::domain::name::is_user_id;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -12,12 +11,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_LOGINS: usize = 1_000;
 /// The allowed length of a secret in bytes.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
-const LEVELS: &[(&str, Option<RiskLevel>)] = &[
-    ("low", Some(RiskLevel::Low)),
-    ("medium", Some(RiskLevel::Medium)),
-    ("high", Some(RiskLevel::High)),
-    ("critical", Some(RiskLevel::Critical)),
-];
 
 pub(super) fn read_secret(raw: &str) -> Result<String, String> {
     let text = parse::text(raw)?;
@@ -65,9 +58,7 @@ fn row(index: usize, raw: &str) -> Result<RiskRow, String> {
     let row = RiskRow {
         event: fields.required("event", word),
         action: fields.optional("action", word),
-        risk_level: fields
-            .optional("risk_level", parse::one_of(LEVELS))
-            .flatten(),
+        risk_level: fields.optional("risk_level", parse::name),
     };
     let details = fields.into_details();
     if details.is_empty() {

@@ -17,8 +17,6 @@ use shared::runtime::openapi::{Denied, Invalid, Moment, Page, Unknown};
 use shared::store::UnsureModel;
 use utoipa::ToSchema;
 
-const UNSURE: &[(&str, Unsure)] = &[("unpriced", Unsure::Unpriced), ("inexact", Unsure::Inexact)];
-
 #[derive(Serialize, ToSchema)]
 #[schema(as = UnsureModel)]
 struct ModelView {
@@ -94,7 +92,7 @@ pub(crate) async fn list(
     if !parameters.has("status") {
         parameters.refuse("status", "is required");
     }
-    let unsure = parameters.one_of("status", UNSURE);
+    let unsure = parameters.name::<Unsure>("status");
     let month: Option<Month> = parameters.take("month", "must be a month like 2026-11", |text| {
         text.parse().ok()
     });

@@ -23,25 +23,6 @@ use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::openapi::{Conflict, Denied, IfMatch, Invalid, TooLarge, Unknown};
 use shared::runtime::parse;
 
-const RESERVES: &[(&str, Reserve)] =
-    &[("estimate", Reserve::Estimate), ("strict", Reserve::Strict)];
-const ABANDONED: &[(&str, AbandonedHolds)] = &[
-    ("release", AbandonedHolds::Release),
-    ("charge", AbandonedHolds::Charge),
-];
-const UNKNOWN_MODELS: &[(&str, UnknownModel)] = &[
-    ("estimate", UnknownModel::Estimate),
-    ("refuse", UnknownModel::Refuse),
-    ("count", UnknownModel::Count),
-];
-const PRICE_SOURCES: &[(&str, PriceSource)] = &[
-    ("table", PriceSource::Table),
-    ("reported", PriceSource::Reported),
-];
-const ON_UNAVAILABLE: &[(&str, OnUnavailable)] = &[
-    ("allow", OnUnavailable::Allow),
-    ("deny", OnUnavailable::Deny),
-];
 /// The most output tokens an organisation may reserve by default.
 const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
 /// The allowed lifetime of holds in seconds.
@@ -90,7 +71,7 @@ impl Patch {
         Self {
             name: fields.changed_value("name", parse::display_name),
             timezone: fields.changed_value("timezone", parse::timezone),
-            reserve: fields.changed_value("reserve", parse::one_of(RESERVES)),
+            reserve: fields.changed_value("reserve", parse::name),
             output_reserve: fields
                 .changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE)),
             hold_seconds: fields
@@ -99,10 +80,10 @@ impl Patch {
                 "user_holds_percent",
                 parse::whole(USER_HOLDS_PERCENT.0, USER_HOLDS_PERCENT.1),
             ),
-            abandoned_holds: fields.changed_value("abandoned_holds", parse::one_of(ABANDONED)),
-            unknown_model: fields.changed_value("unknown_model", parse::one_of(UNKNOWN_MODELS)),
-            price_source: fields.changed_value("price_source", parse::one_of(PRICE_SOURCES)),
-            on_unavailable: fields.changed_value("on_unavailable", parse::one_of(ON_UNAVAILABLE)),
+            abandoned_holds: fields.changed_value("abandoned_holds", parse::name),
+            unknown_model: fields.changed_value("unknown_model", parse::name),
+            price_source: fields.changed_value("price_source", parse::name),
+            on_unavailable: fields.changed_value("on_unavailable", parse::name),
             grace_hours: fields.changed_value(
                 "rollover_grace_hours",
                 parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),

@@ -35,12 +35,6 @@ use shared::runtime::openapi::{
 };
 use shared::runtime::random;
 
-const STATUSES: &[(&str, PolicyStatus)] = &[
-    ("draft", PolicyStatus::Draft),
-    ("active", PolicyStatus::Active),
-    ("disabled", PolicyStatus::Disabled),
-];
-
 /// Creates a policy as a draft. It fires nothing until it is published.
 ///
 /// A webhook that is given by its `url` is registered, and its secret is shown once.
@@ -143,7 +137,7 @@ pub(crate) async fn list(
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
-    let status = parameters.one_of("status", STATUSES);
+    let status = parameters.name::<PolicyStatus>("status");
     let list = format!("{} policies {status:?}", owner.organisation_id);
     let asked = app.cursors.page(&mut parameters, &list);
     parameters.finish()?;

@@ -38,7 +38,6 @@ const ROLES: &[(&str, Option<Role>)] = &[
     ("manager", Some(Role::Manager)),
     ("admin", Some(Role::Admin)),
 ];
-const STATUSES: &[(&str, Status)] = &[("active", Status::Active), ("suspended", Status::Suspended)];
 
 /// Creates a user in a department.
 #[shared::endpoint(POST "/v1/users", ADMIN)]
@@ -148,7 +147,7 @@ pub(crate) async fn list(
     let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let department_id = take_department_id(&mut parameters, "department");
-    let status = parameters.one_of("status", STATUSES);
+    let status = parameters.name::<Status>("status");
     let list = format!(
         "{} users {department_id:?} {status:?} {}",
         owner.organisation_id, owner.key_id
@@ -236,7 +235,7 @@ pub(crate) async fn update(
     let department_id = fields.changed_value("department_id", parse::slug);
     let manager_id = fields.changed("manager_id", parse::user_id);
     let role = fields.changed_value("role", parse::one_of(ROLES)).flatten();
-    let status = fields.changed_value("status", parse::one_of(STATUSES));
+    let status = fields.changed_value("status", parse::name::<Status>);
     fields.finish()?;
     let actor = Actor::of(owner, &request_id);
     let manager_named = manager_id.iter().flatten().next();

@@ -1,6 +1,5 @@
 //! Reads the actions of a policy.
 
-use crate::alerts::SEVERITIES;
 use crate::webhooks::body::read_url;
 use shared::domain::notice::egress_policy::EgressPolicy;
 use shared::domain::policy::{Action, BlockUntil};
@@ -66,7 +65,7 @@ pub(super) fn read_action(fields: &mut Fields, egress: EgressPolicy) -> Option<A
             })
         }
         Some(ActionKind::CreateIncident) => complete(Action::CreateIncident {
-            severity: fields.optional("severity", parse::one_of(SEVERITIES)),
+            severity: fields.optional("severity", parse::name),
         }),
         Some(ActionKind::Webhook) => {
             let are_both_there = fields.has("webhook_id") && fields.has("url");

@@ -1,7 +1,6 @@
 //! Reads the conditions of a policy.
 
 use shared::domain::amount::MAX_AMOUNT;
-use shared::domain::ledger::usage::RiskLevel;
 use shared::domain::policy::{Condition, Field, Op, Operand, Scalar, minute_of_day};
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -31,12 +30,6 @@ const OPS: &[(&str, Option<Op>)] = &[
     ("lte", Some(Op::Lte)),
     ("between", Some(Op::Between)),
     ("matches", Some(Op::Matches)),
-];
-const LEVELS: &[(&str, RiskLevel)] = &[
-    ("low", RiskLevel::Low),
-    ("medium", RiskLevel::Medium),
-    ("high", RiskLevel::High),
-    ("critical", RiskLevel::Critical),
 ];
 
 pub(super) fn read_condition(fields: &mut Fields) -> Option<Condition> {
@@ -90,7 +83,7 @@ fn operand(field: Field, op: Op, raw: &str) -> Result<Operand, String> {
 
 fn scalar(field: Field, raw: &str) -> Result<Scalar, String> {
     match field {
-        Field::RiskLevel => parse::one_of(LEVELS)(raw).map(Scalar::Level),
+        Field::RiskLevel => parse::name(raw).map(Scalar::Level),
         Field::UserId => parse::user_id(raw).map(Scalar::Text),
         Field::DepartmentId => parse::slug(raw).map(Scalar::Text),
         Field::ModelId => parse::sentence(MAX_TEXT)(raw).map(Scalar::Text),

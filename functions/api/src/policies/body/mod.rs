@@ -14,7 +14,6 @@ use shared::runtime::parse;
 
 /// The most bytes of a policy's conditions, as they are shown. Each firing contains them.
 const MAX_CONDITIONS_BYTES: usize = 8_000;
-const MATCHES: &[(&str, Match)] = &[("all", Match::All), ("any", Match::Any)];
 
 /// The fields of a policy that a request gives.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +32,7 @@ pub(crate) fn read_rule(fields: &mut Fields, egress: EgressPolicy) -> RuleFields
         name: fields.changed_value("name", parse::display_name),
         description: fields.changed_value("description", read_description),
         trigger: fields.object("trigger", read_trigger).flatten(),
-        combine: fields.changed_value("match", parse::one_of(MATCHES)),
+        combine: fields.changed_value("match", parse::name),
         conditions: fields
             .objects("conditions", (0, MAX_CONDITIONS), read_condition)
             .map(|all| all.into_iter().flatten().collect()),

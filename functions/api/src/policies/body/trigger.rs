@@ -5,11 +5,6 @@ use shared::domain::policy::{Limit, TotalScope, Trigger, Unusual};
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 
-const SUBJECTS: &[(&str, Option<TotalScope>)] = &[
-    ("user", Some(TotalScope::User)),
-    ("department", Some(TotalScope::Department)),
-];
-
 #[derive(Clone, Copy)]
 enum TriggerKind {
     TokenBudgetExceeded,
@@ -43,7 +38,7 @@ pub(super) fn read_trigger(fields: &mut Fields) -> Option<Trigger> {
         }
         Some(TriggerKind::IpRiskEvent) => Some(Trigger::IpRiskEvent),
         Some(TriggerKind::TokenBudgetExceeded) => {
-            let subject = fields.required("subject", parse::one_of(SUBJECTS));
+            let subject = fields.required("subject", parse::required_name::<TotalScope>);
             let limit = limit(fields);
             Some(Trigger::TokenBudgetExceeded {
                 subject: subject?,
