@@ -166,7 +166,7 @@ pub(crate) async fn update(
     let owner = caller.owner()?;
     let mut fields = Fields::of_body(&body)?;
     let status = fields.changed_value("status", parse::one_of(NEXT_STATUSES));
-    let note = fields.optional("note", parse::sentence(1_000));
+    let note = fields.optional("note", NoteText::read);
     fields.finish()?;
     if !is_slug(&id) {
         return Err(ApiError::not_found("incident"));

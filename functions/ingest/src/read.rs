@@ -9,6 +9,7 @@ use shared::domain::ledger::usage::{
 use shared::runtime::error::Detail;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
+use shared::runtime::values::{Repository, Source, Summary};
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -34,7 +35,7 @@ pub(crate) fn event(
     let shown_id = (!event_id.is_empty()).then(|| event_id.clone());
     let kind = fields.required("type", parse::one_of(KINDS));
     let occurred_at = occurred_at(&mut fields, now);
-    let source = fields.optional("source", parse::sentence(100));
+    let source = fields.optional("source", Source::read);
     let event = match kind {
         None => {
             // The type decides which other fields there are.
@@ -62,8 +63,8 @@ pub(crate) fn event(
             risk_level: fields
                 .required("risk_level", parse::required_name::<RiskLevel>)
                 .unwrap_or(RiskLevel::Low),
-            repository: fields.optional("repository", parse::sentence(300)),
-            summary: fields.required("summary", parse::sentence(2_000)),
+            repository: fields.optional("repository", Repository::read),
+            summary: fields.required("summary", Summary::read),
             origin: RiskOrigin::Reported,
         }),
     };

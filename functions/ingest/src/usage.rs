@@ -11,12 +11,13 @@ use shared::domain::pricing::tokens::{ServiceTier, TokenCounts};
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 use shared::runtime::usage_fields::{self, CACHED_AUDIO, Whole, check_parts};
+use shared::runtime::values::{Model, Provider};
 
 /// Reads the fields of usage. Its id, time and source are left to the caller.
 pub(crate) fn usage(fields: &mut Fields, organisation_id: &str) -> Usage {
     let user_id = fields.required("user_id", parse::user_id);
-    let provider = fields.required("provider", parse::sentence(100));
-    let model = fields.required("model", parse::sentence(200));
+    let provider = fields.required("provider", Provider::read);
+    let model = fields.required("model", Model::read);
     let outcome = fields.optional("outcome", parse::name);
     let outcome = outcome.unwrap_or(Outcome::Completed);
     let operation = usage_fields::operation(fields);

@@ -31,6 +31,7 @@ use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
 };
 use shared::runtime::parse;
+use shared::runtime::values;
 use shared::store::{KeyOwner, StoreError};
 use std::sync::Arc;
 
@@ -149,8 +150,8 @@ fn read(body: &[u8]) -> Result<Asked, ApiError> {
     let most = i64::from(MAX_LIFE_SECONDS);
     let seconds = fields.changed_value("extend_seconds", parse::whole(1, most));
     let tokens = fields.changed_value("tokens", parse::whole(1, MAX_TOKENS));
-    let model = fields.optional("model", parse::sentence(200));
-    let provider = fields.optional("provider", parse::sentence(100));
+    let model = fields.optional("model", values::Model::read);
+    let provider = fields.optional("provider", values::Provider::read);
     fields.finish()?;
     Ok(Asked {
         extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),

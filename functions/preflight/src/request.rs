@@ -5,13 +5,14 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
 use shared::runtime::usage_fields::{self, Whole, check_parts};
+use shared::runtime::values::{Model, Provider};
 
 pub(super) fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let request_id = fields.required("request_id", parse::client_id);
     let user_id = fields.required("user_id", parse::user_id);
-    let model = fields.required("model", parse::sentence(200));
-    let provider = fields.optional("provider", parse::sentence(100));
+    let model = fields.required("model", Model::read);
+    let provider = fields.optional("provider", Provider::read);
     let input = input(&mut fields);
     let max_output_tokens = fields.optional("max_output_tokens", parse::whole(0, MAX_TOKENS));
     let parts = usage_fields::parts(&mut fields);

@@ -37,6 +37,7 @@ pub mod source;
 #[cfg(feature = "http")]
 pub mod token;
 pub mod usage_fields;
+pub mod values;
 pub mod wire;
 
 pub use crate::random;

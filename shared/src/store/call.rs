@@ -3,6 +3,7 @@
 use super::Store;
 use super::error::StoreError;
 use super::item::Item;
+use super::tables::Table;
 use super::write::Write;
 use crate::backoff::back_off;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -55,6 +56,19 @@ impl Transacted {
 const KEYS_A_READ: usize = 100;
 
 impl Store {
+    /// Reads the item under a key consistently.
+    pub(super) async fn item(&self, table: Table, key: Item) -> Result<Option<Item>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(self.tables.name(table))
+            .set_key(Some(key))
+            .consistent_read(true)
+            .send()
+            .await?;
+        Ok(answer.item)
+    }
+
     /// Reads the items under `keys`, which must be distinct, consistently. Returns those that
     /// exist, in any order.
     pub(crate) async fn items(

@@ -143,15 +143,8 @@ impl Store {
         period: Month,
     ) -> Result<u64, StoreError> {
         let key = keys::charges_without_cell(organisation_id, period);
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let counted = answer.item.as_ref().and_then(|item| item.get("n"));
+        let item = self.item(Table::Ledger, key.attributes()).await?;
+        let counted = item.as_ref().and_then(|item| item.get("n"));
         let counted = counted.and_then(|value| value.as_n().ok());
         Ok(counted.and_then(|n| n.parse().ok()).unwrap_or(0))
     }

@@ -9,7 +9,7 @@ use super::call::{ATTEMPTS, is_transaction_conflict};
 use super::error::StoreError;
 use super::item::{Item, expires_at, number, text};
 use super::records::{DIGEST, EXCEEDED};
-use super::tables::TTL;
+use super::tables::{TTL, Table};
 use super::{Store, keys};
 use crate::backoff::back_off;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
@@ -122,15 +122,8 @@ impl Store {
         identity: &EventIdentity,
         digest: &BodyDigest,
     ) -> Result<Known, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(keys::record(organisation_id, identity).attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let Some(item) = answer.item else {
+        let key = keys::record(organisation_id, identity).attributes();
+        let Some(item) = self.item(Table::Ledger, key).await? else {
             return Ok(Known::Nothing);
         };
         if text_of(&item, DIGEST) != Some(digest.as_str()) {

@@ -7,6 +7,7 @@ use super::item::Item;
 use super::keys::{
     self, ALIAS, BUDGET, CONFIGURATION, DEPARTMENT, DISCOUNT, ENDED, GONE, GRANT, HEAD, MOVE, PRICE,
 };
+use super::tables::Table;
 use crate::backoff::back_off;
 use crate::domain::exemption::grant::Grant;
 use crate::domain::org::budget::{Budget, EndedBudget};
@@ -73,15 +74,8 @@ impl Store {
     /// Reads the head of an organisation consistently. Returns None if there is no such
     /// organisation.
     pub async fn head(&self, organisation_id: &str) -> Result<Option<Head>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.governance)
-            .set_key(Some(keys::head(organisation_id).attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let Some(mut item) = answer.item else {
+        let key = keys::head(organisation_id).attributes();
+        let Some(mut item) = self.item(Table::Governance, key).await? else {
             return Ok(None);
         };
         item.remove("pk");

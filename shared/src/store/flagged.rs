@@ -7,6 +7,7 @@ use super::item::expires_at;
 use super::keys;
 use super::pages::Page;
 use super::rows::Row;
+use super::tables::Table;
 use super::write::Write;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::flagged::{Flag, FlaggedEvent};
@@ -100,15 +101,8 @@ impl Store {
         organisation_id: &str,
         identity: &EventIdentity,
     ) -> Result<Option<FlaggedEvent>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(keys::record(organisation_id, identity).attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let item = answer.item.unwrap_or_default();
+        let key = keys::record(organisation_id, identity).attributes();
+        let item = self.item(Table::Ledger, key).await?.unwrap_or_default();
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
         let flag = match text("mark").map(String::as_str) {
             Some("held_back") => Flag::HeldBack,

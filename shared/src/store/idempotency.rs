@@ -42,15 +42,7 @@ impl Store {
         digest: &str,
     ) -> Result<Option<StoredAnswer>, StoreError> {
         let key = keys::idempotency(organisation_id.unwrap_or(keys::OPERATOR), digest);
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.governance)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(super::configuration::data).transpose()
+        self.row(key).await
     }
 
     pub(crate) fn idempotency_item(

@@ -85,17 +85,8 @@ impl Store {
         organisation_id: &str,
         hold_id: &HoldId,
     ) -> Result<Ending, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.ledger)
-            .set_key(Some(
-                keys::resolution(organisation_id, hold_id).attributes(),
-            ))
-            .consistent_read(true)
-            .send()
-            .await?;
-        let Some(mut item) = answer.item else {
+        let key = keys::resolution(organisation_id, hold_id).attributes();
+        let Some(mut item) = self.item(Table::Ledger, key).await? else {
             return Ok(Ending::Open { until: 0 });
         };
         if is_alive(&item) {

@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "they describe bodies and are never made")]
 
+use super::body::{CapPercent, MAX_THRESHOLDS, ThresholdPercent};
+use shared::domain::amount::MAX_AMOUNT;
 use shared::runtime::openapi::{DepartmentId, Dollars, Name, Tokens};
 use std::borrow::Cow;
 use utoipa::openapi::RefOr;
@@ -13,8 +15,8 @@ use utoipa::{PartialSchema, ToSchema};
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetRollover {
     /// The most that is carried, in percent of the month's own amount.
-    #[schema(minimum = 0, maximum = 100)]
-    cap_percent: i64,
+    #[schema(inline)]
+    cap_percent: CapPercent,
 }
 
 #[derive(ToSchema)]
@@ -97,13 +99,9 @@ pub(crate) enum Thresholds {}
 
 impl PartialSchema for Thresholds {
     fn schema() -> RefOr<Schema> {
-        let percent = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(1))
-            .maximum(Some(1_000));
         let list = ArrayBuilder::new()
-            .items(percent.build())
-            .max_items(Some(10))
+            .items(ThresholdPercent::schema())
+            .max_items(Some(MAX_THRESHOLDS))
             .unique_items(true)
             .description(Some(
                 "Percentages at which people are notified, each listed once.",
@@ -127,7 +125,7 @@ impl PartialSchema for BudgetAmount {
         let amount = ObjectBuilder::new()
             .schema_type(Type::Number)
             .minimum(Some(0))
-            .maximum(Some(1_000_000_000_000_000_i64));
+            .maximum(Some(MAX_AMOUNT));
         RefOr::T(amount.into())
     }
 }

@@ -21,7 +21,7 @@ use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{
     Conflict, Denied, IdempotencyKey, Invalid, Slug, TooLarge, Unknown,
 };
-use shared::runtime::parse;
+use shared::runtime::values::NoteText;
 
 /// Adds to a budget for the current month only. It is in force at once and does not carry over.
 ///
@@ -59,7 +59,7 @@ pub(crate) async fn create(
         // The unit decides how an amount is read, and only the budget knows it.
         let mut fields = Fields::of_body(&body)?;
         let more = fields.required("amount", read_amount(before.unit));
-        let reason = fields.required("reason", parse::sentence(1_000));
+        let reason = fields.required("reason", NoteText::read);
         if more == 0 {
             fields.also_invalid("amount", "must be more than zero");
         }

@@ -6,6 +6,7 @@ use shared::domain::period::Month;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
+use shared::runtime::values::NoteText;
 
 /// The user or department whose usage is corrected.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ pub(super) fn read_correction(body: &[u8]) -> Result<CorrectionRequest, ApiError
     let month = fields.required("month", |raw| parse::month(raw).map(Some));
     let tokens = fields.optional("tokens", parse::whole(-MAX_TOKENS, MAX_TOKENS));
     let micro_usd = fields.optional("usd", parse::signed_micro_usd(MAX_MICRO_USD));
-    let reason = fields.required("reason", parse::sentence(1_000));
+    let reason = fields.required("reason", NoteText::read);
     let amounts = Amounts::of_micro_usd(tokens.unwrap_or(0), micro_usd.unwrap_or(0));
     if amounts == Amounts::ZERO && !fields.is_invalid() {
         fields.also_invalid("tokens", "tokens or usd must be given and not be zero");

@@ -5,6 +5,7 @@ use shared::domain::ledger::identity::EventIdentity;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
+use shared::runtime::values::NoteText;
 
 const TYPES: &[(&str, ())] = &[("llm_request", ())];
 const DECISIONS: &[(&str, Option<Flag>)] = &[
@@ -26,7 +27,7 @@ pub(super) fn read_decision(body: &[u8]) -> Result<DecisionRequest, ApiError> {
     let event_id = fields.required("event_id", parse::client_id);
     fields.optional("type", parse::one_of(TYPES));
     let flag = fields.required("decision", parse::one_of(DECISIONS));
-    let reason = fields.required("reason", parse::sentence(1_000));
+    let reason = fields.required("reason", NoteText::read);
     fields.finish()?;
     Ok(DecisionRequest {
         identity: EventIdentity::of_usage_named(&user_id, &event_id),

@@ -7,6 +7,7 @@ use shared::domain::exemption::grant::{Covers, Kind, Terms};
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
+use shared::runtime::values::NoteText;
 
 /// Reads a request for an exemption and its reason.
 pub(super) fn read_terms(body: &[u8], now: Timestamp) -> Result<(Terms, String), ApiError> {
@@ -21,7 +22,7 @@ pub(super) fn read_terms(body: &[u8], now: Timestamp) -> Result<(Terms, String),
     let has_no_amount = lacks(given[0], tokens) && lacks(given[1], micro_usd);
     let (tokens, micro_usd) = (tokens.flatten(), micro_usd.flatten());
     let covers = fields.optional("covers", parse::name::<Covers>);
-    let reason = fields.required("reason", parse::sentence(1_000));
+    let reason = fields.required("reason", NoteText::read);
     let starts_at = fields.optional("starts_at", parse::timestamp);
     let has_end = fields.has("ends_at");
     let ends_at = fields.required("ends_at", parse::timestamp);

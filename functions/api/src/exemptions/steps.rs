@@ -26,8 +26,8 @@ use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{Conflict, Denied, Invalid, Slug, TooLarge, Unknown};
-use shared::runtime::parse;
 use shared::runtime::roles::RoleScope;
+use shared::runtime::values::NoteText;
 
 /// Approves an exemption. It is in force with the answer.
 ///
@@ -102,7 +102,7 @@ fn note(body: &[u8]) -> Result<Option<String>, ApiError> {
         return Ok(None);
     }
     let mut fields = Fields::of_body(body)?;
-    let note = fields.optional("note", parse::sentence(1_000));
+    let note = fields.optional("note", NoteText::read);
     fields.finish()?;
     Ok(note)
 }

@@ -1,6 +1,9 @@
 //! The settings of one's own organisation.
 
-use super::schema::UpdateOrganisation;
+use super::schema::{
+    HoldSeconds, OutputReserve, RolloverGraceHours, TokensOfRequest, UpdateOrganisation,
+    UserHoldsPercent,
+};
 use super::view::{OrganisationView, organisation_json, organisation_view};
 use crate::App;
 use crate::change::{Actor, Proposal, change, check_version};
@@ -10,7 +13,6 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use shared::domain::change::{Change, Update};
-use shared::domain::ledger::estimate::MAX_TOKENS;
 use shared::domain::org::models::ModelRule;
 use shared::domain::org::organisation::{
     AbandonedHolds, OnUnavailable, Organisation, Reserve, UnknownModel,
@@ -22,15 +24,6 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId, json};
 use shared::runtime::openapi::{Conflict, Denied, IfMatch, Invalid, TooLarge, Unknown};
 use shared::runtime::parse;
-
-/// The most output tokens an organisation may reserve by default.
-const MAX_OUTPUT_RESERVE: i64 = 10_000_000;
-/// The allowed lifetime of holds in seconds.
-const HOLD_SECONDS: (i64, i64) = (30, 3600);
-const USER_HOLDS_PERCENT: (i64, i64) = (1, 100);
-/// How long a rollover waits for late usage, in hours. At most four weeks, so that a month's carry
-/// is final before the next month ends.
-const ROLLOVER_GRACE_HOURS: (i64, i64) = (0, 672);
 
 /// Shows the settings of the organisation that the key belongs to.
 #[shared::endpoint(GET "/v1/organisation", OWN)]
@@ -72,23 +65,15 @@ impl Patch {
             name: fields.changed_value("name", parse::display_name),
             timezone: fields.changed_value("timezone", parse::timezone),
             reserve: fields.changed_value("reserve", parse::name),
-            output_reserve: fields
-                .changed_value("output_reserve_tokens", parse::whole(0, MAX_OUTPUT_RESERVE)),
-            hold_seconds: fields
-                .changed_value("hold_seconds", parse::whole(HOLD_SECONDS.0, HOLD_SECONDS.1)),
-            user_holds: fields.changed_value(
-                "user_holds_percent",
-                parse::whole(USER_HOLDS_PERCENT.0, USER_HOLDS_PERCENT.1),
-            ),
+            output_reserve: fields.changed_value("output_reserve_tokens", OutputReserve::read),
+            hold_seconds: fields.changed_value("hold_seconds", HoldSeconds::read),
+            user_holds: fields.changed_value("user_holds_percent", UserHoldsPercent::read),
             abandoned_holds: fields.changed_value("abandoned_holds", parse::name),
             unknown_model: fields.changed_value("unknown_model", parse::name),
             price_source: fields.changed_value("price_source", parse::name),
             on_unavailable: fields.changed_value("on_unavailable", parse::name),
-            grace_hours: fields.changed_value(
-                "rollover_grace_hours",
-                parse::whole(ROLLOVER_GRACE_HOURS.0, ROLLOVER_GRACE_HOURS.1),
-            ),
-            max_tokens: fields.changed_value("max_tokens_per_request", parse::whole(1, MAX_TOKENS)),
+            grace_hours: fields.changed_value("rollover_grace_hours", RolloverGraceHours::read),
+            max_tokens: fields.changed_value("max_tokens_per_request", TokensOfRequest::read),
             models: models::changed(fields),
         }
     }

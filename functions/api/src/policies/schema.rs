@@ -11,6 +11,7 @@ use shared::runtime::openapi::{
     Cursor, DepartmentId, Description, Model, Name, ReceiverUrl, SomeDollars, SomeTokens,
     TimeOfDay, Tokens, UserId, WebhookId,
 };
+use shared::runtime::values::Whole;
 use std::borrow::Cow;
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type,
@@ -18,12 +19,15 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+/// The days before now that a test looks at.
+pub(crate) type WindowDays = Whole<1, 90>;
+
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestPolicy {
     /// The days before now; 30 by default. Not allowed with a cursor, which has its window.
-    #[schema(minimum = 1, maximum = 90)]
-    window_days: Option<i64>,
+    #[schema(inline)]
+    window_days: Option<WindowDays>,
     /// The `next_cursor` of the previous answer, to continue.
     cursor: Option<Cursor>,
 }

@@ -20,7 +20,7 @@ use shared::domain::ledger::usage::MAX_AGE;
 use shared::domain::pricing::timeline::Times;
 use shared::runtime::error::ApiError;
 use shared::runtime::list::{PageBody, PageRequest, Parameters};
-use shared::runtime::parse;
+use shared::runtime::values::{Model, Provider};
 
 /// A request for a change.
 #[derive(Clone, Copy)]
@@ -39,11 +39,11 @@ fn times(now: Timestamp) -> Times {
 }
 
 fn model_name(raw: &str) -> Result<String, String> {
-    parse::sentence(200)(raw)
+    Model::read(raw)
 }
 
 fn provider_name(raw: &str) -> Result<String, String> {
-    parse::sentence(100)(raw)
+    Provider::read(raw)
 }
 
 /// Checks a name in a path by the rule of the same name in a body.

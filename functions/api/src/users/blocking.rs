@@ -16,6 +16,7 @@ use shared::runtime::fields::Fields;
 use shared::runtime::http::{Body, RequestId};
 use shared::runtime::openapi::{Conflict, Denied, IfMatch, Invalid, TooLarge, Unknown, UserId};
 use shared::runtime::parse;
+use shared::runtime::values::Reason;
 use shared::store::new_id;
 
 /// Refuses every request of a user from now on, until a time or until the user is released.
@@ -41,7 +42,7 @@ pub(crate) async fn block(
     let owner = caller.owner()?;
     let now = app.clock.now();
     let mut fields = Fields::of_body(&body)?;
-    let reason = fields.required("reason", parse::sentence(500));
+    let reason = fields.required("reason", Reason::read);
     let until = fields.optional("until", parse::timestamp);
     if until.is_some_and(|until| until <= now) {
         fields.also_invalid("until", "must be in the future");

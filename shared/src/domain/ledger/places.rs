@@ -21,20 +21,6 @@ pub fn user_places(percent: u32) -> usize {
 }
 
 impl Cell {
-    /// Returns the keys of the live holds at `now` of the user of `rid`.
-    pub fn live_holds_of<'a>(
-        &'a self,
-        rid: &'a HoldKey,
-        now: Timestamp,
-    ) -> impl Iterator<Item = &'a HoldKey> {
-        let live = self
-            .holds
-            .iter()
-            .filter(move |(_, hold)| !hold.has_lapsed(now));
-        live.map(|(name, _)| name)
-            .filter(move |name| name.is_of_same_user(rid))
-    }
-
     /// Returns the seconds from `now` until the first relevant live hold lapses, at least one. None
     /// if no relevant hold is live.
     pub fn seconds_to_first_end(
@@ -126,14 +112,6 @@ mod tests {
     fn a_user_has_a_tenth_of_the_places_and_at_least_fifty() {
         let of = [0, 1, 10, 50, 100, 1_000].map(user_places);
         assert_eq!(of, [50, 50, 200, 1_000, 2_000, 2_000]);
-    }
-
-    #[test]
-    fn the_live_holds_of_a_user_are_counted_without_those_of_others_and_lapsed_ones() {
-        let cell = cell(0);
-        let of = |user, second| cell.live_holds_of(&rid(user, 7), at(second)).count();
-        assert_eq!([of("ada", 0), of("ada", 20), of("ada", 40)], [2, 1, 0]);
-        assert_eq!([of("bob", 0), of("eve", 0)], [1, 0]);
     }
 
     #[test]

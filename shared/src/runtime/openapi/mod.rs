@@ -7,6 +7,7 @@ mod images;
 mod values;
 
 use super::error::Detail;
+pub use super::values::{Model, NoteText, Provider, Reason, Repository, Source, Summary};
 pub use images::{Image, MeasuredImage, SizedImage};
 use std::collections::BTreeMap;
 use utoipa::openapi::header::HeaderBuilder;
@@ -17,10 +18,9 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required};
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 pub use values::{
     AuditText, ClientId, Cursor, Day, DepartmentId, Description, Dollars, Email, EntryHash,
-    EntrySeq, GithubWord, HoldId, Metadata, Model, Moment, MonthId, Name, NoteText, Percent,
-    Provider, ProviderUsage, Rate, Reason, ReceiverUrl, ReportedCost, Repository, RequestTokens,
-    Seq, SharedSecret, SignedDollars, SignedTokens, Slug, SomeDollars, SomeTokens, Source, Summary,
-    Tag, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
+    EntrySeq, GithubWord, HoldId, Metadata, Moment, MonthId, Name, Percent, ProviderUsage, Rate,
+    ReceiverUrl, ReportedCost, RequestTokens, Seq, SharedSecret, SignedDollars, SignedTokens, Slug,
+    SomeDollars, SomeTokens, Tag, TimeOfDay, TimeZone, Tokens, UserId, WebhookId,
 };
 
 /// An error, whatever went wrong.

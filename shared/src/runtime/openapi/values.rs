@@ -1,5 +1,8 @@
 //! Texts, moments and dollars with the limits that [`parse`](super::super::parse) enforces.
 
+use crate::runtime::values::{
+    Model, NoteText, Provider, Reason, Repository, Source, Summary, Whole,
+};
 use crate::runtime::wire::{Figure, Usd};
 use std::borrow::Cow;
 use utoipa::openapi::RefOr;
@@ -86,24 +89,10 @@ texts! {
     }
     /// A name for people: no control characters, not only spaces.
     Name { 1..=200, Some(NAME), None, "Engineering" }
-    /// The name of a model, or a pattern of names.
-    Model { 1..=200, Some(TEXT), None, "gpt-4o" }
-    /// The company that runs the model.
-    Provider { 1..=100, Some(TEXT), None, "openai" }
-    /// A reason for people.
-    Reason { 1..=500, Some(TEXT), None, "asked for by the works council" }
-    /// A note for people.
-    NoteText { 1..=1000, Some(TEXT), None, "the key was revoked" }
-    /// The source of an event.
-    Source { 1..=100, Some(TEXT), None, "browser-extension" }
     /// A label of usage; never a prompt or an answer.
     Tag { 1..=100, Some(TEXT), None, "nightly" }
-    /// The full name of a repository.
-    Repository { 1..=300, Some(TEXT), None, "acme/shop" }
     /// The purpose of a policy; it may be empty.
     Description { 0..=1000, Some(TEXT_OR_NOTHING), None, "Leaks of engineering" }
-    /// A summary of an event, for people.
-    Summary { 1..=2000, Some(TEXT), None, "a key was pushed to a public repository" }
     /// The mail address of a person.
     Email {
         5..=254,
@@ -180,6 +169,57 @@ schema_of!(
     /// Tokens, or US dollars, by the unit beside it.
     Figure = number()
 );
+schema_of!(
+    /// The name of a model, or a pattern of names.
+    Model = sentence(Model::MOST, "gpt-4o")
+);
+schema_of!(
+    /// The company that runs the model.
+    Provider = sentence(Provider::MOST, "openai")
+);
+schema_of!(
+    /// A reason for people.
+    Reason = sentence(Reason::MOST, "asked for by the works council")
+);
+schema_of!(
+    /// A note for people.
+    NoteText = sentence(NoteText::MOST, "the key was revoked")
+);
+schema_of!(
+    /// The source of an event.
+    Source = sentence(Source::MOST, "browser-extension")
+);
+schema_of!(
+    /// The full name of a repository.
+    Repository = sentence(Repository::MOST, "acme/shop")
+);
+schema_of!(
+    /// A summary of an event, for people.
+    Summary = sentence(Summary::MOST, "a key was pushed to a public repository")
+);
+
+/// A text for people.
+fn sentence(most: usize, example: &str) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(most))
+        .pattern(Some(TEXT))
+        .examples([example])
+}
+
+impl<const LEAST: i64, const MOST: i64> PartialSchema for Whole<LEAST, MOST> {
+    fn schema() -> RefOr<Schema> {
+        let number = whole()
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(LEAST))
+            .maximum(Some(MOST));
+        RefOr::T(number.into())
+    }
+}
+
+/// It has no name of its own: a field shows it inline.
+impl<const LEAST: i64, const MOST: i64> ToSchema for Whole<LEAST, MOST> {}
 
 fn number() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Number)

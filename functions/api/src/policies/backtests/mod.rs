@@ -7,7 +7,7 @@ mod view;
 
 use self::view::{TestView, test_view};
 use super::find_policy;
-use super::schema::TestPolicy;
+use super::schema::{TestPolicy, WindowDays};
 use crate::App;
 use crate::in_force::read_configuration;
 use crate::json::to_json;
@@ -26,8 +26,7 @@ use shared::runtime::{parse, random};
 use shared::store::Paused;
 use std::time::Instant;
 
-/// The longest window, in days.
-const MAX_DAYS: i64 = 90;
+/// The window without `window_days`, in days.
 const DEFAULT_DAYS: i64 = 30;
 /// The most entries that a test remembers: months and days of users and departments, and firings.
 /// They take about ten megabytes if the test has to pause.
@@ -59,7 +58,7 @@ pub(crate) async fn test(
     let list = format!("{organisation_id} test {id}");
     let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
     let mut fields = Fields::of_body(body)?;
-    let window_days = fields.optional("window_days", parse::whole(1, MAX_DAYS));
+    let window_days = fields.optional("window_days", WindowDays::read);
     let run = fields.optional("cursor", |raw| {
         let cursor = parse::text(raw)?;
         let rule = "must be a next_cursor of a test of this policy, unchanged";

@@ -4,11 +4,10 @@ use shared::domain::amount::MAX_AMOUNT;
 use shared::domain::policy::{Condition, Field, Op, Operand, Scalar, minute_of_day};
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
+use shared::runtime::values::Model;
 
 /// The most values that one condition compares with.
 pub(crate) const MAX_VALUES: usize = 50;
-/// The longest name of a model or pattern.
-const MAX_TEXT: usize = 200;
 pub(crate) const FIELDS: &[(&str, Option<Field>)] = &[
     ("risk_level", Some(Field::RiskLevel)),
     ("user_id", Some(Field::UserId)),
@@ -86,7 +85,7 @@ fn scalar(field: Field, raw: &str) -> Result<Scalar, String> {
         Field::RiskLevel => parse::name(raw).map(Scalar::Level),
         Field::UserId => parse::user_id(raw).map(Scalar::Text),
         Field::DepartmentId => parse::slug(raw).map(Scalar::Text),
-        Field::ModelId => parse::sentence(MAX_TEXT)(raw).map(Scalar::Text),
+        Field::ModelId => Model::read(raw).map(Scalar::Text),
         Field::ModelAllowed => parse::boolean(raw).map(Scalar::Flag),
         Field::TokenCount => parse::whole(0, MAX_AMOUNT)(raw).map(Scalar::Number),
         Field::TimeOfDay => {
