@@ -1,6 +1,7 @@
 //! The clients and caches that all requests of the function share.
 
 use super::Refusals;
+use super::deadline::Deadline;
 use super::places::Places;
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
@@ -11,9 +12,8 @@ use shared::runtime::configuration_cache::ConfigurationCache;
 use shared::runtime::error::ApiError;
 use shared::runtime::rate::{self, Rates};
 use shared::runtime::token::Tokens;
-use shared::store::{Store, StoreError};
+use shared::store::Store;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
 
 /// How often a decision starts again because the configuration changed meanwhile.
 pub(crate) const ATTEMPTS: u32 = 8;
@@ -95,34 +95,13 @@ impl App {
 
     /// Returns the end of a request that begins now.
     pub(crate) fn deadline(&self) -> Deadline {
-        Deadline(self.time.and_then(|time| Instant::now().checked_add(time)))
+        Deadline::after(self.time)
     }
 }
 
 impl FromRef<App> for Keys {
     fn from_ref(app: &App) -> Self {
         app.keys.clone()
-    }
-}
-
-/// When a request has to be answered, by a clock that nobody sets. None if there is no limit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(Option<Instant>);
-
-impl Deadline {
-    /// Waits for `work`, but not beyond the deadline.
-    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Result<T, StoreError> {
-        let Some(at) = self.0 else {
-            return Ok(work.await);
-        };
-        let late = |late| StoreError::Unavailable(Box::new(late));
-        timeout_at(at, work).await.map_err(late)
-    }
-
-    /// Returns how long to wait for work that may take `most`.
-    pub(crate) fn within(self, most: Duration) -> Duration {
-        let left = self.0.map(|at| at.duration_since(Instant::now()));
-        left.map_or(most, |left| left.min(most))
     }
 }
 

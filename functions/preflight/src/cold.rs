@@ -5,7 +5,7 @@
 //! key is believed for seconds, a configuration and its users while the cell has the same epoch.
 
 use super::App;
-use super::app::Deadline;
+use super::deadline::Deadline;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use http::request::Parts;
 use shared::domain::ledger::estimate::PreflightRequest;

@@ -1,7 +1,8 @@
 //! Decides whether a request may pass, and holds its amounts.
 
 use super::App;
-use super::app::{ATTEMPTS, Deadline};
+use super::app::ATTEMPTS;
+use super::deadline::Deadline;
 use super::decision::{Decision, Verdict};
 use super::holding::Asking;
 use super::undecided::Known;

@@ -7,6 +7,7 @@
 mod answer;
 mod app;
 mod cold;
+mod deadline;
 mod decide;
 mod decision;
 mod help;

@@ -1,7 +1,7 @@
 //! Queues refusals, to be recorded later. If the queue is slow or down, no decision changes: only
 //! the record of the refusal is missing.
 
-use super::app::Deadline;
+use super::deadline::Deadline;
 use super::decision::{Decision, Verdict};
 use aws_sdk_sqs::Client;
 use jiff::Timestamp;

@@ -98,9 +98,53 @@ async fn company() -> World {
     world
 }
 
+/// Gives a client a token.
+async fn token(world: &World) -> String {
+    let body = json!({"role": "agent"});
+    let made = world.admin("POST", "/v1/oauth/clients", body).await;
+    let made = made.expect(201);
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("client_id"), text("client_secret"));
+    let form =
+        format!("grant_type=client_credentials&client_id={id}&client_secret={secret}&scope=all");
+    let request = http::Request::post("/v1/oauth/token")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let answer = world.send(request.body(form.into()).unwrap()).await;
+    let answer = answer.expect(200);
+    answer["access_token"].as_str().unwrap().to_owned()
+}
+
+/// What is signed and sealed with secrets of the deployment: tokens, and the secrets of a webhook
+/// whose receiver does not answer and of GitHub's.
+async fn secrets(world: &World) {
+    let token = token(world).await;
+    let preflight = json!({
+        "request_id": "r-2", "user_id": "ada", "model": "gpt-4o", "input_tokens": 1,
+        "max_output_tokens": 1,
+    });
+    let decided = world.call(&token, "POST", "/v1/preflight", preflight).await;
+    assert_eq!(decided.status, 200, "{}", decided.body);
+    let events = json!({"events": [risk(world, "e-0")]});
+    let sent = world.call(&token, "POST", "/v1/events", events).await;
+    assert_eq!(sent.status, 202, "{}", sent.body);
+    let webhook = json!({"url": "http://127.0.0.1:9/hook"});
+    let made = world.admin("POST", "/v1/webhooks", webhook).await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let github = json!({"secret": "a-secret-both-sides-know", "users": {"octocat": "ada"}});
+    let put = world.admin("PUT", "/v1/integrations/github", github).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    let unsigned = format!("sha256={}", "0".repeat(64));
+    let headers = [("x-hub-signature-256", unsigned.as_str())];
+    let path = "/v1/integrations/github/demo";
+    let refused = world.raw("", "POST", path, &headers, "{}").await;
+    assert_eq!(refused.status, 401, "{}", refused.body);
+    world.system.drain().await.unwrap();
+}
+
 #[tokio::test]
 async fn functions_do_beside_the_tables_all_that_their_roles_allow_and_nothing_else() {
     let world = company().await;
+    secrets(&world).await;
     // Preflight reports its refusals.
     let refused = world.preflight("bob", "r-1", 10, 10).await;
     assert_eq!(refused["decision"], "block", "{refused}");
