@@ -123,8 +123,8 @@ impl Template {
 
     /// Everything that is set, as text by its place: `EventsQueue.VisibilityTimeout` is a property
     /// of a resource, `EventsQueue.DeletionPolicy` an attribute. A resource that has a property
-    /// `Type` has its properties under `Properties`: `Record.Properties.Type`. The place of anything
-    /// else begins with its section: `Parameters.LogLevel.Default`.
+    /// `Type` has its properties under `Properties`: `Record.Properties.Type`. The place of
+    /// anything else begins with its section: `Parameters.LogLevel.Default`.
     pub fn settings(&self) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         for (section, of) in self.document.as_object().unwrap() {

@@ -17,6 +17,7 @@ pub mod openapi;
 mod places;
 mod refusals;
 mod renew;
+mod renewal_body;
 mod request;
 mod undecided;
 mod warnings;

@@ -8,30 +8,27 @@ use super::holding::{manager, wait_for_holds};
 #[cfg(feature = "openapi")]
 use super::openapi::RenewHold;
 use super::refusals::AskedFor;
+use super::renewal_body::{Asked, read};
 use super::{App, own_hold_id};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
-use shared::domain::ledger::estimate::MAX_TOKENS;
 use shared::domain::ledger::hold_id::HoldId;
+use shared::domain::ledger::hold_request::HoldRequest;
+use shared::domain::ledger::node::Node;
 use shared::domain::ledger::refusal::Reason;
-use shared::domain::ledger::renewal::{CannotRenew, MAX_LIFE_SECONDS, Model, Wish};
+use shared::domain::ledger::renewal::CannotRenew;
 use shared::domain::ledger::warning::{passed_soft_caps, unpriced};
 use shared::domain::ledger::way_out::WayOut;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
-use shared::domain::pricing::book::PriceBooks;
-use shared::domain::pricing::quote::Quote;
 use shared::ledger::{RenewOutcome, RenewedHold};
 use shared::runtime::error::ApiError;
-use shared::runtime::fields::Fields;
 use shared::runtime::http::Body;
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::{
     Conflict, Denied, HoldId as HoldIdText, Invalid, TooLarge, Unknown,
 };
-use shared::runtime::parse;
-use shared::runtime::values;
 use shared::store::{KeyOwner, StoreError};
 use std::sync::Arc;
 
@@ -44,9 +41,9 @@ const ENDED: &str =
 /// conditional write. A refusal is a 200, as for a preflight. The hold keeps its id and its month;
 /// if the month is over, the hold can only be extended. If `model` is given, the tokens that it
 /// gains are priced as the dearest kind of token of that model, at the service tier of the
-/// preflight; otherwise as its tokens so far, on average. Under a hard cap in US dollars, an organisation that reserves strictly requires
-/// `model`. If the same body is sent again, only the time is extended further. A hold that has
-/// ended is a 409; its usage still counts.
+/// preflight; otherwise as its tokens so far, on average. Under a hard cap in US dollars, an
+/// organisation that reserves strictly requires `model`. If the same body is sent again, only the
+/// time is extended further. A hold that has ended is a 409; its usage still counts.
 #[shared::endpoint(PATCH "/v1/holds/{id}", TRAFFIC)]
 #[cfg_attr(feature = "openapi", utoipa::path(
     operation_id = "renewHold",
@@ -101,64 +98,6 @@ async fn holder(app: &App, owner: &KeyOwner, hold_id: &HoldId) -> Result<String,
         None => app.store.holder(organisation_id, hold_id).await?,
     };
     holder.ok_or_else(|| ApiError::not_found("hold"))
-}
-
-/// The body of a request.
-struct Asked {
-    extend_seconds: Option<u32>,
-    tokens: Option<i64>,
-    /// The model of what the hold gains.
-    model: Option<String>,
-    provider: Option<String>,
-}
-
-impl Asked {
-    /// Returns why the user may not renew a hold so, whatever the counters have.
-    fn denied(
-        &self,
-        configuration: &Configuration,
-        user: &User,
-        quote: Option<&Quote>,
-        now: Timestamp,
-    ) -> Option<Reason> {
-        Reason::of_user(user, now).or_else(|| {
-            let path = configuration.path(&user.department_id);
-            let (provider, model) = (self.provider.as_deref(), self.model.as_deref()?);
-            Reason::of_model(configuration, &path, quote?, provider, model)
-        })
-    }
-
-    /// Returns what its model costs. None if it names none.
-    fn quote(&self, configuration: &Configuration, now: Timestamp) -> Option<Quote> {
-        let pricing = configuration.pricing(PriceBooks::built_in(), now);
-        Some(pricing.find(self.provider.as_deref(), self.model.as_deref()?))
-    }
-
-    /// Returns what is wished, with the price of its model.
-    fn wish(&self, quote: Option<Quote>) -> Wish {
-        let price = |quote: Quote| quote.price.map_or(Model::Unpriced, Model::Priced);
-        Wish {
-            extend_seconds: self.extend_seconds,
-            tokens: self.tokens,
-            model: quote.map_or(Model::NotNamed, price),
-        }
-    }
-}
-
-fn read(body: &[u8]) -> Result<Asked, ApiError> {
-    let mut fields = Fields::of_body(body)?;
-    let most = i64::from(MAX_LIFE_SECONDS);
-    let seconds = fields.changed_value("extend_seconds", parse::whole(1, most));
-    let tokens = fields.changed_value("tokens", parse::whole(1, MAX_TOKENS));
-    let model = fields.optional("model", values::Model::read);
-    let provider = fields.optional("provider", values::Provider::read);
-    fields.finish()?;
-    Ok(Asked {
-        extend_seconds: seconds.and_then(|seconds| u32::try_from(seconds).ok()),
-        tokens,
-        model,
-        provider,
-    })
 }
 
 /// Decides on the configuration in force.
@@ -217,25 +156,8 @@ async fn attempt(
             asked,
             nodes,
         } => {
-            let others = known.cell.without(&hold_id.rid);
-            let wait = wait_for_holds(&asked, &others, &nodes, now);
-            let manager = match wait {
-                None => manager(app, configuration, user).await,
-                Some(_) => None,
-            };
-            let way_out = match wait {
-                Some(seconds) => WayOut::Wait(seconds),
-                None => WayOut::Exemption {
-                    manager: manager.as_deref(),
-                },
-            };
-            let cell = &known.cell;
-            let reasons = Reason::short(configuration, user, cell, &nodes, &asked, way_out, now);
-            let verdict = Verdict::Block {
-                reasons,
-                offer: None,
-                retry_after_seconds: wait,
-            };
+            let short = (&asked, nodes.as_slice());
+            let verdict = refused(app, configuration, user, hold_id, &known, short, now).await;
             (verdict, known)
         }
         RenewOutcome::Impossible(why) => return Err(impossible(why)),
@@ -254,8 +176,37 @@ async fn attempt(
     Ok(Some(decision))
 }
 
-/// Adds what follows from the cell: warnings, and the exemption that was used. `gained` is the model
-/// of what the hold gains, if the client names it.
+/// Says which budgets are short of what is `asked`, and what to do.
+async fn refused(
+    app: &App,
+    configuration: &Arc<Configuration>,
+    user: &User,
+    hold_id: &HoldId,
+    known: &RenewedHold,
+    (asked, nodes): (&HoldRequest, &[Node]),
+    now: Timestamp,
+) -> Verdict {
+    let others = known.cell.without(&hold_id.rid);
+    let wait = wait_for_holds(asked, &others, nodes, now);
+    let manager = match wait {
+        None => manager(app, configuration, user).await,
+        Some(_) => None,
+    };
+    let way_out = match wait {
+        Some(seconds) => WayOut::Wait(seconds),
+        None => WayOut::Exemption {
+            manager: manager.as_deref(),
+        },
+    };
+    Verdict::Block {
+        reasons: Reason::short(configuration, user, &known.cell, nodes, asked, way_out, now),
+        offer: None,
+        retry_after_seconds: wait,
+    }
+}
+
+/// Adds what follows from the cell: warnings, and the exemption that was used. `gained` is the
+/// model of what the hold gains, if the client names it.
 fn with_cell(
     app: &App,
     configuration: &Configuration,

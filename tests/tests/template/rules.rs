@@ -23,7 +23,7 @@ const KEPT: [(&str, &str); 8] = [
 const RETENTION: i64 = 1_209_600;
 /// How long API Gateway waits for an answer, in seconds.
 const GATEWAY_WAITS: i64 = 30;
-/// How long a message is tried, at the least, in seconds: an outage of a day leaves no dead letters.
+/// How long a message is tried, at the least, in seconds: a day's outage leaves no dead letters.
 const PATIENCE: i64 = 86_400;
 /// The most deliveries that SQS counts.
 const DELIVERIES: i64 = 1_000;

@@ -22,10 +22,10 @@ const EXTENDED: u8 = 16;
 const TIER: u8 = 32;
 
 impl Hold {
-    /// Packs the hold: form with tier, varints of department and tree, fingerprint, nonce, expiry, varint of
-    /// the extension (if extended), varints of the amounts, for an exemption its number, what it
-    /// gave, the count of covered levels and each of them, then each level or exemption it was
-    /// taken from. Levels are varints of `index * 4 + units`, with 1 for tokens and 2 for US
+    /// Packs the hold: form with tier, varints of department and tree, fingerprint, nonce, expiry,
+    /// varint of the extension (if extended), varints of the amounts, for an exemption its number,
+    /// what it gave, the count of covered levels and each of them, then each level or exemption it
+    /// was taken from. Levels are varints of `index * 4 + units`, with 1 for tokens and 2 for US
     /// dollars.
     pub fn pack(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(40);

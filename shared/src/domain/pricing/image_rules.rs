@@ -10,8 +10,8 @@
 //!   one.
 //! - **Anthropic**: "Vision", Evaluate image size
 //!   (platform.claude.com/docs/en/build-with-claude/vision, as of September 2026): a token for each
-//!   patch of 28 x 28. From Claude 4.7 on, a picture is scaled down to 2576 pixels and 4,784 tokens,
-//!   before to 1568 pixels and 1,568 tokens.
+//!   patch of 28 x 28. From Claude 4.7 on, a picture is scaled down to 2576 pixels and 4,784
+//!   tokens, before to 1568 pixels and 1,568 tokens.
 //! - **Gemini**: "Image understanding", Token calculation
 //!   (ai.google.dev/gemini-api/docs/image-understanding): 258 if both sides are at most 384 pixels;
 //!   otherwise 258 for each tile, whose side is two thirds of the shorter side, from 256 to 768.

@@ -185,8 +185,8 @@ impl Listing {
     /// - a part that has a rate, but not in this tier or at this size, costs the highest of three
     ///   rates: its own in the default tier, its own at the smaller size, and that of its whole. So
     ///   a tier without prices has the default ones;
-    /// - cached sound without a rate costs as much as other sound, if that has a rate of its own, and
-    ///   at least as much as what else is cached;
+    /// - cached sound without a rate costs as much as other sound, if that has a rate of its own,
+    ///   and at least as much as what else is cached;
     /// - a cache write costs at least as much as fresh input: zero in a table says that nothing is
     ///   added;
     /// - the output of a model that draws costs as much as its pictures.
