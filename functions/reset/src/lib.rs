@@ -9,6 +9,7 @@
 mod app;
 mod archive;
 mod audit;
+mod books;
 mod exemptions;
 mod heads;
 mod organisation;

@@ -1,6 +1,6 @@
 //! Processes one organisation.
 
-use super::{App, OrganisationReport, exemptions, heads, refusals};
+use super::{App, OrganisationReport, books, exemptions, heads, refusals};
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::ledger::rollover::{Due, due};
 use shared::domain::org::configuration::Configuration;
@@ -12,15 +12,10 @@ use std::time::Instant;
 
 /// How long before the beginning of a month its cell is opened.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24);
-/// How long after the last comparison all records are compared with the totals again.
-const DAILY: SignedDuration = SignedDuration::from_hours(24);
 
 /// The greatest and the least age of a notice that is queued again. Younger ones are in flight.
 const LOOK_BACK: SignedDuration = SignedDuration::from_hours(48);
 const IN_FLIGHT: SignedDuration = SignedDuration::from_mins(10);
-
-/// The most differences that one pass reports. The next pass finds the others again.
-const MAX_REPORTED: usize = 20;
 
 /// Does all that is due for an organisation. The next pass does what is left at `until`.
 pub(super) async fn process_organisation(
@@ -81,7 +76,7 @@ pub(super) async fn process_organisation(
             &error,
         );
     }
-    compare_books(app, &configuration, months, until, &mut done).await?;
+    books::compare(app, &configuration, months, until, &mut done).await?;
     Ok(done)
 }
 
@@ -98,75 +93,6 @@ async fn queue_missing(app: &App, organisation_id: &str, now: Timestamp) -> Resu
                 &error,
             );
             return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// Compares the cells and totals of `months` on each pass. Once a day it compares those of every
-/// month that late usage may change, and all records of `months` with the totals. Raises alerts
-/// about differences.
-async fn compare_books(
-    app: &App,
-    configuration: &Configuration,
-    months: [Month; 2],
-    until: Instant,
-    done: &mut OrganisationReport,
-) -> Result<(), StoreError> {
-    let now = app.clock.now();
-    let organisation_id = &configuration.organisation.id;
-    let mut differences = Vec::new();
-    let audited_at = app.store.audited_at(organisation_id).await?;
-    let is_due = audited_at.is_none_or(|at| at > now || now.duration_since(at) >= DAILY);
-    // The counters of a month cost a few reads.
-    let counted = match is_due {
-        true => configuration.months_with_usage(now),
-        false => months.to_vec(),
-    };
-    for month in counted {
-        let compared = app.store.compare_counters(organisation_id, month, now);
-        differences.extend(compared.await?);
-    }
-    if is_due {
-        let mut is_complete = true;
-        for month in months {
-            let compared = app
-                .store
-                .compare_records(configuration, month, now, until)
-                .await?;
-            match compared {
-                Some((records, found)) => {
-                    done.records_compared += records;
-                    differences.extend(found);
-                }
-                None => is_complete = false,
-            }
-        }
-        if is_complete {
-            app.store.set_audited_at(organisation_id, now).await?;
-        } else {
-            tracing::warn!(
-                organisation = organisation_id,
-                "the records are too many to compare in the time of one pass"
-            );
-        }
-    }
-    done.differences += count(&differences);
-    for difference in differences.iter().take(MAX_REPORTED) {
-        tracing::error!(
-            error_type = ErrorType::SelfAuditDifference.as_str(),
-            organisation = organisation_id,
-            %difference,
-            "the books do not agree"
-        );
-        let told = app
-            .store
-            .raise_difference_alert(organisation_id, difference, now)
-            .await?;
-        if let Some(told) = told {
-            app.notices
-                .tell_or_leave(organisation_id, &told.notice_id)
-                .await;
         }
     }
     Ok(())
@@ -204,7 +130,7 @@ async fn close_or_correct(
     Ok(true)
 }
 
-fn count<T>(items: &[T]) -> u64 {
+pub(super) fn count<T>(items: &[T]) -> u64 {
     u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 

@@ -49,6 +49,8 @@ pub struct OrganisationReport {
     pub alerts: u64,
     /// How many records were compared with the totals.
     pub records_compared: u64,
+    /// How many organisations had no comparison of their records completed for three days.
+    pub books_not_compared: u64,
     /// How many differences the comparison found.
     pub differences: u64,
 }
@@ -65,6 +67,7 @@ impl OrganisationReport {
         self.heads_signed += other.heads_signed;
         self.alerts += other.alerts;
         self.records_compared += other.records_compared;
+        self.books_not_compared += other.books_not_compared;
         self.differences += other.differences;
     }
 }

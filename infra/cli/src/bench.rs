@@ -1,6 +1,7 @@
 //! The commands that measure a system and check what is claimed of it.
 
 pub(crate) mod backtest;
+pub(crate) mod books;
 pub(crate) mod counts;
 pub(crate) mod crash;
 mod figures;

@@ -19,7 +19,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use bench::{backtest, counts, crash, race, replay, stress};
+use bench::{backtest, books, counts, crash, race, replay, stress};
 use clap::{Parser, Subcommand};
 use error::CommandError;
 use output::print_error;
@@ -58,6 +58,9 @@ enum Command {
     Audit(audit::Arguments),
     /// Tests policies on a million stored records, and prints the processor time.
     Backtest(backtest::Arguments),
+    /// Compares many stored records with their totals, and prints the read units, the cost and the
+    /// time.
+    Books(books::Arguments),
     /// Moves the dead letters of a deployment back to their queue.
     Redrive(redrive::Arguments),
     /// Prints one mail of each kind as it would be sent.
@@ -104,6 +107,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Counts(arguments) => counts::run(arguments).await?,
         Command::Audit(arguments) => audit::run(arguments).await?,
         Command::Backtest(arguments) => backtest::run(arguments).await?,
+        Command::Books(arguments) => books::run(arguments).await?,
         Command::Redrive(arguments) => redrive::run(arguments).await?,
         Command::Mails(arguments) => mails::run(&arguments)?,
         Command::Prices(arguments) => prices::run(&arguments)?,

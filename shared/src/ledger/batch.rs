@@ -51,7 +51,7 @@ impl Store {
         let mut results: Vec<Option<Result<Recorded, StoreError>>> = Vec::new();
         results.resize_with(usages.len(), || None);
         if usages.len() > 1
-            && let Ok(groups) = self.settlements(configuration, books, usages).await
+            && let Ok(groups) = self.settlements(configuration, books, usages, now).await
         {
             // Events that fail here or were recorded before are recorded one by one below, after
             // all settlements.
@@ -83,6 +83,7 @@ impl Store {
         configuration: &Configuration,
         books: &PriceBooks,
         usages: &[(&'a Usage, Timestamp)],
+        now: Timestamp,
     ) -> Result<Vec<Group<'a>>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let mut cells: Vec<(Month, Option<Cell>)> = Vec::new();
@@ -103,7 +104,7 @@ impl Store {
             let Some(hold) = cell.and_then(|cell| living(cell, &hold_id)) else {
                 continue;
             };
-            let report = UsageReport::new(usage, received_at);
+            let report = UsageReport::new(usage, received_at, now);
             let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };

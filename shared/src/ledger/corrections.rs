@@ -83,7 +83,7 @@ impl Store {
         let path = Path::from_text(&flagged.path);
         let source = configuration.organisation.price_source;
         let entry = Entry {
-            report: UsageReport::new(usage, flagged.received_at),
+            report: UsageReport::new(usage, flagged.received_at, flagged.received_at),
             received_at: flagged.received_at,
             period: flagged.period,
             day: day_of(configuration, usage),

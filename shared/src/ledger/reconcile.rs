@@ -15,7 +15,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// How many looks confirm a difference.
-pub(super) const LOOKS: u32 = 3;
+const LOOKS: u32 = 3;
 
 /// The result of comparing one month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

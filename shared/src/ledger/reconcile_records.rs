@@ -1,54 +1,151 @@
-//! Compares the records of a month with its totals and with the resolutions of their holds.
+//! Compares records with totals and with the resolutions of their holds: those of an organisation,
+//! pass by pass, or those of one month at once.
 
-use super::reconcile::LOOKS;
-use crate::domain::amount::Amounts;
-use crate::domain::ledger::hold_id::HoldId;
-use crate::domain::ledger::identity::EventIdentity;
-use crate::domain::ledger::self_audit::{Difference, Subject};
+use super::count_records::Reading;
+use crate::domain::ledger::comparison::{Comparison, Judged, Progress};
+use crate::domain::ledger::comparison_sums::Sums;
+use crate::domain::ledger::self_audit::Difference;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
-use crate::store::{IndexedRecord, Store, StoreError};
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use crate::store::{KeptComparison, Store, StoreError};
+use jiff::Timestamp;
+use std::time::Instant;
 
-/// How much longer each look waits for the index of the records, which follows the table in less
-/// than a second.
-const WAIT: Duration = Duration::from_secs(1);
+/// The most pages that a pass reads of an organisation.
+const PAGES_A_PASS: u32 = 20_000;
+/// How many records are read at a time: about 1 MB, which is the most that one answer has.
+const RECORDS_A_PAGE: i32 = 1_500;
+/// After how many pages a pass stores how far it has come, so that one that is stopped loses
+/// little.
+const PAGES_BETWEEN_STORES: u32 = 200;
 
-/// How many settlements are compared with their records at a time, and how many abandoned holds are
-/// looked up.
-const SETTLEMENTS: usize = 100;
-
-/// Sums of the records of a month.
-#[derive(Default)]
-struct Summed {
-    records: u64,
-    departments: BTreeMap<String, Amounts>,
-    users: BTreeMap<String, Amounts>,
-    settlements: Vec<Settled>,
-    /// Charged holds. Their resolutions say whether the reports include them.
-    abandoned: Vec<HoldId>,
-    differences: Vec<Difference>,
+/// How much of an organisation's records a pass may read.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    pub until: Instant,
+    pub pages: u32,
+    /// The most records of a page.
+    pub records_a_page: i32,
 }
 
-/// A record that claims to have settled a hold, to be compared with the hold's resolution.
-struct Settled {
-    hold_id: HoldId,
-    identity: EventIdentity,
-    event_id: String,
-    user_id: String,
-    charged: Amounts,
-    /// Whether another event may have settled the hold: then a conflict is charged late.
-    may_be_late: bool,
+impl Allowance {
+    /// Allows as much as can be read until then.
+    pub fn until(until: Instant) -> Self {
+        Self {
+            until,
+            pages: PAGES_A_PASS,
+            records_a_page: RECORDS_A_PAGE,
+        }
+    }
 }
 
-fn plus(sums: &mut BTreeMap<String, Amounts>, key: &str, more: Amounts) {
-    let sum = sums.entry(key.to_owned()).or_default();
-    *sum = sum.saturating_add(more);
+/// What a pass has compared.
+#[derive(Debug)]
+pub struct Compared {
+    /// How many records it read.
+    pub records: u64,
+    /// Some if the comparison is over. It counts as done when the caller has told its differences
+    /// and ends it.
+    pub over: Option<Over>,
+}
+
+/// A comparison that is over.
+#[derive(Debug)]
+pub struct Over {
+    pub differences: Vec<Difference>,
+    before: KeptComparison,
+    comparison: Comparison,
+    sums: Sums,
 }
 
 impl Store {
+    /// Goes on with the comparison of an organisation's records, or begins one if it is time. It
+    /// compares this month and the last. `kept` is what the store has of it.
+    pub async fn compare_on(
+        &self,
+        configuration: &Configuration,
+        kept: KeptComparison,
+        now: Timestamp,
+        allowance: Allowance,
+    ) -> Result<Compared, StoreError> {
+        let nothing = Compared {
+            records: 0,
+            over: None,
+        };
+        if !kept.comparison.is_due(now) {
+            return Ok(nothing);
+        }
+        let organisation_id = &configuration.organisation.id;
+        let sums = self.comparison_sums(organisation_id, &kept).await?;
+        let mut comparison = kept.comparison.clone();
+        let (mut progress, mut sums) = comparison.go_on(configuration, sums, now);
+        let reading = Reading {
+            store: self,
+            configuration,
+            now,
+            records_a_page: allowance.records_a_page,
+        };
+        let mut stored = kept;
+        let mut read = 0;
+        let mut unstored = 0;
+        for page in 0..=allowance.pages {
+            let is_last = page == allowance.pages || Instant::now() >= allowance.until;
+            if unstored > 0 && (is_last || unstored >= PAGES_BETWEEN_STORES) {
+                comparison.underway = Some(progress.clone());
+                let now = now.as_second();
+                let kept = self.keep_comparison(organisation_id, &stored, &comparison, &sums, now);
+                let Some(kept) = kept.await? else {
+                    // Another pass is ahead.
+                    break;
+                };
+                (stored, unstored) = (kept, 0);
+            }
+            if is_last {
+                break;
+            }
+            unstored += 1;
+            let Some(found) = reading.go_on(&mut progress, &mut sums, &mut read).await? else {
+                continue;
+            };
+            if let Judged::Done(differences) = comparison.judge(&mut progress, &mut sums, found) {
+                comparison.underway = None;
+                return Ok(Compared {
+                    records: read,
+                    over: Some(Over {
+                        differences,
+                        before: stored,
+                        comparison,
+                        sums,
+                    }),
+                });
+            }
+        }
+        Ok(Compared {
+            records: read,
+            over: None,
+        })
+    }
+
+    /// Ends a comparison whose differences were told. Returns when it began.
+    pub async fn end_comparison(
+        &self,
+        organisation_id: &str,
+        over: Over,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let Over {
+            before,
+            comparison,
+            sums,
+            ..
+        } = over;
+        let now = now.as_second();
+        let kept = self.keep_comparison(organisation_id, &before, &comparison, &sums, now);
+        // If another pass was first, that one says it.
+        let ended = kept.await?.unwrap_or(before);
+        Ok(ended.comparison.compared_at)
+    }
+
     /// Compares all records of a month with its totals and with the resolutions of the holds they
     /// settled. Reads every record that arrived since the month began. Returns None if that takes
     /// longer than `until`.
@@ -59,234 +156,25 @@ impl Store {
         now: Timestamp,
         until: Instant,
     ) -> Result<Option<(u64, Vec<Difference>)>, StoreError> {
-        let mut believed: Option<Vec<Difference>> = None;
-        for look in 0..LOOKS {
-            let Some((records, seen)) = self
-                .look_at_records(configuration, period, now, WAIT * look, until)
-                .await?
-            else {
-                return Ok(None);
+        let mut progress = Progress::alone(configuration, period, now);
+        let mut sums = Sums::default();
+        let reading = Reading {
+            store: self,
+            configuration,
+            now,
+            records_a_page: RECORDS_A_PAGE,
+        };
+        while Instant::now() < until {
+            let mut read = 0;
+            let Some(found) = reading.go_on(&mut progress, &mut sums, &mut read).await? else {
+                continue;
             };
-            let still = |d: &Difference| {
-                let same = |s: &Difference| s.subject == d.subject && s.unit == d.unit;
-                seen.iter().any(same)
-            };
-            let mut known = believed.take().unwrap_or_else(|| seen.clone());
-            known.retain(still);
-            if known.is_empty() || look + 1 == LOOKS {
-                return Ok(Some((records, known)));
+            let records = progress.records;
+            match progress.judge(found, &[]) {
+                Judged::Done(differences) => return Ok(Some((records, differences))),
+                Judged::Again => sums.begin_look(true),
             }
-            believed = Some(known);
         }
         Ok(None)
-    }
-
-    async fn look_at_records(
-        &self,
-        configuration: &Configuration,
-        period: Month,
-        now: Timestamp,
-        wait: Duration,
-        until: Instant,
-    ) -> Result<Option<(u64, Vec<Difference>)>, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let departments_before = self.department_totals(organisation_id, period).await?;
-        let users_before = self.user_totals(organisation_id, period).await?;
-        tokio::time::sleep(wait).await;
-        let start = configuration.organisation.month_start(period);
-        // An event may be five minutes ahead of its receiver's clock. And if the time zone was
-        // changed since, the month may have begun up to 26 hours earlier.
-        let first = start
-            .saturating_sub(SignedDuration::from_hours(27))
-            .unwrap_or(start);
-        let mut day = first.to_zoned_datetime(TimeZone::UTC).date();
-        let today = now.to_zoned_datetime(TimeZone::UTC).date();
-        let mut summed = Summed::default();
-        while day <= today {
-            if !self
-                .sum_day(
-                    organisation_id,
-                    period,
-                    &day.to_string(),
-                    &mut summed,
-                    until,
-                )
-                .await?
-            {
-                return Ok(None);
-            }
-            day = day.saturating_add(jiff::Span::new().days(1));
-        }
-        self.compare_settlements(organisation_id, period, &mut summed)
-            .await?;
-        self.sum_abandoned(organisation_id, &mut summed).await?;
-        let departments_after = self.department_totals(organisation_id, period).await?;
-        let users_after = self.user_totals(organisation_id, period).await?;
-        let mut found = summed.differences;
-        let of_paths = departments_before.by_path();
-        compare(
-            period,
-            |path| Subject::Department { path },
-            &summed.departments,
-            &of_paths,
-            &departments_after.by_path(),
-            &mut found,
-        );
-        compare(
-            period,
-            |id| Subject::User { id },
-            &summed.users,
-            &users_before,
-            &users_after,
-            &mut found,
-        );
-        Ok(Some((summed.records, found)))
-    }
-
-    /// Adds the records of `period` that arrived on `day`. Returns false if the time is over.
-    async fn sum_day(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        day: &str,
-        summed: &mut Summed,
-        until: Instant,
-    ) -> Result<bool, StoreError> {
-        let mut after = None;
-        loop {
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-            let (records, next) = self.indexed_records(organisation_id, day, after).await?;
-            for record in records {
-                if record.period == period.to_string() {
-                    summed.add(organisation_id, record);
-                }
-                if summed.settlements.len() >= SETTLEMENTS {
-                    self.compare_settlements(organisation_id, period, summed)
-                        .await?;
-                }
-                if summed.abandoned.len() >= SETTLEMENTS {
-                    self.sum_abandoned(organisation_id, summed).await?;
-                }
-            }
-            if next.is_none() {
-                return Ok(true);
-            }
-            after = next;
-        }
-    }
-
-    /// Compares the collected settlements with the resolutions of their holds.
-    async fn compare_settlements(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        summed: &mut Summed,
-    ) -> Result<(), StoreError> {
-        let waiting = std::mem::take(&mut summed.settlements);
-        let ids: Vec<HoldId> = waiting.iter().map(|s| s.hold_id.clone()).collect();
-        let charged = self.charged_by(organisation_id, &ids).await?;
-        for settled in waiting {
-            let known = charged.get(&settled.hold_id.to_string());
-            let by_this = known.filter(|(settled_by, _)| *settled_by == settled.identity);
-            if by_this.is_none() && settled.may_be_late {
-                continue;
-            }
-            let found = by_this.map_or(Amounts::ZERO, |(_, charged)| *charged);
-            let subject = Subject::Settlement {
-                event_id: settled.event_id,
-                user_id: settled.user_id,
-                identity: settled.identity.to_string(),
-            };
-            let expected = settled.charged;
-            summed
-                .differences
-                .extend(Difference::between(period, &subject, expected, found));
-        }
-        Ok(())
-    }
-
-    /// Adds the collected charged holds to the reports' sums without a user, unless late usage was
-    /// set against them.
-    async fn sum_abandoned(
-        &self,
-        organisation_id: &str,
-        summed: &mut Summed,
-    ) -> Result<(), StoreError> {
-        let waiting = std::mem::take(&mut summed.abandoned);
-        let each = waiting
-            .iter()
-            .map(|id| self.resolution(organisation_id, id));
-        for resolved in futures::future::join_all(each).await {
-            if let Some(resolved) = resolved? {
-                plus(&mut summed.users, "", resolved.reported());
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Summed {
-    fn add(&mut self, organisation_id: &str, record: IndexedRecord) {
-        let charged = Amounts::new(record.tokens, record.pico_usd);
-        self.records += 1;
-        match record.kind.as_str() {
-            "llm_request" => {
-                let offset = Amounts::new(record.offset_tokens, record.offset_pico_usd);
-                let of_department = charged.saturating_sub(offset);
-                plus(&mut self.departments, &record.path, of_department);
-                plus(&mut self.users, &record.user_id, charged);
-                let hold_id = record.hold_id.as_deref().and_then(HoldId::parse);
-                let is_settlement = matches!(record.mark.as_str(), "settled" | "conflict");
-                let identity = record.identity(organisation_id);
-                if let Some((hold_id, identity)) = hold_id.zip(identity).filter(|_| is_settlement) {
-                    self.settlements.push(Settled {
-                        hold_id,
-                        identity,
-                        may_be_late: record.mark == "conflict",
-                        event_id: record.event_id,
-                        user_id: record.user_id,
-                        charged,
-                    });
-                }
-            }
-            "abandoned_hold" => {
-                plus(&mut self.departments, &record.path, charged);
-                self.abandoned
-                    .extend(record.abandoned_hold(organisation_id));
-            }
-            "correction" => {
-                plus(&mut self.departments, &record.path, charged);
-                plus(&mut self.users, &record.user_id, charged);
-            }
-            _ => self.records -= 1,
-        }
-    }
-}
-
-/// Reports the sums of records that are not between two readings of a total.
-fn compare(
-    period: Month,
-    subject: impl Fn(String) -> Subject,
-    records: &BTreeMap<String, Amounts>,
-    before: &BTreeMap<String, Amounts>,
-    after: &BTreeMap<String, Amounts>,
-    found: &mut Vec<Difference>,
-) {
-    let of =
-        |sums: &BTreeMap<String, Amounts>, key: &str| sums.get(key).copied().unwrap_or_default();
-    let mut keys: Vec<&String> = records.keys().chain(after.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    for key in keys {
-        let (expected, was, is) = (of(records, key), of(before, key), of(after, key));
-        for difference in Difference::between(period, &subject(key.clone()), expected, is) {
-            let unit = difference.unit;
-            let possible = was.of(unit).min(is.of(unit))..=was.of(unit).max(is.of(unit));
-            if !possible.contains(&expected.of(unit)) {
-                found.push(difference);
-            }
-        }
     }
 }

@@ -74,7 +74,7 @@ impl Store {
         received_at: Timestamp,
         now: Timestamp,
     ) -> Result<Recorded, StoreError> {
-        let report = UsageReport::new(usage, received_at);
+        let report = UsageReport::new(usage, received_at, now);
         let excess = excess_of(configuration, books, usage);
         let recorded = match excess {
             Some(excess) => self.hold_back(configuration, &report, excess, now).await?,

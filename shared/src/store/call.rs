@@ -30,8 +30,8 @@ const PASSING: [&str; 4] = [
     "ProvisionedThroughputExceeded",
 ];
 
-/// Returns an idempotency token, by which DynamoDB recognises a repeated transaction.
-fn new_token() -> Result<String, StoreError> {
+/// Returns a token that no other write has. By it DynamoDB recognises a repeated transaction.
+pub(super) fn new_token() -> Result<String, StoreError> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
     Ok(hex::encode(bytes))
@@ -53,7 +53,7 @@ impl Transacted {
 }
 
 /// The most keys that one read takes.
-const KEYS_A_READ: usize = 100;
+pub(super) const KEYS_A_READ: usize = 100;
 
 impl Store {
     /// Reads the item under a key consistently.

@@ -2,6 +2,7 @@
 
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::comparison::filed_at;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
@@ -45,17 +46,21 @@ pub(crate) struct UsageReport<'a> {
     pub(crate) identity: EventIdentity,
     pub(crate) digest: BodyDigest,
     pub(crate) received_at: Timestamp,
+    /// The time under which its record is in the index by day.
+    pub(crate) filed_at: Timestamp,
     /// Whether another body has its identity, so that it is recorded under one of its own.
     pub(crate) is_conflict: bool,
 }
 
 impl<'a> UsageReport<'a> {
-    pub(crate) fn new(usage: &'a Usage, received_at: Timestamp) -> Self {
+    /// Creates the report of a usage that is recorded at `now`.
+    pub(crate) fn new(usage: &'a Usage, received_at: Timestamp, now: Timestamp) -> Self {
         Self {
             usage,
             identity: EventIdentity::of_usage(usage),
             digest: BodyDigest::of_usage(usage),
             received_at,
+            filed_at: filed_at(received_at, now),
             is_conflict: false,
         }
     }

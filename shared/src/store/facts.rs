@@ -195,11 +195,8 @@ fn facts(mut item: Item, zone: &TimeZone) -> Result<Option<Facts>, StoreError> {
         }
         "abandoned_hold" => (Kind::AbandonedHold(spent(&mut item)?), received_at),
         "correction" => (Kind::Correction(spent(&mut item)?), received_at),
-        other => {
-            return Err(StoreError::unreadable(format!(
-                "a record of type {other:?}"
-            )));
-        }
+        // A later version knows what it is.
+        _ => return Ok(None),
     };
     let identity = EventIdentity::from_key(name);
     let event_id = text(&mut item, "event_id").unwrap_or_else(|| name.to_owned());

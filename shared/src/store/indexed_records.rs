@@ -2,20 +2,22 @@
 
 use super::Store;
 use super::error::StoreError;
-use super::item::{Item, from_item};
+use super::item::from_item;
 use super::keys;
 use super::tables::BY_DAY;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::wide_number;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use serde::Deserialize;
 
 /// A record as the index shows it.
 #[derive(Deserialize)]
 pub(crate) struct IndexedRecord {
     pk: String,
-    #[serde(rename = "type")]
+    /// Its place in the index.
+    at: String,
+    #[serde(default, rename = "type")]
     pub(crate) kind: String,
     #[serde(default)]
     pub(crate) event_id: String,
@@ -52,26 +54,39 @@ impl IndexedRecord {
 }
 
 impl Store {
-    /// Returns a page of the records that arrived on `day` in UTC, and where the next page begins.
+    /// Returns at most `limit` of the records that arrived on `day` in UTC after the place `after`,
+    /// and the place after which the others are, if there may be any.
     pub(crate) async fn indexed_records(
         &self,
         organisation_id: &str,
         day: &str,
-        after: Option<Item>,
-    ) -> Result<(Vec<IndexedRecord>, Option<Item>), StoreError> {
-        let answer = self
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<IndexedRecord>, Option<String>), StoreError> {
+        let query = self
             .client
             .query()
             .table_name(&self.tables.ledger)
             .index_name(BY_DAY)
-            .key_condition_expression("#day = :day")
             .expression_attribute_names("#day", "day")
             .expression_attribute_values(":day", AttributeValue::S(keys::day(organisation_id, day)))
-            .set_exclusive_start_key(after)
-            .send()
-            .await?;
+            .limit(limit)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let query = match after {
+            None => query.key_condition_expression("#day = :day"),
+            Some(after) => query
+                .key_condition_expression("#day = :day AND #at > :after")
+                .expression_attribute_names("#at", "at")
+                .expression_attribute_values(":after", AttributeValue::S(after.to_owned())),
+        };
+        let answer = query.send().await?;
         let items = answer.items.unwrap_or_default().into_iter();
-        let records: Result<_, _> = items.map(from_item).collect();
-        Ok((records?, answer.last_evaluated_key))
+        let records: Result<Vec<IndexedRecord>, _> = items.map(from_item).collect();
+        let records = records?;
+        let last = records.last().map(|record| record.at.clone());
+        Ok((
+            records,
+            last.filter(|_| answer.last_evaluated_key.is_some()),
+        ))
     }
 }

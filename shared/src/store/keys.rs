@@ -177,9 +177,27 @@ pub(super) fn github_risks(organisation_id: &str) -> Key {
     Key::new(organisation_id, "integration#github#risks")
 }
 
-/// When an organisation's records were last compared with its totals.
-pub(super) fn audited(organisation_id: &str) -> Key {
-    Key::new(organisation_id, "audited")
+/// The partition of the comparison of an organisation's records with its totals.
+pub(super) fn books(organisation_id: &str) -> String {
+    format!("{organisation_id}#books")
+}
+
+/// How far that has come.
+pub(super) fn comparison(organisation_id: &str) -> Key {
+    Key::new(books(organisation_id), "comparison")
+}
+
+/// The prefix of its sums at a place.
+pub(super) fn sums_at(place: u64) -> String {
+    format!("sums#{place}#")
+}
+
+/// A row of these.
+pub(super) fn sums(organisation_id: &str, place: u64, row: usize) -> Key {
+    Key::new(
+        books(organisation_id),
+        format!("{}{row:06}", sums_at(place)),
+    )
 }
 
 /// Where the next pass of the schedule continues.

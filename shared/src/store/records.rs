@@ -38,7 +38,8 @@ impl Store {
             item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
         }
         let record = (identity, &BodyDigest::of_risk(risk));
-        Ok(self.new_record(organisation_id, record, item, received_at))
+        let times = (received_at, received_at);
+        Ok(self.new_record(organisation_id, record, item, times))
     }
 
     /// Writes a record as a part of a transaction, on condition that its identity has no record and
@@ -48,10 +49,10 @@ impl Store {
         organisation_id: &str,
         (identity, digest): (&EventIdentity, &BodyDigest),
         mut item: Item,
-        received_at: Timestamp,
+        (received_at, filed_at): (Timestamp, Timestamp),
     ) -> Write {
         item.extend(keys::record(organisation_id, identity).attributes());
-        item.extend(by_day(organisation_id, received_at, identity.as_str()));
+        item.extend(by_day(organisation_id, filed_at, identity.as_str()));
         item.insert(DIGEST.to_owned(), text(digest.as_str()));
         item.insert("received_at".to_owned(), text(received_at));
         item.insert(TTL.to_owned(), number(expires_at(received_at)));
@@ -102,7 +103,8 @@ impl Store {
             item.insert(EXCEEDED.to_owned(), AttributeValue::Bool(true));
         }
         let record = (&entry.report.identity, &entry.report.digest);
-        Ok(self.new_record(organisation_id, record, item, entry.received_at))
+        let times = (entry.received_at, entry.report.filed_at);
+        Ok(self.new_record(organisation_id, record, item, times))
     }
 
     /// Adds an entry to its totals: its department's month, its user's month, and its user's day.

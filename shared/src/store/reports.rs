@@ -11,7 +11,7 @@ use crate::domain::amount::Amounts;
 use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::wide_number;
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -119,7 +119,8 @@ impl Store {
             .expression_attribute_values(":pk", AttributeValue::S(pk))
             .set_exclusive_start_key(start)
             .limit(ROWS_A_READ)
-            .consistent_read(true);
+            .consistent_read(true)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
         let query = match user_id {
             None => query.key_condition_expression("pk = :pk"),
             Some(user_id) => query

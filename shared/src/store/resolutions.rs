@@ -5,6 +5,7 @@
 //! hold lives longer than at first, because it was renewed or because its usage was accepted and
 //! waits to be recorded.
 
+use super::call::KEYS_A_READ;
 use super::entry::Settlement;
 use super::error::StoreError;
 use super::item::{Item, expires_at, number, text};
@@ -19,8 +20,9 @@ use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::department::Path;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::join_all;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A resolution with the facts about its hold that late usage needs.
 #[derive(Clone, Debug)]
@@ -86,38 +88,10 @@ impl Store {
         hold_id: &HoldId,
     ) -> Result<Ending, StoreError> {
         let key = keys::resolution(organisation_id, hold_id).attributes();
-        let Some(mut item) = self.item(Table::Ledger, key).await? else {
-            return Ok(Ending::Open { until: 0 });
-        };
-        if is_alive(&item) {
-            let second = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
-            let until = second(LIVES_UNTIL).max(second(USAGE_UNTIL));
-            return Ok(Ending::Open {
-                until: until.unwrap_or(0),
-            });
+        match self.item(Table::Ledger, key).await? {
+            Some(item) => ending_of(item),
+            None => Ok(Ending::Open { until: 0 }),
         }
-        let unreadable = || StoreError::unreadable("a resolution");
-        let Some(AttributeValue::B(hold)) = item.remove("hold") else {
-            return Err(unreadable());
-        };
-        let Some(AttributeValue::S(path)) = item.remove("path") else {
-            return Err(unreadable());
-        };
-        let offset_by = match item.remove("offset_by") {
-            Some(AttributeValue::S(event)) => Some(EventIdentity::from_key(&event)),
-            _ => None,
-        };
-        let reported_in = match item.remove(REPORTED_IN) {
-            Some(AttributeValue::S(buckets)) => buckets.split(' ').map(str::to_owned).collect(),
-            _ => Vec::new(),
-        };
-        Ok(Ending::Ended(Box::new(Resolved {
-            hold: Hold::unpack(hold.as_ref()).map_err(|_| unreadable())?,
-            path: Path::from_text(&path),
-            offset_by,
-            reported_in,
-            resolution: serde_dynamo::from_item(item)?,
-        })))
     }
 
     /// Writes the resolution of a hold as a part of a transaction, on condition that there is none.
@@ -210,20 +184,26 @@ impl Store {
         Write::update(Table::Ledger, key, changes).only(condition)
     }
 
-    /// Returns, by hold id, the event that settled it and its charge. Leaves out holds that ended
-    /// otherwise.
-    pub(crate) async fn charged_by(
+    /// Returns the resolutions of those of `ids` that have ended, by hold id.
+    pub(crate) async fn resolutions(
         &self,
         organisation_id: &str,
-        ids: &[HoldId],
-    ) -> Result<BTreeMap<String, (EventIdentity, Amounts)>, StoreError> {
-        let each = ids.iter().map(|id| self.resolution(organisation_id, id));
+        ids: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, Resolved>, StoreError> {
+        let ids = ids.iter().filter_map(|id| HoldId::parse(id));
+        let keys: Vec<Item> = ids
+            .map(|id| keys::resolution(organisation_id, &id).attributes())
+            .collect();
+        let each = keys
+            .chunks(KEYS_A_READ)
+            .map(|keys| self.items(&self.tables.ledger, keys.to_vec(), None));
         let mut found = BTreeMap::new();
-        for (id, resolved) in ids.iter().zip(futures::future::join_all(each).await) {
-            if let Some(Resolution::Settled { event, charged }) =
-                resolved?.map(|resolved| resolved.resolution)
-            {
-                found.insert(id.to_string(), (event, charged));
+        for items in join_all(each).await {
+            for item in items? {
+                let id = hold_of(&item).map(|id| id.to_string());
+                if let (Some(id), Ending::Ended(resolved)) = (id, ending_of(item)?) {
+                    found.insert(id, *resolved);
+                }
             }
         }
         Ok(found)
@@ -241,13 +221,46 @@ impl Store {
         let items = self
             .items(&self.tables.ledger, keys.collect(), Some("pk, outcome"))
             .await?;
-        let of_item = |item: &Item| match item.get("pk") {
-            Some(AttributeValue::S(pk)) => pk.rsplit('#').next().and_then(HoldId::parse),
-            _ => None,
-        };
         let ended = items.iter().filter(|item| !is_alive(item));
-        Ok(ended.filter_map(of_item).collect())
+        Ok(ended.filter_map(hold_of).collect())
     }
+}
+
+/// Returns the hold in the key of a resolution.
+fn hold_of(item: &Item) -> Option<HoldId> {
+    let pk = item.get("pk")?.as_s().ok()?;
+    pk.rsplit('#').next().and_then(HoldId::parse)
+}
+
+fn ending_of(mut item: Item) -> Result<Ending, StoreError> {
+    if is_alive(&item) {
+        let second = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
+        let until = second(LIVES_UNTIL).max(second(USAGE_UNTIL));
+        let until = until.unwrap_or(0);
+        return Ok(Ending::Open { until });
+    }
+    let unreadable = || StoreError::unreadable("a resolution");
+    let Some(AttributeValue::B(hold)) = item.remove("hold") else {
+        return Err(unreadable());
+    };
+    let Some(AttributeValue::S(path)) = item.remove("path") else {
+        return Err(unreadable());
+    };
+    let offset_by = match item.remove("offset_by") {
+        Some(AttributeValue::S(event)) => Some(EventIdentity::from_key(&event)),
+        _ => None,
+    };
+    let reported_in = match item.remove(REPORTED_IN) {
+        Some(AttributeValue::S(buckets)) => buckets.split(' ').map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    Ok(Ending::Ended(Box::new(Resolved {
+        hold: Hold::unpack(hold.as_ref()).map_err(|_| unreadable())?,
+        path: Path::from_text(&path),
+        offset_by,
+        reported_in,
+        resolution: serde_dynamo::from_item(item)?,
+    })))
 }
 
 /// The outcome in a row that says how long a hold lives. The hold has not ended.

@@ -4,17 +4,11 @@ use super::Store;
 use super::error::StoreError;
 use super::keys;
 use super::rows::Row;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     after: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Audited {
-    at: Timestamp,
 }
 
 impl Store {
@@ -28,22 +22,6 @@ impl Store {
     /// Stores where the next pass continues.
     pub async fn set_schedule_cursor(&self, after: Option<String>) -> Result<(), StoreError> {
         let row = Row::new(keys::schedule_cursor(), &Cursor { after })?;
-        self.put_row(row).await
-    }
-
-    /// Returns when all records of an organisation were last compared with its totals.
-    pub async fn audited_at(&self, organisation_id: &str) -> Result<Option<Timestamp>, StoreError> {
-        let audited: Option<Audited> = self.row(keys::audited(organisation_id)).await?;
-        Ok(audited.map(|audited| audited.at))
-    }
-
-    /// Stores that they were compared at `at`.
-    pub async fn set_audited_at(
-        &self,
-        organisation_id: &str,
-        at: Timestamp,
-    ) -> Result<(), StoreError> {
-        let row = Row::new(keys::audited(organisation_id), &Audited { at })?;
         self.put_row(row).await
     }
 

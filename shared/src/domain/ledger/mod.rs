@@ -3,6 +3,8 @@
 pub mod buckets;
 pub mod cell;
 pub mod cell_update;
+pub mod comparison;
+pub mod comparison_sums;
 pub mod correction;
 pub mod estimate;
 pub mod figures;

@@ -7,12 +7,12 @@ use crate::domain::org::budget::Budget;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
 use crate::domain::wide_number;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The figure on which two books disagree.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Subject {
     /// A budget's counter, against the totals of its subtree.
@@ -42,7 +42,7 @@ pub enum Subject {
 }
 
 /// Two books that disagree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     pub period: Month,
     pub subject: Subject,
@@ -100,6 +100,17 @@ impl fmt::Display for Difference {
 }
 
 impl Difference {
+    /// Returns whether it is about the same figure as `other`.
+    pub fn is_about(&self, other: &Self) -> bool {
+        self.period == other.period && self.subject == other.subject && self.unit == other.unit
+    }
+
+    /// Returns whether the books disagree on it as `other` says, whatever was added to both.
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let by = |of: &Self| of.expected.saturating_sub(of.found);
+        self.is_about(other) && by(self) == by(other)
+    }
+
     /// Returns the differences in either unit between a source and a derived book about `subject`.
     pub fn between(
         period: Month,

@@ -52,6 +52,8 @@ named! {
         OrganisationNotTended = "organisation_not_tended",
         /// Records, totals and counters do not agree.
         SelfAuditDifference = "self_audit_difference",
+        /// No comparison of an organisation's records with its totals was completed for three days.
+        BooksNotCompared = "books_not_compared",
         /// An organisation's audit log is broken.
         AuditLogBroken = "audit_log_broken",
         /// The head of an audit log could not be signed or put into the bucket. The next pass tries

@@ -2,6 +2,7 @@
 //! say.
 
 mod changes;
+mod comparison;
 mod model;
 mod rules;
 mod two_years;
