@@ -33,8 +33,10 @@ impl Store {
         }
         let spent = |department_id: Option<&str>| totals.spent_under(department_id);
         let cell = Cell::open(configuration, period, behind, spent);
+        let opened = self.opened_cell_item(organisation, period, &cell, behind);
+        let opened = opened.await?;
         let parts = vec![
-            self.opened_cell_item(organisation, period, &cell, behind),
+            opened,
             self.same_epoch_item(configuration),
             self.charges_are_item(&organisation.id, period, uncounted),
         ];

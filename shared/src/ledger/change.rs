@@ -9,7 +9,7 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
 use crate::store::{
-    Head, Idempotency, Store, StoreError, Transacted, Write, ledger_write_of, rows_of,
+    Head, Idempotency, Store, StoreError, Transacted, WRITTEN, Write, ledger_write_of, rows_of,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -180,11 +180,14 @@ impl Store {
         let (now, effect) = (request.now, change.effect());
         let mut head = snapshot.head.clone();
         head.count(change);
-        head.epoch += u64::from(effect.is_seen());
+        let is_seen = head.raise(WRITTEN) || effect.is_seen();
+        head.epoch += u64::from(is_seen);
         let mut parts =
             self.audit_items(organisation_id, change, request.author, &mut head, now)?;
         parts.push(self.head_item(organisation_id, &head, Some(snapshot.head.seq))?);
-        for row in rows_of(organisation_id, change, now)? {
+        // The head is unchanged since the snapshot if this takes effect, and so are the rows.
+        let rows = self.carried_over(rows_of(organisation_id, change, now)?);
+        for row in rows.await? {
             parts.push(self.row_item(row)?);
         }
         if let Some(write) = ledger_write_of(change) {
@@ -194,7 +197,7 @@ impl Store {
             }
         }
         let mut current = None;
-        if effect.is_seen() {
+        if is_seen {
             match self.cell_items(snapshot, &effect, &head, now).await? {
                 Some((items, cell)) => {
                     parts.extend(items);

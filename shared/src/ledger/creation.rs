@@ -3,7 +3,7 @@
 use crate::domain::change::{Audited, Author, Change};
 use crate::domain::org::api_key::ApiKey;
 use crate::domain::org::organisation::Organisation;
-use crate::store::{Head, Idempotency, PolicyCounts, Store, StoreError, Transacted, rows_of};
+use crate::store::{Head, Idempotency, Store, StoreError, Transacted, rows_of};
 use jiff::Timestamp;
 
 /// The outcome of creating an organisation.
@@ -28,19 +28,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Created, StoreError> {
         let id = organisation.value.id.clone();
-        let mut head = Head {
-            epoch: 1,
-            tree: 0,
-            seq: 0,
-            audit_hash: String::new(),
-            next_department: 0,
-            next_exemption: 0,
-            closed_through: None,
-            corrected_through: None,
-            policies: PolicyCounts::default(),
-            webhooks: 0,
-            organisation: organisation.value.clone(),
-        };
+        let mut head = Head::new(organisation.value.clone());
         let change = Change::OrganisationCreated { organisation, keys };
         let mut parts = Vec::new();
         if let Some(idempotency) = idempotency {

@@ -130,6 +130,10 @@ impl From<StoreError> for ApiError {
                 ErrorCode::Unavailable,
                 "too many concurrent changes of the same item; retry the request",
             ),
+            StoreError::Newer { .. } => Self::new(
+                ErrorCode::Unavailable,
+                "a later version has written the data; this one must be replaced by it",
+            ),
             StoreError::Unreadable(_) => Self::internal(),
         }
     }

@@ -44,7 +44,7 @@ pub fn new_id(prefix: &str, now: Timestamp, order: usize) -> Result<String, Stor
 impl Row {
     pub fn alert(organisation_id: &str, alert: &Alert) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{ALERT}{}", alert.id));
-        let mut row = Self::new(key, alert)?;
+        let mut row = Self::replacing(key, alert)?;
         row.expire(expires_at(alert.created_at));
         Ok(row)
     }

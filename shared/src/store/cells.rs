@@ -5,6 +5,7 @@ use super::error::StoreError;
 use super::expression::{Expression, cell_from_item, cell_to_item};
 use super::item::{Item, number, text};
 use super::tables::{TTL, Table};
+use super::unknown::carry_over;
 use super::write::{Changes, If, Write};
 use super::{Store, keys};
 use crate::backoff::back_off;
@@ -41,6 +42,15 @@ impl Store {
         organisation_id: &str,
         period: Month,
     ) -> Result<Option<Cell>, StoreError> {
+        let item = self.cell_item(organisation_id, period).await?;
+        item.as_ref().map(cell_from_item).transpose()
+    }
+
+    async fn cell_item(
+        &self,
+        organisation_id: &str,
+        period: Month,
+    ) -> Result<Option<Item>, StoreError> {
         let answer = self
             .client
             .get_item()
@@ -50,7 +60,7 @@ impl Store {
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await?;
-        answer.item.as_ref().map(cell_from_item).transpose()
+        Ok(answer.item)
     }
 
     /// Makes one conditional write. Retries after a collision with a transaction on the same item.
@@ -121,19 +131,26 @@ impl Store {
         Write::check(Table::Governance, head, condition)
     }
 
-    /// Writes the cell of `period` if it is as `behind` says, or if there is none.
-    pub(crate) fn opened_cell_item(
+    /// Writes the cell of `period` if it is as `behind` says, or if there is none. What the item
+    /// has that this version does not know is carried over.
+    pub(crate) async fn opened_cell_item(
         &self,
         organisation: &Organisation,
         period: Month,
         cell: &Cell,
         behind: Option<&Cell>,
-    ) -> Write {
+    ) -> Result<Write, StoreError> {
         let expires_at = organisation.month_end(period).as_second() + KEPT_SECONDS;
         let key = keys::cell(&organisation.id, period);
-        let item = cell_to_item(&key, cell, expires_at);
+        let mut item = cell_to_item(&key, cell, expires_at);
+        if behind.is_some()
+            && let Some(stored) = self.cell_item(&organisation.id, period).await?
+        {
+            let known = cell_to_item(&key, &cell_from_item(&stored)?, expires_at);
+            carry_over(&stored, &known, &mut item);
+        }
         let condition = behind.map_or(If::Absent, |known| If::Is("v", number(known.version)));
-        Write::put(Table::Counters, item).only(condition)
+        Ok(Write::put(Table::Counters, item).only(condition))
     }
 
     /// Returns how many charges of `period` were recorded while it had no cell.

@@ -7,6 +7,7 @@ use super::item::{Item, number};
 use super::keys;
 use super::ledger_writes::LedgerWrite;
 use super::tables::Table;
+use super::unknown::carry_over;
 use super::write::{If, Write};
 use crate::domain::change::Change;
 use crate::domain::policy::{Policy, PolicyStatus};
@@ -75,6 +76,10 @@ impl Store {
         known_seq: Option<u64>,
     ) -> Result<Write, StoreError> {
         let mut item: Item = serde_dynamo::to_item(head)?;
+        if !head.stored.is_empty() {
+            let known: Head = serde_dynamo::from_item(head.stored.clone())?;
+            carry_over(&head.stored, &serde_dynamo::to_item(known)?, &mut item);
+        }
         item.extend(keys::head(organisation_id).attributes());
         let condition = known_seq.map_or(If::Absent, |seq| If::Is("seq", number(seq)));
         Ok(Write::put(Table::Governance, item).only(condition))
@@ -82,6 +87,15 @@ impl Store {
 }
 
 impl Head {
+    /// Says that a reader has to know the form `written`. Returns whether earlier ones were enough
+    /// before: then a new epoch begins, so that instances which know the configuration read it
+    /// again and find that they must not.
+    pub(crate) fn raise(&mut self, written: u32) -> bool {
+        let was_less = self.min_reader < written;
+        self.min_reader = self.min_reader.max(written);
+        was_less
+    }
+
     /// Counts what a change creates, deletes and closes.
     pub(crate) fn count(&mut self, change: &Change) {
         match change {
@@ -178,5 +192,29 @@ impl Head {
             self.policies.revision += 1;
             self.policies.active = self.policies.active.saturating_sub(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::org::organisation::Organisation;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    #[test]
+    fn the_least_reader_is_raised_once_and_never_lowered() {
+        let [id, name, zone] = ["acme", "Acme", "UTC"].map(str::to_owned);
+        let organisation = Organisation::new(id, name, zone, Timestamp::UNIX_EPOCH);
+        let head = json!({
+            "epoch": 7, "tree": 0, "seq": 9, "audit_hash": "", "next_department": 1,
+            "next_exemption": 0, "organisation": organisation,
+        });
+        let mut head: Head = serde_json::from_value(head).unwrap();
+        assert!(!head.raise(1));
+        assert!(head.raise(3), "a new epoch begins");
+        assert!(!head.raise(3));
+        assert!(!head.raise(2));
+        assert_eq!(head.min_reader, 3);
     }
 }

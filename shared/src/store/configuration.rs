@@ -7,6 +7,7 @@ use super::item::Item;
 use super::keys::{
     self, ALIAS, BUDGET, CONFIGURATION, DEPARTMENT, DISCOUNT, ENDED, GONE, GRANT, HEAD, MOVE, PRICE,
 };
+use super::rows::DATA;
 use super::tables::Table;
 use crate::backoff::back_off;
 use crate::domain::exemption::grant::Grant;
@@ -23,8 +24,11 @@ use std::collections::BTreeMap;
 
 /// The head: the row that every change of an organisation updates. It holds settings and sequence
 /// numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
+    /// Which versions may read the organisation's data: those whose [`READER`] is not below it.
+    #[serde(default = "first_reader")]
+    pub min_reader: u32,
     /// Counts the changes that a decision could see.
     pub epoch: u64,
     /// Counts the moves of departments.
@@ -49,7 +53,20 @@ pub struct Head {
     #[serde(default)]
     pub webhooks: u64,
     pub organisation: Organisation,
+    /// The item that it was read from, which may have more.
+    #[serde(skip)]
+    pub(super) stored: Item,
 }
+
+fn first_reader() -> u32 {
+    1
+}
+
+/// The form of data that this version reads. The next form has the next number.
+pub const READER: u32 = 1;
+/// The least form that a reader of what this version writes has to know. It is raised by a release
+/// that writes what earlier ones would misread, and not before a release that reads it.
+pub(crate) const WRITTEN: u32 = 1;
 
 /// The head's counts of policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,10 +79,47 @@ pub struct PolicyCounts {
     pub active: u64,
 }
 
+impl Head {
+    /// Creates the head of a new organisation, before its first change.
+    pub(crate) fn new(organisation: Organisation) -> Self {
+        Self {
+            min_reader: WRITTEN,
+            epoch: 1,
+            tree: 0,
+            seq: 0,
+            audit_hash: String::new(),
+            next_department: 0,
+            next_exemption: 0,
+            closed_through: None,
+            corrected_through: None,
+            policies: PolicyCounts::default(),
+            webhooks: 0,
+            organisation,
+            stored: Item::new(),
+        }
+    }
+}
+
+/// Reads the head, which says whether this version may read the rest.
+fn head_of(mut item: Item) -> Result<Head, StoreError> {
+    item.remove("pk");
+    item.remove("sk");
+    let least = item.get("min_reader").and_then(|least| least.as_n().ok());
+    let least = least.and_then(|least| least.parse().ok());
+    if let Some(needed) = least.filter(|least| *least > READER) {
+        return Err(StoreError::Newer { needed });
+    }
+    let head: Head = serde_dynamo::from_item(item.clone())?;
+    Ok(Head {
+        stored: item,
+        ..head
+    })
+}
+
 /// Reads the `data` of a row.
 pub(super) fn data<T: DeserializeOwned>(mut item: Item) -> Result<T, StoreError> {
     let data = item
-        .remove("data")
+        .remove(DATA)
         .ok_or_else(|| StoreError::unreadable("a row without data"))?;
     Ok(serde_dynamo::from_attribute_value(data)?)
 }
@@ -75,12 +129,8 @@ impl Store {
     /// organisation.
     pub async fn head(&self, organisation_id: &str) -> Result<Option<Head>, StoreError> {
         let key = keys::head(organisation_id).attributes();
-        let Some(mut item) = self.item(Table::Governance, key).await? else {
-            return Ok(None);
-        };
-        item.remove("pk");
-        item.remove("sk");
-        Ok(Some(serde_dynamo::from_item(item)?))
+        let item = self.item(Table::Governance, key).await?;
+        item.map(head_of).transpose()
     }
 
     /// Reads the configuration in force: all rows of one epoch.
@@ -133,7 +183,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
         };
         row.remove("pk");
         if sk == HEAD {
-            head = Some(serde_dynamo::from_item(row)?);
+            head = Some(head_of(row)?);
         } else if sk.starts_with(BUDGET) {
             let budget: Budget = data(row)?;
             budgets.insert(budget.id.clone(), budget);
@@ -154,9 +204,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             prices.add_discount(data(row)?);
         } else if sk.starts_with(ALIAS) {
             prices.add_alias(data(row)?);
-        } else {
-            return Err(StoreError::unreadable(format!("row {sk}")));
         }
+        // A later version knows what other rows are.
     }
     moves.sort_by_key(|moved| moved.tree);
     Ok(head.map(|head| {
@@ -176,4 +225,56 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
         };
         (head, configuration)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    /// A head as a version wrote it that knew no readers.
+    fn head() -> Item {
+        let [id, name, zone] = ["acme", "Acme", "UTC"].map(str::to_owned);
+        let organisation = Organisation::new(id, name, zone, Timestamp::UNIX_EPOCH);
+        let head = json!({
+            "epoch": 7, "tree": 0, "seq": 9, "audit_hash": "", "next_department": 1,
+            "next_exemption": 0, "organisation": organisation, "later": {"a": 1},
+        });
+        serde_dynamo::to_item(head).unwrap()
+    }
+
+    #[test]
+    fn a_head_is_read_by_versions_that_know_the_form_of_its_data_and_by_no_other() {
+        assert_eq!(head_of(head()).unwrap().min_reader, 1);
+        for (least, is_read) in [(0, true), (READER, true), (READER + 1, false), (99, false)] {
+            let mut item = head();
+            item.insert(
+                "min_reader".to_owned(),
+                AttributeValue::N(least.to_string()),
+            );
+            // What else it has may have another form, too.
+            if !is_read {
+                item.remove("tree");
+            }
+            match head_of(item) {
+                Ok(head) => assert!(is_read && head.min_reader == least, "{least}"),
+                Err(StoreError::Newer { needed }) => assert!(!is_read && needed == least),
+                Err(error) => panic!("{least}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_of_an_unknown_kind_is_left_alone_and_a_known_one_without_data_is_not() {
+        let row = |sk: &str| Item::from([("sk".to_owned(), AttributeValue::S(sk.to_owned()))]);
+        let with = |sk: &str| {
+            let mut known = head();
+            known.extend(row(HEAD));
+            compile(vec![known, row(sk)])
+        };
+        let read = with("config#later#1").unwrap().unwrap().1;
+        assert!(read.budgets.is_empty() && read.departments.is_empty());
+        assert!(with("config#budget#1").is_err());
+    }
 }

@@ -13,6 +13,9 @@ pub enum StoreError {
     /// Concurrent writers changed the same items at every attempt.
     #[error("too many changes at the same time")]
     Contended,
+    /// The data has a form that only later versions of this code know.
+    #[error("the stored data needs a version that reads the form {needed}")]
+    Newer { needed: u32 },
     /// An item has a form that this code does not know.
     #[error("stored data is unreadable: {0}")]
     Unreadable(String),

@@ -37,7 +37,7 @@ impl Row {
         exemption: &Exemption,
     ) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{EXEMPTION}{}", exemption.id));
-        let mut known = Self::new(key, exemption)?;
+        let mut known = Self::replacing(key, exemption)?;
         known.expire(expires_at(exemption.terms.ends_at));
         Ok(known)
     }

@@ -23,7 +23,7 @@ pub(super) fn short_digest(text: &str) -> String {
 impl Row {
     /// Builds the organisation's entry in the operator's list.
     pub fn organisation(organisation: &Organisation) -> Result<Self, StoreError> {
-        Self::new(keys::organisation_entry(&organisation.id), organisation)
+        Self::replacing(keys::organisation_entry(&organisation.id), organisation)
     }
 }
 

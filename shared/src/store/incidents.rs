@@ -9,7 +9,7 @@ use crate::domain::notice::incident::{Incident, Opened};
 impl Row {
     pub fn incident(organisation_id: &str, incident: &Incident) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{INCIDENT}{}", incident.id));
-        let mut row = Self::new(key, incident)?;
+        let mut row = Self::replacing(key, incident)?;
         row.expire(expires_at(incident.created_at));
         Ok(row)
     }

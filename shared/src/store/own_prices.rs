@@ -9,6 +9,7 @@ use crate::domain::change::{PricesChange, Put, Removal};
 use crate::domain::pricing::own::{Alias, Discount, OwnPrice, folded};
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 fn key(organisation_id: &str, prefix: &str, name: &str) -> Key {
     keys::governance(organisation_id, format!("{prefix}{}", short_digest(name)))
@@ -47,8 +48,11 @@ impl Row {
         }
     }
 
-    fn put<T: Serialize>(put: &Put<T>, key: impl Fn(&T) -> Key) -> Result<Self, StoreError> {
-        Self::new(key(&put.after.value), &put.after.value)
+    fn put<T: Serialize + DeserializeOwned>(
+        put: &Put<T>,
+        key: impl Fn(&T) -> Key,
+    ) -> Result<Self, StoreError> {
+        Self::replacing(key(&put.after.value), &put.after.value)
     }
 
     fn removed<T: Serialize>(

@@ -5,6 +5,7 @@ use super::configuration::data;
 use super::error::StoreError;
 use super::item::Item;
 use super::keys::{self, Key};
+use super::tables::Table;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, Instant};
@@ -51,15 +52,8 @@ pub struct Page<T> {
 
 impl Store {
     pub(super) async fn row<T: DeserializeOwned>(&self, key: Key) -> Result<Option<T>, StoreError> {
-        let answer = self
-            .client
-            .get_item()
-            .table_name(&self.tables.governance)
-            .set_key(Some(key.attributes()))
-            .consistent_read(true)
-            .send()
-            .await?;
-        answer.item.map(data).transpose()
+        let item = self.item(Table::Governance, key.attributes()).await?;
+        item.map(data).transpose()
     }
 
     /// Reads all rows of `pk` whose sort key begins with `prefix`, consistently.

@@ -11,7 +11,7 @@ use crate::domain::policy::{ActivePolicy, Policy, PolicyStatus};
 impl Row {
     pub fn policy(organisation_id: &str, policy: &Policy) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{POLICY}{}", policy.id));
-        Self::new(key, policy)
+        Self::replacing(key, policy)
     }
 
     pub fn no_policy(organisation_id: &str, id: &str) -> Self {

@@ -15,7 +15,7 @@ impl Row {
     /// Builds the history row of a budget's month, which never expires.
     pub fn rollover(organisation_id: &str, rollover: &Rollover) -> Result<Self, StoreError> {
         let key = keys::rollover(organisation_id, rollover.from_period, &rollover.budget_id);
-        Self::new(key, rollover)
+        Self::replacing(key, rollover)
     }
 }
 

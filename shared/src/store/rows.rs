@@ -5,13 +5,20 @@ use super::error::StoreError;
 use super::item::{Item, expires_at, number};
 use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
 use super::tables::{TTL, Table};
+use super::unknown::carry_over;
 use super::write::{If, Write};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::people::User;
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures::future::try_join_all;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// The attribute of a row that has everything but its key.
+pub(super) const DATA: &str = "data";
 
 /// How long an accepted event may wait until it is recorded: twice the two weeks of a dead-letter
 /// queue.
@@ -23,6 +30,9 @@ pub(super) struct Holder {
     pub(super) user_id: String,
 }
 
+/// Reads the data of a row and writes it again, which leaves out what this version does not know.
+type Reread = fn(AttributeValue) -> Result<AttributeValue, StoreError>;
+
 /// A row that a change writes or deletes.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -30,12 +40,14 @@ pub struct Row {
     pub(super) item: Option<Item>,
     /// Whether it is written only if its key has no item.
     is_new: bool,
+    /// Some if it takes the place of an item that may have more than this version knows.
+    replaces: Option<Reread>,
 }
 
 /// Builds the item of a row.
 pub(super) fn row<T: Serialize>(key: &Key, data: &T) -> Result<Item, StoreError> {
     let mut item = key.attributes();
-    item.insert("data".to_owned(), serde_dynamo::to_attribute_value(data)?);
+    item.insert(DATA.to_owned(), serde_dynamo::to_attribute_value(data)?);
     Ok(item)
 }
 
@@ -45,6 +57,23 @@ impl Row {
             item: Some(row(&key, data)?),
             key,
             is_new: false,
+            replaces: None,
+        })
+    }
+
+    /// Builds a row that takes the place of an item. What that has and this version does not know
+    /// is carried over.
+    pub(super) fn replacing<T: Serialize + DeserializeOwned>(
+        key: Key,
+        data: &T,
+    ) -> Result<Self, StoreError> {
+        let reread: Reread = |stored| {
+            let known: T = serde_dynamo::from_attribute_value(stored)?;
+            Ok(serde_dynamo::to_attribute_value(known)?)
+        };
+        Ok(Self {
+            replaces: Some(reread),
+            ..Self::new(key, data)?
         })
     }
 
@@ -53,6 +82,7 @@ impl Row {
             key,
             item: None,
             is_new: false,
+            replaces: None,
         }
     }
 
@@ -65,7 +95,7 @@ impl Row {
 
     pub fn budget(organisation_id: &str, budget: &Budget) -> Result<Self, StoreError> {
         let sk = format!("{BUDGET}{}", budget.id);
-        Self::new(keys::governance(organisation_id, sk), budget)
+        Self::replacing(keys::governance(organisation_id, sk), budget)
     }
 
     pub fn no_budget(organisation_id: &str, id: &str) -> Self {
@@ -91,7 +121,7 @@ impl Row {
 
     pub fn department(organisation_id: &str, department: &Department) -> Result<Self, StoreError> {
         let sk = format!("{DEPARTMENT}{}", department.id);
-        Self::new(keys::governance(organisation_id, sk), department)
+        Self::replacing(keys::governance(organisation_id, sk), department)
     }
 
     /// Deletes a department and stores its remains, which are kept as long as late usage may name
@@ -115,7 +145,7 @@ impl Row {
 
     pub fn user(organisation_id: &str, user: &User) -> Result<Self, StoreError> {
         let sk = format!("{USER}{}", user.id);
-        Self::new(keys::governance(organisation_id, sk), user)
+        Self::replacing(keys::governance(organisation_id, sk), user)
     }
 
     /// Builds the row that leads from the name of a hold to its user. It is written with the user
@@ -150,6 +180,26 @@ impl Row {
 }
 
 impl Store {
+    /// Adds to rows that take the place of an item what that has and this version does not know.
+    /// The caller's transaction must fail if one of these items has changed since.
+    pub(crate) async fn carried_over(&self, rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
+        let each = rows.into_iter().map(|mut row| async {
+            let (Some(reread), Some(written)) = (row.replaces, row.item.as_mut()) else {
+                return Ok(row);
+            };
+            let Some(stored) = self.item(Table::Governance, row.key.attributes()).await? else {
+                return Ok(row);
+            };
+            let mut known = row.key.attributes();
+            if let Some(data) = stored.get(DATA) {
+                known.insert(DATA.to_owned(), reread(data.clone())?);
+            }
+            carry_over(&stored, &known, written);
+            Ok(row)
+        });
+        try_join_all(each).await
+    }
+
     /// Writes or deletes a row, as a part of a transaction.
     pub(crate) fn row_item(&self, row: Row) -> Result<Write, StoreError> {
         Ok(match row.item {

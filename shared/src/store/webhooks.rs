@@ -17,7 +17,7 @@ use crate::domain::notice::webhook::Webhook;
 impl Row {
     pub fn webhook(organisation_id: &str, webhook: &Webhook) -> Result<Self, StoreError> {
         let key = keys::governance(organisation_id, format!("{WEBHOOK}{}", webhook.id));
-        Self::new(key, webhook)
+        Self::replacing(key, webhook)
     }
 
     /// Deletes a webhook and the health of its receiver.

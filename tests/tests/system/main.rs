@@ -17,5 +17,6 @@ mod races;
 mod schedules;
 mod server;
 mod tenants;
+mod upgrades;
 mod validation;
 mod webhooks;

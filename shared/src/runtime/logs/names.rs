@@ -30,6 +30,9 @@ named! {
         StoreFailed = "store_failed",
         /// An item has a form that this version does not know.
         UnreadableData = "unreadable_data",
+        /// An organisation's data has a form that only later versions know: nothing is decided or
+        /// changed.
+        NewerData = "newer_data",
         /// An event was not recorded and will be redelivered.
         EventNotRecorded = "event_not_recorded",
         /// A message of a queue has an unknown form.
@@ -104,6 +107,7 @@ impl ErrorType {
     pub fn of(error: &StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) | StoreError::Contended => ErrorType::StoreFailed,
+            StoreError::Newer { .. } => ErrorType::NewerData,
             StoreError::Unreadable(_) => ErrorType::UnreadableData,
         }
     }
