@@ -1,6 +1,6 @@
 //! Compares the books of an organisation: cells and totals on each pass, all records once a day.
 
-use super::organisation::count;
+use super::report::count;
 use super::{App, OrganisationReport};
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::ledger::self_audit::Difference;

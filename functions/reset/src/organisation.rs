@@ -1,5 +1,6 @@
 //! Processes one organisation.
 
+use super::report::count;
 use super::{App, OrganisationReport, books, exemptions, heads, refusals};
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::ledger::rollover::{Due, due};
@@ -128,10 +129,6 @@ async fn close_or_correct(
         }
     }
     Ok(true)
-}
-
-pub(super) fn count<T>(items: &[T]) -> u64 {
-    u64::try_from(items.len()).unwrap_or(u64::MAX)
 }
 
 /// Opens the next month's cell in the last day of this month, so that the first request finds it.

@@ -71,3 +71,8 @@ impl OrganisationReport {
         self.differences += other.differences;
     }
 }
+
+/// Returns how many there are, as reports say it.
+pub(crate) fn count<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).unwrap_or(u64::MAX)
+}
