@@ -6,7 +6,8 @@ import datetime
 import math
 import pathlib
 
-TRACE = pathlib.Path(__file__).resolve().parents[2] / "infra/cli/data/azure-llm-inference-2023-code.csv"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TRACE = ROOT / "infra/cli/data/azure-llm-inference-2023-code.csv"
 
 # Dollars at list price in us-east-1, without free tiers, as published in 2025
 WRITE_UNITS = 0.625  # DynamoDB on demand, a million
@@ -158,14 +159,21 @@ class Model:
         ]
 
 
+def count(path, kind):
+    """How many resources of a kind a template makes."""
+    return (ROOT / path).read_text().count(f"Type: {kind}\n")
+
+
 def fixed():
     """What a month costs without any request."""
     invocations = 30 * 24
+    alarms = count("infra/monitoring.yaml", "AWS::CloudWatch::Alarm")
+    secrets = count("template.yaml", "AWS::SecretsManager::Secret")
     return [
-        ("42 alarms", "", 42 * ALARM),
+        (f"{alarms} alarms", "", alarms * ALARM),
         ("15 metrics of our own", "", 15 * METRIC),
         ("the dashboard", "three are free", DASHBOARD),
-        ("four secrets", "", 4 * SECRET),
+        (f"{secrets} secrets", "", secrets * SECRET),
         ("the schedule", f"{invocations} passes of {RESET[0]:g} s, assumed", invocations * RESET[0] * RESET[1] * GB_SECOND),
     ]
 
