@@ -190,22 +190,21 @@ impl Store {
         for row in rows.await? {
             parts.push(self.row_item(row)?);
         }
-        if let Some(write) = ledger_write_of(change) {
-            match self.ledger_items(configuration, &write, now).await? {
-                Some(written) => parts.extend(written),
-                None => return Ok(Attempt::Stale),
+        let charged = match ledger_write_of(change) {
+            Some(write) => self.ledger_items(configuration, &write, now).await?,
+            None => Some(Vec::new()),
+        };
+        let written = match charged {
+            Some(charged) if is_seen => {
+                let cells = self.cell_items(snapshot, &effect, &head, now, charged);
+                cells.await?
             }
-        }
-        let mut current = None;
-        if is_seen {
-            match self.cell_items(snapshot, &effect, &head, now).await? {
-                Some((items, cell)) => {
-                    parts.extend(items);
-                    current = cell;
-                }
-                None => return Ok(Attempt::Stale),
-            }
-        }
+            charged => charged.map(|charged| (charged, None)),
+        };
+        let Some((written, current)) = written else {
+            return Ok(Attempt::Stale);
+        };
+        parts.extend(written);
         let answered_at = parts.len();
         let idempotency = idempotency(current.as_ref())?;
         if let Some(idempotency) = &idempotency {
@@ -218,21 +217,22 @@ impl Store {
         })
     }
 
-    /// The updates of the cells in force, each under the condition that it is of the snapshot's
-    /// epoch, and the cell of the current period afterwards. None if a cell had to be opened first,
-    /// so that the change is stale.
+    /// Adds to `charged`, the ledger's parts of the change, the updates of the cells in force, each
+    /// under the condition that it is of the snapshot's epoch. Also returns the cell of the current
+    /// period afterwards. None if a cell had to be opened first, so that the change is stale.
     async fn cell_items(
         &self,
         snapshot: &Snapshot,
         effect: &Effect<'_>,
         head: &Head,
         now: Timestamp,
+        charged: Vec<Write>,
     ) -> Result<Option<(Vec<Write>, Option<Cell>)>, StoreError> {
         let configuration = &snapshot.configuration;
         let organisation_id = &configuration.organisation.id;
         let before = snapshot.head.epoch;
         let current_month = head.organisation.month_of(now);
-        let mut items = Vec::new();
+        let mut items = charged;
         let mut current = None;
         let mut periods = periods_seen(configuration, &head.organisation, now);
         periods.extend(effect.carries_into());
@@ -250,7 +250,13 @@ impl Store {
                 self.open_cell(configuration, period, Some(&cell)).await?;
                 return Ok(None);
             }
-            let mut update = effect.update(&cell, period, current_month);
+            // A charge begins an epoch only if it raises the form. Then its own update of the cell
+            // says so, as a transaction takes one of each item.
+            let charge = match effect.is_seen() {
+                true => None,
+                false => self.take_cell_update(organisation_id, period, &mut items),
+            };
+            let mut update = charge.unwrap_or_else(|| effect.update(&cell, period, current_month));
             update.conditions.push(Condition::EpochIs(before));
             update.epoch = Some(head.epoch);
             let mut after = Some(cell);

@@ -4,7 +4,7 @@ use super::Store;
 use super::error::StoreError;
 use super::item::Item;
 use super::tables::Table;
-use super::write::Write;
+use super::write::{Write, check_distinct};
 use crate::backoff::back_off;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -108,9 +108,10 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes all of `parts` or none. Retries after a collision with another transaction and after
-    /// throttling.
+    /// Writes all of `parts`, each of another item, or none. Retries after a collision with another
+    /// transaction and after throttling.
     pub(crate) async fn transact(&self, parts: Vec<Write>) -> Result<Transacted, StoreError> {
+        check_distinct(&parts)?;
         let items = parts.into_iter().map(|part| part.into_part(&self.tables));
         let items: Vec<TransactWriteItem> = items.collect::<Result<_, _>>()?;
         if let [TransactWriteItem { put: Some(put), .. }] = items.as_slice() {

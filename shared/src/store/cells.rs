@@ -119,6 +119,18 @@ impl Store {
         Write::cell(key(organisation_id, period), update)
     }
 
+    /// Takes the update of the cell of a period out of the parts of a transaction.
+    pub(crate) fn take_cell_update(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        parts: &mut Vec<Write>,
+    ) -> Option<CellUpdate> {
+        let key = key(organisation_id, period);
+        let at = parts.iter().position(|part| part.is_cell_update_of(&key))?;
+        parts.remove(at).into_cell_update()
+    }
+
     /// Requires that a period has no cell, as a part of a transaction.
     pub(crate) fn no_cell_item(&self, organisation_id: &str, period: Month) -> Write {
         Write::check(Table::Counters, key(organisation_id, period), If::Absent)

@@ -21,7 +21,7 @@ pub struct Tables {
 }
 
 /// One of the tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Table {
     Counters,
     Ledger,

@@ -8,6 +8,7 @@ use crate::domain::ledger::cell_update::CellUpdate;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update,
 };
+use std::collections::HashSet;
 
 /// One write or check of an item, as a part of a transaction. Use cases collect writes of many
 /// aggregates and pass them to [`super::Store::transact`], which makes requests of them.
@@ -117,6 +118,29 @@ impl Write {
         }
     }
 
+    pub(super) fn is_cell_update_of(&self, key: &Item) -> bool {
+        matches!(&self.verb, Verb::Cell(of, _) if of == key)
+    }
+
+    /// Returns None if it is no update of a cell.
+    pub(super) fn into_cell_update(self) -> Option<CellUpdate> {
+        match self.verb {
+            Verb::Cell(_, update) => Some(update),
+            _ => None,
+        }
+    }
+
+    /// Returns the table and the key of the item.
+    fn place(&self) -> (Table, [Option<&String>; 2]) {
+        let (Verb::Put(item)
+        | Verb::Update(item, _)
+        | Verb::Cell(item, _)
+        | Verb::Delete(item)
+        | Verb::Check(item)) = &self.verb;
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok());
+        (self.table, [text(self.table.key()), text("sk")])
+    }
+
     fn of(table: Table, verb: Verb) -> Self {
         Self {
             table,
@@ -181,6 +205,20 @@ impl Write {
             ),
         };
         Ok(part.build())
+    }
+}
+
+/// Returns an error if two parts of a transaction are of one item. DynamoDB refuses such a
+/// transaction however often it is tried.
+pub(super) fn check_distinct(parts: &[Write]) -> Result<(), StoreError> {
+    let mut places = HashSet::new();
+    match parts.iter().find(|part| !places.insert(part.place())) {
+        Some(second) => {
+            let table = second.table;
+            let what = format!("two parts of a transaction are of one item of {table:?}");
+            Err(StoreError::unreadable(what))
+        }
+        None => Ok(()),
     }
 }
 
@@ -298,5 +336,35 @@ mod tests {
         assert_eq!(delete.condition_expression, None);
         assert_eq!(delete.expression_attribute_names, None);
         assert_eq!(delete.expression_attribute_values, None);
+    }
+
+    #[test]
+    fn a_transaction_names_an_item_once_whatever_it_does_with_it() {
+        let of =
+            |sk: &str| Item::from([("pk".to_owned(), text("acme")), ("sk".to_owned(), text(sk))]);
+        let cell = |k: &str| Item::from([("k".to_owned(), text(k))]);
+        let distinct = [
+            Write::put(Table::Ledger, of("a")),
+            Write::put(Table::Governance, of("a")),
+            Write::delete(Table::Ledger, of("b")),
+            Write::cell(cell("acme.2026-11"), CellUpdate::default()),
+            Write::check(Table::Counters, cell("acme.2026-12"), If::Absent),
+        ];
+        assert!(check_distinct(&distinct).is_ok());
+        let mut rest = of("a");
+        rest.insert("data".to_owned(), text("x"));
+        for again in [
+            Write::put(Table::Ledger, rest),
+            Write::update(Table::Ledger, of("b"), Changes::default()),
+            Write::check(Table::Counters, cell("acme.2026-11"), If::Absent),
+            Write::cell(cell("acme.2026-11"), CellUpdate::default()),
+        ] {
+            let twice: Vec<Write> = distinct.iter().cloned().chain([again]).collect();
+            let refused = check_distinct(&twice);
+            assert!(
+                matches!(refused, Err(StoreError::Unreadable(_))),
+                "{refused:?}"
+            );
+        }
     }
 }

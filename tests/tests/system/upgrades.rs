@@ -232,8 +232,8 @@ async fn a_change_keeps_what_it_does_not_know_and_removes_what_it_is_told_to() {
     );
 }
 
-/// Says that a reader has to know the form 99, as the first change of a later version does: in a
-/// new epoch.
+/// Says which form a reader has to know, as the first change of a later version does: after so many
+/// new epochs.
 async fn raise(world: &World, form: u32, epochs: i64) {
     for (table, key, update) in [
         (
@@ -296,4 +296,64 @@ async fn data_that_this_version_must_not_read_is_refused_and_no_cap_opens_by_any
     world.system.drain().await.unwrap();
     assert_eq!(world.figures(&cap).await["spent"], 200);
     world.hold("ada", "r-6", 1, 0).await;
+}
+
+/// The epochs of the head and of the month's cell, and the least form.
+async fn state(world: &World) -> (String, String, String) {
+    let find = async |table: &str, key: &str, of: &str| {
+        let all = items(world, table).await.into_iter();
+        let mut found = all.filter(|item| item.get(key) == Some(&text(of)));
+        found.next().unwrap()
+    };
+    let head = find("Governance", "sk", "config#0head").await;
+    let cell = find("Counters", "k", "demo.2026-11.0.0").await;
+    let number = |item: &Item, name: &str| item[name].as_n().unwrap().clone();
+    (
+        number(&head, "epoch"),
+        number(&cell, "e"),
+        number(&head, "min_reader"),
+    )
+}
+
+/// The change charges the cell that has to have the new epoch, and a transaction takes one update of
+/// each item.
+#[tokio::test]
+async fn a_charge_by_an_administrator_may_be_the_first_change_that_raises_the_form() {
+    let (world, cap) = company().await;
+    let held_back = world.usage("e-7", "ada", 2_000_000, 0, None);
+    world.report(&[held_back]).await;
+    let usage = world.usage("e-8", "ada", 10, 0, None);
+    world.report(&[usage]).await;
+    let rates = json!({
+        "input_usd_per_million": 1_000, "output_usd_per_million": 1_000,
+        "effective_from": "2026-11-01T00:00:00Z",
+    });
+    let price = world.admin("PUT", "/v1/prices/openai/gpt-4o", rates).await;
+    price.expect(200);
+    let now = world.system.clock().now();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let reprice = json!({"from": (now - hour).to_string(), "to": (now + hour).to_string()});
+    let correct = json!({
+        "department_id": "eng", "month": "2026-11", "tokens": -10, "reason": "a test",
+    });
+    let count = json!({
+        "user_id": "ada", "event_id": "e-7", "decision": "count", "reason": "asked the team",
+    });
+    for (path, body, status, spent) in [
+        ("/v1/corrections", correct, 201, 100),
+        ("/v1/prices/reprice", reprice, 200, 100),
+        ("/v1/events/decisions", count, 200, 2_000_100),
+    ] {
+        raise(&world, 0, 0).await;
+        let before = state(&world).await;
+        let answer = world.admin("POST", path, body).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.body);
+        let after = state(&world).await;
+        let epoch: u64 = before.0.parse().unwrap();
+        let next = (epoch + 1).to_string();
+        assert_eq!(after, (next.clone(), next, "1".to_owned()), "{path}");
+        assert_eq!(world.figures(&cap).await["spent"], spent, "{path}");
+    }
+    let fired = world.admin("POST", "/local/schedule", Value::Null).await;
+    assert_eq!(fired.expect(200)["report"]["differences"], 0);
 }
