@@ -1,6 +1,6 @@
-//! The state of a policy's backtest between two calls. A call that runs out of time writes it, the
-//! next call reads it, and it expires after an hour. A part is written once and never changed, so
-//! repeating a call continues from the same place.
+//! The state of a policy's backtest or of a repricing between two calls. A call that runs out of
+//! time writes it, the next call reads it, and it expires after an hour. A part is written once and
+//! never changed, so repeating a call continues from the same place.
 
 use super::Store;
 use super::error::StoreError;
@@ -10,6 +10,7 @@ use crate::domain::policy::Replay;
 use futures::StreamExt;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The size of a part. An item has at most 400 KB.
@@ -49,15 +50,15 @@ fn pieces(mut text: &str, most: usize) -> Vec<&str> {
 }
 
 impl Store {
-    /// Stores a backtest under `id`, which must be new.
-    pub async fn pause_backtest(
+    /// Stores a state under `id`, which must be new.
+    pub async fn pause<T: Serialize + Sync>(
         &self,
         organisation_id: &str,
         id: &str,
-        paused: &Paused,
+        paused: &T,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let unwritten = |_| StoreError::unreadable("a test that cannot be written");
+        let unwritten = |_| StoreError::unreadable("a state that cannot be written");
         let text = serde_json::to_string(paused).map_err(unwritten)?;
         let pieces = pieces(&text, PART_BYTES);
         let parts = pieces.len();
@@ -76,12 +77,12 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the backtest under `id`, or None if it has expired.
-    pub async fn paused_backtest(
+    /// Returns the state under `id`, or None if it has expired.
+    pub async fn paused<T: DeserializeOwned>(
         &self,
         organisation_id: &str,
         id: &str,
-    ) -> Result<Option<Paused>, StoreError> {
+    ) -> Result<Option<T>, StoreError> {
         let key = |number| keys::backtest(organisation_id, id, number);
         let Some(first) = self.row::<Part>(key(0)).await? else {
             return Ok(None);
@@ -95,7 +96,7 @@ impl Store {
                 None => return Ok(None),
             }
         }
-        let unread = |_| StoreError::unreadable("a test that went on elsewhere");
+        let unread = |_| StoreError::unreadable("a state in another form");
         serde_json::from_str(&text).map(Some).map_err(unread)
     }
 }

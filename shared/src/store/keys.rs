@@ -138,7 +138,7 @@ pub(super) fn holder(organisation_id: &str, user_part: &str) -> Key {
     Key::new(organisation_id, format!("holder#{user_part}"))
 }
 
-/// A part of a backtest's state between two calls.
+/// A part of the state of a backtest or a repricing between two calls.
 pub(super) fn backtest(organisation_id: &str, id: &str, part: usize) -> Key {
     // Parts are large: each has its own partition, apart from the rows that decisions read.
     Key::new(format!("{organisation_id}#backtest#{id}#{part:06}"), ONLY)

@@ -20,9 +20,6 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-/// The length of an hour in the time of arrival: `2026-11-24T12`.
-const HOUR: usize = 13;
-
 /// What a record says beside its event.
 #[derive(Deserialize)]
 struct Charged {
@@ -56,7 +53,7 @@ fn recorded(item: Item) -> Result<Option<RecordedUsage>, StoreError> {
     let is_unpriced = charged.price.is_some_and(|price| price.is_unpriced());
     let usage: Usage = serde_dynamo::from_item(item)?;
     Ok(Some(RecordedUsage {
-        hour: charged.at.chars().take(HOUR).collect(),
+        at: charged.at,
         usage,
         month,
         path: charged.path,
@@ -90,7 +87,7 @@ impl Store {
     }
 
     /// Returns usage that arrived on `day` in UTC, in order of arrival, after an hour
-    /// (`2026-11-24T12`), or [`Page::next`] of the page before.
+    /// (`2026-11-24T12`), a record's place, or [`Page::next`] of the page before.
     pub async fn recorded_usage(
         &self,
         organisation_id: &str,

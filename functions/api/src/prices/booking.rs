@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use shared::domain::amount::{Amounts, Unit};
 use shared::domain::change::{Audited, Change};
 use shared::domain::ledger::correction::{Correction, counts_at, is_correctable};
-use shared::domain::ledger::repricing::{Cost, Place};
+use shared::domain::ledger::repricing::Cost;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Path;
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::json;
+use shared::runtime::random;
 use shared::store::{DepartmentTotals, new_id};
 use std::sync::{Mutex, PoisonError};
 
@@ -43,14 +44,16 @@ pub(super) struct Batch {
 }
 
 impl Run<'_> {
-    /// Returns the differences of the places behind `after`. If more are to be booked than a call
-    /// books, the next one begins behind the last of these, whether it was refused or not.
-    pub(super) async fn batch(&self, to: i64, after: Option<&Place>) -> Result<Batch, ApiError> {
+    /// Returns the differences of the places behind those that an earlier call has tried. If more
+    /// are to be booked than a call books, the next one begins behind the last of these, whether it
+    /// was refused or not. `to` is the end of the whole window.
+    pub(super) async fn batch(&self, to: i64, start: &Start) -> Result<Batch, ApiError> {
         let organisation_id = &self.configuration.organisation.id;
         let window = self.priced.window;
         let mut items: Vec<Item> = Vec::new();
         let mut due: usize = 0;
         let places = self.priced.places.iter();
+        let after = start.after.as_ref();
         let places = places.filter(|(place, _)| after.is_none_or(|after| *place > after));
         for (order, (place, repriced)) in places.enumerate() {
             let booked = self.app.store.booked(organisation_id, place).await?;
@@ -67,6 +70,7 @@ impl Run<'_> {
                     let next = items.last().map(|last| Start {
                         from: window.0,
                         to: window.1,
+                        run: start.run.clone(),
                         after: Some(last.place.clone()),
                     });
                     return Ok(Batch { items, next });
@@ -75,12 +79,40 @@ impl Run<'_> {
             }
             items.push(item);
         }
-        let next = (window.1 < to).then_some(Start {
-            from: window.1,
-            to,
-            after: None,
-        });
+        let next = match window.1 < to {
+            true => Some(self.behind(to, start).await?),
+            false => None,
+        };
         Ok(Batch { items, next })
+    }
+
+    /// Returns where to go on behind the hours that were read, and keeps what was read of the next
+    /// one.
+    async fn behind(&self, to: i64, start: &Start) -> Result<Start, ApiError> {
+        let (from, end) = self.priced.window;
+        let run = match self.priced.part() {
+            Some(part) => {
+                let run = random::id("run_")?;
+                let organisation_id = &self.configuration.organisation.id;
+                let store = &self.app.store;
+                store.pause(organisation_id, &run, &part, self.now).await?;
+                Some(run)
+            }
+            None => None,
+        };
+        // If no hour has ended, it is still the one whose places were tried.
+        Ok(match end == from {
+            true => Start {
+                run,
+                ..start.clone()
+            },
+            false => Start {
+                from: end,
+                to,
+                run,
+                after: None,
+            },
+        })
     }
 
     pub(super) fn shown(&self, items: &[Item], next_cursor: Option<&str>) -> String {

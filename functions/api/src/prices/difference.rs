@@ -84,14 +84,15 @@ struct BudgetView<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Repriced)]
 pub(super) struct RepriceView<'a> {
-    /// The hours of arrival that were priced: from the beginning of one ..
+    /// The hours of arrival that were priced: from the beginning of one .. An hour that goes on in
+    /// the next call is not among them.
     #[schema(value_type = Moment)]
     from: String,
     /// .. to the end of another.
     #[schema(value_type = Moment)]
     to: String,
     dry_run: bool,
-    /// How many events were priced.
+    /// How many events this call has read.
     records: usize,
     departments: Vec<DifferenceView<'a>>,
     budgets: Vec<BudgetView<'a>>,

@@ -3,7 +3,7 @@
 
 use super::booking::{Batch, Run};
 use super::difference::RepriceView;
-use super::priced::{Priced, Start, hour};
+use super::priced::{Part, Priced, Start, hour};
 use super::schema::Reprice;
 use crate::App;
 use crate::change::{Actor, answered_before, respond};
@@ -92,6 +92,13 @@ fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<Start>), Ap
     Ok((asked, cursor))
 }
 
+/// Returns what an earlier call has read of an hour.
+async fn kept(app: &App, organisation_id: &str, run: &str) -> Result<Part, ApiError> {
+    let part = app.store.paused(organisation_id, run).await?;
+    let gone = "what was read is no longer kept after an hour; start again without a cursor";
+    part.ok_or_else(|| ApiError::field("cursor", gone))
+}
+
 /// Prices recorded usage anew, and books the difference.
 ///
 /// `from` and `to` say when the usage arrived; they are widened to whole hours (UTC). Each event
@@ -100,7 +107,8 @@ fn read(app: &App, list: &str, body: &[u8]) -> Result<(Asked, Option<Start>), Ap
 /// `unpriced_tokens`. Each department and month gets one correction, which counts like late usage;
 /// with `dry_run` the answer only shows it. A repeated call, or one with an overlapping window,
 /// books only what is not booked yet. A long window takes several calls: send `next_cursor` as
-/// `cursor` to continue.
+/// `cursor` within an hour to continue. An hour with much usage may take several calls, too: it is
+/// booked by the last of them.
 #[shared::endpoint(POST "/v1/prices/reprice", ADMIN)]
 #[utoipa::path(
     operation_id = "reprice",
@@ -135,10 +143,14 @@ pub(crate) async fn reprice(
     let start = cursor.unwrap_or(Start {
         from: asked.from,
         to: asked.to,
-        after: None,
+        ..Start::default()
     });
+    let part = match &start.run {
+        Some(run) => Some(kept(&app, organisation_id, run).await?),
+        None => None,
+    };
     let hours = (start.from, start.to);
-    let priced = Priced::read(&app, &configuration, hours, until).await?;
+    let priced = Priced::read(&app, &configuration, hours, part, until).await?;
     let run = Run {
         app: &app,
         actor: &Actor::of(owner, &request_id),
@@ -147,7 +159,7 @@ pub(crate) async fn reprice(
         is_dry_run: asked.is_dry_run,
         now: app.clock.now(),
     };
-    let Batch { items, next } = run.batch(asked.to, start.after.as_ref()).await?;
+    let Batch { items, next } = run.batch(asked.to, &start).await?;
     let place = asked.place(&list);
     let next = next.map(|start| app.cursors.write(&place, &start.to_text()));
     let answer = match asked.is_dry_run {

@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 /// Usage as it was recorded and charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedUsage {
-    /// The hour in UTC in which it arrived: `2026-11-24T12`.
-    pub hour: String,
+    /// When it arrived, in UTC, and a name: `2026-11-24T12:30:00.000Z#..`. Records are in this order.
+    pub at: String,
     pub usage: Usage,
     pub month: Month,
     /// The path that it counts on: `/eng/backend/`.
@@ -29,8 +29,9 @@ pub struct RecordedUsage {
 pub type Place = (Month, String);
 
 /// What usage costs, or a difference of that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
+    #[serde(with = "wide_number")]
     pub pico_usd: i128,
     /// The tokens without a price.
     pub unpriced: i64,
@@ -58,14 +59,14 @@ impl Cost {
 }
 
 /// What usage cost when it was recorded, and what it costs now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Costs {
     pub recorded: Cost,
     pub anew: Cost,
 }
 
 impl Costs {
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.recorded = self.recorded.plus(other.recorded);
         self.anew = self.anew.plus(other.anew);
     }
@@ -215,7 +216,7 @@ mod tests {
         let pricing = pricing.estimating(true);
         let costs = |of: &RecordedUsage| costs(of, &pricing, PriceSource::Table);
         let counted = RecordedUsage {
-            hour: "2026-11-24T12".to_owned(),
+            at: "2026-11-24T12:30:00.000Z#e-1".to_owned(),
             usage: usage("e-1", 100, 10),
             month: month("2026-11"),
             path: "/eng/".to_owned(),

@@ -2,7 +2,9 @@
 
 use super::{GPT, NOON, million, put, refuse_unknown_models, spent, world};
 use end_to_end::{ADMIN, World};
+use local::system::SystemSettings;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const PRICE: &str = "/v1/prices/openai/gpt-4o";
 
@@ -21,6 +23,21 @@ async fn reprice(world: &World, body: Value) -> Value {
         .admin("POST", "/v1/prices/reprice", body)
         .await
         .expect(200)
+}
+
+/// A world at noon in which a call has time for a single record.
+async fn hurried() -> (World, String) {
+    let world = World::with(SystemSettings {
+        test_time: Some(Duration::ZERO),
+        ..SystemSettings::empty()
+    })
+    .await;
+    world.set_clock("2026-11-24T08:00:00Z").await;
+    world.department("eng", None).await;
+    world.user("ada", "eng").await;
+    let budget = world.budget(None, "usd", json!(1_000), true).await;
+    world.set_clock(NOON).await;
+    (world, budget)
 }
 
 async fn corrections(world: &World) -> Vec<Value> {
@@ -302,4 +319,114 @@ async fn a_hundred_refusals_do_not_keep_a_call_from_the_places_behind_them() {
         "50.5",
         "a half of each that is refused"
     );
+}
+
+#[tokio::test]
+async fn an_hour_that_takes_several_calls_is_booked_once_and_as_a_whole() {
+    let (world, budget) = hurried().await;
+    world.department("lab", None).await;
+    world.user("bob", "lab").await;
+    let mut theirs = million(&world, "e-3", GPT, "11:00:00");
+    theirs["user_id"] = json!("bob");
+    let [one, two] = ["e-1", "e-2"].map(|id| million(&world, id, GPT, "11:00:00"));
+    world.report(&[one, two, theirs]).await;
+    world.set_clock("2026-11-24T13:30:00Z").await;
+    world
+        .report(&[million(&world, "e-4", GPT, "11:00:00")])
+        .await;
+    all_day(&world, json!(4)).await;
+    let all = async |dry_run: bool| {
+        let (mut asked, mut records, mut dearer) = (window(dry_run), 0, 0.0);
+        let mut seen = Vec::new();
+        loop {
+            let answer = reprice(&world, asked.clone()).await;
+            records += answer["records"].as_u64().unwrap();
+            let of = answer["departments"].as_array().unwrap().iter();
+            dearer += of
+                .map(|of| of["difference_usd"].as_f64().unwrap())
+                .sum::<f64>();
+            seen.push(spent(&world, &budget).await);
+            // A call that is made twice goes on from the same place.
+            let again = reprice(&world, asked.clone()).await;
+            for field in ["from", "to", "records"] {
+                assert_eq!(again[field], answer[field], "{field}");
+            }
+            match answer["next_cursor"].as_str() {
+                Some(cursor) => asked["cursor"] = json!(cursor),
+                None => return (seen, records, dearer),
+            }
+        }
+    };
+    let (seen, records, dearer) = all(true).await;
+    assert!(seen.iter().all(|spent| spent == "10"), "{seen:?}");
+    assert_eq!((records, dearer), (4, 6.0));
+    let (seen, records, dearer) = all(false).await;
+    assert_eq!(seen[..2], ["10", "10"], "the hour has not ended");
+    assert!(seen.iter().any(|spent| spent == "14.5"), "{seen:?}");
+    assert_eq!(seen.last().unwrap(), "16");
+    assert_eq!((records, dearer), (4, 6.0));
+    assert_eq!(corrections(&world).await.len(), 3);
+    let (_, records, dearer) = all(false).await;
+    assert_eq!((records, dearer), (4, 0.0));
+    assert_eq!(spent(&world, &budget).await, "16");
+}
+
+#[tokio::test]
+async fn more_places_than_a_call_books_are_booked_behind_an_hour_of_several_calls() {
+    let (world, budget) = hurried().await;
+    let mut usages = Vec::new();
+    for n in 0..=100 {
+        let id = format!("d{n:03}");
+        world.department(&id, None).await;
+        world.user(&id, &id).await;
+        let mut usage = million(&world, "e-1", GPT, "11:00:00");
+        usage["user_id"] = json!(id);
+        usages.push(usage);
+    }
+    for some in usages.chunks(50) {
+        world.report(some).await;
+    }
+    all_day(&world, json!(4)).await;
+    let (mut asked, mut booked, mut calls) = (window(false), Vec::new(), 0);
+    loop {
+        let answer = reprice(&world, asked.clone()).await;
+        calls += 1;
+        let made = answer["departments"].as_array().unwrap().iter();
+        let made = made.filter(|of| of["correction_id"].is_string()).count();
+        booked.extend(Some(made).filter(|made| *made > 0));
+        match answer["next_cursor"].as_str() {
+            Some(cursor) => asked["cursor"] = json!(cursor),
+            None => break,
+        }
+    }
+    assert_eq!(booked, [100, 1]);
+    assert_eq!(
+        calls, 102,
+        "the last one does not read all of the hour again"
+    );
+    assert_eq!(spent(&world, &budget).await, "404");
+}
+
+#[tokio::test]
+async fn what_was_read_of_an_hour_is_gone_after_an_hour() {
+    let (world, budget) = hurried().await;
+    let [one, two] = ["e-1", "e-2"].map(|id| million(&world, id, GPT, "11:00:00"));
+    world.report(&[one, two]).await;
+    all_day(&world, json!(4)).await;
+    let mut asked = window(false);
+    asked["cursor"] = reprice(&world, asked.clone()).await["next_cursor"].clone();
+    let kept = world.tables().scan().table_name("Governance").send().await;
+    let is_kept = |pk: &str| pk.contains("#backtest#");
+    for item in kept.unwrap().items() {
+        if is_kept(item["pk"].as_s().unwrap()) {
+            let delete = world.tables().delete_item().table_name("Governance");
+            let delete = delete.key("pk", item["pk"].clone());
+            let delete = delete.key("sk", item["sk"].clone());
+            delete.send().await.unwrap();
+        }
+    }
+    let gone = world.admin("POST", "/v1/prices/reprice", asked).await;
+    assert_eq!(gone.status, 400);
+    assert_eq!(gone.fields(), ["cursor"]);
+    assert_eq!(spent(&world, &budget).await, "5");
 }

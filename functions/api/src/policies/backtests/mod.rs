@@ -75,7 +75,7 @@ pub(crate) async fn test(
     let configuration = read_configuration(&app, owner).await?;
     let mut paused = match run {
         Some(run) => {
-            let paused = app.store.paused_backtest(organisation_id, &run).await?;
+            let paused = app.store.paused::<Paused>(organisation_id, &run).await?;
             let gone = "the test is no longer kept after an hour; start again without a cursor";
             paused.ok_or_else(|| ApiError::field("cursor", gone))?
         }
@@ -100,9 +100,7 @@ pub(crate) async fn test(
     } else {
         let run = random::id("run_")?;
         let now = app.clock.now();
-        app.store
-            .pause_backtest(organisation_id, &run, &paused, now)
-            .await?;
+        app.store.pause(organisation_id, &run, &paused, now).await?;
         Some(app.cursors.write(&list, &run))
     };
     let evaluated_until = match (&paused.after, is_complete) {
