@@ -64,17 +64,18 @@ struct Found {
 /// Goes on until a comparison ends. What fails is tried again, as by the next pass.
 async fn compared(world: &World, much: (u32, i32)) -> Found {
     let mut found = Found::default();
+    let mut last = String::new();
     loop {
         found.passes += 1;
-        assert!(found.passes < 300, "it does not end");
-        let Ok(compared) = pass(world, much).await else {
-            continue;
-        };
+        let now = world.system.clock().now();
+        assert!(found.passes < 300, "{now}: it does not end: {last}");
+        let compared = pass(world, much).await;
+        last = format!("{compared:?}");
+        let Ok(compared) = compared else { continue };
         found.records += compared.records;
         let Some(over) = compared.over else { continue };
         let differences = over.differences.iter();
         found.differences = differences.map(ToString::to_string).collect();
-        let now = world.system.clock().now();
         let ended = world.system.store().end_comparison("demo", over, now);
         if ended.await.is_ok() {
             return found;
