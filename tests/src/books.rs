@@ -97,7 +97,7 @@ fn was_paid(record: &Value) -> bool {
 fn unsure(record: &Value) -> Option<&'static str> {
     match text(&record["price"], "match") {
         "none" | "estimate" => Some("unpriced"),
-        "alias" | "dearest_provider" => Some("inexact"),
+        "alias" | "dearest_provider" | "reported_doubtful" => Some("inexact"),
         _ => None,
     }
 }
