@@ -120,7 +120,7 @@ impl PreflightRequest {
         };
         let model = model.unwrap_or(&self.model);
         let images = image_tokens(provider, model, &self.images);
-        let used = Consumption {
+        let mut used = Consumption {
             counts: TokenCounts {
                 input: text.saturating_add(images),
                 output,
@@ -134,18 +134,11 @@ impl PreflightRequest {
                 .reported_pico_usd
                 .filter(|_| !is_strict || quote.price.is_none()),
         };
-        let mut value = used.value(&quote, organisation.price_source);
-        if value.matched.kind == MatchKind::ReportedDoubtful {
+        if used.is_reported_too_low(&quote) {
             // So would one that is far too low, whoever makes it.
-            let ours = used.by_price(&quote);
-            if ours.pico_usd > value.amounts.pico_usd {
-                value = Valuation {
-                    amounts: ours,
-                    matched: quote.matched.clone(),
-                };
-            }
+            used.reported_pico_usd = None;
         }
-        let Valuation { amounts, matched } = value;
+        let Valuation { amounts, matched } = used.value(&quote, organisation.price_source);
         Estimate {
             counts: used.counts,
             tier: used.tier,
@@ -302,7 +295,8 @@ mod tests {
         let mut asked = request(Input::Tokens(1_000), Some(0), "gpt-4o");
         asked.parts.cached_input = 400;
         asked.parts.cache_write = 500;
-        asked.reported_pico_usd = Some(9_000_001);
+        // The dearest of OpenAI would cost $0.15.
+        asked.reported_pico_usd = Some(90_000_000_001);
         asked.provider = Some("openai".into());
         let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
         let estimate = |price_source, model: &str| {
@@ -325,8 +319,8 @@ mod tests {
         assert_eq!(listed.amounts, Amounts::of_micro_usd(1_000, 2_000));
         assert_eq!(listed.counts.cache_write, 500);
         let reported = estimate(PriceSource::Reported, "our-own");
-        assert_eq!(reported.amounts, Amounts::new(1_000, 9_000_001));
-        assert!(!reported.matched.is_unpriced());
+        assert_eq!(reported.amounts, Amounts::new(1_000, 90_000_000_001));
+        assert_eq!(reported.matched.kind, MatchKind::Reported);
         let listed = estimate(PriceSource::Table, "our-own");
         assert!(listed.matched.is_unpriced());
     }
@@ -345,6 +339,34 @@ mod tests {
         assert_eq!(estimate.amounts, worth);
         assert!(worth.pico_usd > 0);
         assert_eq!(estimate.matched.kind, MatchKind::Estimate);
+    }
+
+    #[test]
+    fn a_forecast_of_almost_nothing_for_an_unknown_model_is_no_forecast() {
+        let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
+        let organisation = Organisation {
+            price_source: PriceSource::Reported,
+            ..organisation(Reserve::Estimate)
+        };
+        let estimate = |pricing: Pricing<'_>, reported_pico_usd| {
+            let asked = PreflightRequest {
+                provider: Some("openai".into()),
+                reported_pico_usd,
+                ..request(Input::Tokens(1_000), Some(100), "nobody-knows")
+            };
+            let estimate = asked.estimate(&organisation, asked.quote(&pricing), 0);
+            (estimate.matched.kind, estimate.amounts)
+        };
+        let table = Pricing::of_table(book);
+        for pricing in [table, table.estimating(true)] {
+            let unsaid = estimate(pricing, None);
+            assert_eq!(estimate(pricing, Some(0)), unsaid);
+            assert_eq!(estimate(pricing, Some(1_000_000_000)), unsaid);
+            let plausible = Amounts::new(1_100, 50_000_000_000);
+            let believed = estimate(pricing, Some(50_000_000_000));
+            assert_eq!(believed, (MatchKind::Reported, plausible));
+        }
+        assert_eq!(estimate(table, Some(0)).0, MatchKind::None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub struct Valuation {
 
 impl Consumption {
     /// Returns the value: by the reported cost if there is one and `source` wants it, otherwise by
-    /// the price that was found. A cost that is far from a sure price counts, and is marked.
+    /// the price that was found. A cost that is far from our price counts, and is marked.
     pub fn value(self, quote: &Quote, source: PriceSource) -> Valuation {
         if let (PriceSource::Reported, Some(pico_usd)) = (source, self.reported_pico_usd) {
             return Valuation {
@@ -53,20 +53,46 @@ impl Consumption {
     }
 
     /// Returns the value by the price that was found, whatever is reported.
-    pub fn by_price(self, quote: &Quote) -> Amounts {
+    fn by_price(self, quote: &Quote) -> Amounts {
         price::value(quote.price.as_ref(), self.counts, self.tier)
     }
 
-    /// Whether a reported cost is less than a tenth or more than ten times of what a sure price
-    /// makes it. What our price says is free, or what nobody counted, says nothing about a cost.
+    /// Whether a cost is reported that is less than a tenth of what our price makes it, or the
+    /// dearest of its provider if the model has no price.
+    pub fn is_reported_too_low(self, quote: &Quote) -> bool {
+        let is_too_low = |reported| self.is_too_low(reported, self.ours(quote));
+        self.reported_pico_usd
+            .map(i128::from)
+            .is_some_and(is_too_low)
+    }
+
+    /// Whether a reported cost is too low, or more than ten times of what a sure price makes it:
+    /// the price of another model may well be less than a tenth.
     fn is_doubtful(self, quote: &Quote, reported: i128) -> bool {
         use MatchKind::{Dated, Exact, Organisation};
         let is_sure = matches!(quote.matched.kind, Exact | Dated | Organisation);
-        let ours = self.by_price(quote).pico_usd;
-        let is_far = reported.saturating_mul(TIMES_OURS) < ours
-            || reported > ours.saturating_mul(TIMES_OURS);
+        let ours = self.ours(quote);
+        let is_too_high = is_sure
+            && self.is_comparable(reported, ours)
+            && reported > ours.saturating_mul(TIMES_OURS);
+        is_too_high || self.is_too_low(reported, ours)
+    }
+
+    fn is_too_low(self, reported: i128, ours: i128) -> bool {
+        self.is_comparable(reported, ours) && reported.saturating_mul(TIMES_OURS) < ours
+    }
+
+    /// Whether `ours` says anything about a reported cost: not if it is free, nor if nobody counted
+    /// the tokens, nor if the two are almost the same.
+    fn is_comparable(self, reported: i128, ours: i128) -> bool {
         let difference = reported.saturating_sub(ours).saturating_abs();
-        self.is_counted && is_sure && ours > 0 && is_far && difference > ROUNDED
+        self.is_counted && ours > 0 && difference > ROUNDED
+    }
+
+    /// Returns the pico-USD that our price makes it, or the dearest one of an unknown model.
+    fn ours(self, quote: &Quote) -> i128 {
+        let price = quote.price.as_ref().or(quote.dearest.as_ref());
+        price::value(price, self.counts, self.tier).pico_usd
     }
 }
 
@@ -74,6 +100,7 @@ impl Consumption {
 mod tests {
     use super::*;
     use crate::domain::pricing::book::PriceBooks;
+    use crate::domain::pricing::in_force::Pricing;
     use crate::domain::pricing::price::Price;
     use jiff::Timestamp;
 
@@ -93,7 +120,8 @@ mod tests {
             tier: ServiceTier::Default,
             reported_pico_usd,
         };
-        let value = used.value(&book.find(Some("openai"), model), source);
+        let quote = Pricing::of_table(book).find(Some("openai"), model);
+        let value = used.value(&quote, source);
         assert_eq!(value.amounts.tokens, 1_100);
         (value.amounts.pico_usd, value.matched.kind)
     }
@@ -111,9 +139,11 @@ mod tests {
             value("gpt-4o", PriceSource::Reported, cost),
             (1_234_000_001, Reported)
         );
+        // The dearest of OpenAI would cost $0.21, so that this may be.
+        let cost = Some(50_000_000_001);
         assert_eq!(
             value("our-own", PriceSource::Reported, cost),
-            (1_234_000_001, Reported)
+            (50_000_000_001, Reported)
         );
         assert_eq!(value("our-own", PriceSource::Table, cost), (0, NoPrice));
     }
@@ -138,9 +168,49 @@ mod tests {
             assert_eq!(kind("gpt-4o", cost), expected, "{cost}");
         }
         assert_eq!(kind("gpt-4o-2024-11-20", 0), ReportedDoubtful);
-        // No price of ours is sure enough to doubt it.
-        assert_eq!(kind("our-own", 1), Reported);
-        assert_eq!(kind("gpt-4o-2023-01-01", 1), Reported);
+    }
+
+    #[test]
+    fn a_cost_of_almost_nothing_is_doubted_whatever_our_price_is_and_no_high_one_if_it_is_unsure() {
+        use MatchKind::{Alias, DearestProvider, Estimate, None as NoPrice};
+        let book = PriceBooks::built_in().at(Timestamp::UNIX_EPOCH);
+        let table = Pricing::of_table(book);
+        let used = |cost| Consumption {
+            counts: TokenCounts {
+                input: 1_000,
+                output: 100,
+                ..TokenCounts::default()
+            },
+            is_counted: true,
+            tier: ServiceTier::Default,
+            reported_pico_usd: Some(cost),
+        };
+        for (pricing, model, matched) in [
+            (table, "gpt-41-mini", Alias),
+            (table, "gpt-4o-2023-01-01", DearestProvider),
+            (table, "our-own", NoPrice),
+            (table.estimating(true), "our-own", Estimate),
+        ] {
+            let quote = pricing.find(Some("openai"), model);
+            assert_eq!(quote.matched.kind, matched, "{model}");
+            let price = quote.price.as_ref().or(quote.dearest.as_ref());
+            let ours = price::value(price, used(0).counts, ServiceTier::Default).pico_usd;
+            let tenth = i64::try_from(ours / 10).unwrap();
+            let kind = |cost| used(cost).value(&quote, PriceSource::Reported).matched.kind;
+            for cost in [0, 1, tenth - 1] {
+                assert_eq!(kind(cost), MatchKind::ReportedDoubtful, "{model} {cost}");
+                assert!(used(cost).is_reported_too_low(&quote));
+            }
+            for cost in [tenth, tenth * 2_000] {
+                assert_eq!(kind(cost), MatchKind::Reported, "{model} {cost}");
+                assert!(!used(cost).is_reported_too_low(&quote));
+            }
+        }
+        let nobody = book.find(Some("openai"), "our-own");
+        assert!(
+            !used(0).is_reported_too_low(&nobody),
+            "nothing to compare it with"
+        );
     }
 
     #[test]

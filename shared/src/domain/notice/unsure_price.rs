@@ -52,7 +52,11 @@ impl<'a> UnsurePrice<'a> {
         match (self.unsure, self.price.kind) {
             (Unsure::Unpriced, _) => format!("the model {model:?} has no known price"),
             (Unsure::Inexact, MatchKind::ReportedDoubtful) => {
-                format!("the reported cost of the model {model:?} is far from its price")
+                let far = match &self.price.model {
+                    Some(_) => "from its price",
+                    None => "below any price",
+                };
+                format!("the reported cost of the model {model:?} is far {far}")
             }
             (Unsure::Inexact, _) => format!("the price of the model {model:?} is inexact"),
         }
@@ -73,12 +77,16 @@ impl<'a> UnsurePrice<'a> {
                 format!("It may be one of several, and is charged as the dearest of them, {name:?}")
             }
             (Some(name), MatchKind::Alias) => format!("It is taken for {name:?}, and charged so"),
-            (Some(name), MatchKind::ReportedDoubtful) => {
+            (name, MatchKind::ReportedDoubtful) => {
                 let cost = usage.reported_pico_usd.unwrap_or(0);
                 let cost = Unit::Usd.shown(Unit::Usd.rounded_up(cost.into()));
+                let far = match name {
+                    Some(name) => format!("or more than ten times of what it costs as {name:?}"),
+                    None => "of what the dearest model of its provider would cost".to_owned(),
+                };
                 format!(
-                    "The gateway says that this costs {cost}: less than a tenth or more than ten \
-                     times of what it costs as {name:?}. It is charged as the gateway says"
+                    "The gateway says that this costs {cost}: less than a tenth {far}. It is \
+                     charged as the gateway says"
                 )
             }
             _ => "It counts in tokens only, and no budget in US dollars sees it".to_owned(),
@@ -184,6 +192,34 @@ mod tests {
         assert!(said.contains("this costs $0.00015: less than"), "{said}");
         assert!(said.contains("status=inexact&month=2026-11"), "{said}");
         assert_eq!(alert.metadata["price"]["match"], "reported_doubtful");
+    }
+
+    #[test]
+    fn a_reported_cost_of_an_unknown_model_that_is_far_below_the_dearest_is_told() {
+        let mut configuration = configuration([]);
+        configuration.organisation.price_source = PriceSource::Reported;
+        for setting in [
+            UnknownModel::Refuse,
+            UnknownModel::Count,
+            UnknownModel::Estimate,
+        ] {
+            configuration.organisation.unknown_model = setting;
+            let unknown = Usage {
+                model: "nobody-knows".to_owned(),
+                reported_pico_usd: Some(0),
+                ..usage("e-1", 1_000, 33)
+            };
+            let unsure = UnsurePrice::of(&configuration, PriceBooks::built_in(), &unknown);
+            let unsure = unsure.unwrap();
+            assert_eq!(unsure.unsure, Unsure::Inexact);
+            let alert = unsure.alert("alr_1".to_owned(), at(NOW));
+            let title = "the reported cost of the model \"nobody-knows\" is far below any price";
+            assert_eq!(alert.title, title);
+            let said = &alert.message;
+            let cost = "this costs $0: less than a tenth of what the dearest model";
+            assert!(said.contains(cost), "{said}");
+            assert!(said.contains("charged as the gateway says."), "{said}");
+        }
     }
 
     #[test]

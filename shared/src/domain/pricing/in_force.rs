@@ -57,9 +57,10 @@ impl<'a> Pricing<'a> {
     /// first, then the organisation's own price, then the table less the provider's discount.
     pub fn find(&self, provider: Option<&str>, model: &str) -> Quote {
         let quote = self.known(provider, model);
-        match self.estimates {
-            true => quote.or_estimate(|| self.dearest_of(provider)),
-            false => quote,
+        let dearest = quote.price.is_none().then(|| self.dearest_of(provider));
+        match dearest.flatten() {
+            Some(dearest) => quote.with_dearest(dearest, self.estimates),
+            None => quote,
         }
     }
 

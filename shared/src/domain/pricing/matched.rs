@@ -20,7 +20,8 @@ pub enum MatchKind {
     Alias,
     /// The dearest of several rows that the name may mean.
     DearestProvider,
-    /// The cost that a gateway reported, which is far from what our sure price makes it.
+    /// The cost that a gateway reported, which is far from what our price makes it, or far below
+    /// the dearest of the provider of an unknown model.
     ReportedDoubtful,
     /// Unknown, and charged at the dearest price of its provider.
     Estimate,
@@ -69,7 +70,7 @@ impl MatchKind {
 pub enum Unsure {
     /// The model has no known price.
     Unpriced,
-    /// Its name may mean another price, or a reported cost is far from its price.
+    /// Its name may mean another price, or a reported cost is far from what is known.
     Inexact,
 }
 

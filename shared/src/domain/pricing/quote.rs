@@ -8,6 +8,9 @@ use super::price::Price;
 pub struct Quote {
     /// None if the model is unknown, or if its tokens have no price.
     pub price: Option<Price>,
+    /// What a model without a price costs at most: the dearest of its provider. It values nothing,
+    /// but a reported cost far below it is doubtful.
+    pub dearest: Option<Price>,
     pub matched: PriceMatch,
     /// The longest input of the model, in tokens.
     pub max_input_tokens: Option<i64>,
@@ -24,6 +27,7 @@ impl Quote {
             max_input_tokens: price.max_input_tokens,
             max_output_tokens: price.max_output_tokens,
             price: Some(price),
+            dearest: None,
             matched: PriceMatch {
                 kind,
                 model: Some(model.to_owned()),
@@ -33,16 +37,16 @@ impl Quote {
         }
     }
 
-    /// Returns the quote with the price `dearest` and its version, marked as an estimate, if its
-    /// model has none.
+    /// Returns the quote of a model without a price with the price `dearest` of a version, marked as
+    /// an estimate if it `counts`, and otherwise beside it.
     #[must_use]
-    pub fn or_estimate(mut self, dearest: impl FnOnce() -> Option<(Price, String)>) -> Self {
-        if self.price.is_none()
-            && let Some((price, version)) = dearest()
-        {
-            self.price = Some(price);
+    pub fn with_dearest(mut self, (dearest, version): (Price, String), counts: bool) -> Self {
+        if counts {
+            self.price = Some(dearest);
             self.matched.kind = MatchKind::Estimate;
             self.matched.version = version;
+        } else {
+            self.dearest = Some(dearest);
         }
         self
     }
@@ -51,6 +55,7 @@ impl Quote {
     pub fn none(version: &str) -> Self {
         Self {
             price: None,
+            dearest: None,
             matched: PriceMatch {
                 kind: MatchKind::None,
                 model: None,

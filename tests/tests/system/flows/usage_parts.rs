@@ -154,13 +154,13 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
     let mut unknown = counts;
     extend(
         &mut unknown,
-        json!({"model": "our-own", "cost_usd": 2.5e-3}),
+        json!({"model": "our-own", "cost_usd": 2.5e-2}),
     );
-    world.report(&[event(&world, "e-3", unknown)]).await;
-    assert_eq!(spent().await, "0.0183");
+    world.report(&[event(&world, "e-3", unknown.clone())]).await;
+    assert_eq!(spent().await, "0.0408");
     let without = json!({"input_tokens": 1000, "output_tokens": 100});
     world.report(&[event(&world, "e-4", without)]).await;
-    assert_eq!(spent().await, "0.0218");
+    assert_eq!(spent().await, "0.0443");
     // None of them is far from its price, but this one is: it counts and is listed.
     let inexact = async || {
         let path = "/v1/models?status=inexact";
@@ -170,7 +170,7 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
     assert!(inexact().await.is_empty());
     let odd = json!({"input_tokens": 1000, "output_tokens": 100, "cost_usd": 0.0001});
     world.report(&[event(&world, "e-6", odd)]).await;
-    assert_eq!(spent().await, "0.0219");
+    assert_eq!(spent().await, "0.0444");
     let of = inexact().await;
     assert_eq!(
         (of.len(), &of[0]["price"]["match"]),
@@ -183,6 +183,17 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
         alerts.as_array().unwrap().iter().filter(is_of_cost).count(),
         1
     );
+    // So does one of a model without a price, if its cost is far below the dearest of its provider.
+    extend(&mut unknown, json!({ "cost_usd": 2.5e-3 }));
+    world.report(&[event(&world, "e-7", unknown)]).await;
+    assert_eq!(spent().await, "0.0469");
+    let mut of: Vec<Value> = inexact()
+        .await
+        .iter()
+        .map(|of| of["model"].clone())
+        .collect();
+    of.sort_by_key(Value::to_string);
+    assert_eq!(of, ["gpt-4o", "our-own"]);
     // The key of one user sets no price: what it reports is charged by the table.
     let key = json!({"role": "member", "user_id": "ada"});
     let key = world.admin("POST", "/v1/api-keys", key).await.expect(201);
@@ -194,10 +205,26 @@ async fn a_reported_cost_is_kept_and_charged_only_if_the_organisation_says_so() 
         .await
         .expect(202);
     world.system.drain().await.unwrap();
-    assert_eq!(spent().await, "0.0254");
+    assert_eq!(spent().await, "0.0504");
     // No forecast that is far too low opens a cap.
     let low = json!({"request_id": "r-low", "input_tokens": 1000, "cost_usd": 0});
     assert_eq!(held(&world, low).await.1, "0.0035");
+    let unknown = async |setting: &str| {
+        let setting = json!({ "unknown_model": setting });
+        let set = world.admin("PATCH", "/v1/organisation", setting).await;
+        set.expect(200);
+        let body = json!({"request_id": "r-unknown", "user_id": "ada", "provider": "openai",
+            "model": "our-own", "input_tokens": 1000, "max_output_tokens": 100, "cost_usd": 0});
+        world
+            .call(AGENT, "POST", "/v1/preflight", body)
+            .await
+            .expect(200)
+    };
+    let refused = unknown("refuse").await;
+    assert_eq!(refused["reasons"][0]["code"], "unknown_model", "{refused}");
+    let estimated = unknown("estimate").await;
+    assert_eq!(estimated["price"]["match"], "estimate");
+    assert_eq!(estimated["hold"]["usd"].to_string(), "0.21");
     // A model without a price is not refused under a hard cap if its cost is known.
     let asked = json!({"model": "our-own", "input_tokens": 10, "cost_usd": 0.5});
     assert_eq!(held(&world, asked).await, (json!(110), "0.5".to_owned()));
