@@ -6,7 +6,9 @@ use crate::domain::ledger::usage::Usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{Department, Path};
 use crate::domain::org::models::{Forbidden, LevelRule, ModelRule, NamedModel};
-use crate::domain::pricing::identity::{names, without_seller};
+use crate::domain::pricing::identity::{
+    are_same, called, has_maker, in_front, is_known_provider, names, names_of, without_seller,
+};
 use crate::domain::pricing::matched::MatchKind;
 use crate::domain::pricing::quote::Quote;
 use crate::domain::pricing::rates::Part;
@@ -40,12 +42,44 @@ fn rule_on<'a>(configuration: &'a Configuration, path: &Path) -> Option<RuleInFo
     })
 }
 
+/// Returns what each of those is called who may sell a model. All of them must be allowed.
+///
+/// - By an alias it is who the alias names, whoever the request names.
+/// - If the price list does not say that who is named sells it, it may be anybody who does, or only
+///   who is in front of the model, if that one does; and a known provider who is named as well.
+/// - Otherwise it is who is named, and a platform in front of the model. Its maker there is a part
+///   of its name: `anthropic/claude-sonnet-4.5` of Vercel.
+///
+/// Empty if any of its names tells who sells it.
+fn who_may_sell(quote: &Quote, provider: Option<&str>, model: &str) -> Vec<Vec<String>> {
+    if let Some(own) = &quote.alias_of {
+        return vec![called(own)];
+    }
+    let front = in_front(model);
+    let is_surely_sold = quote.sellers.is_empty() && quote.matched.model.is_some();
+    let mut all: Vec<Vec<String>> = quote.sellers.iter().map(|name| called(name)).collect();
+    if provider.is_some() && all.iter().any(|name| are_same(name, &front)) {
+        all.clear();
+    }
+    if all.is_empty() && !provider.is_some_and(is_known_provider) {
+        return Vec::new();
+    }
+    let named = provider.map_or_else(|| front.clone(), called);
+    let is_part_of_name = is_surely_sold && has_maker(&front);
+    if !is_part_of_name && !are_same(&front, &named) {
+        all.push(front);
+    }
+    all.push(named);
+    all.retain(|name| !name.is_empty());
+    all
+}
+
 /// Returns a model with what its quote says of it. Of the dearest of several rows, the name of the
-/// model counts, and who sells it does not: that may be another one. If the request names nobody,
-/// each of those who may be meant is one who sells it.
+/// model counts, and who sells it does not: that may be another one.
 fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
+    let provider = provider.filter(|name| !name.trim().is_empty());
     let found = quote.matched.model.as_deref();
-    let may_be_any = provider.is_none() && quote.sellers.len() > 1;
+    let may_be_any = quote.sellers.len() > 1;
     let matched = match quote.matched.kind {
         MatchKind::Estimate | MatchKind::None => None,
         _ if may_be_any => found.and_then(without_seller),
@@ -60,12 +94,11 @@ fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
     let matched = matched.as_deref();
     let is_known = quote.matched.kind != MatchKind::Estimate;
     let price = quote.price.as_ref().filter(|_| is_known);
-    let sellers = quote.sellers.iter().filter(|_| provider.is_none());
+    let sellers = who_may_sell(quote, provider, model);
+    let sellers = sellers.iter().map(|name| names_of(name, model, matched));
     NamedModel {
         names: names(provider, model, matched),
-        sellers: sellers
-            .map(|seller| names(Some(seller), model, matched))
-            .collect(),
+        sellers: sellers.collect(),
         output_price: price.map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),
     }
 }
@@ -163,6 +196,8 @@ mod tests {
     use super::*;
     use crate::domain::pricing::book::{PriceBook, PriceBooks};
     use crate::domain::pricing::in_force::Pricing;
+    use crate::domain::pricing::own::{OwnPrices, Target};
+    use crate::domain::pricing::timeline::{Dated, Times};
     use crate::domain::samples::{NOW, at, configuration, usage};
 
     fn rule(allow: &[&str]) -> ModelRule {
@@ -250,6 +285,131 @@ mod tests {
         assert!(is_allowed(&["openai/*", "azure/*"], "both"));
         assert!(is_allowed(&["openai/*"], "openai/both"));
         assert!(!is_allowed(&["openai/*"], "nobody-knows"));
+    }
+
+    fn is_permitted(
+        (allow, deny): (&[&str], &[&str]),
+        pricing: &Pricing<'_>,
+        provider: Option<&str>,
+        model: &str,
+    ) -> bool {
+        let mut configuration = configuration([]);
+        configuration.organisation.models = Some(ModelRule {
+            deny: rule(deny).allow,
+            ..rule(allow)
+        });
+        denied(&configuration, pricing, provider, model).is_none()
+    }
+
+    #[test]
+    fn naming_somebody_who_does_not_sell_a_model_opens_no_rule() {
+        let is_permitted = |allow: &[&str], deny: &[&str], provider, model| {
+            is_permitted((allow, deny), &pricing(), Some(provider), model)
+        };
+        for provider in ["anthropic", "mistral", "myco"] {
+            assert!(
+                !is_permitted(&[], &["openai/*"], provider, "gpt-4o"),
+                "{provider}"
+            );
+            assert!(
+                !is_permitted(&[], &["azure/*"], provider, "gpt-4o"),
+                "{provider}"
+            );
+            assert!(
+                is_permitted(&[], &["bedrock/*"], provider, "gpt-4o"),
+                "{provider}"
+            );
+            let named = format!("{provider}/*");
+            assert!(
+                !is_permitted(&[&named], &[], provider, "gpt-4o"),
+                "{provider}"
+            );
+            assert!(
+                !is_permitted(&["openai/*"], &[], provider, "gpt-4o"),
+                "{provider}"
+            );
+            assert!(
+                is_permitted(&["*/gpt-4o"], &[], provider, "gpt-4o"),
+                "{provider}"
+            );
+            assert!(
+                is_permitted(&["gpt-4o"], &[], provider, "gpt-4o"),
+                "{provider}"
+            );
+        }
+        // They sell it: nobody else is meant.
+        assert!(is_permitted(
+            &["openai/*"],
+            &["azure/*"],
+            "openai",
+            "gpt-4o"
+        ));
+        assert!(is_permitted(
+            &["myco/*"],
+            &["openai/*"],
+            "myco",
+            "nobody-knows"
+        ));
+    }
+
+    #[test]
+    fn what_is_in_front_of_a_model_permits_nothing_of_another_provider() {
+        let is_permitted = |allow: &[&str], provider, model| {
+            is_permitted((allow, &[]), &pricing(), Some(provider), model)
+        };
+        let claude = "anthropic/claude-sonnet-4.5";
+        for model in [claude, "anthropic/nobody-knows"] {
+            assert!(is_permitted(&["anthropic/*"], "anthropic", model));
+            for one in ["anthropic/*", "openrouter/*"] {
+                assert!(!is_permitted(&[one], "openrouter", model), "{one} {model}");
+            }
+            assert!(is_permitted(
+                &["anthropic/*", "openrouter/*"],
+                "openrouter",
+                model
+            ));
+            // Nobody knows whom the client calls so: its model says whose it is.
+            assert!(is_permitted(&["anthropic/*"], "our-gateway", model));
+        }
+        // The price list has it of this one, with its maker as a part of the name.
+        let gateway = "vercel_ai_gateway";
+        assert!(is_permitted(&["vercel_ai_gateway/*"], gateway, claude));
+        assert!(!is_permitted(&["anthropic/*"], gateway, claude));
+        // A platform in front may be meant as well as the provider.
+        let profile = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+        assert!(!is_permitted(&["anthropic/*"], "anthropic", profile));
+        assert!(is_permitted(
+            &["anthropic/*", "bedrock/*"],
+            "anthropic",
+            profile
+        ));
+        assert!(is_permitted(&["bedrock/*"], "bedrock", profile));
+    }
+
+    #[test]
+    fn an_alias_says_who_sells_its_model_whoever_is_named() {
+        let target = Target {
+            provider: Some("openai".to_owned()),
+            model: "gpt-4o".to_owned(),
+        };
+        let times = Times {
+            now: at(NOW),
+            oldest: at(NOW),
+        };
+        let alias = Dated::with(None, "house".to_owned(), (at(NOW), target), times);
+        let mut own = OwnPrices::default();
+        own.add_alias(alias.unwrap());
+        let pricing = Pricing::new(PriceBooks::built_in(), &own, at(NOW));
+        let is_permitted = |allow: &[&str], deny: &[&str], provider| {
+            is_permitted((allow, deny), &pricing, provider, "house")
+        };
+        for provider in [None, Some("myco"), Some("azure"), Some("openai")] {
+            assert!(!is_permitted(&[], &["openai/*"], provider), "{provider:?}");
+            assert!(is_permitted(&["openai/*"], &[], provider), "{provider:?}");
+            assert!(is_permitted(&["house"], &[], provider), "{provider:?}");
+        }
+        assert!(!is_permitted(&["myco/*"], &[], Some("myco")));
+        assert!(!is_permitted(&[], &["myco/*"], Some("myco")));
     }
 
     #[test]

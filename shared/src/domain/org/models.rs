@@ -31,7 +31,7 @@ pub struct ModelRule {
 pub struct NamedModel {
     /// In lower case, alone and behind its provider: `gpt-4o`, `openai/gpt-4o`.
     pub names: Vec<String>,
-    /// Its names behind each of those who may sell it, if nobody says who does.
+    /// Its names by each of those who may sell it, alone and behind it. Empty if `names` say all.
     pub sellers: Vec<Vec<String>>,
     /// The list price of output at the default tier, in micro-USD per million tokens.
     pub output_price: Option<i64>,
@@ -66,8 +66,11 @@ impl ModelRule {
             return Some(Forbidden::Denied(pattern));
         }
         let is_listed = |names: &Vec<String>| fitting(&self.allow, names).is_some();
-        let is_surely = !model.sellers.is_empty() && model.sellers.iter().all(is_listed);
-        if !self.allow.is_empty() && !is_surely && !is_listed(&model.names) {
+        let is_allowed = match model.sellers.is_empty() {
+            true => is_listed(&model.names),
+            false => model.sellers.iter().all(is_listed),
+        };
+        if !self.allow.is_empty() && !is_allowed {
             return Some(Forbidden::NotListed);
         }
         let most = self.max_output_price?;

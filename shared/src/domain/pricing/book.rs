@@ -70,14 +70,7 @@ impl PriceBook {
     /// Returns what `model` costs, and how sure that is: of `provider`, or of who is in front of
     /// its name. Without either, or if the provider does not sell it, the dearest of all who do.
     pub fn find(&self, provider: Option<&str>, model: &str) -> Quote {
-        let chosen = self.ask(provider, model, |rows, asked, named| {
-            let mut choice = choose(rows, asked, named)?;
-            if named.is_some() {
-                choice.sellers.clear();
-            }
-            Some(choice)
-        });
-        let Some(choice) = chosen.flatten() else {
+        let Some(choice) = self.ask(provider, model, choose).flatten() else {
             return Quote::none(&self.version);
         };
         let sellers = choice.sellers.into_iter().map(str::to_owned).collect();

@@ -21,7 +21,7 @@ pub(super) struct Choice<'a> {
     pub(super) kind: MatchKind,
     /// The name of the row, or of the dearest one.
     pub(super) model: &'a str,
-    /// Who may sell it.
+    /// Who may sell it, if nobody is named who does.
     pub(super) sellers: Vec<&'a str>,
     /// Whether the table lists the date that was asked for.
     is_listed_date: bool,
@@ -61,11 +61,15 @@ pub(super) fn choose<'a>(
     }
     let choice = dearest(choices)?;
     Some(match provider {
-        Some(_) if !is_named => Choice {
+        Some(_) if is_named => Choice {
+            sellers: Vec::new(),
+            ..choice
+        },
+        Some(_) => Choice {
             kind: MatchKind::DearestProvider,
             ..choice
         },
-        _ => choice,
+        None => choice,
     })
 }
 

@@ -9,35 +9,76 @@ use super::rules::Rules;
 /// `azure/gpt-4o`. These are the provider as it was named and as the price table calls it, and who
 /// is in front of the reported name.
 pub fn names(provider: Option<&str>, reported: &str, matched: Option<&str>) -> Vec<String> {
-    let mut sellers: Vec<String> = Vec::new();
-    let provider = provider.map(|name| name.trim().to_lowercase());
-    if let Some(name) = provider.filter(|name| !name.is_empty()) {
-        let called = Rules::get().called_by(&name).into_iter();
-        sellers.extend(called.flat_map(|called| &called.sellers).map(text));
-        sellers.push(name);
+    let mut sellers = provider.map_or_else(Vec::new, called);
+    sellers.extend(in_front(reported));
+    let alone = alone(reported, matched);
+    behind(&sellers, &alone, alone.clone())
+}
+
+/// Returns the names of a model that one seller has, which is called `sellers`: each alone and
+/// behind it, and none with another one in front.
+pub fn names_of(sellers: &[String], reported: &str, matched: Option<&str>) -> Vec<String> {
+    let alone = alone(reported, matched);
+    let is_of_another = |name: &String| {
+        let front = in_front(name);
+        !front.is_empty() && !are_same(&front, sellers)
+    };
+    let of_it = alone.iter().filter(|name| !is_of_another(name)).cloned();
+    behind(sellers, &alone, of_it.collect())
+}
+
+/// Returns the names of a model without its sellers: as it was reported and as it was found.
+fn alone(reported: &str, matched: Option<&str>) -> Vec<String> {
+    let each = std::iter::once(reported).chain(matched);
+    let names = each.flat_map(|whole| {
+        let read = Name::read(whole).map(|read| [read.spelled, read.model]);
+        std::iter::once(whole.trim().to_lowercase()).chain(read.into_iter().flatten())
+    });
+    names.collect()
+}
+
+/// Adds each of the names behind each of the sellers.
+fn behind(sellers: &[String], names: &[String], mut all: Vec<String>) -> Vec<String> {
+    for seller in sellers {
+        all.extend(names.iter().map(|name| format!("{seller}/{name}")));
     }
-    let read = Name::read(reported);
-    let front = read.as_ref().and_then(|read| read.front.as_ref());
-    sellers.extend(front.iter().flat_map(|called| &called.sellers).map(text));
-    let mut names: Vec<String> = Vec::new();
-    for (whole, read) in [
-        (Some(reported), read),
-        (matched, matched.and_then(Name::read)),
-    ] {
-        names.extend(whole.map(|whole| whole.trim().to_lowercase()));
-        names.extend(read.into_iter().flat_map(|read| [read.spelled, read.model]));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Returns what a provider is called, in lower case: by the price table, and as it is named here.
+pub fn called(provider: &str) -> Vec<String> {
+    let name = provider.trim().to_lowercase();
+    if name.is_empty() {
+        return Vec::new();
     }
-    let own = names.len();
-    for seller in &sellers {
-        let behind = names
-            .iter()
-            .take(own)
-            .map(|name| format!("{seller}/{name}"));
-        names.extend(behind.collect::<Vec<String>>());
-    }
-    names.sort_unstable();
-    names.dedup();
-    names
+    let known = Rules::get().called_by(&name).into_iter();
+    let mut called: Vec<String> = known.flat_map(|of| &of.sellers).map(text).collect();
+    called.push(name);
+    called
+}
+
+pub fn is_known_provider(provider: &str) -> bool {
+    let name = provider.trim().to_lowercase();
+    Rules::get().called_by(&name).is_some()
+}
+
+/// Returns who is in front of a name, as the price table calls them.
+pub fn in_front(name: &str) -> Vec<String> {
+    let front = Name::read(name).and_then(|read| read.front);
+    let sellers = front.into_iter().flat_map(|called| called.sellers);
+    sellers.map(str::to_owned).collect()
+}
+
+/// Whether one of those is the maker of models that others sell, too.
+pub fn has_maker(sellers: &[String]) -> bool {
+    sellers.iter().any(|seller| Rules::get().is_maker(seller))
+}
+
+/// Whether two lists of what a seller is called are of the same one.
+pub fn are_same(one: &[String], other: &[String]) -> bool {
+    one.iter().any(|seller| other.contains(seller))
 }
 
 /// Returns the name of a row without who is in front, and without the date and the like behind.
@@ -88,6 +129,26 @@ mod tests {
             &["claude-sonnet-4-5", "bedrock/claude-sonnet-4-5"],
         );
         has(Some("mine"), "My-Model", &["my-model", "mine/my-model"]);
+    }
+
+    #[test]
+    fn the_names_of_one_seller_have_no_other_one_in_front() {
+        let names = names_of(
+            &called("openrouter"),
+            "anthropic/claude-sonnet-4.5",
+            Some("anthropic/claude-sonnet-4-5"),
+        );
+        for name in [
+            "claude-sonnet-4.5",
+            "openrouter/claude-sonnet-4-5",
+            "openrouter/anthropic/claude-sonnet-4.5",
+        ] {
+            assert!(names.iter().any(|of| of == name), "{name} of {names:?}");
+        }
+        let is_foreign = |name: &String| name.starts_with("anthropic/");
+        assert!(!names.iter().any(is_foreign), "{names:?}");
+        let own = names_of(&called("anthropic"), "anthropic/claude-sonnet-4.5", None);
+        assert!(own.iter().any(|of| of == "anthropic/claude-sonnet-4.5"));
     }
 
     #[test]

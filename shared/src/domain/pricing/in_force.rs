@@ -75,9 +75,7 @@ impl<'a> Pricing<'a> {
             model,
         } = target;
         let mut quote = self.priced(own.as_deref().or(provider), model);
-        if let Some(own) = own {
-            quote.sellers = vec![folded(own)];
-        }
+        quote.alias_of = own.as_deref().map(folded);
         if matches!(quote.matched.kind, MatchKind::Exact | MatchKind::Dated) {
             // The organisation said which model it is.
             quote.matched.kind = MatchKind::Organisation;
@@ -110,8 +108,11 @@ impl<'a> Pricing<'a> {
         let sellers = sellers(provider, name.as_ref());
         let own = self.own_quotes(provider, &sellers, (model, name.as_ref()));
         if !sellers.is_empty() {
-            let table = || self.table_quote(provider, &sellers, model);
-            return dearest(own).unwrap_or_else(table);
+            let Some(mut own) = dearest(own) else {
+                return self.table_quote(provider, &sellers, model);
+            };
+            own.sellers.retain(|_| provider.is_none());
+            return own;
         }
         // Nobody says whose model it is: it may be the table's as well.
         let table = self.book.find(provider, model);

@@ -16,8 +16,11 @@ pub struct Quote {
     pub max_input_tokens: Option<i64>,
     /// The longest answer of the model, in tokens.
     pub max_output_tokens: Option<i64>,
-    /// Who may sell it, if nobody is named. Empty if somebody is, or if the model is unknown.
+    /// Who may sell it, if nobody is named who surely does. Empty if somebody is, or if the model is
+    /// unknown.
     pub sellers: Vec<String>,
+    /// Who sells it by the organisation's alias, whoever is named.
+    pub alias_of: Option<String>,
 }
 
 impl Quote {
@@ -34,6 +37,7 @@ impl Quote {
                 version: version.to_owned(),
             },
             sellers: Vec::new(),
+            alias_of: None,
         }
     }
 
@@ -64,6 +68,7 @@ impl Quote {
             max_input_tokens: None,
             max_output_tokens: None,
             sellers: Vec::new(),
+            alias_of: None,
         }
     }
 }
