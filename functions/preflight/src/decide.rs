@@ -187,7 +187,8 @@ fn denied(
     now: Timestamp,
 ) -> Option<Reason> {
     let provider = request.provider.as_deref();
-    let of_model = || Reason::of_model(configuration, path, quote, provider, &request.model);
+    let (model, tier) = (request.model.as_str(), request.service_tier);
+    let of_model = || Reason::of_model(configuration, path, quote, provider, model, tier);
     Reason::of_user(user, now).or_else(of_model)
 }
 

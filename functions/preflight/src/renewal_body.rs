@@ -8,6 +8,7 @@ use shared::domain::org::configuration::Configuration;
 use shared::domain::org::people::User;
 use shared::domain::pricing::book::PriceBooks;
 use shared::domain::pricing::quote::Quote;
+use shared::domain::pricing::tokens::ServiceTier;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -34,7 +35,9 @@ impl Asked {
         Reason::of_user(user, now).or_else(|| {
             let path = configuration.path(&user.department_id);
             let (provider, model) = (self.provider.as_deref(), self.model.as_deref()?);
-            Reason::of_model(configuration, &path, quote?, provider, model)
+            // The tier of the hold is not known before it is read.
+            let tier = ServiceTier::Default;
+            Reason::of_model(configuration, &path, quote?, provider, model, tier)
         })
     }
 

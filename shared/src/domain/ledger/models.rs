@@ -76,7 +76,7 @@ fn who_may_sell(quote: &Quote, provider: Option<&str>, model: &str) -> Vec<Vec<S
 
 /// Returns a model with what its quote says of it. Of the dearest of several rows, the name of the
 /// model counts, and who sells it does not: that may be another one.
-fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
+fn named(quote: &Quote, provider: Option<&str>, model: &str, tier: ServiceTier) -> NamedModel {
     let provider = provider.filter(|name| !name.trim().is_empty());
     let found = quote.matched.model.as_deref();
     let may_be_any = quote.sellers.len() > 1;
@@ -99,21 +99,22 @@ fn named(quote: &Quote, provider: Option<&str>, model: &str) -> NamedModel {
     NamedModel {
         names: names(provider, model, matched),
         sellers: sellers.collect(),
-        output_price: price.map(|price| price.rate(Part::Output, ServiceTier::Default, 0)),
+        output_price: price.map(|price| price.rate(Part::Output, tier, 0)),
     }
 }
 
 impl Reason {
-    /// Returns why `model` may not be used on `path`, if so.
+    /// Returns why `model` may not be used on `path` at `tier`, if so.
     pub fn of_model(
         configuration: &Configuration,
         path: &Path,
         quote: &Quote,
         provider: Option<&str>,
         model: &str,
+        tier: ServiceTier,
     ) -> Option<Self> {
         let RuleInForce { department, rule } = rule_on(configuration, path)?;
-        let named = named(quote, provider, model);
+        let named = named(quote, provider, model, tier);
         let why = said(rule, rule.forbids(&named)?);
         let whose = department.map_or("the organisation", |department| &department.name);
         let hint = match provider {
@@ -186,7 +187,8 @@ pub fn is_allowed(
     usage: &Usage,
 ) -> bool {
     rule_on(configuration, path).is_none_or(|of| {
-        let named = named(quote, Some(&usage.provider), &usage.model);
+        let (provider, tier) = (Some(usage.provider.as_str()), usage.service_tier);
+        let named = named(quote, provider, &usage.model, tier);
         of.rule.forbids(&named).is_none()
     })
 }
@@ -226,7 +228,8 @@ mod tests {
         model: &str,
     ) -> Option<Reason> {
         let quote = pricing.find(provider, model);
-        Reason::of_model(configuration, &backend(), &quote, provider, model)
+        let tier = ServiceTier::Default;
+        Reason::of_model(configuration, &backend(), &quote, provider, model, tier)
     }
 
     #[test]
@@ -475,6 +478,34 @@ mod tests {
             "{unnamed}"
         );
         assert_eq!(of_gpt_4o(&configuration), None);
+    }
+
+    #[test]
+    fn the_price_of_output_is_that_of_the_tier() {
+        let (mut configuration, path) = (configuration([]), backend());
+        let quote = pricing().find(Some("openai"), "gpt-4o");
+        // $10 a million, and $5 or $17.
+        for (tier, price) in [
+            (ServiceTier::Default, 10_000_000),
+            (ServiceTier::Batch, 5_000_000),
+            (ServiceTier::Priority, 17_000_000),
+        ] {
+            let usage = Usage {
+                service_tier: tier,
+                ..usage("e-1", 1, 1)
+            };
+            for (limit, is_permitted) in [(price, true), (price - 1, false)] {
+                configuration.organisation.models = Some(ModelRule {
+                    max_output_price: Some(limit),
+                    ..ModelRule::default()
+                });
+                let (provider, model) = (Some("openai"), "gpt-4o");
+                let why = Reason::of_model(&configuration, &path, &quote, provider, model, tier);
+                assert_eq!(why.is_none(), is_permitted, "{tier:?} {limit}");
+                let judged = is_allowed(&configuration, &path, &quote, &usage);
+                assert_eq!(judged, is_permitted, "{tier:?} {limit}");
+            }
+        }
     }
 
     #[test]

@@ -20,8 +20,8 @@ pub struct ModelRule {
     /// Patterns of the models that are not, whatever `allow` says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deny: Vec<String>,
-    /// The highest permitted price of output, in micro-USD per million tokens. A model without a
-    /// price is not permitted under it.
+    /// The highest permitted price of output at the tier of a request, in micro-USD per million
+    /// tokens. A model without a price is not permitted under it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_output_price: Option<i64>,
 }
@@ -33,7 +33,7 @@ pub struct NamedModel {
     pub names: Vec<String>,
     /// Its names by each of those who may sell it, alone and behind it. Empty if `names` say all.
     pub sellers: Vec<Vec<String>>,
-    /// The list price of output at the default tier, in micro-USD per million tokens.
+    /// What its output costs at the tier of the request, in micro-USD per million tokens.
     pub output_price: Option<i64>,
 }
 
