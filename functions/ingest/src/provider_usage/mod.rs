@@ -40,7 +40,7 @@ const SHAPES: [Shape; 5] = [
         read: |fields| openai::read(fields, &openai::CHAT),
     },
     Shape {
-        name: "OpenAI responses",
+        name: "OpenAI responses or real time",
         fields: openai::RESPONSES.fields,
         read: |fields| openai::read(fields, &openai::RESPONSES),
     },

@@ -153,6 +153,84 @@ fn openai_responses_include_what_was_cached_and_thought() {
 }
 
 #[test]
+fn openai_in_real_time_spells_the_details_otherwise() {
+    // developers.openai.com/api/docs/guides/realtime-costs: of `response.done`.
+    let talked = json!({
+        "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
+        "input_token_details": {
+            "text_tokens": 72, "audio_tokens": 50, "image_tokens": 10, "cached_tokens": 64,
+            "cached_tokens_details": {"text_tokens": 34, "audio_tokens": 26, "image_tokens": 4}
+        },
+        "output_token_details": {"text_tokens": 30, "audio_tokens": 91}
+    });
+    let expected = TokenCounts {
+        cached_input: 64,
+        cached_audio: Some(26),
+        audio_input: 24,
+        image_input: 6,
+        audio_output: 91,
+        ..input_and_output(132, 121)
+    };
+    assert_eq!(counts(&talked), expected);
+    // The same in the other spelling.
+    let spelled = talked
+        .to_string()
+        .replace("_token_details", "_tokens_details");
+    assert_eq!(counts(&serde_json::from_str(&spelled).unwrap()), expected);
+    let transcribed = json!({
+        "type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_tokens": 59,
+        "input_token_details": {"text_tokens": 0, "audio_tokens": 14}
+    });
+    let expected = TokenCounts {
+        audio_input: 14,
+        ..input_and_output(14, 45)
+    };
+    assert_eq!(counts(&transcribed), expected);
+    // Without a split, what was both cached and sound is taken for sound.
+    let without = json!({
+        "input_tokens": 100, "output_tokens": 0,
+        "input_token_details": {"cached_tokens": 80, "audio_tokens": 70}
+    });
+    let expected = TokenCounts {
+        cached_input: 30,
+        cached_audio: Some(0),
+        audio_input: 70,
+        ..input_and_output(100, 0)
+    };
+    assert_eq!(counts(&without), expected);
+}
+
+#[test]
+fn details_in_two_spellings_and_cached_parts_beyond_their_whole_are_named() {
+    let talk = |more: Value| {
+        let mut object = json!({"input_tokens": 10, "output_tokens": 5, "total_tokens": 15});
+        let fields = object.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        wrong(&object)
+    };
+    let both = json!({"input_token_details": {"cached_tokens": 1},
+        "input_tokens_details": {"cached_tokens": 1}});
+    assert_eq!(talk(both), "input_token_details");
+    let both = json!({"output_token_details": {}, "output_tokens_details": {}});
+    assert_eq!(talk(both), "output_token_details");
+    let sound = json!({"output_token_details": {"audio_tokens": 6}});
+    assert_eq!(talk(sound), "output_token_details.audio_tokens");
+    let cached = |parts: Value| {
+        talk(
+            json!({"input_token_details": {"audio_tokens": 4, "image_tokens": 1,
+            "cached_tokens": 5, "cached_tokens_details": parts}}),
+        )
+    };
+    let of = "input_token_details.cached_tokens_details";
+    let sound = json!({"audio_tokens": 5});
+    assert_eq!(cached(sound), format!("{of}.audio_tokens"));
+    let pictures = json!({"image_tokens": 2});
+    assert_eq!(cached(pictures), format!("{of}.image_tokens"));
+    assert_eq!(cached(json!({"audio_tokens": 4, "text_tokens": 2})), of);
+    assert_eq!(cached(json!([])), of);
+}
+
+#[test]
 fn anthropic_counts_reads_and_writes_of_the_cache_beside_the_input() {
     // platform.claude.com/docs/en/build-with-claude/prompt-caching
     let both = json!({
