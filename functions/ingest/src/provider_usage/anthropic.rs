@@ -23,12 +23,7 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     let output = fields.required("output_tokens", &whole);
     let cached_input = count(fields, "cache_read_input_tokens");
     let written = optional_count(fields, "cache_creation_input_tokens");
-    let (five_minutes, hour) = details(fields, "cache_creation", |details| {
-        (
-            count(details, "ephemeral_5m_input_tokens"),
-            count(details, "ephemeral_1h_input_tokens"),
-        )
-    });
+    let (five_minutes, hour) = details(fields, "cache_creation", durations);
     let split = five_minutes.saturating_add(hour);
     let written = written.unwrap_or(split);
     // A client that adds up the events of a stream may leave the split as it was at first: zero.
@@ -48,4 +43,12 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
         reasoning,
         ..TokenCounts::default()
     }
+}
+
+/// Reads how much was written to the cache for five minutes, and for an hour.
+pub(super) fn durations(details: &mut Fields) -> (i64, i64) {
+    (
+        count(details, "ephemeral_5m_input_tokens"),
+        count(details, "ephemeral_1h_input_tokens"),
+    )
 }

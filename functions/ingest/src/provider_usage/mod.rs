@@ -33,7 +33,7 @@ struct Shape {
 }
 
 /// If an object fits several, the first reads it: these read it alike then.
-const SHAPES: [Shape; 5] = [
+const SHAPES: [Shape; 6] = [
     Shape {
         name: "OpenAI chat completions or embeddings",
         fields: openai::CHAT.fields,
@@ -58,6 +58,11 @@ const SHAPES: [Shape; 5] = [
         name: "Bedrock Converse",
         fields: bedrock::FIELDS,
         read: bedrock::read,
+    },
+    Shape {
+        name: "LiteLLM",
+        fields: openai::LITELLM.fields,
+        read: |fields| openai::read(fields, &openai::LITELLM),
     },
 ];
 
@@ -139,13 +144,17 @@ fn with_or_without(sum: i64, parts: &[i64]) -> Vec<i64> {
     })
 }
 
-/// Reads a count that is a part of `whole`, which has a name.
-fn part(fields: &mut Fields, name: &str, (whole_name, whole): (&str, i64)) -> i64 {
-    let count = count(fields, name);
+/// Reads a count that is a part of `whole`, which has a name. Zero if it is missing.
+fn part(fields: &mut Fields, name: &str, whole: (&str, i64)) -> i64 {
+    optional_part(fields, name, whole).unwrap_or(0)
+}
+
+fn optional_part(fields: &mut Fields, name: &str, (whole_name, whole): (&str, i64)) -> Option<i64> {
+    let count = optional_count(fields, name)?;
     if count > whole {
         fields.also_invalid(name, format!("must be at most {whole_name}"));
     }
-    count.min(whole)
+    Some(count.min(whole))
 }
 
 /// Reads an object of details, if there is one.

@@ -230,6 +230,86 @@ fn details_in_two_spellings_and_cached_parts_beyond_their_whole_are_named() {
     assert_eq!(cached(json!([])), of);
 }
 
+/// What LiteLLM answers for a model of Anthropic (github.com/BerriAI/litellm,
+/// litellm/llms/anthropic/chat/transformation.py, `calculate_usage`), with `more`.
+fn litellm(more: &Value) -> Value {
+    let mut object = json!({
+        "prompt_tokens": 4096, "completion_tokens": 503, "total_tokens": 4599,
+        "prompt_tokens_details": {
+            "audio_tokens": null, "cached_tokens": 1800, "text_tokens": 2048,
+            "image_tokens": null, "cache_creation_tokens": 248,
+            "cache_creation_token_details": {
+                "ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 100
+            }
+        },
+        "completion_tokens_details": {"reasoning_tokens": 60, "text_tokens": 443},
+        "cache_creation_input_tokens": 248, "cache_read_input_tokens": 1800,
+        "server_tool_use": null, "inference_geo": null, "speed": null
+    });
+    let fields = object.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    object
+}
+
+#[test]
+fn litellm_counts_the_cache_within_the_prompt_and_says_it_twice() {
+    let expected = TokenCounts {
+        cached_input: 1_800,
+        cache_write: 148,
+        cache_write_1h: 100,
+        reasoning: 60,
+        ..input_and_output(4_096, 503)
+    };
+    assert_eq!(counts(&litellm(&json!({}))), expected);
+    let tools = json!({"server_tool_use": {"web_search_requests": 1}});
+    assert_eq!(counts(&litellm(&tools)), expected);
+    // An earlier version says less in the details, or nothing at all.
+    let expected = TokenCounts {
+        cache_write: 248,
+        cache_write_1h: 0,
+        ..expected
+    };
+    for details in [json!({"cached_tokens": 1800}), json!({}), Value::Null] {
+        let said = litellm(&json!({"prompt_tokens_details": details}));
+        assert_eq!(counts(&said), expected, "{said}");
+    }
+    let without_cache = json!({
+        "prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29,
+        "prompt_tokens_details": null, "completion_tokens_details": null,
+        "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0
+    });
+    assert_eq!(counts(&without_cache), input_and_output(19, 10));
+}
+
+#[test]
+fn contradictions_of_litellm_are_named() {
+    let wrong = |more: Value| wrong(&litellm(&more));
+    let of = "prompt_tokens_details";
+    assert_eq!(
+        wrong(json!({"cache_read_input_tokens": 1801})),
+        format!("{of}.cached_tokens")
+    );
+    assert_eq!(
+        wrong(json!({"cache_creation_input_tokens": 0})),
+        format!("{of}.cache_creation_tokens")
+    );
+    let split = json!({"cached_tokens": 1800, "cache_creation_token_details":
+        {"ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 101}});
+    assert_eq!(
+        wrong(json!({of: split})),
+        format!("{of}.cache_creation_token_details")
+    );
+    // The prompt is not as large as what it includes.
+    let small = json!({"prompt_tokens": 2047, "total_tokens": 2550});
+    assert_eq!(wrong(small), "prompt_tokens");
+    assert_eq!(wrong(json!({"total_tokens": 4600})), "total_tokens");
+    assert_eq!(wrong(json!({"input_tokens": 2048})), "input_tokens");
+    assert_eq!(
+        wrong(json!({"cache_read_input_tokens": "1800"})),
+        "cache_read_input_tokens"
+    );
+}
+
 #[test]
 fn anthropic_counts_reads_and_writes_of_the_cache_beside_the_input() {
     // platform.claude.com/docs/en/build-with-claude/prompt-caching
@@ -443,9 +523,10 @@ fn fields_of_two_providers_are_named() {
     let mixed = json!({"prompt_tokens": 5, "completion_tokens": 2, "output_tokens": 2});
     assert_eq!(wrong(&mixed), "output_tokens");
     let mixed = json!({
-        "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7, "cache_read_input_tokens": 3
+        "prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7,
+        "cache_read_input_tokens": 3, "cache_creation": {"ephemeral_5m_input_tokens": 1}
     });
-    assert_eq!(wrong(&mixed), "cache_read_input_tokens");
+    assert_eq!(wrong(&mixed), "cache_creation");
     let mixed = json!({
         "input_tokens": 5, "output_tokens": 2, "total_tokens": 7,
         "input_tokens_details": {"cached_tokens": 1}, "cache_creation_input_tokens": 3
