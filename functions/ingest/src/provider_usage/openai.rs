@@ -1,6 +1,6 @@
 //! OpenAI's usage: chat completions and embeddings, responses, and sessions and transcriptions in
-//! real time. Other providers answer in the form of chat completions too, and LiteLLM does for all of
-//! them.
+//! real time. Other providers answer in the form of chat completions too, and LiteLLM does for all
+//! of them.
 
 use super::{count, details, optional_count, optional_part, part, thought, without_overlap};
 use shared::domain::pricing::tokens::TokenCounts;
@@ -157,8 +157,8 @@ fn same(
     own.or(other)
 }
 
-/// Reads an object of details that has several spellings. Two of them contradict each other. None if
-/// there is none.
+/// Reads an object of details that has several spellings. Two of them contradict each other. None
+/// if there is none.
 fn spelled<T: Default>(
     fields: &mut Fields,
     spellings: &[&str],

@@ -16,8 +16,8 @@ pub struct Quote {
     pub max_input_tokens: Option<i64>,
     /// The longest answer of the model, in tokens.
     pub max_output_tokens: Option<i64>,
-    /// Who may sell it, if nobody is named who surely does. Empty if somebody is, or if the model is
-    /// unknown.
+    /// Who may sell it, if nobody is named who surely does. Empty if somebody is, or if the model
+    /// is unknown.
     pub sellers: Vec<String>,
     /// Who sells it by the organisation's alias, whoever is named.
     pub alias_of: Option<String>,
@@ -41,8 +41,8 @@ impl Quote {
         }
     }
 
-    /// Returns the quote of a model without a price with the price `dearest` of a version, marked as
-    /// an estimate if it `counts`, and otherwise beside it.
+    /// Returns the quote of a model without a price with the price `dearest` of a version, marked
+    /// as an estimate if it `counts`, and otherwise beside it.
     #[must_use]
     pub fn with_dearest(mut self, (dearest, version): (Price, String), counts: bool) -> Self {
         if counts {

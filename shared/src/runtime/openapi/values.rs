@@ -267,8 +267,8 @@ values! {
     ReportedCost = number().minimum(Some(0)).maximum(Some(1_000_000));
     /// The usage object of the provider's answer, as it is: `usage` of OpenAI's chat completions,
     /// responses, embeddings and real time, of Anthropic's messages, of Bedrock's Converse and of
-    /// LiteLLM, `usageMetadata` of Gemini. It is mapped exactly. Fields of two providers, and counts that contradict each
-    /// other, are refused; other fields are ignored.
+    /// LiteLLM, `usageMetadata` of Gemini. It is mapped exactly. Fields of two providers, and
+    /// counts that contradict each other, are refused; other fields are ignored.
     ProviderUsage = ObjectBuilder::new().schema_type(Type::Object);
     /// Short texts by name, kept with the usage; never prompts or answers.
     Metadata = ObjectBuilder::new()
