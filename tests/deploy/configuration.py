@@ -82,8 +82,49 @@ def wrong_workflows(checkov):
     return wrong
 
 
+class Template(yaml.SafeLoader):
+    """A template of CloudFormation: `!Sub x` becomes `{"Sub": x}`."""
+
+
+def intrinsic(loader, name, node):
+    kinds = {yaml.ScalarNode: loader.construct_scalar, yaml.SequenceNode: lambda of: loader.construct_sequence(of, deep=True)}
+    kinds[yaml.MappingNode] = lambda of: loader.construct_mapping(of, deep=True)
+    return {name: kinds[type(node)](node)}
+
+
+Template.add_multi_constructor("!", intrinsic)
+
+
+def resolved(value, given):
+    """What CloudFormation makes of a text, of these parameters."""
+    if not isinstance(value, dict):
+        return value
+    (name, of), = value.items()
+    if name == "Ref":
+        return given[of]
+    if name in ("Split", "Select"):
+        first, second = of[0], resolved(of[1], given)
+        return second.split(first) if name == "Split" else second[first]
+    text, more = (of, {}) if isinstance(of, str) else of
+    given = given | {key: resolved(value, given) for key, value in more.items()}
+    return re.sub(r"\$\{(\w+)\}", lambda found: given[found[1]], text)
+
+
+def wrong_trust():
+    """Whom the role of a stage trusts: one environment of one repository, by both names that GitHub has for it."""
+    template = yaml.load((ROOT / "infra/deploy-role.yaml").read_text(), Template)
+    statements = template["Resources"]["DeployRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    given = {"Repository": "octo-org/octo.repo", "OwnerId": "123", "RepositoryId": "456", "Stage": "staging"}
+    found = []
+    for statement in statements:
+        subjects = statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+        found += [resolved(of, given) for of in (subjects if isinstance(subjects, list) else [subjects])]
+    expected = ["repo:octo-org/octo.repo:environment:staging", "repo:octo-org@123/octo.repo@456:environment:staging"]
+    return [] if sorted(found) == expected else [f"the role of a stage trusts {found}, and not {expected}"]
+
+
 def main(checkov):
-    wrong = wrong_templates(checkov) + wrong_workflows(checkov)
+    wrong = wrong_templates(checkov) + wrong_workflows(checkov) + wrong_trust()
     if wrong:
         sys.exit("\n".join(f"configuration: {line}" for line in wrong))
 
