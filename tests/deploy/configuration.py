@@ -123,8 +123,18 @@ def wrong_trust():
     return [] if sorted(found) == expected else [f"the role of a stage trusts {found}, and not {expected}"]
 
 
+def wrong_commands():
+    """What an interactive zsh, the shell of every Mac, reads otherwise: `#` begins no comment there, and a variable is one word."""
+    wrong = []
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for block in re.findall(r"^```sh\n(.*?)^```", path.read_text(), re.S | re.M):
+            wrong += [f"{path.name}: a comment behind a command: {line}" for line in re.findall(r"^.*\S\s+# .*$", block, re.M)]
+            wrong += [f"{path.name}: a loop over one word: {line}" for line in re.findall(r"^.*\bfor \w+ in \$\w.*$", block, re.M)]
+    return wrong
+
+
 def main(checkov):
-    wrong = wrong_templates(checkov) + wrong_workflows(checkov) + wrong_trust()
+    wrong = wrong_templates(checkov) + wrong_workflows(checkov) + wrong_trust() + wrong_commands()
     if wrong:
         sys.exit("\n".join(f"configuration: {line}" for line in wrong))
 
