@@ -18,6 +18,15 @@ YES = ["--yes"]
 CODE = ["preflight", "api", "ingest", "evaluate", "reset", "notify"]
 
 
+def key_of(table):
+    of = table.get("SSEDescription") or {"Status": "DISABLED"}
+    return of["KMSMasterKeyArn"] if of["Status"] == "ENABLED" else None
+
+
+def ceilings(of):
+    return {name: int(most) for name, most in of.get("OnDemandThroughput", {}).items()}
+
+
 class Tables:
     """The tables of the stack, whichever it has."""
 
@@ -61,6 +70,8 @@ class Tables:
                 time_of.get("AttributeName"), time_of["TimeToLiveStatus"],
                 recovery["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"],
                 sorted(str(tag) for tag in tags if not tag["Key"].startswith("aws:")),
+                key_of(of), ceilings(of),
+                [(index["IndexName"], ceilings(index)) for index in of.get("GlobalSecondaryIndexes", [])],
             )
         return found
 
@@ -85,13 +96,15 @@ class Restore:
         print(f"deploy: restore {' '.join(arguments)}: {ran.returncode}, {time.monotonic() - begun:.0f} s", flush=True)
         return ran.returncode, ran.stdout + ran.stderr
 
-    def refused(self, what, why, *arguments, answer="", after=None):
+    def refused(self, what, why, *arguments, answer="", at_once=False):
         """Checks that it refuses, changes nothing and leaves everything running."""
         before = (Tables(self.stack).all(), Tables(self.stack).settings())
         code, said = self.run(*arguments, answer=answer)
         check(code != 0 and why in said, f"{what}: refused", said)
+        if at_once:
+            check("stopping" not in said, "before anything is stopped", said)
         check_equal((Tables(self.stack).all(), Tables(self.stack).settings()), before, "and nothing was changed")
-        check_equal(running(self.stack), (after or running_as_deployed)(self.stack), "and everything runs")
+        check_equal(running(self.stack), deployed, "and everything runs")
 
 
 def running(stack):
@@ -108,10 +121,6 @@ def running(stack):
         found = functions.get_function_concurrency(FunctionName=name)
         most[name] = found.get("ReservedConcurrentExecutions")
     return mappings, schedules, most
-
-
-def running_as_deployed(_):
-    return deployed
 
 
 def damage(tables):
@@ -131,6 +140,32 @@ def refusals(restore, tables, moment):
     arn = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}/backup/nothing"
     restore.refused("a backup that is not there", "nothing", "--from", f"Ledger={arn}", *YES)
     restore.refused("a table that is not there", "has no table", "--table", "Nothing", "--to", moment, *YES)
+    warm(restore, moment)
+
+
+def warm(restore, moment):
+    """A function that is kept warm cannot be stopped."""
+    functions = restore.stack.emulator.client("lambda")
+    of = {"FunctionName": restore.stack.physical["PreflightFunction"], "Qualifier": "live"}
+    functions.put_provisioned_concurrency_config(**of, ProvisionedConcurrentExecutions=1)
+    restore.refused("a function that is kept warm", "ProvisionedConcurrency=0", "--to", moment, *YES, at_once=True)
+    functions.delete_provisioned_concurrency_config(**of)
+    name = restore.stack.physical["NotifyFunction"]
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    code, said = restore.run("--to", moment, *YES)
+    check(code != 0 and "stands still" in said and "stopping" not in said, "nor is 0 taken for what a function had", said)
+    functions.delete_function_concurrency(FunctionName=name)
+
+
+def not_started(restore, point_in_time, table, moment):
+    """Nothing was changed, and starting again fails: the same command does it."""
+    function = restore.stack.physical["EvaluateFunction"]
+    for about in (f"DELETE {function} concurrency", "PUT event-source-mappings true"):
+        point_in_time.failing = [f"CreateBackup {table}", about]
+        code, said = restore.run("--to", moment, *YES)
+        check(code != 0 and "starting again FAILED" in said, f"{about} fails: it says that not everything runs", said)
+        check(point_in_time.failing == [] and running(restore.stack) != deployed, "and not everything does")
+        restore.refused("the same command, and no", "the answer is not toktra", "--to", moment, answer="no\n")
 
 
 def empty(restore, tables):
@@ -144,7 +179,8 @@ def empty(restore, tables):
     # One with items, but of another form
     tables.dynamodb.put_item(TableName=made, Item={"k": {"S": "a"}})
     arn = tables.dynamodb.create_backup(TableName=made, BackupName="one")["BackupDetails"]["BackupArn"]
-    restore.refused("a backup of another table", "other keys or indexes", "--from", f"Ledger={arn}", *YES)
+    restore.refused("a backup of another table", "other keys or indexes", "--from", f"Governance={arn}", *YES)
+    restore.refused("one without the index", "ValidationException", "--from", f"Ledger={arn}", *YES)
 
 
 def main():
@@ -175,12 +211,18 @@ def main():
             )
             arn = tables.dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
             tables.dynamodb.tag_resource(ResourceArn=arn, Tags=[{"Key": "team", "Value": "budgets"}])
-        right, settings = tables.all(), tables.settings()
+        # What an old backup does not have: a key, and other ceilings
+        kept = tables.names["Governance"]
         # One function has a concurrency of its own, which it has to have afterwards
         functions = emulator.client("lambda")
         functions.put_function_concurrency(FunctionName=stack.physical["PreflightFunction"], ReservedConcurrentExecutions=7)
         deployed = running(stack)
         moment = point_in_time.keep(tables.names.values())
+        key = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": f"arn:aws:kms:{REGION}:{ACCOUNT}:key/ours"}
+        most = {"MaxReadRequestUnits": 1_234, "MaxWriteRequestUnits": 567}
+        tables.dynamodb.update_table(TableName=kept, SSESpecification=key)
+        tables.dynamodb.update_table(TableName=kept, OnDemandThroughput=most)
+        right, settings = tables.all(), tables.settings()
         time.sleep(1.1)
         damage(tables)
         damaged = tables.all()
@@ -196,6 +238,7 @@ def main():
         copy = next(iter(tables.names.values()))
         point_in_time.failing = [f"CreateBackup {copy}"]
         restore.refused("a backup that fails", "planted", "--to", moment, *YES)
+        not_started(restore, point_in_time, copy, moment)
         deletions = [request for operation, request in point_in_time.calls if operation == "DeleteTable"]
         check_equal(deletions, [], "no table was deleted so far")
 
@@ -207,8 +250,18 @@ def main():
         mappings, schedules, most = running(stack)
         check_equal(set(mappings) | {schedule["State"] for schedule in schedules}, {"Disabled", "DISABLED"}, "events and the schedule wait")
         check_equal(set(most.values()), {0}, "and no function runs")
+        # Further: the answers to calls behind the restore are lost, or AWS does not take them
+        first = next(iter(tables.names.values()))
+        for planted in ("UpdateContinuousBackups", "UpdateTable", "TagResource", "UpdateTimeToLive"):
+            lost = planted == "UpdateTimeToLive"
+            point_in_time.failing, point_in_time.lost = ([], [planted]) if lost else ([planted], [])
+            code, said = restore.run("--to", moment, *YES)
+            check(code != 0 and "planted" in said and "STOPPED HALFWAY" in said, f"it stops if {planted} fails", said)
         code, said = restore.run("--to", moment, *YES)
         check(code == 0 and "done." in said, "the same command goes on from there", said)
+        check("LOOK" not in said, "and leaves nothing to be looked at", said)
+        order = [operation for operation, request in point_in_time.calls if request.get("TableName") == first]
+        check("Scan" not in order[order.index("UpdateTimeToLive"):], "items are counted before any can expire", order)
         check_equal(tables.all(), right, f"all {len(right)} tables have the items of that moment, and no others")
         check_equal(tables.settings(), settings, "their protection, recovery, time to live and tags")
         check_equal(running(stack), deployed, "and everything runs as before")
