@@ -29,6 +29,10 @@ MAIL = {"MailSender": "toktra@example.com", "MailIdentity": "example.com"}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/1"
 TABLE_KEY = "arn:aws:kms:eu-central-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
 DOMAIN = {"DomainName": "api.example.com", "DomainCertificate": CERTIFICATE}
+# What a version does that should not pass, beside functions that stop: it panics, cannot read, or has no database. An alarm of several
+# metrics has ten at the most.
+UPGRADE_ERRORS = ["panicked", "unreadable_data", "store_failed", "decision_without_database"]
+MOST_METRICS = 10
 GRADUAL = {"Rollout": "Canary10Percent5Minutes"}
 CHOICES = [{}, MAIL, MAIL | {"MakeMailIdentity": "true"}, DOMAIN, DOMAIN | {"DomainHostedZone": "Z1"}, GRADUAL,
            {"AuditBucket": "heads"}, {"ProvisionedConcurrency": "1", "PreflightReservedConcurrency": "5"}]
@@ -187,9 +191,34 @@ def rollouts_go_back(deployment):
             alarms = {alarm for alarm in names_in(stack.chosen(of.get("AlarmConfiguration"))) if alarm in stack.resources}
             if not alarms:
                 yield f"no alarm takes {name} back"
+            for alarm in sorted(alarms):
+                yield from wrong_upgrade(alarm, stack.resources[alarm]["Properties"])
             watched = set().union(*(names_in(stack.resources[alarm]["Properties"]) for alarm in alarms))
             for function in sorted(set(functions) - watched):
                 yield f"no alarm of {name} looks at {function}"
+
+
+def wrong_upgrade(name, of):
+    """What is wrong with the metrics of an alarm that takes a version back."""
+    counted = [metric for metric in of["Metrics"] if "MetricStat" in metric]
+    if len(counted) > MOST_METRICS:
+        yield f"{name} has {len(counted)} metrics"
+    summed = set(re.findall(r"[a-z_]+", " ".join(metric.get("Expression", "") for metric in of["Metrics"])))
+    for metric in counted:
+        if metric["Id"] not in summed:
+            yield f"{name} does not count {metric['Id']}"
+    said = json.dumps(counted)
+    for error in UPGRADE_ERRORS:
+        if f'"Value": "{error}"' not in said:
+            yield f"{name} lets a version pass that has {error}"
+
+
+def each_alarm_tells(deployment):
+    for stack in (deployment.stack(GRADUAL), deployment.monitoring()):
+        for name, of in stack.of_type("AWS::CloudWatch::Alarm").items():
+            for actions in ("AlarmActions", "OKActions"):
+                if "Alarms" not in names_in(of.get(actions)):
+                    yield f"{name} tells nobody by {actions}"
 
 
 def nothing_waits_for_itself(deployment):
@@ -278,7 +307,7 @@ def loops_are_allowed(deployment):
 def mails_only_with_a_sender(deployment):
     of_mails = ("AWS::SES::", "AWS::SNS::", "AWS::SQS::QueuePolicy")
     for name, of in deployment.stack().resources.items():
-        if of["Type"].startswith(of_mails):
+        if of["Type"].startswith(of_mails) and name != "Alarms":
             yield f"{name} is made where nobody sends mails"
     if not deployment.stack(MAIL).of_type("AWS::SES::ConfigurationSet"):
         yield "a sender has no configuration set"
@@ -338,7 +367,7 @@ def what_is_made_has_a_tag(deployment):
         yield "nothing says whose the resources are"
 
 
-RULES = [permissions_fit, aliases_are_invoked, versions_follow_parameters, rollouts_go_back, nothing_waits_for_itself,
+RULES = [each_alarm_tells, permissions_fit, aliases_are_invoked, versions_follow_parameters, rollouts_go_back, nothing_waits_for_itself,
          queues_have_a_policy_each, names_are_of_the_stack, variables_fit, loops_are_allowed, mails_only_with_a_sender,
          parameters_are_explained, a_new_account_has_room, requests_are_logged, what_is_made_has_a_tag]
 
