@@ -221,6 +221,16 @@ def each_alarm_tells(deployment):
                     yield f"{name} tells nobody by {actions}"
 
 
+def silence_is_seen(deployment):
+    """CloudWatch keeps the state of an alarm of DynamoDB while there is no data, and looks at older data where none is the very problem."""
+    for name, of in deployment.monitoring().of_type("AWS::CloudWatch::Alarm").items():
+        metrics = of.get("Metrics", [of])
+        looks_at = {metric.get("MetricStat", {}).get("Metric", metric).get("Namespace") for metric in metrics}
+        is_filled = any(str(metric.get("Expression")).startswith("FILL(") for metric in metrics)
+        if ("AWS/DynamoDB" in looks_at or of["TreatMissingData"] == "breaching") and not is_filled:
+            yield f"{name} waits for data that do not come"
+
+
 def nothing_waits_for_itself(deployment):
     for choice in CHOICES:
         stack = deployment.stack(choice)
@@ -367,7 +377,7 @@ def what_is_made_has_a_tag(deployment):
         yield "nothing says whose the resources are"
 
 
-RULES = [each_alarm_tells, permissions_fit, aliases_are_invoked, versions_follow_parameters, rollouts_go_back, nothing_waits_for_itself,
+RULES = [each_alarm_tells, silence_is_seen, permissions_fit, aliases_are_invoked, versions_follow_parameters, rollouts_go_back, nothing_waits_for_itself,
          queues_have_a_policy_each, names_are_of_the_stack, variables_fit, loops_are_allowed, mails_only_with_a_sender,
          parameters_are_explained, a_new_account_has_room, requests_are_logged, what_is_made_has_a_tag]
 

@@ -23,6 +23,8 @@ PLANTED = [
     (TEMPLATE, "Value: !Ref EvaluateFunction}]}}", "Value: !Ref EvaluateFunction.Alias}]}}", "wait for each other"),
     (TEMPLATE, "      AlarmActions: [!Ref Alarms]\n", "", "UpgradeAlarm tells nobody by AlarmActions"),
     (ALARMS, "      OKActions: [!Ref Alarms]\n", "", "PanickedAlarm tells nobody by OKActions"),
+    (ALARMS, "      Namespace: AWS/ApiGateway\n", "      Namespace: AWS/DynamoDB\n", "AnswersFailedAlarm waits for data"),
+    (ALARMS, "Expression: 'FILL(counted, 0)'", "Expression: counted", "ScheduleMissingAlarm waits for data"),
     (TEMPLATE, "{Name: ErrorType, Value: store_failed}", "{Name: ErrorType, Value: panicked}", "lets a version pass that has store_failed"),
     (TEMPLATE, "Value: decision_without_database}", "Value: panicked}", "lets a version pass that has decision_without_database"),
     (TEMPLATE, "unreadable_data, unanswered])", "unanswered])", "does not count unreadable_data"),

@@ -1,7 +1,7 @@
 //! The faults that the deployment template may have.
 
-use super::rules;
 use super::transactions::{self, LOG};
+use super::{alarms, rules};
 use end_to_end::template::{DEFAULT_ROUTE, Template, each, name_of};
 use serde_json::{Value, json};
 use shared::runtime::logs::{ErrorType, Metric, NAMESPACE};
@@ -101,7 +101,7 @@ impl Deployed {
     /// Everything that is wrong, each in a sentence.
     pub(crate) fn faults(&self) -> Vec<String> {
         let template = Template::parse(&self.template);
-        let monitoring = Template::parse(&self.monitoring);
+        let monitoring = alarms::read(&self.monitoring);
         let mut faults = Vec::new();
         self.routes(&template, &mut faults);
         roles(&template, &mut faults);

@@ -1,6 +1,7 @@
 //! The deployment template says what the code needs, and nothing else; each mistake that could be
 //! in it is found.
 
+mod alarms;
 mod cors;
 mod expected;
 mod faults;

@@ -384,7 +384,7 @@ const IN_THE_TEMPLATE: [Planted; 73] = [
     ),
 ];
 
-const IN_THE_MONITORING: [Planted; 20] = [
+const IN_THE_MONITORING: [Planted; 23] = [
     (
         "Value: event_not_recorded",
         "Value: event_not_written",
@@ -421,8 +421,8 @@ const IN_THE_MONITORING: [Planted; 20] = [
         "the runbook does not say what to do about unknown",
     ),
     (
-        "Dimensions: [{Name: FunctionName, Value: !Ref Reset}]\n      Statistic: Sum\n      Period: 10800\n      EvaluationPeriods: 1\n      Threshold: 1\n      ComparisonOperator: LessThanThreshold\n      TreatMissingData: breaching",
-        "Dimensions: [{Name: FunctionName, Value: !Ref Reset}]\n      Statistic: Sum\n      Period: 10800\n      EvaluationPeriods: 1\n      Threshold: 1\n      ComparisonOperator: LessThanThreshold\n      TreatMissingData: notBreaching",
+        "ComparisonOperator: LessThanThreshold\n      TreatMissingData: breaching",
+        "ComparisonOperator: LessThanThreshold\n      TreatMissingData: notBreaching",
         "ScheduleMissingAlarm goes off at LessThanThreshold and notBreaching",
     ),
     (
@@ -459,6 +459,21 @@ const IN_THE_MONITORING: [Planted; 20] = [
         "Namespace: AWS/ApiGateway",
         "Namespace: AWS/Lambda",
         "AnswersFailedAlarm finds no metric 5xx of AWS/Lambda",
+    ),
+    (
+        "Namespace: AWS/ApiGateway",
+        "Namespace: AWS/DynamoDB",
+        "AnswersFailedAlarm waits for data that do not come",
+    ),
+    (
+        "Expression: 'FILL(counted, 0)'",
+        "Expression: 'FILL(counted, REPEAT)'",
+        "CountersWriteThrottledAlarm finds no metric",
+    ),
+    (
+        "MetricName: Invocations, Dimensions",
+        "MetricName: Duration, Dimensions",
+        "ScheduleMissingAlarm goes off at LessThanThreshold",
     ),
     (
         "Statistic: Sum",
@@ -586,6 +601,11 @@ fn every_changed_added_or_missing_setting_is_named_with_its_place() {
             "      Threshold: 2\n",
             "      Threshold: 3\n",
             "event-not-recorded.Threshold is 3, and tests/data/alarms.txt says 2",
+        ),
+        (
+            "FILL(counted, 0)', Label: Invocations",
+            "FILL(counted, 1)', Label: Invocations",
+            "schedule-missing.Filled is missing, and tests/data/alarms.txt says 0",
         ),
         (
             "AlarmName: !Sub '${Stack}-events-oldest'",

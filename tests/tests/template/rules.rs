@@ -248,6 +248,11 @@ fn alarm(name: &str, of: &Value, faults: &mut Vec<String>) {
     if said != expected {
         faults.push(format!("{name} goes off at {} and {}", said.0, said.1));
     }
+    // CloudWatch keeps the state of DynamoDB's alarms while there are no data, and looks for older
+    // ones before it sees a silence.
+    if of["Filled"].is_null() == (namespace == "AWS/DynamoDB" || is_of_silence) {
+        faults.push(format!("{name} waits for data that do not come"));
+    }
     // A level is there all the time; what happens is added up.
     let expected = match namespace {
         "AWS/SQS" => "Maximum",
