@@ -173,6 +173,14 @@ def versions_follow_parameters(deployment):
         for parameter in sorted(has & LAYOUT):
             if "raise LayoutGeneration" not in stack.source["Parameters"][parameter]["Description"]:
                 yield f"nobody knows how a new {parameter} becomes a version"
+        own = stack.source["Resources"][function]["Properties"]
+        fixed = [f"{own['MemorySize']} MB", f"{own['Timeout']} s"]
+        fixed += [f"{key}={value}" for of in said for key, value in of["Environment"]["Variables"].items() if not names_in(value)]
+        # As words: 5 s is not in 15 s.
+        words = f" {stack.value(of['Description'])} "
+        for text in fixed:
+            if f" {text} " not in words:
+                yield f"{text} makes no version of {function}"
         long = {name: value or "?" for name, value in most.items()}
         size = len(Stack(deployment.files["template.yaml"], long).value(of["Description"]))
         if size > MOST_DESCRIPTION:
@@ -356,6 +364,12 @@ def a_new_account_has_room(deployment):
             yield f"{name} reserves what a new account does not have"
 
 
+def the_smoke_test_fits_beside_the_queues(deployment):
+    at_once, = re.findall(r"(?m)^AT_ONCE = (\d+)$", deployment.files["tests/deploy/smoke"])
+    if int(at_once) > LEFT_OVER:
+        yield f"the smoke test asks {at_once} at once, and a new account has room for {LEFT_OVER}"
+
+
 def requests_are_logged(deployment):
     stack = deployment.stack()
     for of in stack.of_type("AWS::ApiGatewayV2::Stage").values():
@@ -379,7 +393,7 @@ def what_is_made_has_a_tag(deployment):
 
 RULES = [each_alarm_tells, silence_is_seen, permissions_fit, aliases_are_invoked, versions_follow_parameters, rollouts_go_back, nothing_waits_for_itself,
          queues_have_a_policy_each, names_are_of_the_stack, variables_fit, loops_are_allowed, mails_only_with_a_sender,
-         parameters_are_explained, a_new_account_has_room, requests_are_logged, what_is_made_has_a_tag]
+         parameters_are_explained, a_new_account_has_room, the_smoke_test_fits_beside_the_queues, requests_are_logged, what_is_made_has_a_tag]
 
 
 def faults(files):
@@ -392,7 +406,7 @@ def faults(files):
 def main():
     from rules_planted import PLANTED
 
-    files = {path: (ROOT / path).read_text() for path in ("template.yaml", "infra/monitoring.yaml", "samconfig.toml")}
+    files = {path: (ROOT / path).read_text() for path in ("template.yaml", "infra/monitoring.yaml", "samconfig.toml", "tests/deploy/smoke")}
     found = list(faults(files))
     for path, text, other, said in PLANTED:
         if text not in files[path]:

@@ -1,6 +1,6 @@
 """Faults that were planted in the templates: each is found by a rule."""
 
-TEMPLATE, ALARMS = "template.yaml", "infra/monitoring.yaml"
+TEMPLATE, ALARMS, SMOKE = "template.yaml", "infra/monitoring.yaml", "tests/deploy/smoke"
 _PERMISSIONS = "".join(
     f"  Route{i}Permission:\n    Type: AWS::Lambda::Permission\n    Properties:\n      Action: lambda:InvokeFunction\n"
     "      FunctionName: !Ref ApiFunction.Alias\n      Principal: apigateway.amazonaws.com\n"
@@ -13,10 +13,13 @@ PLANTED = [
     (TEMPLATE, "  ApiRole:\n", f"{_PERMISSIONS}  ApiRole:\n", "the permissions of ApiFunction have"),
     (TEMPLATE, "{Target: !Ref IngestFunction.Alias}", "{Target: !GetAtt IngestFunction.Arn}", "/v1/events leads past the alias"),
     (TEMPLATE, "FunctionName: !Ref ApiFunction.Alias", "FunctionName: !GetAtt ApiFunction.Arn", "ApiFunction is not invoked by the alias"),
-    (TEMPLATE, "'${LogLevel} ${Tracing} ${OnUnavailable}'", "'${LogLevel} ${Tracing}'", "a new OnUnavailable makes no version"),
-    (TEMPLATE, "'${LogLevel} ${Tracing} ${AuditBucket}'", "'${LogLevel} ${Tracing} ${AuditBucket} ${ConsoleUrl}'", "ConsoleUrl changes nothing of ResetFunction"),
+    (TEMPLATE, "${Tracing} ${OnUnavailable}'", "${Tracing}'", "a new OnUnavailable makes no version"),
+    (TEMPLATE, "${Tracing} ${AuditBucket}'", "${Tracing} ${AuditBucket} ${ConsoleUrl}'", "ConsoleUrl changes nothing of ResetFunction"),
     (TEMPLATE, "${LayoutGeneration} ${LogLevel} ${Tracing} ", "${LogLevel} ${Tracing} ", "a new LayoutGeneration makes no version"),
     (TEMPLATE, "${Tracing} ${MailSender} ${ConsoleUrl}", "${Tracing} ${MailSender} ${ConsoleUrl} ${ConsoleUrl}", "the description of NotifyFunctionVersion"),
+    (TEMPLATE, "      MemorySize: 256\n      Timeout: 30\n", "      MemorySize: 512\n      Timeout: 30\n", "512 MB makes no version of NotifyFunction"),
+    (TEMPLATE, "      Timeout: 15\n", "      Timeout: 5\n", "5 s makes no version of IngestFunction"),
+    (TEMPLATE, "BUS_NAME: !Ref Bus", "BUS_NAME: toktra", "BUS_NAME=toktra makes no version of NotifyFunction"),
     (TEMPLATE, "AllAtOnce: {IsGradual: 'false'}", "AllAtOnce: {IsGradual: 'true'}", "AllAtOnce makes 6 deployment groups"),
     (TEMPLATE, "      Alarms: [!If [IsGradual, !Ref UpgradeAlarm, !Ref AWS::NoValue]]\n", "      Alarms: []\n", "no alarm takes"),
     (TEMPLATE, "Value: !Ref EvaluateFunction}]}}", "Value: !Ref NotifyFunction}]}}", "looks at EvaluateFunction"),
@@ -41,7 +44,7 @@ PLANTED = [
     (TEMPLATE, "    MaxLength: 1000\n", "    MaxLength: 2000\n", "the variables of NotifyFunction may have"),
     (TEMPLATE, "    MaxLength: 400\n", "", "MailText has no longest value"),
     (TEMPLATE, "      RecursiveLoop: Allow\n", "", "NotifyFunction sends to its own trigger"),
-    (TEMPLATE, "      VersionDescription: !Sub '${LogLevel} ${Tracing}'\n", "      VersionDescription: !Sub '${LogLevel} ${Tracing}'\n      RecursiveLoop: Allow\n", "sends to no trigger of its own"),
+    (TEMPLATE, " ${Tracing}'\n", " ${Tracing}'\n      RecursiveLoop: Allow\n", "sends to no trigger of its own"),
     (ALARMS, "      MetricName: RecursiveInvocationsDropped\n", "      MetricName: Errors\n", "no alarm of the ended invocations of NotifyFunction"),
     (ALARMS, "DashboardName: !Sub '${Stack}'", "DashboardName: toktra", "a second stack has another Dashboard"),
     (TEMPLATE, "    Type: AWS::SES::ConfigurationSet\n    Condition: SendsMail\n", "    Type: AWS::SES::ConfigurationSet\n", "MailConfigurationSet is made where nobody sends"),
@@ -50,5 +53,6 @@ PLANTED = [
     (TEMPLATE, "      LogLevel: {default: Level of logs}\n", "", "LogLevel has no group, no label"),
     (TEMPLATE, "    Default: 5\n    MinValue: 2", "    Default: 10\n    MinValue: 2", "the queues take 12 of the 10"),
     (TEMPLATE, "!If [HasReservedConcurrency, !Ref PreflightReservedConcurrency, !Ref AWS::NoValue]", "5", "PreflightFunction reserves"),
+    (SMOKE, "AT_ONCE = 3", "AT_ONCE = 16", "the smoke test asks 16 at once"),
     ("samconfig.toml", 'tags = "project=toktra"\n', "", "nothing says whose"),
 ]
