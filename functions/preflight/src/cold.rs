@@ -17,22 +17,30 @@ use shared::store::{StoreError, watch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the start may take. Nobody is answered late because of it, unless a new instance is
+/// How long the start may take, all of it. Nobody is answered late because of it, unless a new instance is
 /// started for a request.
 const START: Duration = Duration::from_secs(2);
 /// How long the first request waits for the joint read. After that it reads step by step.
 const PATIENCE: Duration = Duration::from_millis(150);
+
+/// Reads ahead, for as long as the start may take. What is not read then, whoever needs it reads.
+pub async fn read_ahead<T, E>(reading: impl Future<Output = Result<T, E>>)
+where
+    E: std::error::Error + 'static,
+{
+    match tokio::time::timeout(START, reading).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => note("not ready before the first request", &error),
+        Err(late) => note("not ready before the first request", &late),
+    }
+}
 
 impl App {
     /// Opens the connection (names, TLS, credentials), so that the first request does not wait for
     /// it, and reads the configurations if the deployment has few organisations. If this fails, the
     /// first request does it.
     pub async fn make_ready(&self) {
-        match tokio::time::timeout(START, self.cache.fill(&self.start_store)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => note("not ready before the first request", &error),
-            Err(late) => note("not ready before the first request", &late),
-        }
+        read_ahead(self.cache.fill(&self.start_store)).await;
     }
 
     /// Reads a key and the request's user together if neither is known and it is likely whose they
@@ -113,5 +121,20 @@ impl FromRequest<App> for Asked {
             request,
             deadline,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{START, read_ahead};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_start_waits_for_nothing_longer_than_it_may_take() {
+        let begun = Instant::now();
+        read_ahead(std::future::pending::<Result<(), std::fmt::Error>>()).await;
+        // The clock of the runtime rounds up.
+        assert!(begun.elapsed() <= START + Duration::from_millis(1));
     }
 }

@@ -23,6 +23,7 @@ mod undecided;
 mod warnings;
 
 pub use app::App;
+pub use cold::read_ahead;
 pub use refusals::Refusals;
 
 use app::{ATTEMPTS, Timed};

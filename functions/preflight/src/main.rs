@@ -2,7 +2,7 @@
 
 use aws_sdk_sqs::config::retry::RetryConfig;
 use lambda_http::Error;
-use preflight::{App, Refusals, router};
+use preflight::{App, Refusals, read_ahead, router};
 use shared::domain::org::organisation::OnUnavailable;
 use shared::runtime::clock::Clock;
 use shared::runtime::secrets::{Secret, SecretReader};
@@ -32,8 +32,6 @@ async fn main() -> Result<(), Error> {
     let app = App::new(store, Clock::default(), default, (tokens, refusals))
         .starting_with(settings::store(&at_start)?);
     // An access token reads the secret if it could not be read now; keys need none.
-    if let ((), Err(error)) = tokio::join!(app.make_ready(), token_key.versions()) {
-        logs::note("not ready before the first access token", &error);
-    }
+    tokio::join!(app.make_ready(), read_ahead(token_key.versions()));
     lambda_http::run(router(app)).await
 }
