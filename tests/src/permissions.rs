@@ -29,9 +29,9 @@ pub fn deployed_name(permission: &Permission) -> String {
         ("sqs", DEAD_NOTICES, _) => "NoticesDeadLetters".to_owned(),
         ("events", BUS, _) => "Bus".to_owned(),
         ("s3", BUCKET, _) => "arn:${AWS::Partition}:s3:::${AuditBucket}/*".to_owned(),
-        ("ses", _, Some(("identity", MAIL_SENDER))) => of_ses("identity/${MailSender}"),
-        ("ses", _, Some(("identity", domain))) if is_domain_of_sender(domain) => {
-            of_ses("identity/${MailIdentity}")
+        // The role is for the sender's mails only, so for other identities it is none.
+        ("ses", _, Some(("identity", of))) if of == MAIL_SENDER || is_domain_of_sender(of) => {
+            of_ses("identity/*")
         }
         ("secretsmanager", OPERATOR_SECRET | SEALING_SECRET | TOKEN_SECRET | AUDIT_SECRET, _) => {
             format!("!Ref {resource}")

@@ -7,7 +7,7 @@ use super::faults::Deployed;
 /// A mistake and its message: the replaced text, the new text, and a part of the fault.
 type Planted = (&'static str, &'static str, &'static str);
 
-const IN_THE_TEMPLATE: [Planted; 73] = [
+const IN_THE_TEMPLATE: [Planted; 74] = [
     // Wildcards
     (
         "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
@@ -23,6 +23,11 @@ const IN_THE_TEMPLATE: [Planted; 73] = [
         "Resource: !Sub '${Ledger.Arn}/index/by_day'",
         "Resource: !Sub '${Ledger.Arn}/*'",
         "api has a wildcard",
+    ),
+    (
+        "                  Condition: {StringEquals: {'ses:FromAddress': !Ref MailSender}}\n",
+        "",
+        "notify has a wildcard",
     ),
     (
         "Action: [s3:PutObject]",
@@ -584,7 +589,7 @@ fn every_changed_added_or_missing_setting_is_named_with_its_place() {
         (
             "              - !If\n                - SendsMail\n                - Effect: Allow\n                  Action: [ses:SendEmail]",
             "              - !If\n                - IsTraced\n                - Effect: Allow\n                  Action: [ses:SendEmail]",
-            "notify: Allow ses:SendEmail on arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/${MailIdentity}, partition keys -, only if SendsMail: tests/data/permissions.txt says so, and no role does",
+            "notify: Allow ses:SendEmail on arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*, partition keys -, only if SendsMail: tests/data/permissions.txt says so, and no role does",
         ),
     ] {
         let template = planted(&right.template, (from, to, said));
