@@ -10,6 +10,7 @@ import re
 import sys
 import tomllib
 
+import cfnlint
 from transformed import NAMES, STACK_NAME, Stack, names_in
 
 ROOT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else __file__).resolve()
@@ -354,6 +355,17 @@ def parameters_are_explained(deployment):
         yield f"no example of {name}"
 
 
+def budgets_only_where_they_are(deployment):
+    assertion, = deployment.stack().source["Rules"]["BudgetsAreInTheRegion"]["Assertions"]
+    said = set(assertion["Assert"]["Fn::Not"][0]["Fn::Contains"][0])
+    kinds = {path.stem: json.loads(path.read_text()) for path in (pathlib.Path(cfnlint.__file__).parent / "data/schemas/providers").glob("*.json")}
+    without = {region for region, of in kinds.items() if "AWS::Lambda::Function" in of and "AWS::Budgets::Budget" not in of}
+    for region in sorted(without - said):
+        yield f"with a budget the stack fails in {region}"
+    for region in sorted(said - without):
+        yield f"there are budgets in {region}"
+
+
 def a_new_account_has_room(deployment):
     declared = deployment.stack().source["Parameters"]
     taken = sum(declared[name]["Default"] for name in ("EvaluateConcurrency", "NotifyConcurrency"))
@@ -393,7 +405,7 @@ def what_is_made_has_a_tag(deployment):
 
 RULES = [each_alarm_tells, silence_is_seen, permissions_fit, aliases_are_invoked, versions_follow_parameters, rollouts_go_back, nothing_waits_for_itself,
          queues_have_a_policy_each, names_are_of_the_stack, variables_fit, loops_are_allowed, mails_only_with_a_sender,
-         parameters_are_explained, a_new_account_has_room, the_smoke_test_fits_beside_the_queues, requests_are_logged, what_is_made_has_a_tag]
+         parameters_are_explained, budgets_only_where_they_are, a_new_account_has_room, the_smoke_test_fits_beside_the_queues, requests_are_logged, what_is_made_has_a_tag]
 
 
 def faults(files):

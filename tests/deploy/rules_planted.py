@@ -53,6 +53,8 @@ PLANTED = [
     (TEMPLATE, "      LogLevel: {default: Level of logs}\n", "", "LogLevel has no group, no label"),
     (TEMPLATE, "    Default: 5\n    MinValue: 2", "    Default: 10\n    MinValue: 2", "the queues take 12 of the 10"),
     (TEMPLATE, "!If [HasReservedConcurrency, !Ref PreflightReservedConcurrency, !Ref AWS::NoValue]", "5", "PreflightFunction reserves"),
+    (TEMPLATE, "eu-north-1, ", "", "with a budget the stack fails in eu-north-1"),
+    (TEMPLATE, "eu-north-1, ", "eu-north-1, eu-west-1, ", "there are budgets in eu-west-1"),
     (SMOKE, "AT_ONCE = 3", "AT_ONCE = 16", "the smoke test asks 16 at once"),
     ("samconfig.toml", 'tags = "project=toktra"\n', "", "nothing says whose"),
 ]
