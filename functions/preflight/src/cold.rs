@@ -17,8 +17,8 @@ use shared::store::{StoreError, watch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the start may take, all of it. Nobody is answered late because of it, unless a new instance is
-/// started for a request.
+/// How long the start may take, all of it. Nobody is answered late because of it, unless a new
+/// instance is started for a request.
 const START: Duration = Duration::from_secs(2);
 /// How long the first request waits for the joint read. After that it reads step by step.
 const PATIENCE: Duration = Duration::from_millis(150);

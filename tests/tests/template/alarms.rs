@@ -3,8 +3,8 @@
 use end_to_end::template::Template;
 use serde_json::{Value, json};
 
-/// Reads a template. An alarm of `FILL(counted, 0)` becomes one of what is counted, with `Filled: 0`
-/// beside its properties; an alarm of any other `Metrics` stays as it is written.
+/// Reads a template. An alarm of `FILL(counted, 0)` becomes one of what is counted, with
+/// `Filled: 0` beside its properties; an alarm of any other `Metrics` stays as it is written.
 pub(crate) fn read(text: &str) -> Template {
     let mut template = Template::parse(text);
     let resources = template.document["Resources"].as_object_mut();
