@@ -70,7 +70,8 @@ pub struct App {
     tokens: Tokens,
     /// How far webhooks may reach.
     egress: EgressPolicy,
-    /// How long one call of a policy's test or of a repricing reads before it answers with a cursor.
+    /// How long one call of a policy's test or of a repricing reads before it answers with a
+    /// cursor.
     test_time: Duration,
 }
 

@@ -315,8 +315,8 @@ async fn state(world: &World) -> (String, String, String) {
     )
 }
 
-/// The change charges the cell that has to have the new epoch, and a transaction takes one update of
-/// each item.
+/// The change charges the cell that has to have the new epoch, and a transaction takes one update
+/// of each item.
 #[tokio::test]
 async fn a_charge_by_an_administrator_may_be_the_first_change_that_raises_the_form() {
     let (world, cap) = company().await;

@@ -1,4 +1,5 @@
-//! Reads recorded usage to price it anew, in whole hours of arrival. An hour may take several calls.
+//! Reads recorded usage to price it anew, in whole hours of arrival. An hour may take several
+//! calls.
 
 use crate::App;
 use jiff::Timestamp;
@@ -108,8 +109,8 @@ pub(super) struct Part {
     costs: Vec<(Place, Costs)>,
 }
 
-/// Recorded usage that is priced anew. What is booked of an hour is known of the whole hour only, so
-/// an hour that does not end here is left to a later call.
+/// Recorded usage that is priced anew. What is booked of an hour is known of the whole hour only,
+/// so an hour that does not end here is left to a later call.
 pub(super) struct Priced {
     pub(super) places: BTreeMap<Place, Repriced>,
     /// How many records this call has read.

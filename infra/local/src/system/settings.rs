@@ -55,7 +55,8 @@ pub struct SystemSettings {
     pub first_retry: Duration,
     /// The answer of `preflight` if the configuration cannot be read.
     pub on_unavailable: OnUnavailable,
-    /// The time limit of one call of a policy test or a repricing. None uses the limit of a deployment.
+    /// The time limit of one call of a policy test or a repricing. None uses the limit of a
+    /// deployment.
     pub test_time: Option<Duration>,
     /// Whether the names of webhooks are resolved. Otherwise webhooks reach only addresses of this
     /// machine.

@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 /// Usage as it was recorded and charged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedUsage {
-    /// When it arrived, in UTC, and a name: `2026-11-24T12:30:00.000Z#..`. Records are in this order.
+    /// When it arrived, in UTC, and a name: `2026-11-24T12:30:00.000Z#..`. Records are in this
+    /// order.
     pub at: String,
     pub usage: Usage,
     pub month: Month,
