@@ -40,7 +40,13 @@ mod tests {
         );
         for setting in [UnknownModel::Refuse, UnknownModel::Count] {
             let unpriced = found(setting, "nobody-knows");
-            assert_eq!(unpriced, Quote::none(book.version()));
+            // A reported cost is compared with the dearest.
+            let dearest = book.dearest_of(Some("anthropic"));
+            let nothing = Quote {
+                dearest,
+                ..Quote::none(book.version())
+            };
+            assert_eq!(unpriced, nothing);
         }
         let known = "claude-sonnet-4-5";
         assert_eq!(

@@ -101,6 +101,14 @@ impl Rules {
             sellers: sellers.split(',').collect(),
             provider,
         };
+        if let [seller] = called.sellers[..] {
+            // One of whom the table has no row is known, too.
+            let whole = Called {
+                sellers: vec![seller],
+                provider: None,
+            };
+            self.called.entry(seller).or_insert(whole);
+        }
         self.called.extend(words.map(|word| (word, called.clone())));
     }
 

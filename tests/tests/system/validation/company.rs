@@ -219,10 +219,8 @@ impl Company {
             seen.push(organisation.expect(200).to_string());
         }
         for id in ["demo", "rival"] {
-            seen.push(format!(
-                "{:?}",
-                self.world.system.store().head(id).await.unwrap().unwrap()
-            ));
+            let head = self.world.system.store().head(id).await.unwrap().unwrap();
+            seen.push(serde_json::to_string(&head).unwrap());
         }
         let organisations = self
             .world
