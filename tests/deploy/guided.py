@@ -1,5 +1,6 @@
 """`sam deploy --guided`, answered as docs/deployment.md says: run by tests/deploy/guided."""
 
+import json
 import os
 import pathlib
 import re
@@ -9,9 +10,10 @@ import sys
 import tempfile
 
 import pexpect
+from samtranslator.yaml_helper import yaml_parse
 
 from emulator import ACCOUNT, REGION, Emulator
-from stack import ROOT
+from stack import ROOT, unfilled
 from walk import check, check_equal
 
 SAVE = "Save arguments to configuration file"
@@ -25,6 +27,8 @@ def project(folder):
     (folder / "template.yaml").write_text(re.sub(r"CodeUri: functions/\w+", "CodeUri: package", template))
     shutil.copy(ROOT / "samconfig.toml", folder)
     shutil.copytree(ROOT / "infra", folder / "infra", ignore=shutil.ignore_patterns("local", "cli"))
+    monitoring = folder / "infra" / "monitoring.yaml"
+    monitoring.write_text(json.dumps(unfilled(yaml_parse(monitoring.read_text()))))
 
 
 def main(sam):

@@ -140,10 +140,13 @@ class Stack:
         return physical.split(":function:")[-1] if self.kinds[name] == "AWS::Lambda::Alias" else physical
 
     def _mend_permissions(self):
-        """The emulator holds each function to its role, with two gaps. It asks for the permission sqs:SendMessageBatch, which AWS does
+        """The emulator holds each function to its role, with three gaps. It asks for the permission sqs:SendMessageBatch, which AWS does
         not have: there SendMessage covers both, so whoever has that is given the other for the same queues. And it takes mails to be
-        sent from any identity and knows no sender's address: whoever may send from one is given "*"."""
+        sent from any identity and knows no sender's address: whoever may send from one is given "*". `Ref` of a
+        secret is its name, and there its ARN: whoever may read it by its name is given its ARN."""
         iam = self.emulator.client("iam")
+        listed = self.emulator.client("secretsmanager").list_secrets()["SecretList"]
+        secrets = {secret["Name"]: secret["ARN"] for secret in listed}
         for role in [self.physical[name] for name, kind in self.kinds.items() if kind == "AWS::IAM::Role"]:
             for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
                 document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
@@ -151,6 +154,10 @@ class Stack:
                 more = [of | {"Action": ["sqs:SendMessageBatch"]} for of in allowed if "sqs:SendMessage" in of["Action"]]
                 mails = [of for of in allowed if "ses:SendEmail" in of["Action"]]
                 more += [{name: of[name] for name in of if name != "Condition"} | {"Resource": "*"} for of in mails]
+                reads = [of for of in allowed if "secretsmanager:GetSecretValue" in of["Action"]]
+                for of in reads:
+                    names = of["Resource"] if isinstance(of["Resource"], list) else [of["Resource"]]
+                    more.append(of | {"Resource": [secrets.get(name, name) for name in names]})
                 if more:
                     wider = json.dumps(document | {"Statement": more})
                     iam.put_role_policy(RoleName=role, PolicyName=f"{policy}-emulated", PolicyDocument=wider)

@@ -175,7 +175,7 @@ fn cached_sound_without_a_rate_costs_as_much_as_other_sound_if_that_has_one() {
     assert_eq!(cached_sound(&rates, Priority), 1_800);
     rates.push((Part::CachedAudio, Default, 0, 100));
     assert_eq!(cached_sound(&rates, Default), 100);
-    // At this tier nothing says what a cached token costs, so it is the dearest that it may be: fresh input.
+    // At this tier nothing says what a cached token costs: it is the dearest that it may be.
     assert_eq!(cached_sound(&rates, Priority), 300);
 }
 
