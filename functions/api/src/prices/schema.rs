@@ -12,19 +12,45 @@ use utoipa::{PartialSchema, ToSchema};
 /// A price with at least one rate.
 pub(crate) enum SetPrice {}
 
+/// A price with its names and at least one rate.
+pub(crate) enum SetNamedPrice {}
+
+/// Returns the schema of `fields` with at least one rate.
+fn with_a_rate(fields: &str) -> RefOr<Schema> {
+    let with = |name: &str| {
+        let rate = Ref::from_schema_name(Rate::name());
+        ObjectBuilder::new().property(name, rate).required(name)
+    };
+    let some = FIELDS.into_iter().map(with);
+    let some = some.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+    let all = AllOfBuilder::new()
+        .item(Ref::from_schema_name(fields))
+        .item(some)
+        .description(Some("At least one rate is given."));
+    RefOr::T(all.into())
+}
+
 impl PartialSchema for SetPrice {
     fn schema() -> RefOr<Schema> {
-        let with = |name: &str| {
-            let rate = Ref::from_schema_name(Rate::name());
-            ObjectBuilder::new().property(name, rate).required(name)
-        };
-        let some = FIELDS.into_iter().map(with);
-        let some = some.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
-        let all = AllOfBuilder::new()
-            .item(Ref::from_schema_name(PriceFields::name()))
-            .item(some)
-            .description(Some("At least one rate is given."));
-        RefOr::T(all.into())
+        with_a_rate(&PriceFields::name())
+    }
+}
+
+impl PartialSchema for SetNamedPrice {
+    fn schema() -> RefOr<Schema> {
+        with_a_rate(&NamedPriceFields::name())
+    }
+}
+
+impl ToSchema for SetNamedPrice {
+    fn name() -> Cow<'static, str> {
+        "SetNamedPrice".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        NamedPriceFields::schemas(schemas);
+        let name = NamedPriceFields::name().into_owned();
+        schemas.push((name, NamedPriceFields::schema()));
     }
 }
 
@@ -62,7 +88,7 @@ pub(crate) struct PriceFields {
 /// A price with its names. The rates are as in `SetPrice`.
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SetNamedPrice {
+pub(crate) struct NamedPriceFields {
     provider: Provider,
     model: Model,
     input_usd_per_million: Option<Rate>,
