@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 from datetime import datetime, timedelta, timezone
+from urllib.parse import unquote
 
 import jsonschema_rs
 import requests
@@ -44,7 +45,7 @@ schemathesis.openapi.format("receiver-url", st.sampled_from(RECEIVERS))
 def before_call(context, case, kwargs):
     if case.method == "DELETE" and is_needed(str(case.path_parameters.get("id"))):
         case.path_parameters["id"] = "nothing"
-    if str(case.path_parameters.get("id")) in (".", ".."):
+    if unquote(str(case.path_parameters.get("id"))) in ("", ".", ".."):
         # No client sends such a segment: it is taken out of the path, which is another one then.
         case.path_parameters["id"] = "nothing"
     if is_wrong_only_in_name(case):
@@ -143,6 +144,9 @@ def mended(value, case):
             value["department_id"] = one_of(DEPARTMENTS, value.get("department_id"))
         if not value.get("tokens") and not value.get("usd"):
             value["tokens"] = 1
+    if case.path == "/v1/prices" and not any(item is not None for name, item in value.items() if name.endswith("_per_million")):
+        # One of the rates is required. The coverage phase leaves out all that may be missing, each by itself.
+        value["input_usd_per_million"] = 1
     if case.path == "/v1/prices/reprice":
         # A window has an end after its beginning, and at most 31 days.
         value["from"], value["to"] = f"{NOW[:11]}00:00:00Z", f"{NOW[:11]}23:59:59Z"
