@@ -3,6 +3,7 @@
 use end_to_end::sources::read;
 use end_to_end::template::{Template, each};
 use end_to_end::{ADMIN, Answer, World};
+use local::system::SystemSettings;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -65,7 +66,11 @@ async fn the_local_system_answers_pages_as_the_gateway_does() {
 
 #[tokio::test]
 async fn a_page_may_read_every_header_of_an_answer_that_says_something() {
-    let world = World::empty().await;
+    let settings = SystemSettings {
+        is_limited: true,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
     let template = Template::parse(&read("template.yaml"));
     let cors = &template.of_type("AWS::Serverless::HttpApi")["HttpApi"]["CorsConfiguration"];
     let exposed = listed(&cors["ExposeHeaders"]);

@@ -587,9 +587,9 @@ fn every_changed_added_or_missing_setting_is_named_with_its_place() {
             "notify: Allow events:PutRule on Bus, partition keys -, only if -: tests/data/permissions.txt does not say so",
         ),
         (
-            "              - !If\n                - SendsMail\n                - Effect: Allow\n                  Action: [ses:SendEmail]",
-            "              - !If\n                - IsTraced\n                - Effect: Allow\n                  Action: [ses:SendEmail]",
-            "notify: Allow ses:SendEmail on arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*, partition keys -, only if SendsMail: tests/data/permissions.txt says so, and no role does",
+            "              - !If\n                - SendsMail\n                - Effect: Allow\n                  # SES looks",
+            "              - !If\n                - IsTraced\n                - Effect: Allow\n                  # SES looks",
+            "notify: Allow ses:SendEmail on arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*, partition keys {StringEquals: {ses:FromAddress: !Ref MailSender}}, only if SendsMail: tests/data/permissions.txt says so, and no role does",
         ),
     ] {
         let template = planted(&right.template, (from, to, said));
