@@ -46,7 +46,7 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
         fields.also_invalid("cacheDetails", message);
     }
     let sums = with_or_without(fresh.saturating_add(output), &[cached_input, written]);
-    if total.is_some_and(|total| !sums.contains(&total)) {
+    if !fields.is_invalid() && total.is_some_and(|total| !sums.contains(&total)) {
         let message = "must be inputTokens and outputTokens, with what was read from the cache or \
                        written to it or without";
         fields.also_invalid("totalTokens", message);

@@ -115,7 +115,8 @@ pub(super) fn read(fields: &mut Fields, names: &Names) -> TokenCounts {
     let (reasoning, audio_output) = of_output.unwrap_or_default();
     let is_said = names.output == RESPONSES.output || reasoning > 0;
     let may_be_thought = said.is_some() && (!is_said || reasoning == beyond);
-    if total < sum || (beyond > 0 && !may_be_thought) {
+    let is_contrary = total < sum || (beyond > 0 && !may_be_thought);
+    if is_contrary && !fields.is_invalid() {
         let (input, output) = (names.input, names.output);
         let message = format!("must be {input} and {output}, with what was thought or without");
         fields.also_invalid(TOTAL, message);
