@@ -26,6 +26,8 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
     let fresh = fields.required("inputTokens", &whole);
     let output = fields.required("outputTokens", &whole);
     let total = optional_count(fields, "totalTokens");
+    // A wrong count makes the total wrong, too: it alone is named.
+    let total = total.filter(|_| !fields.is_invalid());
     let cached_input = count(fields, "cacheReadInputTokens");
     let written = optional_count(fields, "cacheWriteInputTokens");
     let entries = fields.objects("cacheDetails", (0, MAX_DETAILS), |detail| {
@@ -46,7 +48,7 @@ pub(super) fn read(fields: &mut Fields) -> TokenCounts {
         fields.also_invalid("cacheDetails", message);
     }
     let sums = with_or_without(fresh.saturating_add(output), &[cached_input, written]);
-    if !fields.is_invalid() && total.is_some_and(|total| !sums.contains(&total)) {
+    if total.is_some_and(|total| !sums.contains(&total)) {
         let message = "must be inputTokens and outputTokens, with what was read from the cache or \
                        written to it or without";
         fields.also_invalid("totalTokens", message);
