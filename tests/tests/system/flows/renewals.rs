@@ -400,6 +400,8 @@ async fn interrupted<A, B>(
         if let Poll::Ready(answer) = poll!(first.as_mut()) {
             return (answer, None);
         }
+        // The runtime wakes what has yielded. A part of `first` that is not woken is not polled.
+        tokio::task::yield_now().await;
     }
     let then = then.await;
     (first.await, Some(then))
