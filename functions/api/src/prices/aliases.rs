@@ -2,14 +2,12 @@
 
 use super::changing::{self, Kind, Wish};
 use super::schema::SetAlias;
-use super::{Request, model_name, named, page_of, provider_name, times};
+use super::{Request, model_name, named, page_of, provider_name};
 use crate::App;
-use crate::change::Actor;
 use crate::in_force::read_configuration;
 use crate::json::to_json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::change::PricesChange;
@@ -20,7 +18,7 @@ use shared::domain::pricing::own::{Alias, MAX_ALIASES, Target, folded};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::http::{Body, json};
 use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{
     Conflict, Denied, IfMatch, Invalid, Model, Moment, Page, TooLarge, Unknown,
@@ -148,27 +146,14 @@ pub(crate) async fn list(
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
 )]
-pub(crate) async fn set(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
-    Body(body): Body,
-) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
+pub(crate) async fn set(request: Request, Body(body): Body) -> Result<Response, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let name = fields.required("name", model_name);
     let model = fields.required("model", model_name);
     let provider = fields.optional("provider", provider_name);
     let from = fields.optional("effective_from", parse::timestamp);
     fields.finish()?;
-    let now = app.clock.now();
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(now),
-    };
+    let now = request.times.now;
     let wish = Wish {
         of: name,
         from,
@@ -218,19 +203,9 @@ fn no_chain(
     ),
 )]
 pub(crate) async fn remove(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     Path(name): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     named("name", &name, model_name)?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::remove(request, &KIND, &name).await
 }

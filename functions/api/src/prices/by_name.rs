@@ -4,17 +4,13 @@
 use super::discounts::{self, DiscountView};
 use super::own::{self, PriceView};
 use super::schema::{SetNamedDiscount, SetNamedPrice};
-use super::{Request, aliases, changing, model_name, provider_name, take_name, times};
-use crate::App;
-use crate::change::Actor;
-use axum::extract::{RawQuery, State};
+use super::{Request, aliases, changing, model_name, provider_name, take_name};
+use axum::extract::RawQuery;
 use axum::response::Response;
-use http::HeaderMap;
 use shared::domain::pricing::own::PriceOf;
-use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, RequestId};
+use shared::runtime::http::Body;
 use shared::runtime::list::Parameters;
 use shared::runtime::openapi::{
     Conflict, Denied, IfMatch, Invalid, Model, Provider, TooLarge, Unknown,
@@ -35,25 +31,12 @@ use shared::runtime::openapi::{
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
 )]
-pub(crate) async fn set_price(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
-    Body(body): Body,
-) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
+pub(crate) async fn set_price(request: Request, Body(body): Body) -> Result<Response, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let provider = fields.required("provider", provider_name);
     let model = fields.required("model", model_name);
     let wish = own::wish(&mut fields, PriceOf { provider, model });
     fields.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     own::set_whole(request, &wish).await
 }
 
@@ -73,23 +56,13 @@ pub(crate) async fn set_price(
     ),
 )]
 pub(crate) async fn remove_price(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let provider = take_name(&mut parameters, "provider", provider_name);
     let model = take_name(&mut parameters, "model", model_name);
     parameters.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::remove(request, &own::KIND, &PriceOf { provider, model }).await
 }
 
@@ -107,24 +80,11 @@ pub(crate) async fn remove_price(
         Invalid, Unknown, Conflict, TooLarge, Denied,
     ),
 )]
-pub(crate) async fn set_discount(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
-    Body(body): Body,
-) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
+pub(crate) async fn set_discount(request: Request, Body(body): Body) -> Result<Response, ApiError> {
     let mut fields = Fields::of_body(&body)?;
     let provider = fields.required("provider", provider_name);
     let wish = discounts::wish(&mut fields, provider);
     fields.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::set(request, &discounts::KIND, &wish, |_| Ok(())).await
 }
 
@@ -141,22 +101,12 @@ pub(crate) async fn set_discount(
     ),
 )]
 pub(crate) async fn remove_discount(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let provider = take_name(&mut parameters, "provider", provider_name);
     parameters.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::remove(request, &discounts::KIND, &provider).await
 }
 
@@ -172,21 +122,11 @@ pub(crate) async fn remove_discount(
     ),
 )]
 pub(crate) async fn remove_alias(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     let mut parameters = Parameters::of_query(query.as_deref());
     let name = take_name(&mut parameters, "name", model_name);
     parameters.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::remove(request, &aliases::KIND, &name).await
 }

@@ -37,7 +37,7 @@ pub(super) struct Wish<K, T> {
 
 /// Sets a value. `check` returns a conflict if it does not fit the rest of the configuration.
 pub(super) async fn set<K: Clone, T: Clone + PartialEq>(
-    request: Request<'_>,
+    request: Request,
     kind: &Kind<K, T>,
     wish: &Wish<K, T>,
     check: impl Fn(&Configuration) -> Result<(), ApiError> + Copy,
@@ -48,10 +48,10 @@ pub(super) async fn set<K: Clone, T: Clone + PartialEq>(
         headers,
         times,
     } = request;
-    change(app, actor, None, async |snapshot| {
+    change(&app, &actor, None, async |snapshot| {
         let configuration = &snapshot.configuration;
         let before = (kind.known)(&configuration.prices, &wish.of);
-        check_version(headers, before.as_ref().map_or(0, |before| before.version))?;
+        check_version(&headers, before.as_ref().map_or(0, |before| before.version))?;
         check(configuration)?;
         if before.is_none() && (kind.count)(&configuration.prices) >= kind.most {
             let most = kind.most;
@@ -79,7 +79,7 @@ pub(super) async fn set<K: Clone, T: Clone + PartialEq>(
 
 /// Removes it from now on.
 pub(super) async fn remove<K: Clone, T: Clone + PartialEq>(
-    request: Request<'_>,
+    request: Request,
     kind: &Kind<K, T>,
     of: &K,
 ) -> Result<Response, ApiError> {
@@ -89,12 +89,12 @@ pub(super) async fn remove<K: Clone, T: Clone + PartialEq>(
         headers,
         times,
     } = request;
-    change(app, actor, None, async |snapshot| {
+    change(&app, &actor, None, async |snapshot| {
         let configuration = &snapshot.configuration;
         let before = (kind.known)(&configuration.prices, of);
         let before = before.filter(|before| before.is_there(times.now));
         let before = before.ok_or_else(|| ApiError::not_found(kind.what))?;
-        check_version(headers, before.version)?;
+        check_version(&headers, before.version)?;
         let remembered = before.removed(times);
         let json = (kind.text)(configuration, &before, times.now);
         let removal = Removal {

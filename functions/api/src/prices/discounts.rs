@@ -2,14 +2,12 @@
 
 use super::changing::{self, Kind, Wish};
 use super::schema::SetDiscount;
-use super::{Request, named, page_of, provider_name, times};
+use super::{Request, named, page_of, provider_name};
 use crate::App;
-use crate::change::Actor;
 use crate::in_force::read_configuration;
 use crate::json::to_json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::change::PricesChange;
@@ -17,7 +15,7 @@ use shared::domain::pricing::own::{Discount, MAX_DISCOUNTS, WHOLE, folded};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::http::{Body, json};
 use shared::runtime::list::PageBody;
 use shared::runtime::openapi::{
     Conflict, Denied, IfMatch, Invalid, Moment, Page, Percent, Provider, TooLarge, Unknown,
@@ -136,24 +134,14 @@ pub(crate) async fn list(
     ),
 )]
 pub(crate) async fn set(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     Path(provider): Path<String>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     named("provider", &provider, provider_name)?;
     let mut fields = Fields::of_body(&body)?;
     let wish = wish(&mut fields, provider);
     fields.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::set(request, &KIND, &wish, |_| Ok(())).await
 }
 
@@ -176,19 +164,9 @@ pub(super) fn wish(fields: &mut Fields, of: String) -> Wish<String, i64> {
     ),
 )]
 pub(crate) async fn remove(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     Path(provider): Path<String>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     named("provider", &provider, provider_name)?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::remove(request, &KIND, &provider).await
 }

@@ -14,21 +14,40 @@ mod schema;
 pub(crate) mod table;
 
 use super::App;
+use super::change::Actor;
+use axum::extract::FromRequestParts;
 use http::HeaderMap;
+use http::request::Parts;
 use jiff::Timestamp;
 use shared::domain::ledger::usage::MAX_AGE;
 use shared::domain::pricing::timeline::Times;
+use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
+use shared::runtime::http::RequestId;
 use shared::runtime::list::{PageBody, PageRequest, Parameters};
 use shared::runtime::values::{Model, Provider};
 
-/// A request for a change.
-#[derive(Clone, Copy)]
-pub(super) struct Request<'a> {
-    pub(super) app: &'a App,
-    pub(super) actor: &'a super::change::Actor,
-    pub(super) headers: &'a HeaderMap,
-    pub(super) times: Times,
+/// A request for a change: who makes it and when. Its headers may name the version to change.
+pub(crate) struct Request {
+    app: App,
+    actor: Actor,
+    headers: HeaderMap,
+    times: Times,
+}
+
+impl FromRequestParts<App> for Request {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let RequestId(id) = RequestId::from_request_parts(parts, app).await?;
+        Ok(Self {
+            actor: Actor::of(caller.owner()?, &id),
+            headers: parts.headers.clone(),
+            times: times(app.clock.now()),
+            app: app.clone(),
+        })
+    }
 }
 
 fn times(now: Timestamp) -> Times {

@@ -3,14 +3,12 @@
 use super::changing::{self, Kind, Wish};
 use super::rates::{self, RatesView};
 use super::schema::SetPrice;
-use super::{Request, model_name, named, provider_name, times};
+use super::{Request, model_name, named, provider_name};
 use crate::App;
-use crate::change::Actor;
 use crate::in_force::read_configuration;
 use crate::json::to_json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use http::HeaderMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use shared::domain::change::PricesChange;
@@ -20,7 +18,7 @@ use shared::domain::pricing::own::{MAX_PRICES, OwnPrice, PriceOf, Rates};
 use shared::runtime::auth::Caller;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
-use shared::runtime::http::{Body, RequestId, json};
+use shared::runtime::http::{Body, json};
 use shared::runtime::openapi::{
     Conflict, Denied, IfMatch, Invalid, Model, Moment, Provider, TooLarge, Unknown,
 };
@@ -150,24 +148,14 @@ pub(crate) async fn read(
     ),
 )]
 pub(crate) async fn set(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     Path(names): Path<(String, String)>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     let of = price_of(names)?;
     let mut fields = Fields::of_body(&body)?;
     let wish = wish(&mut fields, of);
     fields.finish()?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     set_whole(request, &wish).await
 }
 
@@ -179,7 +167,7 @@ pub(super) fn wish(fields: &mut Fields, of: PriceOf) -> Wish<PriceOf, Rates> {
 }
 
 pub(super) async fn set_whole(
-    request: Request<'_>,
+    request: Request,
     wish: &Wish<PriceOf, Rates>,
 ) -> Result<Response, ApiError> {
     let at = wish.from.unwrap_or(request.times.now);
@@ -215,19 +203,9 @@ fn whole(of: &PriceOf, rates: &Rates, at: Timestamp) -> Result<(), ApiError> {
     ),
 )]
 pub(crate) async fn remove(
-    State(app): State<App>,
-    caller: Caller,
-    RequestId(request_id): RequestId,
-    headers: HeaderMap,
+    request: Request,
     Path(names): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let owner = caller.owner()?;
     let of = price_of(names)?;
-    let request = Request {
-        app: &app,
-        actor: &Actor::of(owner, &request_id),
-        headers: &headers,
-        times: times(app.clock.now()),
-    };
     changing::remove(request, &KIND, &of).await
 }
