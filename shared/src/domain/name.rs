@@ -15,12 +15,14 @@ pub fn is_slug(id: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'))
 }
 
-/// Returns true if `id` is a user id: `[A-Za-z0-9._@-]{1,128}`.
+/// Returns true if `id` is a user id: `[A-Za-z0-9._@-]{1,128}`, and not only dots, which clients
+/// take out of a path.
 pub fn is_user_id(id: &str) -> bool {
     (1..=128).contains(&id.len())
         && id
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'@' | b'-'))
+        && id.bytes().any(|b| b != b'.')
 }
 
 /// Returns true if `id` may identify a request or an event: 1 to 128 visible ASCII characters.
@@ -65,6 +67,9 @@ mod tests {
     fn user_ids_and_mail_addresses_have_their_limits() {
         assert!(is_user_id("ada@example.com"));
         assert!(!is_user_id("ada lovelace"));
+        assert!(is_user_id(".ada."));
+        assert!(!is_user_id("."));
+        assert!(!is_user_id(".."));
         assert!(!is_user_id(&"a".repeat(129)));
         assert!(is_email("ada@example.com"));
         assert!(!is_email("ada@example"));

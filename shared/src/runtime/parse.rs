@@ -34,7 +34,7 @@ pub fn user_id(raw: &str) -> Result<String, String> {
     checked(
         raw,
         is_user_id,
-        "must be 1 to 128 characters of letters, digits, '.', '_', '@' and '-'",
+        "must be 1 to 128 characters of letters, digits, '.', '_', '@' and '-', and not only dots",
     )
 }
 

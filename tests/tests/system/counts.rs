@@ -292,8 +292,9 @@ async fn policies_cost_a_batch_one_read_of_its_records_and_one_of_all_its_users(
     assert_eq!(batch_reads(&[unusual, total]).await, 2);
 }
 
-#[tokio::test]
-async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
+/// A world whose events wait, with a budget, and a hold of each of 30 users with the event that
+/// settles it.
+async fn thirty_holds() -> (World, String, Vec<Value>) {
     let settings = SystemSettings {
         delivers_events: false,
         ..SystemSettings::empty()
@@ -311,6 +312,12 @@ async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
         // Every client counts its own events from one.
         events.push(world.usage("1", &user, 10, 0, Some(&hold)));
     }
+    (world, budget, events)
+}
+
+#[tokio::test]
+async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
+    let (world, budget, events) = thirty_holds().await;
     world.system.engine().reset_meter();
     world.report(&events).await;
     let calls = world.system.engine().meter().calls;
@@ -336,22 +343,7 @@ async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
 /// Settles a hold of each of 30 users whose model is forbidden meanwhile, so many in each batch.
 /// Returns the transactions, and tenths of write units of all tables.
 async fn settled_though_forbidden(at_once: usize) -> (u64, u64) {
-    let settings = SystemSettings {
-        delivers_events: false,
-        ..SystemSettings::empty()
-    };
-    let world = World::with(settings).await;
-    world.department("eng", None).await;
-    let budget = world
-        .budget(Some("eng"), "tokens", json!(1_000), true)
-        .await;
-    let mut events = Vec::new();
-    for n in 0..30 {
-        let user = format!("u{n}");
-        world.user(&user, "eng").await;
-        let hold = world.hold(&user, "r", 10, 0).await;
-        events.push(world.usage("1", &user, 10, 0, Some(&hold)));
-    }
+    let (world, budget, events) = thirty_holds().await;
     let deny = json!({"models": {"deny": ["gpt-4o"]}});
     world
         .admin("PATCH", "/v1/organisation", deny)

@@ -69,6 +69,8 @@ const RECEIVER: &str = concat!(
     r"([/?][!$-;=?-\[\]_a-z~]*)?$"
 );
 const SLUG: &str = "^[a-z0-9][a-z0-9_-]*$";
+/// Not only dots.
+const USER_ID: &str = "^[A-Za-z0-9._@-]*[A-Za-z0-9_@-][A-Za-z0-9._@-]*$";
 const VISIBLE: &str = "^[!-~]+$";
 
 texts! {
@@ -77,7 +79,7 @@ texts! {
     /// The id of a department.
     DepartmentId { 1..=64, Some(SLUG), Some("department-id"), "engineering" }
     /// The id of a user.
-    UserId { 1..=128, Some("^[A-Za-z0-9._@-]+$"), Some("user-id"), "ada" }
+    UserId { 1..=128, Some(USER_ID), Some("user-id"), "ada" }
     /// The id that a client gives a request or an event.
     ClientId { 1..=128, Some(VISIBLE), None, "r-1" }
     /// The id of a hold, from a preflight.

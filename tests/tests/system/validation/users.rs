@@ -21,6 +21,7 @@ POST /v1/users {"id": "new", "email": "new@example.com", "name": "New", "departm
   id="new user" => 400 id
   id="a#b" => 400 id
   id="a/b" => 400 id
+  id=".." => 400 id
   id="" => 400 id
   id="<a129>" => 400 id
   id=1e400 => 400 id
