@@ -92,9 +92,11 @@ struct Cost {
 }
 
 impl Cost {
+    /// Returns the price, rounded up to a cent.
     fn dollars(&self) -> String {
-        // Ten-thousandths of a dollar for a million units are hundredths for a hundred millions.
-        ratio(self.units.saturating_mul(PRICE) / 10_000, 1_000_000)
+        // Ten-thousandths of a dollar for a million units are cents for a hundred million.
+        let cents = self.units.saturating_mul(PRICE).div_ceil(100_000_000);
+        ratio(cents, 100)
     }
 
     fn row(&self, name: &str) -> String {
