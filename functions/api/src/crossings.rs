@@ -5,7 +5,7 @@ use super::App;
 use super::in_force::configuration_and_cell;
 use jiff::Timestamp;
 use shared::domain::change::CrossingMarker;
-use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::cell::{Cell, HOME};
 use shared::domain::ledger::correction::Correction;
 use shared::domain::ledger::figures::Figures;
 use shared::domain::ledger::settlement::debit;
@@ -84,7 +84,8 @@ pub(crate) fn cleared_by_correction(
     let mut markers = Vec::new();
     for (_, cell) in cells.iter().filter(|(of, _)| *of == period) {
         let path = correction.path();
-        let update = debit(&configuration.counters_on(&path), correction.amounts);
+        let counters = configuration.counters_on(&path);
+        let update = debit(HOME, &counters, correction.amounts);
         let mut after = Some(cell.clone());
         let (Ok(()), Some(after)) = (update.apply(&mut after), after) else {
             continue;

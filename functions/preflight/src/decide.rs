@@ -236,7 +236,8 @@ fn hold_request(
         covered: grant.covered(user, budgets),
     });
     Ok(HoldRequest {
-        rid: HoldKey::derive(&organisation.id, &request.user_id, &request.request_id),
+        rid: HoldKey::derive(&organisation.id, &request.user_id, &request.request_id)
+            .in_cell(configuration.cell_of(user)),
         hold: Hold {
             department: department.map_or(u32::MAX, |department| department.index),
             tree: configuration.tree,
@@ -251,6 +252,7 @@ fn hold_request(
         },
         hard,
         epoch: configuration.epoch,
+        earlier: configuration.earlier_cells_of(user, now),
         exemptions: exemptions.collect(),
     })
 }

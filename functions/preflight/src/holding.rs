@@ -135,9 +135,9 @@ impl Asking<'_> {
                      request_id"
                 )));
             }
-            HoldOutcome::Held { hold, cell } => {
+            HoldOutcome::Held { rid, hold, cell } => {
                 let exempt = hold.exempt.clone();
-                let id = HoldId::new(self.period, self.asked.rid.clone(), &hold);
+                let id = HoldId::new(self.period, rid, &hold);
                 Answer {
                     exempt,
                     ..Answer::new(Verdict::Allow(Some((id, hold))), cell)

@@ -146,6 +146,7 @@ mod tests {
             hold: Hold::default(),
             hard: Vec::new(),
             epoch: 0,
+            earlier: Default::default(),
             exemptions: Vec::new(),
         };
         places.enter("acme", period(), &asked, most, NOW)
@@ -211,6 +212,7 @@ mod tests {
             hold: Hold::default(),
             hard: Vec::new(),
             epoch: 0,
+            earlier: Default::default(),
             exemptions: Vec::new(),
         };
         let later = Timestamp::from_second(60).unwrap();

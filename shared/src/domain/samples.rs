@@ -12,6 +12,7 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Department;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::{Role, Status, User};
+use crate::domain::org::placement::Placement;
 use crate::domain::period::Month;
 use crate::domain::pricing::own::OwnPrices;
 use crate::domain::pricing::tokens::{ServiceTier, TokenCounts};
@@ -95,6 +96,7 @@ pub(crate) fn configuration(budgets: impl IntoIterator<Item = Budget>) -> Config
         prices: OwnPrices::default(),
         ended: Vec::new(),
         next_department: 3,
+        placement: Placement::default(),
     }
 }
 

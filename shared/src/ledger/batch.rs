@@ -3,6 +3,7 @@
 
 use super::entries::settlement;
 use super::record::{Recorded, recorded};
+use super::within::Within;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
@@ -19,6 +20,7 @@ use crate::store::{
 };
 use futures::StreamExt;
 use jiff::Timestamp;
+use std::collections::btree_map::Entry as CellEntry;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most parts of a transaction, which limits a group of settlements. Each has a record, a
@@ -86,7 +88,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<Group<'a>>, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let mut cells: Vec<(Month, Option<Cell>)> = Vec::new();
+        let mut cells: BTreeMap<(Month, u32), Option<Cell>> = BTreeMap::new();
         let mut groups: Vec<Group<'a>> = Vec::new();
         for (index, &(usage, received_at)) in usages.iter().enumerate() {
             let Some(hold_id) = own_hold(organisation_id, usage) else {
@@ -95,12 +97,13 @@ impl Store {
             if excess_of(configuration, books, usage).is_some() {
                 continue;
             }
-            if !cells.iter().any(|(period, _)| *period == hold_id.period) {
-                let cell = self.cell(organisation_id, hold_id.period).await?;
-                cells.push((hold_id.period, cell));
-            }
-            let cell = cells.iter().find(|(period, _)| *period == hold_id.period);
-            let cell = cell.and_then(|(_, cell)| cell.as_ref());
+            let cell = match cells.entry((hold_id.period, hold_id.rid.cell())) {
+                CellEntry::Occupied(known) => known.into_mut(),
+                CellEntry::Vacant(new) => {
+                    new.insert(self.cell_of_hold(organisation_id, &hold_id).await?)
+                }
+            };
+            let cell = cell.as_ref();
             let Some(hold) = cell.and_then(|cell| living(cell, &hold_id)) else {
                 continue;
             };
@@ -197,12 +200,15 @@ impl Store {
         settled: &[(usize, Settlement<'_>)],
         now: Timestamp,
     ) -> BTreeSet<usize> {
-        let mut months: BTreeMap<Month, Vec<&(usize, Settlement<'_>)>> = BTreeMap::new();
+        let mut cells: BTreeMap<(Month, u32), Vec<&(usize, Settlement<'_>)>> = BTreeMap::new();
         for one in settled {
-            months.entry(one.1.entry.period).or_default().push(one);
+            let cell = one.1.hold_id.rid.cell();
+            let of_cell = cells.entry((one.1.entry.period, cell)).or_default();
+            of_cell.push(one);
         }
         let mut done = BTreeSet::new();
-        for (period, settled) in months {
+        for ((period, cell), settled) in cells {
+            let within = Within::new(configuration, period, now);
             let resolved: Vec<(HoldKey, Hold, Amounts)> = settled
                 .iter()
                 .map(|(_, s)| {
@@ -217,22 +223,23 @@ impl Store {
             let mut last = None;
             for part in finishable(&resolved) {
                 let of_part: Vec<_> = settled.by_ref().take(part.len()).collect();
-                let update = finish(
+                let mut updates = finish(
                     part.iter()
                         .map(|(rid, hold, charged)| (rid, hold, *charged)),
                 );
+                within.assume_enough(&mut updates, cell);
                 let organisation_id = &configuration.organisation.id;
-                match self.update_cell(organisation_id, period, &update).await {
+                match self.update_cells(organisation_id, period, updates).await {
                     Ok(Updated::Applied(cell)) => {
-                        last = Some(cell);
+                        last = cell.or(last);
                         done.extend(of_part.iter().map(|(index, _)| *index));
                     }
-                    // One of them has changed: remove them one by one.
+                    // One of them has changed, or used more than there is: remove them one by one.
                     Ok(Updated::Refused(_)) => {
                         for (index, s) in of_part {
                             let charged = s.entry.charge.amounts;
                             let alone =
-                                self.finish_hold(organisation_id, &s.hold_id, &s.hold, charged);
+                                self.finish_hold(configuration, &s.hold_id, &s.hold, charged, now);
                             if alone.await.is_ok() {
                                 done.insert(*index);
                             }

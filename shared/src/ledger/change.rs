@@ -3,8 +3,7 @@
 
 use crate::backoff::back_off;
 use crate::domain::change::{Author, Change, Effect};
-use crate::domain::ledger::cell::Cell;
-use crate::domain::ledger::cell_update::Condition;
+use crate::domain::ledger::cell::{Cell, HOME};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::period::Month;
@@ -237,7 +236,7 @@ impl Store {
         let mut periods = periods_seen(configuration, &head.organisation, now);
         periods.extend(effect.carries_into());
         for period in periods {
-            let Some(cell) = self.cell(organisation_id, period).await? else {
+            let Some(cells) = self.all_cells(organisation_id, period).await? else {
                 if effect.carries_into() == Some(period) {
                     self.open_cell(configuration, period, None).await?;
                     return Ok(None);
@@ -245,27 +244,34 @@ impl Store {
                 items.push(self.no_cell_item(organisation_id, period));
                 continue;
             };
-            if cell.epoch < before {
+            if cells.iter().any(|cell| cell.epoch < before) {
                 // The period was not in force for a while.
-                self.open_cell(configuration, period, Some(&cell)).await?;
+                self.open_cell(configuration, period, Some(&cells)).await?;
                 return Ok(None);
             }
-            // A charge begins an epoch only if it raises the form. Then its own update of the cell
-            // says so, as a transaction takes one of each item.
-            let charge = match effect.is_seen() {
-                true => None,
-                false => self.take_cell_update(organisation_id, period, &mut items),
+            let others = u32::try_from(cells.len().saturating_sub(1)).unwrap_or(u32::MAX);
+            // A charge begins an epoch only if it raises the form. Then its own updates of the
+            // cells say so, as a transaction takes one of each item.
+            let mut updates = match effect.is_seen() {
+                true => {
+                    let caps = configuration.caps_in(period);
+                    effect.updates(&cells, &caps, period, current_month)
+                }
+                false => self.take_cell_updates(organisation_id, period, others, &mut items),
             };
-            let mut update = charge.unwrap_or_else(|| effect.update(&cell, period, current_month));
-            update.conditions.push(Condition::EpochIs(before));
-            update.epoch = Some(head.epoch);
-            let mut after = Some(cell);
-            if update.apply(&mut after).is_err() {
+            for cell in HOME..=others {
+                updates.at(cell).epoch = Some(head.epoch);
+            }
+            updates.require_epoch(before);
+            updates.require_others(others);
+            let mut after: Vec<Option<Cell>> = cells.into_iter().map(Some).collect();
+            if updates.apply_to_all(&mut after).is_err() {
                 return Ok(None);
             }
-            items.push(self.cell_update_item(organisation_id, period, update));
+            items.extend(self.cells_items(organisation_id, period, updates));
             if period == current_month {
-                current = after;
+                let after: Vec<Cell> = after.into_iter().flatten().collect();
+                current = Some(Cell::sum(&after));
             }
         }
         Ok(Some((items, current)))

@@ -1,7 +1,8 @@
 //! Charges usage without a living hold to the counters, totals and reports of its month.
 
+use super::within::Within;
 use crate::domain::amount::Amounts;
-use crate::domain::ledger::cell_update::Condition;
+use crate::domain::ledger::cell::{Cell, HOME};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::resolution::Resolution;
@@ -52,6 +53,8 @@ impl<'a> Offset<'a> {
 pub(crate) struct Debit<'a> {
     pub(crate) period: Month,
     pub(crate) path: &'a Path,
+    /// The user, or None for a correction of a department.
+    pub(crate) user_id: Option<&'a str>,
     /// The full usage, or the amounts of a correction.
     pub(crate) amounts: Amounts,
     pub(crate) offset: Option<&'a Offset<'a>>,
@@ -76,6 +79,7 @@ impl Store {
         let debit = Debit {
             period: entry.period,
             path: &entry.path,
+            user_id: Some(&entry.report.usage.user_id),
             amounts: used,
             offset,
             expires_at: expires_at(entry.received_at),
@@ -117,35 +121,60 @@ impl Store {
         let is_in_force = configuration.periods_in_force(now).contains(&of.period);
         // The levels to charge follow from the configuration, so for the month in force it must be
         // in force.
-        let cell = if is_in_force {
-            match self.cell_in_force(configuration, of.period).await? {
+        let home = if is_in_force {
+            match self.home_in_force(configuration, of.period).await? {
                 None => return Ok(None),
-                cell => cell,
+                home => home,
             }
         } else {
-            self.cell(organisation_id, of.period).await?
+            self.cell_at(organisation_id, of.period, HOME).await?
         };
-        let Some(cell) = cell else {
+        let Some(home) = home else {
             // A caller that opens the month meanwhile sees the count, and reads the totals again.
             return Ok(Some(vec![
                 self.charge_without_cell_item(organisation_id, of.period, of.expires_at),
                 self.no_cell_item(organisation_id, of.period),
             ]));
         };
+        let cell = match is_in_force {
+            true => of.cell(configuration, &home),
+            false => HOME,
+        };
+        let own = match cell {
+            HOME => None,
+            cell => self.cell_at(organisation_id, of.period, cell).await?,
+        };
         let nodes = configuration.counters_on(of.path);
-        let mut update = match of.offset {
-            None => debit(&nodes, of.amounts),
+        let mut updates = match of.offset {
+            None => debit(cell, &nodes, of.amounts),
             Some(offset) => {
                 let late = LateUsage {
                     lapsed: offset.hold,
                     paid: offset.charged,
                     used: of.amounts,
                 };
-                debit_late(&cell, &nodes, late)
+                debit_late(cell, &home, &nodes, late)
             }
         };
-        update.conditions.push(Condition::EpochIs(cell.epoch));
-        let update = self.cell_update_item(organisation_id, of.period, update);
-        Ok(Some(vec![update]))
+        let within = Within::new(configuration, of.period, now);
+        within.pay(&mut updates, cell, own.as_ref().unwrap_or(&home), &home);
+        updates.require_epoch(home.epoch);
+        updates.count_move();
+        Ok(Some(self.cells_items(organisation_id, of.period, updates)))
+    }
+}
+
+impl Debit<'_> {
+    /// Returns the cell that is charged. Any may be, so home is if the user's cell is not there
+    /// yet. What gives back goes home as well: a cell without the counter would begin it, though it
+    /// may be shut in all others.
+    fn cell(&self, configuration: &Configuration, home: &Cell) -> u32 {
+        let paid = self.offset.map_or(Amounts::ZERO, |offset| offset.charged);
+        let more = self.amounts.saturating_sub(paid);
+        let user_id = self
+            .user_id
+            .filter(|_| more.tokens >= 0 && more.pico_usd >= 0);
+        let cell = user_id.map_or(HOME, |id| configuration.cell_on_path(self.path, id));
+        if cell <= home.others { cell } else { HOME }
     }
 }

@@ -117,6 +117,7 @@ impl Store {
         let debit = Debit {
             period: correction.month,
             path: &correction.path(),
+            user_id: None,
             amounts: correction.amounts,
             offset: None,
             expires_at: expires_at(correction.created_at),

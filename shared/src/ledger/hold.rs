@@ -1,9 +1,10 @@
 //! Places holds and voids them.
 
+use super::gather::{Gathered, Gathering, Want};
 use crate::backoff::back_off;
-use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::cell::{Cell, HOME};
 use crate::domain::ledger::hold::{Exempt, Hold};
-use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::hold_id::{HoldId, HoldKey};
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::resolution::Resolution;
@@ -21,6 +22,8 @@ pub(super) const ATTEMPTS_TO_HOLD: u32 = 120;
 pub enum HoldOutcome {
     /// It is held, by this call or an earlier try of the same request.
     Held {
+        /// Its cell, and its key there.
+        rid: HoldKey,
         hold: Hold,
         /// The cell that includes it.
         cell: Cell,
@@ -61,6 +64,17 @@ pub enum VoidOutcome {
     StaleConfiguration,
 }
 
+/// What follows from a refusal by a cell.
+enum Next {
+    Done(HoldOutcome),
+    /// Try this request, which an exemption admits.
+    Try(Box<HoldRequest>),
+    /// The obstacle is gone: try again.
+    Again,
+    /// Others are writing the same: try again a little later.
+    Later,
+}
+
 impl Store {
     /// Holds at every level of the path in one conditional write, or says why not. Usually takes
     /// one round trip. Repeated after a lost answer, it returns the same hold.
@@ -74,52 +88,155 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         // Try the plain request first. If only an exemption admits it, retry with that.
         let mut candidate = Cow::Borrowed(request);
+        let mut earlier = request.earlier.clone();
         for attempt in 0..ATTEMPTS_TO_HOLD {
-            let update = candidate.update();
-            let cell = match self.update_cell(organisation_id, period, &update).await? {
-                Updated::Applied(cell) => {
-                    let hold = candidate.into_owned().hold;
-                    return Ok(HoldOutcome::Held { hold, cell });
+            if let Some(number) = earlier.first().copied() {
+                let place = (period, request.rid.clone().in_cell(number));
+                let met = self.look_back(configuration, place, request, now);
+                match met.await? {
+                    Next::Done(outcome) => return Ok(outcome),
+                    Next::Try(_) => earlier.pop_first(),
+                    Next::Again | Next::Later => None,
+                };
+                continue;
+            }
+            let tried = std::mem::replace(&mut candidate, Cow::Borrowed(request));
+            let updated = self.update_cells(organisation_id, period, tried.update());
+            let next = match updated.await? {
+                Updated::Applied(known) => {
+                    let number = request.rid.cell();
+                    let cell = self.known_or_read(organisation_id, period, number, known);
+                    let HoldRequest { rid, hold, .. } = tried.into_owned();
+                    let cell = cell.await?;
+                    return Ok(HoldOutcome::Held { rid, hold, cell });
                 }
-                Updated::Refused(Some(cell)) => cell,
-                Updated::Refused(None) => match self.cell_in_force(configuration, period).await? {
-                    Some(_) => continue,
-                    None => return Ok(HoldOutcome::StaleConfiguration),
+                Updated::Refused(Some(cell)) => {
+                    self.refused(configuration, period, request, cell, now)
+                        .await?
+                }
+                Updated::Refused(None) => match self.home_in_force(configuration, period).await? {
+                    Some(_) => Next::Again,
+                    None => Next::Done(HoldOutcome::StaleConfiguration),
                 },
             };
-            candidate = Cow::Borrowed(request);
-            match request.rejection(&cell, now) {
-                HoldRejection::SameHold(hold) => {
-                    // A hold that is resolved but still in the cell has ended.
-                    let id = HoldId::new(period, request.rid.clone(), &hold);
-                    match self.resolution(organisation_id, &id).await? {
-                        None => return Ok(HoldOutcome::Held { hold, cell }),
-                        Some(known) => {
-                            let charged = known.resolution.charged();
-                            self.finish_hold(organisation_id, &id, &known.hold, charged)
-                                .await?;
-                        }
-                    }
-                }
-                HoldRejection::BodyMismatch => return Ok(HoldOutcome::BodyMismatch),
-                HoldRejection::StaleConfiguration => {
-                    let is_newer = cell.epoch > configuration.epoch;
-                    if is_newer || self.cell_in_force(configuration, period).await?.is_none() {
-                        return Ok(HoldOutcome::StaleConfiguration);
-                    }
-                }
-                HoldRejection::Full => return Ok(HoldOutcome::Full { cell }),
-                HoldRejection::InsufficientBudget(nodes) => {
-                    return Ok(HoldOutcome::InsufficientBudget { nodes, cell });
-                }
-                HoldRejection::Exempt(admitted) => candidate = Cow::Owned(*admitted),
-                HoldRejection::Lapsed(lapsed) => {
-                    self.expire(configuration, period, lapsed, now).await?
-                }
-                HoldRejection::Cleared => back_off(attempt).await,
+            match next {
+                Next::Done(outcome) => return Ok(outcome),
+                Next::Try(admitted) => candidate = Cow::Owned(*admitted),
+                Next::Again => {}
+                Next::Later => back_off(attempt).await,
             }
         }
         Err(StoreError::Contended)
+    }
+
+    /// Finds what was in the way, and clears it away if that can be done.
+    async fn refused(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        request: &HoldRequest,
+        cell: Cell,
+        now: Timestamp,
+    ) -> Result<Next, StoreError> {
+        let gathering = Gathering {
+            configuration,
+            period,
+            request,
+            want: Want::NewHold,
+            now,
+        };
+        Ok(match request.rejection(&cell, now) {
+            HoldRejection::SameHold(hold) => {
+                let id = HoldId::new(period, request.rid.clone(), &hold);
+                self.held_before(configuration, id, hold, cell, now).await?
+            }
+            HoldRejection::BodyMismatch => Next::Done(HoldOutcome::BodyMismatch),
+            HoldRejection::StaleConfiguration => {
+                let is_newer = cell.epoch > configuration.epoch;
+                match is_newer || self.home_in_force(configuration, period).await?.is_none() {
+                    true => Next::Done(HoldOutcome::StaleConfiguration),
+                    false => Next::Again,
+                }
+            }
+            HoldRejection::InsufficientBudget(_) | HoldRejection::Exempt(_)
+                if cell.is_one_of_several(&request.rid) =>
+            {
+                match self.gather(gathering, &cell).await? {
+                    Gathered::Placed { hold, cell } => {
+                        let rid = request.rid.clone();
+                        Next::Done(HoldOutcome::Held { rid, hold, cell })
+                    }
+                    Gathered::Short(nodes, cell) => {
+                        Next::Done(HoldOutcome::InsufficientBudget { nodes, cell })
+                    }
+                    Gathered::Full(cell) => Next::Done(HoldOutcome::Full { cell }),
+                    Gathered::Again => Next::Later,
+                }
+            }
+            HoldRejection::Full => Next::Done(HoldOutcome::Full { cell }),
+            HoldRejection::InsufficientBudget(nodes) => {
+                Next::Done(HoldOutcome::InsufficientBudget { nodes, cell })
+            }
+            HoldRejection::Exempt(admitted) => Next::Try(admitted),
+            HoldRejection::Lapsed(lapsed) => {
+                self.expire(configuration, period, lapsed, now).await?;
+                Next::Again
+            }
+            HoldRejection::Cleared => Next::Later,
+        })
+    }
+
+    /// Returns a hold that is in its cell already, unless it has ended. Then it is removed.
+    async fn held_before(
+        &self,
+        configuration: &Configuration,
+        id: HoldId,
+        hold: Hold,
+        cell: Cell,
+        now: Timestamp,
+    ) -> Result<Next, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let Some(known) = self.resolution(organisation_id, &id).await? else {
+            let rid = id.rid;
+            return Ok(Next::Done(HoldOutcome::Held { rid, hold, cell }));
+        };
+        let charged = known.resolution.charged();
+        self.finish_hold(configuration, &id, &known.hold, charged, now)
+            .await?;
+        Ok(Next::Again)
+    }
+
+    /// Looks for the hold of an earlier try of the request in the cell that its user had then.
+    /// [`Next::Try`] says that there is none.
+    async fn look_back(
+        &self,
+        configuration: &Configuration,
+        (period, rid): (Month, HoldKey),
+        request: &HoldRequest,
+        now: Timestamp,
+    ) -> Result<Next, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let cell = self.cell_at(organisation_id, period, rid.cell()).await?;
+        let nothing = || Next::Try(Box::new(request.clone()));
+        let Some(cell) = cell else {
+            return Ok(nothing());
+        };
+        if cell.epoch > configuration.epoch {
+            return Ok(Next::Done(HoldOutcome::StaleConfiguration));
+        }
+        let Some(hold) = cell.holds.get(&rid).cloned() else {
+            return Ok(nothing());
+        };
+        if hold.has_lapsed(now) {
+            self.expire(configuration, period, vec![(rid, hold)], now)
+                .await?;
+            return Ok(Next::Again);
+        }
+        if hold.fingerprint != request.hold.fingerprint {
+            return Ok(Next::Done(HoldOutcome::BodyMismatch));
+        }
+        let id = HoldId::new(period, rid, &hold);
+        self.held_before(configuration, id, hold, cell, now).await
     }
 
     /// Decides on a request for zero, by a consistent read. Such a request needs no place in the
@@ -135,8 +252,11 @@ impl Store {
             let Some(cell) = self.cell_in_force(configuration, period).await? else {
                 return Ok(HoldOutcome::StaleConfiguration);
             };
-            let exempt = match request.rejection(&cell, now) {
-                HoldRejection::SameHold(hold) => return Ok(HoldOutcome::Held { hold, cell }),
+            let exempt = match request.rejection_by(&cell, false, now) {
+                HoldRejection::SameHold(hold) => {
+                    let rid = request.rid.clone();
+                    return Ok(HoldOutcome::Held { rid, hold, cell });
+                }
                 HoldRejection::BodyMismatch => return Ok(HoldOutcome::BodyMismatch),
                 HoldRejection::StaleConfiguration => return Ok(HoldOutcome::StaleConfiguration),
                 HoldRejection::InsufficientBudget(nodes) => {
@@ -161,11 +281,12 @@ impl Store {
         configuration: &Configuration,
         period: Month,
     ) -> Result<bool, StoreError> {
-        let cell = self.cell(&configuration.organisation.id, period).await?;
+        let home = self.cell_at(&configuration.organisation.id, period, HOME);
+        let cell = home.await?;
         if cell.is_some_and(|cell| cell.epoch == configuration.epoch) {
             return Ok(true);
         }
-        Ok(self.cell_in_force(configuration, period).await?.is_some())
+        Ok(self.home_in_force(configuration, period).await?.is_some())
     }
 
     /// Voids a hold. Writes the resolution first, then updates the cell. Repeated, it changes
@@ -177,7 +298,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<VoidOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let cell = self.cell(organisation_id, hold_id.period).await?;
+        let cell = self.cell_of_hold(organisation_id, hold_id).await?;
         let hold = cell.and_then(|mut cell| cell.holds.remove(&hold_id.rid));
         let Some(hold) = hold.filter(|hold| hold_id.names(hold)) else {
             let known = self.resolution(organisation_id, hold_id).await?;
@@ -207,7 +328,7 @@ impl Store {
         };
         let ended = known.unwrap_or(resolved);
         let charged = ended.resolution.charged();
-        self.finish_hold(organisation_id, hold_id, &ended.hold, charged)
+        self.finish_hold(configuration, hold_id, &ended.hold, charged, now)
             .await?;
         Ok(VoidOutcome::NotHeld)
     }

@@ -12,6 +12,7 @@ mod corrections;
 mod count_records;
 mod creation;
 mod entries;
+mod gather;
 mod hold;
 mod months;
 mod recipients;
@@ -23,6 +24,7 @@ mod resolve;
 mod risk;
 mod thresholds;
 mod uncounted;
+mod within;
 
 pub use alerts::RaisedAlert;
 pub use change::{ChangeRequest, Changed, Committed, Snapshot, Step};

@@ -5,6 +5,7 @@
 //! between two reads, and a difference is confirmed by three looks before it is reported.
 
 use crate::backoff::back_off;
+use crate::domain::ledger::cell::HOME;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::self_audit::{Difference, Look, Subject};
@@ -64,7 +65,8 @@ impl Store {
         organisation_id: &str,
         period: Month,
     ) -> Result<bool, StoreError> {
-        if self.cell(organisation_id, period).await?.is_some() {
+        let home = self.cell_at(organisation_id, period, HOME).await?;
+        if home.is_some() {
             return Ok(true);
         }
         let totals = self.department_totals(organisation_id, period).await?;
@@ -150,10 +152,10 @@ impl Store {
             let Some(configuration) = self.configuration(organisation_id).await? else {
                 return Ok(());
             };
-            let Some(cell) = self.cell(organisation_id, period).await? else {
+            let Some(cells) = self.all_cells(organisation_id, period).await? else {
                 return Ok(());
             };
-            if self.open_cell(&configuration, period, Some(&cell)).await? {
+            if self.open_cell(&configuration, period, Some(&cells)).await? {
                 return Ok(());
             }
             back_off(attempt).await;

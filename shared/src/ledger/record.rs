@@ -106,7 +106,7 @@ impl Store {
         for attempt in 0..ATTEMPTS {
             let mut resolved = None;
             if let Some(hold_id) = &hold_id {
-                let cell = self.cell(organisation_id, hold_id.period).await?;
+                let cell = self.cell_of_hold(organisation_id, hold_id).await?;
                 if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
                     let id = hold_id.clone();
                     let Some(settlement) = settlement(&current, books, report, id, hold) else {
@@ -184,8 +184,9 @@ impl Store {
         let models = self.unsure_items(organisation_id, [entry])?;
         let done = self.transact_with_models(parts, &models).await?;
         if done == Transacted::Applied {
+            let charged = entry.charge.amounts;
             let cell = self
-                .finish_hold(organisation_id, hold_id, hold, entry.charge.amounts)
+                .finish_hold(configuration, hold_id, hold, charged, now)
                 .await?;
             if let Some(cell) = cell {
                 self.release_seen(configuration, entry.period, &cell, now)
@@ -195,7 +196,7 @@ impl Store {
         }
         if let Some(known) = self.resolution(organisation_id, hold_id).await? {
             let charged = known.resolution.charged();
-            self.finish_hold(organisation_id, hold_id, &known.hold, charged)
+            self.finish_hold(configuration, hold_id, &known.hold, charged, now)
                 .await?;
         }
         match done.was_refused_at(0) {

@@ -6,10 +6,10 @@
 //! the hold before cannot end it early. An earlier resolution wins: the hold has ended, and the
 //! increase is released with it. Repeated after a lost answer, a call changes nothing.
 
+use super::gather::{Gathered, Gathering, Want};
 use super::hold::ATTEMPTS_TO_HOLD;
 use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
-use crate::domain::ledger::cell_update::Condition;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
@@ -88,7 +88,7 @@ impl Store {
     ) -> Result<RenewOutcome, StoreError> {
         let organisation_id = &configuration.organisation.id;
         for attempt in 0..ATTEMPTS_TO_HOLD {
-            let cell = self.cell(organisation_id, hold_id.period).await?;
+            let cell = self.cell_of_hold(organisation_id, hold_id).await?;
             let known = cell.as_ref().and_then(|cell| cell.holds.get(&hold_id.rid));
             let before = known.filter(|hold| hold_id.names(hold));
             let (Some(cell), Some(before)) = (&cell, before) else {
@@ -101,7 +101,7 @@ impl Store {
             let current = configuration.period_of(now);
             let is_in_force = hold_id.period >= current;
             if is_in_force && cell.epoch != configuration.epoch {
-                match self.cell_in_force(configuration, hold_id.period).await? {
+                match self.home_in_force(configuration, hold_id.period).await? {
                     Some(_) => continue,
                     None => return Ok(RenewOutcome::StaleConfiguration),
                 }
@@ -148,25 +148,26 @@ impl Store {
         let mut admitted = None;
         loop {
             let asked = admitted.as_ref().unwrap_or(&renewal.asked);
-            let Some((mut update, after)) = asked.growth(renewal.before, renewal.wanted.expires_at)
-            else {
+            let grown = asked.growth(renewal.before, renewal.wanted.expires_at);
+            let Some((mut updates, after)) = grown else {
                 let nodes = renewal.asked.short(cell);
                 return Ok(Tried::Done(renewal.is_short(nodes, cell.clone())));
             };
             if !renewal.is_in_force {
-                let is_of_epoch = |c: &Condition| matches!(c, Condition::EpochIs(_));
-                update
-                    .conditions
-                    .retain(|condition| !is_of_epoch(condition));
+                updates.forget_epoch();
             }
             let organisation_id = &renewal.configuration.organisation.id;
             let period = renewal.hold_id.period;
             let updated = match after == *renewal.before {
-                true => Updated::Applied(cell.clone()),
-                false => self.update_cell(organisation_id, period, &update).await?,
+                true => Updated::Applied(Some(cell.clone())),
+                false => self.update_cells(organisation_id, period, updates).await?,
             };
             let refused = match updated {
-                Updated::Applied(cell) => return self.renewed(renewal, after, cell).await,
+                Updated::Applied(known) => {
+                    let number = renewal.hold_id.rid.cell();
+                    let cell = self.known_or_read(organisation_id, period, number, known);
+                    return self.renewed(renewal, after, cell.await?).await;
+                }
                 Updated::Refused(None) => return Ok(Tried::Again),
                 Updated::Refused(Some(cell)) => cell,
             };
@@ -174,6 +175,9 @@ impl Store {
                 && refused.holds.get(&renewal.hold_id.rid) == Some(renewal.before);
             if !is_as_read || admitted.is_some() {
                 return Ok(Tried::Again);
+            }
+            if refused.is_one_of_several(&renewal.hold_id.rid) {
+                return self.grow_from_others(renewal, &refused).await;
             }
             // The increase meets the same limits as a new hold of that amount beside this one.
             let others = refused.without(&renewal.hold_id.rid);
@@ -192,6 +196,26 @@ impl Store {
         }
     }
 
+    /// Grows the hold by what other cells have. `own` is its cell as it refused.
+    async fn grow_from_others(
+        &self,
+        renewal: &Renewal<'_>,
+        own: &Cell,
+    ) -> Result<Tried, StoreError> {
+        let gathering = Gathering {
+            configuration: renewal.configuration,
+            period: renewal.hold_id.period,
+            request: &renewal.asked,
+            want: Want::Growth(renewal.before, renewal.wanted.expires_at),
+            now: renewal.now,
+        };
+        match self.gather(gathering, own).await? {
+            Gathered::Placed { hold, cell } => self.renewed(renewal, hold, cell).await,
+            Gathered::Short(nodes, sum) => Ok(Tried::Done(renewal.is_short(nodes, sum))),
+            Gathered::Full(_) | Gathered::Again => Ok(Tried::Again),
+        }
+    }
+
     /// Confirms a hold that is renewed in the cell. If it ended before, removes it and its increase
     /// from the cell.
     async fn renewed(
@@ -207,7 +231,8 @@ impl Store {
             && let Some(known) = self.resolution(organisation_id, hold_id).await?
         {
             let charged = known.resolution.charged();
-            self.finish_hold(organisation_id, hold_id, &known.hold, charged)
+            let (configuration, now) = (renewal.configuration, renewal.now);
+            self.finish_hold(configuration, hold_id, &known.hold, charged, now)
                 .await?;
             return Ok(Tried::Done(RenewOutcome::Ended));
         }

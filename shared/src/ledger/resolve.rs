@@ -1,8 +1,10 @@
 //! Resolves holds that no event has settled, and removes resolved holds from their cells.
 
+use super::within::{Within, by_cell};
+use crate::backoff::back_off;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::buckets::of_usage;
-use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::cell::{Cell, HOME};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::{HoldId, HoldKey};
 use crate::domain::ledger::resolution::Resolution;
@@ -16,6 +18,7 @@ use crate::store::{
 };
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// How many lapsed holds are resolved at the same time. Whoever meets them has a request of their
@@ -98,31 +101,47 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         if !living.is_empty() {
             // If one of them changed meanwhile, the next call tries again.
-            self.update_cell(organisation_id, period, &prolong(&living))
+            for of_cell in by_cell(living, |(rid, ..)| rid.cell()) {
+                self.update_cells(organisation_id, period, prolong(&of_cell))
+                    .await?;
+            }
+        }
+        for of_cell in by_cell(resolved, |finished| finished.rid.cell()) {
+            self.finish_lapsed(configuration, period, &of_cell, now)
                 .await?;
         }
-        if !resolved.is_empty() {
-            let each = resolved.iter();
-            let update = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
-            let updated = self.update_cell(organisation_id, period, &update).await?;
-            let Updated::Refused(Some(cell)) = updated else {
-                return Ok(());
-            };
-            // A renewal that came a moment too late has changed one of them. It has ended
-            // nevertheless, and would not be seen again before its new time is over.
+        Ok(())
+    }
+
+    /// Removes lapsed holds of one cell together. If that fails, each is removed by itself: a
+    /// renewal that came a moment too late has changed one of them, which has ended nevertheless
+    /// and would not be seen again before its new time is over, or others have removed one.
+    async fn finish_lapsed(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        resolved: &[Finished],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let each = resolved.iter();
+        let mut updates = finish_as(each.map(|of| (&of.rid, &of.hold, &of.ended, of.charged)));
+        if let Some(first) = resolved.first() {
+            let within = Within::new(configuration, period, now);
+            within.assume_enough(&mut updates, first.rid.cell());
+        }
+        let updated = self.update_cells(organisation_id, period, updates).await?;
+        if let Updated::Refused(_) = updated {
             for Finished {
                 rid,
                 hold,
                 ended,
                 charged,
-            } in &resolved
+            } in resolved
             {
                 let id = HoldId::new(period, rid.clone(), hold);
-                let known = cell.holds.get(rid).filter(|known| id.names(known));
-                if known.is_some_and(|known| known.expires_at > hold.expires_at) {
-                    self.finish_hold(organisation_id, &id, ended, *charged)
-                        .await?;
-                }
+                self.finish_hold(configuration, &id, ended, *charged, now)
+                    .await?;
             }
         }
         Ok(())
@@ -146,7 +165,7 @@ impl Store {
             return Ok(false);
         };
         let Finished { ended, charged, .. } = *finished;
-        self.finish_hold(&configuration.organisation.id, hold_id, &ended, charged)
+        self.finish_hold(configuration, hold_id, &ended, charged, now)
             .await?;
         Ok(true)
     }
@@ -216,48 +235,80 @@ impl Store {
         }
     }
 
-    /// Removes a hold that was resolved as `ended` from its cell, even if it has changed: a new
-    /// budget added its counter, or a renewal came a moment too late. Returns the new cell, if it
-    /// is known.
+    /// Removes a hold that was resolved as `ended` from its cell, even if it has changed: a renewal
+    /// came a moment too late. What was used beyond the hold is paid as [`Within`] says. Returns the
+    /// new cell, if it is known.
     pub(crate) async fn finish_hold(
         &self,
-        organisation_id: &str,
+        configuration: &Configuration,
         hold_id: &HoldId,
         ended: &Hold,
         charged: Amounts,
+        now: Timestamp,
     ) -> Result<Option<Cell>, StoreError> {
+        let (organisation_id, period) = (&configuration.organisation.id, hold_id.period);
+        let mut current = Cow::Borrowed(configuration);
         let mut hold = ended.clone();
-        for _ in 0..ATTEMPTS {
-            let update = finish_as([(&hold_id.rid, &hold, ended, charged)]);
-            match self
-                .update_cell(organisation_id, hold_id.period, &update)
-                .await?
-            {
-                Updated::Applied(cell) => return Ok(Some(cell)),
-                Updated::Refused(None) => return Ok(None),
-                Updated::Refused(Some(cell)) => {
-                    match cell
-                        .holds
-                        .get(&hold_id.rid)
-                        .filter(|known| hold_id.names(known))
-                    {
-                        Some(known) => hold.clone_from(known),
-                        None => return Ok(Some(cell)),
-                    }
+        let mut own: Option<Cell> = None;
+        for attempt in 0..ATTEMPTS {
+            let mut updates = finish_as([(&hold_id.rid, &hold, ended, charged)]);
+            let within = Within::new(&current, period, now);
+            match &own {
+                None => within.assume_enough(&mut updates, hold_id.rid.cell()),
+                Some(own) => {
+                    let home = self.home_beside(organisation_id, period, own, &hold_id.rid);
+                    within.pay(&mut updates, hold_id.rid.cell(), own, &home.await?);
                 }
             }
+            let updated = self.update_cells(organisation_id, period, updates).await?;
+            let refusing = match updated {
+                Updated::Applied(cell) => return Ok(cell),
+                Updated::Refused(Some(cell)) => cell,
+                Updated::Refused(None) => {
+                    let Some(cell) = self.cell_of_hold(organisation_id, hold_id).await? else {
+                        return Ok(None);
+                    };
+                    back_off(attempt).await;
+                    cell
+                }
+            };
+            let known = refusing.holds.get(&hold_id.rid);
+            match known.filter(|known| hold_id.names(known)) {
+                Some(known) => hold.clone_from(known),
+                None => return Ok(Some(refusing)),
+            }
+            if refusing.epoch > current.epoch {
+                current = self.newer(current).await?;
+            }
+            own = Some(refusing);
         }
         Err(StoreError::Contended)
+    }
+
+    /// Returns the home cell beside `own`, the cell of the hold `rid`, which may be home itself.
+    async fn home_beside(
+        &self,
+        organisation_id: &str,
+        period: Month,
+        own: &Cell,
+        rid: &HoldKey,
+    ) -> Result<Cell, StoreError> {
+        if rid.cell() == HOME {
+            return Ok(own.clone());
+        }
+        let home = self.cell_at(organisation_id, period, HOME).await?;
+        Ok(home.unwrap_or_default())
     }
 
     /// Completes those of `holds` that are resolved and still in the cell. Returns whether there
     /// were any.
     pub(crate) async fn finish_resolved(
         &self,
-        organisation_id: &str,
+        configuration: &Configuration,
         period: Month,
         holds: &BTreeMap<HoldKey, Hold>,
     ) -> Result<bool, StoreError> {
+        let organisation_id = &configuration.organisation.id;
         let ids: Vec<HoldId> = holds
             .iter()
             .map(|(rid, hold)| HoldId::new(period, rid.clone(), hold))
@@ -266,7 +317,9 @@ impl Store {
         for hold_id in &resolved {
             if let Some(known) = self.resolution(organisation_id, hold_id).await? {
                 let charged = known.resolution.charged();
-                self.finish_hold(organisation_id, hold_id, &known.hold, charged)
+                // Nothing needs to be paid: the counters are made anew after this.
+                let now = Timestamp::MAX;
+                self.finish_hold(configuration, hold_id, &known.hold, charged, now)
                     .await?;
             }
         }

@@ -180,7 +180,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Ended, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let cell = self.cell(organisation_id, hold_id.period).await?;
+        let cell = self.cell_of_hold(organisation_id, hold_id).await?;
         if let Some(hold) = cell.as_ref().and_then(|cell| living(cell, hold_id)) {
             let charging = self.charge_hold(configuration, hold_id, hold, now);
             if !charging.await? {

@@ -5,7 +5,8 @@ use super::call::ATTEMPTS;
 use super::error::StoreError;
 use super::item::Item;
 use super::keys::{
-    self, ALIAS, BUDGET, CONFIGURATION, DEPARTMENT, DISCOUNT, ENDED, GONE, GRANT, HEAD, MOVE, PRICE,
+    self, ALIAS, BUDGET, CONFIGURATION, DEPARTMENT, DISCOUNT, ENDED, GONE, GRANT, HEAD, MOVE,
+    PLACEMENT, PRICE,
 };
 use super::rows::DATA;
 use super::tables::Table;
@@ -15,6 +16,7 @@ use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::organisation::Organisation;
+use crate::domain::org::placement::Placement;
 use crate::domain::period::Month;
 use crate::domain::pricing::own::OwnPrices;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -177,6 +179,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
     let mut gone: Vec<DeletedDepartment> = Vec::new();
     let mut ended: Vec<EndedBudget> = Vec::new();
     let mut prices = OwnPrices::default();
+    let mut placement = Placement::default();
     for mut row in rows {
         let Some(AttributeValue::S(sk)) = row.remove("sk") else {
             return Err(StoreError::unreadable("a row without a sort key"));
@@ -202,6 +205,8 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             prices.add_price(data(row)?);
         } else if sk.starts_with(DISCOUNT) {
             prices.add_discount(data(row)?);
+        } else if sk == PLACEMENT {
+            placement = data(row)?;
         } else if sk.starts_with(ALIAS) {
             prices.add_alias(data(row)?);
         }
@@ -222,6 +227,7 @@ fn compile(rows: Vec<Item>) -> Result<Option<(Head, Configuration)>, StoreError>
             gone,
             prices,
             next_department: head.next_department,
+            placement,
         };
         (head, configuration)
     }))

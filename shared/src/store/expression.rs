@@ -9,9 +9,14 @@ use crate::domain::ledger::cell_update::{CellUpdate, Condition};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
+use crate::domain::wide_number;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::{BTreeMap, HashMap};
+
+/// How many cells there are beside home, and how many writes changed a counter in two of them.
+const OTHERS: &str = "c";
+const MOVES: &str = "b";
 
 /// Returns a counter's attribute: `t3` for tokens, `u3` for pico-USD.
 pub(super) fn attribute(node: Node) -> String {
@@ -41,6 +46,13 @@ fn node(attribute: &str) -> Option<Node> {
     Some(Node { unit, index })
 }
 
+/// Subtracted from each part of a counter that is shut. It is larger than all amounts together, so
+/// a shut counter fails every condition for something left by itself: no operation can forget to
+/// look. What is given back is added as to any other.
+const SHUT: i128 = 1_000 * wide_number::MAX;
+/// A stored number below this is of a shut counter.
+const SHUT_BELOW: i128 = -SHUT / 2;
+
 fn packed(hold: &Hold) -> AttributeValue {
     AttributeValue::B(Blob::new(hold.pack()))
 }
@@ -64,7 +76,14 @@ pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
         (TTL.to_owned(), number(expires_at)),
     ]);
     for (node, rest) in &cell.nodes {
-        item.insert(attribute(*node), number(rest));
+        let shut = if cell.shut.contains(node) { SHUT } else { 0 };
+        item.insert(attribute(*node), number(rest - shut));
+    }
+    if cell.others > 0 {
+        item.insert(OTHERS.to_owned(), number(cell.others));
+    }
+    if cell.moves > 0 {
+        item.insert(MOVES.to_owned(), number(cell.moves));
     }
     for (node, carried) in &cell.carried {
         item.insert(carry_attribute(*node), number(carried));
@@ -75,8 +94,9 @@ pub(super) fn cell_to_item(key: &str, cell: &Cell, expires_at: i64) -> Item {
     item
 }
 
-/// Reads an item that [`cell_to_item`] and updates wrote. Other attributes are of later versions.
-pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
+/// Reads an item that [`cell_to_item`] and updates of the cell `of` wrote. Other attributes are of
+/// later versions.
+pub(super) fn cell_from_item(of: u32, item: &Item) -> Result<Cell, StoreError> {
     let unreadable = |name: &str| StoreError::unreadable(format!("cell attribute {name}"));
     let mut cell = Cell::default();
     for (name, value) in item {
@@ -85,13 +105,15 @@ pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
             (name, _) if name == TTL => {}
             ("e", AttributeValue::N(n)) => cell.epoch = integer(name, n)?,
             ("v", AttributeValue::N(n)) => cell.version = integer(name, n)?,
+            (OTHERS, AttributeValue::N(n)) => cell.others = integer(name, n)?,
+            (MOVES, AttributeValue::N(n)) => cell.moves = integer(name, n)?,
             ("p", AttributeValue::M(holds)) => {
                 for (rid, value) in holds {
                     let (rid, hold) = hold_from(rid, value)?;
-                    cell.holds.insert(rid, hold);
+                    cell.holds.insert(rid.in_cell(of), hold);
                 }
             }
-            ("e" | "v" | "p", _) => return Err(unreadable(name)),
+            ("e" | "v" | "p" | OTHERS | MOVES, _) => return Err(unreadable(name)),
             (name, value) => {
                 let (numbers, counter) = match name.split_at_checked(1) {
                     Some(("c", counter)) => (&mut cell.carried, counter),
@@ -100,7 +122,14 @@ pub(super) fn cell_from_item(item: &Item) -> Result<Cell, StoreError> {
                 };
                 let Some(node) = node(counter) else { continue };
                 let digits = value.as_n().map_err(|_| unreadable(name))?;
-                numbers.insert(node, counted(name, digits)?);
+                let stored: i128 = integer(name, digits)?;
+                if stored < SHUT_BELOW {
+                    cell.shut.insert(node);
+                    let rest = (stored + SHUT).to_string();
+                    cell.nodes.insert(node, counted(name, &rest)?);
+                } else {
+                    numbers.insert(node, counted(name, digits)?);
+                }
             }
         }
     }
@@ -117,6 +146,18 @@ fn hold_from(rid: &str, value: &AttributeValue) -> Result<(HoldKey, Hold), Store
     let bytes = value.as_b().map_err(|_| unreadable())?;
     let hold = Hold::unpack(bytes.as_ref()).map_err(|_| unreadable())?;
     Ok((HoldKey::parse(rid).ok_or_else(unreadable)?, hold))
+}
+
+/// Returns what an update adds to the stored numbers of levels.
+fn stored_changes(update: &CellUpdate) -> BTreeMap<Node, i128> {
+    let mut changes = update.add_or_begin.clone();
+    for node in &update.shut {
+        *changes.entry(*node).or_default() -= SHUT;
+    }
+    for node in &update.reopen {
+        *changes.entry(*node).or_default() += SHUT;
+    }
+    changes
 }
 
 /// A condition and an update in DynamoDB's syntax.
@@ -140,9 +181,10 @@ impl Expression {
             let value = out.value(number(epoch));
             sets.push(format!("e = {value}"));
         }
+        sets.extend(out.home(update));
         for (&node, &delta) in &update.add {
             let name = attribute(node);
-            let begin = match update.open.get(&node) {
+            let begin = match update.begin.get(&node) {
                 Some(given) => out.known_or(&name, *given),
                 None => name.clone(),
             };
@@ -150,11 +192,11 @@ impl Expression {
             let value = out.value(number(delta.unsigned_abs()));
             sets.push(format!("{name} = {begin} {sign} {value}"));
         }
-        for (&node, &delta) in &update.add_or_begin {
+        for (node, delta) in stored_changes(update) {
             sets.push(out.add_or_begin(&attribute(node), delta));
         }
         let is_untouched = |(node, _): &(&Node, &i128)| !update.add.contains_key(*node);
-        for (&node, &given) in update.open.iter().filter(is_untouched) {
+        for (&node, &given) in update.begin.iter().filter(is_untouched) {
             let name = attribute(node);
             let begin = out.known_or(&name, given);
             sets.push(format!("{name} = {begin}"));
@@ -181,6 +223,18 @@ impl Expression {
             out.update.push_str(&removes.join(", "));
         }
         out
+    }
+
+    /// Changes what only home has.
+    fn home(&mut self, update: &CellUpdate) -> Vec<String> {
+        let mut sets = Vec::new();
+        if let Some(others) = update.others {
+            sets.push(format!("{OTHERS} = {}", self.value(number(others))));
+        }
+        if update.is_move {
+            sets.push(self.add_or_begin(MOVES, 1));
+        }
+        sets
     }
 
     /// Adds to a number that counts as zero if it is missing.
@@ -219,6 +273,22 @@ impl Expression {
                 let (name, least) = (attribute(*node), self.value(number(least)));
                 format!("(attribute_not_exists({name}) OR {name} >= {least})")
             }
+            Condition::IsAbsent(node) => format!("attribute_not_exists({})", attribute(*node)),
+            Condition::OthersAre(0) => format!("attribute_not_exists({OTHERS})"),
+            Condition::OthersAre(others) => format!("{OTHERS} = {}", self.value(number(others))),
+            Condition::IsOpen(node) => {
+                let (name, most) = (attribute(*node), self.value(number(SHUT_BELOW)));
+                format!("(attribute_not_exists({name}) OR {name} >= {most})")
+            }
+            Condition::IsShut(node) => {
+                format!("{} < {}", attribute(*node), self.value(number(SHUT_BELOW)))
+            }
+            Condition::IsShutWith(node, least) => {
+                let name = attribute(*node);
+                let least = self.value(number(least - SHUT));
+                let most = self.value(number(SHUT_BELOW));
+                format!("{name} BETWEEN {least} AND {most}")
+            }
         }
     }
 
@@ -250,6 +320,7 @@ mod tests {
     use crate::domain::ledger::hold::Exempt;
     use crate::domain::ledger::settlement::{finish, lapsed_holds};
     use crate::domain::pricing::tokens::ServiceTier;
+    use std::collections::BTreeSet;
 
     fn hold() -> Hold {
         Hold {
@@ -274,6 +345,12 @@ mod tests {
         let cell = Cell {
             epoch: 7,
             version: 9,
+            others: 3,
+            moves: 4,
+            shut: BTreeSet::from([Node {
+                unit: Unit::Tokens,
+                index: 0,
+            }]),
             nodes: BTreeMap::from([
                 (
                     Node {
@@ -306,7 +383,10 @@ mod tests {
             )]),
             holds: BTreeMap::from([(HoldKey::derive("a", "b", "c"), hold())]),
         };
-        assert_eq!(cell_from_item(&cell_to_item("k", &cell, 1)).unwrap(), cell);
+        assert_eq!(
+            cell_from_item(0, &cell_to_item("k", &cell, 1)).unwrap(),
+            cell
+        );
     }
 
     #[test]
@@ -334,7 +414,7 @@ mod tests {
         }
         let lapsed = lapsed_holds(&cell, jiff::Timestamp::MAX, |_| true);
         let update = finish(lapsed.iter().map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
-        let length = Expression::of(&update).update.len();
+        let length = Expression::of(update.get(0).unwrap()).update.len();
         assert!((1_000..4_096).contains(&length), "{length}");
     }
 
@@ -352,7 +432,7 @@ mod tests {
         ] {
             let mut item = cell_to_item("k", &Cell::default(), 1);
             item.insert(name.into(), value);
-            match cell_from_item(&item) {
+            match cell_from_item(0, &item) {
                 Ok(cell) => assert!(is_read && cell == Cell::default(), "{name}"),
                 Err(error) => assert!(!is_read, "{name}: {error}"),
             }
@@ -365,7 +445,7 @@ mod tests {
         let update = CellUpdate {
             conditions: vec![Condition::AtLeastOrNew(tokens, 5)],
             add: BTreeMap::from([(tokens, -5)]),
-            open: BTreeMap::from([(tokens, 90), (usd, 7)]),
+            begin: BTreeMap::from([(tokens, 90), (usd, 7)]),
             ..CellUpdate::default()
         };
         let expression = Expression::of(&update);

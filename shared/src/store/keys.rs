@@ -51,6 +51,8 @@ pub(super) const MOVE: &str = "config#move#";
 pub(super) const GONE: &str = "config#gone#";
 /// Deleted budgets that earlier months still need.
 pub(super) const ENDED: &str = "config#ended#";
+/// Which cells serve which departments.
+pub(super) const PLACEMENT: &str = "config#placement";
 /// Approved exemptions, as decisions see them.
 pub(super) const GRANT: &str = "config#grant#";
 /// The organisation's own prices, discounts and aliases, by digest of their names.
@@ -87,11 +89,9 @@ pub(super) const CLIENT: &str = "oauth#";
 pub(super) const ORGANISATIONS: &str = "@organisations";
 pub(super) const OPERATOR: &str = "@operator";
 
-/// The generation and number of the home cell.
-const HOME: &str = "0.0";
-
-pub(super) fn cell(organisation_id: &str, period: Month) -> String {
-    format!("{organisation_id}.{period}.{HOME}")
+/// A cell of a month, by its number.
+pub(super) fn cell(organisation_id: &str, period: Month, number: u32) -> String {
+    format!("{organisation_id}.{period}.0.{number}")
 }
 
 pub(super) fn head(organisation_id: &str) -> Key {
@@ -268,7 +268,9 @@ mod tests {
     fn every_key_begins_with_the_organisation_or_leads_to_it() {
         let month = Month::new(2026, 11).unwrap();
         for pk in [
-            cell("acme", month),
+            cell("acme", month, 0),
+            cell("acme", month, 1),
+            cell("acme", month, 10),
             head("acme").pk,
             governance("acme", USER).pk,
             audit("acme", 1).pk,

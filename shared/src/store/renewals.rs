@@ -30,7 +30,7 @@ impl Store {
         }
         // The hold's row was written by an earlier release. Read all users only if the hold is in
         // the cell.
-        let cell = self.cell(organisation_id, hold_id.period).await?;
+        let cell = self.cell_of_hold(organisation_id, hold_id).await?;
         let known = cell.as_ref().and_then(|cell| cell.holds.get(rid));
         if !known.is_some_and(|hold| hold_id.names(hold)) {
             return Ok(None);

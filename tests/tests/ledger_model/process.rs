@@ -4,6 +4,7 @@
 use super::world::{AFTER, BEFORE, Mistake, Q, Record, Resolution, World, node, rid};
 use jiff::Timestamp;
 use shared::domain::amount::Amounts;
+use shared::domain::ledger::cell::HOME;
 use shared::domain::ledger::cell_update::{CellUpdate, Condition};
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_request::HoldRejection;
@@ -243,10 +244,8 @@ fn charge(world: &mut World, event: u8, department: u8) -> At {
         return At::Done;
     }
     let nodes = [node(0), node(1 + u32::from(department))];
-    let mut update = debit(&nodes, Amounts::new(used(event), 0));
-    update
-        .conditions
-        .push(Condition::EpochIs(world.cell().epoch));
+    let mut update = debit(HOME, &nodes, Amounts::new(used(event), 0));
+    update.require_epoch(world.cell().epoch);
     put_record(world, event, department);
     world.was_unheld = true;
     if !world.makes(Mistake::LateUsageIsFree) {

@@ -1,12 +1,13 @@
 //! The durable state: the cell, the records, the resolutions, the configuration. And its laws.
 
 use shared::domain::amount::{Amounts, Unit};
-use shared::domain::ledger::cell::Cell;
+use shared::domain::ledger::cell::{Cell, HOME};
 use shared::domain::ledger::cell_update::{CellUpdate, Condition};
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldKey;
 use shared::domain::ledger::hold_request::HoldRequest;
 use shared::domain::ledger::node::Node;
+use shared::domain::ledger::settlement::finish;
 use shared::domain::pricing::tokens::ServiceTier;
 use std::collections::BTreeMap;
 
@@ -153,13 +154,14 @@ impl World {
             },
             hard: nodes,
             epoch,
+            earlier: Default::default(),
             exemptions: Vec::new(),
         }
     }
 
     /// The update of a hold, with the planted mistake.
     pub fn hold_update(&self, request: &HoldRequest) -> CellUpdate {
-        let mut update = request.update();
+        let mut update = request.update().at(HOME).clone();
         let own = request.hold.nodes[1];
         let drops: Box<dyn Fn(&Condition) -> bool> = match self.mistake {
             Some(Mistake::HoldsWithoutItsEpoch) => Box::new(|c| matches!(c, Condition::EpochIs(_))),
@@ -189,8 +191,8 @@ impl World {
         } else {
             charged
         };
-        let mut update =
-            shared::domain::ledger::settlement::finish([(&name, hold, Amounts::new(charged, 0))]);
+        let mut update = finish([(&name, hold, Amounts::new(charged, 0))]);
+        let update = update.at(HOME);
         if self.makes(Mistake::FinishesWithoutLooking) {
             update.conditions.clear();
         }

@@ -2,8 +2,9 @@
 
 use super::Change;
 use crate::domain::exemption::ExemptionStatus;
-use crate::domain::ledger::cell::Cell;
-use crate::domain::ledger::cell_update::CellUpdate;
+use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell_update::Condition;
+use crate::domain::ledger::cell_updates::{Caps, CellUpdates};
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::rollover::Rollover;
 use crate::domain::ledger::settlement::carry;
@@ -151,31 +152,78 @@ impl Effect<'_> {
         }
     }
 
-    /// The update of `cell`, the cell of `period`. A month before the current one keeps its
-    /// amounts: only its epoch changes.
-    pub fn update(&self, cell: &Cell, period: Month, current: Month) -> CellUpdate {
-        let mut update = CellUpdate::default();
+    /// The updates of `cells`, those of `period`, home first. A month before the current one keeps
+    /// its amounts: only its epoch changes. `caps` are the hard counters of the period before the
+    /// change.
+    pub fn updates(
+        &self,
+        cells: &[Cell],
+        caps: &Caps,
+        period: Month,
+        current: Month,
+    ) -> CellUpdates {
+        let mut updates = CellUpdates::default();
+        let mut kept = caps.clone();
+        let Some(home) = cells.first() else {
+            return updates;
+        };
         match self {
             Self::Unseen | Self::NewEpoch => {}
             Self::Budget { before, after } if period >= current => {
-                let given = |budget: &Option<&Budget>| {
-                    let budget = budget.as_ref()?;
-                    let gives = budget.unit.counted(budget.gives_in(period));
-                    Some((budget.counter(), gives))
-                };
-                if let Some((node, gone)) = given(before) {
-                    update.add_or_begin.insert(node, -gone);
+                for budget in before.iter() {
+                    let gone = budget.unit.counted(budget.gives_in(period));
+                    updates
+                        .at(HOME)
+                        .add_to(budget.counter(), gone.saturating_neg());
                 }
-                if let Some((node, gives)) = given(after) {
-                    let change = update.add_or_begin.entry(node).or_default();
-                    *change = change.saturating_add(gives);
+                for budget in after.iter() {
+                    let gives = budget.unit.counted(budget.gives_in(period));
+                    updates.at(HOME).add_to(budget.counter(), gives);
+                }
+                if let Some(budget) = after.or(*before) {
+                    let is_hard = |of: &Budget| of.hard_cap && of.counts_in(period);
+                    let (was, is) = (before.is_some_and(is_hard), after.is_some_and(is_hard));
+                    let node = budget.counter();
+                    harden(&mut updates, node, (was, is), cells);
+                    if !is {
+                        kept.hard.retain(|hard| *hard != node);
+                    }
                 }
             }
             Self::Budget { .. } => {}
             // Only changes touch a carry, and no two changes cross.
-            Self::Carry(into, carried) if *into == period => update = carry(cell, carried),
+            Self::Carry(into, carried) if *into == period => {
+                updates = CellUpdates::of(HOME, carry(home, carried));
+            }
             Self::Carry(..) => {}
         }
-        update
+        // What the change takes from a hard counter, home may not have.
+        updates.charge_within(&kept, HOME, Some(home), home);
+        updates
     }
+}
+
+/// Shuts a counter that becomes hard, and opens one that is hard no longer. A soft counter may be
+/// less than nothing in some cells. With one cell there is nothing to do: see
+/// [`CellUpdates::charge_within`].
+fn harden(updates: &mut CellUpdates, node: Node, (was, is): (bool, bool), cells: &[Cell]) {
+    let others = u32::try_from(cells.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    if others == 0 || was == is {
+        return;
+    }
+    if is {
+        updates.shut(node, others);
+        return;
+    }
+    for (number, cell) in (HOME..).zip(cells) {
+        let update = updates.at(number);
+        match cell.shut.contains(&node) {
+            true => {
+                update.conditions.push(Condition::IsShut(node));
+                update.reopen.insert(node);
+            }
+            false => update.conditions.push(Condition::IsOpen(node)),
+        }
+    }
+    updates.require_others(others);
 }

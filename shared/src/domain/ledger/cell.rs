@@ -1,8 +1,12 @@
-//! The cell: one item with an organisation's live budget counters for one period.
+//! Cells: the items with an organisation's live budget counters for one period.
 //!
-//! Every operation is a [`CellUpdate`]: conditions and effects, applied together or not at all. The
-//! store turns it into one DynamoDB expression. The model applies it to a value with
+//! A period has one cell, home, or several. Then each has a part of every counter, and what is left
+//! of a budget is the sum of the parts. Every operation is a [`CellUpdate`] of one cell, or
+//! [`CellUpdates`] of several: conditions and effects, applied together or not at all. The store
+//! turns each into one DynamoDB expression. The model applies it to a value with
 //! [`CellUpdate::apply`].
+//!
+//! [`CellUpdates`]: crate::domain::ledger::cell_updates::CellUpdates
 
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::exemption::grant::Grant;
@@ -22,23 +26,38 @@ use crate::domain::ledger::settlement::{
     LateUsage, MAX_RELEASED_AT_ONCE, carry, debit, debit_late, finish, finish_as, lapsed_holds,
 };
 
+/// The number of the first cell. It says how many others there are, and alone has the counters of
+/// exemptions and the carries.
+pub const HOME: u32 = 0;
+/// The most cells of a period. A change writes all of them in one transaction, which takes a
+/// hundred items.
+pub const MAX_CELLS: u32 = 64;
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
 /// The most exemption counters of a cell. A counter stays until the month ends, even if its
 /// exemption ended before. Levels have two counters each.
 pub const MAX_EXEMPTION_COUNTERS: usize = 4_000;
 
-/// The counters and holds of one organisation and period.
+/// The counters and holds of one organisation and period, in one cell or added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cell {
     /// The configuration epoch that the counters agree with.
     pub epoch: u64,
     pub version: u64,
+    /// How many cells the period has beside this one. Zero in every cell but home.
+    pub others: u32,
+    /// Counts the writes that change a counter in two cells at once. Zero in every cell but home.
+    /// Two reads of home with the same number have no such write between them, so what was read of
+    /// the others meanwhile can be added up.
+    pub moves: u64,
     /// The remainder of each level: amount + carried + exempted - spent - held. Without a budget
     /// the amount is zero, so the counter is minus the usage. An absent counter is zero. An
     /// exemption's counter exists from its first hold of the month on. Before that, all that it
     /// gives is left. Tokens or pico-USD, as everything in a cell.
     pub nodes: BTreeMap<Node, i128>,
+    /// The counters that admit nothing, whatever they have: if one cell
+    /// of several is short of a debt, the counter is shut in all, or others could go on spending.
+    pub shut: BTreeSet<Node>,
     /// The amount carried into each budget from the month before, if any.
     pub carried: BTreeMap<Node, i128>,
     /// The amount that exemptions gave beyond each budget, held or spent, if any.
@@ -92,6 +111,74 @@ impl Cell {
             }
         }
         cell
+    }
+
+    /// Whether this, the cell of the hold `rid`, is not the only cell of its period.
+    pub fn is_one_of_several(&self, rid: &HoldKey) -> bool {
+        rid.cell() != HOME || self.others > 0
+    }
+
+    /// Whether nothing moved from one cell to another since `before`. Both are home.
+    pub fn is_unmoved_since(&self, before: &Self) -> bool {
+        let known = (before.moves, before.others, before.epoch);
+        (self.moves, self.others, self.epoch) == known
+    }
+
+    /// Returns the sum of cells of one period: what is left, and all holds. The first is home. A
+    /// sum has no shut counters: a shut one is opened by whoever finds that the sum suffices.
+    pub fn sum(cells: &[Self]) -> Self {
+        let mut cells = cells.iter();
+        let mut sum = cells.next().cloned().unwrap_or_default();
+        sum.shut.clear();
+        for cell in cells {
+            for (&node, &rest) in &cell.nodes {
+                let total = sum.nodes.entry(node).or_default();
+                *total = total.saturating_add(rest);
+            }
+            for (&node, &given) in &cell.exempted {
+                let total = sum.exempted.entry(node).or_default();
+                *total = total.saturating_add(given);
+            }
+            let holds = cell.holds.iter();
+            let holds = holds.map(|(rid, hold)| (rid.clone(), hold.clone()));
+            sum.holds.extend(holds);
+        }
+        sum
+    }
+
+    /// Divides this sum of a period among its cells, which were `behind` before. Home gets what has
+    /// changed. Hard counters of several cells are shut, so that no part of one is less than
+    /// nothing; the next request opens them.
+    pub fn divided_as(self, behind: &[Self], hard: &[Node]) -> Vec<Self> {
+        let Some((home, others)) = behind.split_first().filter(|(_, rest)| !rest.is_empty()) else {
+            return vec![self];
+        };
+        let at_home = |(node, rest): (&Node, &i128)| {
+            let parts = others.iter().filter_map(|cell| cell.nodes.get(node));
+            (
+                *node,
+                parts.fold(*rest, |rest, part| rest.saturating_sub(*part)),
+            )
+        };
+        let mut divided = vec![Self {
+            nodes: self.nodes.iter().map(at_home).collect(),
+            ..home.clone()
+        }];
+        divided.extend_from_slice(others);
+        for cell in &mut divided {
+            cell.epoch = self.epoch;
+            cell.version += 1;
+            for node in hard {
+                cell.nodes.entry(*node).or_default();
+                cell.shut.insert(*node);
+            }
+            for (rid, hold) in &mut cell.holds {
+                if let Some(moved) = self.holds.get(rid) {
+                    hold.clone_from(moved);
+                }
+            }
+        }
+        divided
     }
 
     /// Returns a copy without one hold. Its counters still include the hold.

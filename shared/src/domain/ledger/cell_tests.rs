@@ -200,6 +200,7 @@ fn hold_step(
         },
         hard: model.hard_on(department).map(|b| b.node).collect(),
         epoch: 1,
+        earlier: Default::default(),
         exemptions: Vec::new(),
     };
     let has_room = |b: &ModelBudget| model.rest(b.under, b.node.unit) >= amounts.of(b.node.unit);
@@ -326,7 +327,7 @@ fn run(steps: Vec<Step>) {
                 pico_usd,
             } => {
                 let charged = Amounts::new(tokens, pico_usd);
-                let charge = debit(&levels(department), charged);
+                let charge = debit(HOME, &levels(department), charged);
                 charge.apply(&mut real.cell).unwrap();
                 model.charges.push((department, charged));
             }
@@ -431,6 +432,7 @@ fn request(tokens: i64, levels: u32) -> HoldRequest {
         },
         hard: nodes,
         epoch: 1,
+        earlier: Default::default(),
         exemptions: Vec::new(),
     }
 }
@@ -536,7 +538,7 @@ fn a_level_begins_at_zero_and_no_update_makes_a_cell_or_a_raise_out_of_nothing()
     assert!(request(1, 1).update().apply(&mut None).is_err());
     let mut cell = token_cell(&[1]);
     let level = tokens_of(9);
-    let charge = debit(&[level], Amounts::new(4, 0));
+    let charge = debit(HOME, &[level], Amounts::new(4, 0));
     charge.apply(&mut cell).unwrap();
     assert_eq!(cell.as_ref().unwrap().nodes[&level], -4);
     let of_raise = Node {
@@ -559,7 +561,7 @@ fn a_level_begins_at_zero_and_no_update_makes_a_cell_or_a_raise_out_of_nothing()
         paid: Amounts::ZERO,
         used: Amounts::new(4, 0),
     };
-    let charge = debit_late(cell.as_ref().unwrap(), &[level], late);
+    let charge = debit_late(HOME, cell.as_ref().unwrap(), &[level], late);
     charge.apply(&mut cell).unwrap();
     assert_eq!(cell.as_ref().unwrap().nodes[&level], -8);
     let asked = HoldRequest {
@@ -708,7 +710,7 @@ impl Exempted {
         };
         let mut cell = token_cell(&LIMITS);
         let open = CellUpdate {
-            open: grant.opens().into_iter().collect(),
+            begin: grant.opens().into_iter().collect(),
             ..CellUpdate::default()
         };
         open.apply(&mut cell).unwrap();
@@ -816,7 +818,7 @@ impl Exempted {
             }
             ExemptStep::Usage { tokens } => {
                 let path = [tokens_of(0), tokens_of(1)];
-                debit(&path, Amounts::new(tokens, 0))
+                debit(HOME, &path, Amounts::new(tokens, 0))
                     .apply(&mut self.cell)
                     .unwrap();
                 self.spent += tokens;

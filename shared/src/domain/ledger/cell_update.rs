@@ -1,7 +1,7 @@
 //! Atomic changes of a cell: conditions and effects.
 
 use crate::domain::ledger::cell::Cell;
-use crate::domain::ledger::hold::{Charged, Hold};
+use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,15 @@ pub enum Condition {
     AtLeast(Node, i128),
     /// Like [`Condition::AtLeast`] if the counter exists. A new counter opens with enough.
     AtLeastOrNew(Node, i128),
+    /// The cell has no such counter.
+    IsAbsent(Node),
+    /// The period has as many cells beside home. Only home can say so.
+    OthersAre(u32),
+    /// The counter is not shut. It may be missing.
+    IsOpen(Node),
+    IsShut(Node),
+    /// The counter is shut, and has at least this much.
+    IsShutWith(Node, i128),
 }
 
 /// One atomic change of a cell.
@@ -35,7 +44,15 @@ pub struct CellUpdate {
     /// Amounts to add to counters that may not exist yet. Those start at zero.
     pub add_or_begin: BTreeMap<Node, i128>,
     /// Counters to create if they are absent, with their initial value. Applied before `add`.
-    pub open: BTreeMap<Node, i128>,
+    pub begin: BTreeMap<Node, i128>,
+    /// Counters to shut. Absent ones are created with zero.
+    pub shut: BTreeSet<Node>,
+    /// Counters to open again.
+    pub reopen: BTreeSet<Node>,
+    /// The new number of cells beside home, if it changes.
+    pub others: Option<u32>,
+    /// Whether home counts a write that changes a counter in two cells.
+    pub is_move: bool,
     /// The new carry of counters. The change of the counters themselves is in `add`.
     pub carry: BTreeMap<Node, i128>,
     /// Amounts to add to `exempted`.
@@ -71,9 +88,16 @@ impl CellUpdate {
         let mut after = before.clone();
         after.version += 1;
         after.epoch = self.epoch.unwrap_or(after.epoch);
-        for (&node, &given) in &self.open {
+        after.others = self.others.unwrap_or(after.others);
+        after.moves += u64::from(self.is_move);
+        for (&node, &given) in &self.begin {
             after.nodes.entry(node).or_insert(given);
         }
+        for &node in &self.shut {
+            after.nodes.entry(node).or_default();
+            after.shut.insert(node);
+        }
+        after.shut.retain(|node| !self.reopen.contains(node));
         for (&node, &delta) in &self.add {
             let value = after
                 .nodes
@@ -108,7 +132,7 @@ impl CellUpdate {
 
     /// Adds to a counter. Exemption counters are created by their first hold, level counters on any
     /// addition.
-    pub(super) fn add_to(&mut self, node: Node, delta: i128) {
+    pub(crate) fn add_to(&mut self, node: Node, delta: i128) {
         let counters = match node.is_of_exemption() {
             true => &mut self.add,
             false => &mut self.add_or_begin,
@@ -119,26 +143,23 @@ impl CellUpdate {
         }
     }
 
+    /// Adds to the counter of a level, which exists afterwards even if nothing is added.
+    ///
+    /// A cell in which somebody holds has all the counters of the hold: when the hold ends, it gives
+    /// back to what is there, shut or not.
+    pub(super) fn begin_and_add(&mut self, node: Node, delta: i128) {
+        let sum = self.add_or_begin.entry(node).or_default();
+        *sum = sum.saturating_add(delta);
+    }
+
+    pub(super) fn forget(&mut self, condition: &Condition) {
+        self.conditions.retain(|known| known != condition);
+    }
+
     pub(super) fn exempt_at(&mut self, node: Node, delta: i128) {
         if delta != 0 {
             let sum = self.exempt.entry(node).or_default();
             *sum = sum.saturating_add(delta);
-        }
-    }
-
-    /// Takes a charge of `hold` from its counters. A negative charge gives back.
-    pub(super) fn take(&mut self, hold: &Hold, charged: Charged) {
-        let (own, given) = (charged.own, charged.given);
-        for &node in &hold.nodes {
-            let amount = match node.is_of_exemption() {
-                true => given.of(node.unit),
-                false => own.of(node.unit).saturating_add(given.of(node.unit)),
-            };
-            self.add_to(node, amount.saturating_neg());
-        }
-        for &node in hold.exempt.iter().flat_map(|exempt| &exempt.covered) {
-            self.add_to(node, own.of(node.unit).saturating_neg());
-            self.exempt_at(node, given.of(node.unit));
         }
     }
 }
@@ -151,10 +172,20 @@ impl Condition {
             Self::HoldAbsent(rid) => !cell.holds.contains_key(rid),
             Self::HoldIs(rid, hold) => cell.holds.get(rid) == Some(hold),
             Self::FewerHoldsThan(most) => cell.holds.len() < *most,
-            Self::AtLeast(node, least) => cell.nodes.get(node).is_some_and(|rest| rest >= least),
+            Self::AtLeast(node, least) => {
+                !cell.shut.contains(node) && cell.nodes.get(node).is_some_and(|rest| rest >= least)
+            }
             Self::AtLeastOrNew(node, least) => {
                 let is_new = !cell.nodes.contains_key(node);
                 is_new || Self::AtLeast(*node, *least).is_true_of(cell)
+            }
+            Self::IsAbsent(node) => !cell.nodes.contains_key(node),
+            Self::OthersAre(others) => cell.others == *others,
+            Self::IsOpen(node) => !cell.shut.contains(node),
+            Self::IsShut(node) => cell.shut.contains(node),
+            Self::IsShutWith(node, least) => {
+                let rest = cell.nodes.get(node).copied().unwrap_or(0);
+                cell.shut.contains(node) && rest >= *least
             }
         }
     }

@@ -147,6 +147,7 @@ impl Account {
             hold,
             hard: path(),
             epoch: 1,
+            earlier: Default::default(),
             exemptions: (!self.is_revoked).then_some(usable).into_iter().collect(),
         }
     }
@@ -265,7 +266,7 @@ impl Account {
     }
 
     fn usage(&mut self, used: Amounts) {
-        debit(&path(), used).apply(&mut self.cell).unwrap();
+        debit(HOME, &path(), used).apply(&mut self.cell).unwrap();
         self.spent = self.spent.saturating_add(used);
     }
 
@@ -298,7 +299,7 @@ impl Account {
         };
         let change = Amounts::by_unit(change);
         let late = LateUsage { lapsed, paid, used };
-        debit_late(self.cell(), &path(), late)
+        debit_late(HOME, self.cell(), &path(), late)
             .apply(&mut self.cell)
             .unwrap();
         self.spent = self.spent.saturating_add(used.saturating_sub(paid));
@@ -459,7 +460,7 @@ fn what_a_raise_has_left_must_still_be_there_when_late_usage_is_charged() {
         paid: Amounts::ZERO,
         used: of(170, 0),
     };
-    let charge = debit_late(account.cell(), &path(), late);
+    let charge = debit_late(HOME, account.cell(), &path(), late);
     // Another request is faster.
     assert!(account.hold(1, of(81, 0)));
     let before = account.cell.clone();

@@ -1,5 +1,6 @@
 //! Keys and public ids of holds.
 
+use crate::domain::ledger::cell::{HOME, MAX_CELLS};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::period::Month;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -8,14 +9,20 @@ use std::fmt;
 
 /// The bytes of the user's part and of the request's part of a [`HoldKey`].
 const PART: usize = 6;
+/// The characters of a key.
+const RID_CHARACTERS: usize = 2 * PART * 4 / 3;
 /// The characters of the user's part.
 const USER_CHARACTERS: usize = PART * 4 / 3;
 
-/// The key of a hold inside its cell: 16 characters derived from (organisation, user, the client's
-/// request id). The first 8 depend on the user alone, so that no user can touch another user's
-/// hold.
+/// Where a hold is: the number of its cell, and its key there.
+///
+/// The key has 16 characters derived from (organisation, user, the client's request id). The first
+/// 8 depend on the user alone, so that no user can touch another user's hold.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HoldKey(String);
+pub struct HoldKey {
+    key: String,
+    cell: u32,
+}
 
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut hash = Sha256::new();
@@ -27,20 +34,37 @@ fn digest(parts: &[&str]) -> [u8; 32] {
 }
 
 impl HoldKey {
-    /// Derives the key of the hold for `request_id` of `user_id`.
+    /// Derives the key of the hold for `request_id` of `user_id`, in the home cell.
     pub fn derive(organisation_id: &str, user_id: &str, request_id: &str) -> Self {
         let user = digest(&[organisation_id, user_id]);
         let request = digest(&[organisation_id, user_id, request_id]);
         let mut bytes = [0; 2 * PART];
         bytes[..PART].copy_from_slice(&user[..PART]);
         bytes[PART..].copy_from_slice(&request[..PART]);
-        Self(URL_SAFE_NO_PAD.encode(bytes))
+        Self {
+            key: URL_SAFE_NO_PAD.encode(bytes),
+            cell: HOME,
+        }
     }
 
-    /// Parses a key found in a cell or a hold id. None if it is malformed.
+    /// Parses a key found in the home cell or a hold id. None if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        (bytes.len() == 2 * PART).then(|| Self(text.to_owned()))
+        (bytes.len() == 2 * PART).then(|| Self {
+            key: text.to_owned(),
+            cell: HOME,
+        })
+    }
+
+    /// Returns the same key in another cell.
+    #[must_use]
+    pub fn in_cell(self, cell: u32) -> Self {
+        Self { cell, ..self }
+    }
+
+    /// Returns the number of its cell.
+    pub fn cell(&self) -> u32 {
+        self.cell
     }
 
     /// Returns true if the hold belongs to `user_id`.
@@ -56,26 +80,28 @@ impl HoldKey {
 
     /// Returns its first eight characters, which identify the user.
     pub fn user_part(&self) -> &str {
-        self.0.get(..USER_CHARACTERS).unwrap_or_default()
+        self.key.get(..USER_CHARACTERS).unwrap_or_default()
     }
 
+    /// Returns its key in its cell.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.key
     }
 
     /// Returns true if both holds belong to the same user.
     pub fn is_of_same_user(&self, other: &Self) -> bool {
-        self.0.get(..USER_CHARACTERS) == other.0.get(..USER_CHARACTERS)
+        self.user_part() == other.user_part()
     }
 }
 
-/// A hold's public id: its period, its key in the cell, and a suffix that distinguishes it from
-/// earlier holds with that key: `hold_202611_<rid>_<first expiry and nonce>`. An extension does not
-/// change it, so every event that names it means the same hold, which ends once.
+/// A hold's public id: its period, its cell if that is not home, its key there, and a suffix that
+/// distinguishes it from earlier holds with that key: `hold_202611_<rid>_<first expiry and nonce>`,
+/// or `hold_202611c07_..` in cell 7. An extension does not change it, so every event that names it
+/// means the same hold, which ends once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HoldId {
     pub period: Month,
-    /// Its key in the cell.
+    /// Its cell, and its key there.
     pub rid: HoldKey,
     first_expiry: u32,
     nonce: [u8; 3],
@@ -95,16 +121,17 @@ impl HoldId {
     /// Parses an id from a client. None if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("hold_")?;
-        if rest.len() != 6 + 1 + 16 + 1 + 10 || !rest.is_ascii() {
-            return None;
-        }
-        let period = Month::from_compact(&rest[..6])?;
-        let rid = HoldKey::parse(&rest[7..23])?;
-        let tail = URL_SAFE_NO_PAD.decode(&rest[24..]).ok()?;
+        let (place, rest) = rest.split_once('_')?;
+        let (month, cell) = match place.split_once('c') {
+            Some((month, cell)) => (month, cell.parse().ok().filter(|cell| *cell < MAX_CELLS)?),
+            None => (place, HOME),
+        };
+        let (rid, tail) = rest.split_at_checked(RID_CHARACTERS)?;
+        let tail = URL_SAFE_NO_PAD.decode(tail.strip_prefix('_')?).ok()?;
         let (expiry, nonce) = tail.split_first_chunk::<4>()?;
         let id = Self {
-            period,
-            rid,
+            period: Month::from_compact(month)?,
+            rid: HoldKey::parse(rid)?.in_cell(cell),
             first_expiry: u32::from_be_bytes(*expiry),
             nonce: nonce.try_into().ok()?,
         };
@@ -122,9 +149,13 @@ impl fmt::Display for HoldId {
         let mut tail = [0; 7];
         tail[..4].copy_from_slice(&self.first_expiry.to_be_bytes());
         tail[4..].copy_from_slice(&self.nonce);
+        let cell = match self.rid.cell {
+            HOME => String::new(),
+            cell => format!("c{cell:02}"),
+        };
         write!(
             f,
-            "hold_{}_{}_{}",
+            "hold_{}{cell}_{}_{}",
             self.period.compact(),
             self.rid.as_str(),
             URL_SAFE_NO_PAD.encode(tail)

@@ -2,14 +2,15 @@
 
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::exemption::grant::Grant;
-use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
+use crate::domain::ledger::cell::{Cell, HOME, MAX_HOLDS};
 use crate::domain::ledger::cell_update::{CellUpdate, Condition};
+use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::settlement::lapsed_holds;
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A request for a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct HoldRequest {
     pub hard: Vec<Node>,
     /// The configuration epoch that the path was read from.
     pub epoch: u64,
+    /// Other cells in which an earlier try of the request may hold.
+    pub earlier: BTreeSet<u32>,
     /// The user's exemptions in the order to try. A request under an exemption has only that one.
     pub exemptions: Vec<UsableExemption>,
 }
@@ -61,38 +64,47 @@ impl UsableExemption {
 }
 
 impl HoldRequest {
-    /// Returns the update that holds at every level of the path or at none.
-    pub fn update(&self) -> CellUpdate {
-        let open = self.opens();
-        let mut update = CellUpdate {
+    /// Returns the update of its cell that holds at every level of the path or at none. Under an
+    /// exemption home is updated, too: it has the exemption's counters.
+    pub fn update(&self) -> CellUpdates {
+        let cell = self.rid.cell();
+        let begin = self.begins();
+        let held = CellUpdate {
             conditions: vec![
-                Condition::EpochIs(self.epoch),
                 Condition::HoldAbsent(self.rid.clone()),
                 Condition::FewerHoldsThan(MAX_HOLDS),
             ],
             put: BTreeMap::from([(self.rid.clone(), self.hold.clone())]),
             ..CellUpdate::default()
         };
+        let mut updates = CellUpdates::of(cell, held);
         for &node in &self.hard {
             let least = self.hold.taken_from(node);
             // An exemption that gives the whole amount also helps if the cap is in debt.
             if least > 0 || !self.hold.covers(node) {
-                let opens_with_enough = open.get(&node).is_some_and(|given| *given >= least);
-                update.conditions.push(match opens_with_enough {
+                let begins_with_enough = begin.get(&node).is_some_and(|given| *given >= least);
+                let of = match node.is_of_exemption() {
+                    true => HOME,
+                    false => cell,
+                };
+                updates.at(of).conditions.push(match begins_with_enough {
                     true => Condition::AtLeastOrNew(node, least),
                     false => Condition::AtLeast(node, least),
                 });
             }
         }
-        update.open = open;
+        if !begin.is_empty() {
+            updates.at(HOME).begin = begin;
+        }
         let charged = self.hold.split(self.hold.amounts);
-        update.take(&self.hold, charged);
-        update
+        updates.take(cell, &self.hold, charged);
+        updates.require_epoch(self.epoch);
+        updates
     }
 
     /// Returns the initial values of the exemption's counters, in case this is its first hold of
     /// the month.
-    fn opens(&self) -> BTreeMap<Node, i128> {
+    fn begins(&self) -> BTreeMap<Node, i128> {
         let Some(exempt) = &self.hold.exempt else {
             return BTreeMap::new();
         };
@@ -158,30 +170,38 @@ impl HoldRequest {
     /// Returns the update by which `before`, the live hold with this key, gains the requested
     /// amount and lives until `expires_at`, and the resulting hold. None if the two cannot be one
     /// hold: see [`Hold::joined`].
-    pub fn growth(&self, before: &Hold, expires_at: u32) -> Option<(CellUpdate, Hold)> {
+    pub fn growth(&self, before: &Hold, expires_at: u32) -> Option<(CellUpdates, Hold)> {
         let mut after = before.joined(&self.hold)?;
         after.live_until(expires_at);
-        let mut update = match self.hold.amounts == Amounts::ZERO {
-            true => CellUpdate::default(),
+        let mut updates = match self.hold.amounts == Amounts::ZERO {
+            true => CellUpdates::default(),
             false => self.update(),
         };
-        let is_of_cap = |condition: &Condition| {
+        let update = updates.at(self.rid.cell());
+        let is_of_place = |condition: &Condition| {
             matches!(
                 condition,
-                Condition::AtLeast(..) | Condition::AtLeastOrNew(..)
+                Condition::HoldAbsent(..) | Condition::FewerHoldsThan(..)
             )
         };
-        update.conditions.retain(is_of_cap);
-        update.conditions.push(Condition::EpochIs(self.epoch));
+        update
+            .conditions
+            .retain(|condition| !is_of_place(condition));
         let is_before = Condition::HoldIs(self.rid.clone(), before.clone());
         update.conditions.push(is_before);
         update.put = BTreeMap::from([(self.rid.clone(), after.clone())]);
-        Some((update, after))
+        updates.require_epoch(self.epoch);
+        Some((updates, after))
     }
 
     /// Returns why the update was rejected on `cell`. The order of the checks is the order of the
     /// caller's remedies.
     pub fn rejection(&self, cell: &Cell, now: Timestamp) -> HoldRejection {
+        self.rejection_by(cell, cell.holds.len() >= MAX_HOLDS, now)
+    }
+
+    /// Returns the same of the sum of several cells. `is_full` says whether its own has no place.
+    pub fn rejection_by(&self, cell: &Cell, is_full: bool, now: Timestamp) -> HoldRejection {
         let known = cell.holds.get(&self.rid);
         if let Some(known) = known.filter(|known| !known.has_lapsed(now)) {
             return if known.fingerprint == self.hold.fingerprint {
@@ -196,7 +216,6 @@ impl HoldRequest {
         if let Some(known) = known {
             return HoldRejection::Lapsed(vec![(self.rid.clone(), known.clone())]);
         }
-        let is_full = cell.holds.len() >= MAX_HOLDS;
         let short = self.short(cell);
         let mut admitted = self.exemptions.iter();
         let admitted = admitted.find_map(|exemption| self.with_exemption(exemption, cell));

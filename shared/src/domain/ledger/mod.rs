@@ -3,12 +3,14 @@
 pub mod buckets;
 pub mod cell;
 pub mod cell_update;
+pub mod cell_updates;
 pub mod comparison;
 pub mod comparison_sums;
 pub mod correction;
 pub mod estimate;
 pub mod figures;
 pub mod flagged;
+pub mod gathering;
 pub mod hold;
 pub mod hold_id;
 pub mod hold_packing;

@@ -1,12 +1,13 @@
 //! The places of a cell: the number of live holds, their users, and their ends.
 
 use crate::domain::amount::Amounts;
-use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
+use crate::domain::ledger::cell::{Cell, HOME, MAX_HOLDS};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
 use crate::domain::ledger::settlement::finish;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// The places that every user may have.
 const MIN_USER_HOLDS: usize = 50;
@@ -40,9 +41,16 @@ impl Cell {
     /// Returns the cell as if all its holds were voided. None if it lacks one of their counters.
     fn without_holds(&self) -> Option<Self> {
         let holds = self.holds.iter();
-        let update = finish(holds.map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
-        let mut cell = Some(self.clone());
-        update.apply(&mut cell).ok()?;
+        let holds = holds.map(|(rid, hold)| (rid.clone().in_cell(HOME), hold.clone()));
+        let holds: BTreeMap<HoldKey, Hold> = holds.collect();
+        let cell = Self {
+            holds: holds.clone(),
+            ..self.clone()
+        };
+        let each = holds.iter();
+        let updates = finish(each.map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
+        let mut cell = Some(cell);
+        updates.apply(&mut cell).ok()?;
         cell
     }
 }
@@ -104,6 +112,7 @@ mod tests {
             hold: hold(tokens, 100),
             hard: vec![NODE],
             epoch: 0,
+            earlier: Default::default(),
             exemptions: Vec::new(),
         }
     }

@@ -352,6 +352,7 @@ mod tests {
             hold,
             hard,
             epoch: 1,
+            earlier: Default::default(),
             exemptions: Vec::new(),
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::pricing::price::Price;
 use crate::domain::pricing::rates::Part;
 use crate::domain::pricing::tokens::ServiceTier;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// The longest life of a hold, from creation to end, in seconds.
 pub const MAX_LIFE_SECONDS: u32 = 24 * 3600;
@@ -152,6 +153,7 @@ pub fn gain(
         },
         hard: capped.map(|budget| budget.counter()).collect(),
         epoch: configuration.epoch,
+        earlier: BTreeSet::new(),
         exemptions: exemptions.collect(),
     }
 }

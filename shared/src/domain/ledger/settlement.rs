@@ -1,8 +1,9 @@
 //! Updates that end or extend holds and charge usage.
 
 use crate::domain::amount::{Amounts, Unit};
-use crate::domain::ledger::cell::Cell;
+use crate::domain::ledger::cell::{Cell, HOME};
 use crate::domain::ledger::cell_update::{CellUpdate, Condition};
+use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::{Charged, Hold};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
@@ -66,7 +67,7 @@ fn fitting<'a>(holds: impl Iterator<Item = &'a Hold>) -> usize {
 /// from. Applies only if each hold is unchanged, so a second delivery has no effect.
 pub fn finish<'a>(
     resolved: impl IntoIterator<Item = (&'a HoldKey, &'a Hold, Amounts)>,
-) -> CellUpdate {
+) -> CellUpdates {
     let resolved = resolved.into_iter();
     finish_as(resolved.map(|(rid, hold, charged)| (rid, hold, hold, charged)))
 }
@@ -76,9 +77,10 @@ pub fn finish<'a>(
 /// after its end goes back.
 pub fn finish_as<'a>(
     resolved: impl IntoIterator<Item = (&'a HoldKey, &'a Hold, &'a Hold, Amounts)>,
-) -> CellUpdate {
-    let mut update = CellUpdate::default();
+) -> CellUpdates {
+    let mut updates = CellUpdates::default();
     for (rid, hold, ended, charged) in resolved {
+        let update = updates.at(rid.cell());
         update
             .conditions
             .push(Condition::HoldIs(rid.clone(), hold.clone()));
@@ -88,27 +90,28 @@ pub fn finish_as<'a>(
             own: stays.own.saturating_sub(held.own),
             given: stays.given.saturating_sub(held.given),
         };
-        update.take(hold, change);
+        updates.take(rid.cell(), hold, change);
     }
-    update
+    updates
 }
 
 /// Extends each hold to its own Unix time. Applies only if none of them has changed.
-pub fn prolong(holds: &[(HoldKey, Hold, i64)]) -> CellUpdate {
-    let mut update = CellUpdate::default();
+pub fn prolong(holds: &[(HoldKey, Hold, i64)]) -> CellUpdates {
+    let mut updates = CellUpdates::default();
     for (rid, hold, until) in holds {
+        let update = updates.at(rid.cell());
         let mut after = hold.clone();
         after.live_until(u32::try_from(*until).unwrap_or(u32::MAX));
         let is_before = Condition::HoldIs(rid.clone(), hold.clone());
         update.conditions.push(is_before);
         update.put.insert(rid.clone(), after);
     }
-    update
+    updates
 }
 
-/// Charges usage without a hold at `nodes`, the counters of its path. They may go below zero. No
-/// exemption pays, because none admitted it.
-pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
+/// Charges usage without a hold at `nodes`, the counters of its path in `cell`. They may go below
+/// zero. No exemption pays, because none admitted it.
+pub fn debit(cell: u32, nodes: &[Node], charged: Amounts) -> CellUpdates {
     let mut update = CellUpdate {
         conditions: vec![Condition::Exists],
         ..CellUpdate::default()
@@ -116,7 +119,7 @@ pub fn debit(nodes: &[Node], charged: Amounts) -> CellUpdate {
     for &node in nodes {
         update.add_to(node, charged.of(node.unit).saturating_neg());
     }
-    update
+    CellUpdates::of(cell, update)
 }
 
 /// The first usage reported for a hold after it lapsed.
@@ -130,14 +133,11 @@ pub struct LateUsage<'a> {
 }
 
 /// Charges the difference between late usage and the earlier charge of its hold at `nodes`, the
-/// counters of its path. They may go below zero. An exemption pays as [`Hold::split_late`] says,
-/// and a raise at most its remainder in `cell`: the lapsed part went back to it and may be used up.
-/// Later usage for the same hold is a plain [`debit`].
-pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate {
-    let mut update = CellUpdate {
-        conditions: vec![Condition::Exists],
-        ..CellUpdate::default()
-    };
+/// counters of its path in `cell`. They may go below zero. An exemption pays as
+/// [`Hold::split_late`] says, and a raise at most its remainder at `home`: the lapsed part went back
+/// to it and may be used up. Later usage for the same hold is a plain [`debit`].
+pub fn debit_late(cell: u32, home: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdates {
+    let mut updates = debit(cell, &[], Amounts::ZERO);
     let mut hold = of.lapsed.clone();
     hold.move_to(nodes);
     let (before, after) = (hold.split(of.paid), hold.split_late(of.used));
@@ -149,7 +149,7 @@ pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate 
             unit,
             index: exempt.index,
         };
-        let Some(&left) = cell.nodes.get(&counter) else {
+        let Some(&left) = home.nodes.get(&counter) else {
             return 0;
         };
         let more = after.given.of(unit).saturating_sub(before.given.of(unit));
@@ -158,7 +158,8 @@ pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate 
             false => more,
         };
         if exempt.is_limited && more > 0 {
-            update.conditions.push(Condition::AtLeast(counter, more));
+            let enough = Condition::AtLeast(counter, more);
+            updates.at(HOME).conditions.push(enough);
         }
         more
     };
@@ -168,8 +169,8 @@ pub fn debit_late(cell: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdate 
         own: more.saturating_sub(given),
         given,
     };
-    update.take(&hold, change);
-    update
+    updates.take(cell, &hold, change);
+    updates
 }
 
 /// Sets the carry of counters, in tokens or micro-USD. Each counter gains the difference to its

@@ -1,5 +1,6 @@
 //! An organisation's compiled configuration: settings, department tree and budgets of one epoch.
 
+mod places;
 mod tree;
 
 use crate::domain::amount::Unit;
@@ -9,6 +10,7 @@ use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMo
 use crate::domain::org::grant::Grant;
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::User;
+use crate::domain::org::placement::Placement;
 use crate::domain::period::Month;
 use crate::domain::pricing::own::OwnPrices;
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +43,7 @@ pub struct Configuration {
     pub prices: OwnPrices,
     /// The number of the next department. All lower numbers are known here.
     pub next_department: u32,
+    pub placement: Placement,
 }
 
 impl Configuration {

@@ -45,6 +45,7 @@ fn configuration(
         gone: Vec::new(),
         prices: OwnPrices::default(),
         next_department: 4,
+        placement: Default::default(),
     }
 }
 

@@ -12,4 +12,5 @@ pub mod grant;
 pub mod models;
 pub mod organisation;
 pub mod people;
+pub mod placement;
 mod prices;

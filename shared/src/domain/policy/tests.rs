@@ -82,6 +82,7 @@ fn configuration() -> Configuration {
         gone: Vec::new(),
         prices: OwnPrices::default(),
         next_department: 0,
+        placement: Default::default(),
     }
 }
 
