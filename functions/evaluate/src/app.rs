@@ -1,5 +1,6 @@
 //! The clients and caches that all batches of the function share.
 
+use super::crowded::Crowded;
 use super::policy_cache::PolicyCache;
 use shared::runtime::clock::Clock;
 use shared::runtime::queue::Notices;
@@ -12,6 +13,7 @@ pub struct App {
     pub(crate) notices: Notices,
     pub(crate) clock: Clock,
     pub(crate) policies: PolicyCache,
+    pub(crate) crowded: Crowded,
 }
 
 impl App {
@@ -22,6 +24,7 @@ impl App {
             notices,
             clock,
             policies: PolicyCache::default(),
+            crowded: Crowded::default(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Raises alerts for the levels that budgets have reached.
 
+use super::{App, crowded};
 use jiff::Timestamp;
 use shared::domain::ledger::usage::Usage;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::period::Month;
 use shared::runtime::logs::{self, ErrorType, Metric, report};
-use shared::runtime::queue::Notices;
-use shared::store::{Store, StoreError};
+use shared::store::StoreError;
 use std::collections::BTreeSet;
 
 /// How often the configuration is read again because it changed meanwhile.
@@ -15,8 +15,7 @@ const ATTEMPTS: u32 = 8;
 /// Raises an alert for each level that a budget has reached in the months of `usages`, once. The
 /// levels are those of the whole cell, so the last of several batches sees the usage of all.
 pub(super) async fn notify(
-    store: &Store,
-    notices: &Notices,
+    app: &App,
     configuration: &Configuration,
     usages: &[(&Usage, Timestamp)],
     now: Timestamp,
@@ -32,7 +31,7 @@ pub(super) async fn notify(
         })
         .collect();
     for month in months {
-        if let Err(error) = notify_month(store, notices, configuration, month, now).await {
+        if let Err(error) = notify_month(app, configuration, month, now).await {
             report(
                 ErrorType::CrossingNotTold,
                 "crossings were not reported",
@@ -45,12 +44,12 @@ pub(super) async fn notify(
 }
 
 async fn notify_month(
-    store: &Store,
-    notices: &Notices,
+    app: &App,
     configuration: &Configuration,
     month: Month,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let App { store, notices, .. } = app;
     let organisation_id = &configuration.organisation.id;
     let mut newer;
     let mut configuration = configuration;
@@ -66,6 +65,9 @@ async fn notify_month(
         let Some(cell) = cell else {
             continue;
         };
+        if month == configuration.period_of(now) {
+            crowded::consider(app, configuration, &cell, now).await;
+        }
         let is_over = configuration.is_over(month, now);
         if cell.epoch == configuration.epoch || (is_over && cell.epoch < configuration.epoch) {
             for told in store

@@ -8,6 +8,7 @@
 mod app;
 mod context;
 mod crossings;
+mod crowded;
 mod delivery;
 mod finishing;
 mod firing;

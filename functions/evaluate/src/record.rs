@@ -123,7 +123,7 @@ async fn record(
         .record_usages(&configuration, books, &usages, now)
         .await;
     // Crossings come before the messages are done: if this fails, the messages come again.
-    let reported = crossings::notify(&app.store, &app.notices, &configuration, &usages, now).await;
+    let reported = crossings::notify(app, &configuration, &usages, now).await;
     let mut recorded = recorded.into_iter();
     let mut results = Vec::with_capacity(deliveries.len());
     for delivery in deliveries {

@@ -3,6 +3,7 @@
 use super::Refusals;
 use super::deadline::Deadline;
 use super::places::Places;
+use super::sums::Sums;
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
 use shared::domain::org::organisation::OnUnavailable;
@@ -33,6 +34,7 @@ pub struct App {
     pub(crate) on_unavailable: OnUnavailable,
     pub(crate) refusals: Refusals,
     pub(crate) places: Places,
+    pub(crate) sums: Sums,
     time: Option<Duration>,
 }
 
@@ -56,6 +58,7 @@ impl App {
             on_unavailable,
             refusals,
             places: Places::default(),
+            sums: Sums::default(),
             time: Some(TIME),
         }
     }

@@ -147,8 +147,12 @@ async fn attempt(
         return Ok(None);
     };
     warnings.extend(answer.unheld);
-    warnings.extend(passed_soft_caps(configuration, &path, period, &answer.cell));
-    app.places.see(&organisation.id, period, answer.cell);
+    let sums = &app.sums;
+    let of = (&path, period);
+    let seen = sums.to_warn_by(&app.store, configuration, of, &answer.cell, now);
+    warnings.extend(passed_soft_caps(configuration, &path, period, &seen.await));
+    app.places
+        .see(&organisation.id, period, asked.rid.cell(), answer.cell);
     Ok(Some(Decision {
         exemption_id: exemption_id(configuration, answer.exempt.as_ref()),
         ..decided(answer.verdict, warnings)

@@ -84,15 +84,20 @@ impl Asking<'_> {
         }
         let mut place = self.enter();
         if place.is_none() {
-            let cell = app.store.cell_in_force(configuration, period).await?;
+            let number = self.asked.rid.cell();
+            let store = &app.store;
+            let cell = store
+                .own_cell_in_force(configuration, period, number)
+                .await?;
             let Some(cell) = cell else {
                 return Ok((Outcome::Stored(HoldOutcome::StaleConfiguration), None));
             };
             let organisation_id = &configuration.organisation.id;
-            app.places.see(organisation_id, period, cell.clone());
+            app.places
+                .see(organisation_id, period, number, cell.clone());
             place = self.enter();
             if place.is_none() {
-                return Ok((self.without_place(cell), None));
+                return Ok((self.without_place(cell).await?, None));
             }
         }
         let store = &app.store;
@@ -108,13 +113,19 @@ impl Asking<'_> {
     }
 
     /// If the counters refuse, that is the reason to give. Only otherwise it is the missing place.
-    fn without_place(&self, cell: Cell) -> Outcome {
-        match self.asked.rejection(&cell, self.now) {
+    async fn without_place(&self, own: Cell) -> Result<Outcome, StoreError> {
+        let mut cell = own;
+        if cell.is_one_of_several(&self.asked.rid) {
+            let organisation_id = &self.configuration.organisation.id;
+            let sum = self.app.store.cell(organisation_id, self.period).await?;
+            cell = sum.unwrap_or(cell);
+        }
+        Ok(match self.asked.rejection(&cell, self.now) {
             HoldRejection::InsufficientBudget(nodes) => {
                 Outcome::Stored(HoldOutcome::InsufficientBudget { nodes, cell })
             }
             _ => Outcome::NoPlace(cell),
-        }
+        })
     }
 
     /// Returns the answer to an outcome. None if another configuration is in force.

@@ -19,6 +19,7 @@ mod refusals;
 mod renew;
 mod renewal_body;
 mod request;
+mod sums;
 mod undecided;
 mod warnings;
 

@@ -1,4 +1,5 @@
-//! Limits each user to a share of the live holds of a cell, so that nobody takes the places of all.
+//! Limits each user to a share of the live holds of their cell, so that nobody takes the places of
+//! all.
 //!
 //! A decision stays one conditional write. An instance remembers the last cell that it read and its
 //! own writes in flight. Only if these say that a user has reached the limit, the cell is read
@@ -11,6 +12,7 @@ use shared::domain::ledger::cell::Cell;
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldKey;
 use shared::domain::ledger::hold_request::HoldRequest;
+use shared::domain::org::placement::HOME;
 use shared::domain::period::Month;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -20,8 +22,8 @@ use std::sync::{Arc, Mutex};
 const MAX_CELLS: usize = 1_000;
 const MAX_REMEMBERED: usize = 20_000;
 
-/// The organisation and the month of a cell.
-type Key = (String, Month);
+/// The organisation, the month and the number of a cell.
+type Key = (String, Month, u32);
 
 /// The last state of a cell that an instance knows.
 #[derive(Debug, Default)]
@@ -54,7 +56,7 @@ impl Places {
         most: usize,
         now: Timestamp,
     ) -> Option<Place> {
-        let key = (organisation_id.to_owned(), period);
+        let key = (organisation_id.to_owned(), period, asked.rid.cell());
         // If a thread panicked while it held the lock, nothing is known here: the cell decides
         // alone.
         if let Ok(mut all) = self.0.lock() {
@@ -71,12 +73,18 @@ impl Places {
         })
     }
 
-    /// Remembers a cell that was read, unless a later one is known.
-    pub(crate) fn see(&self, organisation_id: &str, period: Month, cell: Cell) {
+    /// Remembers the cell with this number as it was read, unless a later one is known. A sum of
+    /// several cells is of the version of home, so it says something about home alone.
+    pub(crate) fn see(&self, organisation_id: &str, period: Month, number: u32, mut cell: Cell) {
+        if number != HOME && cell.others > 0 {
+            return;
+        }
+        cell.holds.retain(|rid, _| rid.cell() == number);
         let Ok(mut all) = self.0.lock() else {
             return;
         };
-        let known = all.entry((organisation_id.to_owned(), period)).or_default();
+        let key = (organisation_id.to_owned(), period, number);
+        let known = all.entry(key).or_default();
         if known.version < cell.version {
             known.version = cell.version;
             known.holds = cell.holds;
@@ -186,12 +194,12 @@ mod tests {
     fn a_write_that_is_seen_in_the_cell_counts_once() {
         let places = Places::default();
         let _under_way = enter(&places, "ada", 1, 2).unwrap();
-        places.see("acme", period(), cell(5, &[("ada", 1)]));
+        places.see("acme", period(), HOME, cell(5, &[("ada", 1)]));
         let second = enter(&places, "ada", 2, 2);
         assert!(second.is_some());
         assert!(enter(&places, "ada", 3, 2).is_none());
         drop(second);
-        places.see("acme", period(), cell(6, &[("ada", 1), ("ada", 2)]));
+        places.see("acme", period(), HOME, cell(6, &[("ada", 1), ("ada", 2)]));
         assert!(enter(&places, "ada", 3, 2).is_none());
         assert!(
             enter(&places, "ada", 2, 2).is_some(),
@@ -202,10 +210,10 @@ mod tests {
     #[test]
     fn an_older_cell_changes_nothing_and_lapsed_holds_do_not_count() {
         let places = Places::default();
-        places.see("acme", period(), cell(7, &[]));
-        places.see("acme", period(), cell(6, &[("ada", 1)]));
+        places.see("acme", period(), HOME, cell(7, &[]));
+        places.see("acme", period(), HOME, cell(6, &[("ada", 1)]));
         assert!(enter(&places, "ada", 2, 1).is_some());
-        places.see("acme", period(), cell(8, &[("ada", 1)]));
+        places.see("acme", period(), HOME, cell(8, &[("ada", 1)]));
         assert!(enter(&places, "ada", 2, 1).is_none());
         let asked = HoldRequest {
             rid: rid("ada", 2),
@@ -223,12 +231,17 @@ mod tests {
     fn what_is_remembered_has_a_limit() {
         let places = Places::default();
         for organisation in 0..=MAX_CELLS {
-            places.see(&organisation.to_string(), period(), cell(1, &[("ada", 1)]));
+            places.see(
+                &organisation.to_string(),
+                period(),
+                HOME,
+                cell(1, &[("ada", 1)]),
+            );
         }
         assert!(places.0.lock().unwrap().len() <= MAX_CELLS);
         let many: Vec<(&str, u32)> = (0..2_000).map(|n| ("ada", n)).collect();
         for organisation in 0..20 {
-            places.see(&organisation.to_string(), period(), cell(1, &many));
+            places.see(&organisation.to_string(), period(), HOME, cell(1, &many));
             let all = places.0.lock().unwrap();
             assert!(all.values().map(|known| known.holds.len()).sum::<usize>() <= MAX_REMEMBERED);
         }

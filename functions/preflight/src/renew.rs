@@ -166,14 +166,14 @@ async fn attempt(
         RenewOutcome::StaleConfiguration => return Ok(None),
     };
     let gained = asked.model.as_deref().filter(|_| asked.tokens.is_some());
-    let decision = with_cell(
+    let with = with_cell(
         app,
         configuration,
         (hold_id, gained),
         known,
         decided(verdict),
     );
-    Ok(Some(decision))
+    Ok(Some(with.await))
 }
 
 /// Says which budgets are short of what is `asked`, and what to do.
@@ -207,7 +207,7 @@ async fn refused(
 
 /// Adds what follows from the cell: warnings, and the exemption that was used. `gained` is the
 /// model of what the hold gains, if the client names it.
-fn with_cell(
+async fn with_cell(
     app: &App,
     configuration: &Configuration,
     (hold_id, gained): (&HoldId, Option<&str>),
@@ -220,9 +220,14 @@ fn with_cell(
     let model = gained.filter(|_| is_renewed).unwrap_or_default();
     let price = decision.price.as_ref().filter(|_| !model.is_empty());
     let unsure = price.and_then(|matched| unpriced(matched, model));
-    let soft = passed_soft_caps(configuration, &path, period, &cell);
+    let sums = &app.sums;
+    let of = (&path, period);
+    let seen = sums.to_warn_by(&app.store, configuration, of, &cell, app.clock.now());
+    let soft = passed_soft_caps(configuration, &path, period, &seen.await);
     let warnings = unsure.into_iter().chain(soft).collect();
-    app.places.see(&configuration.organisation.id, period, cell);
+    let organisation_id = &configuration.organisation.id;
+    app.places
+        .see(organisation_id, period, hold_id.rid.cell(), cell);
     let used = exemption_id(configuration, hold.exempt.as_ref());
     Decision {
         warnings,

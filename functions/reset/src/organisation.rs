@@ -3,6 +3,7 @@
 use super::report::count;
 use super::{App, OrganisationReport, books, exemptions, heads, refusals};
 use jiff::{SignedDuration, Timestamp};
+use shared::domain::change::Author;
 use shared::domain::ledger::rollover::{Due, due};
 use shared::domain::org::configuration::Configuration;
 use shared::domain::period::Month;
@@ -168,6 +169,12 @@ async fn sweep_month(
     let is_in_force = !configuration.is_over(period, now);
     if is_in_force && cell.epoch != configuration.epoch {
         return Ok(());
+    }
+    // Those who record usage do this sooner, unless nothing is recorded.
+    if is_in_force && configuration.placement.is_crowded(&cell.load(now), now) {
+        app.store
+            .split_cells(organisation_id, &Author::schedule(), now)
+            .await?;
     }
     let told = app
         .store

@@ -1,10 +1,11 @@
 //! Opens the cells of months, and brings them up to date.
 
 use crate::backoff::back_off;
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::CellUpdate;
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::org::configuration::Configuration;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{ATTEMPTS, Store, StoreError, Transacted};
 
@@ -30,7 +31,13 @@ impl Store {
         let sum = behind.map(Cell::sum);
         let holds = sum.as_ref().map(|cell| cell.holds.clone());
         let holds = holds.unwrap_or_default();
-        if self.finish_resolved(configuration, period, &holds).await? {
+        let is_current = sum
+            .as_ref()
+            .is_some_and(|sum| sum.epoch == configuration.epoch);
+        if self
+            .finish_resolved(configuration, period, &holds, is_current)
+            .await?
+        {
             return Ok(false);
         }
         let spent = |department_id: Option<&str>| totals.spent_under(department_id);
@@ -81,8 +88,29 @@ impl Store {
         Ok(self.transact(parts).await? == Transacted::Applied)
     }
 
-    /// Returns the home cell of a period in force, and opens or updates the period's cells first if
-    /// necessary. Returns None if `configuration` is not in force.
+    /// Makes sure that the cell `number` of a period in force is there, for the first request that
+    /// needs it. Returns false if `configuration` is not in force.
+    pub(crate) async fn open_for(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        number: u32,
+    ) -> Result<bool, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            let Some(home) = self.home_in_force(configuration, period).await? else {
+                return Ok(false);
+            };
+            if number <= home.others || configuration.placement.others <= home.others {
+                return Ok(true);
+            }
+            self.open_other_cells(configuration, period, &home).await?;
+            back_off(attempt).await;
+        }
+        Err(StoreError::Contended)
+    }
+
+    /// Returns the home cell of a period in force, and opens or updates it first if necessary.
+    /// Returns None if `configuration` is not in force.
     pub(crate) async fn home_in_force(
         &self,
         configuration: &Configuration,
@@ -93,12 +121,7 @@ impl Store {
             let home = self.cell_at(organisation_id, period, HOME).await?;
             match &home {
                 Some(known) if known.epoch > configuration.epoch => return Ok(None),
-                Some(known) if known.epoch == configuration.epoch => {
-                    if known.others >= configuration.placement.others {
-                        return Ok(home);
-                    }
-                    self.open_other_cells(configuration, period, known).await?;
-                }
+                Some(known) if known.epoch == configuration.epoch => return Ok(home),
                 _ => {
                     let head = self.head(organisation_id).await?;
                     if head.is_none_or(|head| head.epoch != configuration.epoch) {
@@ -140,6 +163,23 @@ impl Store {
             back_off(attempt).await;
         }
         Err(StoreError::Contended)
+    }
+
+    /// Returns the cell `number` of a period in force. One that is not there yet is empty. Returns
+    /// None if `configuration` is not in force.
+    pub async fn own_cell_in_force(
+        &self,
+        configuration: &Configuration,
+        period: Month,
+        number: u32,
+    ) -> Result<Option<Cell>, StoreError> {
+        let home = self.home_in_force(configuration, period).await?;
+        if number == HOME || home.is_none() {
+            return Ok(home);
+        }
+        let organisation_id = &configuration.organisation.id;
+        let own = self.cell_at(organisation_id, period, number).await?;
+        Ok(Some(own.unwrap_or_default()))
     }
 
     /// Returns the sum of the cells of a period in force, as [`Self::cells_in_force`] reads them.

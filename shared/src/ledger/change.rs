@@ -3,12 +3,13 @@
 
 use crate::backoff::back_off;
 use crate::domain::change::{Author, Change, Effect};
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{
-    Head, Idempotency, Store, StoreError, Transacted, WRITTEN, Write, ledger_write_of, rows_of,
+    Head, Idempotency, Store, StoreError, Transacted, Write, ledger_write_of, rows_of, written_by,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -179,7 +180,7 @@ impl Store {
         let (now, effect) = (request.now, change.effect());
         let mut head = snapshot.head.clone();
         head.count(change);
-        let is_seen = head.raise(WRITTEN) || effect.is_seen();
+        let is_seen = head.raise(written_by(change)) || effect.is_seen();
         head.epoch += u64::from(is_seen);
         let mut parts =
             self.audit_items(organisation_id, change, request.author, &mut head, now)?;

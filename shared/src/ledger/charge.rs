@@ -2,13 +2,14 @@
 
 use super::within::Within;
 use crate::domain::amount::Amounts;
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::ledger::settlement::{LateUsage, debit, debit_late};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{Added, Entry, Resolved, Store, StoreError, Sums, Write, expires_at};
 use jiff::Timestamp;

@@ -1,11 +1,12 @@
 //! Holds what the sum of the cells has although the request's own cell has too little.
 
-use crate::domain::ledger::cell::{Cell, HOME, MAX_HOLDS};
+use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
 use crate::domain::ledger::node::Node;
 use crate::domain::org::configuration::Configuration;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{Store, StoreError, Updated};
 use jiff::Timestamp;

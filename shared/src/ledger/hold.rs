@@ -2,13 +2,14 @@
 
 use super::gather::{Gathered, Gathering, Want};
 use crate::backoff::back_off;
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::hold_id::{HoldId, HoldKey};
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::configuration::Configuration;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{Resolved, Store, StoreError, Transacted, Updated};
 use jiff::Timestamp;
@@ -114,10 +115,13 @@ impl Store {
                     self.refused(configuration, period, request, cell, now)
                         .await?
                 }
-                Updated::Refused(None) => match self.home_in_force(configuration, period).await? {
-                    Some(_) => Next::Again,
-                    None => Next::Done(HoldOutcome::StaleConfiguration),
-                },
+                Updated::Refused(None) => {
+                    let number = request.rid.cell();
+                    match self.open_for(configuration, period, number).await? {
+                        true => Next::Again,
+                        false => Next::Done(HoldOutcome::StaleConfiguration),
+                    }
+                }
             };
             match next {
                 Next::Done(outcome) => return Ok(outcome),

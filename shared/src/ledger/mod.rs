@@ -15,6 +15,7 @@ mod entries;
 mod gather;
 mod hold;
 mod months;
+mod placement;
 mod recipients;
 mod reconcile;
 mod reconcile_records;

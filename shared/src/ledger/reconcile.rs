@@ -5,10 +5,10 @@
 //! between two reads, and a difference is confirmed by three looks before it is reported.
 
 use crate::backoff::back_off;
-use crate::domain::ledger::cell::HOME;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::self_audit::{Difference, Look, Subject};
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{ATTEMPTS, Store, StoreError};
 use jiff::Timestamp;

@@ -4,7 +4,7 @@ use super::within::{Within, by_cell};
 use crate::backoff::back_off;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::buckets::of_usage;
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::{HoldId, HoldKey};
 use crate::domain::ledger::resolution::Resolution;
@@ -12,6 +12,7 @@ use crate::domain::ledger::settlement::{finish_as, lapsed_holds, prolong};
 use crate::domain::ledger::usage::Usage;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::AbandonedHolds;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{
     ATTEMPTS, Ending, EndsBy, Resolved, Store, StoreError, Transacted, Updated, own_hold,
@@ -300,13 +301,14 @@ impl Store {
         Ok(home.unwrap_or_default())
     }
 
-    /// Completes those of `holds` that are resolved and still in the cell. Returns whether there
-    /// were any.
+    /// Completes those of `holds` that are resolved and still in the cell. `is_current` says whether
+    /// the cell agrees with `configuration`. Returns whether there were any.
     pub(crate) async fn finish_resolved(
         &self,
         configuration: &Configuration,
         period: Month,
         holds: &BTreeMap<HoldKey, Hold>,
+        is_current: bool,
     ) -> Result<bool, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let ids: Vec<HoldId> = holds
@@ -317,8 +319,12 @@ impl Store {
         for hold_id in &resolved {
             if let Some(known) = self.resolution(organisation_id, hold_id).await? {
                 let charged = known.resolution.charged();
-                // Nothing needs to be paid: the counters are made anew after this.
-                let now = Timestamp::MAX;
+                // In a period that is not in force nobody holds, so nothing needs to be paid.
+                let organisation = &configuration.organisation;
+                let now = match is_current {
+                    true => organisation.month_start(period),
+                    false => organisation.month_start(period.next().next()),
+                };
                 self.finish_hold(configuration, hold_id, &known.hold, charged, now)
                     .await?;
             }

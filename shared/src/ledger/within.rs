@@ -1,7 +1,8 @@
 //! Charges beyond holds, or without one, within the caps of a period.
 
 use crate::domain::ledger::cell::Cell;
-use crate::domain::ledger::cell_updates::{Caps, CellUpdates};
+use crate::domain::ledger::cell_updates::CellUpdates;
+use crate::domain::org::configuration::Caps;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::period::Month;
 use jiff::Timestamp;

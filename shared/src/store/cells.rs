@@ -9,12 +9,13 @@ use super::unknown::carry_over;
 use super::write::{Changes, If, Write};
 use super::{Store, keys};
 use crate::backoff::back_off;
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::CellUpdate;
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::organisation::Organisation;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{

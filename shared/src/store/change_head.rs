@@ -22,6 +22,7 @@ pub(crate) fn ledger_write_of(change: &Change) -> Option<LedgerWrite<'_>> {
         }
         Change::OrganisationCreated { .. }
         | Change::OrganisationUpdated(_)
+        | Change::CellsPlaced(_)
         | Change::DepartmentCreated { .. }
         | Change::DepartmentUpdated(_)
         | Change::DepartmentMoved { .. }
@@ -129,6 +130,7 @@ impl Head {
             Change::MonthClosed { notice: None, .. }
             | Change::MonthCorrected { is_last: false, .. }
             | Change::OrganisationCreated { .. }
+            | Change::CellsPlaced(_)
             | Change::DepartmentUpdated(_)
             | Change::DepartmentDeleted { .. }
             | Change::BudgetCreated { .. }

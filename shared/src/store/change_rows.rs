@@ -59,6 +59,9 @@ impl Rows<'_> {
             Change::OrganisationUpdated(organisation) => {
                 self.push(Row::organisation(&organisation.after.value)?);
             }
+            Change::CellsPlaced(placement) => {
+                self.push(Row::placement(id, &placement.after.value)?);
+            }
             Change::DepartmentCreated {
                 department,
                 returned,

@@ -11,6 +11,7 @@ use super::keys::{
 use super::rows::DATA;
 use super::tables::Table;
 use crate::backoff::back_off;
+use crate::domain::change::Change;
 use crate::domain::exemption::grant::Grant;
 use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::configuration::Configuration;
@@ -65,10 +66,20 @@ fn first_reader() -> u32 {
 }
 
 /// The form of data that this version reads. The next form has the next number.
-pub const READER: u32 = 1;
+pub const READER: u32 = 2;
 /// The least form that a reader of what this version writes has to know. It is raised by a release
 /// that writes what earlier ones would misread, and not before a release that reads it.
 pub(crate) const WRITTEN: u32 = 1;
+/// The form of an organisation with several cells: earlier readers know home only.
+const SEVERAL_CELLS: u32 = 2;
+
+/// Returns the least form that a reader has to know after a change.
+pub(crate) fn written_by(change: &Change) -> u32 {
+    match change {
+        Change::CellsPlaced(_) => SEVERAL_CELLS,
+        _ => WRITTEN,
+    }
+}
 
 /// The head's counts of policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

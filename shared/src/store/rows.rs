@@ -3,7 +3,7 @@
 use super::Store;
 use super::error::StoreError;
 use super::item::{Item, expires_at, number};
-use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, USER};
+use super::keys::{self, BUDGET, DEPARTMENT, ENDED, GONE, Key, MOVE, PLACEMENT, USER};
 use super::tables::{TTL, Table};
 use super::unknown::carry_over;
 use super::write::{If, Write};
@@ -11,6 +11,7 @@ use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::people::User;
+use crate::domain::org::placement::Placement;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::future::try_join_all;
 use jiff::Timestamp;
@@ -91,6 +92,10 @@ impl Row {
     pub fn if_absent(mut self) -> Self {
         self.is_new = true;
         self
+    }
+
+    pub fn placement(organisation_id: &str, placement: &Placement) -> Result<Self, StoreError> {
+        Self::replacing(keys::governance(organisation_id, PLACEMENT), placement)
     }
 
     pub fn budget(organisation_id: &str, budget: &Budget) -> Result<Self, StoreError> {

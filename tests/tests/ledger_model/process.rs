@@ -4,11 +4,11 @@
 use super::world::{AFTER, BEFORE, Mistake, Q, Record, Resolution, World, node, rid};
 use jiff::Timestamp;
 use shared::domain::amount::Amounts;
-use shared::domain::ledger::cell::HOME;
 use shared::domain::ledger::cell_update::{CellUpdate, Condition};
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_request::HoldRejection;
 use shared::domain::ledger::settlement::debit;
+use shared::domain::org::placement::HOME;
 
 /// The task of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,13 +1,14 @@
 //! The durable state: the cell, the records, the resolutions, the configuration. And its laws.
 
 use shared::domain::amount::{Amounts, Unit};
-use shared::domain::ledger::cell::{Cell, HOME};
+use shared::domain::ledger::cell::Cell;
 use shared::domain::ledger::cell_update::{CellUpdate, Condition};
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldKey;
 use shared::domain::ledger::hold_request::HoldRequest;
 use shared::domain::ledger::node::Node;
 use shared::domain::ledger::settlement::finish;
+use shared::domain::org::placement::HOME;
 use shared::domain::pricing::tokens::ServiceTier;
 use std::collections::BTreeMap;
 

@@ -131,6 +131,10 @@ impl Change {
             Self::OrganisationUpdated(organisation) => {
                 organisation.entry("organisation.update", "organisation", |of| &of.id)
             }
+            Self::CellsPlaced(placement) => Entry {
+                target: "cells".to_owned(),
+                ..placement.entry("cells.place", "cells", |_| "")
+            },
             Self::DepartmentCreated { department, .. } => {
                 department.created("department.create", "department", |of| &of.id)
             }

@@ -2,14 +2,16 @@
 
 use super::Change;
 use crate::domain::exemption::ExemptionStatus;
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::Condition;
-use crate::domain::ledger::cell_updates::{Caps, CellUpdates};
+use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::rollover::Rollover;
 use crate::domain::ledger::settlement::carry;
 use crate::domain::org::budget::Budget;
+use crate::domain::org::configuration::Caps;
 use crate::domain::org::people::User;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use std::collections::BTreeMap;
 
@@ -38,6 +40,7 @@ impl Change {
     pub fn effect(&self) -> Effect<'_> {
         match self {
             Self::OrganisationUpdated(_)
+            | Self::CellsPlaced(_)
             | Self::DepartmentCreated { .. }
             | Self::DepartmentUpdated(_)
             | Self::DepartmentMoved { .. }

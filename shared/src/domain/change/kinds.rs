@@ -7,6 +7,7 @@ macro_rules! of_tree {
     () => {
         Change::OrganisationCreated { .. }
             | Change::OrganisationUpdated(_)
+            | Change::CellsPlaced(_)
             | Change::DepartmentCreated { .. }
             | Change::DepartmentUpdated(_)
             | Change::DepartmentMoved { .. }

@@ -32,6 +32,7 @@ use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::department::{DeletedDepartment, Department, DepartmentMove};
 use crate::domain::org::organisation::Organisation;
 use crate::domain::org::people::User;
+use crate::domain::org::placement::Placement;
 use crate::domain::period::Month;
 use crate::domain::policy::{FiringRecord, Policy};
 
@@ -44,6 +45,8 @@ pub enum Change {
         keys: Vec<ApiKey>,
     },
     OrganisationUpdated(Update<Organisation>),
+    /// Departments get other cells, or more of them.
+    CellsPlaced(Update<Placement>),
     DepartmentCreated {
         department: Audited<Department>,
         /// None if there was none of its id before.
@@ -225,6 +228,7 @@ impl Change {
             | Self::FiringAttributed { firing, .. } => firing.notices.iter().collect(),
             Self::OrganisationCreated { .. }
             | Self::OrganisationUpdated(_)
+            | Self::CellsPlaced(_)
             | Self::DepartmentCreated { .. }
             | Self::DepartmentUpdated(_)
             | Self::DepartmentMoved { .. }

@@ -14,7 +14,9 @@ use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
 use crate::domain::org::configuration::Configuration;
+use crate::domain::org::placement::{HOME, Load};
 use crate::domain::period::Month;
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[cfg(test)]
@@ -26,12 +28,6 @@ use crate::domain::ledger::settlement::{
     LateUsage, MAX_RELEASED_AT_ONCE, carry, debit, debit_late, finish, finish_as, lapsed_holds,
 };
 
-/// The number of the first cell. It says how many others there are, and alone has the counters of
-/// exemptions and the carries.
-pub const HOME: u32 = 0;
-/// The most cells of a period. A change writes all of them in one transaction, which takes a
-/// hundred items.
-pub const MAX_CELLS: u32 = 64;
 /// The most live holds of a cell.
 pub const MAX_HOLDS: usize = 2_000;
 /// The most exemption counters of a cell. A counter stays until the month ends, even if its
@@ -116,6 +112,16 @@ impl Cell {
     /// Whether this, the cell of the hold `rid`, is not the only cell of its period.
     pub fn is_one_of_several(&self, rid: &HoldKey) -> bool {
         rid.cell() != HOME || self.others > 0
+    }
+
+    /// Returns how many live holds there are in each cell of this sum, by department.
+    pub fn load(&self, now: Timestamp) -> Load {
+        let mut load = Load::new();
+        for (rid, hold) in self.holds.iter().filter(|(_, hold)| !hold.has_lapsed(now)) {
+            let of_cell = load.entry(rid.cell()).or_default();
+            *of_cell.entry(hold.department).or_default() += 1;
+        }
+        load
     }
 
     /// Whether nothing moved from one cell to another since `before`. Both are home.

@@ -1,17 +1,12 @@
 //! Updates of several cells of one period that take effect together.
 
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::{CellUpdate, Condition, NotApplied};
 use crate::domain::ledger::hold::{Charged, Hold};
 use crate::domain::ledger::node::Node;
+use crate::domain::org::configuration::Caps;
+use crate::domain::org::placement::HOME;
 use std::collections::BTreeMap;
-
-/// The hard counters of a period, at an epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caps {
-    pub hard: Vec<Node>,
-    pub epoch: u64,
-}
 
 /// Updates of cells of one period, by the number of the cell: all of them, or nothing.
 ///

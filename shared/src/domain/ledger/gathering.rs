@@ -4,10 +4,11 @@
 //! Each move is a part of the write that needs it: in one transaction the cells give, the request's
 //! cell takes, and it holds. Nothing is ever on its way.
 
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::Condition;
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::node::Node;
+use crate::domain::org::placement::HOME;
 
 /// A hard counter of which a request needs more than its cell has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Keys and public ids of holds.
 
-use crate::domain::ledger::cell::{HOME, MAX_CELLS};
 use crate::domain::ledger::hold::Hold;
+use crate::domain::org::placement::{HOME, MAX_CELLS};
 use crate::domain::period::Month;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};

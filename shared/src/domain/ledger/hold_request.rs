@@ -2,13 +2,14 @@
 
 use crate::domain::amount::{Amounts, Unit};
 use crate::domain::exemption::grant::Grant;
-use crate::domain::ledger::cell::{Cell, HOME, MAX_HOLDS};
+use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
 use crate::domain::ledger::cell_update::{CellUpdate, Condition};
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::settlement::lapsed_holds;
+use crate::domain::org::placement::HOME;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,11 +1,12 @@
 //! The places of a cell: the number of live holds, their users, and their ends.
 
 use crate::domain::amount::Amounts;
-use crate::domain::ledger::cell::{Cell, HOME, MAX_HOLDS};
+use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
 use crate::domain::ledger::settlement::finish;
+use crate::domain::org::placement::HOME;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 

@@ -1,12 +1,13 @@
 //! Updates that end or extend holds and charge usage.
 
 use crate::domain::amount::{Amounts, Unit};
-use crate::domain::ledger::cell::{Cell, HOME};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_update::{CellUpdate, Condition};
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::{Charged, Hold};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
+use crate::domain::org::placement::HOME;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,6 +3,8 @@
 mod places;
 mod tree;
 
+pub use places::Caps;
+
 use crate::domain::amount::Unit;
 use crate::domain::node::Node;
 use crate::domain::org::budget::{Budget, EndedBudget, MAX_EARLIER};

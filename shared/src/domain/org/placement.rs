@@ -1,11 +1,16 @@
 //! Which cells serve which departments, and when to have more of them.
 
-use crate::domain::ledger::cell::{HOME, MAX_CELLS};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The number of the first cell. It says how many others there are, and alone has the counters of
+/// exemptions and the carries.
+pub const HOME: u32 = 0;
+/// The most cells of a period. A change writes all of them in one transaction, which takes a
+/// hundred items.
+pub const MAX_CELLS: u32 = 64;
 /// The longest time that a request is retried after its hold has ended, beyond the hold's own.
 const RETRIED_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// A cell should have at most this many live holds: then its item has about one KB, which a write
@@ -73,15 +78,27 @@ impl Placement {
         cells.collect()
     }
 
-    /// Returns a placement with more cells, if a cell of `load` has too many holds. Each step gives
-    /// the fullest cell's largest department a cell of its own, or one more. None if nothing needs
-    /// to change, nothing can, or the last split was a moment ago.
-    pub fn split(&self, load: &Load, hold_seconds: u32, now: Timestamp) -> Option<Self> {
+    /// Describes it for the audit log, as JSON.
+    pub fn described(&self) -> String {
+        let departments: Vec<_> = self
+            .cells
+            .iter()
+            .map(|(department, cells)| serde_json::json!({"number": department, "cells": cells}))
+            .collect();
+        serde_json::json!({"cells": self.others + 1, "departments": departments}).to_string()
+    }
+
+    /// Returns whether a cell of `load` has too many holds, and something can be done about it.
+    pub fn is_crowded(&self, load: &Load, now: Timestamp) -> bool {
         let is_early = |at: Timestamp| now.duration_since(at) < SPLIT_EVERY;
-        if self.changed_at.is_some_and(is_early) {
-            return None;
-        }
-        if !load.values().any(|of| count(of) > TOO_MANY_HOLDS) {
+        let can_grow = self.others + 1 < MAX_CELLS && !self.changed_at.is_some_and(is_early);
+        can_grow && load.values().any(|of| count(of) > TOO_MANY_HOLDS)
+    }
+
+    /// Returns a placement with more cells if [`is_crowded`](Self::is_crowded). Each step gives the
+    /// fullest cell's largest department a cell of its own, or one more.
+    pub fn split(&self, load: &Load, hold_seconds: u32, now: Timestamp) -> Option<Self> {
+        if !self.is_crowded(load, now) {
             return None;
         }
         let mut planned = load.clone();

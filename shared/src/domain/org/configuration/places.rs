@@ -1,14 +1,20 @@
 //! The cells of users and counters, and the caps that they keep.
 
 use super::Configuration;
-use crate::domain::ledger::cell::HOME;
-use crate::domain::ledger::cell_updates::Caps;
 use crate::domain::node::Node;
 use crate::domain::org::department::Path;
 use crate::domain::org::people::User;
+use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+
+/// The hard counters of a period, at an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caps {
+    pub hard: Vec<Node>,
+    pub epoch: u64,
+}
 
 impl Configuration {
     /// Returns the number of the cell in which the requests of a user hold.
