@@ -2,6 +2,7 @@
 //! its HTTP routes.
 
 mod books;
+pub mod cells;
 pub mod permissions;
 pub mod receiver;
 pub mod routes;
@@ -171,6 +172,7 @@ impl World {
     pub async fn with(mut settings: SystemSettings) -> Self {
         settings.now.get_or_insert_with(|| time(NOW));
         let system = System::start(settings).await.unwrap();
+        cells::place_as_told(&system).await;
         Self {
             system,
             is_tampered: false,

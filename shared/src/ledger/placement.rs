@@ -2,6 +2,7 @@
 
 use super::change::{ChangeRequest, Changed, Snapshot, Step};
 use crate::domain::change::{Author, Change, Update};
+use crate::domain::org::configuration::Configuration;
 use crate::domain::org::placement::Placement;
 use crate::store::{ATTEMPTS, Store, StoreError};
 use jiff::Timestamp;
@@ -15,19 +16,17 @@ impl Store {
         organisation_id: &str,
         now: Timestamp,
     ) -> Result<Option<Placement>, StoreError> {
-        let snapshot = self.snapshot_for_change(organisation_id).await?;
-        match snapshot {
-            Some(snapshot) => self.plan(&snapshot, now).await,
+        match self.configuration(organisation_id).await? {
+            Some(configuration) => self.plan(&configuration, now).await,
             None => Ok(None),
         }
     }
 
     async fn plan(
         &self,
-        snapshot: &Snapshot,
+        configuration: &Configuration,
         now: Timestamp,
     ) -> Result<Option<Placement>, StoreError> {
-        let configuration = &snapshot.configuration;
         let organisation = &configuration.organisation;
         let period = configuration.period_of(now);
         let cell = self.cell(&organisation.id, period).await?;
@@ -45,6 +44,18 @@ impl Store {
         author: &Author,
         now: Timestamp,
     ) -> Result<Option<Placement>, StoreError> {
+        self.place_cells(organisation_id, author, now, None).await
+    }
+
+    /// Places departments in cells as told, or as a split plans if nothing is told. Returns None if
+    /// nothing needed to change.
+    pub async fn place_cells(
+        &self,
+        organisation_id: &str,
+        author: &Author,
+        now: Timestamp,
+        told: Option<&Placement>,
+    ) -> Result<Option<Placement>, StoreError> {
         let request = ChangeRequest {
             organisation_id,
             author,
@@ -52,7 +63,11 @@ impl Store {
             attempts: ATTEMPTS,
         };
         let prepare = async |snapshot: Arc<Snapshot>| {
-            let Some(after) = self.plan(&snapshot, now).await? else {
+            let after = match told {
+                Some(told) => Some(told.clone()),
+                None => self.plan(&snapshot.configuration, now).await?,
+            };
+            let Some(after) = after else {
                 return Ok::<_, StoreError>(Step::Stop(None));
             };
             let before = snapshot.configuration.placement.clone();
