@@ -4,6 +4,7 @@
 mod api_client;
 mod audit;
 mod bench;
+mod cells;
 mod demo;
 mod error;
 mod mails;
@@ -61,6 +62,8 @@ enum Command {
     /// Compares many stored records with their totals, and prints the read units, the cost and the
     /// time.
     Books(books::Arguments),
+    /// Shows the cells of an organisation's month, and splits crowded ones.
+    Cells(cells::Arguments),
     /// Moves the dead letters of a deployment back to their queue.
     Redrive(redrive::Arguments),
     /// Prints one mail of each kind as it would be sent.
@@ -108,6 +111,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Audit(arguments) => audit::run(arguments).await?,
         Command::Backtest(arguments) => backtest::run(arguments).await?,
         Command::Books(arguments) => books::run(arguments).await?,
+        Command::Cells(arguments) => cells::run(arguments).await?,
         Command::Redrive(arguments) => redrive::run(arguments).await?,
         Command::Mails(arguments) => mails::run(&arguments)?,
         Command::Prices(arguments) => prices::run(&arguments)?,
