@@ -128,12 +128,19 @@ fn served_by(configuration: &Configuration, placement: &Placement, cell: u32) ->
 fn described(configuration: &Configuration, after: &Placement, is_dry: bool) -> String {
     let would = if is_dry { "would get" } else { "get" };
     let (before, cells) = (configuration.placement.others + 1, after.others + 1);
-    let mut text = format!("{before} cells become {cells}. These departments {would} other cells:\n");
+    let mut text =
+        format!("{before} cells become {cells}. These departments {would} other cells:\n");
     for department in configuration.departments.values() {
         let of = |placement: &Placement| placement.serving([department.index]);
         let (was, is) = (of(&configuration.placement), of(after));
         if was != is {
-            let _ = writeln!(text, "    {}: {} -> {}", department.id, list(&was), list(&is));
+            let _ = writeln!(
+                text,
+                "    {}: {} -> {}",
+                department.id,
+                list(&was),
+                list(&is)
+            );
         }
     }
     text

@@ -198,3 +198,105 @@ fn pick(cells: &BTreeSet<u32>, user_id: &str) -> u32 {
     };
     chosen.copied().unwrap_or(HOME)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: &str = "2026-11-24T12:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn load(cells: &[&[(u32, u32)]]) -> Load {
+        let of = |departments: &&[(u32, u32)]| departments.iter().copied().collect();
+        (HOME..).zip(cells.iter().map(of)).collect()
+    }
+
+    fn served(placement: &Placement, department: u32) -> Vec<u32> {
+        placement.serving([department]).into_iter().collect()
+    }
+
+    #[test]
+    fn an_organisation_that_fits_into_one_cell_keeps_it() {
+        let one = Placement::default();
+        assert_eq!(one.split(&load(&[&[(0, 15), (1, 10)]]), 120, now()), None);
+        assert_eq!(one.cell_of(7, "ada"), HOME);
+        assert_eq!(served(&one, 7), [HOME]);
+    }
+
+    #[test]
+    fn crowded_departments_get_cells_until_each_has_few_holds() {
+        let crowded = load(&[&[(0, 60), (1, 12), (2, 3)]]);
+        let after = Placement::default().split(&crowded, 120, now()).unwrap();
+        assert_eq!(served(&after, 0).len(), 4, "60 holds, 15 in each");
+        assert!(!served(&after, 0).contains(&HOME));
+        assert_eq!(served(&after, 1), [HOME], "what is left fits into home");
+        assert_eq!(after.others, 4);
+        assert_eq!(after.changed_at, Some(now()));
+    }
+
+    #[test]
+    fn two_splits_are_some_minutes_apart() {
+        let crowded = load(&[&[(0, 60)]]);
+        let after = Placement::default().split(&crowded, 120, now()).unwrap();
+        let again = load(&[&[], &[(0, 90)]]);
+        assert_eq!(after.split(&again, 120, now()), None);
+        let later = now() + SPLIT_EVERY;
+        assert!(after.split(&again, 120, later).is_some());
+    }
+
+    #[test]
+    fn a_request_is_looked_for_where_it_was_held_before_a_split_while_it_may_be_retried() {
+        let crowded = load(&[&[(0, 60)]]);
+        let after = Placement::default().split(&crowded, 120, now()).unwrap();
+        let earlier = |seconds| {
+            let at = now() + SignedDuration::from_secs(seconds);
+            after.earlier_cells_of(0, "ada", at)
+        };
+        assert_eq!(earlier(0), [HOME]);
+        assert_eq!(earlier(120 + 299), [HOME]);
+        assert!(earlier(120 + 300).is_empty());
+        assert!(after.earlier_cells_of(1, "ada", now()).is_empty());
+    }
+
+    #[test]
+    fn a_placement_is_read_as_it_was_written() {
+        let crowded = load(&[&[(0, 60), (1, 40)]]);
+        let after = Placement::default().split(&crowded, 120, now()).unwrap();
+        let written: serde_dynamo::AttributeValue =
+            serde_dynamo::to_attribute_value(&after).unwrap();
+        let read: Placement = serde_dynamo::from_attribute_value(written).unwrap();
+        assert_eq!(read, after);
+    }
+
+    proptest! {
+        #[test]
+        fn one_cell_more_takes_users_from_all_and_moves_nobody_else(
+            cells in 1_u32..20, user in "[a-z]{1,8}",
+        ) {
+            let before: BTreeSet<u32> = (1..=cells).collect();
+            let after: BTreeSet<u32> = (1..=cells + 1).collect();
+            let (was, is) = (pick(&before, &user), pick(&after, &user));
+            prop_assert!(is == was || is == cells + 1);
+        }
+
+        #[test]
+        fn a_split_never_passes_the_most_cells_and_serves_every_department(
+            holds in proptest::collection::vec(0_u32..2_000, 1..40),
+        ) {
+            let departments: Vec<(u32, u32)> = (0..).zip(holds).collect();
+            let crowded = load(&[&departments]);
+            if let Some(after) = Placement::default().split(&crowded, 120, now()) {
+                prop_assert!(after.others < MAX_CELLS);
+                for (department, _) in departments {
+                    let cells = after.serving([department]);
+                    prop_assert!(!cells.is_empty());
+                    prop_assert!(cells.iter().all(|cell| *cell <= after.others));
+                }
+            }
+        }
+    }
+}
