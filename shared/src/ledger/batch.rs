@@ -16,18 +16,16 @@ use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
-    Entry, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport, living, own_hold,
+    Entry, MAX_PARTS, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport,
+    living, own_hold,
 };
 use futures::StreamExt;
 use jiff::Timestamp;
 use std::collections::btree_map::Entry as CellEntry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most parts of a transaction, which limits a group of settlements. Each has a record, a
-/// resolution and up to three rows of the reports. Each user adds up to two totals, and the
-/// department one.
-const MAX_PARTS: usize = 100;
-
+/// A settlement has a record, a resolution and up to three rows of the reports. Each user adds up
+/// to two totals, and the department one.
 const PARTS_A_SETTLEMENT: usize = 5;
 
 const PARTS_A_USER: usize = 2;

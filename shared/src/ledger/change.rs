@@ -9,7 +9,8 @@ use crate::domain::org::organisation::Organisation;
 use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{
-    Head, Idempotency, Store, StoreError, Transacted, Write, ledger_write_of, rows_of, written_by,
+    Head, Idempotency, MAX_PARTS, Store, StoreError, Transacted, Write, ledger_write_of, rows_of,
+    written_by,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -209,6 +210,10 @@ impl Store {
         let idempotency = idempotency(current.as_ref())?;
         if let Some(idempotency) = &idempotency {
             parts.push(self.idempotency_item(idempotency, now)?);
+        }
+        if parts.len() > MAX_PARTS {
+            // Two months with many cells are in force. In some minutes it is one.
+            return Ok(Attempt::Stale);
         }
         Ok(match self.transact(parts).await? {
             Transacted::Applied => Attempt::Done(current),

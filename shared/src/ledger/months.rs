@@ -19,6 +19,8 @@ use std::sync::Arc;
 /// The most rollovers of one transaction. Each is a row and two numbers of a cell, whose expression
 /// has a limited size.
 const ROLLOVERS_A_CHANGE: usize = 40;
+/// The same if the transaction also writes many cells.
+const ROLLOVERS_BESIDE_CELLS: usize = 20;
 /// The most updates of one sweep. A cell full of lapsed holds takes 80.
 const MAX_SWEEPS: u32 = 120;
 
@@ -70,8 +72,9 @@ impl Store {
                 let mut after: Vec<Rollover> = open
                     .filter_map(|budget| Rollover::close(budget, period, cell, now))
                     .collect();
-                let is_last = after.len() <= ROLLOVERS_A_CHANGE;
-                after.truncate(ROLLOVERS_A_CHANGE);
+                let most = rollovers_a_change(&snapshot.configuration);
+                let is_last = after.len() <= most;
+                after.truncate(most);
                 Batch {
                     action: Action::Close,
                     period,
@@ -107,8 +110,9 @@ impl Store {
                         Some((row.clone(), corrected))
                     })
                     .collect();
-                let is_last = changed.len() <= ROLLOVERS_A_CHANGE;
-                changed.truncate(ROLLOVERS_A_CHANGE);
+                let most = rollovers_a_change(&snapshot.configuration);
+                let is_last = changed.len() <= most;
+                changed.truncate(most);
                 let (before, after) = changed.into_iter().unzip();
                 Batch {
                     action: Action::Correct,
@@ -207,7 +211,7 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         let mut was_opened = false;
         for _ in 0..MAX_SWEEPS {
-            let Some(cell) = self.cell(organisation_id, period).await? else {
+            let Some(cells) = self.all_cells(organisation_id, period).await? else {
                 if was_opened {
                     return Ok(None);
                 }
@@ -215,13 +219,23 @@ impl Store {
                 was_opened = true;
                 continue;
             };
-            let lapsed = lapsed_holds(&cell, now, |_| true);
-            if lapsed.is_empty() || cell.epoch > configuration.epoch {
-                return Ok((cell.epoch <= configuration.epoch).then_some(cell));
+            let lapsed = cells.iter().map(|cell| lapsed_holds(cell, now, |_| true));
+            let lapsed = lapsed.collect::<Vec<_>>().concat();
+            let sum = Cell::sum(&cells);
+            if lapsed.is_empty() || sum.epoch > configuration.epoch {
+                return Ok((sum.epoch <= configuration.epoch).then_some(sum));
             }
             self.expire(configuration, period, lapsed, now).await?;
         }
         Err(StoreError::Contended)
+    }
+}
+
+/// Returns how many rollovers one change takes.
+fn rollovers_a_change(configuration: &Configuration) -> usize {
+    match configuration.placement.others {
+        0 => ROLLOVERS_A_CHANGE,
+        _ => ROLLOVERS_BESIDE_CELLS,
     }
 }
 

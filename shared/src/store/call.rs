@@ -52,6 +52,8 @@ impl Transacted {
     }
 }
 
+/// The most writes that one transaction takes.
+pub(crate) const MAX_PARTS: usize = 100;
 /// The most keys that one read takes.
 pub(super) const KEYS_A_READ: usize = 100;
 

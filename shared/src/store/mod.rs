@@ -88,7 +88,7 @@ pub use unsure_models::UnsureModel;
 pub use webhooks::{AttemptOutcome, HealthChange};
 
 pub(crate) use alerts::AlertMarker;
-pub(crate) use call::{ATTEMPTS, Transacted};
+pub(crate) use call::{ATTEMPTS, MAX_PARTS, Transacted};
 pub(crate) use cells::Updated;
 pub(crate) use change_head::ledger_write_of;
 pub(crate) use change_rows::rows_of;

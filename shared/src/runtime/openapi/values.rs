@@ -85,7 +85,7 @@ texts! {
     /// The id of a hold, from a preflight.
     HoldId {
         39..=39,
-        Some("^hold_[0-9]{6}_[A-Za-z0-9_-]{16}_[A-Za-z0-9_-]{10}$"),
+        Some("^hold_[0-9]{6}(c[0-9]{2})?_[A-Za-z0-9_-]{16}_[A-Za-z0-9_-]{10}$"),
         Some("hold-id"),
         "hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA"
     }
