@@ -1,6 +1,7 @@
 //! The whole system in one process, through its HTTP routes: one target, so that its suites share
 //! the processors.
 
+mod cells;
 mod counts;
 mod exemptions;
 mod faults;
