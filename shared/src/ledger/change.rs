@@ -261,7 +261,11 @@ impl Store {
             let mut updates = match effect.is_seen() {
                 true => {
                     let caps = configuration.caps_in(period);
-                    effect.updates(&cells, &caps, period, current_month)
+                    let mut updates = effect.updates(&cells, &caps, period, current_month);
+                    if configuration.is_over(period, now) {
+                        updates.shut_all(&caps, &cells);
+                    }
+                    updates
                 }
                 false => self.take_cell_updates(organisation_id, period, others, &mut items),
             };

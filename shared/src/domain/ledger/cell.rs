@@ -176,8 +176,8 @@ impl Cell {
             cell.version += 1;
             for node in hard {
                 cell.nodes.entry(*node).or_default();
-                cell.shut.insert(*node);
             }
+            cell.shut = hard.iter().copied().collect();
             for (rid, hold) in &mut cell.holds {
                 if let Some(moved) = self.holds.get(rid) {
                     hold.clone_from(moved);

@@ -117,14 +117,17 @@ impl CellUpdates {
     ///
     /// `own` is the cell as it was read. If it is not known, it is taken to have enough.
     pub fn charge_within(&mut self, caps: &Caps, cell: u32, own: Option<&Cell>, home: &Cell) {
-        let taken: Vec<(Node, i128)> = self.taken_from(cell, caps);
+        let taken: Vec<(Node, i128)> = self.taken_from(cell);
         if taken.is_empty() {
             return;
         }
         if home.others == 0 {
             return self.require_others(0);
         }
-        for (node, amount) in taken {
+        let hard = taken
+            .into_iter()
+            .filter(|(node, _)| caps.hard.contains(node));
+        for (node, amount) in hard {
             let enough = Condition::AtLeast(node, amount);
             if own.is_none_or(|own| enough.is_true_of(own)) {
                 self.at(cell).conditions.push(enough);
@@ -133,13 +136,14 @@ impl CellUpdates {
                 self.pay(node, amount, home);
             }
         }
+        // Also if no counter is hard: one may be by now.
         self.require_epoch(caps.epoch);
     }
 
-    /// Returns what the update of a cell takes from each hard counter.
-    fn taken_from(&self, cell: u32, caps: &Caps) -> Vec<(Node, i128)> {
+    /// Returns what the update of a cell takes from each counter of a level.
+    fn taken_from(&self, cell: u32) -> Vec<(Node, i128)> {
         let taken = self.get(cell).into_iter().flat_map(|of| &of.add_or_begin);
-        let taken = taken.filter(|(node, delta)| **delta < 0 && caps.hard.contains(node));
+        let taken = taken.filter(|(_, delta)| **delta < 0);
         taken
             .map(|(node, delta)| (*node, delta.saturating_neg()))
             .collect()
@@ -168,6 +172,16 @@ impl CellUpdates {
             update.shut.insert(node);
         }
         self.require_others(others);
+    }
+
+    /// Shuts the hard counters of a period that comes back into force: while it was over, charges
+    /// took them below zero in single cells. With one cell there is nothing to do.
+    pub fn shut_all(&mut self, caps: &Caps, cells: &[Cell]) {
+        let others = u32::try_from(cells.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let is_open = |node: &&Node| cells.iter().any(|cell| !cell.shut.contains(node));
+        for node in caps.hard.iter().filter(|_| others > 0).filter(is_open) {
+            self.shut(*node, others);
+        }
     }
 
     /// Requires that home has as many `others`.

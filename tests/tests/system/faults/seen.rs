@@ -20,6 +20,18 @@ fn number(item: &Item, name: &str) -> i64 {
     value.map_or(0, |digits| digits.parse().unwrap())
 }
 
+/// The part of a counter in a cell. A counter that is shut has 10^33 less than its part.
+fn part(cell: &Item, name: &str) -> i128 {
+    let shut = 10_i128.pow(33);
+    let stored = cell.get(name).and_then(|value| value.as_n().ok());
+    let stored: i128 = stored.map_or(0, |digits| digits.parse().unwrap());
+    if stored < -shut / 2 {
+        stored + shut
+    } else {
+        stored
+    }
+}
+
 /// A figure of the API in tokens or micro-dollars.
 fn figure(of: &Value, name: &str, unit: &str) -> i64 {
     match unit {
@@ -113,22 +125,35 @@ async fn people(world: &World, facts: &mut Facts) {
 /// cell. The organisation's have the number 0, those of the departments 2, 4 and 6, in the order in
 /// which they were made.
 async fn counters(world: &World, month: &str, facts: &mut Facts) {
-    let key = AttributeValue::S(format!("demo.{month}.0.0"));
-    let cell = world.tables().get_item().table_name("Counters");
-    let cell = cell.key("k", key).consistent_read(true).send();
-    let cell = cell.await.unwrap().item.unwrap();
+    let cells = cells(world, month).await;
     for (level, at) in LEVELS.into_iter().zip([0, 2, 4, 6]) {
         for (unit, letter) in UNITS.into_iter().zip(["t", "u"]) {
-            let left = number(&cell, &format!("{letter}{at}"));
+            let part = |cell: &Item| part(cell, &format!("{letter}{at}"));
+            let left: i128 = cells.iter().map(part).sum();
             facts.insert(
                 format!("{month} left at {level} in {unit}"),
                 left.to_string(),
             );
         }
     }
-    let holds = cell.get("p").and_then(|holds| holds.as_m().ok());
-    let holds = holds.map_or(0, HashMap::len);
+    let holds = cells.iter().filter_map(|cell| cell.get("p")?.as_m().ok());
+    let holds: usize = holds.map(HashMap::len).sum();
     facts.insert(format!("{month} holds"), holds.to_string());
+}
+
+/// The cells of a month: home, and those that it has beside home.
+async fn cells(world: &World, month: &str) -> Vec<Item> {
+    let mut cells = Vec::new();
+    for number in 0..64 {
+        let key = AttributeValue::S(format!("demo.{month}.0.{number}"));
+        let cell = world.tables().get_item().table_name("Counters");
+        let cell = cell.key("k", key).consistent_read(true).send();
+        match cell.await.unwrap().item {
+            Some(cell) => cells.push(cell),
+            None => break,
+        }
+    }
+    cells
 }
 
 /// Records, resolutions and totals.
