@@ -20,9 +20,13 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use costs::Costs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use local::system::{ADMIN_KEY, System};
+use local::system::{ADMIN_KEY, ORGANISATION, System};
 use report::{Latency, Report};
+use shared::domain::change::Author;
+use shared::domain::org::placement::{HOME, Load};
+use shared::store::StoreError;
 use spread::{SplitMix64, Zipf};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -77,6 +81,15 @@ pub(crate) struct Arguments {
         value_parser = clap::value_parser!(u16).range(1..=1_000)
     )]
     users: u16,
+    /// The number of cells that the month has from the beginning, as after splits. Without it the
+    /// system begins with one and splits it as it would anywhere. Not with --url.
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "url",
+        value_parser = clap::value_parser!(u32).range(1..=64)
+    )]
+    cells: Option<u32>,
     /// Prints the report as JSON.
     #[arg(long)]
     json: bool,
@@ -173,6 +186,9 @@ async fn measure(
     own: Option<&System>,
 ) -> Result<Report, CommandError> {
     let plan = Arc::new(plan(arguments, rows, client).await?);
+    if let (Some(system), Some(cells)) = (own, arguments.cells) {
+        place(system, &plan, cells).await?;
+    }
     let meter_before = costs::meter(&plan.client).await?;
     let cpu_before = own.and_then(|_| cpu_hundredths());
     let started = Instant::now();
@@ -220,6 +236,32 @@ async fn measure(
         costs,
         checks,
     })
+}
+
+/// Divides the month among cells by how many requests each department sends.
+async fn place(system: &System, plan: &Plan, cells: u32) -> Result<(), CommandError> {
+    let failed = |error: StoreError| CommandError::Answer(format!("cannot place cells: {error}"));
+    let store = system.store();
+    let configuration = store.configuration(ORGANISATION).await.map_err(failed)?;
+    let configuration = configuration.ok_or_else(|| {
+        CommandError::Answer(format!("there is no organisation {ORGANISATION:?}"))
+    })?;
+    let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
+    for sender in &plan.senders {
+        let department = plan.company.department_of(*sender);
+        let index = configuration
+            .departments
+            .get(&department)
+            .map(|of| of.index);
+        *sent.entry(index.unwrap_or_default()).or_default() += 1;
+    }
+    let load = Load::from([(HOME, sent)]);
+    let placement = configuration.placement.divided(&load, cells, 0);
+    let now = system.clock().now();
+    let author = Author::schedule();
+    let placed = store.place_cells(ORGANISATION, &author, now, Some(&placement));
+    placed.await.map_err(failed)?;
+    Ok(())
 }
 
 /// Returns a random name, so that a running system can take many replays.

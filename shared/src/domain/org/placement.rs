@@ -101,11 +101,20 @@ impl Placement {
         if !self.is_crowded(load, now) {
             return None;
         }
+        let after = self.divided(load, MAX_CELLS, HOLDS_A_CELL);
+        let changed = after.cells != self.cells;
+        changed.then(|| after.remembering(self, hold_seconds, now))
+    }
+
+    /// Returns a placement with at most `cells` cells, each with at most `holds` of `load` if there
+    /// are enough of them.
+    #[must_use]
+    pub fn divided(&self, load: &Load, cells: u32, holds: u32) -> Self {
         let mut planned = load.clone();
         let mut after = self.clone();
-        while after.others + 1 < MAX_CELLS {
+        while after.others + 1 < cells.min(MAX_CELLS) {
             let fullest = planned.iter().max_by_key(|(_, of)| count(of));
-            let Some((&cell, of)) = fullest.filter(|(_, of)| count(of) > HOLDS_A_CELL) else {
+            let Some((&cell, of)) = fullest.filter(|(_, of)| count(of) > holds) else {
                 break;
             };
             let Some(department) = largest(of) else {
@@ -113,8 +122,7 @@ impl Placement {
             };
             after.give_a_cell(cell, department, &mut planned);
         }
-        let changed = after.cells != self.cells;
-        changed.then(|| after.remembering(self, hold_seconds, now))
+        after
     }
 
     /// Gives a department of a cell a new cell: as its only one if others share the cell and it is

@@ -39,6 +39,14 @@ pub(super) struct Company {
 }
 
 impl Company {
+    /// Returns the department of a user.
+    pub(super) fn department_of(&self, user: usize) -> String {
+        let bits = (0..LEVELS).rev().map(|level| leaf_of(user) >> level & 1);
+        bits.fold(self.name().to_owned(), |id, bit| {
+            format!("{id}-{}", bit + 1)
+        })
+    }
+
     /// Returns the root department's id, with which all ids of the replay begin.
     pub(super) fn name(&self) -> &str {
         let root = &self.levels[self.root];
