@@ -1,6 +1,8 @@
 //! `counts`: measures what a hold and a settlement cost, as AWS would bill them, while the depth,
 //! the budgets and the live holds grow.
 
+mod cells;
+
 use super::figures::tenths;
 use super::new_system;
 use crate::api_client::{ApiClient, usage_event};
@@ -82,6 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
         }
         say("");
     }
+    cells::print().await?;
     if let Some(path) = arguments.svg {
         let text = plot(&tables.map(|(title, costs)| (title, costs.as_slice())));
         let shown = format!("cannot write {}", path.display());
