@@ -100,7 +100,7 @@ async fn a_hold_names_its_cell_and_is_released_renewed_and_settled_there() {
     let hold = world.hold("u1", "r-1", 400, 0).await;
     assert!(hold.starts_with("hold_202611c"), "{hold}");
     let path = format!("/v1/holds/{hold}");
-    let more = json!({"tokens": 700, "hold_seconds": 600});
+    let more = json!({"tokens": 700, "extend_seconds": 600});
     let renewed = world.call(AGENT, "PATCH", &path, more).await;
     assert_eq!(renewed.status, 200, "{}", renewed.body);
     assert_eq!(company.figures().await, [0, 700, 300]);
