@@ -6,11 +6,13 @@ use super::help::{ExemptionBody, exemption};
 use super::openapi;
 use super::warnings::{WarningBody, warning};
 use axum::response::Response;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use shared::domain::amount::Unit;
 use shared::domain::ledger::estimate::PreflightRequest;
 use shared::domain::ledger::hold::Hold;
 use shared::domain::ledger::hold_id::HoldId;
+use shared::domain::ledger::lease::LEASE_SECONDS;
 use shared::domain::ledger::refusal::{Reason, ShortBudget};
 use shared::domain::org::organisation::OnUnavailable;
 use shared::domain::pricing::matched::PriceMatch;
@@ -29,6 +31,16 @@ pub(crate) struct DecisionBody<'a> {
     /// The hold of this request; null if nothing is held.
     #[cfg_attr(feature = "openapi", schema(required = true))]
     hold: Option<HoldBody>,
+    /// Of a lease, the hold of each request that lives; `hold` is the first of them. Empty if
+    /// nothing is held. Only if `requests` was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(nullable = false))]
+    holds: Option<Vec<HoldBody>>,
+    /// When the lease ends: no request may begin under it from then on. Only of a lease that is
+    /// allowed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Moment, required = false))]
+    expires_at: Option<String>,
     /// Things to know although the request may be sent.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<openapi::Warning>))]
     warnings: Vec<WarningBody<'a>>,
@@ -198,7 +210,7 @@ fn hold_body(id: &HoldId, hold: &Hold) -> HoldBody {
 /// Returns the response to a renewal: 200 for a refusal too.
 pub(crate) fn renewal(decision: &Decision) -> Response {
     let (hold, reasons, wait) = match &decision.verdict {
-        Verdict::Allow(hold) => (hold.as_ref(), &[][..], None),
+        Verdict::Allow(holds) => (holds.first(), &[][..], None),
         Verdict::Block {
             reasons,
             retry_after_seconds,
@@ -221,12 +233,28 @@ pub(crate) fn renewal(decision: &Decision) -> Response {
     json_of(200, &body)
 }
 
+/// Returns when a lease ends: with the first of its holds. Without a hold it lives as long as a
+/// lease may, so that a block is heard of in time then, too.
+fn lease_end(holds: &[(HoldId, Hold)], now: Timestamp) -> Timestamp {
+    let first = holds.iter().map(|(_, hold)| hold.expires()).min();
+    first.unwrap_or_else(|| {
+        let most = SignedDuration::from_secs(LEASE_SECONDS.into());
+        now.saturating_add(most).unwrap_or(now)
+    })
+}
+
 /// Returns the response to a preflight: 200 for a refusal too.
-pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Response {
+pub(crate) fn response(
+    decision: &Decision,
+    request: &PreflightRequest,
+    now: Timestamp,
+) -> Response {
     let mut body = DecisionBody {
         decision: "allow",
         request_id: &request.request_id,
         hold: None,
+        holds: request.requests.map(|_| Vec::new()),
+        expires_at: None,
         warnings: decision.warnings.iter().map(warning).collect(),
         price: decision.price.as_ref(),
         reasons: Vec::new(),
@@ -241,8 +269,13 @@ pub(crate) fn response(decision: &Decision, request: &PreflightRequest) -> Respo
         degraded: decision.is_degraded,
     };
     match &decision.verdict {
-        Verdict::Allow(hold) => {
-            body.hold = hold.as_ref().map(|(id, hold)| hold_body(id, hold));
+        Verdict::Allow(holds) => {
+            let bodies = || holds.iter().map(|(id, hold)| hold_body(id, hold));
+            body.hold = bodies().next();
+            if request.requests.is_some() {
+                body.holds = Some(bodies().collect());
+                body.expires_at = Some(lease_end(holds, now).to_string());
+            }
         }
         Verdict::Block {
             reasons,

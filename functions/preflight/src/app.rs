@@ -3,6 +3,7 @@
 use super::Refusals;
 use super::deadline::Deadline;
 use super::places::Places;
+use super::storms::Storms;
 use super::sums::Sums;
 use axum::extract::{FromRef, FromRequestParts};
 use http::request::Parts;
@@ -35,6 +36,7 @@ pub struct App {
     pub(crate) refusals: Refusals,
     pub(crate) places: Places,
     pub(crate) sums: Sums,
+    pub(crate) storms: Storms,
     time: Option<Duration>,
 }
 
@@ -59,6 +61,7 @@ impl App {
             refusals,
             places: Places::default(),
             sums: Sums::default(),
+            storms: Storms::new(true),
             time: Some(TIME),
         }
     }
@@ -94,6 +97,15 @@ impl App {
     #[must_use]
     pub fn with_time(self, time: Option<Duration>) -> Self {
         Self { time, ..self }
+    }
+
+    /// Sets whether a refusal that is asked for again and again is repeated from memory.
+    #[must_use]
+    pub fn repeating_refusals(self, repeats: bool) -> Self {
+        Self {
+            storms: Storms::new(repeats),
+            ..self
+        }
     }
 
     /// Returns the end of a request that begins now.

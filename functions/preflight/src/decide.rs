@@ -138,6 +138,7 @@ async fn attempt(
         period,
         estimate: &estimate,
         asked: &asked,
+        is_lease: request.requests.is_some(),
         now,
     };
     // The place is taken until `places` has seen the cell that the write returned.
@@ -211,7 +212,7 @@ fn without_counters(
     } else if estimate.matched.is_unpriced() && has_hard_usd && refuses_unknown {
         Some(Verdict::block(Reason::unknown_model(&request.model)))
     } else {
-        budgets.is_empty().then_some(Verdict::Allow(None))
+        budgets.is_empty().then_some(Verdict::Allow(Vec::new()))
     }
 }
 
@@ -239,7 +240,7 @@ fn hold_request(
         grant: grant.clone(),
         covered: grant.covered(user, budgets),
     });
-    Ok(HoldRequest {
+    let asked = HoldRequest {
         rid: HoldKey::derive(&organisation.id, &request.user_id, &request.request_id)
             .in_cell(configuration.cell_of(user)),
         hold: Hold {
@@ -254,9 +255,14 @@ fn hold_request(
             nodes,
             exempt: None,
         },
+        requests: 1,
         hard,
         epoch: configuration.epoch,
         earlier: configuration.earlier_cells_of(user, now),
         exemptions: exemptions.collect(),
+    };
+    Ok(match request.requests {
+        Some(requests) => asked.leased(requests, now),
+        None => asked,
     })
 }

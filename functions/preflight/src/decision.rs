@@ -22,8 +22,9 @@ pub(crate) struct Decision {
 
 #[derive(Debug)]
 pub(crate) enum Verdict {
-    /// The request may pass, with a hold if a budget counts it.
-    Allow(Option<(HoldId, Hold)>),
+    /// The request may pass, with a hold if a budget counts it. A lease has one for each of its
+    /// requests that lives.
+    Allow(Vec<(HoldId, Hold)>),
     Block {
         reasons: Vec<Reason>,
         /// The largest answer, in tokens, that would be admitted.

@@ -33,6 +33,7 @@ pub(crate) struct Asking<'a> {
     pub(crate) period: Month,
     pub(crate) estimate: &'a Estimate,
     pub(crate) asked: &'a HoldRequest,
+    pub(crate) is_lease: bool,
     pub(crate) now: Timestamp,
 }
 
@@ -72,8 +73,24 @@ fn soon(first_end: Option<u32>) -> u32 {
 }
 
 impl Asking<'_> {
-    /// Holds, or returns why not. The place counts as taken while the caller keeps it.
+    /// Holds, or returns why not. The place counts as taken while the caller keeps it. If the same
+    /// is refused again and again, the refusal may be one from a moment ago.
     pub(crate) async fn hold(&self) -> Result<(Outcome, Option<Place>), StoreError> {
+        let Self { asked, now, .. } = *self;
+        let (storms, period) = (&self.app.storms, self.period);
+        let organisation_id = &self.configuration.organisation.id;
+        if let Some((nodes, cell)) = storms.repeat(organisation_id, period, asked, now) {
+            let refused = HoldOutcome::InsufficientBudget { nodes, cell };
+            return Ok((Outcome::Stored(refused), None));
+        }
+        let (outcome, place) = self.try_to_hold().await?;
+        if let Outcome::Stored(HoldOutcome::InsufficientBudget { cell, .. }) = &outcome {
+            storms.refused(organisation_id, period, asked, cell);
+        }
+        Ok((outcome, place))
+    }
+
+    async fn try_to_hold(&self) -> Result<(Outcome, Option<Place>), StoreError> {
         let Self { app, now, .. } = *self;
         let (configuration, period) = (self.configuration, self.period);
         if self.asked.hold.amounts == Amounts::ZERO {
@@ -146,17 +163,16 @@ impl Asking<'_> {
                      request_id"
                 )));
             }
+            // A lease is answered again by the configuration in force, or its user may be blocked.
+            HoldOutcome::Held { cell, .. } if self.is_lease && cell.epoch > self.asked.epoch => {
+                return Ok(None);
+            }
             HoldOutcome::Held { rid, hold, cell } => {
-                let exempt = hold.exempt.clone();
-                let id = HoldId::new(self.period, rid, &hold);
-                Answer {
-                    exempt,
-                    ..Answer::new(Verdict::Allow(Some((id, hold))), cell)
-                }
+                self.answer_held(rid.cell(), hold.exempt, cell).await
             }
             HoldOutcome::Admitted { exempt, cell } => Answer {
                 exempt,
-                ..Answer::new(Verdict::Allow(None), cell)
+                ..Answer::new(Verdict::Allow(Vec::new()), cell)
             },
             HoldOutcome::Full { cell } => self.answer_full(cell),
             HoldOutcome::InsufficientBudget { nodes, cell } => self.refuse(&nodes, cell).await,
@@ -176,7 +192,28 @@ impl Asking<'_> {
                 code: reason.code.as_str(),
                 message: reason.message,
             }),
-            ..Answer::new(Verdict::Allow(None), cell)
+            ..Answer::new(Verdict::Allow(Vec::new()), cell)
+        }
+    }
+
+    /// Answers with what is held. A lease that is asked for again ends if a cap is exceeded: it was
+    /// lowered since, or others have spent too much. Its holds stay, as some of its requests may be
+    /// on their way.
+    async fn answer_held(&self, number: u32, exempt: Option<Exempt>, cell: Cell) -> Answer {
+        let asked = self.asked.in_cell(number);
+        let exceeded = match self.is_lease {
+            true => asked.exceeded(&cell),
+            false => Vec::new(),
+        };
+        if !exceeded.is_empty() {
+            return self.refuse(&exceeded, cell).await;
+        }
+        let living = asked.living_in(&cell, self.now).into_iter();
+        let holds = living.map(|(rid, hold)| (HoldId::new(self.period, rid, &hold), hold));
+        let verdict = Verdict::Allow(holds.collect());
+        Answer {
+            exempt,
+            ..Answer::new(verdict, cell)
         }
     }
 
@@ -186,6 +223,12 @@ impl Asking<'_> {
         let is_own = |rid: &HoldKey, _: &Hold| self.asked.rid.is_of_same_user(rid);
         let seconds = soon(cell.seconds_to_first_end(self.now, is_own));
         let most = user_places(self.configuration.organisation.user_holds_percent);
+        let requests = self.asked.requests;
+        if usize::from(requests) > most {
+            // No wait helps.
+            let verdict = Verdict::block(Reason::too_long_a_lease(requests, most));
+            return Answer::new(verdict, cell);
+        }
         let reason = Reason::too_many_holds_of_user(most, seconds);
         Answer::new(Verdict::wait(reason, seconds), cell)
     }

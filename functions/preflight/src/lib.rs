@@ -19,6 +19,7 @@ mod refusals;
 mod renew;
 mod renewal_body;
 mod request;
+mod storms;
 mod sums;
 mod undecided;
 mod warnings;
@@ -29,10 +30,11 @@ pub use refusals::Refusals;
 
 use app::{ATTEMPTS, Timed};
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use decision::{Decision, Verdict};
 use http::StatusCode;
+use jiff::Timestamp;
 #[cfg(feature = "openapi")]
 use openapi::PreflightBody;
 use refusals::AskedFor;
@@ -42,6 +44,7 @@ use shared::ledger::VoidOutcome;
 use shared::runtime::auth::{acts_for_all, may_act_for};
 use shared::runtime::error::{ApiError, ErrorCode};
 use shared::runtime::http::finished;
+use shared::runtime::list::Parameters;
 use shared::runtime::logs::{self, ErrorType, Metric};
 #[cfg(feature = "openapi")]
 use shared::runtime::openapi::{
@@ -92,7 +95,7 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
         Err(error) if error.code == ErrorCode::Unavailable => {
             let request = request?;
             let decision = Known::nothing(app.on_unavailable).undecided(has_answered);
-            return Ok(answered(&decision, &request));
+            return Ok(answered(&decision, &request, app.clock.now()));
         }
         Err(error) => return Err(error),
     };
@@ -120,11 +123,11 @@ async fn preflight(State(app): State<App>, asked: cold::Asked) -> Result<Respons
             deadline,
         )
         .await;
-    Ok(answered(&decision, &request))
+    Ok(answered(&decision, &request, app.clock.now()))
 }
 
 /// Counts a decision and returns its response.
-fn answered(decision: &Decision, request: &PreflightRequest) -> Response {
+fn answered(decision: &Decision, request: &PreflightRequest, now: Timestamp) -> Response {
     let outcome = match decision.verdict {
         Verdict::Allow(_) => Metric::PreflightsAllowed,
         Verdict::Block { .. } => Metric::PreflightsBlocked,
@@ -138,7 +141,7 @@ fn answered(decision: &Decision, request: &PreflightRequest) -> Response {
         let error_type = ErrorType::DecisionWithoutDatabase.as_str();
         tracing::error!(error_type, "a decision without the database");
     }
-    answer::response(decision, request)
+    answer::response(decision, request, now)
 }
 
 /// Reads the id of a hold that the owner of a key may act on. A hold of somebody else is unknown.
@@ -153,12 +156,20 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
     Ok(hold_id)
 }
 
-/// Releases a hold that will not be used. If it is released again, nothing changes.
+/// Releases a hold that will not be used, and with `lease=true` all others of its lease that are
+/// not settled, too. If it is released again, nothing changes.
 #[shared::endpoint(DELETE "/v1/holds/{id}", TRAFFIC, WHILE_BLOCKED)]
 #[cfg_attr(feature = "openapi", utoipa::path(
     operation_id = "releaseHold",
     tag = "Requests",
-    params(("id" = HoldIdText, Path, description = "The hold.")),
+    params(
+        ("id" = HoldIdText, Path, description = "The hold."),
+        (
+            "lease" = Option<bool>, Query,
+            description = "Whether to release all holds of its lease. Call it if none of its \
+                requests is under way: usage that is reported later counts as usage without a hold.",
+        ),
+    ),
     responses(
         (status = 204, description =
             "Nothing of it is held any more, or its usage was accepted and is about to settle it."),
@@ -169,22 +180,39 @@ async fn void(
     State(app): State<App>,
     Timed { caller, deadline }: Timed,
     Path(id): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     let owner = caller.owner()?;
+    let mut parameters = Parameters::of_query(query.as_deref());
+    let choices = [("true", true), ("false", false)];
+    let is_lease = parameters.one_of("lease", &choices).unwrap_or(false);
+    parameters.finish()?;
     let hold_id = own_hold_id(owner, &id)?;
-    deadline
-        .limit(released(&app, &owner.organisation_id, &hold_id))
-        .await??;
+    let releasing = released(&app, &owner.organisation_id, &hold_id, is_lease);
+    deadline.limit(releasing).await??;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Releases a hold under the configuration in force.
-async fn released(app: &App, organisation_id: &str, hold_id: &HoldId) -> Result<(), ApiError> {
+/// Releases a hold, or all of its lease, under the configuration in force.
+async fn released(
+    app: &App,
+    organisation_id: &str,
+    hold_id: &HoldId,
+    is_lease: bool,
+) -> Result<(), ApiError> {
     for _ in 0..ATTEMPTS {
         let configuration = app.cache.configuration(organisation_id).await?;
         let now = app.clock.now();
-        match app.store.void(&configuration, hold_id, now).await? {
-            VoidOutcome::NotHeld => return Ok(()),
+        let store = &app.store;
+        let voided = match is_lease {
+            true => store.void_lease(&configuration, hold_id, now).await?,
+            false => store.void(&configuration, hold_id, now).await?,
+        };
+        match voided {
+            VoidOutcome::NotHeld => {
+                app.storms.forget(organisation_id);
+                return Ok(());
+            }
             VoidOutcome::Unknown => return Err(ApiError::not_found("hold")),
             VoidOutcome::StaleConfiguration => app.cache.forget(&configuration),
         }

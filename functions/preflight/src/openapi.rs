@@ -51,6 +51,10 @@ macro_rules! request {
             /// The cost that a gateway expects. It is held if the organisation's `price_source` is
             /// `reported`.
             cost_usd: Option<ReportedCost>,
+            /// Asks for a lease: holds for so many requests like this one, all or none. It lives
+            /// for a minute at most, and no exemption admits it.
+            #[schema(minimum = 1, maximum = 100)]
+            requests: Option<u8>,
             /// They are checked and not kept: no decision depends on them, as on `metadata`.
             #[schema(max_items = 20)]
             tags: Option<Vec<Tag>>,

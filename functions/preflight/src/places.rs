@@ -38,16 +38,16 @@ struct Known {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Places(Arc<Mutex<HashMap<Key, Known>>>);
 
-/// A place for a write in flight. It is taken until this is dropped, however the write ends.
+/// The places for a write in flight. They are taken until this is dropped, however the write ends.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Places,
     key: Key,
-    rid: HoldKey,
+    rids: Vec<HoldKey>,
 }
 
 impl Places {
-    /// Takes a place for a hold. None if its user has `most` others or more.
+    /// Takes a place for each hold of a request. None if its user had more than `most` then.
     pub(crate) fn enter(
         &self,
         organisation_id: &str,
@@ -57,19 +57,22 @@ impl Places {
         now: Timestamp,
     ) -> Option<Place> {
         let key = (organisation_id.to_owned(), period, asked.rid.cell());
+        let rids: Vec<HoldKey> = asked.keys().collect();
         // If a thread panicked while it held the lock, nothing is known here: the cell decides
         // alone.
         if let Ok(mut all) = self.0.lock() {
             let known = all.entry(key.clone()).or_default();
-            if known.beside(&asked.rid, now) >= most {
+            if known.with(&rids, now) > most {
                 return None;
             }
-            *known.under_way.entry(asked.rid.clone()).or_default() += 1;
+            for rid in &rids {
+                *known.under_way.entry(rid.clone()).or_default() += 1;
+            }
         }
         Some(Place {
             places: self.clone(),
             key,
-            rid: asked.rid.clone(),
+            rids,
         })
     }
 
@@ -100,35 +103,40 @@ impl Places {
 }
 
 impl Known {
-    /// Returns how many other holds the user of `rid` has, written or being written. Returns 0 if
-    /// the hold lives already: a retry takes no further place.
-    fn beside(&self, rid: &HoldKey, now: Timestamp) -> usize {
+    /// Returns how many holds the user of `rids` has with these, written or being written. Returns
+    /// 0 if one of them lives already: a retry takes no further place.
+    fn with(&self, rids: &[HoldKey], now: Timestamp) -> usize {
         let lives = |rid: &HoldKey| {
             self.holds
                 .get(rid)
                 .is_some_and(|hold| !hold.has_lapsed(now))
         };
-        if lives(rid) {
+        let Some(first) = rids.first().filter(|_| !rids.iter().any(lives)) else {
             return 0;
-        }
+        };
         let written = self.holds.keys().filter(|other| lives(other));
         let writing = self.under_way.keys().filter(|other| !lives(other));
-        written
+        let others = written
             .chain(writing)
-            .filter(|other| *other != rid && other.is_of_same_user(rid))
-            .count()
+            .filter(|other| other.is_of_same_user(first) && !rids.contains(other));
+        others.count() + rids.len()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Ok(mut all) = self.places.0.lock()
-            && let Some(known) = all.get_mut(&self.key)
-            && let Some(requests) = known.under_way.get_mut(&self.rid)
-        {
-            *requests = requests.saturating_sub(1);
-            if *requests == 0 {
-                known.under_way.remove(&self.rid);
+        let Ok(mut all) = self.places.0.lock() else {
+            return;
+        };
+        let Some(known) = all.get_mut(&self.key) else {
+            return;
+        };
+        for rid in &self.rids {
+            if let Some(requests) = known.under_way.get_mut(rid) {
+                *requests = requests.saturating_sub(1);
+                if *requests == 0 {
+                    known.under_way.remove(rid);
+                }
             }
         }
     }
@@ -152,6 +160,7 @@ mod tests {
         let asked = HoldRequest {
             rid: rid(user, request),
             hold: Hold::default(),
+            requests: 1,
             hard: Vec::new(),
             epoch: 0,
             earlier: Default::default(),
@@ -218,6 +227,7 @@ mod tests {
         let asked = HoldRequest {
             rid: rid("ada", 2),
             hold: Hold::default(),
+            requests: 1,
             hard: Vec::new(),
             epoch: 0,
             earlier: Default::default(),
@@ -225,6 +235,41 @@ mod tests {
         };
         let later = Timestamp::from_second(60).unwrap();
         assert!(places.enter("acme", period(), &asked, 1, later).is_some());
+    }
+
+    #[test]
+    fn a_lease_takes_a_place_for_each_of_its_requests_and_asked_again_none() {
+        let places = Places::default();
+        let lease = |request: u32, requests: u8| {
+            let one = HoldRequest {
+                rid: rid("ada", request),
+                hold: Hold::default(),
+                requests: 1,
+                hard: Vec::new(),
+                epoch: 0,
+                earlier: Default::default(),
+                exemptions: Vec::new(),
+            };
+            one.leased(requests, NOW)
+        };
+        let enter = |asked: &HoldRequest| places.enter("acme", period(), asked, 10, NOW);
+        let first = enter(&lease(1, 6)).unwrap();
+        assert!(enter(&lease(2, 5)).is_none());
+        let second = enter(&lease(2, 4)).unwrap();
+        assert!(enter(&lease(3, 1)).is_none());
+        drop(second);
+        let one_that_lives = lease(1, 6).rid.numbered(5);
+        let mut cell = cell(1, &[]);
+        let hold = Hold {
+            expires_at: 60,
+            ..Hold::default()
+        };
+        cell.holds.insert(one_that_lives, hold);
+        drop(first);
+        places.see("acme", period(), HOME, cell);
+        assert!(enter(&lease(2, 10)).is_none(), "one of them lives");
+        let again = enter(&lease(1, 6));
+        assert!(again.is_some() && enter(&lease(2, 9)).is_none());
     }
 
     #[test]

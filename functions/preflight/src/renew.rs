@@ -149,7 +149,7 @@ async fn attempt(
     let (verdict, known) = match renewed.await? {
         RenewOutcome::Renewed(known) => {
             let hold = (hold_id.clone(), known.hold.clone());
-            (Verdict::Allow(Some(hold)), known)
+            (Verdict::Allow(vec![hold]), known)
         }
         RenewOutcome::InsufficientBudget {
             known,

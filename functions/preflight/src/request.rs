@@ -1,6 +1,7 @@
 //! Reads a request for admission from JSON.
 
 use shared::domain::ledger::estimate::{Input, MAX_INPUT_BYTES, MAX_TOKENS, PreflightRequest};
+use shared::domain::ledger::lease::MAX_LEASE;
 use shared::runtime::error::ApiError;
 use shared::runtime::fields::Fields;
 use shared::runtime::parse;
@@ -33,6 +34,7 @@ pub(super) fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
     let service_tier = usage_fields::service_tier(&mut fields);
     let operation = usage_fields::operation(&mut fields);
     let reported_pico_usd = usage_fields::reported_cost(&mut fields);
+    let requests = fields.optional("requests", parse::whole(1, MAX_LEASE.into()));
     // They belong to what is recorded: no decision depends on them.
     usage_fields::labels(&mut fields);
     fields.finish()?;
@@ -48,6 +50,7 @@ pub(super) fn read(body: &[u8]) -> Result<PreflightRequest, ApiError> {
         service_tier: service_tier.unwrap_or_default(),
         operation,
         reported_pico_usd,
+        requests: requests.and_then(|requests| u8::try_from(requests).ok()),
     })
 }
 

@@ -40,7 +40,7 @@ impl Known {
                 code: reason.code.as_str(),
                 message: reason.message,
             };
-            (Verdict::Allow(None), vec![warning])
+            (Verdict::Allow(Vec::new()), vec![warning])
         } else {
             (Verdict::wait(reason, SOON), Vec::new())
         };
@@ -58,7 +58,7 @@ impl Known {
 fn degraded(known: Known) -> Decision {
     let message = "the budget service cannot decide at the moment";
     let verdict = match known.on_unavailable {
-        OnUnavailable::Allow => Verdict::Allow(None),
+        OnUnavailable::Allow => Verdict::Allow(Vec::new()),
         OnUnavailable::Deny => Verdict::Block {
             reasons: Vec::new(),
             offer: None,

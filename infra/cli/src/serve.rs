@@ -102,6 +102,7 @@ async fn start(arguments: &Arguments) -> Result<System, ServeError> {
     let system = System::start(SystemSettings {
         data: arguments.data.clone(),
         is_limited: !arguments.unlimited,
+        repeats_refusals: true,
         resolves_names: !arguments.offline,
         ..SystemSettings::default()
     })

@@ -144,6 +144,25 @@ impl Amounts {
         }
     }
 
+    /// Returns `self` as often as `count` says, within the range of the integers.
+    #[must_use]
+    pub fn saturating_mul(self, count: u8) -> Self {
+        Self::new(
+            self.tokens.saturating_mul(count.into()),
+            self.pico_usd.saturating_mul(count.into()),
+        )
+    }
+
+    /// Returns one of `count` equal parts, rounded down. All of it if `count` is zero.
+    #[must_use]
+    pub fn part_of(self, count: u8) -> Self {
+        let count = count.max(1);
+        Self::new(
+            self.tokens / i64::from(count),
+            self.pico_usd / i128::from(count),
+        )
+    }
+
     /// Returns `self - other` in both units, or None if a unit leaves the range of the integers.
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         Some(Self {

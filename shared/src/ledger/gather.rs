@@ -1,6 +1,6 @@
 //! Holds what the sum of the cells has although the request's own cell has too little.
 
-use crate::domain::ledger::cell::{Cell, MAX_HOLDS};
+use crate::domain::ledger::cell::Cell;
 use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
@@ -90,7 +90,7 @@ impl Store {
             Want::NewHold => sum.clone(),
             Want::Growth(..) => sum.without(&request.rid),
         };
-        let is_full = own.holds.len() >= MAX_HOLDS && matches!(want, Want::NewHold);
+        let is_full = request.is_full(own) && matches!(want, Want::NewHold);
         let admitted = match request.rejection_by(&met, is_full, now) {
             HoldRejection::InsufficientBudget(nodes) => return Ok(Gathered::Short(nodes, sum)),
             HoldRejection::Full => return Ok(Gathered::Full(sum)),

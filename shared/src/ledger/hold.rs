@@ -9,6 +9,7 @@ use crate::domain::ledger::hold_request::{HoldRejection, HoldRequest};
 use crate::domain::ledger::node::Node;
 use crate::domain::ledger::resolution::Resolution;
 use crate::domain::org::configuration::Configuration;
+use crate::domain::org::department::Path;
 use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{Resolved, Store, StoreError, Transacted, Updated};
@@ -25,6 +26,7 @@ pub enum HoldOutcome {
     Held {
         /// Its cell, and its key there.
         rid: HoldKey,
+        /// Of a lease, all of it or the first hold that lives.
         hold: Hold,
         /// The cell that includes it.
         cell: Cell,
@@ -92,8 +94,7 @@ impl Store {
         let mut earlier = request.earlier.clone();
         for attempt in 0..ATTEMPTS_TO_HOLD {
             if let Some(number) = earlier.first().copied() {
-                let place = (period, request.rid.clone().in_cell(number));
-                let met = self.look_back(configuration, place, request, now);
+                let met = self.look_back(configuration, (period, number), request, now);
                 match met.await? {
                     Next::Done(outcome) => return Ok(outcome),
                     Next::Try(_) => earlier.pop_first(),
@@ -151,8 +152,8 @@ impl Store {
         };
         Ok(match request.rejection(&cell, now) {
             HoldRejection::SameHold(hold) => {
-                let id = HoldId::new(period, request.rid.clone(), &hold);
-                self.held_before(configuration, id, hold, cell, now).await?
+                self.held_before(configuration, period, request, hold, cell)
+                    .await?
             }
             HoldRejection::BodyMismatch => Next::Done(HoldOutcome::BodyMismatch),
             HoldRejection::StaleConfiguration => {
@@ -190,57 +191,54 @@ impl Store {
         })
     }
 
-    /// Returns a hold that is in its cell already, unless it has ended. Then it is removed.
+    /// Returns what a request holds in its cell already. What has ended is removed.
     async fn held_before(
         &self,
         configuration: &Configuration,
-        id: HoldId,
+        period: Month,
+        request: &HoldRequest,
         hold: Hold,
         cell: Cell,
-        now: Timestamp,
     ) -> Result<Next, StoreError> {
-        let organisation_id = &configuration.organisation.id;
-        let Some(known) = self.resolution(organisation_id, &id).await? else {
-            let rid = id.rid;
-            return Ok(Next::Done(HoldOutcome::Held { rid, hold, cell }));
-        };
-        let charged = known.resolution.charged();
-        self.finish_hold(configuration, &id, &known.hold, charged, now)
-            .await?;
-        Ok(Next::Again)
+        let known = request.known_in(&cell).collect();
+        let finishing = self.finish_resolved(configuration, period, &known, true);
+        if finishing.await? {
+            return Ok(Next::Again);
+        }
+        let rid = request.rid.clone();
+        Ok(Next::Done(HoldOutcome::Held { rid, hold, cell }))
     }
 
-    /// Looks for the hold of an earlier try of the request in the cell that its user had then.
-    /// [`Next::Try`] says that there is none.
+    /// Looks for what an earlier try of the request holds in `number`, the cell that its user had
+    /// then. [`Next::Try`] says that there is nothing.
     async fn look_back(
         &self,
         configuration: &Configuration,
-        (period, rid): (Month, HoldKey),
+        (period, number): (Month, u32),
         request: &HoldRequest,
         now: Timestamp,
     ) -> Result<Next, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let cell = self.cell_at(organisation_id, period, rid.cell()).await?;
         let nothing = || Next::Try(Box::new(request.clone()));
-        let Some(cell) = cell else {
+        let Some(cell) = self.cell_at(organisation_id, period, number).await? else {
             return Ok(nothing());
         };
         if cell.epoch > configuration.epoch {
             return Ok(Next::Done(HoldOutcome::StaleConfiguration));
         }
-        let Some(hold) = cell.holds.get(&rid).cloned() else {
-            return Ok(nothing());
-        };
-        if hold.has_lapsed(now) {
-            self.expire(configuration, period, vec![(rid, hold)], now)
-                .await?;
-            return Ok(Next::Again);
-        }
-        if hold.fingerprint != request.hold.fingerprint {
-            return Ok(Next::Done(HoldOutcome::BodyMismatch));
-        }
-        let id = HoldId::new(period, rid, &hold);
-        self.held_before(configuration, id, hold, cell, now).await
+        let there = request.in_cell(number);
+        Ok(match there.held_in(&cell, now) {
+            None => nothing(),
+            Some(HoldRejection::SameHold(hold)) => {
+                self.held_before(configuration, period, &there, hold, cell)
+                    .await?
+            }
+            Some(HoldRejection::Lapsed(lapsed)) => {
+                self.expire(configuration, period, lapsed, now).await?;
+                Next::Again
+            }
+            Some(_) => Next::Done(HoldOutcome::BodyMismatch),
+        })
     }
 
     /// Decides on a request for zero, by a consistent read. Such a request needs no place in the
@@ -314,6 +312,25 @@ impl Store {
         let Some(path) = configuration.path_at(hold.department, hold.tree) else {
             return Ok(VoidOutcome::StaleConfiguration);
         };
+        let voiding = self.resolve_voided(organisation_id, hold_id, hold, path, now);
+        if let Some(ended) = voiding.await? {
+            let charged = ended.resolution.charged();
+            self.finish_hold(configuration, hold_id, &ended.hold, charged, now)
+                .await?;
+        }
+        Ok(VoidOutcome::NotHeld)
+    }
+
+    /// Writes that a hold was voided, and returns how it ended: so, or as it was resolved before.
+    /// None if its usage was accepted, which will settle it.
+    pub(super) async fn resolve_voided(
+        &self,
+        organisation_id: &str,
+        hold_id: &HoldId,
+        hold: Hold,
+        path: Path,
+        now: Timestamp,
+    ) -> Result<Option<Resolved>, StoreError> {
         let resolved = Resolved {
             resolution: Resolution::Voided,
             path,
@@ -326,14 +343,9 @@ impl Store {
             Transacted::Applied => None,
             Transacted::Refused(_) => match self.resolution(organisation_id, hold_id).await? {
                 Some(known) => Some(known),
-                // Its usage was accepted, and will settle it.
-                None => return Ok(VoidOutcome::NotHeld),
+                None => return Ok(None),
             },
         };
-        let ended = known.unwrap_or(resolved);
-        let charged = ended.resolution.charged();
-        self.finish_hold(configuration, hold_id, &ended.hold, charged, now)
-            .await?;
-        Ok(VoidOutcome::NotHeld)
+        Ok(Some(known.unwrap_or(resolved)))
     }
 }

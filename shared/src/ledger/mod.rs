@@ -14,6 +14,7 @@ mod creation;
 mod entries;
 mod gather;
 mod hold;
+mod lease;
 mod months;
 mod placement;
 mod recipients;

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 /// How many lapsed holds are resolved at the same time. Whoever meets them has a request of their
 /// own to answer, and each write may need a connection.
-const RELEASES_AT_ONCE: usize = 4;
+pub(super) const RELEASES_AT_ONCE: usize = 4;
 
 /// The outcome for a hold that no event has settled.
 enum Unsettled {

@@ -318,6 +318,8 @@ mod tests {
     use super::*;
     use crate::domain::amount::Amounts;
     use crate::domain::ledger::hold::Exempt;
+    use crate::domain::ledger::hold_request::HoldRequest;
+    use crate::domain::ledger::lease::MAX_LEASE;
     use crate::domain::ledger::settlement::{finish, lapsed_holds};
     use crate::domain::pricing::tokens::ServiceTier;
     use std::collections::BTreeSet;
@@ -416,6 +418,47 @@ mod tests {
         let update = finish(lapsed.iter().map(|(rid, hold)| (rid, hold, Amounts::ZERO)));
         let length = Expression::of(update.get(0).unwrap()).update.len();
         assert!((1_000..4_096).contains(&length), "{length}");
+    }
+
+    #[test]
+    fn the_longest_lease_fits_into_an_expression() {
+        let nodes = (0..9).flat_map(|level| {
+            let index = Node::level(Some(1_000_000 + level));
+            [Unit::Tokens, Unit::Usd].map(|unit| Node { unit, index })
+        });
+        let nodes: Vec<Node> = nodes.collect();
+        let one = HoldRequest {
+            rid: HoldKey::derive("a", "b", "c"),
+            hold: Hold {
+                amounts: Amounts::new(i64::MAX, i128::MAX),
+                nodes: nodes.clone(),
+                ..hold()
+            },
+            requests: 1,
+            hard: nodes,
+            epoch: u64::MAX,
+            earlier: BTreeSet::new(),
+            exemptions: Vec::new(),
+        };
+        let lease = one.leased(MAX_LEASE, jiff::Timestamp::UNIX_EPOCH);
+        let updates = lease.update();
+        let expression = Expression::of(updates.get(0).unwrap());
+        let (condition, update) = (&expression.condition, &expression.update);
+        let lengths = (condition.len(), update.len());
+        println!("a lease of {MAX_LEASE}: condition and update of {lengths:?} bytes");
+        assert!((3_000..4_096).contains(&lengths.0), "{lengths:?}");
+        assert!((1_000..4_096).contains(&lengths.1), "{lengths:?}");
+        // DynamoDB takes 300 operators and functions.
+        let count = |text: &str, of: &[&str]| -> usize {
+            of.iter()
+                .map(|operator| text.matches(operator).count())
+                .sum()
+        };
+        let in_condition = count(condition, &["(", " AND ", " = ", " >= ", " < "]);
+        let in_update = count(update, &["(", " = ", " + ", " - "]);
+        println!("{in_condition} and {in_update} operators and functions");
+        assert!((200..=300).contains(&in_condition), "{in_condition}");
+        assert!((100..=300).contains(&in_update), "{in_update}");
     }
 
     #[test]

@@ -153,6 +153,7 @@ impl World {
                 nodes: nodes.clone(),
                 exempt: None,
             },
+            requests: 1,
             hard: nodes,
             epoch,
             earlier: Default::default(),

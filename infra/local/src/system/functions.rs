@@ -192,6 +192,7 @@ impl<'a> Functions<'a> {
             is_limited,
             decision_time,
             keys_believed,
+            repeats_refusals,
             ..
         } = *self.settings;
         NewPreflight(Arc::new(move || {
@@ -200,6 +201,7 @@ impl<'a> Functions<'a> {
             let mut preflight =
                 preflight::App::new(store.clone(), clock.clone(), on_unavailable, tells)
                     .starting_with(start_store.clone())
+                    .repeating_refusals(repeats_refusals)
                     .with_time(decision_time);
             if let Some(time) = keys_believed {
                 preflight = preflight.believing_keys(time);

@@ -65,6 +65,9 @@ pub struct SystemSettings {
     pub time_to_send: Duration,
     /// Whether the requests of each key are limited, as in a deployment.
     pub is_limited: bool,
+    /// Whether `preflight` repeats refusals from memory in a storm, as in a deployment. Suites that
+    /// know each answer beforehand leave it off: what was given back is seen a moment later then.
+    pub repeats_refusals: bool,
     /// How long keys are cached. None uses the time of a deployment.
     pub keys_believed: Option<Duration>,
 }
@@ -85,6 +88,7 @@ impl Default for SystemSettings {
             resolves_names: true,
             time_to_send: TIME_TO_SEND,
             is_limited: false,
+            repeats_refusals: false,
             keys_believed: None,
         }
     }

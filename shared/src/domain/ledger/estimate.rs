@@ -50,6 +50,8 @@ pub struct PreflightRequest {
     pub operation: Operation,
     /// The cost that a gateway expects, in pico-USD.
     pub reported_pico_usd: Option<i64>,
+    /// How many such requests a lease is asked for. None asks for a hold of one.
+    pub requests: Option<u8>,
 }
 
 impl PreflightRequest {
@@ -68,11 +70,16 @@ impl PreflightRequest {
             service_tier,
             operation,
             reported_pico_usd,
+            requests,
         } = self;
         let size = (input, max_output_tokens, parts, images);
         let terms = (service_tier, operation, reported_pico_usd);
         let mut hash = Sha256::new();
         hash.update(format!("{:?}", (model, provider, size, terms)));
+        if let Some(requests) = requests {
+            // Only then, so that a hold of an earlier version is known again.
+            hash.update([*requests]);
+        }
         let digest: [u8; 32] = hash.finalize().into();
         let mut fingerprint = Fingerprint::default();
         fingerprint.copy_from_slice(&digest[..size_of::<Fingerprint>()]);
@@ -182,6 +189,7 @@ mod tests {
             service_tier: ServiceTier::Default,
             operation: Operation::Chat,
             reported_pico_usd: None,
+            requests: None,
         }
     }
 

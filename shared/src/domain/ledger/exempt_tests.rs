@@ -145,6 +145,7 @@ impl Account {
         HoldRequest {
             rid: rid(name),
             hold,
+            requests: 1,
             hard: path(),
             epoch: 1,
             earlier: Default::default(),

@@ -229,6 +229,7 @@ mod tests {
                 nodes: vec![CAP],
                 ..Hold::default()
             },
+            requests: 1,
             hard: vec![CAP],
             epoch: 0,
             earlier: BTreeSet::new(),

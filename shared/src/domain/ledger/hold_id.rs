@@ -14,6 +14,9 @@ const RID_CHARACTERS: usize = 2 * PART * 4 / 3;
 /// The characters of the user's part.
 const USER_CHARACTERS: usize = PART * 4 / 3;
 
+/// The bits of a key's last byte that tell the requests of a lease apart.
+const NUMBER_BITS: u8 = 0x7f;
+
 /// Where a hold is: the number of its cell, and its key there.
 ///
 /// The key has 16 characters derived from (organisation, user, the client's request id). The first
@@ -86,6 +89,33 @@ impl HoldKey {
     /// Returns its key in its cell.
     pub fn as_str(&self) -> &str {
         &self.key
+    }
+
+    /// Returns the key of request `number` of the lease whose first key this is. Number 0 is this
+    /// key. The keys of a lease differ in the last seven bits, which [`HoldKey::shares_lease`]
+    /// leaves out.
+    #[must_use]
+    pub fn numbered(&self, number: u8) -> Self {
+        let Ok(mut bytes) = URL_SAFE_NO_PAD.decode(&self.key) else {
+            return self.clone();
+        };
+        if let Some(last) = bytes.last_mut() {
+            *last ^= number & NUMBER_BITS;
+        }
+        Self {
+            key: URL_SAFE_NO_PAD.encode(bytes),
+            cell: self.cell,
+        }
+    }
+
+    /// Returns true if both can be keys of one lease.
+    pub fn shares_lease(&self, other: &Self) -> bool {
+        let unnumbered = |key: &Self| {
+            let mut bytes = URL_SAFE_NO_PAD.decode(&key.key).ok()?;
+            *bytes.last_mut()? &= !NUMBER_BITS;
+            Some(bytes)
+        };
+        self == other || unnumbered(self).is_some_and(|of| unnumbered(other) == Some(of))
     }
 
     /// Returns true if both holds belong to the same user.

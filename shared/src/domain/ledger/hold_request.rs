@@ -8,7 +8,7 @@ use crate::domain::ledger::cell_updates::CellUpdates;
 use crate::domain::ledger::hold::{Exempt, Hold};
 use crate::domain::ledger::hold_id::HoldKey;
 use crate::domain::ledger::node::Node;
-use crate::domain::ledger::settlement::lapsed_holds;
+use crate::domain::ledger::settlement::{MAX_RELEASED_AT_ONCE, lapsed_holds};
 use crate::domain::org::placement::HOME;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,9 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A request for a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRequest {
+    /// The key of the hold; of a lease, that of its first request.
     pub rid: HoldKey,
-    /// The hold to create. Its `nodes` are the counters of every level of the path.
+    /// The hold to create; for a lease, all of it. Its `nodes` are the counters of every level of
+    /// the path.
     pub hold: Hold,
+    /// How many holds to create, which share the amounts of `hold`: one, or more for a lease.
+    pub requests: u8,
     pub hard: Vec<Node>,
     /// The configuration epoch that the path was read from.
     pub epoch: u64,
@@ -70,14 +74,14 @@ impl HoldRequest {
     pub fn update(&self) -> CellUpdates {
         let cell = self.rid.cell();
         let begin = self.begins();
-        let held = CellUpdate {
-            conditions: vec![
-                Condition::HoldAbsent(self.rid.clone()),
-                Condition::FewerHoldsThan(MAX_HOLDS),
-            ],
-            put: BTreeMap::from([(self.rid.clone(), self.hold.clone())]),
+        let mut held = CellUpdate {
+            put: self.holds().collect(),
             ..CellUpdate::default()
         };
+        let absent = self.keys().map(Condition::HoldAbsent);
+        held.conditions.extend(absent);
+        let fewer = MAX_HOLDS.saturating_add(1) - usize::from(self.requests);
+        held.conditions.push(Condition::FewerHoldsThan(fewer));
         let mut updates = CellUpdates::of(cell, held);
         for &node in &self.hard {
             let least = self.hold.taken_from(node);
@@ -198,24 +202,51 @@ impl HoldRequest {
     /// Returns why the update was rejected on `cell`. The order of the checks is the order of the
     /// caller's remedies.
     pub fn rejection(&self, cell: &Cell, now: Timestamp) -> HoldRejection {
-        self.rejection_by(cell, cell.holds.len() >= MAX_HOLDS, now)
+        self.rejection_by(cell, self.is_full(cell), now)
+    }
+
+    /// Returns whether its own cell has no place for its holds.
+    pub fn is_full(&self, cell: &Cell) -> bool {
+        cell.holds.len() + usize::from(self.requests) > MAX_HOLDS
+    }
+
+    /// Returns what the request holds in `cell` already: the same hold, one of another body, or
+    /// lapsed ones. None if it holds nothing there.
+    pub fn held_in(&self, cell: &Cell, now: Timestamp) -> Option<HoldRejection> {
+        let (lapsed, living): (Vec<_>, Vec<_>) = self
+            .known_in(cell)
+            .partition(|(_, hold)| hold.has_lapsed(now));
+        if let Some((_, first)) = living.first() {
+            let is_same = |(_, hold): &(_, Hold)| hold.fingerprint == self.hold.fingerprint;
+            return Some(match living.iter().all(is_same) {
+                true => HoldRejection::SameHold(first.clone()),
+                false => HoldRejection::BodyMismatch,
+            });
+        }
+        let at_once: Vec<_> = lapsed.into_iter().take(MAX_RELEASED_AT_ONCE).collect();
+        (!at_once.is_empty()).then_some(HoldRejection::Lapsed(at_once))
+    }
+
+    /// Returns the same request in another cell.
+    #[must_use]
+    pub fn in_cell(&self, cell: u32) -> Self {
+        Self {
+            rid: self.rid.clone().in_cell(cell),
+            ..self.clone()
+        }
     }
 
     /// Returns the same of the sum of several cells. `is_full` says whether its own has no place.
     pub fn rejection_by(&self, cell: &Cell, is_full: bool, now: Timestamp) -> HoldRejection {
-        let known = cell.holds.get(&self.rid);
-        if let Some(known) = known.filter(|known| !known.has_lapsed(now)) {
-            return if known.fingerprint == self.hold.fingerprint {
-                HoldRejection::SameHold(known.clone())
-            } else {
-                HoldRejection::BodyMismatch
-            };
+        let held = self.held_in(cell, now);
+        if let Some(held) = held.filter(|held| !matches!(held, HoldRejection::Lapsed(_))) {
+            return held;
         }
         if cell.epoch != self.epoch {
             return HoldRejection::StaleConfiguration;
         }
-        if let Some(known) = known {
-            return HoldRejection::Lapsed(vec![(self.rid.clone(), known.clone())]);
+        if let Some(lapsed) = self.held_in(cell, now) {
+            return lapsed;
         }
         let short = self.short(cell);
         let mut admitted = self.exemptions.iter();
@@ -267,7 +298,7 @@ impl HoldRequest {
 /// Why a hold was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HoldRejection {
-    /// The same request already has a live hold, which is the answer.
+    /// The same request already has a live hold, which is the answer. The first one of a lease.
     SameHold(Hold),
     /// A live hold has the same request id but another body.
     BodyMismatch,

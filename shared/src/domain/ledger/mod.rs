@@ -17,6 +17,7 @@ pub mod hold_packing;
 pub mod hold_request;
 pub mod identity;
 pub mod labels;
+pub mod lease;
 pub mod models;
 pub mod offer;
 pub mod places;

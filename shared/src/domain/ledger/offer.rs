@@ -30,7 +30,9 @@ pub fn offer(asked: &HoldRequest, cell: &Cell, estimate: &Estimate) -> Option<i6
                 Some(exemption) => exemption.available(cell, *node),
                 None => cell.nodes.get(node).copied(),
             };
-            most = most.min(fits(node, available?)?);
+            // Each request of a lease gets its part.
+            let available = available?.div_euclid(asked.requests.max(1).into());
+            most = most.min(fits(node, available)?);
         }
         (1..i64::MAX).contains(&most).then_some(most)
     };

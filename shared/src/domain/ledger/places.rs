@@ -111,6 +111,7 @@ mod tests {
         HoldRequest {
             rid: rid("ada", 9),
             hold: hold(tokens, 100),
+            requests: 1,
             hard: vec![NODE],
             epoch: 0,
             earlier: Default::default(),

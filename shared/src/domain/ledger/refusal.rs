@@ -140,6 +140,15 @@ impl Reason {
         Self::plain(ReasonCode::TooManyHolds, message, None)
     }
 
+    /// Denies a lease of more requests than one user may have in flight: `places`.
+    pub fn too_long_a_lease(requests: u8, places: usize) -> Self {
+        let message = format!(
+            "a lease of {requests} requests is more than the {places} that one user may have in \
+             flight; ask for fewer"
+        );
+        Self::plain(ReasonCode::TooManyHolds, message, None)
+    }
+
     /// Denies because the database answers, but too slowly for a decision.
     pub fn overloaded(seconds: u32) -> Self {
         let message =
@@ -350,6 +359,7 @@ mod tests {
         HoldRequest {
             rid: HoldKey::derive("acme", "ada", "r-9"),
             hold,
+            requests: 1,
             hard,
             epoch: 1,
             earlier: Default::default(),

@@ -151,6 +151,7 @@ pub fn gain(
             exempt: None,
             ..hold.clone()
         },
+        requests: 1,
         hard: capped.map(|budget| budget.counter()).collect(),
         epoch: configuration.epoch,
         earlier: BTreeSet::new(),

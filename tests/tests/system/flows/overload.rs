@@ -95,6 +95,20 @@ async fn if_others_are_always_first_the_database_blocks_under_a_hard_cap() {
 }
 
 #[tokio::test]
+async fn a_throttled_write_is_tried_again_in_time_and_then_blocks() {
+    let settings = SystemSettings {
+        preflight_patience: Some(Patience::SHORT),
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = two_caps(settings).await;
+    fail(&world, 1, FaultKind::Throttled);
+    world.hold("ada", "r-1", 1, 0).await;
+    fail(&world, 2, FaultKind::Throttled);
+    is_overloaded(&world.preflight("ada", "r-2", 1, 0).await, "block");
+}
+
+#[tokio::test]
 async fn nobody_who_is_blocked_passes_because_the_database_is_throttled() {
     let world = two_caps(without_retries()).await;
     let body = json!({"reason": "leak"});

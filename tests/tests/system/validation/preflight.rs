@@ -43,6 +43,11 @@ POST /v1/preflight {"request_id": "r-new", "user_id": "ada", "model": "gpt-4o", 
   operation="image" => 400 operation
   cost_usd=-1 => 400 cost_usd
   cost_usd="1" => 400 cost_usd
+  requests=0 => 400 requests
+  requests=101 => 400 requests
+  requests=1.5 => 400 requests
+  requests="5" => 400 requests
+  request_id="r-live" ; requests=1 => 409
   images=5 => 400 images
   images=[{}] => 400 images[0].width
   images=[{"height":5}] => 400 images[0].width
@@ -76,6 +81,9 @@ DELETE /v1/holds/<hold>
   /v1/holds/<their_hold> => 404
   /v1/holds/hold_202611_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
   /v1/holds/hold_209913_AAAAAAAAAAAAAAAA_AAAAAAAAAA => 404
+  /v1/holds/<hold>?lease=yes => 400 lease
+  /v1/holds/<hold>?leases=true => 400 leases
+  /v1/holds/<their_hold>?lease=true => 404
   /v1/holds/<a2100> => 404
 POST /v1/events {"events": [{"event_id": "e-7", "type": "llm_request", "occurred_at": "2026-11-23T12:00:00Z", "user_id": "ada", "provider": "openai", "model": "gpt-4o", "input_tokens": 0, "output_tokens": 0}]}
   -events => 400 events
