@@ -167,7 +167,8 @@ fn own_hold_id(owner: &KeyOwner, id: &str) -> Result<HoldId, ApiError> {
         (
             "lease" = Option<bool>, Query,
             description = "Whether to release all holds of its lease. Call it if none of its \
-                requests is under way: usage that is reported later counts as usage without a hold.",
+                requests is under way: usage that is reported later counts as usage without a \
+                hold.",
         ),
     ),
     responses(
