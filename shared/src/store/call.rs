@@ -22,6 +22,21 @@ pub(crate) fn is_transaction_conflict<E: ProvideErrorMetadata, R>(error: &SdkErr
         .is_some_and(|code| code == "TransactionConflictException")
 }
 
+/// What DynamoDB says if an item or a table is asked for more than it takes.
+const THROTTLED: [&str; 3] = [
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "ThrottlingException",
+];
+
+/// Whether a call met the limit of an item or a table. A retry a little later helps.
+pub(crate) fn is_throttled<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    let code = error
+        .as_service_error()
+        .and_then(ProvideErrorMetadata::code);
+    code.is_some_and(|code| THROTTLED.contains(&code))
+}
+
 /// Reasons for a cancelled transaction that pass without our help.
 const PASSING: [&str; 4] = [
     "None",

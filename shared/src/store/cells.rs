@@ -1,6 +1,6 @@
 //! Reads and updates cells.
 
-use super::call::{ATTEMPTS, Transacted, is_transaction_conflict};
+use super::call::{ATTEMPTS, Transacted, is_throttled, is_transaction_conflict};
 use super::error::StoreError;
 use super::expression::{Expression, cell_from_item, cell_to_item};
 use super::item::{Item, number, text};
@@ -164,7 +164,8 @@ impl Store {
         })
     }
 
-    /// Makes one conditional write. Retries after a collision with a transaction on the same item.
+    /// Makes one conditional write. Retries after a collision with a transaction on the same item,
+    /// and while the item takes no more: a decision's deadline ends that.
     async fn update_cell(
         &self,
         organisation_id: &str,
@@ -204,7 +205,7 @@ impl Store {
                 let read = |item: &Item| cell_from_item(cell, item);
                 return Ok(Updated::Refused(item.map(read).transpose()?));
             }
-            if !is_transaction_conflict(&error) {
+            if !is_transaction_conflict(&error) && !is_throttled(&error) {
                 return Err(error.into());
             }
             back_off(attempt).await;

@@ -34,6 +34,9 @@ fn without_retries() -> SystemSettings {
     }
 }
 
+/// How often a write of a cell is tried.
+const WRITES: u64 = 24;
+
 fn fail(world: &World, calls: u64, kind: FaultKind) {
     for call in 0..calls {
         let when = When::Before;
@@ -77,7 +80,7 @@ async fn a_throttled_database_blocks_under_a_hard_cap_and_lets_pass_elsewhere() 
     for on_unavailable in ["allow", "deny"] {
         set_on_unavailable(&world, on_unavailable).await;
         for (user, decision) in [("ada", "block"), ("bob", "allow")] {
-            fail(&world, 1, FaultKind::Throttled);
+            fail(&world, WRITES, FaultKind::Throttled);
             is_overloaded(&world.preflight(user, "r-1", 1, 0).await, decision);
             // A request of nothing is decided by a read, which may be throttled as well.
             fail(&world, 1, FaultKind::Throttled);
@@ -89,7 +92,7 @@ async fn a_throttled_database_blocks_under_a_hard_cap_and_lets_pass_elsewhere() 
 #[tokio::test]
 async fn if_others_are_always_first_the_database_blocks_under_a_hard_cap() {
     let world = two_caps(without_retries()).await;
-    fail(&world, 24, FaultKind::TransactionConflict);
+    fail(&world, WRITES, FaultKind::TransactionConflict);
     is_overloaded(&world.preflight("ada", "r-1", 1, 0).await, "block");
     world.hold("ada", "r-1", 1, 0).await;
 }
@@ -104,8 +107,11 @@ async fn a_throttled_write_is_tried_again_in_time_and_then_blocks() {
     let world = two_caps(settings).await;
     fail(&world, 1, FaultKind::Throttled);
     world.hold("ada", "r-1", 1, 0).await;
-    fail(&world, 2, FaultKind::Throttled);
-    is_overloaded(&world.preflight("ada", "r-2", 1, 0).await, "block");
+    // The client tries each write twice.
+    fail(&world, WRITES - 1, FaultKind::Throttled);
+    world.hold("ada", "r-2", 1, 0).await;
+    fail(&world, 2 * WRITES, FaultKind::Throttled);
+    is_overloaded(&world.preflight("ada", "r-3", 1, 0).await, "block");
 }
 
 #[tokio::test]
