@@ -1,7 +1,7 @@
 //! Voids a lease: all of its holds that live, in a few writes of the cell.
 
-use super::hold::VoidOutcome;
 use super::resolve::RELEASES_AT_ONCE;
+use super::void::VoidOutcome;
 use super::within::Within;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::hold::Hold;

@@ -2,8 +2,8 @@
 
 use super::Store;
 use super::call::Transacted;
+use super::cell_item::attribute;
 use super::error::StoreError;
-use super::expression::attribute;
 use super::item::{Item, expires_at};
 use super::keys::{self, ALERT, Key, TOLD};
 use super::pages::Page;

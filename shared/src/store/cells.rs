@@ -1,12 +1,13 @@
 //! Reads and updates cells.
 
 use super::call::{ATTEMPTS, Transacted, is_throttled, is_transaction_conflict};
+use super::cell_item::{cell_from_item, cell_to_item};
 use super::error::StoreError;
-use super::expression::{Expression, cell_from_item, cell_to_item};
+use super::expression::Expression;
 use super::item::{Item, number, text};
-use super::tables::{TTL, Table};
+use super::tables::Table;
 use super::unknown::carry_over;
-use super::write::{Changes, If, Write};
+use super::write::{If, Write};
 use super::{Store, keys};
 use crate::backoff::back_off;
 use crate::domain::ledger::cell::Cell;
@@ -279,46 +280,5 @@ impl Store {
         }
         let condition = behind.map_or(If::Absent, |known| If::Is("v", number(known.version)));
         Ok(Write::put(Table::Counters, item).only(condition))
-    }
-
-    /// Returns how many charges of `period` were recorded while it had no cell.
-    pub(crate) async fn charges_without_cell(
-        &self,
-        organisation_id: &str,
-        period: Month,
-    ) -> Result<u64, StoreError> {
-        let key = keys::charges_without_cell(organisation_id, period);
-        let item = self.item(Table::Ledger, key.attributes()).await?;
-        let counted = item.as_ref().and_then(|item| item.get("n"));
-        let counted = counted.and_then(|value| value.as_n().ok());
-        Ok(counted.and_then(|n| n.parse().ok()).unwrap_or(0))
-    }
-
-    /// Requires that `counted` charges were recorded without a cell, as a part of a transaction.
-    pub(crate) fn charges_are_item(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        counted: u64,
-    ) -> Write {
-        let key = keys::charges_without_cell(organisation_id, period);
-        let condition = match counted {
-            0 => If::Absent,
-            counted => If::Is("n", number(counted)),
-        };
-        Write::check(Table::Ledger, key.attributes(), condition)
-    }
-
-    /// Counts a charge that is recorded while `period` has no cell, as a part of its transaction.
-    /// If the cell is being opened, the opener sees the new count and reads the totals again.
-    pub(crate) fn charge_without_cell_item(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        expires_at: i64,
-    ) -> Write {
-        let key = keys::charges_without_cell(organisation_id, period);
-        let changes = Changes::default().add("n", 1).set(TTL, number(expires_at));
-        Write::update(Table::Ledger, key.attributes(), changes)
     }
 }

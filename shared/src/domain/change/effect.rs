@@ -173,15 +173,13 @@ impl Effect<'_> {
         match self {
             Self::Unseen | Self::NewEpoch => {}
             Self::Budget { before, after } if period >= current => {
-                for budget in before.iter() {
-                    let gone = budget.unit.counted(budget.gives_in(period));
-                    updates
-                        .at(HOME)
-                        .add_to(budget.counter(), gone.saturating_neg());
+                let gives = |budget: &Budget| budget.unit.counted(budget.gives_in(period));
+                if let Some(gone) = before {
+                    let amount = gives(gone).saturating_neg();
+                    updates.at(HOME).add_to(gone.counter(), amount);
                 }
-                for budget in after.iter() {
-                    let gives = budget.unit.counted(budget.gives_in(period));
-                    updates.at(HOME).add_to(budget.counter(), gives);
+                if let Some(new) = after {
+                    updates.at(HOME).add_to(new.counter(), gives(new));
                 }
                 if let Some(budget) = after.or(*before) {
                     let is_hard = |of: &Budget| of.hard_cap && of.counts_in(period);

@@ -311,6 +311,14 @@ mod tests {
     }
 
     #[test]
+    fn a_shut_counter_is_not_opened_with_parts_that_are_less_by_now() {
+        let known = shut(cells(&[Some(-60), Some(20), Some(110)]));
+        let updates = hold(1, 50).with_gathering(1, &known, |_| 2).unwrap();
+        let less = shut(cells(&[Some(-61), Some(20), Some(110)]));
+        assert_eq!(parts_after(&updates, &less), None);
+    }
+
+    #[test]
     fn a_counter_that_was_opened_meanwhile_is_not_opened_again() {
         let known = shut(cells(&[Some(10), Some(20), None]));
         let updates = hold(1, 5).with_gathering(1, &known, |_| 2).unwrap();

@@ -13,6 +13,8 @@ use crate::domain::org::placement::HOME;
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use crate::domain::ledger::usable_exemption::UsableExemption;
+
 /// A request for a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HoldRequest {
@@ -30,42 +32,6 @@ pub struct HoldRequest {
     pub earlier: BTreeSet<u32>,
     /// The user's exemptions in the order to try. A request under an exemption has only that one.
     pub exemptions: Vec<UsableExemption>,
-}
-
-/// An exemption that may cover caps of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UsableExemption {
-    pub grant: Grant,
-    /// The counters of the budgets on the path that it covers.
-    pub covered: Vec<Node>,
-}
-
-impl UsableExemption {
-    fn covers(&self, node: Node) -> bool {
-        self.grant.gives(node.unit) && self.covered.contains(&node)
-    }
-
-    /// Returns the exemption's remainder in `unit`. None if it gives nothing in that unit.
-    pub fn rest(&self, cell: &Cell, unit: Unit) -> Option<i128> {
-        let (counter, given) = self.grant.opens_in(unit)?;
-        let rest = cell.nodes.get(&counter).copied();
-        Some(match self.grant.is_limited() {
-            true => rest.unwrap_or(given),
-            false => i128::MAX,
-        })
-    }
-
-    /// Returns how much `node`, a counter of the path, admits together with the exemption.
-    pub fn available(&self, cell: &Cell, node: Node) -> Option<i128> {
-        let available = cell.nodes.get(&node).copied()?;
-        if !self.covers(node) {
-            return Some(available);
-        }
-        match self.rest(cell, node.unit) {
-            Some(rest) => Some(available.max(0).saturating_add(rest.max(0))),
-            None => Some(available),
-        }
-    }
 }
 
 impl HoldRequest {

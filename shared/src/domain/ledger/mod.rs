@@ -31,6 +31,7 @@ pub mod resolution;
 pub mod rollover;
 pub mod self_audit;
 pub mod settlement;
+pub mod usable_exemption;
 pub mod usage;
 pub mod valuation;
 pub mod warning;
