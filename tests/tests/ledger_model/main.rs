@@ -7,6 +7,7 @@
 //! it look at every state, as deep as a scenario goes. The steps themselves, as the store and the
 //! functions do them, are in `tests/tests/system/schedules`, in fewer orders.
 
+mod cells;
 mod process;
 mod search;
 mod world;
