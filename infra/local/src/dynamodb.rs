@@ -7,6 +7,7 @@ mod differences;
 mod dispatch;
 mod endpoint;
 mod gate;
+mod group_commit;
 mod meter;
 mod permission;
 mod schedule;
@@ -25,6 +26,7 @@ use endpoint::Endpoint;
 
 use gate::Gate;
 pub use gate::Stopped;
+use group_commit::GroupCommit;
 pub use meter::{CallerUnits, Meter, TableUnits};
 use schedule::CurrentSchedule;
 pub use schedule::{ACTOR, Call, Effect, Schedule};
@@ -38,7 +40,8 @@ const FILE: &str = "dynamodb.sqlite";
 
 #[derive(Clone)]
 enum Backend {
-    Embedded(Database),
+    /// In a directory, answers wait for the disk.
+    Embedded(Database, Option<Arc<GroupCommit>>),
     Other(Endpoint),
 }
 
@@ -64,6 +67,8 @@ pub enum EngineError {
     PathNotUtf8(PathBuf),
     #[error("cannot open the database")]
     Open(#[source] DynoxideError),
+    #[error("cannot open the log of the database in {}", path.display())]
+    Log { path: PathBuf, source: io::Error },
 }
 
 impl Engine {
@@ -73,7 +78,7 @@ impl Engine {
     pub fn open(dir: Option<&Path>) -> Result<Self, EngineError> {
         let backend = match Endpoint::from_env(dir) {
             Some(endpoint) => Backend::Other(endpoint),
-            None => Backend::Embedded(open_database(dir)?),
+            None => open_database(dir)?,
         };
         Ok(Self {
             backend,
@@ -169,9 +174,10 @@ impl Engine {
     }
 }
 
-fn open_database(dir: Option<&Path>) -> Result<Database, EngineError> {
+fn open_database(dir: Option<&Path>) -> Result<Backend, EngineError> {
     let Some(dir) = dir else {
-        return Database::memory().map_err(EngineError::Open);
+        let database = Database::memory().map_err(EngineError::Open)?;
+        return Ok(Backend::Embedded(database, None));
     };
     std::fs::create_dir_all(dir).map_err(|source| EngineError::Directory {
         path: dir.to_owned(),
@@ -181,7 +187,44 @@ fn open_database(dir: Option<&Path>) -> Result<Database, EngineError> {
     let path = path
         .to_str()
         .ok_or_else(|| EngineError::PathNotUtf8(path.clone()))?;
-    Database::new(path).map_err(EngineError::Open)
+    let database = Database::new(path).map_err(EngineError::Open)?;
+    let log = GroupCommit::open(path).map_err(|source| EngineError::Log {
+        path: dir.to_owned(),
+        source,
+    })?;
+    // Sets `synchronous = NORMAL`: a commit no longer waits for the disk itself, because its answer
+    // does. Nothing else differs from the defaults.
+    database.disable_bulk_loading().map_err(EngineError::Open)?;
+    Ok(Backend::Embedded(database, Some(Arc::new(log))))
+}
+
+/// Runs one operation on the embedded database. In a directory, returns when everything that the
+/// answer depends on is on the disk.
+async fn serve_embedded(
+    database: &Database,
+    log: Option<&GroupCommit>,
+    operation: &str,
+    body: &str,
+) -> Reply {
+    let Some(log) = log else {
+        return dispatch::reply(dispatch::dispatch(database, operation, body));
+    };
+    let writes = meter::writes(operation);
+    if writes {
+        log.begin();
+    }
+    let reply = dispatch::reply(dispatch::dispatch(database, operation, body));
+    let number = match writes {
+        true => log.ended(reply.status == 200),
+        false => log.read(),
+    };
+    let Some(number) = number else {
+        return reply;
+    };
+    match log.on_disk(number).await {
+        Ok(()) => reply,
+        Err(error) => dispatch::disk_failure(&error),
+    }
 }
 
 impl fmt::Debug for Engine {
@@ -201,8 +244,8 @@ impl Service for Engine {
     async fn serve(&self, operation: &str, body: &str) -> Reply {
         self.record_permissions(operation, body);
         let reply = match &self.backend {
-            Backend::Embedded(database) => {
-                dispatch::reply(dispatch::dispatch(database, operation, body))
+            Backend::Embedded(database, log) => {
+                serve_embedded(database, log.as_deref(), operation, body).await
             }
             Backend::Other(endpoint) => {
                 let target = format!("{}{operation}", Self::TARGET_PREFIX);

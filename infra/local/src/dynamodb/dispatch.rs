@@ -85,6 +85,12 @@ pub(super) fn failure(kind: FaultKind, operation: &str, body: &str) -> Option<Re
     }
 }
 
+/// The answer if nobody knows whether a call reached the disk.
+pub(super) fn disk_failure(cause: &std::io::Error) -> Reply {
+    let message = format!("The data may not be on the disk: {cause}");
+    error(500, "InternalServerError", &message)
+}
+
 fn error(status: u16, name: &str, message: &str) -> Reply {
     let body = json!({"__type": format!("{ERROR_NAMESPACE}#{name}"), "message": message});
     Reply::new(status, body.to_string())
