@@ -20,7 +20,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use bench::{backtest, books, counts, crash, race, replay, stress};
+use bench::{backtest, books, compare, counts, crash, race, replay, stress};
 use clap::{Parser, Subcommand};
 use error::CommandError;
 use output::print_error;
@@ -53,6 +53,8 @@ enum Command {
     Stress(stress::Arguments),
     /// Kills the system while it works, starts it again, and checks that the cap still holds.
     Crash(crash::Arguments),
+    /// Measures our ledger beside the designs that others use.
+    Bench(compare::Arguments),
     /// Prints the cost of a hold and a settlement as depth, budgets and live holds grow.
     Counts(counts::Arguments),
     /// Compares the records, totals and counters of an organisation, and prints each difference.
@@ -107,6 +109,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Race(arguments) => race::run(arguments).await?,
         Command::Stress(arguments) => stress::run(arguments).await?,
         Command::Crash(arguments) => crash::run(arguments).await?,
+        Command::Bench(arguments) => compare::run(arguments).await?,
         Command::Counts(arguments) => counts::run(arguments).await?,
         Command::Audit(arguments) => audit::run(arguments).await?,
         Command::Backtest(arguments) => backtest::run(arguments).await?,

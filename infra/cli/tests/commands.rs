@@ -117,3 +117,31 @@ fn a_newer_list_of_prices_becomes_a_table_once() {
         "{error}"
     );
 }
+
+#[test]
+fn a_runaway_loop_passes_five_calls_although_the_system_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["bench", "runaway", "--levels", "2", "--data"], dir.path());
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    for level in 1..=2 {
+        let line = format!("cap at level {level}:");
+        let line = said.lines().find(|said| said.starts_with(&line)).unwrap();
+        assert!(
+            line.contains("5 in all (as it must be), held $0.9"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn postgresql_that_is_not_where_it_should_be_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(&["bench", "--quick", "--postgres"], dir.path());
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success());
+    assert!(
+        error.contains("there is no initdb and no postgres in"),
+        "{error}"
+    );
+}

@@ -27,14 +27,14 @@ pub(crate) struct Arguments {
 }
 
 /// A system in another process.
-struct Running {
+pub(super) struct Running {
     child: Child,
-    api: ApiClient,
+    pub(super) api: ApiClient,
 }
 
 impl Running {
     /// Starts this program on a free port and waits until it prints its address.
-    fn start(data: &Path) -> Result<Self, CommandError> {
+    pub(super) fn start(data: &Path) -> Result<Self, CommandError> {
         let io = |what: &str, error| CommandError::Io(what.to_owned(), error);
         let program = std::env::current_exe().map_err(|e| io("cannot find this program", e))?;
         let mut child = Command::new(program)
@@ -60,7 +60,7 @@ impl Running {
     }
 
     /// Sends SIGKILL, so that nothing is flushed.
-    fn kill(mut self) -> Result<(), CommandError> {
+    pub(super) fn kill(mut self) -> Result<(), CommandError> {
         let io = |error| CommandError::Io("cannot kill the system".to_owned(), error);
         self.child.kill().map_err(io)?;
         self.child.wait().map_err(io)?;
