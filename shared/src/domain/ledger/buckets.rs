@@ -67,6 +67,49 @@ pub fn of_usage(at: Timestamp, period: Month, zone: &TimeZone) -> [String; 3] {
     ]
 }
 
+/// The quarters of an hour between the first moment of a day in UTC and the earliest that a row of
+/// the day may have: no zone is sixteen hours ahead.
+const QUARTERS_BEFORE: i64 = 64;
+const QUARTER_SECONDS: i64 = 900;
+
+/// Returns a code of two characters for an hour (`2026-11-24T15:30Z`) that has usage of a local
+/// `day`. None if they are no hour and day.
+pub fn code_of_hour(hour: &str, day: &str) -> Option<String> {
+    let quarters = (second_of(hour)? - first_second(day)?).div_euclid(QUARTER_SECONDS);
+    let code = u32::try_from(quarters + QUARTERS_BEFORE).ok()?;
+    let digit = |value| char::from_digit(value, 36);
+    Some([digit(code / 36)?, digit(code % 36)?].iter().collect())
+}
+
+/// Returns the hour of a code.
+pub fn hour_of_code(code: &str, day: &str) -> Option<String> {
+    let quarters = i64::from_str_radix(code, 36).ok()? - QUARTERS_BEFORE;
+    Some(hour(first_second(day)? + quarters * QUARTER_SECONDS).id)
+}
+
+fn second_of(hour: &str) -> Option<i64> {
+    let at: Timestamp = hour.parse().ok()?;
+    Some(at.as_second())
+}
+
+fn first_second(day: &str) -> Option<i64> {
+    let day: Date = day.parse().ok()?;
+    let start = day.to_zoned_datetime(TimeZone::UTC).ok()?;
+    Some(start.timestamp().as_second())
+}
+
+/// Returns the days whose usage may be of an hour: the local one, and its neighbours if the
+/// organisation had another time zone before.
+pub fn days_of_hour(hour: &str, zone: &TimeZone, had_another: bool) -> Vec<String> {
+    let Some(at) = second_of(hour).and_then(|at| Timestamp::from_second(at).ok()) else {
+        return Vec::new();
+    };
+    let day = zone.to_datetime(at).date();
+    let beside = i64::from(had_another);
+    let days = (-beside..=beside).map(|more| day.saturating_add(Span::new().days(more)));
+    days.map(|day| day.to_string()).collect()
+}
+
 /// Returns every bucket from the day `first` to the day `last`: whole months if it divides by
 /// month.
 pub fn between(division: Division, first: Date, last: Date, zone: &TimeZone) -> Vec<Bucket> {
@@ -160,6 +203,42 @@ mod tests {
                 assert_eq!(of_day, day.to_string());
             }
         }
+    }
+
+    #[test]
+    fn each_hour_of_a_day_has_a_code_of_two_characters_that_no_other_has() {
+        for (name, day) in [
+            ("UTC", "2026-11-24"),
+            ("Pacific/Kiritimati", "2026-11-24"),
+            ("Etc/GMT+12", "2026-11-24"),
+            ("Asia/Kathmandu", "2026-11-24"),
+            // The first hour and the last one of 25 begin at the same time in UTC.
+            ("Europe/Berlin", "2026-10-25"),
+            ("Australia/Lord_Howe", "2026-04-05"),
+        ] {
+            let zone = TimeZone::get(name).unwrap();
+            let hours = between(Division::Hourly, date(day), date(day), &zone);
+            let mut codes = Vec::new();
+            for hour in &hours {
+                let code = code_of_hour(&hour.id, day).unwrap();
+                assert_eq!(code.len(), 2, "{name} {code}");
+                assert_eq!(hour_of_code(&code, day).as_ref(), Some(&hour.id), "{name}");
+                codes.push(code);
+            }
+            codes.sort();
+            codes.dedup();
+            assert_eq!(codes.len(), hours.len(), "{name} {codes:?}");
+        }
+        assert_eq!(code_of_hour("noon", "2026-11-24"), None);
+        assert_eq!(hour_of_code("!!", "2026-11-24"), None);
+    }
+
+    #[test]
+    fn an_hour_is_of_one_day_and_of_its_neighbours_if_the_time_zone_was_changed() {
+        let kolkata = TimeZone::get("Asia/Kolkata").unwrap();
+        let days = |had_another| days_of_hour("2026-11-24T18:30Z", &kolkata, had_another);
+        assert_eq!(days(false), ["2026-11-25"]);
+        assert_eq!(days(true), ["2026-11-24", "2026-11-25", "2026-11-26"]);
     }
 
     #[test]
