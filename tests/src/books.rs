@@ -2,8 +2,8 @@
 //! the reports, resolutions, counters and budgets' figures must say the same. It knows nothing of
 //! how the store writes them, except the self-audit, which it asks about the counters.
 
+use super::former::in_former_shape;
 use super::{ADMIN, World};
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::domain::exemption::grant::Grant;
@@ -50,11 +50,9 @@ fn number(item: &Value, name: &str) -> i128 {
     }
 }
 
-/// Every item of a table as JSON; bytes are left out.
-async fn items_of(tables: &Client, table: &str) -> Vec<Value> {
-    let scan = tables.scan().table_name(table).consistent_read(true);
-    let items = scan.into_paginator().items().send();
-    let items = items.try_collect().await.unwrap();
+/// Every item of the ledger as JSON, in the shape that has each sum apart; bytes are left out.
+async fn items_of_ledger(world: &World) -> Vec<Value> {
+    let items = in_former_shape(world.ledger().await);
     let shown = items.into_iter().map(|mut item| {
         item.retain(|_, value| !value.is_b());
         // Money may be more than a number of JSON can say.
@@ -344,9 +342,8 @@ fn misfits(organisation: &str, ledger: &[Value], records: &[&Value]) -> Vec<Stri
 
 /// Everything that does not agree, each in a sentence.
 pub(crate) async fn disagreements(world: &World) -> Vec<String> {
-    let tables = world.tables();
     let store = world.system.store();
-    let ledger = items_of(&tables, "Ledger").await;
+    let ledger = items_of_ledger(world).await;
     let organisations = store.organisations(None, 100).await.unwrap();
     let mut wrong = Vec::new();
     for organisation in organisations.items {

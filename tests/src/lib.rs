@@ -3,6 +3,7 @@
 
 mod books;
 pub mod cells;
+pub mod former;
 pub mod permissions;
 pub mod receiver;
 pub mod routes;

@@ -10,13 +10,14 @@ use super::finishing::finish;
 use super::firing::fire;
 use futures::StreamExt;
 use jiff::Timestamp;
+use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::identity::EventIdentity;
 use shared::domain::ledger::usage::Event;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::policy::{ActivePolicy, Fired, Needs, Trigger, firings};
 use shared::runtime::logs::{ErrorType, report};
 use shared::runtime::queue::NotQueued;
-use shared::store::StoreError;
+use shared::store::{StoreError, own_hold};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,16 @@ pub(super) struct CountedEvent<'a> {
     pub(super) identity: &'a EventIdentity,
     pub(super) event: &'a Event,
     pub(super) received_at: Timestamp,
+}
+
+impl CountedEvent<'_> {
+    /// Returns the hold that it names, if it is its user's.
+    fn own_hold(&self, configuration: &Configuration) -> Option<HoldId> {
+        match self.event {
+            Event::LlmRequest(usage) => own_hold(&configuration.organisation.id, usage),
+            Event::IpRisk(_) => None,
+        }
+    }
 }
 
 /// Returns whether a policy is about events of this kind.
@@ -62,8 +73,13 @@ pub(super) async fn act(
     if received.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let ids: Vec<&EventIdentity> = received.keys().copied().collect();
-    let mut facts = app.store.facts_of(configuration, &ids).await?;
+    let recorded = events
+        .iter()
+        .filter(|of| received.contains_key(of.identity));
+    let recorded: Vec<(&EventIdentity, Option<HoldId>)> = recorded
+        .map(|of| (of.identity, of.own_hold(configuration)))
+        .collect();
+    let mut facts = app.store.facts_of(configuration, &recorded).await?;
     facts.retain(|facts| {
         let times = received.get(&facts.identity);
         times.is_some_and(|times| facts.is_of_message(times))

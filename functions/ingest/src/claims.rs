@@ -13,7 +13,7 @@ use shared::domain::ledger::hold_id::HoldId;
 use shared::domain::ledger::identity::{BodyDigest, EventIdentity};
 use shared::domain::ledger::usage::Event;
 use shared::runtime::logs::{ErrorType, report};
-use shared::store::{Claim, Claimant, Store, StoreError, own_hold, watch};
+use shared::store::{Awaited, Claim, Claimant, Store, StoreError, own_hold, watch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -86,13 +86,19 @@ pub(crate) async fn sort<'a>(
         holds.extend(named.map(|hold_id| (hold_id.to_string(), hold_id)));
     }
     let claiming = claim_all(store, organisation_id, request_id, &firsts, &holds, now);
-    let ((mut claims, kept), has_answered) = watch(claiming).await;
+    let ((mut claims, awaited), has_answered) = watch(claiming).await;
     // If the database is silent, usage is taken although its hold is not kept. If it answers but is
     // overloaded, it is not: that would open a cap.
     let is_kept = |event: &Event| {
         let named = own_hold_of(organisation_id, event).map(|hold_id| hold_id.to_string());
-        let place = named.map(|name| holds.keys().position(|known| *known == name));
-        !has_answered || place.is_none_or(|place| kept.contains(&place))
+        !has_answered || named.is_none_or(|name| awaited.contains_key(&name))
+    };
+    // The record of an event that settled its hold is there, and its claim does not say so.
+    let has_settled = |candidate: &Candidate| {
+        let named = own_hold_of(organisation_id, &candidate.event).map(|id| id.to_string());
+        let awaited = named.and_then(|name| awaited.get(&name));
+        matches!(awaited, Some(Awaited::Ended { settled_by: Some(event) })
+            if *event == candidate.identity)
     };
     let claims: BTreeMap<&EventIdentity, (&BodyDigest, Claim)> = firsts
         .iter()
@@ -115,7 +121,10 @@ pub(crate) async fn sort<'a>(
             Some((_, Claim::Known { digest, .. })) if *digest != candidate.digest => {
                 (Standing::Conflict, true)
             }
-            Some((_, Claim::Known { is_recorded, .. })) => (Standing::Duplicate, !is_recorded),
+            Some((_, Claim::Known { is_recorded, .. })) => {
+                let is_recorded = *is_recorded || has_settled(candidate);
+                (Standing::Duplicate, !is_recorded)
+            }
         };
         let carried_by = needs_message.then(|| *carriers.entry(body).or_insert(candidate.index));
         sorted.push(Sorted {
@@ -129,7 +138,7 @@ pub(crate) async fn sort<'a>(
 }
 
 /// Claims the identities of `firsts` and keeps `holds`, at the same time. Returns the claims by
-/// their place in `firsts`, and the places of the holds that are kept.
+/// their place in `firsts`, and what became of the holds that are kept or have ended.
 async fn claim_all(
     store: &Store,
     organisation_id: &str,
@@ -137,7 +146,7 @@ async fn claim_all(
     firsts: &[&Candidate],
     holds: &BTreeMap<String, HoldId>,
     now: Timestamp,
-) -> (BTreeMap<usize, Claim>, BTreeSet<Option<usize>>) {
+) -> (BTreeMap<usize, Claim>, BTreeMap<String, Awaited>) {
     let deadline = Instant::now() + CLAIMING;
     let is_down = AtomicBool::new(false);
     let claims: Vec<_> = firsts
@@ -157,19 +166,19 @@ async fn claim_all(
         })
         .collect();
     let waiting: Vec<_> = holds
-        .values()
-        .enumerate()
-        .map(|(place, hold_id)| {
+        .iter()
+        .map(|(name, hold_id)| {
             let waiting = store.await_usage(organisation_id, hold_id, now);
-            let kept = in_time(waiting, deadline, &is_down);
-            async move { kept.await.map(|()| place) }
+            let awaited = in_time(waiting, deadline, &is_down);
+            async move { awaited.await.map(|awaited| (name.clone(), awaited)) }
         })
         .collect();
     let claims = futures::stream::iter(claims).buffer_unordered(CONCURRENT);
     let waiting = futures::stream::iter(waiting).buffer_unordered(CONCURRENT);
     let claims = claims.collect::<BTreeMap<usize, Claim>>();
-    let kept = waiting.collect::<BTreeSet<Option<usize>>>();
-    futures::join!(claims, kept)
+    let waiting = waiting.filter_map(std::future::ready);
+    let awaited = waiting.collect::<BTreeMap<String, Awaited>>();
+    futures::join!(claims, awaited)
 }
 
 fn hold_id_of(event: &Event) -> Option<&str> {

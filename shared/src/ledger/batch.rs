@@ -16,7 +16,7 @@ use crate::domain::org::department::Path;
 use crate::domain::period::Month;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
-    Entry, MAX_PARTS, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport,
+    MAX_PARTS, Settlement, Store, StoreError, Sums, Transacted, Updated, UsageReport, is_elsewhere,
     living, own_hold,
 };
 use futures::StreamExt;
@@ -24,11 +24,8 @@ use jiff::Timestamp;
 use std::collections::btree_map::Entry as CellEntry;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A settlement has a record, a resolution and up to three rows of the reports. Each user adds up
-/// to two totals, and the department one.
-const PARTS_A_SETTLEMENT: usize = 5;
-
-const PARTS_A_USER: usize = 2;
+/// A settlement has a record and a row of usage. The department adds one total for all of them.
+const PARTS_A_SETTLEMENT: usize = 2;
 
 /// How many groups are settled at the same time. Groups of one department follow each other,
 /// because they add to the same total.
@@ -76,8 +73,8 @@ impl Store {
         out
     }
 
-    /// Returns those of `usages` whose hold lives in its cell, in groups that fit into a
-    /// transaction.
+    /// Returns those of `usages` whose hold lives in its cell and whose identity is bound to their
+    /// body, in groups that fit into a transaction.
     async fn settlements<'a>(
         &self,
         configuration: &Configuration,
@@ -87,7 +84,7 @@ impl Store {
     ) -> Result<Vec<Group<'a>>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let mut cells: BTreeMap<(Month, u32), Option<Cell>> = BTreeMap::new();
-        let mut groups: Vec<Group<'a>> = Vec::new();
+        let mut found: Vec<(usize, Settlement<'a>)> = Vec::new();
         for (index, &(usage, received_at)) in usages.iter().enumerate() {
             let Some(hold_id) = own_hold(organisation_id, usage) else {
                 continue;
@@ -109,6 +106,13 @@ impl Store {
             let Some(settlement) = settlement(configuration, books, &report, hold_id, hold) else {
                 continue;
             };
+            found.push((index, settlement));
+        }
+        let reports: Vec<&UsageReport<'_>> = found.iter().map(|(_, of)| &of.entry.report).collect();
+        let bound = self.bound_among(organisation_id, &reports).await?;
+        found.retain(|(_, of)| bound.has(&of.entry.report));
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for (index, settlement) in found {
             match groups.iter_mut().find(|group| takes(group, &settlement)) {
                 Some(group) => group.push((index, settlement)),
                 None => groups.push(vec![(index, settlement)]),
@@ -154,8 +158,7 @@ impl Store {
         settled
     }
 
-    /// Writes records, resolutions and totals of a group at once. Returns false if a record or
-    /// resolution existed.
+    /// Writes the records and sums of a group at once. Returns false if one of the holds has ended.
     async fn settle_group(
         &self,
         configuration: &Configuration,
@@ -164,25 +167,18 @@ impl Store {
         let organisation_id = &configuration.organisation.id;
         let mut parts = Vec::with_capacity(MAX_PARTS);
         let mut of_department = Sums::default();
-        let mut of_users: BTreeMap<&str, (&Entry<'_>, Sums)> = BTreeMap::new();
         for (_, settlement) in group {
             let entry = &settlement.entry;
-            parts.push(self.record_item(configuration, entry)?);
             parts.push(self.settled_item(organisation_id, settlement)?);
             let held = Some(settlement.hold.amounts);
             parts.extend(self.flag_item(configuration, entry, held, None)?);
-            let one = Sums::charged(&entry.charge);
-            of_department = of_department.plus(one);
-            let user = of_users.entry(&entry.report.usage.user_id);
-            let (_, sums) = user.or_insert((entry, Sums::default()));
-            *sums = sums.plus(one);
-        }
-        for (place, (entry, of_user)) in of_users.into_values().enumerate() {
-            let totals = self.totals_items(configuration, entry, of_department, of_user);
-            // The department's total comes first, and is the same for all of its users.
-            parts.extend(totals.into_iter().skip(usize::from(place > 0)));
+            of_department = of_department.plus(Sums::charged(&entry.charge));
         }
         let entries = group.iter().map(|(_, settlement)| &settlement.entry);
+        // All of them add to the same total.
+        if let Some(entry) = entries.clone().next() {
+            parts.insert(0, self.total_item(configuration, entry, of_department));
+        }
         parts.extend(self.usage_items(configuration, entries.clone()));
         let models = self.unsure_items(organisation_id, entries)?;
         let done = self.transact_with_models(parts, &models).await?;
@@ -257,27 +253,29 @@ impl Store {
 /// Whether `more` fits into a transaction with `group`: it adds to the same total, repeats nothing,
 /// and there is room.
 fn takes(group: &Group<'_>, more: &Settlement<'_>) -> bool {
-    let mut users: BTreeSet<&str> = BTreeSet::from([more.entry.report.usage.user_id.as_str()]);
     for (_, known) in group {
-        let is_of_same_user = known.entry.report.usage.user_id == more.entry.report.usage.user_id;
         if known.entry.period != more.entry.period
             || known.entry.path != more.entry.path
             || known.hold_id == more.hold_id
             || known.entry.report.identity == more.entry.report.identity
-            || (is_of_same_user && known.entry.day != more.entry.day)
         {
             return false;
         }
-        users.insert(&known.entry.report.usage.user_id);
     }
     let all = group.iter().map(|(_, known)| known).chain([more]);
-    // Each may have a row in the list of models, and one in that of flagged events.
+    // Each may have a row in the list of models, one in that of flagged events, and the tokens of
+    // its day in another month than its own.
     let rows = |one: &Settlement<'_>| {
         let entry = &one.entry;
         let is_flagged = entry.exceeded_hold || !entry.is_model_allowed;
-        usize::from(entry.charge.matched.kind.is_unsure()) + usize::from(is_flagged)
+        let more = [
+            entry.charge.matched.kind.is_unsure(),
+            is_flagged,
+            is_elsewhere(entry),
+        ];
+        more.into_iter().filter(|is_one| *is_one).count()
     };
     let rows: usize = all.map(rows).sum();
     let settlements = group.len().saturating_add(1);
-    1 + settlements * PARTS_A_SETTLEMENT + rows + users.len() * PARTS_A_USER <= MAX_PARTS
+    1 + settlements * PARTS_A_SETTLEMENT + rows <= MAX_PARTS
 }

@@ -95,7 +95,7 @@ impl Store {
             unpriced: of_user.unpriced,
             ..Sums::one(more)
         };
-        parts.extend(self.totals_items(configuration, entry, of_department, of_user));
+        parts.push(self.total_item(configuration, entry, of_department));
         parts.extend(self.usage_items(configuration, [entry]));
         if let Some(offset) = offset {
             let event = &entry.report.identity;

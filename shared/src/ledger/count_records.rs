@@ -205,7 +205,8 @@ impl Page {
 
 /// Returns what a record says of the hold that it settled, if it settled one.
 fn settled(organisation_id: &str, month: Month, record: IndexedRecord) -> Option<Settled> {
-    if !matches!(record.mark.as_str(), "settled" | "conflict") {
+    // Earlier releases wrote the resolution apart. Now the two are one item, and cannot differ.
+    if record.is_resolution() || !matches!(record.mark.as_str(), "settled" | "conflict") {
         return None;
     }
     let hold_id = record.hold_id.as_deref().and_then(HoldId::parse)?;

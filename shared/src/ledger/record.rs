@@ -1,9 +1,9 @@
 //! Records usage and settles the holds that it names.
 //!
-//! A record counts once, by its event's identity. With a hold: one transaction {record, resolution,
-//! totals}, then the cell. Without one, or if the hold ended otherwise: one transaction {record,
-//! totals, the cell's debit}. A redelivered event repeats every later step, so the next delivery
-//! completes what a crash between two steps left.
+//! A record counts once, by its event's identity. With a hold: one transaction {record, which is
+//! the hold's resolution, row of usage, total}, then the cell. Without one, or if the hold ended
+//! otherwise: one transaction {record, row of usage, total, the cell's debit}. A redelivered event
+//! repeats every later step, so the next delivery completes what a crash between two steps left.
 
 use super::charge::Offset;
 use super::entries::{entry_without_hold, settled_by, settlement, shows_another_request};
@@ -14,7 +14,7 @@ use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
 use crate::domain::pricing::book::PriceBooks;
 use crate::store::{
-    ATTEMPTS, AnotherBody, Entry, Mark, Settlement, Store, StoreError, Sums, Transacted,
+    ATTEMPTS, AnotherBody, Bound, Entry, Mark, Settlement, Store, StoreError, Sums, Transacted,
     UsageReport, living, own_hold,
 };
 use jiff::Timestamp;
@@ -173,17 +173,8 @@ impl Store {
             hold_id,
             hold,
         } = settlement;
-        let sums = Sums::charged(&entry.charge);
-        let mut parts = vec![
-            self.record_item(configuration, entry)?,
-            self.settled_item(organisation_id, settlement)?,
-        ];
-        parts.extend(self.flag_item(configuration, entry, Some(hold.amounts), None)?);
-        parts.extend(self.totals_items(configuration, entry, sums, sums));
-        parts.extend(self.usage_items(configuration, [entry]));
-        let models = self.unsure_items(organisation_id, [entry])?;
-        let done = self.transact_with_models(parts, &models).await?;
-        if done == Transacted::Applied {
+        let is_bound = self.bind(organisation_id, &entry.report, now).await? == Bound::Yes;
+        if is_bound && self.write_settlement(configuration, settlement).await? {
             let charged = entry.charge.amounts;
             let cell = self
                 .finish_hold(configuration, hold_id, hold, charged, now)
@@ -199,10 +190,30 @@ impl Store {
             self.finish_hold(configuration, hold_id, &known.hold, charged, now)
                 .await?;
         }
-        match done.was_refused_at(0) {
-            true => self.met(organisation_id, &entry.report).await,
-            false => Ok(Tried::Again),
+        match is_bound {
+            true => Ok(Tried::Again),
+            false => self.met(organisation_id, &entry.report).await,
         }
+    }
+
+    /// Writes the record and the sums of a settlement. Returns false if its hold has ended.
+    async fn write_settlement(
+        &self,
+        configuration: &Configuration,
+        settlement: &Settlement<'_>,
+    ) -> Result<bool, StoreError> {
+        let organisation_id = &configuration.organisation.id;
+        let Settlement { entry, hold, .. } = settlement;
+        let sums = Sums::charged(&entry.charge);
+        let mut parts = vec![
+            self.total_item(configuration, entry, sums),
+            self.settled_item(organisation_id, settlement)?,
+        ];
+        parts.extend(self.flag_item(configuration, entry, Some(hold.amounts), None)?);
+        parts.extend(self.usage_items(configuration, [entry]));
+        let models = self.unsure_items(organisation_id, [entry])?;
+        let done = self.transact_with_models(parts, &models).await?;
+        Ok(done == Transacted::Applied)
     }
 
     /// Charges usage without a living hold at every level of its path, in one transaction {record,

@@ -38,7 +38,7 @@ impl Store {
                 return Ok(Recorded::counted(Mark::Unreserved));
             }
             match self
-                .known_record(organisation_id, &identity, &digest)
+                .known_record(organisation_id, &identity, &digest, None)
                 .await?
             {
                 Known::Nothing => back_off(attempt).await,

@@ -39,7 +39,9 @@ impl Store {
         organisation_id: &str,
         report: &UsageReport<'_>,
     ) -> Result<Tried, StoreError> {
-        let known = self.known_record(organisation_id, &report.identity, &report.digest);
+        let hold_id = own_hold(organisation_id, report.usage);
+        let (identity, digest) = (&report.identity, &report.digest);
+        let known = self.known_record(organisation_id, identity, digest, hold_id.as_ref());
         Ok(match known.await? {
             Known::Nothing => Tried::Again,
             Known::Same(own) if own.is_held_back => Tried::Done(Recorded::HeldBack),

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 
 impl Store {
     /// Writes an abandoned hold that is charged: its record, the total of its department, and its
-    /// rows of the reports.
+    /// row of usage.
     pub(crate) fn abandoned_items(
         &self,
         organisation_id: &str,
@@ -25,7 +25,7 @@ impl Store {
         let path = resolved.path.to_text();
         let total = keys::department_total(organisation_id, hold_id.period, &path);
         let expires_at = expires_at(now);
-        let mut parts = vec![self.add_to_total(&total, Some(Sums::one(charged)), None, expires_at)];
+        let mut parts = vec![self.add_to_total(&total, Sums::one(charged), expires_at)];
         parts.push(self.abandoned_item(organisation_id, hold_id, resolved, now));
         let of = (resolved.reported_in.as_slice(), &resolved.path);
         let added = Added::abandoned(charged);

@@ -8,7 +8,12 @@ use super::write::{Write, check_distinct};
 use crate::backoff::back_off;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, Put, ReturnConsumedCapacity, TransactWriteItem};
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{
+    KeysAndAttributes, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
+use futures::StreamExt as _;
 
 /// How often an operation that lost a race is tried.
 pub(crate) const ATTEMPTS: u32 = 24;
@@ -69,6 +74,16 @@ impl Transacted {
 
 /// The most writes that one transaction takes.
 pub(crate) const MAX_PARTS: usize = 100;
+
+/// Returns a random number of a token.
+fn random(token: &str) -> u8 {
+    let first = token.get(..2).unwrap_or_default();
+    u8::from_str_radix(first, 16).unwrap_or_default()
+}
+
+/// How many writes before a transaction are made at the same time.
+const BEFORE_AT_ONCE: usize = 16;
+
 /// The most keys that one read takes.
 pub(super) const KEYS_A_READ: usize = 100;
 
@@ -129,8 +144,8 @@ impl Store {
     /// transaction and after throttling.
     pub(crate) async fn transact(&self, parts: Vec<Write>) -> Result<Transacted, StoreError> {
         check_distinct(&parts)?;
-        let items = parts.into_iter().map(|part| part.into_part(&self.tables));
-        let items: Vec<TransactWriteItem> = items.collect::<Result<_, _>>()?;
+        self.write_before(&parts).await?;
+        let mut items = self.items_of(&parts, self.instance.row())?;
         if let [TransactWriteItem { put: Some(put), .. }] = items.as_slice() {
             // A single write needs no transaction, which would cost twice as much.
             return self.put_alone(put).await;
@@ -162,6 +177,12 @@ impl Store {
                         return Err(error.into());
                     }
                     token = new_token()?;
+                    let each = parts.iter().zip(codes);
+                    let mut met = each.filter(|(_, code)| *code == "TransactionConflict");
+                    if met.any(|(part, _)| part.is_spread()) {
+                        let row = self.instance.leave_row(random(&token));
+                        items = self.items_of(&parts, row)?;
+                    }
                 }
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => {}
                 _ => return Err(error.into()),
@@ -169,6 +190,34 @@ impl Store {
             back_off(attempt).await;
         }
         Err(StoreError::Contended)
+    }
+
+    /// Builds the requests of a transaction, which adds to one row of each spread sum.
+    fn items_of(&self, parts: &[Write], row: u8) -> Result<Vec<TransactWriteItem>, StoreError> {
+        let each = parts.iter().cloned();
+        each.map(|part| part.in_row(row).into_part(&self.tables))
+            .collect()
+    }
+
+    /// Makes the writes that have to be made before those of `parts`, unless this instance has.
+    async fn write_before(&self, parts: &[Write]) -> Result<(), StoreError> {
+        let each = parts.iter().filter_map(Write::before);
+        let missing = each.filter(|write| !self.instance.has_written(&write.name()));
+        let missing: Vec<_> = missing
+            .map(|write| self.write_once(write.clone()))
+            .collect();
+        let mut made = futures::stream::iter(missing).buffer_unordered(BEFORE_AT_ONCE);
+        while let Some(made) = made.next().await {
+            made?;
+        }
+        Ok(())
+    }
+
+    async fn write_once(&self, write: Write) -> Result<(), StoreError> {
+        let name = write.name();
+        self.update_alone(write).await?;
+        self.instance.remember(name);
+        Ok(())
     }
 
     async fn put_alone(&self, put: &Put) -> Result<Transacted, StoreError> {
@@ -192,6 +241,14 @@ impl Store {
 
     /// Makes an update without a transaction. It may be made twice, so it must not add.
     pub(crate) async fn update_alone(&self, update: Write) -> Result<Transacted, StoreError> {
+        Ok(match self.update_or_see(update).await? {
+            None => Transacted::Applied,
+            Some(_) => Transacted::Refused(vec![true]),
+        })
+    }
+
+    /// Makes an update as [`Store::update_alone`]. If its condition is false, returns the item.
+    pub(super) async fn update_or_see(&self, update: Write) -> Result<Option<Item>, StoreError> {
         let update = update.into_part(&self.tables)?.update;
         let update = update.ok_or_else(|| StoreError::unreadable("a write that is no update"))?;
         for attempt in 0..ATTEMPTS {
@@ -204,11 +261,22 @@ impl Store {
                 .set_condition_expression(update.condition_expression().map(str::to_owned))
                 .set_expression_attribute_names(update.expression_attribute_names().cloned())
                 .set_expression_attribute_values(update.expression_attribute_values().cloned())
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                )
                 .return_consumed_capacity(ReturnConsumedCapacity::Total);
-            match alone(call.send().await)? {
-                Some(done) => return Ok(done),
-                None => back_off(attempt).await,
+            let error = match call.send().await {
+                Ok(_) => return Ok(None),
+                Err(error) => error,
+            };
+            let refused = error.as_service_error();
+            if let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = refused {
+                return Ok(Some(refused.item.clone().unwrap_or_default()));
             }
+            if !is_transaction_conflict(&error) {
+                return Err(error.into());
+            }
+            back_off(attempt).await;
         }
         Err(StoreError::Contended)
     }

@@ -3,15 +3,17 @@
 //! A claim is a small row under the key of the record, with the digest of the body. The record
 //! overwrites it, on condition that no record exists and that the claim, if any, is for the same
 //! body. So of two bodies the first to be claimed counts, and without claims the first to be
-//! recorded.
+//! recorded. The record of a settlement is under the id of its hold, and its claim stays.
 
 use super::call::{ATTEMPTS, is_transaction_conflict};
 use super::error::StoreError;
 use super::item::{Item, expires_at, number, text};
 use super::records::{DIGEST, EXCEEDED};
+use super::settled::identity_at;
 use super::tables::{TTL, Table};
 use super::{Store, keys};
 use crate::backoff::back_off;
+use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure};
@@ -114,23 +116,32 @@ impl Store {
         Err(StoreError::Contended)
     }
 
-    /// Reads what is stored under an identity, to tell a duplicate of `digest` from a conflict with
-    /// it.
+    /// Reads what is stored under an identity, and under the hold that the event names, to tell a
+    /// duplicate of `digest` from a conflict with it.
     pub(crate) async fn known_record(
         &self,
         organisation_id: &str,
         identity: &EventIdentity,
         digest: &BodyDigest,
+        hold_id: Option<&HoldId>,
     ) -> Result<Known, StoreError> {
         let key = keys::record(organisation_id, identity).attributes();
-        let Some(item) = self.item(Table::Ledger, key).await? else {
-            return Ok(Known::Nothing);
-        };
-        if text_of(&item, DIGEST) != Some(digest.as_str()) {
+        let item = self.item(Table::Ledger, key).await?.unwrap_or_default();
+        let known = text_of(&item, DIGEST);
+        if known.is_some_and(|known| known != digest.as_str()) {
             let hold_id = text_of(&item, "hold_id").map(str::to_owned);
             return Ok(Known::Another(AnotherBody { hold_id }));
         }
-        Ok(match is_record(&item) {
+        if is_record(&item) {
+            return Ok(Known::Same(own_record(&item)));
+        }
+        let Some(hold_id) = hold_id else {
+            return Ok(Known::Nothing);
+        };
+        let key = keys::resolution(organisation_id, hold_id).attributes();
+        let item = self.item(Table::Ledger, key).await?.unwrap_or_default();
+        let is_own = is_record(&item) && identity_at(&item).as_ref() == Some(identity);
+        Ok(match is_own {
             true => Known::Same(own_record(&item)),
             false => Known::Nothing,
         })

@@ -69,14 +69,14 @@ fn first_reader() -> u32 {
 pub const READER: u32 = 2;
 /// The least form that a reader of what this version writes has to know. It is raised by a release
 /// that writes what earlier ones would misread, and not before a release that reads it.
-pub(crate) const WRITTEN: u32 = 1;
+pub(crate) const WRITTEN: u32 = 2;
 /// The form of an organisation with several cells: earlier readers know home only.
 const SEVERAL_CELLS: u32 = 2;
 
 /// Returns the least form that a reader has to know after a change.
 pub(crate) fn written_by(change: &Change) -> u32 {
     match change {
-        Change::CellsPlaced(_) => SEVERAL_CELLS,
+        Change::CellsPlaced(_) => SEVERAL_CELLS.max(WRITTEN),
         _ => WRITTEN,
     }
 }

@@ -6,8 +6,10 @@ use super::item::{Item, counted};
 use super::keys;
 use super::records::{MODEL_NOT_ALLOWED, PRICE, UNCOUNTED};
 use super::risks::COMPLETED_AT;
+use super::settled::identity_at;
 use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
+use crate::domain::ledger::hold_id::HoldId;
 use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::ledger::usage::RiskLevel;
 use crate::domain::org::configuration::Configuration;
@@ -16,6 +18,7 @@ use crate::domain::policy::{Facts, Kind, Spent};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
 
 /// The attributes of a record that an evaluation reads.
 const WANTED: [&str; 17] = [
@@ -49,23 +52,34 @@ pub struct Arrivals {
 }
 
 impl Store {
-    /// Returns the facts of these events, in order of arrival. Leaves out events without a record
-    /// and records that do not count.
+    /// Returns the facts of these events, each with the hold that it names, in order of arrival.
+    /// Leaves out events without a record and records that do not count.
     pub async fn facts_of(
         &self,
         configuration: &Configuration,
-        events: &[&EventIdentity],
+        events: &[(&EventIdentity, Option<HoldId>)],
     ) -> Result<Vec<Facts>, StoreError> {
         let organisation_id = &configuration.organisation.id;
         let zone = configuration.organisation.zone();
-        let keys = events
+        let mut missing: BTreeSet<&EventIdentity> = events.iter().map(|(of, _)| *of).collect();
+        let mut found = Vec::with_capacity(events.len());
+        // Most have settled their hold. The others have their records under their identities.
+        let holds = events.iter().filter_map(|(_, hold_id)| hold_id.as_ref());
+        let holds: BTreeSet<String> = holds.map(HoldId::to_string).collect();
+        let holds = holds.iter().filter_map(|id| HoldId::parse(id));
+        let settled = holds.map(|id| keys::resolution(organisation_id, &id).attributes());
+        let settled = settled.collect();
+        for item in self.items(&self.tables.ledger, settled, None).await? {
+            let identity = identity_at(&item);
+            if identity.is_some_and(|identity| missing.remove(&identity)) {
+                found.extend(facts(item, &zone)?);
+            }
+        }
+        let keys = missing
             .iter()
             .map(|identity| keys::record(organisation_id, identity).attributes());
-        let items = self
-            .items(&self.tables.ledger, keys.collect(), None)
-            .await?;
-        let mut found = Vec::with_capacity(items.len());
-        for item in items {
+        let keys = keys.collect();
+        for item in self.items(&self.tables.ledger, keys, None).await? {
             found.extend(facts(item, &zone)?);
         }
         found.sort_by(|one, other| one.arrival().cmp(&other.arrival()));

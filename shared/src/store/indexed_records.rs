@@ -15,7 +15,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 pub(crate) struct IndexedRecord {
     pk: String,
-    /// Its place in the index.
+    /// Its place in the index, with the identity of its event.
     at: String,
     #[serde(default, rename = "type")]
     pub(crate) kind: String,
@@ -43,6 +43,11 @@ pub(crate) struct IndexedRecord {
 }
 
 impl IndexedRecord {
+    /// Whether it is the resolution of the hold that it settled, so that the two cannot differ.
+    pub(crate) fn is_resolution(&self) -> bool {
+        keys::resolved_hold_of(&self.pk).is_some()
+    }
+
     pub(crate) fn identity(&self, organisation_id: &str) -> Option<EventIdentity> {
         keys::identity_of(organisation_id, &self.pk)
     }

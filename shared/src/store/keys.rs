@@ -6,8 +6,9 @@ mod notices;
 
 pub(super) use ledger::{
     DEPARTMENT_TOTAL, abandoned, abandoned_hold_of, by_day, charges_without_cell, correction,
-    department_total, flagged, flagged_as, flagged_of, identity_of, model_of_user, models, record,
-    refusal, refusals, refusals_of, resolution, totals, usage, user_month,
+    department_total, flagged, flagged_as, flagged_of, identity_of, model_of_user, models,
+    months_usage, record, refusal, refusals, refusals_of, resolution, resolved_hold_of, totals,
+    usage, usage_of, usage_row, user_month,
 };
 pub(super) use notices::{deliveries, delivery, feedback, health, lease, letter, mailbox, waiting};
 

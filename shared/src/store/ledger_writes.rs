@@ -100,7 +100,7 @@ impl Store {
         Ok(self.decided_item(organisation_id, &entry.report.identity, changes))
     }
 
-    /// Writes a correction: its record, and the totals and reports of its month.
+    /// Writes a correction: its record, its department's total and its row of usage.
     pub(crate) fn correction_items(
         &self,
         configuration: &Configuration,
@@ -116,23 +116,20 @@ impl Store {
         };
         let month = correction.month;
         let department = keys::department_total(organisation_id, month, &correction.path);
-        parts.push(self.add_to_total(&department, Some(sums), None, expires_at));
-        if let Some(user_id) = &correction.user_id {
-            let of_user = keys::user_month(organisation_id, user_id, month);
-            parts.push(self.add_to_total(&of_user, Some(sums), None, expires_at));
-        }
+        parts.push(self.add_to_total(&department, sums, expires_at));
         let row = RowOf {
             user_id: correction.user_id.as_deref().unwrap_or_default(),
             path: &correction.path,
             provider: MODEL,
             model: MODEL,
+            is_correction: true,
             expires_at,
         };
         let zone = configuration.organisation.zone();
-        for bucket in of_usage(correction.counts_at, month, &zone) {
-            let added = Added::correction(correction.amounts, correction.unpriced);
-            parts.push(self.usage_item(organisation_id, &bucket, added, &row));
-        }
+        let [hour, day, month] = of_usage(correction.counts_at, month, &zone);
+        let added = Added::correction(correction.amounts, correction.unpriced);
+        let hours = [(hour.as_str(), added)];
+        parts.push(self.usage_item(organisation_id, (&month, &day), hours, &row));
         parts
     }
 

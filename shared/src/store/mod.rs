@@ -32,6 +32,7 @@ mod governance;
 mod idempotency;
 mod incidents;
 mod indexed_records;
+mod instance;
 mod integrations;
 mod item;
 mod key_owner;
@@ -53,14 +54,19 @@ mod risks;
 mod rollovers;
 mod rows;
 mod schedule;
+mod settled;
+mod settlements;
 mod suppressions;
 mod tables;
 mod totals;
 mod unknown;
 mod unsure_models;
 mod unsure_writes;
+mod usage_query;
+mod usage_row;
 mod usage_rows;
 mod usage_totals;
+mod user_totals;
 mod webhooks;
 mod write;
 
@@ -82,11 +88,13 @@ pub use key_owner::{KeyOwner, OrganisationUser};
 pub use owners::{Credential, CredentialOwner};
 pub use pages::Page;
 pub use pending_emails::address_digest;
-pub use reports::{UsageFilter, UsageRow};
+pub use renewals::Awaited;
+pub use reports::UsageFilter;
 pub use rows::Row;
 pub use tables::Tables;
 pub use totals::{DepartmentTotals, Sums};
 pub use unsure_models::UnsureModel;
+pub use usage_row::UsageRow;
 pub use webhooks::{AttemptOutcome, HealthChange};
 
 pub(crate) use alerts::AlertMarker;
@@ -101,23 +109,31 @@ pub(crate) use indexed_records::IndexedRecord;
 pub(crate) use item::expires_at;
 pub(crate) use ledger_writes::LedgerWrite;
 pub(crate) use resolutions::{Ending, EndsBy, Resolved};
+pub(crate) use settlements::Bound;
 pub(crate) use unsure_writes::ModelRow;
-pub(crate) use usage_rows::Added;
+pub(crate) use usage_rows::{Added, is_elsewhere};
 pub(crate) use write::Write;
 
 use aws_sdk_dynamodb::Client;
+use std::sync::Arc;
 
 /// The tables of one deployment.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: Client,
     tables: Tables,
+    /// Clones share it.
+    instance: Arc<instance::Instance>,
 }
 
 impl Store {
     pub fn new(client: Client, tables: Tables) -> Self {
         let config = client.config().to_builder();
         let client = Client::from_conf(config.interceptor(answered::SeeAnswers).build());
-        Self { client, tables }
+        Self {
+            client,
+            tables,
+            instance: Arc::default(),
+        }
     }
 }

@@ -14,7 +14,6 @@ use crate::domain::ledger::identity::{BodyDigest, EventIdentity};
 use crate::domain::ledger::usage::Risk;
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
-use crate::domain::period::Month;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
@@ -65,75 +64,66 @@ impl Store {
     }
 
     /// Writes the record of a usage as a part of a transaction, on condition that its identity has
-    /// none.
+    /// none. One that settles its hold is [`Store::settled_item`].
     pub(crate) fn record_item(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
     ) -> Result<Write, StoreError> {
         let organisation_id = &configuration.organisation.id;
-        let usage = entry.report.usage;
-        let mut item: Item = serde_dynamo::to_item(usage)?;
-        item.insert("type".to_owned(), text("llm_request"));
-        item.insert("path".to_owned(), text(entry.path.to_text()));
-        item.insert("period".to_owned(), text(entry.period));
-        item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
-        item.insert("pico_usd".to_owned(), number(entry.charge.amounts.pico_usd));
-        if entry.offset != Amounts::ZERO {
-            item.insert("offset_tokens".to_owned(), number(entry.offset.tokens));
-            item.insert("offset_pico_usd".to_owned(), number(entry.offset.pico_usd));
-        }
-        let price = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
-        item.insert(PRICE.to_owned(), price);
-        item.insert(
-            "estimated".to_owned(),
-            AttributeValue::Bool(entry.charge.is_estimated),
-        );
-        item.insert(
-            "mark".to_owned(),
-            serde_dynamo::to_attribute_value(entry.mark)?,
-        );
-        if !entry.is_model_allowed {
-            item.insert(MODEL_NOT_ALLOWED.to_owned(), AttributeValue::Bool(true));
-        }
-        if !entry.is_counted {
-            item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
-        }
-        if entry.exceeded_hold {
-            item.insert(EXCEEDED.to_owned(), AttributeValue::Bool(true));
-        }
         let record = (&entry.report.identity, &entry.report.digest);
         let times = (entry.received_at, entry.report.filed_at);
-        Ok(self.new_record(organisation_id, record, item, times))
+        Ok(self.new_record(organisation_id, record, attributes(entry)?, times))
     }
 
-    /// Adds an entry to its totals: its department's month, its user's month, and its user's day.
-    /// The user's two are in one row, unless a hold of the month before was settled.
-    pub(crate) fn totals_items(
+    /// Adds the sums of entries to the total of a department's month, as a part of their
+    /// transaction.
+    pub(crate) fn total_item(
         &self,
         configuration: &Configuration,
         entry: &Entry<'_>,
         of_department: Sums,
-        of_user: Sums,
-    ) -> Vec<Write> {
+    ) -> Write {
         let organisation_id = &configuration.organisation.id;
-        let user_id = &entry.report.usage.user_id;
-        let expires = expires_at(entry.received_at);
-        let department =
-            keys::department_total(organisation_id, entry.period, &entry.path.to_text());
-        let month = keys::user_month(organisation_id, user_id, entry.period);
-        let of_day = Some((entry.day, of_user.tokens));
-        let mut items = vec![self.add_to_total(&department, Some(of_department), None, expires)];
-        let month_of_day = Month::of_date(entry.day);
-        if month_of_day == entry.period {
-            items.push(self.add_to_total(&month, Some(of_user), of_day, expires));
-        } else {
-            let other = keys::user_month(organisation_id, user_id, month_of_day);
-            items.push(self.add_to_total(&month, Some(of_user), None, expires));
-            items.push(self.add_to_total(&other, None, of_day, expires));
-        }
-        items
+        let path = entry.path.to_text();
+        let department = keys::department_total(organisation_id, entry.period, &path);
+        self.add_to_total(&department, of_department, expires_at(entry.received_at))
     }
+}
+
+/// Returns what the record of a usage says, without its key, its time and its digest.
+pub(super) fn attributes(entry: &Entry<'_>) -> Result<Item, StoreError> {
+    let usage = entry.report.usage;
+    let mut item: Item = serde_dynamo::to_item(usage)?;
+    item.insert("type".to_owned(), text("llm_request"));
+    item.insert("path".to_owned(), text(entry.path.to_text()));
+    item.insert("period".to_owned(), text(entry.period));
+    item.insert("tokens".to_owned(), number(entry.charge.amounts.tokens));
+    item.insert("pico_usd".to_owned(), number(entry.charge.amounts.pico_usd));
+    if entry.offset != Amounts::ZERO {
+        item.insert("offset_tokens".to_owned(), number(entry.offset.tokens));
+        item.insert("offset_pico_usd".to_owned(), number(entry.offset.pico_usd));
+    }
+    let price = serde_dynamo::to_attribute_value(&entry.charge.matched)?;
+    item.insert(PRICE.to_owned(), price);
+    item.insert(
+        "estimated".to_owned(),
+        AttributeValue::Bool(entry.charge.is_estimated),
+    );
+    item.insert(
+        "mark".to_owned(),
+        serde_dynamo::to_attribute_value(entry.mark)?,
+    );
+    if !entry.is_model_allowed {
+        item.insert(MODEL_NOT_ALLOWED.to_owned(), AttributeValue::Bool(true));
+    }
+    if !entry.is_counted {
+        item.insert(UNCOUNTED.to_owned(), AttributeValue::Bool(true));
+    }
+    if entry.exceeded_hold {
+        item.insert(EXCEEDED.to_owned(), AttributeValue::Bool(true));
+    }
+    Ok(item)
 }
 
 /// The attribute of a record or claim with the digest of the event's body.

@@ -4,12 +4,13 @@ use super::Store;
 use super::error::StoreError;
 use super::item::{expires_at, number, text};
 use super::keys;
-use super::resolutions::{LIVES_UNTIL, RENEWED, USAGE_UNTIL};
+use super::resolutions::{LIVES_UNTIL, RENEWED, USAGE_UNTIL, settled_by};
 use super::rows::Holder;
 use super::tables::{TTL, Table};
 use super::write::{Changes, If, Write};
 use crate::domain::ledger::hold::Hold;
 use crate::domain::ledger::hold_id::HoldId;
+use crate::domain::ledger::identity::EventIdentity;
 use crate::domain::org::people::User;
 use jiff::{SignedDuration, Timestamp};
 
@@ -58,19 +59,33 @@ impl Store {
 
     /// Keeps a hold until its usage, which is about to be queued, is recorded: it neither lapses
     /// nor can be voided. So a long queue, or an event that fails for days, opens no cap. Makes one
-    /// conditional write, which changes nothing if the hold has ended or if it is repeated.
+    /// conditional write, which changes nothing if the hold has ended or if it is repeated. If it
+    /// has ended, says which event settled it.
     pub async fn await_usage(
         &self,
         organisation_id: &str,
         hold_id: &HoldId,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Awaited, StoreError> {
         let until = now.as_second().saturating_add(USAGE_WAITS.as_secs());
         let update = lives_until(organisation_id, hold_id, (USAGE_UNTIL, until), now);
         let update = update.only(If::Any(vec![If::Absent, is_renewed()]));
-        self.update_alone(update).await?;
-        Ok(())
+        Ok(match self.update_or_see(update).await? {
+            None => Awaited::Kept,
+            Some(seen) => Awaited::Ended {
+                settled_by: settled_by(seen),
+            },
+        })
     }
+}
+
+/// What became of a hold whose usage is about to be queued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// It lives until the usage is recorded, if it is a hold at all.
+    Kept,
+    /// It has ended before.
+    Ended { settled_by: Option<EventIdentity> },
 }
 
 /// The row of a hold says that it lives.

@@ -2,59 +2,18 @@
 
 use super::Store;
 use super::error::StoreError;
-use super::item::{Item, from_item};
 use super::keys;
 use super::pages::Page;
-use super::totals::Sums;
-use super::usage_rows::ABANDONED_HOLD;
-use crate::domain::amount::Amounts;
+use super::usage_query::{Listed, Window};
+use super::usage_row::UsageRow;
+use crate::domain::ledger::buckets::days_of_hour;
+use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
-use crate::domain::period::Month;
-use crate::domain::wide_number;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use futures::future::try_join_all;
+use std::collections::{BTreeMap, HashMap};
 
-/// The most queries of one page of a report.
-const MAX_READS_A_PAGE: u32 = 200;
-
-/// The most rows that one query reads.
-const ROWS_A_READ: i32 = 500;
-
-/// The sums of the records of one bucket, user, path, provider and model.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct UsageRow {
-    #[serde(default)]
-    pub bucket: String,
-    pub user_id: String,
-    /// The path of the user's department at the time of the usage: `/engineering/backend/`.
-    pub path: String,
-    pub provider: String,
-    pub model: String,
-    /// The number of records.
-    pub requests: i64,
-    /// Input tokens including the cached ones, as far as they were counted.
-    pub input_tokens: i64,
-    /// Output tokens, as far as they were counted.
-    pub output_tokens: i64,
-    /// Input tokens that the provider had cached.
-    pub cached_input_tokens: i64,
-    /// Tokens charged: input and output, or a hold's estimate if nobody counted.
-    pub tokens: i64,
-    #[serde(with = "wide_number")]
-    pub pico_usd: i128,
-    /// Those of `tokens` that have no price.
-    #[serde(default, rename = "unpriced_tokens")]
-    pub unpriced: i64,
-}
-
-impl UsageRow {
-    /// Whether it is a row of abandoned holds that all were replaced by late usage.
-    fn is_of_nothing(&self) -> bool {
-        let is_abandoned = self.provider == ABANDONED_HOLD && self.model == ABANDONED_HOLD;
-        is_abandoned && self.requests == 0 && self.tokens == 0 && self.pico_usd == 0
-    }
-}
+/// The most looks of one page of a report.
+const MAX_LOOKS_A_PAGE: u32 = 200;
 
 /// The filter of a report. None selects all.
 #[derive(Clone, Debug, Default)]
@@ -79,117 +38,189 @@ impl UsageFilter {
     }
 }
 
-impl Store {
-    /// Returns all rows of a bucket, or those of one user.
-    async fn usage_of(
-        &self,
-        organisation_id: &str,
+/// A report as it is read.
+struct Reading<'a> {
+    store: &'a Store,
+    configuration: &'a Configuration,
+    user_id: Option<&'a str>,
+    /// The days that were read to their ends, for their other hours.
+    days: HashMap<String, Window<Listed>>,
+}
+
+impl Reading<'_> {
+    /// Returns the rows of a bucket after a place, merged from all of its sources.
+    async fn look(
+        &mut self,
         bucket: &str,
-        user_id: Option<&str>,
-    ) -> Result<Vec<UsageRow>, StoreError> {
-        let mut rows = Vec::new();
-        let mut after = None;
-        loop {
-            let (some, next) = self
-                .usage_page_of(organisation_id, bucket, user_id, after)
-                .await?;
-            rows.extend(some.into_iter().map(|(_, row)| row));
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(rows),
+        after: Option<&str>,
+    ) -> Result<Window<UsageRow>, StoreError> {
+        let windows = match bucket.len() {
+            7 => self.month(bucket, after).await?,
+            10 => {
+                let day = self.day(bucket, after).await?;
+                let rows = day.rows.into_iter().map(|(place, listed)| match listed {
+                    Listed::Row(row) => (place, row.whole()),
+                    Listed::Earlier(row) => (place, row),
+                });
+                vec![Window {
+                    rows: rows.collect(),
+                    until: day.until,
+                }]
             }
-        }
+            _ => self.hour(bucket, after).await?,
+        };
+        Ok(merged(windows))
     }
 
-    /// Returns some rows of a bucket after a sort key, each with its own, and the last sort key if
-    /// there may be more.
-    async fn usage_page_of(
+    async fn month(
         &self,
-        organisation_id: &str,
-        bucket: &str,
-        user_id: Option<&str>,
-        after: Option<String>,
-    ) -> Result<(Vec<(String, UsageRow)>, Option<String>), StoreError> {
-        let start = after.map(|sk| keys::usage(organisation_id, bucket, &sk).attributes());
-        let pk = keys::usage(organisation_id, bucket, "").pk;
-        let query = self
-            .client
-            .query()
-            .table_name(&self.tables.ledger)
-            .expression_attribute_values(":pk", AttributeValue::S(pk))
-            .set_exclusive_start_key(start)
-            .limit(ROWS_A_READ)
-            .consistent_read(true)
-            .return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let query = match user_id {
-            None => query.key_condition_expression("pk = :pk"),
-            Some(user_id) => query
-                .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-                .expression_attribute_values(":sk", AttributeValue::S(format!("{user_id}#"))),
+        month: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<Window<UsageRow>>, StoreError> {
+        let organisation_id = &self.configuration.organisation.id;
+        let partitions = match self.user_id {
+            Some(user_id) => vec![keys::usage_of(organisation_id, month, user_id)],
+            None => keys::months_usage(organisation_id, month),
         };
-        let answer = query.send().await?;
-        let key_of = |item: &Item| match item.get("sk") {
-            Some(AttributeValue::S(sk)) => Ok(sk.clone()),
-            _ => Err(StoreError::unreadable("a usage row")),
-        };
-        let next = answer.last_evaluated_key.as_ref().map(key_of).transpose()?;
-        let mut rows = Vec::new();
-        for item in answer.items.unwrap_or_default() {
-            let sk = key_of(&item)?;
-            rows.push((
-                sk,
-                UsageRow {
-                    bucket: bucket.to_owned(),
-                    ..from_item(item)?
-                },
-            ));
-        }
-        Ok((rows, next))
+        let each = partitions.iter();
+        let each = each.map(|pk| self.store.month_window(pk, self.user_id, after));
+        let earlier = self.earlier(month, after);
+        let (windows, earlier) = futures::try_join!(try_join_all(each), earlier)?;
+        Ok(windows.into_iter().chain([earlier]).collect())
     }
 
+    async fn day(&mut self, day: &str, after: Option<&str>) -> Result<Window<Listed>, StoreError> {
+        if let (Some(known), None) = (self.days.get(day), after) {
+            return Ok(known.clone());
+        }
+        let organisation_id = &self.configuration.organisation.id;
+        let reading = self
+            .store
+            .day_window(organisation_id, day, self.user_id, after);
+        let window = reading.await?;
+        if after.is_none() && window.until.is_none() {
+            self.days.insert(day.to_owned(), window.clone());
+        }
+        Ok(window)
+    }
+
+    async fn hour(
+        &mut self,
+        hour: &str,
+        after: Option<&str>,
+    ) -> Result<Vec<Window<UsageRow>>, StoreError> {
+        let organisation = &self.configuration.organisation;
+        let had_another = organisation.zone_begun.is_some();
+        let mut windows = Vec::new();
+        let mut has_earlier = after.is_some();
+        for day in days_of_hour(hour, &organisation.zone(), had_another) {
+            let window = self.day(&day, after).await?;
+            has_earlier |= window.until.is_some();
+            let mut rows = Vec::new();
+            for (place, listed) in window.rows {
+                match listed {
+                    Listed::Row(row) => rows.extend(row.in_hour(hour).map(|row| (place, row))),
+                    Listed::Earlier(_) => has_earlier = true,
+                }
+            }
+            windows.push(Window {
+                rows,
+                until: window.until,
+            });
+        }
+        // A release that kept rows by the hour kept rows of their days, too.
+        if has_earlier {
+            windows.push(self.earlier(hour, after).await?);
+        }
+        Ok(windows)
+    }
+
+    async fn earlier(
+        &self,
+        bucket: &str,
+        after: Option<&str>,
+    ) -> Result<Window<UsageRow>, StoreError> {
+        let organisation_id = &self.configuration.organisation.id;
+        let window = self
+            .store
+            .earlier_window(organisation_id, bucket, self.user_id, after);
+        window.await
+    }
+}
+
+/// Adds up rows of the same place. Nothing is missing up to the first end of the windows.
+fn merged(windows: Vec<Window<UsageRow>>) -> Window<UsageRow> {
+    let until = windows
+        .iter()
+        .filter_map(|window| window.until.clone())
+        .min();
+    let mut sums: BTreeMap<String, UsageRow> = BTreeMap::new();
+    for (place, row) in windows.into_iter().flat_map(|window| window.rows) {
+        if until.as_ref().is_some_and(|until| place > *until) {
+            continue;
+        }
+        match sums.get_mut(&place) {
+            Some(sum) => sum.add(&row),
+            None => drop(sums.insert(place, row)),
+        }
+    }
+    Window {
+        rows: sums.into_iter().collect(),
+        until,
+    }
+}
+
+impl Store {
     /// Returns a page of the rows of `buckets` that match `filter`, in the order of the buckets.
     /// `after` is [`Page::next`] of the page before. A page may be short if matching rows are rare.
     pub async fn usage_rows(
         &self,
-        organisation_id: &str,
+        configuration: &Configuration,
         buckets: &[String],
         filter: &UsageFilter,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<UsageRow>, StoreError> {
-        let (mut from, mut after_key) = match after.and_then(|after| after.split_once(' ')) {
-            Some((bucket, sk)) => (Some(bucket), Some(sk).filter(|sk| !sk.is_empty())),
+        let (mut from, mut after_place) = match after.and_then(|after| after.split_once(' ')) {
+            Some((bucket, place)) => (Some(bucket), Some(place).filter(|place| !place.is_empty())),
             None => (None, None),
+        };
+        let mut reading = Reading {
+            store: self,
+            configuration,
+            user_id: filter.user_id.as_deref(),
+            days: HashMap::new(),
         };
         let mut items = Vec::with_capacity(limit);
         let mut last = after.map(str::to_owned);
-        let mut reads = 0;
+        let mut looks = 0;
         for bucket in buckets {
             if from.is_some_and(|from| from != bucket) {
                 continue;
             }
             from = None;
-            let mut start = after_key.take().map(str::to_owned);
+            let mut start = after_place.take().map(str::to_owned);
             loop {
-                if reads == MAX_READS_A_PAGE {
+                if looks == MAX_LOOKS_A_PAGE {
                     return Ok(Page { items, next: last });
                 }
-                reads += 1;
-                let user_id = filter.user_id.as_deref();
-                let (rows, next) = self
-                    .usage_page_of(organisation_id, bucket, user_id, start)
-                    .await?;
-                for (sk, row) in rows {
+                looks += 1;
+                let window = reading.look(bucket, start.as_deref()).await?;
+                for (place, row) in window.rows {
                     if filter.wants(&row) {
                         if items.len() == limit {
                             return Ok(Page { items, next: last });
                         }
-                        items.push(row);
+                        let bucket = bucket.clone();
+                        items.push(UsageRow { bucket, ..row });
                     }
-                    last = Some(format!("{bucket} {sk}"));
+                    last = Some(format!("{bucket} {place}"));
                 }
-                match next {
-                    Some(next) => start = Some(next),
+                match window.until {
+                    Some(until) => {
+                        last = Some(format!("{bucket} {until}"));
+                        start = Some(until);
+                    }
                     None => break,
                 }
             }
@@ -200,39 +231,36 @@ impl Store {
         }
         Ok(Page { items, next: None })
     }
+}
 
-    /// Returns the sums of one user in `period`.
-    pub async fn user_total(
-        &self,
-        organisation_id: &str,
-        period: Month,
-        user_id: &str,
-    ) -> Result<Sums, StoreError> {
-        let month = period.to_string();
-        let rows = self
-            .usage_of(organisation_id, &month, Some(user_id))
-            .await?;
-        let sums = rows.iter().map(|row| Sums {
-            tokens: row.tokens,
-            pico_usd: row.pico_usd,
-            requests: row.requests,
-            unpriced: row.unpriced,
-        });
-        Ok(sums.fold(Sums::default(), Sums::plus))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(rows: &[(&str, i64)], until: Option<&str>) -> Window<UsageRow> {
+        let row = |(place, tokens): &(&str, i64)| {
+            let row = UsageRow {
+                tokens: *tokens,
+                ..UsageRow::default()
+            };
+            ((*place).to_owned(), row)
+        };
+        Window {
+            rows: rows.iter().map(row).collect(),
+            until: until.map(str::to_owned),
+        }
     }
 
-    /// Returns the spending of each user in `period`.
-    pub(crate) async fn user_totals(
-        &self,
-        organisation_id: &str,
-        period: Month,
-    ) -> Result<BTreeMap<String, Amounts>, StoreError> {
-        let mut users: BTreeMap<String, Amounts> = BTreeMap::new();
-        let month = period.to_string();
-        for row in self.usage_of(organisation_id, &month, None).await? {
-            let sum = users.entry(row.user_id).or_default();
-            *sum = sum.saturating_add(Amounts::new(row.tokens, row.pico_usd));
-        }
-        Ok(users)
+    #[test]
+    fn sources_are_merged_by_place_up_to_the_first_that_has_more() {
+        let found = merged(vec![
+            window(&[("a#1", 1), ("c#1", 2), ("e#1", 4)], None),
+            window(&[("a#1", 10), ("b#1", 20), ("d#1", 40)], Some("d#1")),
+            window(&[("b#2", 100)], Some("c#1")),
+        ]);
+        let rows = found.rows.iter();
+        let rows: Vec<(&str, i64)> = rows.map(|(at, row)| (at.as_str(), row.tokens)).collect();
+        assert_eq!(rows, [("a#1", 11), ("b#1", 20), ("b#2", 100), ("c#1", 2)]);
+        assert_eq!(found.until.as_deref(), Some("c#1"));
     }
 }

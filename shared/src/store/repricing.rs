@@ -8,6 +8,7 @@ use super::keys::{self, Key, REPRICED};
 use super::pages::Page;
 use super::records::UNCOUNTED;
 use super::rows::Row;
+use super::settled::as_record;
 use super::tables::BY_DAY;
 use crate::domain::amount::Amounts;
 use crate::domain::ledger::repricing::{Booked, Place, RecordedUsage};
@@ -51,7 +52,7 @@ fn recorded(item: Item) -> Result<Option<RecordedUsage>, StoreError> {
         return Ok(None);
     };
     let is_unpriced = charged.price.is_some_and(|price| price.is_unpriced());
-    let usage: Usage = serde_dynamo::from_item(item)?;
+    let usage: Usage = serde_dynamo::from_item(as_record(item))?;
     Ok(Some(RecordedUsage {
         at: charged.at,
         usage,

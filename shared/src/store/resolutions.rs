@@ -1,14 +1,16 @@
 //! Resolutions: how each hold ended, written once and before the cell is updated.
 //!
+//! The resolution of a hold that an event settled is the record of the event.
+//!
 //! A caller that finds a hold in a cell with a resolution completes it, so a crash between the two
 //! steps neither loses nor doubles anything. Before the end, a row of the same key may say that the
 //! hold lives longer than at first, because it was renewed or because its usage was accepted and
 //! waits to be recorded.
 
 use super::call::KEYS_A_READ;
-use super::entry::Settlement;
 use super::error::StoreError;
 use super::item::{Item, expires_at, number, text};
+use super::settled::resolution_of;
 use super::tables::{TTL, Table};
 use super::write::{Changes, If, Write};
 use super::{Store, keys};
@@ -130,45 +132,8 @@ impl Store {
             item.insert(REPORTED_IN.to_owned(), text(buckets));
         }
         item.insert(TTL.to_owned(), number(expires_at(now)));
-        let over = |name| {
-            If::Any(vec![
-                If::Lacks(name),
-                If::AtMost(name, number(now.as_second())),
-            ])
-        };
-        let mut may_end = vec![If::Is("outcome", text(RENEWED))];
-        if by == EndsBy::Time {
-            may_end.push(over(USAGE_UNTIL));
-            if resolved.resolution != Resolution::Voided {
-                may_end.push(over(LIVES_UNTIL));
-            }
-        }
-        let condition = If::Any(vec![If::Absent, If::All(may_end)]);
-        Ok(Write::put(Table::Ledger, item).only(condition))
-    }
-
-    pub(crate) fn settled_item(
-        &self,
-        organisation_id: &str,
-        settlement: &Settlement<'_>,
-    ) -> Result<Write, StoreError> {
-        let entry = &settlement.entry;
-        let resolved = Resolved {
-            resolution: Resolution::Settled {
-                event: entry.report.identity.clone(),
-                charged: entry.charge.amounts,
-            },
-            hold: settlement.hold.clone(),
-            path: entry.path.clone(),
-            offset_by: None,
-            reported_in: Vec::new(),
-        };
-        self.resolution_item(
-            organisation_id,
-            &settlement.hold_id,
-            &resolved,
-            entry.received_at,
-        )
+        let is_voided = resolved.resolution == Resolution::Voided;
+        Ok(Write::put(Table::Ledger, item).only(may_end(by, is_voided, now)))
     }
 
     /// Marks that an event was set against a lapsed hold, once.
@@ -226,6 +191,24 @@ impl Store {
     }
 }
 
+/// Returns the condition on which a hold may end: it has not, and lives no longer.
+pub(super) fn may_end(by: EndsBy, is_voided: bool, now: Timestamp) -> If {
+    let over = |name| {
+        If::Any(vec![
+            If::Lacks(name),
+            If::AtMost(name, number(now.as_second())),
+        ])
+    };
+    let mut may_end = vec![If::Is("outcome", text(RENEWED))];
+    if by == EndsBy::Time {
+        may_end.push(over(USAGE_UNTIL));
+        if !is_voided {
+            may_end.push(over(LIVES_UNTIL));
+        }
+    }
+    If::Any(vec![If::Absent, If::All(may_end)])
+}
+
 /// Returns the hold in the key of a resolution.
 fn hold_of(item: &Item) -> Option<HoldId> {
     let pk = item.get("pk")?.as_s().ok()?;
@@ -254,13 +237,28 @@ fn ending_of(mut item: Item) -> Result<Ending, StoreError> {
         Some(AttributeValue::S(buckets)) => buckets.split(' ').map(str::to_owned).collect(),
         _ => Vec::new(),
     };
+    let resolution = match resolution_of(&item) {
+        Some(resolution) => resolution,
+        None => serde_dynamo::from_item(item)?,
+    };
     Ok(Ending::Ended(Box::new(Resolved {
         hold: Hold::unpack(hold.as_ref()).map_err(|_| unreadable())?,
         path: Path::from_text(&path),
         offset_by,
         reported_in,
-        resolution: serde_dynamo::from_item(item)?,
+        resolution,
     })))
+}
+
+/// Returns the event that settled a hold, as the item at the place of its resolution says.
+pub(super) fn settled_by(item: Item) -> Option<EventIdentity> {
+    match ending_of(item) {
+        Ok(Ending::Ended(resolved)) => match resolved.resolution {
+            Resolution::Settled { event, .. } => Some(event),
+            Resolution::Voided | Resolution::Expired { .. } => None,
+        },
+        _ => None,
+    }
 }
 
 /// The outcome in a row that says how long a hold lives. The hold has not ended.

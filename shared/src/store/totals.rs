@@ -1,6 +1,8 @@
-//! Totals: sums of records for departments, users and days. The total of a parent is computed from
-//! the rows of its subtree and never stored, so spending from before a move stays with the old
-//! parent.
+//! Totals: sums of records for departments. The total of a parent is computed from the rows of its
+//! subtree and never stored, so spending from before a move stays with the old parent.
+//!
+//! A department's total is the sum of up to sixteen rows. An instance adds to the first one, until
+//! it meets another there. So the rows of a department are as many as its traffic needs.
 
 use super::Store;
 use super::error::StoreError;
@@ -133,42 +135,36 @@ impl Store {
             .items()
             .send();
         let rows = pages.try_collect().await?;
-        let mut totals = Vec::with_capacity(rows.len());
+        let mut totals: BTreeMap<String, Sums> = BTreeMap::new();
         for row in rows {
             let row: TotalRow = from_item(row)?;
-            let path = row.sk.strip_prefix(DEPARTMENT_TOTAL).unwrap_or_default();
-            totals.push((Path::from_text(path), row.sums));
+            let named = row.sk.strip_prefix(DEPARTMENT_TOTAL).unwrap_or_default();
+            // All but the first row of a department have a number behind its path.
+            let path = named.split_once('#').map_or(named, |(path, _)| path);
+            let sum = totals.entry(path.to_owned()).or_default();
+            *sum = sum.plus(row.sums);
         }
-        Ok(DepartmentTotals(totals))
+        let each = totals.into_iter();
+        let totals = each.map(|(path, sums)| (Path::from_text(&path), sums));
+        Ok(DepartmentTotals(totals.collect()))
     }
 
-    /// Adds to the total under `key`, as a part of a transaction: sums, the tokens of a day, or
-    /// both. The row may expire after `expires_at`.
-    pub(super) fn add_to_total(
-        &self,
-        key: &Key,
-        sums: Option<Sums>,
-        of_day: Option<(Date, i64)>,
-        expires_at: i64,
-    ) -> Write {
-        let mut changes = Changes::default().set(TTL, number(expires_at));
-        if let Some(sums) = sums {
-            changes = changes
-                .add("tokens", sums.tokens)
-                .add("pico_usd", sums.pico_usd)
-                .add("requests", sums.requests);
-            if sums.unpriced != 0 {
-                changes = changes.add(UNPRICED_TOKENS, sums.unpriced);
-            }
+    /// Adds to the total under `key`, as a part of a transaction. It may expire after `expires_at`.
+    pub(super) fn add_to_total(&self, key: &Key, sums: Sums, expires_at: i64) -> Write {
+        let mut changes = Changes::default()
+            .set(TTL, number(expires_at))
+            .add("tokens", sums.tokens)
+            .add("pico_usd", sums.pico_usd)
+            .add("requests", sums.requests);
+        if sums.unpriced != 0 {
+            changes = changes.add(UNPRICED_TOKENS, sums.unpriced);
         }
-        if let Some((day, tokens)) = of_day {
-            changes = changes.add(&day_attribute(day), tokens);
-        }
-        Write::update(Table::Ledger, key.attributes(), changes)
+        Write::update(Table::Ledger, key.attributes(), changes).spread()
     }
 }
 
-/// Returns the attribute of a user's month with the tokens of one day: `d24`.
+/// Returns the attribute of a user's month with the tokens of one day, as earlier releases summed
+/// them: `d24`.
 pub(crate) fn day_attribute(day: Date) -> String {
     format!("d{:02}", day.day())
 }

@@ -1,23 +1,35 @@
-//! Usage for reports: sums of records by hour, day and month, for each user, path, provider and
-//! model. They are written in the record's own transaction, so each record counts in them once.
+//! Writes usage for reports and for the totals of users: one row for each user, path, provider,
+//! model and day, with its hours. It is written in the record's own transaction, so each record
+//! counts in it once.
+//!
+//! The rows of a month are in partitions by user, so that a user's month is one query. Before a row
+//! is written first, its day's list gets an entry that leads to it. The entry says nothing else, so
+//! it may be written often, and an instance writes it once.
 
 use super::Store;
 use super::entry::Entry;
 use super::item::{expires_at, number, text};
 use super::keys;
 use super::tables::{TTL, Table};
-use super::totals::UNPRICED_TOKENS;
+use super::usage_row::{
+    ABANDONED_HOLD, CACHED_INPUT, INPUT, IS_CORRECTION, OUTPUT, PICO_USD, REQUESTS, TOKENS,
+    UNPRICED,
+};
 use super::write::{Changes, Write};
 use crate::domain::amount::Amounts;
-use crate::domain::ledger::buckets::of_usage;
+use crate::domain::ledger::buckets::{code_of_hour, of_usage};
 use crate::domain::org::configuration::Configuration;
 use crate::domain::org::department::Path;
+use crate::domain::period::Month;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// The model and provider that reports show for abandoned holds that were charged.
-pub(super) const ABANDONED_HOLD: &str = "abandoned_hold";
-/// The amounts that a record adds to a row.
+/// The group of the item with the tokens of a day that count in other months.
+pub(super) const ELSEWHERE: &str = "+";
+/// Its attribute with them.
+pub(super) const OF_DAY: &str = "of_day";
+
+/// The amounts that a record adds to an hour.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Added {
     requests: i64,
@@ -28,20 +40,24 @@ pub(crate) struct Added {
     unpriced: i64,
 }
 
-/// The key of a row.
+/// What a row is of.
 pub(crate) struct RowOf<'a> {
     pub(crate) user_id: &'a str,
     pub(crate) path: &'a str,
     pub(crate) provider: &'a str,
     pub(crate) model: &'a str,
+    pub(crate) is_correction: bool,
     /// When it may expire, in seconds.
     pub(crate) expires_at: i64,
 }
 
 impl RowOf<'_> {
-    fn sk(&self) -> String {
-        let group = digest_of_parts(&[self.path, self.provider, self.model]);
-        format!("{}#{group}", self.user_id)
+    fn group(&self) -> String {
+        let digest = digest_of_parts(&[self.path, self.provider, self.model]);
+        match self.is_correction {
+            true => format!("{IS_CORRECTION}{digest}"),
+            false => digest,
+        }
     }
 }
 
@@ -104,7 +120,8 @@ pub(super) fn digest_of_parts(parts: &[&str]) -> String {
 }
 
 impl Store {
-    /// Adds `entries` to their rows, at most three for each, as parts of their transaction.
+    /// Adds `entries` to their rows, one for each user, path, provider, model and day, as parts of
+    /// their transaction. All of them count in one month.
     pub(crate) fn usage_items<'a>(
         &self,
         configuration: &Configuration,
@@ -112,79 +129,141 @@ impl Store {
     ) -> Vec<Write> {
         let organisation = &configuration.organisation;
         let zone = organisation.zone();
-        let mut rows: BTreeMap<(String, String), (Added, &Entry<'_>)> = BTreeMap::new();
+        let mut rows: BTreeMap<(String, &str, String), RowSums<'_>> = BTreeMap::new();
+        let mut elsewhere: BTreeMap<(&str, String), (i64, &Entry<'_>)> = BTreeMap::new();
         for entry in entries {
             let usage = entry.report.usage;
             let path = entry.path.to_text();
             let group = digest_of_parts(&[&path, &usage.provider, &usage.model]);
-            let sk = format!("{}#{group}", usage.user_id);
-            for bucket in of_usage(usage.occurred_at, entry.period, &zone) {
-                let row = rows
-                    .entry((bucket, sk.clone()))
-                    .or_insert((Added::default(), entry));
-                row.0 = row.0.plus(entry);
+            let [hour, day, month] = of_usage(usage.occurred_at, entry.period, &zone);
+            if is_elsewhere(entry) {
+                let of = elsewhere.entry((&usage.user_id, day.clone()));
+                let (tokens, _) = of.or_insert((0, entry));
+                *tokens = tokens.saturating_add(entry.charge.amounts.tokens);
             }
+            let row = rows.entry((day.clone(), &usage.user_id, group));
+            let row = row.or_insert_with(|| RowSums {
+                entry,
+                day,
+                month,
+                hours: BTreeMap::new(),
+            });
+            let added = row.hours.entry(hour).or_default();
+            *added = added.plus(entry);
         }
-        let each = rows.into_iter().map(|((bucket, _), (added, entry))| {
-            let usage = entry.report.usage;
+        let rows = rows.into_values().map(|row| {
+            let usage = row.entry.report.usage;
             let of = RowOf {
                 user_id: &usage.user_id,
-                path: &entry.path.to_text(),
+                path: &row.entry.path.to_text(),
                 provider: &usage.provider,
                 model: &usage.model,
-                expires_at: expires_at(entry.received_at),
+                is_correction: false,
+                expires_at: expires_at(row.entry.received_at),
             };
-            self.usage_item(&organisation.id, &bucket, added, &of)
+            let hours = row
+                .hours
+                .iter()
+                .map(|(hour, added)| (hour.as_str(), *added));
+            self.usage_item(&organisation.id, (&row.month, &row.day), hours, &of)
         });
-        each.collect()
+        let elsewhere = elsewhere
+            .into_iter()
+            .map(|((user_id, day), (tokens, entry))| {
+                let month = Month::of_date(entry.day).to_string();
+                let key = keys::usage_row(&organisation.id, (&month, &day), user_id, ELSEWHERE);
+                let changes = Changes::default()
+                    .add(OF_DAY, tokens)
+                    .set(TTL, number(expires_at(entry.received_at)));
+                Write::update(Table::Ledger, key.attributes(), changes)
+            });
+        rows.chain(elsewhere).collect()
     }
 
-    /// Adds to the rows of abandoned holds of a path, one in each of the buckets, as parts of a
-    /// transaction. These rows have no user: an abandoned hold is in the total of its department
-    /// and not of its user.
+    /// Adds to the row of abandoned holds of a path, as a part of a transaction. `buckets` are its
+    /// hour, day and month, or none. The row has no user: an abandoned hold is in the total of its
+    /// department and not of its user.
     pub(crate) fn abandoned_rows(
         &self,
         organisation_id: &str,
         (buckets, path): (&[String], &Path),
         added: Added,
         expires_at: i64,
-    ) -> Vec<Write> {
+    ) -> Option<Write> {
+        let [hour, day, month] = buckets else {
+            return None;
+        };
         let of = RowOf {
             user_id: "",
             path: &path.to_text(),
             provider: ABANDONED_HOLD,
             model: ABANDONED_HOLD,
+            is_correction: false,
             expires_at,
         };
-        let each = buckets.iter();
-        each.map(|bucket| self.usage_item(organisation_id, bucket, added, &of))
-            .collect()
+        let hours = [(hour.as_str(), added)];
+        Some(self.usage_item(organisation_id, (month, day), hours, &of))
     }
 
-    /// Adds to a row of `bucket`, as a part of a transaction.
-    pub(crate) fn usage_item(
+    /// Adds to the hours of a row, as a part of a transaction.
+    pub(crate) fn usage_item<'a>(
         &self,
         organisation_id: &str,
-        bucket: &str,
-        added: Added,
+        (month, day): (&str, &str),
+        hours: impl IntoIterator<Item = (&'a str, Added)>,
         of: &RowOf<'_>,
     ) -> Write {
-        let key = keys::usage(organisation_id, bucket, &of.sk());
+        let group = of.group();
+        let key = keys::usage_row(organisation_id, (month, day), of.user_id, &group);
         let mut changes = Changes::default()
-            .add("requests", added.requests)
-            .add("input_tokens", added.input)
-            .add("output_tokens", added.output)
-            .add("cached_input_tokens", added.cached_input)
-            .add("tokens", added.amounts.tokens)
-            .add("pico_usd", added.amounts.pico_usd)
-            .set("user_id", text(of.user_id))
             .set("path", text(of.path))
             .set("provider", text(of.provider))
             .set("model", text(of.model))
             .set(TTL, number(of.expires_at));
-        if added.unpriced != 0 {
-            changes = changes.add(UNPRICED_TOKENS, added.unpriced);
+        for (hour, added) in hours {
+            // The hours and days are those of `of_usage`.
+            let code = code_of_hour(hour, day).unwrap_or_default();
+            let of_hour = |letter: char| format!("{letter}{code}");
+            let Amounts { tokens, pico_usd } = added.amounts;
+            for (letter, more) in [
+                (REQUESTS, added.requests),
+                (INPUT, added.input),
+                (OUTPUT, added.output),
+                (CACHED_INPUT, added.cached_input),
+                (TOKENS, tokens),
+                (UNPRICED, added.unpriced),
+            ] {
+                // A number that is missing is zero: rows cost by their size.
+                if more != 0 {
+                    changes = changes.add(&of_hour(letter), more);
+                }
+            }
+            if pico_usd != 0 {
+                changes = changes.add(&of_hour(PICO_USD), pico_usd);
+            }
         }
-        Write::update(Table::Ledger, key.attributes(), changes)
+        let entry = format!("{}#{group}#{month}", of.user_id);
+        let listed = keys::usage(organisation_id, day, &entry).attributes();
+        let expires = Changes::default().set(TTL, number(of.expires_at));
+        Write::update(Table::Ledger, key.attributes(), changes).after(Write::update(
+            Table::Ledger,
+            listed,
+            expires,
+        ))
     }
+}
+
+/// What entries add to a row.
+struct RowSums<'a> {
+    /// One of them.
+    entry: &'a Entry<'a>,
+    day: String,
+    month: String,
+    hours: BTreeMap<String, Added>,
+}
+
+/// Whether a usage counts in another month than the one of its day. Then the tokens of the user's
+/// day are beside the rows of the day's month, too.
+pub(crate) fn is_elsewhere(entry: &Entry<'_>) -> bool {
+    Month::of_date(entry.day) != entry.period
 }

@@ -1,5 +1,7 @@
 //! Writes as values: which item, what is put, set or added, and under which condition.
 
+mod order;
+
 use super::error::StoreError;
 use super::expression::Expression;
 use super::item::{Item, number};
@@ -17,6 +19,10 @@ pub(crate) struct Write {
     table: Table,
     verb: Verb,
     condition: Option<If>,
+    /// A write that has to be made before, alone, and that may be repeated.
+    before: Option<Box<Write>>,
+    /// Whether it adds to a sum that is spread over several rows.
+    is_spread: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -146,6 +152,8 @@ impl Write {
             table,
             verb,
             condition: None,
+            before: None,
+            is_spread: false,
         }
     }
 

@@ -252,8 +252,9 @@ async fn a_user_without_a_budget_costs_one_read() {
     );
 }
 
-/// How often a batch of ten users' events reads by keys, under these policies.
-async fn batch_reads(triggers: &[Value]) -> u64 {
+/// How often a batch of ten users' events reads by keys, and how often it queries, under these
+/// policies.
+async fn batch_reads(triggers: &[Value]) -> (u64, u64) {
     let settings = SystemSettings {
         delivers_events: false,
         ..SystemSettings::empty()
@@ -278,18 +279,29 @@ async fn batch_reads(triggers: &[Value]) -> u64 {
     world.system.engine().reset_meter();
     world.report(&events(2)).await;
     let calls = world.system.engine().meter().calls;
-    calls.get("BatchGetItem").copied().unwrap_or(0)
+    let of = |operation: &str| calls.get(operation).copied().unwrap_or(0);
+    (of("BatchGetItem"), of("Query"))
 }
 
 #[tokio::test]
-async fn policies_cost_a_batch_one_read_of_its_records_and_one_of_all_its_users() {
+async fn policies_cost_a_batch_one_read_of_its_records_and_a_query_for_each_month_of_a_user() {
     let unusual = json!({"type": "unusual_usage_pattern"});
     let total = json!({"type": "token_budget_exceeded", "subject": "user", "tokens": 1_000_000});
     let risks = json!({"type": "ip_risk_event"});
-    assert_eq!(batch_reads(&[]).await, 0);
-    assert_eq!(batch_reads(&[risks]).await, 0, "usage is of no interest");
-    assert_eq!(batch_reads(std::slice::from_ref(&unusual)).await, 2);
-    assert_eq!(batch_reads(&[unusual, total]).await, 2);
+    assert_eq!(batch_reads(&[]).await.0, 0);
+    let (reads, others) = batch_reads(&[risks]).await;
+    assert_eq!(reads, 0, "usage is of no interest");
+    // What earlier releases have of all users' months is one read more.
+    let (reads, queries) = batch_reads(std::slice::from_ref(&total)).await;
+    assert_eq!((reads, queries - others), (2, 10));
+    let (reads, queries) = batch_reads(std::slice::from_ref(&unusual)).await;
+    assert_eq!(
+        (reads, queries - others),
+        (2, 20),
+        "28 days are of two months"
+    );
+    let (reads, queries) = batch_reads(&[unusual, total]).await;
+    assert_eq!((reads, queries - others), (2, 20));
 }
 
 /// A world whose events wait, with a budget, and a hold of each of 30 users with the event that
@@ -324,12 +336,13 @@ async fn a_batch_of_many_users_shares_transactions_and_the_cells_updates() {
     let of = |operation: &str| calls.get(operation).copied().unwrap_or(0);
     assert_eq!(
         of("TransactWriteItems"),
-        3,
-        "14 users fit into one: {calls:?}"
+        1,
+        "49 users fit into one: {calls:?}"
     );
     let kept_until_recorded = 30;
+    let in_the_list_of_the_day = 30;
     assert_eq!(
-        of("UpdateItem") - kept_until_recorded,
+        of("UpdateItem") - kept_until_recorded - in_the_list_of_the_day,
         2,
         "25 holds are taken out at once: {calls:?}"
     );
@@ -368,12 +381,57 @@ async fn settled_though_forbidden(at_once: usize) -> (u64, u64) {
 async fn usage_of_a_forbidden_model_shares_the_transactions_of_its_batch() {
     let (alone, dear) = settled_though_forbidden(1).await;
     let (together, cheap) = settled_though_forbidden(30).await;
-    assert_eq!((alone, together), (30, 3), "12 users fit into one");
+    assert_eq!((alone, together), (30, 1), "33 users fit into one");
     println!(
         "30 settlements of a forbidden model: {} write units one by one, {} in a batch",
         dear / 10,
         cheap / 10
     );
     // The total of the department and the cell are written once for many.
-    assert!(cheap + 27 * 20 + 20 * 10 <= dear, "{cheap} of {dear}");
+    assert!(cheap + 29 * 20 + 20 * 10 <= dear, "{cheap} of {dear}");
+}
+
+/// What evaluate writes for each of these events, in tenths of write units.
+async fn written_for(world: &World, events: &[Value]) -> u64 {
+    world.system.engine().reset_meter();
+    world.report(events).await;
+    let meter = world.system.engine().meter();
+    let tables = meter.callers["evaluate"].tables.values();
+    let written: u64 = tables.map(|table| table.write_units_tenths).sum();
+    written.div_ceil(u64::try_from(events.len()).unwrap())
+}
+
+#[tokio::test]
+async fn an_event_writes_at_most_nine_units_by_itself_and_seven_in_a_batch_of_fifty_users() {
+    let settings = SystemSettings {
+        delivers_events: false,
+        ..SystemSettings::empty()
+    };
+    let world = World::with(settings).await;
+    world.department("eng", None).await;
+    world.department("backend", Some("eng")).await;
+    world
+        .budget(Some("eng"), "tokens", json!(1_000_000), true)
+        .await;
+    for n in 0..50 {
+        world.user(&format!("u{n}"), "backend").await;
+    }
+    let mut costs = Vec::new();
+    for (round, users, most) in [(1, 1, 90), (2, 1, 80), (3, 50, 70), (4, 50, 60)] {
+        let mut events = Vec::new();
+        for n in 0..users {
+            let (user, id) = (format!("u{n}"), format!("request-{round}"));
+            let hold = world.hold(&user, &id, 1_000, 500).await;
+            events.push(world.usage(&id, &user, 1_000, 321, Some(&hold)));
+        }
+        let each = written_for(&world, &events).await;
+        assert!(each <= most, "{users} users, round {round}: {each} tenths");
+        costs.push(each);
+    }
+    println!("tenths of units of an event, the first of a day and later, of 50 users: {costs:?}");
+    // Only the first usage of a user and model on a day is put into the day's list.
+    assert!(
+        costs[0] >= costs[1] + 10 && costs[2] >= costs[3] + 9,
+        "{costs:?}"
+    );
 }

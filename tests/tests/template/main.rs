@@ -99,7 +99,7 @@ fn roles_are_read_as_iam_reads_them() {
             "api",
             "UpdateItem",
             "Ledger",
-            "org#correction#id org#total#id org#usage#id org#user#id",
+            "org#correction#id org#total#id org#usage#id org#models#id",
             true,
         ),
         ("api", "Query", "Ledger/index/by_day", "", true),

@@ -101,14 +101,14 @@ const IN_THE_TEMPLATE: [Planted; 74] = [
         "ingest may dynamodb:PutItem in Ledger org#total#id",
     ),
     (
-        "'dynamodb:LeadingKeys': ['*#record#*', '*#correction#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#user#*', '*#models#*']",
+        "'dynamodb:LeadingKeys': ['*#record#*', '*#correction#*', '*#resolution#*', '*#total#*', '*#usage#*', '*#models#*']",
         "'dynamodb:LeadingKeys': ['*']",
         "api may dynamodb:UpdateItem in Ledger org#abandoned#id",
     ),
     // Conditions that hold for a transaction only if IAM sees its keys one by one
     (
         "                # Counts what was held back, and corrects what was used\n",
-        "                Action: [dynamodb:UpdateItem]\n                Resource: !GetAtt Ledger.Arn\n                Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#user#*']}}\n              - Effect: Allow\n",
+        "                Action: [dynamodb:UpdateItem]\n                Resource: !GetAtt Ledger.Arn\n                Condition: {'ForAllValues:StringLike': {'dynamodb:LeadingKeys': ['*#models#*']}}\n              - Effect: Allow\n",
         "2 statements of api allow dynamodb:UpdateItem on Ledger",
     ),
     (

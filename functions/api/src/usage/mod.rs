@@ -101,7 +101,7 @@ pub(crate) async fn list(
     let rows = app
         .store
         .usage_rows(
-            &owner.organisation_id,
+            &configuration,
             &ids,
             &asked.filter,
             page.after.as_deref(),

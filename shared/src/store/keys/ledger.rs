@@ -8,6 +8,7 @@ use crate::domain::period::Month;
 use crate::domain::pricing::matched::Unsure;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 /// The record of an event. Before there is one, the claim.
 pub(in crate::store) fn record(organisation_id: &str, identity: &EventIdentity) -> Key {
@@ -84,6 +85,12 @@ pub(in crate::store) fn resolution(organisation_id: &str, hold_id: &HoldId) -> K
     Key::new(format!("{organisation_id}#resolution#{hold_id}"), ONLY)
 }
 
+/// Returns the hold in the key of a resolution.
+pub(in crate::store) fn resolved_hold_of(pk: &str) -> Option<HoldId> {
+    let (_, id) = pk.split_once("#resolution#")?;
+    HoldId::parse(id)
+}
+
 pub(in crate::store) fn totals(organisation_id: &str, period: Month) -> String {
     format!("{organisation_id}#total#{period}")
 }
@@ -102,9 +109,40 @@ pub(in crate::store) fn charges_without_cell(organisation_id: &str, period: Mont
     Key::new(totals(organisation_id, period), "charges_without_cell")
 }
 
-/// A row of the reports. `bucket` is an hour, a day or a month.
+/// An entry of a day's list of usage. Earlier releases also kept their rows here: one for each
+/// hour, day and month, which is `bucket`.
 pub(in crate::store) fn usage(organisation_id: &str, bucket: &str, sk: &str) -> Key {
     Key::new(format!("{organisation_id}#usage#{bucket}"), sk)
+}
+
+/// Over how many partitions the usage of a month is spread. One takes 1,000 write units a second.
+const PARTITIONS: u8 = 8;
+
+/// The partitions of a month's usage.
+pub(in crate::store) fn months_usage(organisation_id: &str, month: &str) -> Vec<String> {
+    let each = 0..PARTITIONS;
+    each.map(|number| format!("{organisation_id}#usage#{month}#{number}"))
+        .collect()
+}
+
+/// The partition of a month's usage by a user.
+pub(in crate::store) fn usage_of(organisation_id: &str, month: &str, user_id: &str) -> String {
+    let digest = Sha256::digest(user_id.as_bytes());
+    let number = digest.first().map_or(0, |first| first % PARTITIONS);
+    format!("{organisation_id}#usage#{month}#{number}")
+}
+
+/// A user's usage of a day that counts in a month. `group` is its path, provider and model.
+pub(in crate::store) fn usage_row(
+    organisation_id: &str,
+    (month, day): (&str, &str),
+    user_id: &str,
+    group: &str,
+) -> Key {
+    Key::new(
+        usage_of(organisation_id, month, user_id),
+        format!("{user_id}#{day}#{group}"),
+    )
 }
 
 /// The partition of the models of a month whose price is unsure.
@@ -124,7 +162,7 @@ pub(in crate::store) fn model_of_user(
     Key::new(models(organisation_id, month), sk)
 }
 
-/// A user's usage in a month and on each of its days.
+/// A user's usage in a month and on each of its days, as earlier releases summed it.
 pub(in crate::store) fn user_month(organisation_id: &str, user_id: &str, month: Month) -> Key {
     Key::new(
         format!("{organisation_id}#user#{user_id}"),

@@ -2,6 +2,7 @@
 //! stands.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use end_to_end::former::text;
 use end_to_end::{AGENT, World, changes_cell};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
@@ -38,15 +39,9 @@ async fn spent_and_held(world: &World, budget: &str) -> (i64, i64) {
 
 /// How the record of the event `e-1` is marked.
 async fn mark(world: &World) -> AttributeValue {
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let tables = world.tables();
-    let record = tables
-        .get_item()
-        .table_name("Ledger")
-        .key("pk", text("demo#record#llm_request#ada#e-1"))
-        .key("sk", text("-"));
-    let record = record.send().await.unwrap().item.unwrap();
-    record["mark"].clone()
+    let ledger = world.ledger().await;
+    let mut records = ledger.iter().filter(|item| text(item, "event_id") == "e-1");
+    records.next().unwrap()["mark"].clone()
 }
 
 #[tokio::test]

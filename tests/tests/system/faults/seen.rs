@@ -5,10 +5,9 @@ use super::Facts;
 use super::model::{LEVELS, MONTHS, UNITS, lines, month_of, note};
 use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::World;
+use end_to_end::former::{Item, in_former_shape};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-
-type Item = HashMap<String, AttributeValue>;
 
 fn text<'a>(item: &'a Item, name: &str) -> &'a str {
     let value = item.get(name).and_then(|value| value.as_s().ok());
@@ -158,10 +157,7 @@ async fn cells(world: &World, month: &str) -> Vec<Item> {
 
 /// Records, resolutions and totals.
 async fn ledger(world: &World, months: &[&str], facts: &mut Facts) {
-    let tables = world.tables();
-    let scan = tables.scan().table_name("Ledger").consistent_read(true);
-    let items = scan.into_paginator().items().send();
-    let items: Vec<Item> = items.try_collect().await.unwrap();
+    let items: Vec<Item> = in_former_shape(world.ledger().await);
     let (mut records, mut resolutions) = (Vec::new(), Vec::new());
     let mut reports: BTreeMap<&str, [i64; 3]> = BTreeMap::new();
     for item in &items {

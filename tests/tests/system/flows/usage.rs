@@ -1,7 +1,6 @@
 //! Usage: every event counts once, and bad ones do not harm their neighbours.
 
 use super::{figure, world};
-use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::{ADMIN, AGENT, World};
 use local::system::SystemSettings;
 use serde_json::{Value, json};
@@ -59,16 +58,23 @@ async fn settlements_of_two_days_in_one_batch_are_each_of_their_own_day() {
         figure(&world.figures(&budget).await),
         (221, 0, 9_779, 9_779)
     );
-    let text = |text: &str| AttributeValue::S(text.to_owned());
-    let month = world
-        .tables()
-        .get_item()
-        .table_name("Ledger")
-        .key("pk", text("demo#user#ada"))
-        .key("sk", text("2026-11"));
-    let month = month.send().await.unwrap().item.unwrap();
-    let days = ["d23", "d24"].map(|day| month[day].as_n().unwrap().as_str());
-    assert_eq!(days, ["101", "120"]);
+    assert_eq!(
+        days_of_ada(&world).await,
+        [
+            ("2026-11-23".to_owned(), 101),
+            ("2026-11-24".to_owned(), 120)
+        ]
+    );
+}
+
+/// The days of ada's usage, each with its tokens.
+async fn days_of_ada(world: &World) -> Vec<(String, i64)> {
+    let path = "/v1/usage?period=daily&user_id=ada";
+    let page = world.admin("GET", path, Value::Null).await.expect(200);
+    let rows = page["items"].as_array().unwrap().iter();
+    let day = |row: &Value| row["period_id"].as_str().unwrap().to_owned();
+    rows.map(|row| (day(row), row["total_tokens"].as_i64().unwrap()))
+        .collect()
 }
 
 #[tokio::test]
@@ -267,18 +273,11 @@ async fn usage_of_two_days_in_one_request_counts_on_the_day_of_each() {
     world.set_clock("2026-11-24T00:02:00Z").await;
     world.report(&events).await;
     assert_eq!(figure(&world.figures(&budget).await), (210, 0, 790, 790));
-    let month = world
-        .tables()
-        .get_item()
-        .table_name("Ledger")
-        .key("pk", AttributeValue::S("demo#user#ada".to_owned()))
-        .key("sk", AttributeValue::S("2026-11".to_owned()))
-        .send()
-        .await
-        .unwrap()
-        .item
-        .unwrap();
-    let of = |day: &str| month.get(day).cloned();
-    let tokens = |tokens: &str| Some(AttributeValue::N(tokens.to_owned()));
-    assert_eq!([of("d23"), of("d24")], [tokens("10"), tokens("200")]);
+    assert_eq!(
+        days_of_ada(&world).await,
+        [
+            ("2026-11-23".to_owned(), 10),
+            ("2026-11-24".to_owned(), 200)
+        ]
+    );
 }

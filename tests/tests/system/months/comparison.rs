@@ -4,6 +4,7 @@
 use super::{fire, quiet_world};
 use aws_sdk_dynamodb::types::AttributeValue;
 use end_to_end::World;
+use end_to_end::former::row_of;
 use jiff::{SignedDuration, Timestamp};
 use local::dynamodb::{Fault, FaultKind, When};
 use serde_json::{Value, json};
@@ -94,7 +95,11 @@ async fn next_day(world: &World) {
 }
 
 /// Adds tokens to a total by hand.
-async fn plant(world: &mut World, [pk, sk]: [&str; 2], tokens: i64) {
+async fn plant(world: &mut World, at: [&str; 2], tokens: i64) {
+    plant_in(world, at, "tokens", tokens).await;
+}
+
+async fn plant_in(world: &mut World, [pk, sk]: [&str; 2], name: &str, tokens: i64) {
     world.has_wrong_books = true;
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let update = world
@@ -103,7 +108,8 @@ async fn plant(world: &mut World, [pk, sk]: [&str; 2], tokens: i64) {
         .table_name("Ledger")
         .key("pk", text(pk))
         .key("sk", text(sk))
-        .update_expression("ADD tokens :n")
+        .update_expression("ADD #n :n")
+        .expression_attribute_names("#n", name)
         .expression_attribute_values(":n", AttributeValue::N(tokens.to_string()));
     update.send().await.unwrap();
 }
@@ -175,16 +181,8 @@ async fn a_difference_in_what_is_settled_is_found_by_the_next_comparison() {
         compared(&world, MUCH).await;
         next_day(&world).await;
     }
-    let rows = world
-        .tables()
-        .query()
-        .table_name("Ledger")
-        .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-        .expression_attribute_values(":pk", AttributeValue::S("demo#usage#2026-11".to_owned()))
-        .expression_attribute_values(":sk", AttributeValue::S("u3#".to_owned()));
-    let rows = rows.send().await.unwrap();
-    let sk = rows.items()[0]["sk"].as_s().unwrap().clone();
-    plant(&mut world, ["demo#usage#2026-11", &sk], -2).await;
+    let (pk, sk, tokens) = row_of(&world.ledger().await, "2026-11", "u3#");
+    plant_in(&mut world, [&pk, &sk], &tokens, -2).await;
     let found = compared(&world, LITTLE).await.differences;
     let said = "2026-11 user u3: the total says 16 tokens, their records say 18 tokens";
     assert_eq!(found, [said]);
