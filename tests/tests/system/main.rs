@@ -2,6 +2,7 @@
 //! the processors.
 
 mod cells;
+mod contention;
 mod counts;
 mod exemptions;
 mod faults;

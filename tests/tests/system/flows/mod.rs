@@ -6,6 +6,7 @@ mod changes;
 mod corrections;
 mod deadline;
 mod exact;
+mod former;
 mod github;
 mod halfway;
 mod held_back;
