@@ -218,10 +218,17 @@ impl World {
         items.try_collect().await.unwrap()
     }
 
-    /// Replaces the ledger by one of the former shape. Returns how many items that has more.
+    /// Replaces the ledger by one of the former shape. Returns how many items that has more. The
+    /// lists of days stay: the system's instances know that they have written them.
     pub async fn back_to_the_former_shape(&self) -> usize {
         let tables = self.tables();
-        let before = self.ledger().await;
+        let mut before = self.ledger().await;
+        before.retain(|item| {
+            let is_entry = text(item, "pk").contains("#usage#")
+                && !item.contains_key("path")
+                && !item.contains_key("of_day");
+            !is_entry
+        });
         let count = before.len();
         for item in &before {
             let delete = tables.delete_item().table_name("Ledger");

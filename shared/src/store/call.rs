@@ -13,7 +13,6 @@ use aws_sdk_dynamodb::types::{
     KeysAndAttributes, Put, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
     TransactWriteItem,
 };
-use futures::StreamExt as _;
 
 /// How often an operation that lost a race is tried.
 pub(crate) const ATTEMPTS: u32 = 24;
@@ -80,9 +79,6 @@ fn random(token: &str) -> u8 {
     let first = token.get(..2).unwrap_or_default();
     u8::from_str_radix(first, 16).unwrap_or_default()
 }
-
-/// How many writes before a transaction are made at the same time.
-const BEFORE_AT_ONCE: usize = 16;
 
 /// The most keys that one read takes.
 pub(super) const KEYS_A_READ: usize = 100;
@@ -197,27 +193,6 @@ impl Store {
         let each = parts.iter().cloned();
         each.map(|part| part.in_row(row).into_part(&self.tables))
             .collect()
-    }
-
-    /// Makes the writes that have to be made before those of `parts`, unless this instance has.
-    async fn write_before(&self, parts: &[Write]) -> Result<(), StoreError> {
-        let each = parts.iter().filter_map(Write::before);
-        let missing = each.filter(|write| !self.instance.has_written(&write.name()));
-        let missing: Vec<_> = missing
-            .map(|write| self.write_once(write.clone()))
-            .collect();
-        let mut made = futures::stream::iter(missing).buffer_unordered(BEFORE_AT_ONCE);
-        while let Some(made) = made.next().await {
-            made?;
-        }
-        Ok(())
-    }
-
-    async fn write_once(&self, write: Write) -> Result<(), StoreError> {
-        let name = write.name();
-        self.update_alone(write).await?;
-        self.instance.remember(name);
-        Ok(())
     }
 
     async fn put_alone(&self, put: &Put) -> Result<Transacted, StoreError> {

@@ -10,6 +10,7 @@ mod alerts;
 mod answered;
 mod audit;
 mod backtests;
+mod before;
 mod call;
 mod cell_item;
 mod cells;

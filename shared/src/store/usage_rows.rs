@@ -4,7 +4,7 @@
 //!
 //! The rows of a month are in partitions by user, so that a user's month is one query. Before a row
 //! is written first, its day's list gets an entry that leads to it. The entry says nothing else, so
-//! it may be written often, and an instance writes it once.
+//! it may be written often, and an instance writes it once an hour.
 
 use super::Store;
 use super::entry::Entry;

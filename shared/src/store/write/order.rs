@@ -4,7 +4,7 @@ use super::{Verb, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 impl Write {
-    /// Makes `other` first, which may be repeated. An instance makes it once.
+    /// Makes `other` first, which may be repeated. An instance makes it once an hour.
     #[must_use]
     pub(in crate::store) fn after(self, other: Write) -> Self {
         Self {
