@@ -138,6 +138,7 @@ impl Config {
                 nodes: nodes.clone(),
                 ..Hold::default()
             },
+            requests: 1,
             hard: nodes
                 .into_iter()
                 .filter(|node| caps.hard.contains(node))
