@@ -155,6 +155,7 @@ impl Ours {
                 nodes: known.counters_on(&path),
                 ..Hold::default()
             },
+            requests: 1,
             hard: budgets.iter().map(|budget| budget.counter()).collect(),
             epoch: known.epoch,
             earlier: BTreeSet::new(),
