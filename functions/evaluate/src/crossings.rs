@@ -1,6 +1,6 @@
 //! Raises alerts for the levels that budgets have reached.
 
-use super::{App, crowded};
+use super::{App, splits};
 use jiff::Timestamp;
 use shared::domain::ledger::usage::Usage;
 use shared::domain::org::configuration::Configuration;
@@ -66,7 +66,7 @@ async fn notify_month(
             continue;
         };
         if month == configuration.period_of(now) {
-            crowded::consider(app, configuration, &cell, now).await;
+            splits::consider(app, configuration, &cell, now).await;
         }
         let is_over = configuration.is_over(month, now);
         if cell.epoch == configuration.epoch || (is_over && cell.epoch < configuration.epoch) {

@@ -1,11 +1,6 @@
-//! Sees that the cells of an organisation are crowded, and asks for more of them.
+//! Sees for how long the cells of an organisation are crowded.
 
-use super::App;
 use jiff::{SignedDuration, Timestamp};
-use shared::domain::change::Author;
-use shared::domain::ledger::cell::Cell;
-use shared::domain::org::configuration::Configuration;
-use shared::runtime::logs::{ErrorType, report};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +18,7 @@ pub(crate) struct Crowded(Arc<Mutex<HashMap<String, (Timestamp, Timestamp)>>>);
 
 impl Crowded {
     /// Notes a look. Returns whether the cells have been crowded for long enough.
-    fn look(&self, organisation_id: &str, is_crowded: bool, now: Timestamp) -> bool {
+    pub(crate) fn look(&self, organisation_id: &str, is_crowded: bool, now: Timestamp) -> bool {
         let Ok(mut known) = self.0.lock() else {
             return false;
         };
@@ -42,32 +37,6 @@ impl Crowded {
         }
         *last = now;
         now.duration_since(*since) >= FOR
-    }
-}
-
-/// Splits the cells of an organisation if they are crowded for a minute. `sum` is the sum of the
-/// cells of the current month. If it fails, the next batch tries again.
-pub(super) async fn consider(app: &App, configuration: &Configuration, sum: &Cell, now: Timestamp) {
-    let organisation_id = &configuration.organisation.id;
-    let is_crowded = configuration.placement.is_crowded(&sum.load(now), now);
-    if !app.crowded.look(organisation_id, is_crowded, now) {
-        return;
-    }
-    match app
-        .store
-        .split_cells(organisation_id, &Author::schedule(), now)
-        .await
-    {
-        Ok(Some(placement)) => {
-            let cells = placement.others + 1;
-            tracing::info!(organisation_id, cells, "more cells");
-        }
-        Ok(None) => {}
-        Err(error) => report(
-            ErrorType::of(&error),
-            "crowded cells could not be split",
-            &error,
-        ),
     }
 }
 

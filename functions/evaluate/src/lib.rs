@@ -15,6 +15,7 @@ mod firing;
 mod policies;
 mod policy_cache;
 mod record;
+mod splits;
 mod troubles;
 mod unsure;
 

@@ -17,8 +17,8 @@ use std::collections::BTreeMap;
 
 impl Store {
     /// Removes a hold that was resolved as `ended` from its cell, even if it has changed: a renewal
-    /// came a moment too late. What was used beyond the hold is paid as [`Within`] says. Returns the
-    /// new cell, if it is known.
+    /// came a moment too late. What was used beyond the hold is paid as [`Within`] says. Returns
+    /// the new cell, if it is known.
     pub(crate) async fn finish_hold(
         &self,
         configuration: &Configuration,
@@ -81,8 +81,8 @@ impl Store {
         Ok(home.unwrap_or_default())
     }
 
-    /// Completes those of `holds` that are resolved and still in the cell. `is_current` says whether
-    /// the cell agrees with `configuration`. Returns whether there were any.
+    /// Completes those of `holds` that are resolved and still in the cell. `is_current` says
+    /// whether the cell agrees with `configuration`. Returns whether there were any.
     pub(crate) async fn finish_resolved(
         &self,
         configuration: &Configuration,

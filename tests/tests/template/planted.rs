@@ -10,7 +10,7 @@ type Planted = (&'static str, &'static str, &'static str);
 const IN_THE_TEMPLATE: [Planted; 74] = [
     // Wildcards
     (
-        "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
+        "Action: [dynamodb:GetItem, dynamodb:BatchGetItem, dynamodb:PutItem, dynamodb:UpdateItem]\n                Resource: !GetAtt Counters.Arn",
         "Action: 'dynamodb:*'\n                Resource: !GetAtt Counters.Arn",
         "preflight has a wildcard",
     ),

@@ -145,7 +145,7 @@ impl CellUpdate {
 
     /// Adds to the counter of a level, which exists afterwards even if nothing is added.
     ///
-    /// A cell in which somebody holds has all the counters of the hold: when the hold ends, it gives
+    /// A cell in which somebody holds has all the counters of the hold: when that ends, it gives
     /// back to what is there, shut or not.
     pub(super) fn begin_and_add(&mut self, node: Node, delta: i128) {
         let sum = self.add_or_begin.entry(node).or_default();

@@ -178,7 +178,8 @@ impl CellUpdates {
     /// took them below zero in single cells. With one cell there is nothing to do.
     pub fn shut_all(&mut self, caps: &Caps, cells: &[Cell]) {
         let others = u32::try_from(cells.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let is_open = |node: &&Node| cells.iter().any(|cell| !cell.shut.contains(node));
+        // A counter that is shut at home is shut everywhere.
+        let is_open = |node: &&Node| cells.iter().take(1).any(|home| !home.shut.contains(node));
         for node in caps.hard.iter().filter(|_| others > 0).filter(is_open) {
             self.shut(*node, others);
         }

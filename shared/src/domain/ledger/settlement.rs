@@ -135,8 +135,8 @@ pub struct LateUsage<'a> {
 
 /// Charges the difference between late usage and the earlier charge of its hold at `nodes`, the
 /// counters of its path in `cell`. They may go below zero. An exemption pays as
-/// [`Hold::split_late`] says, and a raise at most its remainder at `home`: the lapsed part went back
-/// to it and may be used up. Later usage for the same hold is a plain [`debit`].
+/// [`Hold::split_late`] says, and a raise at most its remainder at `home`: the lapsed part went
+/// back to it and may be used up. Later usage for the same hold is a plain [`debit`].
 pub fn debit_late(cell: u32, home: &Cell, nodes: &[Node], of: LateUsage<'_>) -> CellUpdates {
     let mut updates = debit(cell, &[], Amounts::ZERO);
     let mut hold = of.lapsed.clone();

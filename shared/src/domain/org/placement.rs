@@ -274,9 +274,9 @@ mod tests {
     fn a_placement_is_read_as_it_was_written() {
         let crowded = load(&[&[(0, 60), (1, 40)]]);
         let after = Placement::default().split(&crowded, 120, now()).unwrap();
-        let written: serde_dynamo::AttributeValue =
-            serde_dynamo::to_attribute_value(&after).unwrap();
-        let read: Placement = serde_dynamo::from_attribute_value(written).unwrap();
+        let written = serde_json::to_value(&after).unwrap();
+        assert!(written["cells"].is_array(), "keys of a map are texts");
+        let read: Placement = serde_json::from_value(written).unwrap();
         assert_eq!(read, after);
     }
 

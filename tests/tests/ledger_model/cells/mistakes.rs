@@ -39,7 +39,6 @@ mistakes! {
     TransfersWithoutLookingAtItsCell in "three requests, of which two fit",
     GathersWithoutLooking in "three requests, of which two fit",
     MovesInTwoWrites in "three requests, of which two fit",
-    ReopensWithoutLooking in "a new hard budget on a used level",
     ReopensWhatIsOpen in "gifts to a shut counter",
     ReopensPastAMissingCounter in "two reopen, and a debt between",
     ReopensWithoutTheCount in "two reopen, and a new cell and a debt between",
@@ -127,13 +126,6 @@ fn spoil(mistake: Mistake, step: Step, number: u32, update: &mut CellUpdate) {
         (M::TransfersWhatHomeLacks, S::Transfer) if is_home => forget(update, &is_least),
         (M::TransfersWithoutLookingAtItsCell, S::Transfer) if takes => forget(update, &is_rest),
         (M::GathersWithoutLooking, S::Gather) if !takes => forget(update, &is_least),
-        (M::ReopensWithoutLooking, S::Gather) => {
-            for condition in &mut update.conditions {
-                if let Condition::IsShutWith(node, _) = *condition {
-                    *condition = Condition::IsShut(node);
-                }
-            }
-        }
         (M::ReopensWhatIsOpen, S::Gather) => {
             forget(update, &|c| matches!(c, Condition::IsShutWith(..)));
         }
