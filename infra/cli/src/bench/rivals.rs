@@ -6,8 +6,7 @@
 //! - [`parallel`]: gateways that reserve at each counter and give back what they need not, as
 //!   LiteLLM does with its reservation.
 //! - [`transaction`]: what DynamoDB offers for it.
-//! - [`postgres`]: ledgers on PostgreSQL with reserve and commit, as Agentic SpendGuard and
-//!   OpenMeter have.
+//! - [`postgres`]: ledgers on PostgreSQL with reserve and commit, as Agentic SpendGuard's.
 
 mod cluster;
 pub(super) mod counters;
