@@ -17,9 +17,12 @@ const FRESH: SignedDuration = SignedDuration::from_secs(5);
 /// The most sums that an instance remembers.
 const MAX_SUMS: usize = 1_000;
 
+/// An organisation and a month.
+type Key = (String, Month);
+
 /// The last sums that an instance read, each with the time.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sums(Arc<Mutex<HashMap<(String, Month), (Timestamp, Cell)>>>);
+pub(crate) struct Sums(Arc<Mutex<HashMap<Key, (Timestamp, Cell)>>>);
 
 impl Sums {
     /// Returns the cell that says which soft caps on `path` are passed: `own`, the cell that

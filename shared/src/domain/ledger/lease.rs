@@ -164,7 +164,7 @@ mod tests {
         lease.update().apply(&mut held).unwrap();
         let held = held.unwrap();
         assert_eq!((held.nodes[&NODE], held.holds.len()), (0, 7));
-        for (_, hold) in &held.holds {
+        for hold in held.holds.values() {
             assert_eq!((hold.amounts, hold.expires_at), (Amounts::new(10, 30), 60));
         }
         let mut short = cell(69);
