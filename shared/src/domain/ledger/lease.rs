@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn a_lease_is_not_placed_over_those_of_its_holds_that_live() {
+        let lease = asks("r-1", 3);
+        let mut held = cell(60);
+        lease.update().apply(&mut held).unwrap();
+        let first = &lease.rid;
+        assert!(held.as_mut().unwrap().holds.remove(first).is_some());
+        assert!(lease.update().apply(&mut held).is_err());
+    }
+
+    #[test]
     fn a_lease_is_held_whole_or_not_at_all_and_ends_after_a_minute_at_most() {
         let lease = asks("r-1", 7);
         let mut held = cell(70);
