@@ -151,7 +151,7 @@ async fn attempt(
     let sums = &app.sums;
     let of = (&path, period);
     let seen = sums.to_warn_by(&app.store, configuration, of, &answer.cell, now);
-    warnings.extend(passed_soft_caps(configuration, &path, period, &seen.await));
+    warnings.extend(passed_soft_caps(configuration, &path, period, &*seen.await));
     app.places
         .see(&organisation.id, period, asked.rid.cell(), answer.cell);
     Ok(Some(Decision {

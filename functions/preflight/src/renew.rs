@@ -223,7 +223,7 @@ async fn with_cell(
     let sums = &app.sums;
     let of = (&path, period);
     let seen = sums.to_warn_by(&app.store, configuration, of, &cell, app.clock.now());
-    let soft = passed_soft_caps(configuration, &path, period, &seen.await);
+    let soft = passed_soft_caps(configuration, &path, period, &*seen.await);
     let warnings = unsure.into_iter().chain(soft).collect();
     let organisation_id = &configuration.organisation.id;
     app.places

@@ -9,6 +9,7 @@ use shared::domain::org::configuration::Configuration;
 use shared::domain::org::department::Path;
 use shared::domain::period::Month;
 use shared::store::Store;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -28,18 +29,18 @@ impl Sums {
     /// Returns the cell that says which soft caps on `path` are passed: `own`, the cell that
     /// decided, if it is the only one or there is no soft cap, and otherwise the sum of all. If
     /// that cannot be read, nobody is warned.
-    pub(crate) async fn to_warn_by(
+    pub(crate) async fn to_warn_by<'a>(
         &self,
         store: &Store,
         configuration: &Configuration,
         (path, period): (&Path, Month),
-        own: &Cell,
+        own: &'a Cell,
         now: Timestamp,
-    ) -> Cell {
+    ) -> Cow<'a, Cell> {
         let budgets = configuration.budgets_on(path, period);
         let has_soft = budgets.iter().any(|budget| !budget.hard_cap);
         if configuration.placement.others == 0 || !has_soft {
-            return own.clone();
+            return Cow::Borrowed(own);
         }
         let organisation_id = &configuration.organisation.id;
         let key = (organisation_id.clone(), period);
@@ -47,21 +48,22 @@ impl Sums {
         if let Ok(known) = self.0.lock()
             && let Some((_, sum)) = known.get(&key).filter(|(at, _)| is_fresh(*at))
         {
-            return sum.clone();
+            return Cow::Owned(sum.clone());
         }
         let Ok(Some(sum)) = store.cell(organisation_id, period).await else {
-            return Cell::default();
+            return Cow::Owned(Cell::default());
+        };
+        // Whether a cap is passed does not depend on the holds.
+        let counters = Cell {
+            holds: Default::default(),
+            ..sum
         };
         if let Ok(mut known) = self.0.lock() {
             if known.len() >= MAX_SUMS {
                 known.clear();
             }
-            let counters = Cell {
-                holds: Default::default(),
-                ..sum.clone()
-            };
-            known.insert(key, (now, counters));
+            known.insert(key, (now, counters.clone()));
         }
-        sum
+        Cow::Owned(counters)
     }
 }

@@ -189,6 +189,6 @@ impl Store {
         period: Month,
     ) -> Result<Option<Cell>, StoreError> {
         let cells = self.cells_in_force(configuration, period).await?;
-        Ok(cells.map(|cells| Cell::sum(&cells)))
+        Ok(cells.map(Cell::sum_of))
     }
 }

@@ -9,8 +9,8 @@ use crate::domain::org::organisation::Organisation;
 use crate::domain::org::placement::HOME;
 use crate::domain::period::Month;
 use crate::store::{
-    Head, Idempotency, MAX_PARTS, Store, StoreError, Transacted, Write, ledger_write_of, rows_of,
-    written_by,
+    Head, Idempotency, MAX_PARTS, Store, StoreError, Transacted, WRITTEN, Write, ledger_write_of,
+    rows_of,
 };
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -181,7 +181,7 @@ impl Store {
         let (now, effect) = (request.now, change.effect());
         let mut head = snapshot.head.clone();
         head.count(change);
-        let is_seen = head.raise(written_by(change)) || effect.is_seen();
+        let is_seen = head.raise(WRITTEN) || effect.is_seen();
         head.epoch += u64::from(is_seen);
         let mut parts =
             self.audit_items(organisation_id, change, request.author, &mut head, now)?;

@@ -50,7 +50,7 @@ impl Store {
         period: Month,
     ) -> Result<Option<Cell>, StoreError> {
         let cells = self.all_cells(organisation_id, period).await?;
-        Ok(cells.map(|cells| Cell::sum(&cells)))
+        Ok(cells.map(Cell::sum_of))
     }
 
     /// Returns all cells of a period, home first, so that they can be added up: nothing moved from

@@ -11,7 +11,6 @@ use super::keys::{
 use super::rows::DATA;
 use super::tables::Table;
 use crate::backoff::back_off;
-use crate::domain::change::Change;
 use crate::domain::exemption::grant::Grant;
 use crate::domain::org::budget::{Budget, EndedBudget};
 use crate::domain::org::configuration::Configuration;
@@ -70,16 +69,6 @@ pub const READER: u32 = 2;
 /// The least form that a reader of what this version writes has to know. It is raised by a release
 /// that writes what earlier ones would misread, and not before a release that reads it.
 pub(crate) const WRITTEN: u32 = 2;
-/// The form of an organisation with several cells: earlier readers know home only.
-const SEVERAL_CELLS: u32 = 2;
-
-/// Returns the least form that a reader has to know after a change.
-pub(crate) fn written_by(change: &Change) -> u32 {
-    match change {
-        Change::CellsPlaced(_) => SEVERAL_CELLS.max(WRITTEN),
-        _ => WRITTEN,
-    }
-}
 
 /// The head's counts of policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

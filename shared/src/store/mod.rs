@@ -104,7 +104,7 @@ pub(crate) use cells::Updated;
 pub(crate) use change_head::ledger_write_of;
 pub(crate) use change_rows::rows_of;
 pub(crate) use claims::{AnotherBody, Known};
-pub(crate) use configuration::written_by;
+pub(crate) use configuration::WRITTEN;
 pub(crate) use entry::{Entry, Settlement, UsageReport, day_of, living};
 pub(crate) use indexed_records::IndexedRecord;
 pub(crate) use item::expires_at;

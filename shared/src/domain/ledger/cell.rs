@@ -187,6 +187,14 @@ impl Cell {
         divided
     }
 
+    /// Returns the same of cells that nobody needs any longer. One cell is its own sum.
+    pub fn sum_of(mut cells: Vec<Self>) -> Self {
+        match cells.len() {
+            1 => cells.swap_remove(0),
+            _ => Self::sum(&cells),
+        }
+    }
+
     /// Returns a copy without one hold. Its counters still include the hold.
     pub fn without(&self, rid: &HoldKey) -> Self {
         let mut cell = self.clone();

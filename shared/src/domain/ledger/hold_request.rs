@@ -204,15 +204,14 @@ impl HoldRequest {
 
     /// Returns the same of the sum of several cells. `is_full` says whether its own has no place.
     pub fn rejection_by(&self, cell: &Cell, is_full: bool, now: Timestamp) -> HoldRejection {
-        let held = self.held_in(cell, now);
-        if let Some(held) = held.filter(|held| !matches!(held, HoldRejection::Lapsed(_))) {
-            return held;
+        let is_stale = cell.epoch != self.epoch;
+        match self.held_in(cell, now) {
+            Some(HoldRejection::Lapsed(_)) if is_stale => {}
+            Some(held) => return held,
+            None => {}
         }
-        if cell.epoch != self.epoch {
+        if is_stale {
             return HoldRejection::StaleConfiguration;
-        }
-        if let Some(lapsed) = self.held_in(cell, now) {
-            return lapsed;
         }
         let short = self.short(cell);
         let mut admitted = self.exemptions.iter();
