@@ -7,15 +7,15 @@ use shared::domain::change::Author;
 use shared::domain::ledger::cell::Cell;
 use shared::domain::org::configuration::Configuration;
 use shared::domain::org::placement::{HOME, Placement};
-use shared::runtime::settings::{self, Patience};
-use shared::store::Store;
+use shared::runtime::settings::{self, MissingSetting, Patience};
+use shared::store::{Store, Tables};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::CommandError;
-use crate::output::say;
+use crate::output::print;
 
 /// Long waits are fine: only the operator waits.
 const PATIENCE: Patience = Patience {
@@ -50,9 +50,14 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CommandError> {
     let Some(data) = arguments.data.clone() else {
+        // Before AWS is asked for anything.
+        let missing = |error: MissingSetting| {
+            let message = format!("{error}; or give --data");
+            CommandError::Answer(message)
+        };
+        Tables::from_env().map_err(missing)?;
         let aws = settings::aws(PATIENCE).await;
-        let store = settings::store(&aws);
-        let store = store.map_err(|error| CommandError::Answer(error.to_string()))?;
+        let store = settings::store(&aws).map_err(missing)?;
         return show_and_split(&store, &arguments, Timestamp::now()).await;
     };
     // A start would make the missing tables, and nobody would see that the data is elsewhere.
@@ -85,7 +90,7 @@ async fn show_and_split(
     };
     let month = configuration.period_of(now);
     let sum = store.cell(id, month).await.map_err(failed)?;
-    say(&shown(&configuration, &sum.unwrap_or_default(), now));
+    print(&shown(&configuration, &sum.unwrap_or_default(), now));
     let planned = match arguments.dry_run {
         true => store.planned_cells(id, now).await,
         false => {
@@ -96,7 +101,7 @@ async fn show_and_split(
             store.split_cells(id, &author, now).await
         }
     };
-    say(&match planned.map_err(failed)? {
+    print(&match planned.map_err(failed)? {
         None => "Nothing needs to be split.\n".to_owned(),
         Some(after) => described(&configuration, &after, arguments.dry_run),
     });
